@@ -1,0 +1,55 @@
+# make demo    see it work: broker, worker, a synthetic market, bars (ONCE=1: ends by itself)
+# make test    all tests; make lint: style and types; make bench: the throughput table; make lock: lock files anew
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench lock clean
+
+BIN := .venv/bin
+RUNTIME := .venv/.runtime
+DEV := .venv/.dev
+SOURCES := app agents tables tests benchmarks
+ARGS ?=
+export BARWHEEL_TEST_DATA ?= $(abspath ../shared)
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+# .venv/.dev is a superset, so a demo after the tests installs nothing
+$(RUNTIME): requirements.lock pyproject.toml tools/bootstrap.sh
+	@test "$(DEV)" -nt requirements.lock -a "$(DEV)" -nt pyproject.toml || tools/bootstrap.sh requirements.lock
+	@touch $@
+
+$(DEV): requirements-dev.lock pyproject.toml tools/bootstrap.sh
+	@tools/bootstrap.sh requirements-dev.lock
+	@touch $@
+
+demo: $(RUNTIME)
+	@$(BIN)/app demo $(if $(filter-out 0,$(ONCE)),--once) $(ARGS)
+
+test: $(DEV)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DEV)
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check --quiet $(SOURCES) || \
+		{ echo "barwheel: not formatted: run 'make format'" >&2; exit 1; }
+	@$(BIN)/mypy
+
+format: $(DEV)
+	@$(BIN)/ruff format --quiet $(SOURCES)
+	@$(BIN)/ruff check --fix --quiet $(SOURCES)
+
+bench: $(DEV)
+	@$(BIN)/python -m benchmarks throughput $(ARGS)
+
+# needs uv (`pip install uv`); the files name no index, so that they serve any mirror
+UV_COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-emit-index-url --no-emit-find-links --extra build $(ARGS)
+lock:
+	@command -v uv >/dev/null || { echo "barwheel: uv is missing: pip install uv" >&2; exit 1; }
+	@$(UV_COMPILE) -o requirements.lock pyproject.toml >/dev/null
+	@$(UV_COMPILE) --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml >/dev/null
+
+clean:
+	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find app agents tables tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The Faust agents and tasks that move slices of ticks through the engine."""

@@ -1,0 +1,21 @@
+"""barwheel's application: `faust -A app worker` finds the Faust app here, built when it is first asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from app.application import BarwheelApp
+
+    app: BarwheelApp
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # lazily, so that the pocket broker and the pure parts start without Faust and without settings
+    if name == "app":
+        from app.application import faust_app
+
+        return faust_app()
+    raise AttributeError(f"module 'app' has no attribute {name!r}")

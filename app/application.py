@@ -1,0 +1,155 @@
+"""The Faust app: settings, transport, agent, timer, web port and commands put together."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import logging
+import sys
+from typing import Any, NoReturn
+
+import faust
+from faust.worker import Worker
+from yarl import URL
+
+from agents import ticks, timers
+from app.broker import bootstrap_for, wait_for_broker
+from app.errors import BarwheelError, SettingsError
+from app.runtime import Runtime
+from app.settings import Settings, unknown_variables
+from app.topics import ensure
+from app.transport import SliceSchema, Transport
+from app.web.status import routes
+
+log = logging.getLogger(__name__)
+# open windows are many, live for a minute and hold no cycles: looking through them all the time finds nothing
+GC_THRESHOLDS = (50_000, 50, 100)
+
+
+class BarwheelWorker(Worker):  # type: ignore[misc]  # Faust's class is not fully typed
+    """Faust's worker, with checks before it starts and one readable line instead of a traceback where we know the cause."""
+
+    def execute_from_commandline(self) -> NoReturn:
+        """Run until stopped; exits with the code of the error that ended it."""
+        app: BarwheelApp = self.app
+        try:
+            self.loop.run_until_complete(app.prepare())
+        except BarwheelError as error:
+            _end(error)
+        try:
+            super().execute_from_commandline()
+        except SystemExit:
+            if isinstance(app.ended_by, BarwheelError):
+                _end(app.ended_by)
+            raise
+
+
+class BarwheelApp(faust.App):  # type: ignore[misc]  # Faust's class is not fully typed
+    """The application; `runtime` holds the partitions."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.ended_by: BaseException | None = None
+        self.runtime = Runtime(settings, self.end)
+        super().__init__(
+            settings.app_id,
+            broker=broker_urls(settings.bootstrap or f"127.0.0.1:{settings.pocket_port}"),
+            datadir=str(settings.data_dir / "faust"),
+            store="memory://",
+            topic_disable_leader=True,  # nothing here needs a leader, nor the topic Faust makes for it
+            topic_allow_declare=False,  # `app.topics` creates them, with the right policies
+            table_standby_replicas=0,
+            broker_commit_interval=settings.checkpoint_interval / 1_000,
+            broker_commit_every=sys.maxsize,
+            broker_session_timeout=settings.session_timeout / 1_000,
+            broker_heartbeat_interval=settings.session_timeout / 10_000,
+            consumer_auto_offset_reset="earliest",
+            consumer_max_fetch_size=4 << 20,
+            consumer_group_instance_id=settings.consumer_group_instance_id or None,
+            stream_buffer_maxsize=16,
+            stream_wait_empty=False,
+            web_bind=settings.web_host,
+            web_port=settings.web_port,
+            Worker=BarwheelWorker,
+            autodiscover=False,
+        )
+
+    def _new_transport(self) -> Transport:
+        # the pocket broker's address is known only now; Faust's own setting was a guess
+        return Transport(broker_urls(self.runtime.bootstrap) if self.runtime.bootstrap else self.conf.broker, self)
+
+    def _new_producer_transport(self) -> Transport:
+        return self._new_transport()
+
+    async def prepare(self) -> None:
+        """Find or start the broker, check the topics; raises what keeps the worker from starting."""
+        gc.set_threshold(*GC_THRESHOLDS)
+        for name in unknown_variables():
+            log.warning("%s is set, but there is no such setting", name)
+        settings, runtime = self.settings, self.runtime
+        runtime.bootstrap = bootstrap_for(settings)
+        await wait_for_broker(runtime.bootstrap, say=log.warning)
+        runtime.topics = await ensure(settings, runtime.bootstrap)
+        for finding in runtime.topics.findings:
+            log.warning("%s", finding)
+        if settings.pocket:
+            log.warning("using the embedded pocket broker at %s: for trying out and tests, production is Apache Kafka", runtime.bootstrap)
+        settings.data_dir.mkdir(parents=True, exist_ok=True)  # Faust makes only the last folder of its own
+
+    async def end(self, error: BaseException) -> None:
+        """Stop the worker because of an error."""
+        if self.ended_by is None:
+            self.ended_by = error
+            if isinstance(error, BarwheelError):
+                log.critical("%s", error)
+                self.service_reset_error()
+                await self._stop_worker()
+            else:
+                await self.crash(error)
+
+    def service_reset_error(self) -> None:
+        """Nothing is recovered after the end: no slice is taken any more."""
+        self.runtime.close()
+
+    async def _stop_worker(self) -> None:
+        worker = self.worker
+        if worker is not None:
+            worker.add_future(worker.stop())
+
+
+def broker_urls(bootstrap: str) -> list[URL]:
+    """`host:port[,host:port]` as Faust wants it."""
+    return [URL(f"kafka://{address}") for address in bootstrap.split(",")]
+
+
+def _end(error: BarwheelError) -> NoReturn:
+    sys.stderr.write(f"app: {error}\n")
+    raise SystemExit(error.exit_code)
+
+
+@functools.cache
+def faust_app() -> BarwheelApp:
+    """The app with everything registered; bad settings end the process with one line and exit code 2."""
+    try:
+        settings = Settings.load()
+    except SettingsError as error:
+        _end(error)
+    app = BarwheelApp(settings)
+    runtime = app.runtime
+    topic = app.topic(settings.ticks_topic, schema=SliceSchema(), internal=False)
+    ticks.register(app, topic, runtime.feed)
+    timers.register(app, settings.wheel_tick, runtime.tick)
+
+    @app.on_rebalance_complete.connect
+    async def recover(sender: Any, **_: Any) -> None:
+        runtime.consumer = app.consumer
+        numbers = {tp.partition for tp in app.consumer.assignment() if tp.topic == settings.ticks_topic}
+        await runtime.assign(numbers, app.consumer_generation_id)
+
+    for route in routes(runtime):
+        app.web.web_app.router.add_route(route.method, route.path, route.handler)
+
+    from app.commands import register  # noqa: PLC0415  # the commands need the app
+
+    register(app)
+    return app

@@ -1,0 +1,21 @@
+"""The commands that barwheel adds to Faust's command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import faust
+
+WORKER_EXAMPLE = "Example:  app worker        Another one on this machine:  app worker --web-port 6067"
+
+
+def register(app: faust.App) -> None:
+    """Add demo, replay, bars, broker, topics and doctor to `faust -A app` and to the console script."""
+    from faust.cli.faust import cli  # noqa: PLC0415 - a command line only
+
+    from app.commands import bars, broker, demo, doctor, replay, topics  # noqa: PLC0415 - built with the app
+
+    for module in (demo, replay, bars, broker, topics, doctor):
+        module.register(app)
+    cli.commands["worker"].epilog = WORKER_EXAMPLE

@@ -1,0 +1,82 @@
+"""What the commands share: how one runs and fails, where output goes, reaching the broker."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+from typing import Any, ClassVar, NoReturn
+
+import orjson
+from faust.cli.base import AppCommand, option
+from rich.console import Console
+
+from app.broker import bootstrap_for, wait_for_broker
+from app.cli import fail
+from app.errors import BarwheelError, InputError
+from app.settings import Settings
+
+COMMAND_DEADLINE = 15.0  # seconds a command waits for a broker; the worker waits for ever
+progress = Console(stderr=True, highlight=False)
+json_option = option("--json", "as_json", is_flag=True, default=False, show_default=False, help="Print JSON.")
+
+
+class BarwheelCommand(AppCommand):  # type: ignore[misc]
+    """A command of ours: `run` gives the exit code, a BarwheelError becomes one line and its own code."""
+
+    abstract: ClassVar[bool] = True
+
+    def __call__(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        """Run in a plain event loop: Faust's service worker would take over logging and signals."""
+        try:
+            code = asyncio.run(self.run(*self.args, **self.kwargs))
+        except BarwheelError as error:
+            fail(error)
+        except KeyboardInterrupt:
+            raise SystemExit(130) from None
+        except BrokenPipeError:  # `app bars --json | head`: the reader has what it wanted
+            sys.stderr.close()
+            raise SystemExit(0) from None
+        raise SystemExit(code or 0)
+
+
+async def reach(settings: Settings) -> str:
+    """`host:port` of a broker that answers; raises `BrokerError` after 15 s."""
+    bootstrap = await asyncio.to_thread(bootstrap_for, settings)
+    await wait_for_broker(bootstrap, say=say, deadline=COMMAND_DEADLINE)
+    return bootstrap
+
+
+def say(text: str) -> None:
+    """One line of progress, on stderr."""
+    progress.print(text, markup=False, soft_wrap=True)
+
+
+def out(text: str) -> None:
+    """One line of result, on stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def out_json(value: object) -> None:
+    """Print one JSON document on stdout."""
+    out(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+
+def time_ms(text: str, name: str) -> int:
+    """Epoch ms of `2014-05-05T00:00:00Z`, `2014-05-05` or a number; UTC where no offset is given."""
+    if text.lstrip("-").isdigit():
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(
+            f"{name} {text}: is not a time; write 2014-05-05T00:00:00Z, 2014-05-05 or epoch milliseconds"
+        ) from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return round(moment.timestamp() * 1000)
+
+
+def utc(ms: int) -> str:
+    """`2014-05-05 00:00:00` in UTC; with milliseconds where there are any."""
+    text = datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return f"{text}.{ms % 1000:03d}" if ms % 1000 else text

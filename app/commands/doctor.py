@@ -1,0 +1,209 @@
+"""`app doctor`: every setting and its source, the broker, the topics, the clock, and what to do about each finding."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from rich.console import Console
+from rich.table import Table
+
+from app.broker import POCKET_HOST, unreachable
+from app.commands import base
+from app.commands.topics import topic_table
+from app.errors import BrokerError
+from app.settings import PREFIX, Settings, unknown_variables
+from app.topics import TopicsReport, look
+
+if TYPE_CHECKING:
+    import faust
+
+APPEND_TIME = 1  # a record's timestamp_type when the broker stamped it
+_LOCAL = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
+
+
+@dataclass(frozen=True)
+class Item:
+    """One finding: `note` needs nothing done, `wrong` makes the exit code 1."""
+
+    level: str
+    text: str
+    advice: str = ""
+
+
+@dataclass
+class Examination:
+    """All that the doctor looked at."""
+
+    bootstrap: str | None = None
+    report: TopicsReport | None = None
+    clock: str = "not known: no broker"
+    items: list[Item] = field(default_factory=list)
+
+    def wrong(self, text: str, advice: str) -> None:
+        """Add a finding that must be dealt with."""
+        self.items.append(Item("wrong", text, advice))
+
+    def note(self, text: str, advice: str = "") -> None:
+        """Add what is good to know."""
+        self.items.append(Item("note", text, advice))
+
+
+def register(app: faust.App) -> None:
+    """Add the command."""
+
+    @app.command(base.json_option, base=base.BarwheelCommand)
+    async def doctor(self: base.BarwheelCommand, *, as_json: bool) -> int:  # noqa: ARG001 - Faust passes itself
+        """Check settings, broker, topics and clock; changes nothing. Exit code 1 if anything is wrong.
+
+        \b
+        Example:
+          app doctor
+          BARWHEEL_BROKER=kafka://host:9092 app doctor --json
+        """  # noqa: D301 - click reads \b
+        return await run(Settings.load(), as_json=as_json)
+
+
+async def run(settings: Settings, *, as_json: bool) -> int:
+    """Examine, print, and give the exit code."""
+    found = await examine(settings)
+    if as_json:
+        base.out_json(_as_data(settings, found))
+    else:
+        _print(settings, found)
+    return 1 if any(item.level == "wrong" for item in found.items) else 0
+
+
+async def examine(settings: Settings) -> Examination:
+    """Look at everything; what fails is a finding, never an exception."""
+    found = Examination()
+    for name in unknown_variables():
+        found.wrong(f"{name} is no setting: it has no effect", "correct its spelling, or unset it")
+    _judge_settings(settings, found)
+    found.bootstrap = _where(settings, found)
+    if found.bootstrap is None:
+        return found
+    problem = await unreachable(found.bootstrap)
+    if problem is not None:
+        found.wrong(f"broker {found.bootstrap} does not answer: {problem}", f"start it, or set {PREFIX}BROKER")
+        found.bootstrap = None
+        return found
+    try:
+        found.report = await look(settings, found.bootstrap)
+        found.clock = await _clock(settings, found)
+    except (BrokerError, KafkaError) as error:
+        found.wrong(str(error), "look at the broker's log")
+        return found
+    for finding in found.report.findings:
+        if finding.topic in found.report.states:
+            found.wrong(f"topic {finding.topic}: {finding.text}", finding.advice)
+        else:
+            found.note(f"topic {finding.topic}: {finding.text}", finding.advice)
+    return found
+
+
+def _where(settings: Settings, found: Examination) -> str | None:
+    """The broker's address; the pocket broker is looked for, not started."""
+    if not settings.pocket:
+        return settings.bootstrap
+    from app.pocket import process  # noqa: PLC0415 - not needed on Kafka
+
+    running = process.running(settings.data_dir / "pocket")
+    if running is None:
+        found.note("the pocket broker does not run", "`app worker` or `app broker` starts it")
+        return None
+    found.note("the pocket broker is for trying out and for tests", f"for production set {PREFIX}BROKER to Apache Kafka")
+    return f"{running.host}:{running.port}"
+
+
+def _judge_settings(settings: Settings, found: Examination) -> None:
+    """Values that are allowed and yet hardly meant."""
+    if settings.web_host not in _LOCAL:
+        found.note(f"the web port listens on {settings.web_host} without authentication", "put a proxy in front of it")
+    if settings.grace > settings.window_size:
+        text = f"grace={settings.text_of('grace')} is longer than window_size={settings.size_text}"
+        found.note(text, "every bar comes later than the next one opens")
+    if settings.max_future < settings.grace:
+        found.note(
+            f"max_future={settings.text_of('max_future')} is shorter than grace={settings.text_of('grace')}",
+            "ticks of a broker whose clock is a little ahead are rejected",
+        )
+
+
+async def _clock(settings: Settings, found: Examination) -> str:
+    """What can be said about the difference to the broker's clock without writing anything.
+
+    The broker's stamp on the newest tick is at most its present time: a stamp ahead of our clock proves a difference,
+    one behind it proves none, as the feed may be silent.
+    """
+    bootstrap = found.bootstrap or ""
+    if all(address.rpartition(":")[0] in _LOCAL for address in bootstrap.split(",")):
+        return f"the same clock: the broker is on this machine ({POCKET_HOST})"
+    newest = await _newest_stamp(bootstrap, settings.ticks_topic, found)
+    if newest is None:
+        return "not known: no tick that the broker stamped"
+    ahead = newest - time.time_ns() // 1_000_000
+    if ahead <= 0:
+        return f"no sign of a difference: the broker stamped the newest tick {-ahead / 1000:.1f} s ago"
+    if ahead > settings.idle_margin:
+        text = f"the broker's clock is at least {ahead} ms ahead, idle_margin is {settings.text_of('idle_margin')}"
+        found.wrong(text, f"set the clocks by NTP, or raise {PREFIX}IDLE_MARGIN above the difference")
+    return f"the broker's clock is at least {ahead} ms ahead of this machine's"
+
+
+async def _newest_stamp(bootstrap: str, topic: str, found: Examination) -> int | None:
+    """Epoch ms at which the broker appended the newest tick; None where there is none."""
+    state = found.report.states.get(topic) if found.report else None
+    if state is None:
+        return None
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, client_id="barwheel-doctor")
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(topic, p) for p in range(state.partitions)]
+        consumer.assign(partitions)
+        begins = await consumer.beginning_offsets(partitions)
+        ends = await consumer.end_offsets(partitions)
+        newest = None
+        for tp in (tp for tp in partitions if ends[tp] > begins[tp]):
+            consumer.seek(tp, ends[tp] - 1)
+            records = (await consumer.getmany(tp, timeout_ms=2_000)).get(tp, [])
+            stamps = [r.timestamp for r in records if r.timestamp_type == APPEND_TIME]
+            newest = max([*stamps, *([] if newest is None else [newest])], default=None)
+        return newest
+    finally:
+        await consumer.stop()
+
+
+def _as_data(settings: Settings, found: Examination) -> dict[str, Any]:
+    names = type(settings).model_fields
+    return {
+        "settings": {n: {"value": settings.text_of(n), "source": settings.source_of(n)} for n in names},
+        "broker": {"address": found.bootstrap, "pocket": settings.pocket, "answers": found.report is not None},
+        "topics": {n: asdict(s) for n, s in found.report.states.items()} if found.report else {},
+        "clock": found.clock,
+        "findings": [asdict(item) for item in found.items],
+        "ok": not any(item.level == "wrong" for item in found.items),
+    }
+
+
+def _print(settings: Settings, found: Examination) -> None:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 160  # a pipe has no width: never cut a column
+    values = Table(box=None, pad_edge=False)
+    for name in ("setting", "value", "from"):
+        values.add_column(name)
+    for name in type(settings).model_fields:
+        values.add_row(name, settings.text_of(name) or "(empty)", settings.source_of(name))
+    console.print(values, end="\n\n")
+    console.print(f"broker  {found.bootstrap or 'none that answers'}{' (pocket)' if settings.pocket else ''}")
+    console.print(f"clock   {found.clock}", end="\n\n")
+    if found.report is not None:
+        console.print(topic_table(settings, found.report), end="\n\n")
+    for item in found.items:
+        console.print(f"{item.level}: {item.text}" + (f"; {item.advice}" if item.advice else ""), markup=False)
+    if not any(item.level == "wrong" for item in found.items):
+        console.print("nothing is wrong")

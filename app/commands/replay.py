@@ -1,0 +1,193 @@
+"""`app replay FILE...`: send recorded ticks, exactly as the files hold them, at full speed or in their own time."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from faust.cli.base import argument, option
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from app.commands import base, rows
+from app.commands.feed import Feed
+from app.errors import InputError
+from app.settings import Settings
+from app.topics import ensure
+
+if TYPE_CHECKING:
+    import faust
+
+_PACE = 0.02  # seconds: throttled rows that are due together go together
+_SHOW_EVERY = 5_000  # rows between two moves of the progress bar
+
+
+@dataclass
+class Replayed:
+    """What was sent, and up to where each symbol got (epoch ms)."""
+
+    rows: int = 0
+    heartbeats: int = 0
+    left_to_idle: int = 0
+    skipped: int = 0
+    last_ts: dict[bytes, int] = field(default_factory=dict)
+
+
+def register(app: faust.App) -> None:
+    """Add the command."""
+
+    @app.command(
+        argument("files", nargs=-1, required=True, type=Path),
+        option("--broker-name", help="Broker of every row, unless a column names it."),
+        option("--symbol", help="Symbol of every row, unless a column names it."),
+        option("--columns", help="What the columns are: tick fields, - skips one.  [default: ts,bid,ask]"),
+        option("--header", is_flag=True, default=False, show_default=False, help="Skip the first line of a CSV."),
+        option("--origin", help="Where times count from, 2014-05-05T00:00:00-05:00; default: epoch."),
+        option("--speed", default="max", help="max, or how many times faster than it happened."),
+        option("--skip-bad", is_flag=True, default=False, show_default=False,
+               help="Write bad rows to FILE.rejected and go on."),
+        option("--close/--no-close", default=True, help="End with a heartbeat a symbol that closes its last window."),
+        base.json_option,
+        base=base.BarwheelCommand,
+    )  # fmt: skip
+    async def replay(self: base.BarwheelCommand, **given: Any) -> int:  # noqa: ARG001 - Faust passes itself
+        """Send recorded ticks: CSV, zip of CSV, JSON lines, Parquet.
+
+        Prices keep every digit of the file; seq is the row's number. Several files are merged by time. All files are
+        checked before the first row is sent, and a bad row ends it with exit code 2, unless --skip-bad.
+
+        \b
+        Example:
+          app replay eurusd.zip --broker-name fxcm --symbol EURUSD \\
+              --origin 2014-05-05T00:00:00-05:00
+          app replay ticks.jsonl --broker-name demo --speed 60
+        """  # noqa: D301 - click reads \b
+        return await run(Settings.load(), given)
+
+
+async def run(settings: Settings, given: dict[str, Any]) -> int:
+    """Check, send, close, report; raises `InputError` for a bad option, file or row."""
+    files: tuple[Path, ...] = given["files"]
+    factor = speed(given["speed"])
+    reading = rows.Reading(
+        columns=rows.parse_columns(given["columns"]) if given["columns"] else None,
+        broker=given["broker_name"],
+        symbol=given["symbol"],
+        time_unit=settings.time_unit.value,
+        origin=base.time_ms(given["origin"], "--origin") // 1000 if given["origin"] else 0,
+        header=given["header"],
+    )
+    total = None if given["skip_bad"] else sum(_check(path, reading) for path in files)
+    bootstrap = await base.reach(settings)
+    report = await ensure(settings, bootstrap)
+    done, started = Replayed(), time.monotonic()
+    with ExitStack() as stack:
+        sources = [_good(path, reading, stack, done) for path in files]
+        merged = sources[0] if len(sources) == 1 else heapq.merge(*sources, key=attrgetter("ts_ms"))
+        async with Feed(bootstrap, settings.ticks_topic, report.partitions) as feed:
+            await _send(feed, merged, factor, total, done)
+            if given["close"]:
+                await feed.settle()  # a heartbeat must not overtake a tick of another partition's batch
+                _close(feed, settings, done, now_ms=time.time_ns() // 1_000_000)
+    _report(settings, done, time.monotonic() - started, as_json=given["as_json"])
+    return 0
+
+
+def speed(text: str) -> float | None:
+    """The factor, or None for as fast as it goes; raises `InputError`."""
+    if text == "max":
+        return None
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = 0.0
+    if not 0 < factor < float("inf"):
+        raise InputError(f"--speed {text}: must be max or a number above 0")
+    return factor
+
+
+def _check(path: Path, reading: rows.Reading) -> int:
+    """Number of rows of a file; raises its first bad row, so that nothing of it is sent."""
+    count = 0
+    for row in rows.rows(path, reading):
+        if isinstance(row, rows.BadRow):
+            raise InputError(f"{row}; nothing was sent (--skip-bad sends the others)")
+        count += 1
+    return count
+
+
+def _good(path: Path, reading: rows.Reading, stack: ExitStack, done: Replayed) -> Iterator[rows.Row]:
+    rejected = stack.enter_context(rows.rejected_file(path))
+    for row in rows.rows(path, reading):
+        if isinstance(row, rows.BadRow):
+            rejected.append(row.text)
+            done.skipped += 1
+        else:
+            yield row
+
+
+async def _send(
+    feed: Feed, source: Iterator[rows.Row], factor: float | None, total: int | None, done: Replayed
+) -> None:
+    columns = (TextColumn("replay"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    last_ts, began, first = done.last_ts, time.monotonic(), None
+    with Progress(*columns, console=base.progress) as progress:
+        task = progress.add_task("replay", total=total)
+        for row in source:
+            if factor is not None:
+                first = row.ts_ms if first is None else first
+                ahead = (row.ts_ms - first) / 1000 / factor - (time.monotonic() - began)
+                if ahead > _PACE:
+                    await feed.flush(everything=True)
+                    progress.update(task, completed=done.rows)
+                    await asyncio.sleep(ahead)
+            if feed.put(row.key, row.value):
+                await feed.flush()
+            done.rows += 1
+            if row.ts_ms > last_ts.get(row.key, -1):
+                last_ts[row.key] = row.ts_ms
+            if done.rows % _SHOW_EVERY == 0:
+                progress.update(task, completed=done.rows)
+        progress.update(task, completed=done.rows, total=done.rows)
+
+
+def _close(feed: Feed, settings: Settings, done: Replayed, now_ms: int) -> None:
+    """A heartbeat a symbol at the end of its last window + grace; one in the future would be refused, idle close comes."""
+    size = settings.window_size
+    for key, ts in done.last_ts.items():
+        closes = ts - ts % size + size + settings.grace
+        if closes > now_ms:
+            done.left_to_idle += 1
+            continue
+        feed.put(key, b'{"ts":%d,"heartbeat":true}' % rows.from_ms(closes, settings.time_unit.value))
+        done.heartbeats += 1
+
+
+def _report(settings: Settings, done: Replayed, seconds: float, *, as_json: bool) -> None:
+    if as_json:
+        base.out_json(
+            {
+                "topic": settings.ticks_topic,
+                "rows": done.rows,
+                "heartbeats": done.heartbeats,
+                "left_to_idle": done.left_to_idle,
+                "skipped": done.skipped,
+                "symbols": len(done.last_ts),
+                "seconds": round(seconds, 3),
+                "rows_per_second": round(done.rows / seconds) if seconds else None,
+            }
+        )
+        return
+    base.out(f"{done.rows} ticks of {len(done.last_ts)} symbols sent to {settings.ticks_topic} in {seconds:.1f} s")
+    if done.heartbeats:
+        base.out(f"{done.heartbeats} closing heartbeats sent")
+    if done.left_to_idle:
+        base.out(f"{done.left_to_idle} symbols end in a window that is still open: idle close will close it")
+    if done.skipped:
+        base.out(f"{done.skipped} bad rows were not sent: they are in FILE.rejected")

@@ -1,0 +1,216 @@
+"""Recorded ticks from files, row by row: prices keep the digits of the file, a bad row names file, line and field."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from app.errors import InputError
+
+PRICES = frozenset({"bid", "ask", "last", "qty"})
+FIELDS = PRICES | {"ts", "seq", "broker", "symbol"}
+UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_INTEGER = re.compile(r"-?\d+")
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+class Row(NamedTuple):
+    """One tick as it is sent. `ts_ms` is its event time in whole epoch ms, for pacing and for the closing heartbeats."""
+
+    key: bytes
+    value: bytes
+    ts_ms: int
+
+
+class BadRow(InputError):
+    """A row that cannot be sent; `text` is the row as it stands in the file."""
+
+    def __init__(self, where: str, problem: str, text: str) -> None:
+        """`where` is file:line, `problem` names field and value."""
+        super().__init__(f"{where}: {problem}")
+        self.text = text
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the rows of a file are read; `origin` is the epoch second the times count from."""
+
+    columns: tuple[str, ...] | None
+    broker: str | None
+    symbol: str | None
+    time_unit: str = "ms"
+    origin: int = 0
+    header: bool = False
+
+
+def parse_columns(text: str) -> tuple[str, ...]:
+    """Read `ts,bid,-,ask`; raises `InputError` for a name that is no field of a tick, or one that comes twice."""
+    names = tuple(n.strip() for n in text.split(","))
+    for name in names:
+        if name != "-" and name not in FIELDS:
+            raise InputError(f"--columns: {name!r} is none of {', '.join(sorted(FIELDS))}, and not - (skip)")
+        if name != "-" and names.count(name) > 1:
+            raise InputError(f"--columns: {name} comes twice")
+    if "ts" not in names:
+        raise InputError("--columns: ts is missing")
+    return names
+
+
+def rows(path: Path, reading: Reading) -> Iterator[Row | BadRow]:
+    """Every row of one file, in its order; a bad one is yielded, not raised, so that the caller decides.
+
+    Raises `InputError` where the file itself cannot be read.
+    """
+    try:
+        if path.suffix == ".parquet":
+            from app.commands.parquet import parquet_fields  # noqa: PLC0415 - an extra
+
+            yield from _from_fields(path.name, parquet_fields(path, reading.columns, reading.time_unit), reading)
+        elif path.suffix == ".zip":
+            with zipfile.ZipFile(path) as archive:
+                for name in archive.namelist():
+                    if not name.endswith("/"):
+                        with archive.open(name) as member:
+                            yield from _from_text(f"{path.name}/{name}", Path(name).suffix, member, reading)
+        else:
+            with path.open("rb") as file:
+                yield from _from_text(path.name, path.suffix, file, reading)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _from_text(name: str, suffix: str, file: Iterable[bytes], reading: Reading) -> Iterator[Row | BadRow]:
+    if suffix in {".jsonl", ".ndjson", ".json"}:
+        yield from _from_fields(name, _json_fields(name, file), reading)
+    else:
+        yield from _from_fields(name, _csv_fields(name, file, reading), reading)
+
+
+Fields = tuple[int, dict[str, str] | BadRow, str]  # line, what stands in it by field, the row's text
+
+
+def _csv_fields(name: str, file: Iterable[bytes], reading: Reading) -> Iterator[Fields]:
+    columns = reading.columns or ("ts", "bid", "ask")
+    for number, raw in enumerate(file, 1):
+        if number == 1 and reading.header:
+            continue
+        line = raw.rstrip(b"\r\n").decode("utf-8", "replace")
+        if not line:
+            continue
+        cells = line.split(",") if '"' not in line else next(csv.reader(io.StringIO(line)))
+        if len(cells) != len(columns):
+            problem = f"has {len(cells)} columns, --columns names {len(columns)} ({','.join(columns)}): {line[:80]!r}"
+            yield number, BadRow(f"{name}:{number}", problem, line), line
+        else:
+            yield number, dict(zip(columns, cells, strict=True)), line
+
+
+def _json_fields(name: str, file: Iterable[bytes]) -> Iterator[Fields]:
+    for number, raw in enumerate(file, 1):
+        line = raw.rstrip(b"\r\n")
+        if not line:
+            continue
+        text = line.decode("utf-8", "replace")
+        try:
+            found = {k: _unquoted(bytes(v)) for k, v in _object(line).items() if k in FIELDS}
+        except msgspec.MsgspecError as error:
+            yield number, BadRow(f"{name}:{number}", f"is no JSON object ({error}): {text[:80]!r}", text), text
+        else:
+            yield number, found, text
+
+
+def _unquoted(raw: bytes) -> str:
+    """A JSON value as text, a string without its quotes, a null as nothing; numbers keep their digits."""
+    if raw.startswith(b'"'):
+        return str(msgspec.json.decode(raw, type=str))
+    return "" if raw == b"null" else raw.decode()
+
+
+def _from_fields(name: str, source: Iterable[Fields], reading: Reading) -> Iterator[Row | BadRow]:
+    shift = reading.origin * UNITS_PER_SECOND[reading.time_unit]
+    keys: dict[tuple[str, str], bytes] = {}
+    for seq, (line, fields, text) in enumerate(source, 1):
+        if isinstance(fields, BadRow):
+            yield fields
+            continue
+        try:
+            pair = (fields.get("broker") or reading.broker or "", fields.get("symbol") or reading.symbol or "")
+            key = keys.get(pair)
+            if key is None:
+                key = keys[pair] = _key(*pair)
+            yield _row(key, fields, seq, shift, reading.time_unit)
+        except ValueError as error:
+            yield BadRow(f"{name}:{line}", str(error), text)
+
+
+def _key(broker: str, symbol: str) -> bytes:
+    for field, value in (("broker", broker), ("symbol", symbol)):
+        if not value:
+            option = "--broker-name" if field == "broker" else "--symbol"
+            raise ValueError(f"{field} is empty: give {option}, or name its column in --columns")
+        if "|" in value or not value.isprintable():
+            raise ValueError(f"{field}={value!r}: may hold neither | nor control characters")
+    return f"{broker}|{symbol}".encode()
+
+
+def _row(key: bytes, fields: dict[str, str], seq: int, shift: int, unit: str) -> Row:
+    parts = []
+    for field, value in fields.items():
+        if field in PRICES and value:
+            if _NUMBER.fullmatch(value) is None:
+                raise ValueError(f"{field}={value[:40]!r}: is not a number")
+            parts.append(f',"{field}":{value}')
+    given = fields.get("seq")
+    if given:
+        if _INTEGER.fullmatch(given) is None:
+            raise ValueError(f"seq={given[:40]!r}: is not a whole number")
+        seq = int(given)
+    text = fields.get("ts", "").strip()
+    if _INTEGER.fullmatch(text):
+        ts = int(text) + shift
+        return Row(key, f'{{"ts":{ts}{"".join(parts)},"seq":{seq}}}'.encode(), to_ms(ts, unit))
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"ts={text[:40]!r}: is neither a whole number nor an RFC 3339 time") from None
+    if moment.tzinfo is None or shift:
+        raise ValueError(f"ts={text!r}: a time as text needs an offset (Z) and goes without --origin")
+    ms = int((moment.astimezone(UTC) - _EPOCH).total_seconds() * 1000)
+    return Row(key, f'{{"ts":"{text}"{"".join(parts)},"seq":{seq}}}'.encode(), ms)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_ms(ts: int, unit: str) -> int:
+    """Whole epoch ms, floored, of a time in the given unit."""
+    return ts * 1000 // UNITS_PER_SECOND[unit]
+
+
+def from_ms(ms: int, unit: str) -> int:
+    """The least time in the given unit that is not before this many epoch ms."""
+    return -(-ms * UNITS_PER_SECOND[unit] // 1000)
+
+
+@contextmanager
+def rejected_file(path: Path) -> Iterator[list[str]]:
+    """Collect bad rows; they are in `<file>.rejected` afterwards, or no such file is left where there were none."""
+    target, kept = path.with_name(path.name + ".rejected"), list[str]()
+    try:
+        yield kept
+    finally:
+        if kept:
+            target.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        else:
+            target.unlink(missing_ok=True)

@@ -1,0 +1,95 @@
+"""`app topics`: create the topics of this app, or check them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from faust.cli.base import option
+from rich.console import Console
+from rich.table import Table
+
+from app.commands import base
+from app.errors import TopicsError
+from app.settings import Settings
+from app.topics import TopicsReport, ensure, input_spec, look, specs
+
+if TYPE_CHECKING:
+    import faust
+
+
+def register(app: faust.App) -> None:
+    """Add the command."""
+
+    @app.command(
+        option("--check", is_flag=True, default=False, show_default=False, help="Create nothing."),
+        base.json_option,
+        base=base.BarwheelCommand,
+    )
+    async def topics(self: base.BarwheelCommand, *, check: bool, as_json: bool) -> int:  # noqa: ARG001
+        """Create the topics that are missing and check the others.
+
+        Exit code 4 where a topic does not fit, 1 where --check finds one missing.
+
+        \b
+        Example:
+          app topics
+          BARWHEEL_TOPIC_PARTITIONS=32 app topics
+          app topics --check
+        """  # noqa: D301 - click reads \b
+        return await run(Settings.load(), check=check, as_json=as_json)
+
+
+async def run(settings: Settings, *, check: bool, as_json: bool) -> int:
+    """Create or look, print, and give the exit code; raises `TopicsError` where a topic does not fit."""
+    bootstrap = await base.reach(settings)
+    report = await (look if check else ensure)(settings, bootstrap)
+    if as_json:
+        base.out_json(as_data(report))
+    else:
+        _print(settings, report)
+    fatal = [str(f) for f in report.findings if f.fatal]
+    if fatal:
+        raise TopicsError("; ".join(fatal))
+    return 1 if any(name not in report.states for name in names(settings)) else 0
+
+
+def names(settings: Settings) -> list[str]:
+    """Every topic of this app, the input first."""
+    return [settings.ticks_topic, *(spec.name for spec in specs(settings, 1))]
+
+
+def as_data(report: TopicsReport) -> dict[str, object]:
+    """The report for a program."""
+    return {
+        "partitions": report.partitions,
+        "created": report.created,
+        "topics": {name: asdict(state) for name, state in report.states.items()},
+        "findings": [asdict(finding) for finding in report.findings],
+    }
+
+
+def topic_table(settings: Settings, report: TopicsReport) -> Table:
+    """The topics as they are, for people."""
+    made = Table(box=None, pad_edge=False)
+    for name in ("topic", "partitions", "cleanup", "timestamps", "what it holds", ""):
+        made.add_column(name, justify="right" if name == "partitions" else "left")
+    for spec in [input_spec(settings), *specs(settings, report.partitions)]:
+        state = report.states.get(spec.name)
+        note = "created" if spec.name in report.created else ""
+        if state is None:
+            made.add_row(spec.name, "-", "-", "-", spec.why, "missing")
+        else:
+            policy = state.configs.get("cleanup.policy", "?")
+            stamps = state.configs.get("message.timestamp.type", "?")
+            made.add_row(spec.name, str(state.partitions), policy, stamps, spec.why, note)
+    return made
+
+
+def _print(settings: Settings, report: TopicsReport) -> None:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 160
+    console.print(topic_table(settings, report))
+    for finding in report.findings:
+        base.say(str(finding))

@@ -1,0 +1,39 @@
+"""Everything barwheel raises on purpose: one small tree, each class with the exit code of a command that ends by it."""
+
+from __future__ import annotations
+
+
+class BarwheelError(Exception):
+    """The base: its text is one readable line that says what is wrong and what to do about it."""
+
+    exit_code = 1
+
+
+class SettingsError(BarwheelError):
+    """A setting is missing, misspelt or out of range."""
+
+    exit_code = 2
+
+
+class InputError(BarwheelError):
+    """A file or an argument given to a command cannot be used."""
+
+    exit_code = 2
+
+
+class BrokerError(BarwheelError):
+    """The broker cannot be reached, or refused what it was asked for."""
+
+    exit_code = 3
+
+
+class TopicsError(BarwheelError):
+    """A topic has the wrong number of partitions or the wrong cleanup policy."""
+
+    exit_code = 4
+
+
+class StateError(BarwheelError):
+    """The stored state does not fit: other settings, another app's bars, or a gap in the input."""
+
+    exit_code = 4

@@ -1,0 +1,136 @@
+"""The one place that reaches into aiokafka: raw record batches instead of a Python object a record, and the log's head.
+
+Written for aiokafka 0.14.0. A consumer made with `key_deserializer=RawTopics({...})` gets, for those topics, whole Cython
+record batches from `getmany` (each to be iterated once), and `Skipped` markers where control records or aborted
+transactions were passed over. `Heads` remembers, by partition, the answers that held nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+import aiokafka
+from aiokafka.consumer import consumer as consumer_module
+from aiokafka.consumer import fetcher as fetcher_module
+from aiokafka.errors import CorruptRecordException
+
+from tables.ticks import Record
+
+AIOKAFKA_VERSION = "0.14.0"
+
+
+class Batch(Protocol):
+    """What a slice is made of: records with the offsets `base_offset` up to, not including, `next_offset`."""
+
+    @property
+    def base_offset(self) -> int:
+        """Offset of its first record."""
+
+    @property
+    def next_offset(self) -> int:
+        """One after its last record."""
+
+    def __iter__(self) -> Iterator[Record]: ...
+
+
+class Skipped(NamedTuple):
+    """Offsets that hold no records for us: control records and aborted transactions."""
+
+    base_offset: int
+    next_offset: int
+
+    def __iter__(self) -> Iterator[Record]:  # type: ignore[override]  # a batch without records, not a pair
+        return iter(())
+
+
+class RawTopics:
+    """A key deserializer by name only: it tells the fetcher of which topics the batches are wanted as they are."""
+
+    def __init__(self, topics: frozenset[str]) -> None:
+        self.topics = topics
+
+    def __call__(self, key: bytes | None) -> bytes | None:
+        return key
+
+
+class Head(NamedTuple):
+    """An answer that held nothing: the log ended at `offset` at a moment after `sent_ms`, when the request was sent."""
+
+    offset: int
+    sent_ms: int
+
+
+Heads = dict[Any, Head]  # by aiokafka TopicPartition, which equals a plain (topic, partition) tuple
+
+
+class RawPartitionRecords(fetcher_module.PartitionRecords):  # type: ignore[misc]  # untyped
+    """Yields batches for raw topics, with the checks of the original: CRC, aborted transactions, control records."""
+
+    def _unpack_records(self) -> Iterator[Any]:
+        raw = self._key_deserializer
+        if not isinstance(raw, RawTopics) or self._tp.topic not in raw.topics:
+            yield from super()._unpack_records()
+            return
+        records = self._records
+        while records.has_next():
+            batch = records.next_batch()
+            if self._check_crcs and not batch.validate_crc():
+                raise CorruptRecordException(f"Invalid CRC - {self._tp}")
+            self.next_fetch_offset = batch.next_offset
+            yield Skipped(batch.base_offset, batch.next_offset) if self._passed_over(batch) else batch
+
+    def _passed_over(self, batch: Any) -> bool:
+        if self._isolation_level == fetcher_module.READ_COMMITTED and batch.producer_id is not None:
+            self._consume_aborted_up_to(batch.base_offset)
+            if batch.is_control_batch and self._contains_abort_marker(batch):
+                self._aborted_producers.discard(batch.producer_id)
+            if batch.is_transactional and batch.producer_id in self._aborted_producers:
+                return True
+        return bool(batch.is_control_batch)
+
+
+class _Client:
+    """The fetcher's client, looked over the shoulder: notes when each fetch was sent and which partitions had nothing."""
+
+    def __init__(self, client: Any, heads: Heads) -> None:
+        self._client = client
+        self._heads = heads
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def send(self, node_id: int, request: Any, **options: Any) -> Any:
+        sent_ms = int(time.time() * 1_000)
+        response = await self._client.send(node_id, request, **options)
+        if type(request) is fetcher_module.FetchRequest:
+            for topic, partitions in response.topics:
+                for partition, error_code, highwater, *rest in partitions:
+                    if not error_code and not rest[-1]:
+                        end = rest[0] if response.API_VERSION >= 4 else highwater  # noqa: PLR2004  # v4 brought the LSO
+                        self._heads[topic, partition] = Head(end, sent_ms)
+        return response
+
+
+class HeadFetcher(fetcher_module.Fetcher):  # type: ignore[misc]  # untyped
+    """A fetcher that also knows where the log ended, and when it was asked."""
+
+    def __init__(self, client: Any, subscriptions: Any, **options: Any) -> None:
+        self.heads: Heads = {}
+        super().__init__(_Client(client, self.heads), subscriptions, **options)
+
+
+def install() -> None:
+    """Put both classes in the place of aiokafka's own; consumers without `RawTopics` behave as before."""
+    fetcher_module.PartitionRecords = RawPartitionRecords
+    consumer_module.Fetcher = HeadFetcher
+
+
+def heads_of(consumer: aiokafka.AIOKafkaConsumer) -> Heads:
+    """The heads that a started consumer has seen."""
+    heads: Heads = consumer._fetcher.heads  # noqa: SLF001  # this module is the one place for that
+    return heads
+
+
+install()

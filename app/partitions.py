@@ -1,0 +1,244 @@
+"""One source partition at work: slices through the engine, finals out at once, the rest at its checkpoint.
+
+The order of a checkpoint, each step acknowledged before the next: the finals sent so far; the late and rejected records;
+the changed states, as of one moment; the position. Whatever fails in between leaves a log that recovery continues from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from app.fetching import Batch, Head
+from app.outbox import YIELD_EVERY, Outbox, Outgoing, Sent, acknowledged
+from app.recovery import APP_HEADER, Recovered
+from app.settings import Settings, Switch
+from tables.bars import Bar, bar_key, encode_bar
+from tables.state import POSITION_KEY, Position, encode_position
+from tables.ticks import Record
+from tables.windows import Engine, EngineConfig, SideRecord
+
+SIDE_BATCH = 20_000  # late and rejected records that are held back before they are sent early
+SIDE_MARGIN = 64 * 1024  # how much larger than a source record a side record may be
+CUT_TO = 64 * 1024  # bytes of a value that are kept where the whole is too large
+HEADER_ROOM = 4 * 1024
+
+
+class Slice(NamedTuple):
+    """Some batches of one partition, as one Faust message carries them; `owner` is whom they were fetched for."""
+
+    owner: Partition
+    batches: Sequence[Batch]
+    fetched_ms: int
+
+
+def engine_config(settings: Settings) -> EngineConfig:
+    """The engine's part of the settings."""
+    return EngineConfig(
+        window_size=settings.window_size,
+        grace=settings.grace,
+        scope=settings.scope.value,
+        idle_close=settings.idle_close is Switch.on,
+        max_future=settings.max_future,
+        min_ts=settings.min_ts,
+        time_unit=settings.time_unit.value,
+        price=settings.price.value,
+        wheel_tick=settings.wheel_tick,
+    )
+
+
+class Partition:
+    """The engine of one partition, what it owes the topics, and how far it is."""
+
+    def __init__(self, settings: Settings, number: int, found: Recovered, outbox: Outbox, *, append_time: bool, max_record: int) -> None:
+        """`append_time`: whether `ticks` has LogAppendTime; `max_record`: the largest source record in bytes."""
+        self.number = number
+        self.engine = Engine(engine_config(settings), found.position.next_offset)
+        position = found.position
+        self.engine.restore(position.counters, position.arrival, position.scopes, found.states, found.tail)
+        self.passed = position.next_offset  # offsets below have been fed, or hold nothing
+        self.committed = -1
+        self.fresh = found.fresh
+        self._settings = settings
+        self._outbox = outbox
+        self._append_time = append_time
+        self._max_side = max_record + SIDE_MARGIN - HEADER_ROOM
+        self._position = position
+        self._written = found.written
+        self._changelog_end = found.changelog_end
+        self._finals: list[Sent] = []
+        self._finals_end = found.finals_end  # no checkpoint is made before the tail has been passed
+        self._side: list[SideRecord] = []
+        self._turn = asyncio.Lock()  # the engine is fed, asked or copied by one at a time
+        self._fed_ms = 0
+        self._last_arrival = position.arrival
+        self._headers = [(APP_HEADER, settings.app_id.encode())]
+
+    # ---- in
+
+    async def feed(self, part: Slice) -> None:
+        """Process a slice and send what it closed."""
+        async with self._turn:
+            cap = None if self._append_time else part.fetched_ms
+            for batch in part.batches:
+                if batch.next_offset <= self.passed:
+                    continue
+                records: Iterator[Record] = iter(batch)
+                if batch.base_offset < self.passed:
+                    records = _from_offset(records, self.passed)
+                self.engine.feed(records, cap)
+                self.passed = batch.next_offset
+            self._last_arrival = self.engine.arrival
+            self._fed_ms = part.fetched_ms
+            await self._publish()
+        if len(self._side) > SIDE_BATCH:
+            async with self._turn:
+                await self._flush_finals()
+                await self._send_side(self._take_side())
+
+    async def tick(self, head: Head, now_ms: int) -> None:
+        """The wheel's task: close what is due, if the log ended where this partition is."""
+        if head.offset != self.passed or self.engine.replaying:
+            return
+        async with self._turn:
+            if head.offset != self.passed:
+                return
+            t = min(now_ms, head.sent_ms) - self._settings.idle_margin
+            if not self._append_time:
+                t += self._last_arrival - self._fed_ms  # the producers' clock goes on at the pace of ours
+            self.engine.nothing_until(t)
+            await self._publish()
+
+    # ---- out
+
+    async def _publish(self) -> None:
+        self._side += self.engine.take_side()
+        finals = self.engine.take_finals()
+        if finals:
+            self._finals += await self._outbox.send(self._settings.finals_topic, self.number, self._outgoing(finals))
+            self._forget_acknowledged()
+
+    def _forget_acknowledged(self) -> None:
+        """Let go of the batches that are done and well; a failed one stays for the checkpoint to raise."""
+        while self._finals:
+            future, records = self._finals[0]
+            if not future.done() or future.cancelled() or future.exception() is not None:
+                return
+            self._finals_end = future.result().offset + records
+            del self._finals[0]
+
+    def _outgoing(self, finals: list[Bar]) -> Iterator[Outgoing]:
+        headers = self._headers
+        for bar in finals:
+            yield Outgoing(bar_key(bar.broker, bar.symbol, bar.bucket_start), encode_bar(bar), bar.bucket_start, headers)
+
+    async def _flush_finals(self) -> None:
+        finals, self._finals = self._finals, []
+        end = await acknowledged(finals)
+        if end is not None:
+            self._finals_end = end
+
+    def _take_side(self) -> list[SideRecord]:
+        side, self._side = self._side, []
+        return side
+
+    async def _send_side(self, side: list[SideRecord]) -> None:
+        for topic, kind in ((self._settings.late_topic, "late"), (self._settings.rejected_topic, "rejected")):
+            records = (self._side_record(record) for record in side if record.kind == kind)
+            await acknowledged(await self._outbox.send(topic, self.number, records))
+
+    def _side_record(self, side: SideRecord) -> Outgoing:
+        record = side.record
+        source = f"{self._settings.ticks_topic}|{self.number}|{side.offset}".encode()
+        headers = [
+            *((name, value or b"") for name, value in record.headers),
+            ("reason", side.reason.encode()),
+            ("detail", side.detail.encode(errors="backslashreplace")),
+            ("source_arrival", str(record.timestamp).encode()),
+            *self._headers,
+        ]
+        key, value = record.key, record.value
+        size = sum(len(name) + len(text) for name, text in headers) + len(key or b"") + len(value or b"")
+        if value is not None and size > self._max_side:
+            headers += [("truncated", b"true"), ("original_size", str(len(value)).encode())]
+            value = value[:CUT_TO]
+        if key is not None:
+            headers.append(("source_key", key[:CUT_TO]))
+        return Outgoing(source, value, None, headers)
+
+    # ---- checkpoint
+
+    async def checkpoint(self, generation: int) -> int | None:
+        """Make everything so far durable; the position's next offset, or None where there is nothing to do (yet)."""
+        engine = self.engine
+        if engine.replaying:
+            return None
+        async with self._turn:
+            await self._publish()
+            dirty = engine.take_dirty()
+            nothing = not dirty and not self._side and not self._finals
+            if nothing and not self.fresh and engine.next_offset == self._position.next_offset:
+                return None
+            finals, self._finals = self._finals, []
+            side = self._take_side()
+            position = Position(
+                next_offset=engine.next_offset,
+                arrival=engine.arrival,
+                scopes=engine.stream_times(),
+                counters=copy.copy(engine.counters),
+                finals_end=-1,
+                changelog_start=-1,
+                generation=generation,
+                meaning=self._position.meaning,
+            )
+            states = await self._states(dirty)
+        end = await acknowledged(finals)
+        if end is not None:
+            self._finals_end = end
+        await self._send_side(side)
+        await self._write_states(states)
+        position.finals_end = self._finals_end
+        position.changelog_start = next(iter(self._written.values()), self._changelog_end)
+        record = Outgoing(POSITION_KEY, encode_position(position), None, self._headers)
+        written = await acknowledged(await self._outbox.send(self._settings.changelog_topic, self.number, [record]))
+        self._changelog_end = written or self._changelog_end
+        self._position = position
+        self.fresh = False
+        return position.next_offset
+
+    async def _states(self, dirty: list[bytes]) -> list[Outgoing]:
+        """Copy the changed states, and the oldest few, so that the live part of the changelog moves on with its end."""
+        wanted = dict.fromkeys(dirty)
+        for _, key in zip(range(1 + len(dirty) // 10), self._written, strict=False):
+            wanted[key] = None
+        states = []
+        for number, key in enumerate(wanted, 1):
+            value = self.engine.state_of(key)
+            if value is not None or key in self._written:
+                states.append(Outgoing(key, value, None))
+            if not number % YIELD_EVERY:
+                await asyncio.sleep(0)
+        return states
+
+    async def _write_states(self, states: list[Outgoing]) -> None:
+        keys = iter(states)
+        for future, records in await self._outbox.send(self._settings.changelog_topic, self.number, states):
+            metadata = await future
+            for offset in range(metadata.offset, metadata.offset + records):
+                state = next(keys)
+                self._written.pop(state.key, None)  # so that the oldest stays first
+                if state.value is not None:
+                    self._written[state.key] = offset
+            self._changelog_end = metadata.offset + records
+
+
+def _from_offset(records: Iterator[Record], offset: int) -> Iterator[Record]:
+    return (record for record in records if record.offset >= offset)
+
+
+def now_ms() -> int:
+    """The clock, in epoch ms."""
+    return int(time.time() * 1_000)

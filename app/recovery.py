@@ -1,0 +1,157 @@
+"""What a partition needs to go on where its last checkpoint left it: position, states, and the bars sent since.
+
+The position record is the truth, and the last record of every checkpoint: it is looked for from the end of the changelog
+backwards, so recovery reads what is open and not what has been.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import msgspec
+
+from app.errors import StateError
+from app.reader import Reader
+from app.settings import OnGap, Settings, Start
+from tables.bars import Bar, decode_bar
+from tables.state import POSITION_KEY, Counters, Position, SymbolState, decode_position, decode_state
+from tables.ticks import Record
+
+APP_HEADER = "app_id"
+FIRST_LOOK = 200  # records from the end that the search for the position begins with
+LOOK_FACTOR = 20
+SAY_EVERY = 500_000  # records between two lines of progress
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Recovered:
+    """What was found; `fresh` where the partition was never read before and a first position must be written."""
+
+    position: Position
+    fresh: bool = False
+    states: dict[bytes, SymbolState] = field(default_factory=dict)
+    written: dict[bytes, int] = field(default_factory=dict)  # offset in the changelog of each live state, oldest first
+    tail: list[Bar] = field(default_factory=list)
+    finals_end: int = 0
+    changelog_end: int = 0
+
+
+def meaning(settings: Settings, partitions: int) -> dict[str, str]:
+    """The settings that give the bars their meaning: one app id cannot go on with others."""
+    names = ("window_size", "grace", "scope", "price", "time_unit")
+    return {**{name: settings.text_of(name) for name in names}, "partitions": str(partitions)}
+
+
+async def recover(reader: Reader, settings: Settings, partition: int, partitions: int, generation: int) -> Recovered:
+    """Read the state of one partition; raises `StateError` where it does not fit the settings or the input has a gap."""
+    begin, end = await reader.bounds(settings.changelog_topic, partition)
+    position = await _last_position(reader, settings.changelog_topic, partition, begin, end)
+    finals_begin, finals_end = await reader.bounds(settings.finals_topic, partition)
+    await _check_owner(reader, settings, partition, finals_begin, finals_end)
+    wanted = meaning(settings, partitions)
+    if position is None:
+        source_begin, source_end = await reader.bounds(settings.ticks_topic, partition)
+        first = Position(
+            next_offset=source_begin if settings.start is Start.earliest else source_end,
+            arrival=-(1 << 62),
+            scopes={},
+            counters=Counters(),
+            finals_end=finals_end,
+            changelog_start=end,
+            generation=generation,
+            meaning=wanted,
+        )
+        return Recovered(first, fresh=True, finals_end=finals_end, changelog_end=end)
+    if position.meaning != wanted:
+        differ = [f"{k}={position.meaning.get(k)} stored, {v} set" for k, v in wanted.items() if position.meaning.get(k) != v]
+        raise StateError(
+            f"{settings.changelog_topic}[{partition}] was written with other settings ({'; '.join(differ)}): "
+            "set them back, or use another app_id and topics_prefix"
+        )
+    found = Recovered(position, finals_end=finals_end, changelog_end=end)
+    async for record in _records(reader, settings.changelog_topic, partition, max(position.changelog_start, begin), end):
+        _take_state(found, record)
+    await _check_gap(reader, settings, partition, position)
+    async for record in _records(reader, settings.finals_topic, partition, max(position.finals_end, finals_begin), finals_end):
+        if record.value is not None and _owner(record) == settings.app_id.encode():
+            found.tail.append(decode_bar(record.value))
+    return found
+
+
+async def _records(reader: Reader, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Record]:
+    read = 0
+    async for batch in reader.read(topic, partition, start, end):
+        for record in batch:
+            if start <= record.offset < end:
+                yield record
+                read += 1
+                if not read % SAY_EVERY:
+                    log.info("recovery: %s[%d] at offset %d of %d", topic, partition, record.offset, end)
+
+
+def _take_state(found: Recovered, record: Record) -> None:
+    key = record.key
+    if key is None or key == POSITION_KEY:
+        return
+    found.states.pop(key, None)
+    found.written.pop(key, None)
+    if record.value is not None:
+        try:
+            found.states[key] = decode_state(record.value)
+        except msgspec.MsgspecError as error:
+            raise StateError(f"changelog offset {record.offset}, key {key!r}: not a state of this version ({error})") from error
+        found.written[key] = record.offset
+
+
+async def _last_position(reader: Reader, topic: str, partition: int, begin: int, end: int) -> Position | None:
+    look = FIRST_LOOK
+    while begin < end:
+        start = max(begin, end - look)
+        best: Position | None = None
+        async for record in _records(reader, topic, partition, start, end):
+            if record.key == POSITION_KEY and record.value is not None:
+                position = decode_position(record.value)
+                if best is None or position.generation >= best.generation:  # of two owners the later one is right
+                    best = position
+        if best is not None or start == begin:
+            return best
+        look *= LOOK_FACTOR
+    return None
+
+
+async def _check_owner(reader: Reader, settings: Settings, partition: int, begin: int, end: int) -> None:
+    """Two apps on one finals topic would close each other's windows: stop before it begins."""
+    last: Record | None = None
+    async for record in _records(reader, settings.finals_topic, partition, max(begin, end - 1), end):
+        last = record
+    if last is not None and (owner := _owner(last)) not in (None, settings.app_id.encode()):
+        raise StateError(
+            f"{settings.finals_topic}[{partition}] ends with a bar of app_id {(owner or b'').decode(errors='replace')}, this is "
+            f"{settings.app_id}: give one of the two another topics_prefix"
+        )
+
+
+def _owner(record: Record) -> bytes | None:
+    return next((value for name, value in record.headers if name == APP_HEADER), None)
+
+
+async def _check_gap(reader: Reader, settings: Settings, partition: int, position: Position) -> None:
+    begin, end = await reader.bounds(settings.ticks_topic, partition)
+    wanted = position.next_offset
+    if begin <= wanted <= end:
+        return
+    where = f"{settings.ticks_topic}[{partition}]"
+    if wanted < begin:
+        said = f"{begin - wanted} records before offset {begin} of {where} are gone unread (retention was faster)"
+        lost, go_on = begin - wanted, begin
+    else:
+        said = f"{where} ends at offset {end}, before the position {wanted} (the topic was made anew)"
+        lost, go_on = 0, begin
+    if settings.on_gap is OnGap.stop:
+        raise StateError(f"{said}: set on_gap=continue to go on from offset {go_on}, or use another app_id")
+    log.warning("%s: going on from offset %d (on_gap=continue)", said, go_on)
+    position.counters.lost += lost
+    position.next_offset = go_on

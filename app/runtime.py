@@ -1,0 +1,221 @@
+"""The partitions this worker owns: recovered on assignment, checkpointed together, recovered again after a failed send."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import errors as kafka_errors
+from faust.types import TP
+
+from app.errors import BarwheelError, BrokerError
+from app.outbox import Outbox
+from app.partitions import SIDE_MARGIN, Partition, Slice, now_ms
+from app.reader import Reader
+from app.recovery import recover
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.topics import TopicsReport
+    from app.transport import Consumer
+
+log = logging.getLogger(__name__)
+BACKOFF_SECONDS = (0.5, 30.0)  # first and longest wait between two tries
+REFUSED = (
+    kafka_errors.MessageSizeTooLargeError,
+    kafka_errors.TopicAuthorizationFailedError,
+    kafka_errors.ClusterAuthorizationFailedError,
+    kafka_errors.InvalidTopicError,
+)
+
+
+class Runtime:
+    """All that is between Faust's consumer and the engines. `crash` ends the worker with an error."""
+
+    def __init__(self, settings: Settings, crash: Callable[[BaseException], Awaitable[None]]) -> None:
+        self.settings = settings
+        self.bootstrap = ""
+        self.topics: TopicsReport | None = None
+        self.consumer: Consumer | None = None
+        self.state = "starting"  # then recovering, running, waiting (for the broker), stopped
+        self._crash = crash
+        self._outbox: Outbox | None = None
+        self._partitions: dict[int, Partition] = {}
+        self._open = False  # whether slices are taken
+        self._recovery: asyncio.Task[None] | None = None
+        self._generation = -1
+
+    # ---- what others ask
+
+    def owners(self) -> dict[int, Partition]:
+        """The partitions at work now, by number."""
+        return dict(self._partitions)
+
+    def positions(self) -> dict[TP, int]:
+        """Where each partition goes on reading."""
+        return {TP(self.settings.ticks_topic, n): p.passed for n, p in self._partitions.items()}
+
+    # ---- the walk of a slice
+
+    async def feed(self, part: Slice) -> None:
+        """Process a slice, unless its partition has been given away or recovered since it was fetched."""
+        owner = part.owner
+        if not self._open or self._partitions.get(owner.number) is not owner:
+            return
+        try:
+            await owner.feed(part)
+        except Exception as error:  # noqa: BLE001  # Faust would go on with the next slice
+            await self.failed(error)
+
+    async def tick(self) -> None:
+        """One turn of the wheel's task."""
+        if not self._open or self.consumer is None:
+            return
+        try:
+            heads = self.consumer.heads()
+            for number, partition in self.owners().items():
+                head = heads.get((self.settings.ticks_topic, number))
+                if head is not None:
+                    await partition.tick(head, now_ms())
+        except Exception as error:  # noqa: BLE001  # a task that dies silently would leave bars open
+            await self.failed(error)
+
+    async def checkpoint(self) -> dict[TP, int]:
+        """Checkpoint every partition; the offsets to commit."""
+        partitions = self.owners()
+        try:
+            ends = await asyncio.gather(*(p.checkpoint(self._generation) for p in partitions.values()))
+        except Exception as error:  # noqa: BLE001  # Faust would only log it
+            await self.failed(error)
+            return {}
+        topic = self.settings.ticks_topic
+        return {TP(topic, number): end for number, end in zip(partitions, ends, strict=True) if end is not None}
+
+    # ---- partitions come and go
+
+    async def assign(self, numbers: set[int], generation: int) -> None:
+        """Recover these partitions; returns when they are ready, or when they were taken away meanwhile."""
+        self._generation = generation
+        self._partitions = {}
+        self._recovery = asyncio.ensure_future(self._recover(numbers))
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._recovery
+
+    async def _recover(self, numbers: set[int]) -> None:
+        self.state = "recovering"
+        wait = BACKOFF_SECONDS[0]
+        while True:
+            try:
+                partitions = await self._try_recover(numbers)
+                break
+            except BarwheelError as error:
+                await self._crash(error)
+                return
+            except kafka_errors.KafkaError as error:
+                if isinstance(error, REFUSED):
+                    await self._crash(BrokerError(f"the broker refused a write: {error}"))
+                    return
+                self.state = "waiting"
+                log.warning("the broker is away (%s): trying again in %.1f s", error, wait)
+                await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311  # jitter
+                wait = min(wait * 2, BACKOFF_SECONDS[1])
+        self._partitions = partitions
+        self._open = True
+        self.state = "running"
+        if numbers:
+            log.info("ready: partitions %s of %s", ", ".join(map(str, sorted(numbers))), self.settings.ticks_topic)
+
+    async def _try_recover(self, numbers: set[int]) -> dict[int, Partition]:
+        await self._replace_outbox()
+        settings, topics, outbox = self.settings, self.topics, self._outbox
+        if topics is None or outbox is None:
+            raise BrokerError("the topics have not been checked yet")
+        names = frozenset({settings.ticks_topic, settings.finals_topic, settings.changelog_topic})
+        partitions: dict[int, Partition] = {}
+        if not numbers:
+            return partitions
+        async with Reader(self.bootstrap, names) as reader:
+            for number in sorted(numbers):
+                found = await recover(reader, settings, number, topics.partitions, self._generation)
+                partition = Partition(
+                    settings,
+                    number,
+                    found,
+                    outbox,
+                    append_time=topics.log_append_time,
+                    max_record=topics.max_message_bytes,
+                )
+                if partition.fresh:  # no position record means that nothing was ever sent
+                    await partition.checkpoint(self._generation)
+                partitions[number] = partition
+        return partitions
+
+    async def _replace_outbox(self) -> None:
+        if self._outbox is not None:
+            outbox, self._outbox = self._outbox, None
+            await outbox.stop()  # ends every send of the old one before the tail is read
+        max_record = self.topics.max_message_bytes if self.topics is not None else 1 << 20
+        outbox = Outbox(self.bootstrap, max_request=max_record + SIDE_MARGIN)
+        await outbox.start()
+        self._outbox = outbox
+
+    async def failed(self, error: BaseException) -> None:
+        """Something went wrong under way: with the broker, recover and go on; anything else ends the worker."""
+        if not self._open:
+            return
+        self._open = False
+        if isinstance(error, kafka_errors.KafkaError) and not isinstance(error, REFUSED):
+            log.warning("%s: %s; recovering the partitions", type(error).__name__, error)
+            self._recovery = asyncio.ensure_future(self._restart())
+        elif isinstance(error, kafka_errors.KafkaError):
+            await self._crash(BrokerError(f"the broker refused a write: {error}"))
+        else:
+            await self._crash(error)
+
+    async def _restart(self) -> None:
+        numbers, self._partitions = set(self._partitions), {}
+        consumer = self.consumer
+        if consumer is None:
+            return
+        tps = {TP(self.settings.ticks_topic, number) for number in numbers}
+        consumer.pause_partitions(tps)
+        await self._recover(numbers)
+        await consumer.seek_wait(self.positions())
+        consumer.resume_partitions(tps)
+
+    def close(self) -> None:
+        """Take no more slices; a recovery under way is given up."""
+        self._open = False
+        if self._recovery is not None and not self._recovery.done():
+            self._recovery.cancel()
+
+    def drop(self) -> None:
+        """Forget the partitions: they belong to others now."""
+        self._partitions = {}
+
+    async def stop(self) -> None:
+        """The end: after the last checkpoint."""
+        self.state = "stopped"
+        self.drop()
+        if self._outbox is not None:
+            await self._outbox.stop()
+
+    def accounting(self) -> dict[str, Any]:
+        """What became of the records, by partition and in all."""
+        rows = {}
+        total = dict.fromkeys(("read", "binned", "late", "rejected", "heartbeats", "lost"), 0)
+        for number, partition in sorted(self._partitions.items()):
+            engine = partition.engine
+            counts = {name: getattr(engine.counters, name) for name in total}
+            total = {name: total[name] + count for name, count in counts.items()}
+            rows[str(number)] = counts | {
+                "next_offset": engine.next_offset,
+                "open_windows": engine.open_windows,
+                "arrival_clock_violations": engine.arrival_violations,
+                "stream_times": {scope or "*": time for scope, (time, _) in sorted(engine.stream_times().items())},
+            }
+        return {"state": self.state, "total": total, "partitions": rows}

@@ -1,0 +1,259 @@
+"""Every setting of barwheel, documented once: environment `BARWHEEL_<NAME>`, or a line in `.env`."""
+
+from __future__ import annotations
+
+import os
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.errors import SettingsError
+
+PREFIX = "BARWHEEL_"
+POCKET_PORT = 19092
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_TOPIC = re.compile(r"[A-Za-z0-9._-]*")
+
+
+def duration_ms(value: object) -> int:
+    """Read `5s`, `200ms`, `1m`, `2h` or `1d` as whole milliseconds; a bare number has no unit and is refused."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value  # a default, already in ms
+    match = _DURATION.fullmatch(str(value).strip())
+    if match is None:
+        raise ValueError("is not a duration: write a number and a unit, for example 5s, 200ms or 1m")
+    exact = float(match[1]) * _UNIT_MS[match[2]]
+    if exact != int(exact):
+        raise ValueError("is not a whole number of milliseconds")
+    return int(exact)
+
+
+def duration_text(ms: int) -> str:
+    """The shortest text that `duration_ms` reads back as this many milliseconds."""
+    for unit in ("d", "h", "m", "s"):
+        if ms and ms % _UNIT_MS[unit] == 0:
+            return f"{ms // _UNIT_MS[unit]}{unit}"
+    return f"{ms}ms"
+
+
+Duration = Annotated[int, BeforeValidator(duration_ms)]
+
+
+class ScopeKind(StrEnum):
+    """What shares one stream time."""
+
+    SYMBOL = "symbol"
+    BROKER = "broker"
+    PARTITION = "partition"
+
+
+class Switch(StrEnum):
+    """On or off."""
+
+    on = "on"
+    off = "off"
+
+
+class TimeUnit(StrEnum):
+    """The unit of `ts` in a tick."""
+
+    s = "s"
+    ms = "ms"
+    us = "us"
+    ns = "ns"
+
+
+class Price(StrEnum):
+    """Which of a tick's prices makes the bar."""
+
+    bid = "bid"
+    ask = "ask"
+    mid = "mid"
+    last = "last"
+
+
+class LatePolicy(StrEnum):
+    """What becomes of a late tick."""
+
+    drop = "drop"
+
+
+class Start(StrEnum):
+    """Where reading begins on a partition that has never been read."""
+
+    earliest = "earliest"
+    latest = "latest"
+
+
+class OnGap(StrEnum):
+    """What to do when records that were not read yet are gone from `ticks`."""
+
+    stop = "stop"
+    keep_going = "continue"
+
+
+class Delivery(StrEnum):
+    """How a checkpoint is made durable."""
+
+    idempotent = "idempotent"
+
+
+class Settings(BaseSettings):
+    """The settings of one app; durations are whole milliseconds once read. See `Settings.load`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    app_id: str = Field("barwheel", description="Name of the app: consumer group, changelog and the `app_id` header of its bars.")
+    broker: str = Field("", description="Kafka as `kafka://host:9092[,host:9092]`; empty: the embedded pocket broker.")
+    ticks_topic: str = Field("ticks", description="The input topic; never prefixed.")
+    topics_prefix: str = Field("", description="Put before the name of every topic we write.")
+    topic_partitions: int = Field(8, ge=1, le=10_000, description="Partitions of the input topic, if we create it.")
+    replication_factor: int = Field(1, ge=1, le=32_767, description="Replicas of the topics we create.")
+    window_size: Duration = Field(60_000, description="Length of a bar.")
+    grace: Duration = Field(5_000, description="How long after its end a window still accepts ticks.")
+    scope: ScopeKind = Field(ScopeKind.BROKER, description="What shares one stream time: `symbol`, `broker` or `partition`.")
+    idle_close: Switch = Field(Switch.on, description="Close the windows of a silent scope by elapsed arrival time.")
+    idle_margin: Duration = Field(500, description="How far the idle timer stays behind the clock; above clock difference plus replication delay.")
+    max_future: Duration = Field(60_000, description="A tick this far ahead of its own arrival is rejected.")
+    min_ts: int = Field(631_152_000_000, description="Event times before this (epoch ms) are rejected: 1990, seconds where milliseconds are expected.")
+    time_unit: TimeUnit = Field(TimeUnit.ms, description="Unit of `ts`: `s`, `ms`, `us` or `ns`.")
+    price: Price = Field(Price.bid, description="The price that makes the bar: `bid`, `ask`, `mid` or `last`.")
+    late_policy: LatePolicy = Field(LatePolicy.drop, description="What becomes of a late tick: `drop` sends it to `ticks_late`.")
+    start: Start = Field(Start.earliest, description="Where a partition that was never read begins: `earliest` or `latest`.")
+    on_gap: OnGap = Field(OnGap.stop, description="Unread records are gone from the input: `stop`, or `continue` and count them as lost.")
+    delivery: Delivery = Field(Delivery.idempotent, description="How a checkpoint is made durable; `transactional` is not in this version.")
+    checkpoint_interval: Duration = Field(1_000, description="Time between checkpoints.")
+    wheel_tick: Duration = Field(200, description="Width of a slot of the timing wheel.")
+    consumer_group_instance_id: str = Field("", description="Static membership: a fixed name of this worker; empty: dynamic.")
+    session_timeout: Duration = Field(30_000, description="A worker that is silent this long loses its partitions.")
+    data_dir: Path = Field(Path(".barwheel"), description="Local files: the pocket broker's data.")
+    pocket_port: int = Field(POCKET_PORT, ge=0, le=65_535, description="Port of the pocket broker; 0 takes a free one.")
+    web_host: str = Field("127.0.0.1", description="Address the web port listens on.")
+    web_port: int = Field(6066, ge=0, le=65_535, description="The web port.")
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Settings:
+        """Read the environment and `.env`; raises `SettingsError` with one line that names setting and value."""
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            raise SettingsError(_one_line(error)) from None
+
+    @field_validator("window_size", "checkpoint_interval", "session_timeout")
+    @classmethod
+    def _positive(cls, value: int) -> int:
+        if value <= 0:
+            raise ValueError("must be longer than 0")
+        return value
+
+    @field_validator("wheel_tick")
+    @classmethod
+    def _slot(cls, value: int) -> int:
+        if not 10 <= value <= 10_000:
+            raise ValueError("must lie between 10ms and 10s")
+        return value
+
+    @field_validator("app_id")
+    @classmethod
+    def _app_id(cls, value: str) -> str:
+        if not value or not _TOPIC.fullmatch(value):
+            raise ValueError("may hold letters, digits, '.', '_' and '-' only, and is not empty")
+        return value
+
+    @field_validator("ticks_topic", "topics_prefix")
+    @classmethod
+    def _topic(cls, value: str) -> str:
+        if not _TOPIC.fullmatch(value):
+            raise ValueError("may hold letters, digits, '.', '_' and '-' only")
+        return value
+
+    @field_validator("broker")
+    @classmethod
+    def _broker(cls, value: str) -> str:
+        for address in value.removeprefix("kafka://").split(",") if value else ():
+            host, _, port = address.rpartition(":")
+            if not host or not port.isdigit():
+                raise ValueError("must look like kafka://host:9092[,host:9092], or be empty")
+        return value
+
+    @model_validator(mode="after")
+    def _session(self) -> Settings:
+        if not self.ticks_topic:
+            raise ValueError("ticks_topic must not be empty")
+        return self
+
+    @property
+    def pocket(self) -> bool:
+        """Whether the embedded broker is used."""
+        return not self.broker
+
+    @property
+    def bootstrap(self) -> str:
+        """`host:port[,host:port]` of the Kafka broker; empty for the pocket broker, whose port is known when it runs."""
+        return self.broker.removeprefix("kafka://")
+
+    @property
+    def size_text(self) -> str:
+        """The window size as topics and headings spell it: `1m`, `5s`."""
+        return duration_text(self.window_size)
+
+    @property
+    def finals_topic(self) -> str:
+        """Topic of the final bars."""
+        return f"{self.topics_prefix}bar_{self.size_text}_final"
+
+    @property
+    def late_topic(self) -> str:
+        """Topic of the late ticks."""
+        return f"{self.topics_prefix}ticks_late"
+
+    @property
+    def rejected_topic(self) -> str:
+        """Topic of the records that are no ticks."""
+        return f"{self.topics_prefix}ticks_rejected"
+
+    @property
+    def changelog_topic(self) -> str:
+        """Topic of the open windows and the position records."""
+        return f"{self.topics_prefix}{self.app_id}-windows-changelog"
+
+    def source_of(self, name: str) -> str:
+        """Where a value comes from: `environment`, `.env` or `default`."""
+        key = (PREFIX + name).upper()
+        if any(k.upper() == key for k in os.environ):
+            return "environment"
+        return ".env" if name in self.model_fields_set else "default"
+
+    def text_of(self, name: str) -> str:
+        """A value as a user would write it."""
+        value = getattr(self, name)
+        if name in DURATIONS:
+            return duration_text(value)
+        return str(value.value) if isinstance(value, StrEnum) else str(value)
+
+
+DURATIONS = frozenset(n for n, f in Settings.model_fields.items() if any(m.func is duration_ms for m in f.metadata if isinstance(m, BeforeValidator)))
+RESERVED = frozenset({"TEST_DATA", "KAFKA"})  # read by the tests
+
+
+def unknown_variables() -> list[str]:
+    """Names in the environment that start with the prefix and are no setting: probably misspelt."""
+    known = {name.upper() for name in Settings.model_fields} | RESERVED
+    return sorted(k for k in os.environ if k.upper().startswith(PREFIX) and k[len(PREFIX) :].upper() not in known)
+
+
+def _one_line(error: ValidationError) -> str:
+    parts = []
+    for problem in error.errors():
+        name = str(problem["loc"][0]) if problem["loc"] else ""
+        what = problem["msg"].removeprefix("Value error, ")
+        what = what.replace("Input should be", "must be")
+        if name == "delivery":
+            what += " (transactional delivery is not in this version)"
+        parts.append(f"{name}={problem['input']!s}: {what}" if name else what)
+    return "; ".join(parts)

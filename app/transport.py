@@ -1,0 +1,167 @@
+"""The one place that reaches into Faust: slices of record batches instead of messages, checkpoints instead of acks.
+
+Written for faust-streaming 0.15.3. A Faust message here is a slice of one partition, about 2,000 records or one batch;
+what Faust would commit by acknowledged messages is committed by the runtime's checkpoints.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import faust
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from app.fetching import Batch, Heads, RawTopics, heads_of
+from app.partitions import Slice, now_ms
+
+if TYPE_CHECKING:
+    from app.runtime import Runtime
+
+FAUST_VERSION = "0.15.3"
+SLICE_RECORDS = 2_000
+FETCH_WAIT_MS = 200  # how long the broker holds an empty answer: the idle timer is at most this much late
+POLL_SECONDS = 1.0
+
+
+class SliceSchema(faust.Schema):  # type: ignore[misc]  # Faust's class is not fully typed
+    """Hands a slice through as it is."""
+
+    def loads_key(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> Any:
+        """There is no key."""
+        return message.key
+
+    def loads_value(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> Any:
+        """The slice."""
+        return message.value
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's consumer thread with a consumer that yields raw batches of the input topic."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        runtime: Runtime = self.app.runtime  # type: ignore[attr-defined]
+        consumer._key_deserializer = RawTopics(frozenset({runtime.settings.ticks_topic}))  # noqa: SLF001
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001  # Faust offers no setting for it
+        consumer._isolation_level = "read_committed"  # noqa: SLF001  # an aborted transaction's ticks are none
+        return consumer
+
+    def heads(self) -> Heads:
+        """The ends of the log as the fetcher saw them."""
+        return heads_of(self._ensure_consumer())
+
+
+class Consumer(driver.Consumer):
+    """A Faust consumer that reads slices and commits checkpoints."""
+
+    slice_records: ClassVar[int] = SLICE_RECORDS
+    _thread: ConsumerThread
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    @property
+    def runtime(self) -> Runtime:
+        """What the slices are for."""
+        runtime: Runtime = self.app.runtime  # type: ignore[attr-defined]
+        return runtime
+
+    def heads(self) -> Heads:
+        """The ends of the log, for the timer."""
+        return self._thread.heads()
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Faust's check for a stuck stream watches per-message acks, which there are none of."""
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        consumer_stopped, fetcher_stopped = self._stopped.is_set, fetcher._stopped.is_set  # noqa: SLF001
+        try:
+            while not (consumer_stopped() or fetcher_stopped()):
+                await asyncio.sleep(0)
+                await self._drain_once()
+        except (*self.consumer_stopped_errors, asyncio.CancelledError):
+            if not self.transport.app.should_stop:
+                raise
+        except Exception as error:  # noqa: BLE001  # whatever it is, the app must hear of it
+            await self.runtime.failed(error)
+
+    async def _drain_once(self) -> None:
+        owners = self.runtime.owners()  # before the fetch: what was asked for a former owner is not the next one's
+        records, active = await self._wait_next_records(POLL_SECONDS)
+        if records is None or self.should_stop:
+            return
+        if not self.flow_active:
+            await self.perform_seek()
+            return
+        generation, fetched = self.app.consumer_generation_id, now_ms()
+        for tp, batches in records.items():
+            owner = owners.get(tp.partition)
+            if owner is None or (active is not None and tp not in active and tp not in self._buffered_partitions):
+                continue
+            for part in cut(batches, self.slice_records):
+                if not self.flow_active or self.app.consumer_generation_id != generation:
+                    return
+                value = Slice(owner, part, fetched)
+                offset = part[-1].next_offset - 1
+                message = ConsumerMessage(
+                    tp.topic, tp.partition, offset, 0.0, 0, None, None, value, None, 0, 0, tp, generation_id=generation  # type: ignore[arg-type]
+                )
+                await self.wait_first(self.callback(message), self.suspend_flow.wait())
+
+    async def _commit_tps(self, tps: Iterable[TP], start_new_transaction: bool) -> bool:  # noqa: FBT001  # Faust's signature
+        self._acked.clear()
+        self._acked_index.clear()
+        self._n_acked = 0
+        offsets = await self.runtime.checkpoint()
+        if not offsets:
+            return False
+        return await self._commit_offsets(offsets, start_new_transaction=start_new_transaction)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Stop reading, make everything so far durable, then let the partitions go."""
+        self.stop_flow()
+        self.app.flow_control.suspend()
+        self.app.flow_control.clear()
+        self.runtime.close()
+        await self.maybe_wait_for_commit_to_finish()
+        await self.commit()
+        self.runtime.drop()
+        await super().on_partitions_revoked(revoked)
+
+    async def on_stop(self) -> None:
+        """Checkpoint, commit and leave."""
+        self.runtime.close()
+        await self.maybe_wait_for_commit_to_finish()
+        await self.commit()
+        await self.runtime.stop()
+        await super().on_stop()
+
+    async def perform_seek(self) -> None:
+        """Go to where the recovered partitions are; the group's committed offsets decide nothing."""
+        positions = self.runtime.positions()
+        wanted = {tp: positions[tp] for tp in self.assignment() if tp in positions}
+        if wanted:
+            await self.seek_wait(wanted)
+
+
+def cut(batches: list[Batch], limit: int) -> Iterator[list[Batch]]:
+    """Slices of whole batches, each about `limit` records or one batch."""
+    part: list[Batch] = []
+    size = 0
+    for batch in batches:
+        part.append(batch)
+        size += batch.next_offset - batch.base_offset
+        if size >= limit:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
+
+
+class Transport(driver.Transport):
+    """Faust's aiokafka transport with our consumer."""
+
+    Consumer = Consumer

@@ -1,0 +1,1 @@
+"""What the worker answers on its web port."""

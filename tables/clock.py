@@ -1,0 +1,69 @@
+"""Stream time of a scope, its open windows by their end, and when it is due to close by idling."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tables.ohlc import Window
+
+NEVER = 1 << 62  # later than any time
+UNKNOWN = -NEVER  # stream time before the first tick
+
+ScopeKey = str | tuple[str, str]
+
+
+class Symbol:
+    """One (broker, symbol) with open windows, or, under scope `symbol`, with a clock."""
+
+    __slots__ = ("current", "dirty", "key", "name", "offset", "scope", "windows")
+
+    def __init__(self, key: bytes, name: tuple[str, str], scope: Scope) -> None:
+        self.key = key
+        self.name = name
+        self.scope = scope
+        self.offset = -1  # of the last record applied
+        self.windows: dict[int, Window] = {}  # by end
+        self.current: Window | None = None  # the one that took the last tick
+        self.dirty = False  # changed since the last checkpoint
+
+
+class Bucket:
+    """The windows of a scope that share an end."""
+
+    __slots__ = ("opened", "symbols")
+
+    def __init__(self, opened: int) -> None:
+        self.opened = opened  # arrival of the last tick that opened one of them
+        self.symbols: list[Symbol] = []
+
+
+class Scope:
+    """What shares one stream time."""
+
+    __slots__ = ("buckets", "deadline", "entry", "key", "set_at", "stream_time")
+
+    def __init__(self, key: ScopeKey, stream_time: int = UNKNOWN, set_at: int = 0) -> None:
+        self.key = key
+        self.stream_time = stream_time
+        self.set_at = set_at  # arrival that moved stream time
+        self.buckets: dict[int, Bucket] = {}  # by end
+        self.deadline = NEVER  # stream time at which the earliest end closes
+        self.entry = NEVER  # due time of this scope's valid entry in the wheel
+
+    def due(self, grace: int) -> tuple[int, int]:
+        """`(D, end)` of the end that closes first by idling; `(NEVER, NEVER)` where no window is open.
+
+        D is the later of: the arrival time at which stream time, extended by the arrival time since it was set, reaches
+        end + grace; and grace after the arrival of the last tick that opened a window with this end.
+        """
+        lead = self.set_at - self.stream_time + grace
+        best = (NEVER, NEVER)
+        for end, bucket in self.buckets.items():
+            at = (max(lead + end, bucket.opened + grace), end)
+            best = min(best, at)
+        return best
+
+    def settle(self, grace: int) -> None:
+        """Work out the event-time deadline again after windows opened or closed."""
+        self.deadline = min(self.buckets) + grace if self.buckets else NEVER

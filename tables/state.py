@@ -1,0 +1,52 @@
+"""What a checkpoint keeps: a record per symbol, the position of the partition, and their JSON."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tables.ohlc import Window
+
+
+class Counters(msgspec.Struct):
+    """What became of the records of a partition; `read` is always the sum of the four after it."""
+
+    read: int = 0
+    binned: int = 0
+    late: int = 0
+    rejected: int = 0
+    heartbeats: int = 0
+    lost: int = 0  # gone from the input before they were read (on_gap=continue)
+
+    def balanced(self) -> bool:
+        """Whether nothing was lost or counted twice."""
+        return self.read == self.binned + self.late + self.rejected + self.heartbeats
+
+
+class SymbolState(msgspec.Struct, array_like=True):
+    """One symbol: the offset of its last applied record, its open windows and, under scope `symbol`, its clock."""
+
+    offset: int
+    windows: list[Window]
+    stream_time: int | None = None
+    set_at: int | None = None
+
+
+class Position(msgspec.Struct, kw_only=True):
+    """Up to where a partition is done: the truth that recovery starts from. Times are ms."""
+
+    next_offset: int
+    arrival: int  # running maximum of arrival times
+    scopes: dict[str, tuple[int, int]]  # scope -> (stream time, arrival that set it); empty under scope `symbol`
+    counters: Counters
+    finals_end: int  # end offset of our finals as of this moment
+    changelog_start: int  # every live state was written at or after this offset of the changelog
+    generation: int  # of the consumer group; of two positions the higher one wins
+    meaning: dict[str, str]  # the settings that give the bars their meaning
+
+
+POSITION_KEY = b"position"
+
+encode_state = msgspec.json.Encoder().encode
+decode_state = msgspec.json.Decoder(SymbolState).decode
+encode_position = msgspec.json.Encoder().encode
+decode_position = msgspec.json.Decoder(Position).decode

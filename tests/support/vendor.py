@@ -1,0 +1,83 @@
+"""Real quotes and the minute bars that the data vendor's own engine made of them: an answer we did not write."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import zipfile
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tables.bars import Bar
+
+ROOT = Path(os.environ.get("BARWHEEL_TEST_DATA") or Path(__file__).parents[3] / "shared") / "data" / "lean"
+if not ROOT.is_dir():  # the variable may also name the data directory itself
+    ROOT = Path(os.environ.get("BARWHEEL_TEST_DATA", "")) / "lean"
+
+Row = tuple[int, str, str, str, str]  # bucket start, open, high, low, close, digit for digit
+
+
+@dataclass(frozen=True)
+class Day:
+    """One broker's EURUSD of one day; times in its files count from `origin`."""
+
+    broker: str
+    origin: str
+
+    @property
+    def file(self) -> Path:
+        """The quotes: ms since origin, bid, ask."""
+        return ROOT / self.broker / "tick" / "eurusd_20140505_quote.zip"
+
+    @property
+    def midnight(self) -> int:
+        """`origin` as epoch ms."""
+        return int(datetime.fromisoformat(self.origin).timestamp()) * 1_000
+
+    def quotes(self) -> list[tuple[int, str, str]]:
+        """Every quote as (epoch ms, bid, ask)."""
+        return [(self.midnight + int(ms), bid, ask) for ms, bid, ask in _rows(self.file)]
+
+    def minutes(self, price: str) -> list[Row]:
+        """The vendor's bars of `bid` or `ask`; a minute without quotes has no row."""
+        first = {"bid": 1, "ask": 6}[price]
+        rows = _rows(ROOT / self.broker / "minute" / "eurusd_20140505_quote.zip")
+        return [(self.midnight + int(row[0]), row[first], row[first + 1], row[first + 2], row[first + 3]) for row in rows]
+
+    def counts(self) -> dict[int, int]:
+        """Number of quotes by minute, which the vendor's files do not say."""
+        counts: dict[int, int] = {}
+        for ts, _, _ in self.quotes():
+            counts[ts - ts % 60_000] = counts.get(ts - ts % 60_000, 0) + 1
+        return counts
+
+
+DAYS = (Day("oanda", "2014-05-05T00:00:00+00:00"), Day("fxcm", "2014-05-05T00:00:00-05:00"))
+
+
+def missing() -> str:
+    """Why the data cannot be used; empty if it is there."""
+    gone = [str(day.file) for day in DAYS if not day.file.is_file()]
+    return f"no test data: {gone[0]} is not there (set BARWHEEL_TEST_DATA)" if gone else ""
+
+
+def rows_of(bars: list[Bar]) -> list[Row]:
+    """Bars as the vendor writes them."""
+    return [(bar.bucket_start, *(_text(p) for p in (bar.open, bar.high, bar.low, bar.close))) for bar in bars]
+
+
+def _text(price: Decimal) -> str:
+    return format(price, "f")
+
+
+def _rows(path: Path) -> Iterator[list[str]]:
+    with zipfile.ZipFile(path) as archive:
+        text = archive.read(archive.namelist()[0]).decode()
+    return csv.reader(io.StringIO(text))

@@ -1,0 +1,201 @@
+"""The rules of the engine as one obvious function over a whole log: no slices, no timers, no wheel, scans everywhere.
+
+A log is a list of `Entry`, and `until` is the arrival time that has passed when the answer is taken. The function sorts,
+rescans and recomputes without shame; it is what the engine is compared with, so that it must be easy to believe.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+
+from tables.bars import Bar
+from tables.windows import EngineConfig
+
+ScopeKey = tuple[str, ...]
+Window = tuple[int, str, str]  # end, broker, symbol: their order is the order of the bars that close in one step
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One record as its sender meant it; `bad` holds the reason for which it is no tick."""
+
+    offset: int
+    arrival: int
+    broker: str = "A"
+    symbol: str = "x"
+    ts: int = 0
+    price: Decimal = Decimal(1)
+    qty: Decimal | None = None
+    seq: int = 0
+    heartbeat: bool = False
+    bad: str = ""
+
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        """What says which tick comes first."""
+        return self.ts, self.seq, self.offset
+
+
+@dataclass
+class Clock:
+    """The stream time of one scope, the arrival time that set it, and its open windows."""
+
+    stream: int
+    set_at: int
+    windows: dict[Window, list[Entry]] = field(default_factory=dict)
+    opened: dict[int, int] = field(default_factory=dict)  # end: arrival of the last tick that opened a window
+
+
+@dataclass
+class Answer:
+    """What a log comes to."""
+
+    bars: list[Bar] = field(default_factory=list)
+    side: list[tuple[int, str, str]] = field(default_factory=list)  # offset, "late" or "rejected", reason (rejected)
+    counts: Counter[str] = field(default_factory=Counter)
+    open_windows: int = 0
+    next_offset: int = 0
+
+
+def expected(log: list[Entry], config: EngineConfig, until: int | None = None) -> Answer:
+    """Read the whole log, then let the arrival time `until` pass; None: stop right after the last record."""
+    answer, clocks, now, size, grace = Answer(), dict[ScopeKey, Clock](), 0, config.window_size, config.grace
+
+    def close(clock: Clock, reason: str, at: int, offset: int) -> None:
+        for window in sorted(w for w in clock.windows if w[0] + grace <= clock.stream):
+            answer.bars.append(bar_of(window, clock.windows.pop(window), size, (reason, at, clock.stream - grace, offset)))
+
+    def idle(before: int) -> None:
+        while config.idle_close:
+            due = [
+                (max(c.set_at + (end - (c.stream - grace)), c.opened[end] + grace), key, end)
+                for key, c in clocks.items()
+                for end, _, _ in c.windows
+            ]
+            if not due or min(due)[0] >= before:
+                return
+            at, key, end = min(due)
+            clocks[key].stream, clocks[key].set_at = end + grace, at
+            close(clocks[key], "idle", at, answer.next_offset)
+
+    for entry in log:
+        now = max(now, entry.arrival)
+        idle(now)
+        answer.next_offset = entry.offset + 1
+        answer.counts["read"] += 1
+        bad = entry.bad or ("future" if entry.ts > entry.arrival + config.max_future else "")
+        if bad:
+            answer.counts["rejected"] += 1
+            answer.side.append((entry.offset, "rejected", bad))
+            continue
+        key = {"symbol": (entry.broker, entry.symbol), "broker": (entry.broker,), "partition": ()}[config.scope]
+        clock = clocks.setdefault(key, Clock(entry.ts, now))
+        if entry.ts > clock.stream:
+            clock.stream, clock.set_at = entry.ts, now
+            close(clock, "watermark", now, entry.offset)
+        end = entry.ts - entry.ts % size + size
+        if entry.heartbeat:
+            answer.counts["heartbeats"] += 1
+        elif end <= clock.stream - grace:
+            answer.counts["late"] += 1
+            answer.side.append((entry.offset, "late", ""))
+        else:
+            answer.counts["binned"] += 1
+            window = (end, entry.broker, entry.symbol)
+            if window not in clock.windows:
+                clock.opened[end] = now
+            clock.windows.setdefault(window, []).append(entry)
+    if until is not None:
+        idle(until + 1)
+    answer.open_windows = sum(len(clock.windows) for clock in clocks.values())
+    return answer
+
+
+def bar_of(window: Window, ticks: list[Entry], size: int, evidence: tuple[str, int, int, int]) -> Bar:
+    """Make the bar of one window from all its ticks at once."""
+    ticks = sorted(ticks, key=lambda tick: tick.rank)  # of equal prices min and max take the first
+    end, broker, symbol = window
+    sized = [(tick.price, tick.qty) for tick in ticks if tick.qty is not None]
+    volume = sum((qty for _, qty in sized), Decimal(0))
+    amount = sum(Fraction(price) * Fraction(qty) for price, qty in sized)
+    vwap = Decimal(round(amount / Fraction(volume) * 10**8)).scaleb(-8) if volume else None  # round() is half-even
+    reason, closed_at, watermark, closed_at_offset = evidence
+    return Bar(
+        broker=broker,
+        symbol=symbol,
+        bucket_start=end - size,
+        bucket_end=end,
+        open=ticks[0].price,
+        high=max(ticks, key=lambda tick: tick.price).price,
+        low=min(ticks, key=lambda tick: tick.price).price,
+        close=ticks[-1].price,
+        volume=volume if sized else None,
+        vwap=vwap,
+        ticks=len(ticks),
+        first_ts=ticks[0].ts,
+        last_ts=ticks[-1].ts,
+        close_reason=reason,
+        closed_at=closed_at,
+        watermark=watermark,
+        first_offset=min(tick.offset for tick in ticks),
+        last_offset=max(tick.offset for tick in ticks),
+        closed_at_offset=closed_at_offset,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A Kafka record as far as the engine looks at one."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+def wire(entry: Entry) -> Wire:
+    """The record that a sender would make of an entry; of a bad one, something that is bad for its reason."""
+    fields: dict[str, str] = {"ts": str(entry.ts)}
+    if entry.heartbeat:
+        fields["heartbeat"] = "true"
+    else:
+        fields["bid"] = str(entry.price) if entry.offset % 2 else f'"{entry.price}"'  # numbers and strings are both good
+    if entry.qty is not None:
+        fields["qty"] = str(entry.qty)
+    if entry.seq:
+        fields["seq"] = str(entry.seq)
+    key, value = f"{entry.broker}|{entry.symbol}", text(fields)
+    match entry.bad:
+        case "empty":
+            return Wire(entry.offset, entry.arrival, key.encode(), None)
+        case "json":
+            value = value[:-1]
+        case "missing":
+            value = value.replace('"bid"', '"bit"')
+        case "price":
+            value = text({**fields, "bid": "-1"})
+        case "qty":
+            value = text({**fields, "qty": "-1"})
+        case "key":
+            key = entry.symbol
+        case "ts":
+            value = text({**fields, "ts": "1399248000"})
+        case "type":
+            value = text({**fields, "bid": "[]"})
+    return Wire(entry.offset, entry.arrival, key.encode(), value.encode())
+
+
+def text(fields: dict[str, str]) -> str:
+    """A JSON object of values that are JSON already, so that every digit stays as it was written."""
+    return "{" + ", ".join(f"{json.dumps(name)}: {value}" for name, value in fields.items()) + "}"
+
+
+def shown(bar: Bar) -> tuple[object, ...]:
+    """Everything in a bar, the prices digit for digit: equal decimals may be written differently."""
+    fields = [getattr(bar, name) for name in bar.__struct_fields__]
+    return *fields, *(str(price) for price in (bar.open, bar.high, bar.low, bar.close))

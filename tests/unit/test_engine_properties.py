@@ -1,0 +1,231 @@
+"""The engine against the reference model: any log, any slicing, any timer calls, every scope."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from itertools import pairwise
+
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from tables.windows import Engine, EngineConfig
+from tests.unit.model import Entry, expected, shown, wire
+
+EXAMPLES = {"thorough": 20_000}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 400)
+PROFILE = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+)
+
+T0 = 1_700_000_040_000  # a window's start for every size below
+BROKERS = ("A", "AB", "B")
+SYMBOLS = ("x", "y", "z-1")
+PRICES = tuple(map(Decimal, ("1", "1.0", "1.00", "1.38691", "1.386910", "2.5", "0.00000001", "12345678.87654321")))
+QUANTITIES = (None, *map(Decimal, ("0", "0.0", "1", "2.50", "3", "7", "0.00000003", "1234567890.12345678")))
+REASONS = ("empty", "json", "missing", "price", "qty", "key", "ts", "type")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One tick at its source, and what happens to it on the way."""
+
+    pause: int
+    source: tuple[int, int]
+    lag: int
+    held: bool
+    hops: int
+    backwards: int
+    skipped: int
+    kind: str
+    price: Decimal
+    qty: Decimal | None
+    seq: int
+
+
+STEPS = st.builds(
+    Step,
+    pause=st.sampled_from((0, 0, 1, 40, 300, 700, 2_000, 4_500, 9_000, 70_000, 400_000)),
+    source=st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    lag=st.sampled_from((0, 0, 0, 5, 800, 2_500, 4_000, 9_000, 90_000, -700)),
+    held=st.booleans() | st.just(False),
+    hops=st.sampled_from((0, 0, 3)),
+    backwards=st.sampled_from((0, 0, 0, 0, 700, 20_000)),
+    skipped=st.sampled_from((0, 0, 0, 1, 500)),
+    kind=st.sampled_from(("tick",) * 14 + ("heartbeat", "heartbeat", "future", "bad")),
+    price=st.sampled_from(PRICES),
+    qty=st.sampled_from(QUANTITIES),
+    seq=st.sampled_from((0, 0, 0, 1, 2, -1)),
+)
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[Entry]:
+    """Random logs with jitter, disorder, silences, stalls that end in a burst, broken clocks and broken records."""
+    skew = draw(st.tuples(st.just(0), st.sampled_from((0, -2_000, 30_000)), st.sampled_from((0, 45_000, -100_000))))
+    stall = draw(st.integers(1, 12))
+    sized = draw(st.booleans())  # ticks without quantities take a path of their own
+    sources = draw(st.sampled_from(((1, 1), (2, 1), (2, 2), (3, 3))))
+    log: list[Entry] = []
+    held: list[tuple[Entry, Step]] = []
+    now, offset = T0 + draw(st.integers(0, 120_000)), draw(st.sampled_from((0, 0, 1_000)))
+
+    def deliver(entry: Entry, step: Step) -> None:
+        nonlocal offset
+        offset += 1 + step.skipped
+        log.append(replace(entry, offset=offset - 1, arrival=now - step.backwards))
+
+    for number, step in enumerate(draw(st.integers(1, 50).flatmap(lambda size: st.lists(STEPS, min_size=size, max_size=size)))):
+        now += step.pause
+        broker, symbol = step.source[0] % sources[0], step.source[1] % sources[1]
+        tick = Entry(
+            offset=0,
+            arrival=0,
+            broker=BROKERS[broker],
+            symbol=SYMBOLS[symbol],
+            ts=now + skew[broker] - step.lag + (3_600_000 if step.kind == "future" else 0),
+            price=step.price,
+            qty=step.qty if sized else None,
+            seq=step.seq,
+            heartbeat=step.kind == "heartbeat",
+            bad=REASONS[number % len(REASONS)] if step.kind == "bad" else "",
+        )
+        if step.held:
+            held.append((tick, step))
+        else:
+            deliver(tick, step)
+        if len(held) >= stall:
+            for one, of in held:
+                now += of.hops
+                deliver(one, of)
+            held.clear()
+    for one, of in held:
+        now += of.hops
+        deliver(one, of)
+    return log
+
+
+def configs(size: int = 60_000) -> st.SearchStrategy[EngineConfig]:
+    """The settings that change what closes and when; the width of a wheel's slot must not."""
+    return st.builds(
+        EngineConfig,
+        window_size=st.sampled_from((size, size, 10_000, 1_000)),
+        grace=st.sampled_from((5_000, 5_000, 0, 1, 17_000)),
+        scope=st.sampled_from(("broker", "symbol", "partition")),
+        idle_close=st.sampled_from((True, True, True, False)),
+        max_future=st.sampled_from((60_000, 60_000, 60_000, 5_000, 10_000_000)),
+        wheel_tick=st.sampled_from((200, 100, 500, 10, 10_000)),
+    )
+
+
+def quiet_times(log: list[Entry]) -> list[tuple[int, int]]:
+    """For each record: the arrival times which the timer may say have passed without any record, just before it comes."""
+    out, now = [], log[0].arrival
+    for entry in log:
+        out.append((now - 1_000, max(now, entry.arrival) - 1))
+        now = max(now, entry.arrival)
+    return out
+
+
+@PROFILE
+@given(log=logs(), config=configs(), data=st.data())
+def test_every_slicing_and_every_timer_call_gives_what_the_model_says(log: list[Entry], config: EngineConfig, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(log))), label="slices end before") | {len(log)})
+    look = data.draw(st.sampled_from(cuts), label="compared here as well")
+    silence = data.draw(st.sampled_from((1, 4_999, 5_000, 65_000, 10**9)), label="silence at the end")
+    engine, bars, side = Engine(config), [], []
+    quiet = quiet_times(log)
+    for begin, end in pairwise([0, *cuts]):
+        for _ in range(data.draw(st.sampled_from((0, 0, 1, 3)), label="timer calls")):
+            engine.nothing_until(data.draw(st.integers(*quiet[begin]), label="nothing until"))
+            bars += engine.take_finals()
+        engine.feed([wire(entry) for entry in log[begin:end]])
+        if data.draw(st.booleans(), label="taken"):
+            bars += engine.take_finals()
+            side += engine.take_side()
+        if end == look:
+            bars += engine.take_finals()
+            so_far = expected(log[:end], config)
+            assert [shown(bar) for bar in bars] == [shown(bar) for bar in so_far.bars]
+            assert engine.open_windows == so_far.open_windows
+            assert engine.next_offset == so_far.next_offset
+    until = max(entry.arrival for entry in log) + silence
+    engine.nothing_until(until)
+    bars += engine.take_finals()
+    side += engine.take_side()
+    answer = expected(log, config, until)
+    assert [shown(bar) for bar in bars] == [shown(bar) for bar in answer.bars]
+    assert [(s.offset, s.kind, s.reason if s.kind == "rejected" else "") for s in side] == answer.side
+    counters = engine.counters
+    counted = {name: getattr(counters, name) for name in ("read", "binned", "late", "rejected", "heartbeats")}
+    assert counted == {name: answer.counts[name] for name in counted}
+    assert counters.read == counters.binned + counters.late + counters.rejected + counters.heartbeats == len(log)
+    assert (engine.open_windows, engine.next_offset) == (answer.open_windows, answer.next_offset)
+    for bar in bars:
+        event(f"closed by {bar.close_reason}, scope {config.scope}")
+
+
+@PROFILE
+@given(log=logs(), config=configs())
+def test_the_timer_shows_each_bar_at_its_due_time_and_not_a_millisecond_before(log: list[Entry], config: EngineConfig) -> None:
+    engine = Engine(config)
+    engine.feed([wire(entry) for entry in log])
+    bars = engine.take_finals()
+    last = max(entry.arrival for entry in log)
+    answer = expected(log, config, last + 10**9).bars
+    due = {bar.closed_at for bar in answer if bar.closed_at > last}
+    for until in sorted({time for at in due for time in (at - 1, at) if time > last}):
+        engine.nothing_until(until)
+        engine.nothing_until(until - 1)  # time that has passed already says nothing new
+        bars += engine.take_finals()
+        assert [shown(bar) for bar in bars] == [shown(bar) for bar in answer if bar.closed_at <= until]
+    assert len(bars) == len(answer)
+
+
+@PROFILE
+@given(log=logs(), config=configs())
+def test_no_tick_is_lost_and_no_window_closes_twice(log: list[Entry], config: EngineConfig) -> None:
+    engine = Engine(config)
+    engine.feed([wire(entry) for entry in log])
+    engine.nothing_until(max(entry.arrival for entry in log) + 10**9)
+    bars, side = engine.take_finals(), engine.take_side()
+    beats = sum(entry.heartbeat for entry in log) - sum(log_entry.heartbeat for log_entry in log if log_entry.offset in {s.offset for s in side})
+    held = engine.counters.binned - sum(bar.ticks for bar in bars)
+    assert sum(bar.ticks for bar in bars) + held + len(side) + beats == len(log)
+    windows = [(bar.broker, bar.symbol, bar.bucket_start) for bar in bars]
+    assert len(windows) == len(set(windows))
+    if config.idle_close:
+        assert (engine.open_windows, held) == (0, 0)
+
+
+@PROFILE
+@given(log=logs(), config=configs(), cap=st.integers(0, 500_000), slices=st.integers(1, 9))
+def test_an_arrival_cap_holds_back_timestamps_from_the_future(log: list[Entry], config: EngineConfig, cap: int, slices: int) -> None:
+    limit = log[0].arrival + cap
+    capped, uncapped = Engine(config), Engine(config)
+    records = [wire(entry) for entry in log]
+    for begin in range(0, len(log), slices):
+        capped.feed(records[begin : begin + slices], arrival_cap=limit)
+    uncapped.feed([wire(replace(entry, arrival=min(entry.arrival, limit))) for entry in log])
+    assert [shown(bar) for bar in capped.take_finals()] == [shown(bar) for bar in uncapped.take_finals()]
+    assert [(s.offset, s.kind, s.reason) for s in capped.take_side()] == [(s.offset, s.kind, s.reason) for s in uncapped.take_side()]
+
+
+@PROFILE
+@given(log=logs(), config=configs())
+def test_the_order_of_records_inside_the_grace_does_not_change_prices(log: list[Entry], config: EngineConfig) -> None:
+    """Records of one window that arrive at one moment may come in any order, as long as seq says which is which."""
+    burst = [
+        replace(entry, offset=number, arrival=T0 + 60_000, ts=T0 + entry.ts % config.window_size // 2, seq=number, heartbeat=False, bad="")
+        for number, entry in enumerate(log)
+    ]
+    prices = []
+    for order in (burst, burst[::-1]):
+        engine = Engine(replace(config, idle_close=True, max_future=60_000, grace=max(config.grace, config.window_size)))
+        engine.feed([wire(replace(entry, offset=number)) for number, entry in enumerate(order)])
+        engine.nothing_until(T0 + 10**9)
+        prices.append([(b.broker, b.symbol, b.bucket_start, str(b.open), str(b.high), str(b.low), str(b.close), b.volume, b.vwap) for b in engine.take_finals()])
+    assert prices[0] == prices[1]
+    assert prices[0]
