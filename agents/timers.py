@@ -11,8 +11,9 @@ import faust
 def register(app: faust.App, tick_ms: int, turn: Callable[[], Awaitable[None]]) -> None:
     """Call `turn` every `tick_ms` milliseconds until the app stops; `turn` deals with its own errors."""
 
-    @app.task
     async def wheel() -> None:
         while not app.should_stop:
             await asyncio.sleep(tick_ms / 1_000)
             await turn()
+
+    app.task(wheel)

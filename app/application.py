@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import gc
 import logging
+import os
+import signal
 import sys
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import faust
 from faust.worker import Worker
@@ -18,7 +20,7 @@ from app.errors import BarwheelError, SettingsError
 from app.runtime import Runtime
 from app.settings import Settings, unknown_variables
 from app.topics import ensure
-from app.transport import SliceSchema, Transport
+from app.transport import Consumer, SliceSchema, Transport
 from app.web.status import routes
 
 log = logging.getLogger(__name__)
@@ -26,12 +28,12 @@ log = logging.getLogger(__name__)
 GC_THRESHOLDS = (50_000, 50, 100)
 
 
-class BarwheelWorker(Worker):  # type: ignore[misc]  # Faust's class is not fully typed
+class BarwheelWorker(Worker):
     """Faust's worker, with checks before it starts and one readable line instead of a traceback where we know the cause."""
 
     def execute_from_commandline(self) -> NoReturn:
         """Run until stopped; exits with the code of the error that ended it."""
-        app: BarwheelApp = self.app
+        app = cast("BarwheelApp", self.app)
         try:
             self.loop.run_until_complete(app.prepare())
         except BarwheelError as error:
@@ -44,7 +46,7 @@ class BarwheelWorker(Worker):  # type: ignore[misc]  # Faust's class is not full
             raise
 
 
-class BarwheelApp(faust.App):  # type: ignore[misc]  # Faust's class is not fully typed
+class BarwheelApp(faust.App):
     """The application; `runtime` holds the partitions."""
 
     def __init__(self, settings: Settings) -> None:
@@ -93,7 +95,10 @@ class BarwheelApp(faust.App):  # type: ignore[misc]  # Faust's class is not full
         for finding in runtime.topics.findings:
             log.warning("%s", finding)
         if settings.pocket:
-            log.warning("using the embedded pocket broker at %s: for trying out and tests, production is Apache Kafka", runtime.bootstrap)
+            log.warning(
+                "using the embedded pocket broker at %s: for trying out and tests, production is Apache Kafka",
+                runtime.bootstrap,
+            )
         settings.data_dir.mkdir(parents=True, exist_ok=True)  # Faust makes only the last folder of its own
 
     async def end(self, error: BaseException) -> None:
@@ -102,19 +107,10 @@ class BarwheelApp(faust.App):  # type: ignore[misc]  # Faust's class is not full
             self.ended_by = error
             if isinstance(error, BarwheelError):
                 log.critical("%s", error)
-                self.service_reset_error()
-                await self._stop_worker()
+                self.runtime.close()
+                os.kill(os.getpid(), signal.SIGTERM)  # the way out that Faust knows: checkpoint, leave, stop
             else:
                 await self.crash(error)
-
-    def service_reset_error(self) -> None:
-        """Nothing is recovered after the end: no slice is taken any more."""
-        self.runtime.close()
-
-    async def _stop_worker(self) -> None:
-        worker = self.worker
-        if worker is not None:
-            worker.add_future(worker.stop())
 
 
 def broker_urls(bootstrap: str) -> list[URL]:
@@ -134,20 +130,21 @@ def faust_app() -> BarwheelApp:
         settings = Settings.load()
     except SettingsError as error:
         _end(error)
+    logging.getLogger("aiokafka").setLevel(logging.WARNING)  # it tells of every subscription and every request
     app = BarwheelApp(settings)
     runtime = app.runtime
     topic = app.topic(settings.ticks_topic, schema=SliceSchema(), internal=False)
     ticks.register(app, topic, runtime.feed)
     timers.register(app, settings.wheel_tick, runtime.tick)
 
-    @app.on_rebalance_complete.connect
-    async def recover(sender: Any, **_: Any) -> None:
-        runtime.consumer = app.consumer
+    async def recover(*_: Any, **__: Any) -> None:
+        runtime.consumer = cast("Consumer", app.consumer)
         numbers = {tp.partition for tp in app.consumer.assignment() if tp.topic == settings.ticks_topic}
         await runtime.assign(numbers, app.consumer_generation_id)
 
+    app.on_rebalance_complete.connect(recover)
     for route in routes(runtime):
-        app.web.web_app.router.add_route(route.method, route.path, route.handler)
+        cast("Any", app.web).web_app.router.add_route(route.method, route.path, route.handler)
 
     from app.commands import register  # noqa: PLC0415  # the commands need the app
 

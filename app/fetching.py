@@ -65,7 +65,7 @@ class Head(NamedTuple):
 Heads = dict[Any, Head]  # by aiokafka TopicPartition, which equals a plain (topic, partition) tuple
 
 
-class RawPartitionRecords(fetcher_module.PartitionRecords):  # type: ignore[misc]  # untyped
+class RawPartitionRecords(fetcher_module.PartitionRecords):
     """Yields batches for raw topics, with the checks of the original: CRC, aborted transactions, control records."""
 
     def _unpack_records(self) -> Iterator[Any]:
@@ -113,7 +113,7 @@ class _Client:
         return response
 
 
-class HeadFetcher(fetcher_module.Fetcher):  # type: ignore[misc]  # untyped
+class HeadFetcher(fetcher_module.Fetcher):
     """A fetcher that also knows where the log ended, and when it was asked."""
 
     def __init__(self, client: Any, subscriptions: Any, **options: Any) -> None:

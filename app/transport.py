@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import faust
 from faust.transport.drivers import aiokafka as driver
@@ -26,7 +26,7 @@ FETCH_WAIT_MS = 200  # how long the broker holds an empty answer: the idle timer
 POLL_SECONDS = 1.0
 
 
-class SliceSchema(faust.Schema):  # type: ignore[misc]  # Faust's class is not fully typed
+class SliceSchema(faust.Schema[Any, Any]):
     """Hands a slice through as it is."""
 
     def loads_key(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> Any:
@@ -82,16 +82,17 @@ class Consumer(driver.Consumer):
             while not (consumer_stopped() or fetcher_stopped()):
                 await asyncio.sleep(0)
                 await self._drain_once()
-        except (*self.consumer_stopped_errors, asyncio.CancelledError):
+        except asyncio.CancelledError:
             if not self.transport.app.should_stop:
                 raise
         except Exception as error:  # noqa: BLE001  # whatever it is, the app must hear of it
-            await self.runtime.failed(error)
+            if not (self.transport.app.should_stop and isinstance(error, tuple(self.consumer_stopped_errors))):
+                await self.runtime.failed(error)
 
     async def _drain_once(self) -> None:
         owners = self.runtime.owners()  # before the fetch: what was asked for a former owner is not the next one's
         records, active = await self._wait_next_records(POLL_SECONDS)
-        if records is None or self.should_stop:
+        if not records or self.should_stop:
             return
         if not self.flow_active:
             await self.perform_seek()
@@ -107,7 +108,9 @@ class Consumer(driver.Consumer):
                 value = Slice(owner, part, fetched)
                 offset = part[-1].next_offset - 1
                 message = ConsumerMessage(
-                    tp.topic, tp.partition, offset, 0.0, 0, None, None, value, None, 0, 0, tp, generation_id=generation  # type: ignore[arg-type]
+                    *(tp.topic, tp.partition, offset, 0.0, 0, None, None, cast("Any", value), None, 0, 0),
+                    tp=tp,
+                    generation_id=generation,
                 )
                 await self.wait_first(self.callback(message), self.suspend_flow.wait())
 

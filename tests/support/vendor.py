@@ -49,7 +49,10 @@ class Day:
         """The vendor's bars of `bid` or `ask`; a minute without quotes has no row."""
         first = {"bid": 1, "ask": 6}[price]
         rows = _rows(ROOT / self.broker / "minute" / "eurusd_20140505_quote.zip")
-        return [(self.midnight + int(row[0]), row[first], row[first + 1], row[first + 2], row[first + 3]) for row in rows]
+        return [
+            (self.midnight + int(row[0]), row[first], row[first + 1], row[first + 2], row[first + 3])
+            for row in rows
+        ]
 
     def counts(self) -> dict[int, int]:
         """Number of quotes by minute, which the vendor's files do not say."""

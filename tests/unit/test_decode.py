@@ -113,12 +113,16 @@ def test_a_price_that_is_none_is_rejected_as_price(bid: str) -> None:
     assert reason(value(bid)) == "price"
 
 
-@pytest.mark.parametrize("bid", ["1" * 34, "0." + "0" * 30 + "1", '"1.50"', "1e3", "1.5E-3", "9" * 17 + "." + "9" * 17])
+@pytest.mark.parametrize(
+    "bid", ["1" * 34, "0." + "0" * 30 + "1", '"1.50"', "1e3", "1.5E-3", "9" * 17 + "." + "9" * 17]
+)
 def test_a_price_of_up_to_34_digits_is_taken(bid: str) -> None:
     assert judged(value(bid)) is None
 
 
-@pytest.mark.parametrize("qty", ["-1", '"-0.1"', '"NaN"', '"Infinity"', "1" * 35, "1" * 400, "1e400", '"text"'])
+@pytest.mark.parametrize(
+    "qty", ["-1", '"-0.1"', '"NaN"', '"Infinity"', "1" * 35, "1" * 400, "1e400", '"text"']
+)
 def test_a_quantity_that_is_none_is_rejected_as_qty(qty: str) -> None:
     assert reason(value(more=f', "qty": {qty}')) == "qty"
 
@@ -130,19 +134,45 @@ def test_a_quantity_of_0_or_more_or_none_at_all_is_taken(qty: str) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    [None, b"", b"A", b"|", b"A|", b"|x", b"A|x|y", b"A|x|", b"||", b"A\n|x", b"A|x\x00", b"A|\x1b[2J", b"A|\xc2\x85", b"\xff|x"],
+    [
+        None,
+        b"",
+        b"A",
+        b"|",
+        b"A|",
+        b"|x",
+        b"A|x|y",
+        b"A|x|",
+        b"||",
+        b"A\n|x",
+        b"A|x\x00",
+        b"A|\x1b[2J",
+        b"A|\xc2\x85",
+        b"\xff|x",
+    ],
 )
 def test_a_key_that_is_not_broker_and_symbol_is_rejected_as_key(key: bytes | None) -> None:
     assert reason(GOOD, key) == "key"
 
 
-@pytest.mark.parametrize("more", [', "broker": "B"', ', "symbol": "y"', ', "broker": "A", "symbol": "X"', ', "symbol": ""', ', "broker": "A|x"'])
+@pytest.mark.parametrize(
+    "more",
+    [
+        ', "broker": "B"',
+        ', "symbol": "y"',
+        ', "broker": "A", "symbol": "X"',
+        ', "symbol": ""',
+        ', "broker": "A|x"',
+    ],
+)
 def test_a_value_that_disagrees_with_its_key_is_rejected_as_key(more: str) -> None:
     assert reason(value(more=more)) == "key"
     assert reason(f'{{"ts": {DAY}, "heartbeat": true{more}}}') == "key"
 
 
-@pytest.mark.parametrize("more", [', "broker": "A"', ', "symbol": "x"', ', "symbol": "x", "broker": "A"', ', "broker": null'])
+@pytest.mark.parametrize(
+    "more", [', "broker": "A"', ', "symbol": "x"', ', "symbol": "x", "broker": "A"', ', "broker": null']
+)
 def test_a_value_that_repeats_its_key_is_taken(more: str) -> None:
     assert judged(value(more=more)) is None
 
@@ -186,7 +216,17 @@ def test_the_first_moment_of_1990_is_taken() -> None:
     assert engine.counters.binned == 1
 
 
-@pytest.mark.parametrize("ts", ["1399248000000000", "1" * 19, "9" * 30, "1" + "0" * 400, '"2014-05-05T01:00:00Z"', '"9999-12-31T23:59:59Z"'])
+@pytest.mark.parametrize(
+    "ts",
+    [
+        "1399248000000000",
+        "1" * 19,
+        "9" * 30,
+        "1" + "0" * 400,
+        '"2014-05-05T01:00:00Z"',
+        '"9999-12-31T23:59:59Z"',
+    ],
+)
 def test_a_time_far_ahead_is_rejected(ts: str) -> None:
     assert reason(value(ts=ts)) in {"future", "type", "ts"}
 
@@ -218,7 +258,10 @@ def test_a_heartbeat_needs_no_price_and_its_price_is_not_looked_at() -> None:
     assert judged(value("-1", ', "heartbeat": true')) is None
 
 
-@pytest.mark.parametrize(("data", "named"), [(value("-1.5"), "bid: '-1.5'"), (value(more=', "qty": -7'), "qty: '-7'"), (value(ts="5"), "ts: 5")])
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [(value("-1.5"), "bid: '-1.5'"), (value(more=', "qty": -7'), "qty: '-7'"), (value(ts="5"), "ts: 5")],
+)
 def test_the_detail_names_the_field_and_the_value(data: str, named: str) -> None:
     record = judged(data)
     assert record is not None

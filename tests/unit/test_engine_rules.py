@@ -35,13 +35,19 @@ class Market:
         self.engine.feed([Wire(self.offset, DAY + arrival, key, data)])
         self.offset += 1
 
-    def tick(self, ts: int, bid: str = "1.5", *, at: int | None = None, name: str = "A|x", more: str = "") -> None:
+    def tick(
+        self, ts: int, bid: str = "1.5", *, at: int | None = None, name: str = "A|x", more: str = ""
+    ) -> None:
         """One tick of an event time, arriving at that moment unless `at` is given."""
-        self.raw(f'{{"ts": {DAY + ts}, "bid": {bid}{more}}}', arrival=ts if at is None else at, key=name.encode())
+        self.raw(
+            f'{{"ts": {DAY + ts}, "bid": {bid}{more}}}', arrival=ts if at is None else at, key=name.encode()
+        )
 
     def heartbeat(self, ts: int, *, at: int | None = None, name: str = "A|x") -> None:
         """A heartbeat of an event time."""
-        self.raw(f'{{"ts": {DAY + ts}, "heartbeat": true}}', arrival=ts if at is None else at, key=name.encode())
+        self.raw(
+            f'{{"ts": {DAY + ts}, "heartbeat": true}}', arrival=ts if at is None else at, key=name.encode()
+        )
 
     def silence(self, until: int) -> None:
         """Nothing more arrives up to this time."""
@@ -82,7 +88,11 @@ def test_ticks_on_both_sides_of_a_boundary_make_two_bars() -> None:
     market.silence(HOUR)
     first, second = market.bars()
     assert (first.bucket_start, first.bucket_end, ohlc(first)) == (DAY, DAY + MINUTE, ("1.1",) * 4)
-    assert (second.bucket_start, second.bucket_end, ohlc(second)) == (DAY + MINUTE, DAY + 2 * MINUTE, ("1.2",) * 4)
+    assert (second.bucket_start, second.bucket_end, ohlc(second)) == (
+        DAY + MINUTE,
+        DAY + 2 * MINUTE,
+        ("1.2",) * 4,
+    )
 
 
 def test_a_tick_on_the_boundary_belongs_to_the_window_that_starts_there() -> None:
@@ -95,6 +105,26 @@ def test_the_last_millisecond_before_the_boundary_belongs_to_the_window_that_end
     market = Market()
     market.tick(59_999)
     assert market.after_silence().bucket_end == DAY + MINUTE
+
+
+def test_in_a_burst_a_tick_on_the_boundary_belongs_to_the_window_that_starts_there() -> None:
+    market = Market()
+    for ts in (58_000, 59_999, 60_000, 60_001):
+        market.tick(ts, at=60_001)
+    market.silence(HOUR)
+    assert [(bar.bucket_start - DAY, bar.first_ts - DAY, bar.ticks) for bar in market.bars()] == [
+        (0, 58_000, 2),
+        (MINUTE, 60_000, 2),
+    ]
+
+
+def test_in_a_burst_the_tick_at_end_plus_grace_closes_first() -> None:
+    market = Market()
+    market.tick(58_000, at=65_000)
+    for ts in (64_000, 64_999, 65_000):
+        market.tick(ts, at=65_000, name="A|y")
+    assert (bar := market.bar()).closed_at_offset == 3
+    assert bar.symbol == "x"
 
 
 def test_a_minute_without_ticks_has_no_bar() -> None:
@@ -163,7 +193,9 @@ def test_a_tick_without_seq_has_seq_0() -> None:
     ("ticks", "text"),
     [
         pytest.param([(1_000, "1.50", 0), (2_000, "1.5", 0)], "1.50", id="earlier event time"),
-        pytest.param([(2_000, "1.5", 0), (1_000, "1.50", 0)], "1.50", id="earlier event time, arriving later"),
+        pytest.param(
+            [(2_000, "1.5", 0), (1_000, "1.50", 0)], "1.50", id="earlier event time, arriving later"
+        ),
         pytest.param([(1_000, "1.5", 2), (1_000, "1.50", 1)], "1.50", id="smaller seq"),
         pytest.param([(1_000, "1.50", 0), (1_000, "1.5", 0)], "1.50", id="smaller offset"),
     ],
@@ -197,7 +229,9 @@ def test_a_price_is_exact_where_a_binary_float_is_not() -> None:
     assert ohlc(market.after_silence()) == (digits, digits, "0.1", "0.3")
 
 
-@pytest.mark.parametrize(("price", "text"), [("bid", "1.38691"), ("ask", "1.38697"), ("last", "1.4"), ("mid", "1.38694")])
+@pytest.mark.parametrize(
+    ("price", "text"), [("bid", "1.38691"), ("ask", "1.38697"), ("last", "1.4"), ("mid", "1.38694")]
+)
 def test_the_price_setting_says_which_price_makes_the_bar(price: str, text: str) -> None:
     market = Market(EngineConfig(price=price))
     market.tick(1_000, "1.38691", more=', "ask": 1.38697, "last": 1.4')
@@ -249,7 +283,9 @@ def test_quantities_that_sum_to_0_give_volume_0_and_no_vwap() -> None:
         pytest.param(("0.00000001", "0.00000002"), "0.00000002", id="1.5 steps to 2"),
         pytest.param(("0.00000002", "0.00000003"), "0.00000002", id="2.5 steps to 2"),
         pytest.param(("1", "1", "2"), "1.33333333", id="a third"),
-        pytest.param(("0.00000002", "0.0000000300000000000000000000000001"), "0.00000003", id="a hair over a half"),
+        pytest.param(
+            ("0.00000002", "0.0000000300000000000000000000000001"), "0.00000003", id="a hair over a half"
+        ),
     ],
 )
 def test_vwap_is_rounded_half_even_to_8_decimals(bids: tuple[str, ...], vwap: str) -> None:
@@ -381,7 +417,12 @@ def test_the_last_window_of_a_silent_market_closes_grace_after_its_end() -> None
     assert market.bars() == []
     market.silence(65_000)
     bar = market.bar()
-    assert (bar.close_reason, bar.closed_at, bar.watermark, bar.closed_at_offset) == ("idle", DAY + 65_000, DAY + MINUTE, 1)
+    assert (bar.close_reason, bar.closed_at, bar.watermark, bar.closed_at_offset) == (
+        "idle",
+        DAY + 65_000,
+        DAY + MINUTE,
+        1,
+    )
 
 
 def test_an_idle_close_shows_before_the_next_record_also_without_the_timer() -> None:
@@ -462,7 +503,10 @@ def test_two_windows_of_one_scope_close_one_after_the_other() -> None:
     market.tick(59_000)
     market.tick(61_000)
     market.silence(HOUR)
-    assert [(bar.bucket_end - DAY, bar.closed_at - DAY) for bar in market.bars()] == [(60_000, 65_000), (120_000, 125_000)]
+    assert [(bar.bucket_end - DAY, bar.closed_at - DAY) for bar in market.bars()] == [
+        (60_000, 65_000),
+        (120_000, 125_000),
+    ]
 
 
 def test_stream_time_after_an_idle_close_is_the_end_plus_grace_and_not_now() -> None:
@@ -613,7 +657,13 @@ def test_what_was_read_is_binned_late_rejected_or_a_heartbeat() -> None:
     market.raw(None, arrival=65_000)
     market.heartbeat(66_000)
     counters = market.engine.counters
-    assert (counters.read, counters.binned, counters.late, counters.rejected, counters.heartbeats) == (5, 2, 1, 1, 1)
+    assert (counters.read, counters.binned, counters.late, counters.rejected, counters.heartbeats) == (
+        5,
+        2,
+        1,
+        1,
+        1,
+    )
 
 
 def test_offsets_may_have_gaps() -> None:
@@ -623,11 +673,20 @@ def test_offsets_may_have_gaps() -> None:
     market.tick(2_000)
     bar = market.after_silence()
     assert (bar.first_offset, bar.last_offset, bar.closed_at_offset) == (100, 5_000, 5_001)
-    assert (market.engine.next_offset, market.engine.counters.read, market.engine.counters.lost) == (5_001, 2, 0)
+    assert (market.engine.next_offset, market.engine.counters.read, market.engine.counters.lost) == (
+        5_001,
+        2,
+        0,
+    )
 
 
 def test_an_engine_without_records_has_nothing_to_say() -> None:
     market = Market(offset=7)
     market.silence(HOUR)
     market.engine.feed([])
-    assert (market.bars(), market.side(), market.engine.next_offset, market.engine.open_windows) == ([], [], 7, 0)
+    assert (market.bars(), market.side(), market.engine.next_offset, market.engine.open_windows) == (
+        [],
+        [],
+        7,
+        0,
+    )

@@ -1,0 +1,124 @@
+"""Metadata, topics and their settings."""
+
+from __future__ import annotations
+
+from app.pocket.data import by_topic
+from app.pocket.topics import DEFAULTS, INVALID_PARTITIONS, INVALID_REPLICATION, TOPIC_EXISTS, UNKNOWN_TOPIC, Topics
+from app.pocket.wire import Body
+
+NODE = 1
+TOPIC_RESOURCE = 2
+MESSAGES = {
+    INVALID_PARTITIONS: "more partitions than there are now, and at least one, must be asked for",
+    INVALID_REPLICATION: "there is one broker, so there can be one replica",
+    TOPIC_EXISTS: "the topic exists already",
+    UNKNOWN_TOPIC: "there is no such topic",
+}
+
+
+class Admin:
+    """Handlers of what an administrator asks for."""
+
+    def __init__(self, topics: Topics) -> None:
+        self._topics = topics
+        self.host, self.port, self.cluster = "", 0, "pocket"
+
+    def metadata(self, request: Body) -> Body:
+        """Api 3; topics that are named and missing are created, if the client allows it."""
+        names, version = request["topics"], request["_version"]
+        named = bool(names) if version == 0 else names is not None
+        if not named:
+            names = self._topics.names()
+        rows = []
+        for name in names:
+            if named and self._topics.logs(name) is None and request.get("allow_auto_topic_creation", True):
+                self._topics.auto_create(name)
+            logs = self._topics.logs(name)
+            parts = [
+                {"error_code": 0, "partition": n, "leader": NODE, "replicas": [NODE], "isr": [NODE], "offline_replicas": []}
+                for n in range(len(logs or ()))
+            ]
+            rows.append({"error_code": 0 if logs else UNKNOWN_TOPIC, "topic": name, "is_internal": False, "partitions": parts})
+        broker = {"node_id": NODE, "host": self.host, "port": self.port, "rack": None}
+        return {"brokers": [broker], "cluster_id": self.cluster, "controller_id": NODE, "topics": rows}
+
+    def create_topics(self, request: Body) -> Body:
+        """Api 19."""
+        rows = []
+        for wanted in request["create_topic_requests"]:
+            name = wanted["topic"]
+            configs = {c["config_key"]: c["config_value"] for c in wanted["configs"] or []}
+            count = wanted["num_partitions"] if not wanted["replica_assignment"] else len(wanted["replica_assignment"])
+            error = INVALID_PARTITIONS if count == 0 else INVALID_REPLICATION if wanted["replication_factor"] > 1 else 0
+            if not error and request.get("validate_only"):
+                error = TOPIC_EXISTS if self._topics.logs(name) is not None else 0
+            elif not error:
+                error = self._topics.create(name, count, configs)
+            rows.append({"topic": name, "error_code": error, "error_message": MESSAGES.get(error)})
+        return {"topic_errors": rows}
+
+    def delete_topics(self, request: Body) -> Body:
+        """Api 20."""
+        return {"topic_error_codes": [{"topic": name, "error_code": self._topics.delete(name)} for name in request["topics"]]}
+
+    def delete_records(self, request: Body) -> Body:
+        """Api 21: everything before an offset, -1 for everything."""
+        rows = []
+        for topic in request["topics"]:
+            for part in topic["partitions"]:
+                number, offset = part["partition_index"], part["offset"]
+                log = self._topics.find(topic["name"], number)
+                if log is not None:
+                    self._topics.trim(log, log.end if offset < 0 else offset)
+                error = 0 if log is not None else UNKNOWN_TOPIC
+                low = log.start if log is not None else -1
+                rows.append((topic["name"], {"partition_index": number, "low_watermark": low, "error_code": error}))
+        return {"topics": by_topic(rows)}
+
+    def create_partitions(self, request: Body) -> Body:
+        """Api 37."""
+        rows = []
+        for topic in request["topic_partitions"]:
+            wanted = topic["new_partitions"]
+            count = wanted["count"] if isinstance(wanted, dict) else wanted[0]
+            error = self._topics.grow(topic["topic"], count)
+            rows.append({"topic": topic["topic"], "error_code": error, "error_message": MESSAGES.get(error)})
+        return {"topic_errors": rows}
+
+    def describe_configs(self, request: Body) -> Body:
+        """Api 32."""
+        rows = []
+        for resource in request["resources"]:
+            name, is_topic = resource["resource_name"], resource["resource_type"] == TOPIC_RESOURCE
+            known = not is_topic or self._topics.logs(name) is not None
+            own = self._topics.own_configs(name) if is_topic and known else {}
+            asked = resource["config_names"]
+            entries = [
+                {
+                    "config_names": key,
+                    "config_value": value,
+                    "read_only": False,
+                    "is_default": key not in own,
+                    "config_source": 1 if key in own else 5,
+                    "is_sensitive": False,
+                    "config_synonyms": [],
+                }
+                for key, value in {**DEFAULTS, **own}.items()
+                if known and (not asked or key in asked)
+            ]
+            about = {"resource_type": resource["resource_type"], "resource_name": name, "config_entries": entries}
+            rows.append(about | {"error_code": 0 if known else UNKNOWN_TOPIC, "error_message": None})
+        return {"resources": rows}
+
+    def alter_configs(self, request: Body) -> Body:
+        """Api 33: the settings given take the place of all that a topic had."""
+        rows = []
+        for resource in request["resources"]:
+            error = 0
+            if resource["resource_type"] == TOPIC_RESOURCE:
+                entries = resource["config_entries"]
+                configs = {c.get("config_name") or c.get("config_key"): c["config_value"] for c in entries}
+                error = self._topics.configure(resource["resource_name"], configs)
+            about = {"resource_type": resource["resource_type"], "resource_name": resource["resource_name"]}
+            rows.append(about | {"error_code": error, "error_message": MESSAGES.get(error)})
+        return {"resources": rows}

@@ -1,0 +1,208 @@
+"""Consumer groups: eager rebalances, static members, session timeouts. Memberships live in memory, offsets in the journal.
+
+The states are Kafka's: Empty, PreparingRebalance (members are asked to join again), CompletingRebalance (the leader works
+out who gets what), Stable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+UNKNOWN_MEMBER, ILLEGAL_GENERATION, REBALANCING, FENCED_INSTANCE, NO_COMMON_PROTOCOL = 25, 22, 27, 82, 23
+Answer = dict[str, Any]
+
+
+@dataclass
+class Member:
+    """One consumer; times in seconds of the monotonic clock."""
+
+    id: str
+    instance: str | None
+    client: str
+    host: str
+    session: float
+    rebalance: float
+    protocols: list[tuple[str, bytes]]
+    seen: float = field(default_factory=time.monotonic)
+    join: asyncio.Future[Answer] | None = None
+    sync: asyncio.Future[tuple[int, bytes]] | None = None
+    assignment: bytes = b""
+
+
+class Group:
+    """One consumer group."""
+
+    def __init__(self, name: str, first_delay: float) -> None:
+        self.name = name
+        self.members: dict[str, Member] = {}
+        self.generation = 0
+        self.state = "Empty"
+        self.protocol_type = ""
+        self.protocol = ""
+        self._leader = ""
+        self._first_delay = first_delay  # so that workers started together make one rebalance, not many
+        self._deadline = self._hold = 0.0
+
+    # ---- requests
+
+    async def join(self, request: Answer, client: str, host: str) -> Answer:
+        """JoinGroup: answered when the rebalance that it begins has gathered its members."""
+        member_id, instance = request["member_id"], request.get("group_instance_id")
+        protocols = [(p["protocol_name"], p["protocol_metadata"]) for p in request["group_protocols"]]
+        others = [m for m in self.members.values() if m.id != member_id]
+        if others and not set.intersection(*({n for n, _ in m.protocols} for m in others)) & {n for n, _ in protocols}:
+            return {"error_code": NO_COMMON_PROTOCOL, "member_id": member_id}
+        fresh = self.state == "Empty"
+        if not member_id:
+            self._replace_instance(instance)
+            member_id = f"{client}-{uuid.uuid4()}"
+            session = request["session_timeout"] / 1_000
+            rebalance = (request.get("rebalance_timeout") or request["session_timeout"]) / 1_000
+            self.members[member_id] = Member(member_id, instance, client, host, session, rebalance, protocols)
+        member = self.members.get(member_id)
+        if member is None:
+            return {"error_code": UNKNOWN_MEMBER, "member_id": member_id}
+        member.protocols, member.seen = protocols, time.monotonic()
+        self.protocol_type = request["protocol_type"]
+        if member.join is not None and not member.join.done():
+            member.join.set_result({"error_code": REBALANCING, "member_id": member_id})
+        member.join = asyncio.get_running_loop().create_future()
+        waiting = member.join
+        self._rebalance(self._first_delay if fresh else 0.0)
+        return await waiting
+
+    def _replace_instance(self, instance: str | None) -> None:
+        """A static member that comes back takes the place of its former self, which is fenced."""
+        for old in [m for m in self.members.values() if instance and m.instance == instance]:
+            del self.members[old.id]
+            if old.join is not None and not old.join.done():
+                old.join.set_result({"error_code": FENCED_INSTANCE, "member_id": old.id})
+            if old.sync is not None and not old.sync.done():
+                old.sync.set_result((FENCED_INSTANCE, b""))
+
+    async def sync(self, request: Answer) -> Answer:
+        """SyncGroup: the leader brings the assignment, everybody takes theirs."""
+        error = self._check(request)
+        member = self.members.get(request["member_id"])
+        if error or member is None:
+            return {"error_code": error or UNKNOWN_MEMBER, "member_assignment": b""}
+        if self.state == "Stable":
+            return {"error_code": 0, "member_assignment": member.assignment}
+        member.sync = asyncio.get_running_loop().create_future()
+        waiting = member.sync
+        if member.id == self._leader:
+            for part in request["group_assignment"]:
+                if part["member_id"] in self.members:
+                    self.members[part["member_id"]].assignment = part["member_metadata"]
+            self.state = "Stable"
+            for other in self.members.values():
+                if other.sync is not None and not other.sync.done():
+                    other.sync.set_result((0, other.assignment))
+        error, assignment = await waiting
+        member.seen = time.monotonic()
+        return {"error_code": error, "member_assignment": assignment}
+
+    def heartbeat(self, request: Answer) -> int:
+        """Heartbeat: an error code, REBALANCE_IN_PROGRESS where the member must join again."""
+        return self._check(request)
+
+    def leave(self, member_id: str) -> int:
+        """LeaveGroup."""
+        return 0 if self.remove(member_id) else UNKNOWN_MEMBER
+
+    def may_commit(self, request: Answer) -> int:
+        """Whether an OffsetCommit is accepted: from a member of this generation, or from outside while there is none."""
+        generation = request["consumer_group_generation_id"]
+        if generation < 0 and not self.members:
+            return 0
+        member = self.members.get(request["consumer_id"])
+        if member is None:
+            return UNKNOWN_MEMBER
+        member.seen = time.monotonic()
+        if generation != self.generation:
+            return ILLEGAL_GENERATION
+        return REBALANCING if self.state == "CompletingRebalance" else 0
+
+    def _check(self, request: Answer) -> int:
+        member = self.members.get(request["member_id"])
+        if member is None:
+            return UNKNOWN_MEMBER
+        member.seen = time.monotonic()
+        if request["generation_id"] != self.generation:
+            return ILLEGAL_GENERATION
+        return REBALANCING if self.state == "PreparingRebalance" else 0
+
+    # ---- the walk through a rebalance
+
+    def _rebalance(self, delay: float) -> None:
+        for member in self.members.values():
+            if member.sync is not None and not member.sync.done():
+                member.sync.set_result((REBALANCING, b""))
+            member.sync = None
+        if self.state != "PreparingRebalance":
+            now = time.monotonic()
+            self.state = "PreparingRebalance"
+            self._deadline = now + max((m.rebalance for m in self.members.values()), default=0.0)
+            self._hold = now + delay
+        self._gather()
+
+    def _gather(self) -> None:
+        """End the joining phase when all have joined, or their time is up."""
+        now = time.monotonic()
+        if self.state != "PreparingRebalance" or now < self._hold:
+            return
+        joined = [m for m in self.members.values() if m.join is not None]
+        if len(joined) < len(self.members) and now < self._deadline:
+            return
+        self.members = {m.id: m for m in joined}
+        self.generation += 1
+        if not joined:
+            self.state = "Empty"
+            return
+        common = set.intersection(*({name for name, _ in m.protocols} for m in joined))
+        self.protocol = next(name for name, _ in joined[0].protocols if name in common)
+        if self._leader not in self.members:
+            self._leader = joined[0].id
+        self.state = "CompletingRebalance"
+        rows = [
+            {"member_id": m.id, "group_instance_id": m.instance, "member_metadata": dict(m.protocols)[self.protocol]}
+            for m in joined
+        ]
+        for member in joined:
+            waiting, member.join = member.join, None
+            member.seen, member.assignment = now, b""
+            if waiting is not None and not waiting.done():
+                waiting.set_result(
+                    {
+                        "error_code": 0,
+                        "generation_id": self.generation,
+                        "group_protocol": self.protocol,
+                        "leader_id": self._leader,
+                        "member_id": member.id,
+                        "members": rows if member.id == self._leader else [],
+                    }
+                )
+
+    def remove(self, member_id: str) -> bool:
+        """Take a member out and rebalance; whether it was there."""
+        member = self.members.pop(member_id, None)
+        if member is None:
+            return False
+        if member.join is not None and not member.join.done():
+            member.join.set_result({"error_code": UNKNOWN_MEMBER, "member_id": member_id})
+        if member.sync is not None and not member.sync.done():
+            member.sync.set_result((UNKNOWN_MEMBER, b""))
+        self._rebalance(0.0)
+        return True
+
+    def tick(self) -> None:
+        """Turn out members that were silent for longer than their session, and move a rebalance on."""
+        now = time.monotonic()
+        for member in list(self.members.values()):
+            if member.join is None and now - member.seen > member.session:
+                self.remove(member.id)
+        self._gather()

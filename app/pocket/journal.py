@@ -1,0 +1,53 @@
+"""What the broker must remember besides records: a journal of JSON lines, written before anything is acknowledged.
+
+Each line sets one value: `["topic", "ticks", {...}]`; null forgets it. The journal is written anew when it is opened.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+
+class Journal:
+    """Tables of keys and values that survive a kill of the process."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.tables: dict[str, dict[str, Any]] = {}
+        if path.exists():
+            for line in path.read_bytes().split(b"\n")[:-1]:  # the last piece is empty, or torn
+                table, key, value = orjson.loads(line)
+                self._apply(table, key, value)
+        fresh = path.with_suffix(".new")
+        with fresh.open("wb") as file:
+            for table, rows in self.tables.items():
+                for key, value in rows.items():
+                    file.write(orjson.dumps([table, key, value]) + b"\n")
+        fresh.replace(path)
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
+
+    def table(self, name: str) -> dict[str, Any]:
+        """A table to read from; change it by `put` only."""
+        return self.tables.setdefault(name, {})
+
+    def put(self, table: str, key: str, value: Any) -> None:
+        """Set a value, or forget it with None; written when this returns."""
+        line = orjson.dumps([table, key, value]) + b"\n"
+        if os.write(self._file, line) != len(line):
+            raise OSError(f"{self._path}: the disk is full")
+        self._apply(table, key, value)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+    def _apply(self, table: str, key: str, value: Any) -> None:
+        rows = self.tables.setdefault(table, {})
+        if value is None:
+            rows.pop(key, None)
+        else:
+            rows[key] = value

@@ -1,0 +1,199 @@
+"""Topics, their settings and their logs on disk; offsets that groups committed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from app.pocket.journal import Journal
+from app.pocket.log import PartitionLog
+
+DEFAULTS = {
+    "cleanup.policy": "delete",
+    "compression.type": "producer",
+    "max.message.bytes": "1048588",
+    "message.timestamp.type": "CreateTime",
+    "min.insync.replicas": "1",
+    "retention.bytes": "-1",
+    "retention.ms": "604800000",
+    "segment.bytes": "1073741824",
+}
+UNKNOWN_TOPIC, INVALID_TOPIC, TOPIC_EXISTS, INVALID_PARTITIONS, INVALID_REPLICATION, INVALID_CONFIG = 3, 17, 36, 37, 38, 40
+MAX_NAME = 249
+
+
+class Topics:
+    """Everything that is stored."""
+
+    def __init__(self, folder: Path, journal: Journal, auto_partitions: int) -> None:
+        self._folder = folder
+        self._journal = journal
+        self._auto_partitions = auto_partitions
+        self._rows: dict[str, dict[str, Any]] = journal.table("topic")
+        self._logs: dict[str, list[PartitionLog]] = {}
+        self.waiting: dict[tuple[str, int], set[asyncio.Future[None]]] = {}  # fetches, by what they wait for
+        for name, row in self._rows.items():
+            self._logs[name] = [self._open(row["id"], name, number) for number in range(row["partitions"])]
+
+    def close(self) -> None:
+        """Close every file."""
+        for logs in self._logs.values():
+            for log in logs:
+                log.close()
+
+    def names(self) -> list[str]:
+        """All topics."""
+        return sorted(self._logs)
+
+    def logs(self, name: str) -> list[PartitionLog] | None:
+        """The partitions of a topic, in order."""
+        return self._logs.get(name)
+
+    def find(self, name: str, partition: int) -> PartitionLog | None:
+        """One partition."""
+        logs = self._logs.get(name)
+        return logs[partition] if logs is not None and 0 <= partition < len(logs) else None
+
+    def own_configs(self, name: str) -> dict[str, str]:
+        """The settings that were given to a topic."""
+        configs: dict[str, str] = self._rows[name]["configs"]
+        return configs
+
+    def config(self, name: str, key: str) -> str:
+        """A setting of a topic, or its default."""
+        return self.own_configs(name).get(key, DEFAULTS[key])
+
+    # ---- changes
+
+    def create(self, name: str, partitions: int, configs: dict[str, str]) -> int:
+        """An error code."""
+        legal = 0 < len(name) <= MAX_NAME and name not in (".", "..") and all(c.isascii() and (c.isalnum() or c in "._-") for c in name)
+        if not legal:
+            return INVALID_TOPIC
+        if name in self._rows:
+            return TOPIC_EXISTS
+        if not legal_configs(configs):
+            return INVALID_CONFIG
+        count = partitions if partitions > 0 else self._auto_partitions
+        row = {"id": uuid.uuid4().hex[:12], "partitions": count, "configs": configs}
+        self._journal.put("topic", name, row)
+        self._logs[name] = [self._open(row["id"], name, number) for number in range(count)]
+        return 0
+
+    def auto_create(self, name: str) -> None:
+        """As a producer or consumer that names an unknown topic expects it."""
+        self.create(name, self._auto_partitions, {})
+
+    def delete(self, name: str) -> int:
+        """An error code."""
+        if name not in self._rows:
+            return UNKNOWN_TOPIC
+        self._journal.put("topic", name, None)
+        for number, log in enumerate(self._logs.pop(name)):
+            log.close()
+            log.path.unlink()
+            self._journal.put("start", f"{log.path.stem}", None)
+            self.wake(name, number)
+        for key in [k for k in self._journal.table("offset") if k.split("\0")[1] == name]:
+            self._journal.put("offset", key, None)
+        return 0
+
+    def grow(self, name: str, count: int) -> int:
+        """More partitions: an error code."""
+        logs = self._logs.get(name)
+        if logs is None:
+            return UNKNOWN_TOPIC
+        if count <= len(logs):
+            return INVALID_PARTITIONS
+        row = self._rows[name] | {"partitions": count}
+        self._journal.put("topic", name, row)
+        logs += [self._open(row["id"], name, number) for number in range(len(logs), count)]
+        return 0
+
+    def configure(self, name: str, configs: dict[str, str]) -> int:
+        """New settings in place of the old: an error code."""
+        if name not in self._rows:
+            return UNKNOWN_TOPIC
+        if not legal_configs(configs):
+            return INVALID_CONFIG
+        self._journal.put("topic", name, self._rows[name] | {"configs": configs})
+        return 0
+
+    def trim(self, log: PartitionLog, offset: int) -> None:
+        """Delete the records before an offset, for good."""
+        self._journal.put("start", log.path.stem, max(log.start, min(offset, log.end)))
+        log.trim(offset)
+
+    def _open(self, topic_id: str, name: str, number: int) -> PartitionLog:
+        # by id, not by name alone: a topic made anew must not find its predecessor's records
+        log = PartitionLog(self._folder / f"{name}-{topic_id}-{number}.log")
+        start = self._journal.table("start").get(log.path.stem, 0)
+        log.end = max(log.end, start)
+        log.trim(start)
+        return log
+
+    # ---- offsets
+
+    def commit(self, group: str, topic: str, partition: int, offset: int, metadata: str) -> None:
+        """A group's offset."""
+        self._journal.put("offset", f"{group}\0{topic}\0{partition}", [offset, metadata])
+
+    def committed(self, group: str) -> dict[tuple[str, int], tuple[int, str]]:
+        """All offsets of a group."""
+        found = {}
+        for key, (offset, metadata) in self._journal.table("offset").items():
+            name, topic, partition = key.split("\0")
+            if name == group:
+                found[topic, int(partition)] = (offset, metadata)
+        return found
+
+    def groups(self) -> set[str]:
+        """Groups that have committed something."""
+        return {key.split("\0")[0] for key in self._journal.table("offset")}
+
+    def forget_group(self, group: str) -> None:
+        """Delete a group's offsets."""
+        for key in [k for k in self._journal.table("offset") if k.split("\0")[0] == group]:
+            self._journal.put("offset", key, None)
+
+    # ---- waiting and housekeeping
+
+    def wake(self, topic: str, partition: int) -> None:
+        """Tell the fetches that wait for this partition."""
+        for future in self.waiting.pop((topic, partition), ()):
+            if not future.done():
+                future.set_result(None)
+
+    def expire(self) -> None:
+        """Retention by the records' own times, as Kafka has it: a replayed day of years ago is gone, unless the broker stamps it."""
+        now = int(time.time() * 1_000)
+        for name, logs in self._logs.items():
+            retention = int(self.config(name, "retention.ms"))
+            if "delete" in self.config(name, "cleanup.policy") and retention >= 0:
+                for log in logs:
+                    offset = log.expired_until(now - retention)
+                    if offset > log.start:
+                        self.trim(log, offset)
+
+    def compact(self) -> None:
+        """Compact what has changed."""
+        for name, logs in self._logs.items():
+            if "compact" in self.config(name, "cleanup.policy"):
+                for log in logs:
+                    if log.dirty:
+                        log.compact()
+
+
+def legal_configs(configs: dict[str, str]) -> bool:
+    """Whether the settings that mean something here can be read."""
+    policy = configs.get("cleanup.policy", "delete").split(",")
+    stamps = configs.get("message.timestamp.type", "CreateTime")
+    numbers = (configs.get(key, "0") for key in ("retention.ms", "max.message.bytes"))
+    try:
+        [int(number) for number in numbers]
+    except ValueError:
+        return False
+    return set(policy) <= {"compact", "delete"} and stamps in ("CreateTime", "LogAppendTime")

@@ -1,0 +1,94 @@
+"""Kafka's wire format as dictionaries: frames, and requests and responses by aiokafka's own schemas.
+
+Written for aiokafka 0.14.0, whose protocol classes describe every request and response this broker knows.
+"""
+
+from __future__ import annotations
+
+import importlib
+import struct
+from io import BytesIO
+from typing import Any
+
+from aiokafka.protocol.api import RequestStruct
+from aiokafka.protocol.types import Array, Schema
+
+_MODULES = ("admin", "commit", "coordination", "fetch", "group", "metadata", "offset", "produce", "transaction")
+_ZERO = {"Int8": 0, "Int16": 0, "Int32": 0, "Int64": 0, "Boolean": False}
+_HEADER = struct.Struct(">hhih")  # api key, version, correlation id, length of the client id
+API_VERSIONS = 18
+MAX_FRAME = 128 << 20  # bytes; a longer frame is not Kafka's protocol
+
+Body = dict[str, Any]
+
+
+def _subclasses(kind: type[Any]) -> list[type[Any]]:
+    found = []
+    for child in kind.__subclasses__():
+        found += [child, *_subclasses(child)]
+    return found
+
+
+def _requests() -> dict[tuple[int, int], Any]:
+    for module in _MODULES:
+        importlib.import_module(f"aiokafka.protocol.{module}")
+    return {
+        (kind.API_KEY, kind.API_VERSION): kind
+        for kind in _subclasses(RequestStruct)
+        if isinstance(getattr(kind, "API_KEY", None), int) and not getattr(kind, "FLEXIBLE_VERSION", False)
+    }
+
+
+REQUESTS = _requests()
+
+
+def versions(api: int) -> tuple[int, int]:
+    """Lowest and highest version of an API that can be read and answered."""
+    known = [version for key, version in REQUESTS if key == api]
+    return min(known), max(known)
+
+
+def read_header(frame: bytes) -> tuple[int, int, int, str, int]:
+    """API key, version, correlation id, client id, and where the body begins."""
+    api, version, correlation, length = _HEADER.unpack_from(frame)
+    start = _HEADER.size
+    if length < 0:
+        return api, version, correlation, "", start
+    return api, version, correlation, frame[start : start + length].decode(), start + length
+
+
+def read_request(api: int, version: int, body: bytes) -> Body:
+    """A request's fields by name; raises `KeyError` for a version that is not known, `ValueError` for a broken body."""
+    schema = REQUESTS[api, version].SCHEMA
+    fields: Body = _named(schema, schema.decode(BytesIO(body)))
+    return fields
+
+
+def write_response(api: int, version: int, fields: Body) -> bytes:
+    """A response's bytes; a field that is not given is zero, empty or null."""
+    schema = REQUESTS[api, version].RESPONSE_TYPE.SCHEMA
+    return b"".join(kind.encode(_plain(kind, fields.get(name))) for name, kind in zip(schema.names, schema.fields, strict=True))
+
+
+def api_versions(version: int, supported: dict[int, tuple[int, int]]) -> bytes:
+    """The answer to ApiVersions: versions beyond 2 are told, in the form of version 0, to ask again with less."""
+    rows = {**supported, API_VERSIONS: (0, 2)}
+    error = 35 if version > 2 else 0  # noqa: PLR2004  # UNSUPPORTED_VERSION
+    body = struct.pack(">hi", error, len(rows)) + b"".join(struct.pack(">hhh", k, *v) for k, v in sorted(rows.items()))
+    return body + (b"\0\0\0\0" if version in (1, 2) else b"")
+
+
+def _named(kind: Any, value: Any) -> Any:
+    if isinstance(kind, Array):
+        return None if value is None else [_named(kind.array_of, item) for item in value]
+    if isinstance(kind, Schema):
+        return {name: _named(field, item) for name, field, item in zip(kind.names, kind.fields, value, strict=True)}
+    return value
+
+
+def _plain(kind: Any, value: Any) -> Any:
+    if isinstance(kind, Array):
+        return [_plain(kind.array_of, item) for item in value or ()]
+    if isinstance(kind, Schema):
+        return [_plain(field, value.get(name)) for name, field in zip(kind.names, kind.fields, strict=True)] if isinstance(value, dict) else value
+    return _ZERO.get(getattr(kind, "__name__", type(kind).__name__), value) if value is None else value

@@ -1,0 +1,35 @@
+"""Fixtures that every test may use: Apache Kafka where there is one, and the test data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.kafka import Server, any_kafka, kafka_required, kafka_unavailable, own_kafka
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`host:port` of a real Apache Kafka that all tests of the run share; skips where there is none."""
+    _skip_without_kafka(kafka_unavailable())
+    with any_kafka(tmp_path_factory.mktemp("kafka")) as bootstrap:
+        yield bootstrap
+
+
+@pytest.fixture
+def kafka_server(tmp_path: Path) -> Iterator[Server]:
+    """A real Apache Kafka that this test may stop, kill and restart; skips where there is none."""
+    _skip_without_kafka(kafka_unavailable(own=True))
+    with own_kafka(tmp_path / "kafka") as server:
+        yield server
+
+
+def _skip_without_kafka(reason: str | None) -> None:
+    if reason is None:
+        return
+    if kafka_required():
+        # asked for by name: skipping would let a run look green that tested nothing
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -1,0 +1,77 @@
+"""The brokers that workers are tested on, and workers that end with their test."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.worker import ROOT, Worker
+
+NewWorker = Callable[..., Worker]
+
+
+ENSURE = """
+import json, pathlib, sys
+from app.pocket import process
+found = process.ensure(pathlib.Path(sys.argv[1]), "127.0.0.1", 0, 600.0)
+print(json.dumps([f"{found.host}:{found.port}", found.pid]))
+"""
+
+
+@pytest.fixture(scope="session")
+def pocket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The embedded broker, started as a worker starts it, on a free port; `host:port`."""
+    directory = tmp_path_factory.mktemp("pocket")
+    command = [sys.executable, "-c", ENSURE, str(directory)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    address, pid = json.loads(done.stdout)
+    yield address
+    os.kill(pid, signal.SIGTERM)
+
+
+@pytest.fixture(scope="session", params=["pocket", pytest.param("kafka", marks=pytest.mark.kafka)])
+def broker(request: pytest.FixtureRequest) -> str:
+    """`host:port` of each broker in turn."""
+    return str(request.getfixturevalue(request.param))
+
+
+def _factory(broker: str, directory: Path) -> Iterator[NewWorker]:
+    workers: list[Worker] = []
+
+    def new(**settings: str) -> Worker:
+        workers.append(Worker(broker, directory / str(len(workers)), **settings))
+        return workers[-1]
+
+    yield new
+    for worker in workers:
+        worker.end()
+
+
+@pytest.fixture(scope="module")
+def module_worker(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewWorker]:
+    """Makes workers that the tests of a module share."""
+    yield from _factory(broker, tmp_path_factory.mktemp("workers"))
+
+
+@pytest.fixture
+def new_worker(broker: str, tmp_path: Path) -> Iterator[NewWorker]:
+    """Makes workers of one test."""
+    yield from _factory(broker, tmp_path)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """A failed test shows the logs of the workers that were running."""
+    report: pytest.TestReport = yield  # type: ignore[assignment]  # pluggy sends it in
+    if report.failed:
+        for worker in Worker.started[-4:]:
+            report.sections.append((f"log of {worker.settings['app_id']}", worker.tail()))
+    return report  # type: ignore[return-value]  # noqa: B901

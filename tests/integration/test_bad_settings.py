@@ -1,0 +1,103 @@
+"""Bad settings end a worker with one clear line and the documented exit code; a broker that is away does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from tests.integration.conftest import NewWorker
+from tests.support.ticks import Tick, create_topic, produce, read
+from tests.support.worker import Worker, free_port
+
+SETTINGS, TOPICS = 2, 4  # exit codes
+
+
+def the_line(done: CompletedProcess[str], code: int) -> str:
+    """The one line a command said before it ended with a code."""
+    assert (done.returncode, done.stdout) == (code, ""), done.stderr
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("grace", "banana", "duration"),
+        ("grace", "5", "duration"),
+        ("window_size", "0s", "longer than 0"),
+        ("window_size", "-1m", "duration"),
+        ("scope", "planet", "'broker'"),
+        ("broker", "somewhere", "kafka://host:9092"),
+        ("price", "median", "'bid'"),
+        ("topic_partitions", "0", "1"),
+        ("web_port", "http", "integer"),
+        ("late_policy", "revise", "'drop'"),
+        ("app_id", "a b", "letters"),
+    ],
+)
+def test_a_bad_setting_ends_the_worker_with_one_line_that_names_it(
+    tmp_path: Path, name: str, value: str, says: str
+) -> None:
+    line = the_line(Worker("127.0.0.1:9", tmp_path, **{name: value}).run("worker"), SETTINGS)
+    assert f"{name}={value}" in line
+    assert says in line
+
+
+def test_several_bad_settings_are_named_in_one_line(tmp_path: Path) -> None:
+    line = the_line(Worker("127.0.0.1:9", tmp_path, grace="banana", scope="planet").run("worker"), SETTINGS)
+    assert "grace=banana" in line
+    assert "scope=planet" in line
+
+
+def test_a_topic_with_the_wrong_number_of_partitions_ends_the_worker(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="2")
+    create_topic(worker.bootstrap, worker.finals_topic, 3, cleanup_policy="compact")
+    done = worker.run("worker")
+    assert done.returncode == TOPICS, done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert worker.finals_topic in line
+    assert "has 3 partitions and must have 2" in line
+    assert "Traceback" not in done.stderr
+
+
+def test_other_settings_on_the_same_app_id_end_the_worker_and_both_are_named(
+    new_worker: NewWorker, tmp_path: Path
+) -> None:
+    worker = new_worker(topic_partitions="1", grace="5s").start()
+    produce(worker.bootstrap, worker.ticks_topic, [Tick(1_399_248_000_000)])
+    worker.wait_read(1)
+    worker.stop()
+    other = worker.beside(
+        tmp_path / "other",
+        **{name: worker.settings[name] for name in ("app_id", "topics_prefix")},
+        grace="7s",
+    )
+    done = other.run("worker")
+    assert done.returncode == TOPICS, done.stderr
+    assert "grace=5s stored, 7s set" in done.stderr.splitlines()[-1]
+
+
+def test_two_apps_cannot_write_the_same_bars(new_worker: NewWorker, tmp_path: Path) -> None:
+    worker = new_worker(topic_partitions="1").start()
+    produce(worker.bootstrap, worker.ticks_topic, [Tick(1_399_248_000_000), Tick(1_399_248_065_000)])
+    read(worker.bootstrap, worker.finals_topic, 1)
+    worker.stop()
+    other = worker.beside(tmp_path / "other", topics_prefix=worker.settings["topics_prefix"])
+    done = other.run("worker")
+    assert done.returncode == TOPICS, done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert worker.settings["app_id"] in line
+    assert "topics_prefix" in line
+
+
+def test_a_worker_whose_broker_is_away_says_so_and_tries_again(tmp_path: Path) -> None:
+    worker = Worker(f"127.0.0.1:{free_port()}", tmp_path).spawn()
+    try:
+        worker.wait_log("try 1,")
+        worker.wait_log("try 3,")
+        assert f"broker {worker.bootstrap} does not answer" in worker.log()
+        assert "Traceback" not in worker.log()
+    finally:
+        worker.end()

@@ -1,0 +1,107 @@
+"""A worker that is stopped or killed in the middle goes on where it was: every window once, none missing."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from tests.integration.conftest import NewWorker
+from tests.support.ticks import Seen, Tick, heartbeat, produce, read, windows
+from tests.support.worker import Worker
+
+T0 = 1_399_248_000_000
+MINUTE = 60_000
+
+Shape = dict[tuple[str, str, int], tuple[Decimal, Decimal, Decimal, Decimal, int]]
+
+
+def market(minutes: int, symbols: int, per_minute: int, partition: int) -> list[Tick]:
+    """Ticks in order of their event time, ended by a heartbeat that closes the last window."""
+    ticks = [
+        Tick(
+            T0 + minute * MINUTE + step * (MINUTE // per_minute) + symbol,
+            f"1.{(minute * 7919 + step * 104729 + symbol * 31) % 100_000:05}",
+            f"P{partition}|s{symbol}",
+        )
+        for minute in range(minutes)
+        for step in range(per_minute)
+        for symbol in range(symbols)
+    ]
+    return [*ticks, heartbeat(T0 + minutes * MINUTE + 5_000, f"P{partition}|s0")]
+
+
+def shape(ticks: list[Tick]) -> Shape:
+    """The bars of ticks that come in order: five lines that need no engine."""
+    bars: Shape = {}
+    for tick in ticks:
+        if tick.ts:
+            price, window = Decimal(tick.bid), (*tick.name.split("|"), tick.ts - tick.ts % MINUTE)
+            opened, high, low, _, count = bars.get(window, (price, price, price, price, 0))  # type: ignore[arg-type]
+            bars[window] = (opened, max(high, price), min(low, price), price, count + 1)  # type: ignore[index]
+    return bars
+
+
+def published(finals: list[Seen]) -> Shape:
+    """The bars of a topic in the same form."""
+    bars = [seen.bar for seen in finals]
+    return {
+        (bar.broker, bar.symbol, bar.bucket_start): (bar.open, bar.high, bar.low, bar.close, bar.ticks)
+        for bar in bars
+    }
+
+
+def check(worker: Worker, sent: list[Tick]) -> None:
+    """Every window once, with every tick."""
+    finals = read(worker.bootstrap, worker.finals_topic)
+    assert published(finals) == shape(sent)
+    assert len(windows(finals)) == len(set(windows(finals)))
+
+
+def test_a_worker_stopped_in_the_middle_of_a_window_goes_on_with_it(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="1").start()
+    ticks = market(minutes=3, symbols=2, per_minute=10, partition=0)
+    cuts = (0, 15, 27, 28, len(ticks))  # 15: in the middle of the first minute
+    for begin, end in zip(cuts[:2], cuts[1:3], strict=True):
+        produce(worker.bootstrap, worker.ticks_topic, ticks[begin:end])
+        worker.wait_read(end)
+        worker.stop()
+        worker.start()
+    worker.stop()
+    for begin, end in zip(cuts[2:], cuts[3:], strict=False):
+        produce(worker.bootstrap, worker.ticks_topic, ticks[begin:end])  # while it is away
+    worker.start().wait_closed(len(ticks))
+    total = worker.total()
+    worker.stop()
+    check(worker, ticks)
+    assert (total["read"], total["binned"], total["heartbeats"]) == (len(ticks), len(ticks) - 1, 1)
+
+
+@pytest.mark.parametrize("scope", ["broker", "symbol"])
+def test_a_worker_killed_in_the_middle_publishes_every_window_exactly_once(
+    new_worker: NewWorker, scope: str
+) -> None:
+    symbols = 20
+    worker = new_worker(scope=scope, checkpoint_interval="300ms").start()
+    sent: list[Tick] = []
+    parts = [market(minutes=60, symbols=symbols, per_minute=20, partition=partition) for partition in (0, 1)]
+    if scope == "symbol":
+        for partition, part in enumerate(parts):
+            part += [
+                heartbeat(T0 + 60 * MINUTE + 5_000, f"P{partition}|s{symbol}") for symbol in range(1, symbols)
+            ]
+    size = len(parts[0]) // 3 + 1
+    seen = 0
+    for begin in range(0, len(parts[0]), size):
+        for partition, part in enumerate(parts):
+            chunk = part[begin : begin + size]
+            produce(worker.bootstrap, worker.ticks_topic, chunk, partition)
+            sent += chunk
+        seen = len(read(worker.bootstrap, worker.finals_topic, seen + 1))  # it is at work on this part
+        worker.kill()
+        worker.start()
+    worker.wait_closed(len(sent))
+    total = worker.total()
+    worker.stop()
+    check(worker, sent)
+    assert total["read"] == len(sent) == total["binned"] + total["heartbeats"]

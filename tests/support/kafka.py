@@ -1,0 +1,451 @@
+"""A real Apache Kafka for tests and benchmarks: KAFKA_URL, else Docker, else Kafka's own jars from Maven.
+
+`python -m tests.support.kafka` runs one in the foreground and prints its address.
+
+BARWHEEL_KAFKA chooses: `docker`, `maven` (fetches the jars once, 45 MB; needs Java 17 and mvn) or `off`. Else
+Docker is used where an engine answers, and the jars where they are cached already (or where CI is set): a
+plain test run never downloads a broker.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from tests.support.waiting import until_sync
+
+VERSION = "4.1.2"
+LOG4J = "2.25.5"
+IMAGE = "apache/kafka:4.1.1"
+JAVA = 17
+READY_DEADLINE = 90.0
+STOP_DEADLINE = 60.0
+# a small heap and the first compiler only: a broker for tests starts in seconds and takes 190 MB
+LIGHT_JVM = ("-Xms128m", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+# for benchmarks, where the broker must not be what is measured
+FULL_JVM = ("-Xms1g", "-Xmx1g", "-XX:+UseG1GC")
+
+_SETTINGS = {
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "4",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",
+    "log.retention.ms": "-1",  # old timestamps must not make records vanish under a test
+    "log.cleaner.dedupe.buffer.size": "16777216",
+    # after a kill the node waits for its own former registration to lapse: 9 s by default
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
+    "auto.create.topics.enable": "false",
+}
+
+_POM = f"""\
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>barwheel</groupId><artifactId>kafka-for-tests</artifactId><version>1</version>
+  <dependencies>
+    <dependency>
+      <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version>
+    </dependency>
+    <dependency>
+      <groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>{LOG4J}</version>
+    </dependency>
+  </dependencies>
+</project>
+"""
+
+_LOG4J = """\
+status = error
+appender.out.type = Console
+appender.out.name = OUT
+appender.out.layout.type = PatternLayout
+appender.out.layout.pattern = %d %p %c{1}: %m%n
+rootLogger.level = info
+rootLogger.appenderRef.out.ref = OUT
+"""
+
+
+class KafkaUnavailableError(Exception):
+    """There is no Apache Kafka here; the message says why."""
+
+
+class Server(Protocol):
+    """A broker that can be stopped, killed and started again with its data."""
+
+    bootstrap: str
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+    def restart(self) -> None: ...
+
+
+class KafkaServer:
+    """One KRaft node from Kafka's jars, on free ports of 127.0.0.1, with its data and log in `directory`."""
+
+    def __init__(self, directory: Path, *, jvm: tuple[str, ...] = LIGHT_JVM) -> None:
+        self.directory = directory
+        self.port, self._controller_port = _free_ports(2)
+        self.bootstrap = f"127.0.0.1:{self.port}"
+        self.log = directory / "kafka.log"
+        self._jvm = jvm
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start and return when the broker answers; the first start formats the directory."""
+        if self._process is not None:
+            raise RuntimeError("this broker runs already")
+        config = self.directory / "server.properties"
+        if not config.exists():
+            self.directory.mkdir(parents=True, exist_ok=True)
+            (self.directory / "log4j2.properties").write_text(_LOG4J)
+            config.write_text("".join(f"{k}={v}\n" for k, v in self._properties().items()))
+            cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            tool = self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config))
+            if tool.wait(READY_DEADLINE) != 0:
+                raise RuntimeError(f"Kafka's storage could not be formatted; {self._tail()}")
+        self._process = self._java("kafka.Kafka", str(config))
+        try:
+            until_sync(self._ready, deadline=READY_DEADLINE, every=0.1, what="Kafka answers")
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self) -> None:
+        """Shut down in order (2-3 s); does nothing where it does not run."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once, as a crash does."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Stop and start on the same directory and port."""
+        self.stop()
+        self.start()
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        return None if self._process is None else self._process.pid
+
+    def _ready(self) -> bool:
+        if self._process is not None and self._process.poll() is not None:
+            raise RuntimeError(f"Kafka ended with exit code {self._process.returncode}; {self._tail()}")
+        return answers("127.0.0.1", self.port)
+
+    def _tail(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()[-15:]
+        return "\n".join([f"{self.log}:", *lines])
+
+    def _end(self, number: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(number)
+        try:
+            process.wait(STOP_DEADLINE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _java(self, *command: str) -> subprocess.Popen[bytes]:
+        java = _java_program()
+        if java is None:
+            raise KafkaUnavailableError(f"Java {JAVA} or newer is missing")
+        logging = f"-Dlog4j2.configurationFile=file:{self.directory / 'log4j2.properties'}"
+        with self.log.open("ab") as log:
+            # a session of its own: Ctrl-C reaches the test run first, which then stops the broker
+            return subprocess.Popen(
+                [java, *self._jvm, logging, "-cp", str(jars() / "*"), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _properties(self) -> dict[str, str]:
+        return {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
+            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
+            "controller.listener.names": "CONTROLLER",
+            "log.dirs": str(self.directory / "data"),
+            **_SETTINGS,
+        }
+
+
+class DockerKafka:
+    """The same from the pinned image, on a free port; its data lives as long as the container."""
+
+    def __init__(self) -> None:
+        (self.port,) = _free_ports(1)
+        self.bootstrap = f"127.0.0.1:{self.port}"
+        self._container: Any = None
+
+    def start(self) -> None:
+        """Start, or start again, and return when the broker answers."""
+        if self._container is None:
+            self._container = self._new_container()
+            self._container.start()
+        else:
+            self._container.get_wrapped_container().start()
+        until_sync(
+            lambda: answers("127.0.0.1", self.port), deadline=READY_DEADLINE, every=0.2, what="Kafka answers"
+        )
+
+    def stop(self) -> None:
+        """Shut down in order and keep the container, so that `start` finds the data."""
+        if self._container is not None:
+            self._container.get_wrapped_container().stop(timeout=int(STOP_DEADLINE))
+
+    def kill(self) -> None:
+        """End it at once, as a crash does."""
+        if self._container is not None:
+            self._container.get_wrapped_container().kill()
+
+    def restart(self) -> None:
+        """Stop and start with the same data and port."""
+        self.stop()
+        self.start()
+
+    def remove(self) -> None:
+        """Remove the container with its data."""
+        if self._container is not None:
+            self._container.stop(force=True)
+            self._container = None
+
+    def _new_container(self) -> Any:
+        from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - imported where Docker is used
+
+        environment = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": "1@localhost:9093",
+            "controller.listener.names": "CONTROLLER",
+            "inter.broker.listener.name": "BROKER",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listeners": "PLAINTEXT://:9092,CONTROLLER://:9093,BROKER://:9094",
+            # the broker itself cannot reach the host's port, which it would use for transaction markers
+            "advertised.listeners": f"PLAINTEXT://{self.bootstrap},BROKER://localhost:9094",
+            **_SETTINGS,
+        }
+        container = DockerContainer(IMAGE).with_bind_ports("9092/tcp", self.port)
+        for name, value in environment.items():
+            container = container.with_env("KAFKA_" + name.replace(".", "_").upper(), value)
+        return container
+
+
+def kafka_unavailable(*, own: bool = False) -> str | None:
+    """Why there is no Apache Kafka here, None where there is; `own`: one that a test may stop and kill."""
+    choice = _choice()
+    if os.environ.get("KAFKA_URL") and not own:
+        return None
+    if choice == "off":
+        return "Apache Kafka is switched off by BARWHEEL_KAFKA=off"
+    if choice in {"", "docker"} and _docker_answers():
+        return None
+    if choice == "docker":
+        return "BARWHEEL_KAFKA=docker, but no Docker engine answers"
+    return _no_jars(may_fetch=choice == "maven" or bool(os.environ.get("CI")))
+
+
+def _no_jars(*, may_fetch: bool) -> str | None:
+    if _java_program() is None:
+        return f"no Apache Kafka: no KAFKA_URL, no Docker engine, no Java {JAVA} for Kafka's jars"
+    if _jar_directory().is_dir():
+        return None
+    if not may_fetch:
+        return (
+            "no Apache Kafka: no KAFKA_URL, no Docker engine; BARWHEEL_KAFKA=maven fetches its jars (45 MB)"
+        )
+    if shutil.which("mvn") is None:
+        return "no Apache Kafka: no KAFKA_URL, no Docker engine, no mvn to fetch Kafka's jars"
+    return None
+
+
+def kafka_required() -> bool:
+    """Whether a missing Kafka is a failure: somebody asked for one."""
+    return bool(os.environ.get("KAFKA_URL")) or _choice() in {"docker", "maven"}
+
+
+@contextmanager
+def own_kafka(directory: Path, *, jvm: tuple[str, ...] = LIGHT_JVM) -> Iterator[Server]:
+    """Give a started broker that the caller may stop, kill and restart; raises `KafkaUnavailableError`."""
+    reason = kafka_unavailable(own=True)
+    if reason is not None:
+        raise KafkaUnavailableError(reason)
+    if _choice() != "maven" and _docker_answers():
+        container = DockerKafka()
+        try:
+            container.start()
+            yield container
+        finally:
+            container.remove()
+        return
+    server = KafkaServer(directory, jvm=jvm)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def any_kafka(directory: Path, *, jvm: tuple[str, ...] = LIGHT_JVM) -> Iterator[str]:
+    """Give `host:port` of KAFKA_URL, else of a broker of our own; raises `KafkaUnavailableError`."""
+    url = os.environ.get("KAFKA_URL", "").removeprefix("kafka://")
+    if not url:
+        with own_kafka(directory, jvm=jvm) as server:
+            yield server.bootstrap
+        return
+    host, _, port = url.rpartition(":")
+    until_sync(lambda: answers(host, int(port)), deadline=30, every=0.2, what=f"KAFKA_URL={url} answers")
+    yield url
+
+
+def answers(host: str, port: int) -> bool:
+    """Whether a Kafka broker answers ApiVersions there, asked by a plain socket."""
+    correlation = 7
+    request = struct.pack(">hhih", 18, 0, correlation, -1)  # ApiVersions v0, no client id
+    try:
+        with socket.create_connection((host, port), timeout=2) as connection:
+            connection.sendall(struct.pack(">i", len(request)) + request)
+            answer = b""
+            while len(answer) < 10:  # length, correlation id, error code
+                part = connection.recv(4096)
+                if not part:
+                    return False
+                answer += part
+    except OSError:
+        return False
+    _, answered, error = struct.unpack(">iih", answer[:10])
+    return bool(answered == correlation and error == 0)
+
+
+def jars() -> Path:
+    """Directory with Kafka's jars; fetches them with Maven the first time. Raises `KafkaUnavailableError`."""
+    target = _jar_directory()
+    if target.is_dir():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetching-") as scratch:
+        (Path(scratch) / "pom.xml").write_text(_POM)
+        maven = subprocess.run(
+            [
+                "mvn",
+                "-q",
+                "-B",
+                "dependency:copy-dependencies",
+                "-DincludeScope=runtime",
+                "-DoutputDirectory=libs",
+            ],
+            cwd=scratch,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+        if maven.returncode != 0:
+            raise KafkaUnavailableError(f"mvn could not fetch Kafka {VERSION}:\n{maven.stdout}{maven.stderr}")
+        try:
+            # whole or not at all: an interrupted download never looks like a cache
+            (Path(scratch) / "libs").rename(target)
+        except OSError:
+            if not target.is_dir():  # otherwise another process was faster
+                raise
+    return target
+
+
+def _choice() -> str:
+    choice = os.environ.get("BARWHEEL_KAFKA", "").lower()
+    if choice not in {"", "docker", "maven", "off"}:
+        raise KafkaUnavailableError(f"BARWHEEL_KAFKA={choice}: must be docker, maven or off")
+    return choice
+
+
+def _jar_directory() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(cache) / "barwheel" / f"kafka-{VERSION}"
+
+
+@functools.cache
+def _docker_answers() -> bool:
+    docker = shutil.which("docker")
+    if docker is None:
+        return False
+    try:
+        asked = subprocess.run(
+            [docker, "info"], stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return asked.returncode == 0
+
+
+@functools.cache
+def _java_program() -> str | None:
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which("java", path=f"{home}/bin" if home else None)
+    if java is None:
+        return None
+    said = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=False)
+    version = re.search(r'version "(\d+)', said.stderr + said.stdout)
+    return java if version is not None and int(version[1]) >= JAVA else None
+
+
+def _free_ports(count: int) -> list[int]:
+    held = [socket.socket() for _ in range(count)]
+    try:
+        for one in held:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in held]
+    finally:
+        for one in held:
+            one.close()
+
+
+def main() -> None:
+    """Run a broker in the foreground until Ctrl-C or TERM; with the word `jars` only fetch its jars."""
+    if sys.argv[1:] == ["jars"]:
+        print(jars())
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with tempfile.TemporaryDirectory(prefix="barwheel-kafka-") as directory:
+        server = KafkaServer(Path(directory))
+        server.start()
+        try:
+            print(server.bootstrap, flush=True)
+            with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is the way to end it
+                signal.pause()
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""A worker as users run it: a process of its own, ended by a signal to its own id and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+ROOT = Path(__file__).parents[2]
+DEADLINE = 60.0  # seconds
+_POLL = 0.05
+_TAIL = 6_000  # characters of a log that a failure shows
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Worker:
+    """`python -m app` with settings of its own; names that are not given are unique, so that workers do not meet."""
+
+    started: list[Worker] = []  # noqa: RUF012  # all of this process, for the report of a failure
+
+    def __init__(self, bootstrap: str, directory: Path, **settings: str) -> None:
+        unique = uuid4().hex[:8]
+        self.bootstrap = bootstrap
+        self.settings = {
+            "broker": f"kafka://{bootstrap}",
+            "app_id": f"app-{unique}",
+            "ticks_topic": f"ticks-{unique}",
+            "topics_prefix": f"{unique}-",
+            "topic_partitions": "2",
+            "web_port": str(free_port()),
+            "data_dir": str(directory / "data"),
+            **settings,
+        }
+        self.directory = directory
+        self.log_file = directory / f"{self.settings['app_id']}.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        directory.mkdir(parents=True, exist_ok=True)
+
+    # ---- names
+
+    @property
+    def ticks_topic(self) -> str:
+        return self.settings["ticks_topic"]
+
+    @property
+    def finals_topic(self) -> str:
+        return f"{self.settings['topics_prefix']}bar_{self.settings.get('window_size', '1m')}_final"
+
+    @property
+    def late_topic(self) -> str:
+        return f"{self.settings['topics_prefix']}ticks_late"
+
+    @property
+    def rejected_topic(self) -> str:
+        return f"{self.settings['topics_prefix']}ticks_rejected"
+
+    @property
+    def changelog_topic(self) -> str:
+        return f"{self.settings['topics_prefix']}{self.settings['app_id']}-windows-changelog"
+
+    def beside(self, directory: Path, **settings: str) -> Worker:
+        """Another app that reads the same ticks with the same settings, but for its names and those given."""
+        names = {"app_id", "topics_prefix", "web_port", "data_dir"}
+        same = {name: value for name, value in self.settings.items() if name not in names}
+        return Worker(self.bootstrap, directory, **{**same, **settings})
+
+    # ---- running
+
+    def environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("BARWHEEL_")}
+        ours = {f"BARWHEEL_{name.upper()}": value for name, value in self.settings.items()}
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        return {**inherited, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "COLUMNS": "200", **ours}
+
+    def spawn(self) -> Worker:
+        """Start the process, without waiting for anything."""
+        assert self.process is None
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "app", "worker", "-l", "info"],
+                cwd=self.directory,
+                env=self.environment(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+            )
+        Worker.started.append(self)
+        return self
+
+    def start(self) -> Worker:
+        """Start the process and wait until it says that it is ready."""
+        self.spawn()
+        self.wait(self.ready, "it is ready")
+        return self
+
+    def stop(self) -> None:
+        """SIGTERM, as an operator or a container would; the worker must end well."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        code = self._ended()
+        assert code == 0, f"the worker ended with exit code {code}\n{self.tail()}"
+
+    def kill(self) -> None:
+        """SIGKILL: no last word, no last checkpoint."""
+        assert self.process is not None
+        self.process.kill()
+        self._ended()
+
+    def end(self) -> None:
+        """Whatever state it is in: away with it."""
+        if self.process is not None:
+            self.kill()
+
+    def _ended(self) -> int:
+        process, self.process = self.process, None
+        assert process is not None
+        try:
+            return process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"the worker did not end within {DEADLINE} s\n{self.tail()}") from None
+
+    def run(self, *args: str) -> subprocess.CompletedProcess[str]:
+        """Another command with this worker's settings, to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "app", *args],
+            cwd=self.directory,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=3 * DEADLINE,
+            check=False,
+        )
+
+    def popen(self, *args: str) -> subprocess.Popen[str]:
+        """Another command with this worker's settings, running beside it."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "app", *args],
+            cwd=self.directory,
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    # ---- looking at it
+
+    def log(self) -> str:
+        """Everything that it logged so far."""
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def tail(self) -> str:
+        """The end of its log, for a message."""
+        return f"---- {self.log_file.name}\n{self.log()[-_TAIL:]}"
+
+    def get(self, path: str) -> dict[str, Any] | None:
+        """JSON from its web port; None while it does not answer well."""
+        try:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.settings['web_port']}{path}", timeout=5
+            ) as answer:
+                found: dict[str, Any] = json.load(answer)
+                return found
+        except (OSError, urllib.error.URLError, ValueError):
+            return None
+
+    def ready(self) -> bool:
+        """Whether it says that it is ready."""
+        return self.get("/readyz") is not None
+
+    def total(self) -> dict[str, int]:
+        """The accounting of all its partitions; empty while it does not answer."""
+        found = self.get("/api/v1/accounting")
+        return dict(found["total"]) if found else {}
+
+    def open_windows(self) -> int:
+        """Number of its open windows; -1 while it does not answer."""
+        found = self.get("/api/v1/accounting")
+        return sum(part["open_windows"] for part in found["partitions"].values()) if found else -1
+
+    def wait(self, condition: Callable[[], bool], what: str, deadline: float = DEADLINE) -> None:
+        """Until the condition holds; a worker that ends or a deadline that passes fails with its log."""
+        until = time.monotonic() + deadline
+        while not condition():
+            ended = self.process is not None and self.process.poll() is not None
+            assert not ended, f"the worker ended before {what}\n{self.tail()}"
+            assert time.monotonic() < until, f"after {deadline} s still not: {what}\n{self.tail()}"
+            time.sleep(_POLL)
+
+    def wait_read(self, records: int) -> None:
+        """Until it has read so many records."""
+        self.wait(lambda: self.total().get("read", -1) >= records, f"it has read {records} records")
+
+    def wait_closed(self, records: int) -> None:
+        """Until it has read so many records and no window is open."""
+        self.wait_read(records)
+        self.wait(lambda: self.open_windows() == 0, "all windows are closed")
+
+    def wait_log(self, text: str) -> None:
+        """Until its log says something."""
+        self.wait(lambda: text in self.log(), f"its log says {text!r}")
