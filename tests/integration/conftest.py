@@ -72,6 +72,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """A failed test shows the logs of the workers that were running."""
     report: pytest.TestReport = yield  # type: ignore[assignment]  # pluggy sends it in
     if report.failed:
-        for worker in Worker.started[-4:]:
+        for worker in [w for w in Worker.started if w.process is not None][-3:]:
             report.sections.append((f"log of {worker.settings['app_id']}", worker.tail()))
     return report  # type: ignore[return-value]  # noqa: B901

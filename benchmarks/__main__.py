@@ -1,0 +1,78 @@
+"""`python -m benchmarks throughput` and `python -m benchmarks wheel`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from rich.console import Console
+
+from benchmarks import report, throughput, wheel
+
+
+def main() -> int:
+    """Run one benchmark; 1 where `--check` is given and a bound is missed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog="example: python -m benchmarks throughput --symbols 1000 --repeat 3",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    fast = commands.add_parser(
+        "throughput", help="barwheel beside idiomatic Faust and two floors, on Apache Kafka"
+    )
+    fast.add_argument(
+        "--ticks", type=int, default=2_000_000, help="ticks in each topic (default %(default)s)"
+    )
+    fast.add_argument("--symbols", type=_numbers, default=[1_000, 100_000], help="default 1000,100000")
+    fast.add_argument("--repeat", type=int, default=1, help="runs of each subject; medians are shown")
+    fast.add_argument(
+        "--subjects", type=_subjects, default=list(throughput.SUBJECTS), help="some of them only"
+    )
+    where = fast.add_mutually_exclusive_group()
+    where.add_argument("--bootstrap", metavar="HOST:PORT", help="a Kafka that runs already")
+    where.add_argument("--pocket", action="store_true", help="the pocket broker instead of Apache Kafka")
+    turn = commands.add_parser("wheel", help="the timing wheel beside a heap and one call_later a symbol")
+    turn.add_argument("--scopes", type=int, default=100_000, help="default %(default)s")
+    turn.add_argument("--repeat", type=int, default=3, help="runs of each; medians are shown")
+    for one in (fast, turn):
+        one.add_argument("--json", action="store_true", help="for programs")
+        one.add_argument("--check", action="store_true", help="exit code 1 where a bound is missed")
+    arguments = parser.parse_args()
+    console = Console()
+    if arguments.command == "wheel":
+        found = wheel.run(arguments.scopes, arguments.repeat)
+        show = wheel.show
+    else:
+        options = throughput.Options(
+            arguments.ticks,
+            arguments.symbols,
+            arguments.repeat,
+            arguments.subjects,
+            arguments.bootstrap,
+            arguments.pocket,
+        )
+        found = report.summary(*throughput.run(options))
+        show = report.show
+    if arguments.json:
+        print(json.dumps(found, indent=2))
+    else:
+        show(found, console)
+    return 1 if arguments.check and not found["kept"] else 0
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part.replace("_", "")) for part in text.split(",")]
+
+
+def _subjects(text: str) -> list[str]:
+    names = text.split(",")
+    unknown = sorted(set(names) - set(throughput.SUBJECTS))
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{unknown[0]}: must be among {', '.join(throughput.SUBJECTS)}")
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""The synthetic market that all subjects read: seeded, one topic a symbol count, written in raw batches."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import for_code
+
+SEED = 20140505
+PARTITIONS = 4
+BROKERS = ("alpha", "beta")
+START_MS = 1_399_248_000_000
+WINDOW_MS, GRACE_MS = 60_000, 5_000
+JITTER_MS = 400  # how far ticks of different symbols are out of order; well inside the grace
+BATCH_BYTES = 64 * 1024
+# Ticks that a symbol has in a minute, by the number of symbols: few symbols tick often, many tick seldom.
+TICKS_A_BAR = {1_000: 200.0, 100_000: 2.4}
+
+
+@dataclass
+class Market:
+    """What was written: the topic, and how many bars can come of it."""
+
+    topic: str
+    symbols: int
+    ticks: int
+    windows: set[tuple[int, int]] = field(default_factory=set)  # (symbol, window end)
+    stream_time: dict[tuple[int, int], int] = field(default_factory=dict)  # by (partition, broker)
+
+    @property
+    def most_bars(self) -> int:
+        """Every window, also those that only idling closes."""
+        return len(self.windows)
+
+    @property
+    def fewest_bars(self) -> int:
+        """The windows that the ticks themselves close under scope `broker`."""
+        watermark = {scope: ts - GRACE_MS for scope, ts in self.stream_time.items()}
+        return sum(end <= watermark[_scope(symbol)] for symbol, end in self.windows)
+
+
+def ticks_a_bar(symbols: int) -> float:
+    """The pace of the nearest known symbol count, in ticks a symbol and minute."""
+    return TICKS_A_BAR[min(TICKS_A_BAR, key=lambda known: abs(known - symbols))]
+
+
+def _scope(symbol: int) -> tuple[int, int]:
+    return symbol % PARTITIONS, symbol // PARTITIONS % len(BROKERS)
+
+
+def generate(market: Market) -> Iterator[tuple[int, bytes, bytes]]:
+    """Give `(partition, key, value)` in the order of production, and note what bars there are."""
+    rng = random.Random(SEED)  # the same market in every run
+    keys = [f"{BROKERS[_scope(i)[1]]}|SYM{i:06d}".encode() for i in range(market.symbols)]
+    prices = [rng.randrange(50_000, 500_000) for _ in range(market.symbols)]
+    step = WINDOW_MS / (market.symbols * ticks_a_bar(market.symbols))
+    turn = list(range(market.symbols))
+    windows, stream_time = market.windows, market.stream_time
+    draw = rng.random
+    done = 0
+    while done < market.ticks:
+        rng.shuffle(turn)  # each symbol once a round, in an order of its own
+        for symbol in turn[: market.ticks - done]:
+            ts = START_MS + int(done * step + draw() * JITTER_MS)
+            bid = prices[symbol] = max(1_000, prices[symbol] + int(draw() * 21) - 10)
+            ask = bid + 6
+            value = b'{"ts":%d,"bid":%d.%05d,"ask":%d.%05d,"seq":%d}' % (
+                ts,
+                *divmod(bid, 100_000),
+                *divmod(ask, 100_000),
+                done,
+            )
+            scope = _scope(symbol)
+            windows.add((symbol, ts - ts % WINDOW_MS + WINDOW_MS))
+            if ts > stream_time.get(scope, 0):
+                stream_time[scope] = ts
+            yield scope[0], keys[symbol], value
+            done += 1
+
+
+async def write(bootstrap: str, topic: str, symbols: int, ticks: int) -> Market:
+    """Create the topic and write the market into it."""
+    market = Market(topic, symbols, ticks)
+    await _create(bootstrap, topic)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap, acks="all", max_batch_size=BATCH_BYTES, max_request_size=4 * BATCH_BYTES
+    )
+    await producer.start()
+    try:
+        batches = [producer.create_batch() for _ in range(PARTITIONS)]
+        sent = []
+        for partition, key, value in generate(market):
+            if batches[partition].append(key=key, value=value, timestamp=None) is None:
+                sent.append(await producer.send_batch(batches[partition], topic, partition=partition))
+                batches[partition] = producer.create_batch()
+                batches[partition].append(key=key, value=value, timestamp=None)
+        sent += [
+            await producer.send_batch(b, topic, partition=p)
+            for p, b in enumerate(batches)
+            if b.record_count()
+        ]
+        for acknowledged in sent:
+            await acknowledged
+    finally:
+        await producer.stop()
+    return market
+
+
+async def _create(bootstrap: str, topic: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        # arrival is the broker's time: with the producers' own, ticks of 2014 would be past any retention
+        configs = {"message.timestamp.type": "LogAppendTime"}
+        answer = await admin.create_topics([NewTopic(topic, PARTITIONS, 1, topic_configs=configs)])
+        for _, code, *message in answer.topic_errors:
+            if code:
+                raise for_code(code)(*message)
+    finally:
+        await admin.close()

@@ -1,0 +1,126 @@
+"""A subject as a process of its own, watched from outside: CPU, memory and progress (Linux)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+DEADLINE = 900.0  # seconds for one subject
+POLL = 0.05
+FROM, TO = 0.10, 0.95  # the part of the ticks that counts: start-up and the end are left out
+_CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+_UTIME = 11  # of the fields after the command's name in /proc/<pid>/stat; stime follows
+
+
+class Sample(NamedTuple):
+    """How far a process was at one moment; CPU of all its threads, in seconds."""
+
+    ticks: int
+    wall: float
+    cpu: float
+
+
+class Measured(NamedTuple):
+    """A subject in its steady state, and the most memory it ever took."""
+
+    ticks_per_second: float
+    cpu_us: float
+    peak_mb: float
+
+
+def steady(samples: Sequence[Sample], total: int, peak_mb: float) -> Measured:
+    """Rates between the first sample with 10% of the ticks and the first with 95%."""
+    first = next(s for s in samples if s.ticks >= FROM * total)
+    last = next(s for s in samples if s.ticks >= TO * total)
+    ticks = last.ticks - first.ticks
+    if not ticks:
+        raise RuntimeError("too few samples: it was over between two looks; use more --ticks")
+    return Measured(ticks / (last.wall - first.wall), (last.cpu - first.cpu) / ticks * 1e6, peak_mb)
+
+
+class Subject:
+    """A process under measurement."""
+
+    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
+        self.process = process
+        self.log = log
+
+    def sample(self, ticks: int) -> Sample:
+        """Its CPU time now, beside the number of ticks that are through."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text()
+        fields = stat[stat.rindex(")") + 2 :].split()
+        cpu = (int(fields[_UTIME]) + int(fields[_UTIME + 1])) / _CLOCK_TICKS
+        return Sample(ticks, time.perf_counter(), cpu)
+
+    def peak_mb(self) -> float:
+        """The most memory it has had resident (VmHWM)."""
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+        raise self.failed("has no VmHWM")
+
+    def failed(self, what: str) -> RuntimeError:
+        """An error that shows the end of its log."""
+        tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
+        return RuntimeError(f"{' '.join(self.process.args)}: {what}\n{tail}")  # type: ignore[arg-type]
+
+    def by_marks(self, total: int) -> Measured:
+        """Follow its `MARK <ticks>` lines until 95% are through."""
+        samples: list[Sample] = []
+        if self.process.stdout is None:
+            raise self.failed("prints nowhere")
+        for line in self.process.stdout:
+            if line.startswith("MARK "):
+                samples.append(self.sample(int(line.split()[1])))
+                if samples[-1].ticks >= TO * total:
+                    return steady(samples, total, self.peak_mb())
+        raise self.failed(f"ended after {samples[-1].ticks if samples else 0} of {total} ticks")
+
+    def by_asking(self, read: Callable[[], int | None], total: int) -> Measured:
+        """Ask how far it is until all ticks are through."""
+        samples: list[Sample] = []
+        end = time.monotonic() + DEADLINE
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                raise self.failed(f"ended with exit code {self.process.returncode}")
+            ticks = read()
+            if ticks:
+                samples.append(self.sample(ticks))
+                if ticks >= total:
+                    return steady(samples, total, self.peak_mb())
+            time.sleep(POLL)
+        raise self.failed(
+            f"not through after {DEADLINE:.0f} s: {samples[-1].ticks if samples else 0} of {total}"
+        )
+
+
+@contextmanager
+def running(command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> Iterator[Subject]:
+    """Start a process that is ended, by its id, on the way out."""
+    directory.mkdir(parents=True, exist_ok=True)
+    log = directory / "log"
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            list(command),
+            cwd=directory,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    try:
+        yield Subject(process, log)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()

@@ -1,0 +1,63 @@
+"""The least that any program must do for a bar: decode a tick exactly and fold it into a dictionary."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+WINDOW_MS = 60_000
+
+
+class Tick(msgspec.Struct, gc=False):
+    """What a bar of bids needs; the rest of the value is skipped by the decoder."""
+
+    ts: int
+    bid: Decimal
+    ask: Decimal
+    seq: int
+
+
+decode = msgspec.json.Decoder(Tick).decode
+
+
+class Folding:
+    """Open bars by key, replaced when a newer minute begins: no lateness, nothing kept, nothing sent."""
+
+    def __init__(self) -> None:
+        self.bars: dict[bytes, list[Decimal | int]] = {}
+        self.closed = 0
+
+    def fold(self, key: bytes, value: bytes) -> None:
+        """Take in one tick."""
+        tick = decode(value)
+        ts, bid = tick.ts, tick.bid
+        start = ts - ts % WINDOW_MS
+        bar = self.bars.get(key)
+        if bar is None or start > bar[0]:
+            if bar is not None:
+                self.closed += 1
+            self.bars[key] = [start, bid, bid, bid, bid, 1]
+        elif start == bar[0]:
+            if bid > bar[2]:  # noqa: PLR1730 - twice as fast as max()
+                bar[2] = bid
+            if bid < bar[3]:  # noqa: PLR1730 - likewise
+                bar[3] = bid
+            bar[4] = bid
+            bar[5] += 1
+
+
+class Marks:
+    """Says how far a program is, about fifty times in all."""
+
+    def __init__(self, total: int) -> None:
+        self.done = 0
+        self._step = max(1, total // 50)
+        self._next = self._step
+
+    def add(self, ticks: int) -> None:
+        """So many more are through."""
+        self.done += ticks
+        if self.done >= self._next:
+            print(f"MARK {self.done}", flush=True)
+            self._next = self.done + self._step

@@ -1,0 +1,186 @@
+"""Ticks in, bars out: the worker beside idiomatic Faust and two floors, all from one topic in one run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from benchmarks.market import GRACE_MS, PARTITIONS, Market, write
+from benchmarks.measure import Measured, running
+from tests.support.kafka import FULL_JVM, any_kafka
+
+ROOT = Path(__file__).resolve().parents[1]
+IDIOMATIC_TICKS = 100_000
+SUBJECTS = ("idiomatic", "barwheel", "records", "batches")
+LABELS = {
+    "idiomatic": "idiomatic Faust",
+    "barwheel": "barwheel",
+    "records": "floor: ConsumerRecords",
+    "batches": "floor: raw batches",
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One subject, once; `bars` are those in the output topic, where it has one."""
+
+    subject: str
+    symbols: int
+    measured: Measured
+    bars: int | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks for."""
+
+    ticks: int
+    symbols: Sequence[int]
+    repeat: int
+    subjects: Sequence[str]
+    bootstrap: str | None
+    pocket: bool
+
+
+def run(options: Options) -> tuple[list[Run], dict[int, Market]]:
+    """Measure everything; progress goes to standard error."""
+    runs: list[Run] = []
+    markets: dict[int, Market] = {}
+    with (
+        tempfile.TemporaryDirectory(prefix="barwheel-bench-") as scratch,
+        _broker(options, Path(scratch)) as address,
+    ):
+        name = f"bench-{uuid.uuid4().hex[:8]}"
+        try:
+            for symbols in options.symbols:
+                _say(f"writing {options.ticks:,} ticks of {symbols:,} symbols")
+                market = asyncio.run(write(address, f"{name}-ticks-{symbols}", symbols, options.ticks))
+                markets[symbols] = market
+                for turn in range(options.repeat):
+                    for subject in options.subjects:
+                        directory = Path(scratch) / f"{subject}-{symbols}-{turn}"
+                        runs.append(
+                            _measure(
+                                subject, address, market, f"{name}-{subject}-{symbols}-{turn}", directory
+                            )
+                        )
+                        _say(_line(runs[-1]))
+        finally:
+            asyncio.run(_delete_topics(address, name))
+    return runs, markets
+
+
+def _measure(subject: str, bootstrap: str, market: Market, name: str, directory: Path) -> Run:
+    if subject == "barwheel":
+        return _worker(bootstrap, market, name, directory)
+    total, arguments = market.ticks, [market.topic]
+    module = subject
+    if subject == "idiomatic":
+        total, arguments, module = min(market.ticks, IDIOMATIC_TICKS), [name, market.topic], "idiomatic_faust"
+    command = [sys.executable, "-m", f"benchmarks.subjects.{module}", bootstrap, *arguments, str(total)]
+    with running(command, directory, _environment()) as process:
+        return Run(subject, market.symbols, process.by_marks(total))
+
+
+def _worker(bootstrap: str, market: Market, name: str, directory: Path) -> Run:
+    port = _free_port()
+    settings = {
+        "APP_ID": name,
+        "BROKER": f"kafka://{bootstrap}",
+        "TICKS_TOPIC": market.topic,
+        "TOPICS_PREFIX": f"{name}-",
+        "SCOPE": "broker",
+        "GRACE": f"{GRACE_MS}ms",
+        "WEB_PORT": str(port),
+        "DATA_DIR": str(directory / "data"),
+    }
+    environment = _environment() | {f"BARWHEEL_{key}": value for key, value in settings.items()}
+
+    def read() -> int | None:
+        # the web port tells what was read to the tick; the group's offset moves only once a second
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/accounting", timeout=30) as answer:
+                return int(json.load(answer)["total"]["read"])
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return None  # not up yet; a worker that ended is noticed by its process
+
+    command = [sys.executable, "-m", "app", "worker", "-l", "warning"]
+    with running(command, directory, environment) as process:
+        measured = process.by_asking(read, market.ticks)
+    # counted after it has shut down in order: its last finals are acknowledged then
+    bars = asyncio.run(_records(bootstrap, f"{name}-bar_1m_final"))
+    if not market.fewest_bars <= bars <= market.most_bars:
+        raise RuntimeError(
+            f"{bars} bars, expected {market.fewest_bars} to {market.most_bars}: {directory / 'log'}"
+        )
+    return Run("barwheel", market.symbols, measured, bars)
+
+
+def _environment() -> dict[str, str]:
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+@contextmanager
+def _broker(options: Options, scratch: Path) -> Iterator[str]:
+    if options.bootstrap:
+        yield options.bootstrap
+    elif options.pocket:
+        from app.pocket import process  # noqa: PLC0415 - only where it is asked for
+
+        found = process.ensure(scratch / "pocket", "127.0.0.1", 0, 60.0)
+        yield f"{found.host}:{found.port}"
+    else:
+        _say("starting Apache Kafka")
+        with any_kafka(scratch / "kafka", jvm=FULL_JVM) as address:
+            yield address
+
+
+async def _records(bootstrap: str, topic: str) -> int:
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    await consumer.start()
+    try:
+        ends = await consumer.end_offsets([TopicPartition(topic, number) for number in range(PARTITIONS)])
+    finally:
+        await consumer.stop()
+    return sum(ends.values())
+
+
+async def _delete_topics(bootstrap: str, prefix: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        ours = [topic for topic in await admin.list_topics() if topic.startswith(prefix)]
+        if ours:
+            await admin.delete_topics(ours)
+    finally:
+        await admin.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _line(run: Run) -> str:
+    m = run.measured
+    return f"  {LABELS[run.subject]}: {m.ticks_per_second:,.0f} ticks/s, {m.cpu_us:.2f} us of CPU a tick"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

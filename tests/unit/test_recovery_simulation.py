@@ -1,0 +1,290 @@
+"""The engine inside its checkpoints and recovery, without sockets: a log in memory, and a crash after any record.
+
+What runs is the worker's own code (`Partition`, `recover`); only the topics are lists. The bars, their evidence and their
+order, and the late ticks, must be those of an engine that never stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.fetching import Head
+from app.outbox import Outgoing, Sent
+from app.partitions import Partition, Slice, engine_config
+from app.recovery import recover
+from app.settings import ScopeKind, Settings
+from tables.bars import Bar, decode_bar
+from tables.replay import Replay
+from tables.windows import Engine
+
+START = 1_700_000_040_000
+EXAMPLES = {"quick": 150, "thorough": 5_000}[os.environ.get("HYPOTHESIS_PROFILE", "quick")]
+
+
+class Row(NamedTuple):
+    """A record of a topic in memory."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]] = []  # noqa: RUF012  # never changed
+
+
+class Part(NamedTuple):
+    """A batch of such records."""
+
+    rows: list[Row]
+
+    @property
+    def base_offset(self) -> int:
+        return self.rows[0].offset
+
+    @property
+    def next_offset(self) -> int:
+        return self.rows[-1].offset + 1
+
+    def __iter__(self) -> Iterator[Row]:  # type: ignore[override]  # a batch, not a pair
+        return iter(self.rows)
+
+
+class Metadata(NamedTuple):
+    """What an acknowledgement says."""
+
+    offset: int
+
+
+@dataclass
+class Topics:
+    """All topics, one partition each."""
+
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+
+    def append(self, topic: str, record: Outgoing) -> int:
+        rows = self.rows.setdefault(topic, [])
+        rows.append(Row(len(rows), record.timestamp or 0, record.key, record.value, list(record.headers)))
+        return len(rows) - 1
+
+
+class Wire:
+    """An outbox whose records arrive one by one, when the schedule says so."""
+
+    def __init__(self, topics: Topics) -> None:
+        self._topics = topics
+        self._queue: deque[tuple[str, Outgoing, asyncio.Future[Metadata] | None, int]] = deque()
+
+    async def send(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[Sent]:
+        assert partition == 0
+        every = list(records)
+        if not every:
+            return []
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        for number, record in enumerate(every, 1):
+            self._queue.append((topic, record, future if number == len(every) else None, len(every)))
+        return [Sent(future, len(every))]
+
+    def deliver(self) -> bool:
+        if not self._queue:
+            return False
+        topic, record, future, count = self._queue.popleft()
+        offset = self._topics.append(topic, record)
+        if future is not None and not future.done():
+            future.set_result(Metadata(offset - count + 1))
+        return True
+
+
+class ListReader:
+    """Reads the topics in memory."""
+
+    def __init__(self, topics: Topics) -> None:
+        self._topics = topics
+
+    async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        assert partition == 0
+        return 0, len(self._topics.rows.get(topic, []))
+
+    async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Part]:
+        assert partition == 0
+        rows = self._topics.rows.get(topic, [])
+        for at in range(start, end, 3):
+            yield Part(rows[at : min(at + 3, end)])
+
+
+class Simulation:
+    """One partition, its worker, and what the schedule does to both."""
+
+    def __init__(self, scope: ScopeKind) -> None:
+        self.settings = Settings.load(scope=scope, max_future="10000d", min_ts=0, idle_margin="0ms", on_gap="continue")
+        self.topics = Topics({self.settings.ticks_topic: []})
+        self.now = START
+        self.read_to = 0
+        self.wire = Wire(self.topics)
+        self.partition: Partition
+
+    @property
+    def log(self) -> list[Row]:
+        return self.topics.rows[self.settings.ticks_topic]
+
+    async def restart(self) -> None:
+        """A crash: what was not delivered is lost, and a new worker recovers."""
+        self.wire = Wire(self.topics)
+        found = await recover(ListReader(self.topics), self.settings, 0, 1, 1)  # type: ignore[arg-type]
+        self.partition = Partition(self.settings, 0, found, self.wire, append_time=True, max_record=1 << 20)  # type: ignore[arg-type]
+        self.read_to = self.partition.passed
+        if self.partition.fresh:
+            await self.checkpoint(None)
+
+    def tick(self, wait: int, name: int, lag: int, kind: str) -> None:
+        self.now += wait
+        broker, symbol = ("A", "B")[name % 2], "xyz"[name // 2 % 3]
+        ts = self.now + (3_000 if broker == "B" else 0) - lag
+        value = {"tick": f'{{"ts":{ts},"bid":{1 + name}.5}}', "beat": f'{{"ts":{ts},"heartbeat":true}}', "bad": "nonsense"}[kind]
+        self.log.append(Row(len(self.log), self.now, f"{broker}|{symbol}".encode(), value.encode()))
+
+    async def read(self, count: int) -> None:
+        rows = self.log[self.read_to : self.read_to + count]
+        if rows:
+            self.read_to += len(rows)
+            await self.partition.feed(Slice(self.partition, [Part(rows)], self.now))
+
+    async def timer(self) -> None:
+        await self.read(len(self.log))
+        await self.partition.tick(Head(len(self.log), self.now - 1), self.now)
+
+    async def checkpoint(self, records: int | None) -> None:
+        """A checkpoint, or the first so many records of one and then a crash."""
+        task = asyncio.ensure_future(self.partition.checkpoint(1))
+        while True:
+            for _ in range(5):
+                await asyncio.sleep(0)
+            if task.done():
+                task.result()
+                return
+            if records == 0:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                await self.restart()
+                return
+            assert self.wire.deliver(), "the checkpoint waits for something that was never sent"
+            records = None if records is None else records - 1
+
+    async def finish(self) -> None:
+        await self.read(len(self.log))
+        self.now += 10**8
+        await self.timer()
+        while self.wire.deliver():
+            pass
+        await self.checkpoint(None)
+
+
+Step = tuple[Any, ...]
+STEPS = st.one_of(
+    st.tuples(
+        st.just("tick"),
+        st.sampled_from([0, 1, 300, 4_999, 5_000, 5_001, 30_000, 66_000]),
+        st.integers(0, 5),
+        st.sampled_from([0, 0, 800, 9_000, 61_000]),
+        st.sampled_from(["tick", "tick", "tick", "tick", "beat", "bad"]),
+    ),
+    st.tuples(st.just("read"), st.integers(1, 6)),
+    st.tuples(st.just("timer")),
+    st.tuples(st.just("deliver"), st.integers(1, 3)),
+    st.tuples(st.just("checkpoint"), st.one_of(st.none(), st.integers(0, 8))),
+    st.tuples(st.just("crash")),
+)
+
+
+async def run(steps: list[Step], scope: ScopeKind) -> Simulation:
+    simulation = Simulation(scope)
+    await simulation.restart()
+    for name, *arguments in steps:
+        if name == "tick":
+            simulation.tick(*arguments)
+        elif name == "read":
+            await simulation.read(*arguments)
+        elif name == "timer":
+            await simulation.timer()
+        elif name == "deliver":
+            for _ in range(arguments[0]):
+                simulation.wire.deliver()
+        elif name == "checkpoint":
+            await simulation.checkpoint(*arguments)
+        else:
+            await simulation.restart()
+    await simulation.finish()
+    return simulation
+
+
+def judge(simulation: Simulation) -> None:
+    """Compare what is in the topics with an engine that read the log in one go."""
+    config = simulation.settings
+    engine = Engine(engine_config(config))
+    engine.feed(simulation.log)
+    engine.nothing_until(simulation.now - 1)
+    published: list[Bar] = [decode_bar(row.value) for row in simulation.topics.rows.get(config.finals_topic, []) if row.value]
+    assert published == engine.take_finals()
+    side = engine.take_side()
+    for topic, kind in ((config.late_topic, "late"), (config.rejected_topic, "rejected")):
+        sent = {row.key for row in simulation.topics.rows.get(topic, [])}
+        assert sent == {f"{config.ticks_topic}|0|{s.offset}".encode() for s in side if s.kind == kind}
+    assert simulation.partition.engine.counters == engine.counters
+    assert engine.counters.balanced()
+    assert engine.counters.read == len(simulation.log)
+
+
+@pytest.mark.parametrize("scope", list(ScopeKind))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps=st.lists(STEPS, max_size=60))
+def test_a_crash_after_any_record_leaves_the_same_bars_as_no_crash_at_all(scope: ScopeKind, steps: list[Step]) -> None:
+    judge(asyncio.run(run(steps, scope)))
+
+
+TICK: Step = ("tick", 0, 0, 0, "tick")
+NEXT_WINDOW: Step = ("tick", 66_000, 0, 0, "tick")
+STATES_LOST: list[Step] = [TICK, ("read", 1), ("checkpoint", None), ("crash",), NEXT_WINDOW]
+TAIL_IGNORED: list[Step] = [TICK, ("read", 1), ("checkpoint", None), NEXT_WINDOW, ("read", 1), ("deliver", 1), ("crash",)]
+APPLIED_AGAIN: list[Step] = [TICK, ("read", 1), ("checkpoint", 1), NEXT_WINDOW]
+
+
+async def write_nothing(self: Partition, states: list[Outgoing]) -> None:
+    """A checkpoint without its states."""
+
+
+def without_tail(self: Replay, tail: Sequence[Bar], newest_offset: int) -> None:
+    """A recovery that does not look at what was published."""
+    original_replay(self, (), newest_offset)
+
+
+def without_skip(self: Replay, tail: Sequence[Bar], newest_offset: int) -> None:
+    """A recovery that applies what a state holds already once more."""
+    original_replay(self, tail, -1)
+
+
+original_replay = Replay.__init__
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "broken", "steps"),
+    [
+        (Partition, "_write_states", write_nothing, STATES_LOST),
+        (Replay, "__init__", without_tail, TAIL_IGNORED),
+        (Replay, "__init__", without_skip, APPLIED_AGAIN),
+    ],
+    ids=["states are not written", "the tail is ignored", "records are applied twice"],
+)
+def test_the_simulation_fails_when_a_rule_is_broken(
+    monkeypatch: pytest.MonkeyPatch, owner: type, name: str, broken: Callable[..., Any], steps: list[Step]
+) -> None:
+    judge(asyncio.run(run(steps, ScopeKind.BROKER)))
+    monkeypatch.setattr(owner, name, broken)
+    with pytest.raises(AssertionError):
+        judge(asyncio.run(run(steps, ScopeKind.BROKER)))
