@@ -77,8 +77,7 @@ class BarwheelApp(faust.App):
         )
 
     def _new_transport(self) -> Transport:
-        # the pocket broker's address is known only now; Faust's own setting was a guess
-        return Transport(broker_urls(self.runtime.bootstrap) if self.runtime.bootstrap else self.conf.broker, self)
+        return Transport(self.conf.broker, self)
 
     def _new_producer_transport(self) -> Transport:
         return self._new_transport()
@@ -87,18 +86,17 @@ class BarwheelApp(faust.App):
         """Find or start the broker, check the topics; raises what keeps the worker from starting."""
         gc.set_threshold(*GC_THRESHOLDS)
         for name in unknown_variables():
-            log.warning("%s is set, but there is no such setting", name)
+            _say(f"{name} is set, but there is no such setting")
         settings, runtime = self.settings, self.runtime
         runtime.bootstrap = bootstrap_for(settings)
-        await wait_for_broker(runtime.bootstrap, say=log.warning)
+        # only now is the pocket broker's address known: what Faust was told at first was a guess
+        self.transport.url = self.producer_transport.url = broker_urls(runtime.bootstrap)
+        await wait_for_broker(runtime.bootstrap, say=_say)
         runtime.topics = await ensure(settings, runtime.bootstrap)
         for finding in runtime.topics.findings:
-            log.warning("%s", finding)
+            _say(str(finding))
         if settings.pocket:
-            log.warning(
-                "using the embedded pocket broker at %s: for trying out and tests, production is Apache Kafka",
-                runtime.bootstrap,
-            )
+            _say(f"using the pocket broker at {runtime.bootstrap}: for trying out and tests, production is Apache Kafka")
         settings.data_dir.mkdir(parents=True, exist_ok=True)  # Faust makes only the last folder of its own
 
     async def end(self, error: BaseException) -> None:
@@ -116,6 +114,12 @@ class BarwheelApp(faust.App):
 def broker_urls(bootstrap: str) -> list[URL]:
     """`host:port[,host:port]` as Faust wants it."""
     return [URL(f"kafka://{address}") for address in bootstrap.split(",")]
+
+
+def _say(text: str) -> None:
+    """One line before Faust has set up logging, which would swallow it."""
+    sys.stderr.write(f"app: {text}\n")
+    sys.stderr.flush()
 
 
 def _end(error: BarwheelError) -> NoReturn:

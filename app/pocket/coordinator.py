@@ -152,7 +152,7 @@ class Coordinator:
                 rows.append((topic["topic"], {"partition": part["partition"], "error_code": error}))
         if not error:
             self._transactions.pend_offsets(request["transactional_id"], request["group_id"], offsets)
-        return {"errors": by_topic(rows)}
+        return {"errors": by_topic(rows, "partition_errors")}
 
     def end_transaction(self, request: Body) -> Body:
         """Api 26."""
