@@ -125,7 +125,7 @@ async def look(settings: Settings, bootstrap: str) -> TopicsReport:
     async with admin(bootstrap) as client:
         try:
             names = [settings.ticks_topic, *(s.name for s in specs(settings, 1))]
-            present = await _partitions(client)
+            present = await partition_counts(client)
             states = await _wait(client, [n for n in names if n in present])
         except (KafkaError, OSError, TimeoutError) as error:
             raise BrokerError(f"broker {bootstrap}: topics: {str(error) or type(error).__name__}") from error
@@ -193,7 +193,7 @@ def _max_message(state: TopicState) -> int:
 
 async def _create(client: AIOKafkaAdminClient, settings: Settings, wanted: list[TopicSpec]) -> list[str]:
     """Create those that are not there; gives the names that this call created."""
-    present = await _partitions(client)
+    present = await partition_counts(client)
     missing = [s for s in wanted if s.name not in present]
     if not missing:
         return []
@@ -211,7 +211,7 @@ async def _create(client: AIOKafkaAdminClient, settings: Settings, wanted: list[
     return created
 
 
-async def _partitions(client: AIOKafkaAdminClient) -> dict[str, int]:
+async def partition_counts(client: AIOKafkaAdminClient) -> dict[str, int]:
     """Every topic whose partitions all have a leader; asks for all, as asking by name may create a topic."""
     found = {}
     for topic in await client.describe_topics():
@@ -224,7 +224,7 @@ async def _wait(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, Topi
     """Wait until metadata and configuration of all names are there: a new topic shows neither for a moment."""
     until, pause = time.monotonic() + WAIT, 0.05
     while True:
-        counts = await _partitions(client)
+        counts = await partition_counts(client)
         configs = await _configs(client, [n for n in names if n in counts])
         missing = [n for n in names if not configs.get(n)]
         if not missing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 
 from rich.console import Console
@@ -40,6 +41,9 @@ def main() -> int:
         one.add_argument("--json", action="store_true", help="for programs")
         one.add_argument("--check", action="store_true", help="exit code 1 where a bound is missed")
     arguments = parser.parse_args()
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(1)
+    )  # so that what was started is stopped as after Ctrl-C
     console = Console()
     if arguments.command == "wheel":
         found = wheel.run(arguments.scopes, arguments.repeat)

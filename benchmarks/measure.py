@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-DEADLINE = 900.0  # seconds for one subject
+DEADLINE = 600.0  # seconds for one subject
 POLL = 0.05
 FROM, TO = 0.10, 0.95  # the part of the ticks that counts: start-up and the end are left out
 _CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
@@ -75,11 +76,17 @@ class Subject:
         samples: list[Sample] = []
         if self.process.stdout is None:
             raise self.failed("prints nowhere")
-        for line in self.process.stdout:
-            if line.startswith("MARK "):
-                samples.append(self.sample(int(line.split()[1])))
-                if samples[-1].ticks >= TO * total:
-                    return steady(samples, total, self.peak_mb())
+        # one that hangs says nothing either: ending it ends the loop below
+        watchdog = threading.Timer(DEADLINE, self.process.kill)
+        watchdog.start()
+        try:
+            for line in self.process.stdout:
+                if line.startswith("MARK "):
+                    samples.append(self.sample(int(line.split()[1])))
+                    if samples[-1].ticks >= TO * total:
+                        return steady(samples, total, self.peak_mb())
+        finally:
+            watchdog.cancel()
         raise self.failed(f"ended after {samples[-1].ticks if samples else 0} of {total} ticks")
 
     def by_asking(self, read: Callable[[], int | None], total: int) -> Measured:

@@ -18,9 +18,11 @@ from faust.cli.base import argument, option
 from rich.console import Console
 from rich.table import Table
 
+from app.broker import admin
 from app.commands import base
 from app.errors import BrokerError, InputError
 from app.settings import Settings
+from app.topics import partition_counts
 from tables.bars import Bar, decode_bar, encode_bar
 
 if TYPE_CHECKING:
@@ -132,11 +134,12 @@ async def reader(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaConsumer |
     )
     try:
         await consumer.start()
-        known = await consumer.topics()  # not partitions_for_topic of an unknown one: asking by name may create it
-        if topic not in known:
+        async with admin(bootstrap) as client:
+            count = (await partition_counts(client)).get(topic)
+        if count is None:
             yield None
             return
-        partitions = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
+        partitions = [TopicPartition(topic, number) for number in range(count)]
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
         yield consumer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from app.commands.demo_view import Progress, as_data, console, line, summary, ti
 from app.commands.feed import Feed
 from app.errors import BarwheelError, InputError
 from app.market import Record, market
+from app.partitions import now_ms
 from app.settings import Settings
 from app.topics import ensure
 
@@ -69,7 +69,7 @@ class Demo:
         self.host = Host(demo_settings(user))
         self.state = Progress(self.host.settings, seed, symbols, self.host.web)
         self.console = console(as_json=as_json)
-        self._feeding, self._ended = asyncio.Event(), asyncio.Event()
+        self._ended = asyncio.Event()
 
     async def run(self) -> int:
         """Give the exit code; every process that was started is gone when it returns."""
@@ -80,18 +80,81 @@ class Demo:
         with self.host:
             report = await ensure(self.host.settings, self.host.bootstrap)
             self.host.start_worker()
-            async with Feed(self.host.bootstrap, self.host.settings.ticks_topic, report.partitions) as feed:
-                return await self._watch(feed)
+            topic = self.host.settings.ticks_topic
+            async with Feed(self.host.bootstrap, topic, report.partitions) as feed, aiohttp.ClientSession() as session:
+                return await self._watch(feed, session)
 
-    async def _watch(self, feed: Feed) -> int:
-        self._feeding.set()
-        work = [self._feed(feed), self._read(), self._ask(), self._result()]
-        tasks = [asyncio.create_task(w) for w in work]
-        stop = asyncio.create_task(self._ended.wait())
+    async def _watch(self, feed: Feed, session: aiohttp.ClientSession) -> int:
+        """Feed and look until the result is there; then, unless `--once`, go on until somebody wants to leave."""
+        looking = [asyncio.create_task(self._read_bars()), asyncio.create_task(self._ask(session))]
+        leaving = asyncio.create_task(self._ended.wait())
+        result = asyncio.create_task(self._result(feed))
         try:
-            # the result is there, somebody wants to leave, or something failed
-            await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_EXCEPTION if False else asyncio.FIRST_COMPLETED)
-            return 0
+            await asyncio.wait([*looking, leaving, result], return_when=asyncio.FIRST_COMPLETED)
+            for task in (*looking, result):
+                if task.done():
+                    task.result()  # raises what it ended by
+            return result.result() if result.done() else 0
         finally:
-            for task in [*tasks, stop]:
+            for task in (*looking, leaving, result):
                 task.cancel()
+            await asyncio.gather(*looking, leaving, result, return_exceptions=True)
+
+    async def _result(self, feed: Feed) -> int:
+        records = market(self.state.seed, now_ms(), count=self.state.symbols)
+        with self._progress() as live:
+            await self._send(feed, records, time.monotonic() + self.seconds, live)
+            # nothing more is sent until every window has closed, the last ones by elapsed time alone
+            until = time.monotonic() + _SETTLE
+            while not self._settled() and time.monotonic() < until:
+                await asyncio.sleep(_FEED_EVERY)
+                self._show(live)
+        ok = all(self.state.checks().values()) and self.state.silent_bar is not None
+        if self.as_json:
+            base.out_json(as_data(self.state, ok=ok))
+        else:
+            self.console.print(summary(self.state))
+        if self.once:
+            return 0 if ok else 1
+        base.say(f"the worker goes on at {self.state.web}; end with Ctrl-C")
+        await self._send(feed, market(self.state.seed + 1, now_ms(), count=self.state.symbols), None, None)
+        return 0
+
+    def _settled(self) -> bool:
+        state = self.state
+        return state.caught_up and sum(bar.ticks for bar in state.bars.values()) >= state.counters.get("binned", 0)
+
+    async def _send(self, feed: Feed, records: Iterator[Record], until: float | None, live: Live | None) -> None:
+        """Send each record when its time has come; `until` is on the monotonic clock, None for ever."""
+        for record in records:
+            while record.at_ms > now_ms():
+                await feed.flush(everything=True)
+                self._show(live)
+                await asyncio.sleep(_FEED_EVERY)
+            if until is not None and time.monotonic() > until:
+                break
+            feed.put(record.key, record.value)
+            self.state.sent[record.kind] += 1
+        await feed.settle()
+
+    async def _read_bars(self) -> None:
+        settings = self.host.settings
+        wanted = Wanted(settings.app_id)
+        async with reader(self.host.bootstrap, settings.finals_topic) as consumer:
+            if consumer is None:
+                raise BarwheelError(f"{settings.finals_topic} is not there")
+            while True:
+                for found in (await consumer.getmany(timeout_ms=200)).values():
+                    self.state.take_bars(bar for record in found if (bar := wanted.bar(record)) is not None)
+
+    async def _ask(self, session: aiohttp.ClientSession) -> None:
+        while True:
+            self.state.take_accounting(await self.host.accounting(session))
+            await asyncio.sleep(_ASK_EVERY)
+
+    def _progress(self) -> Live:
+        return Live(line(self.state), console=base.progress, transient=True, refresh_per_second=8)
+
+    def _show(self, live: Live | None) -> None:
+        if live is not None:
+            live.update(line(self.state))

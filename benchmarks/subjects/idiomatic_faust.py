@@ -47,7 +47,15 @@ def build(bootstrap: str, app_id: str, topic: str, total: int) -> faust.App:
         autodiscover=False,
     )
     ticks = app.topic(topic, key_type=str, key_serializer="raw", value_type=Tick)
-    finals = app.topic(f"{app_id}-bars", key_type=str, key_serializer="raw", value_type=Bar)
+    # internal: Faust creates it
+    finals = app.topic(
+        f"{app_id}-bars",
+        key_type=str,
+        key_serializer="raw",
+        value_type=Bar,
+        partitions=PARTITIONS,
+        internal=True,
+    )
     marks = Marks(total)
 
     async def closed(key: Any, bar: list[float]) -> None:
