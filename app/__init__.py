@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     # lazily, so that the pocket broker and the pure parts start without Faust and without settings
     if name == "app":
-        from app.application import faust_app
+        from app.application import faust_app  # noqa: PLC0415  # see above
 
         return faust_app()
     raise AttributeError(f"module 'app' has no attribute {name!r}")

@@ -79,13 +79,9 @@ async def unreachable(bootstrap: str) -> str | None:
 
 
 @asynccontextmanager
-async def admin(
-    bootstrap: str, *, request_timeout_ms: int = REQUEST_TIMEOUT_MS
-) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin(bootstrap: str, *, request_timeout_ms: int = REQUEST_TIMEOUT_MS) -> AsyncIterator[AIOKafkaAdminClient]:
     """Give an admin client that is closed again; raises `BrokerError` where it cannot connect."""
-    client = AIOKafkaAdminClient(
-        bootstrap_servers=bootstrap, client_id="barwheel-admin", request_timeout_ms=request_timeout_ms
-    )
+    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="barwheel-admin", request_timeout_ms=request_timeout_ms)
     try:
         with quiet_client():
             await client.start()

@@ -10,7 +10,20 @@ from typing import NoReturn
 from app.errors import BarwheelError
 
 _VALUE_OPTIONS = frozenset(
-    "-A --app -W --workdir -D --datadir -L --loop -f --logfile --blocking-timeout --console-port".split()
+    [
+        "-A",
+        "--app",
+        "-W",
+        "--workdir",
+        "-D",
+        "--datadir",
+        "-L",
+        "--loop",
+        "-f",
+        "--logfile",
+        "--blocking-timeout",
+        "--console-port",
+    ]
 )
 
 

@@ -34,7 +34,8 @@ class Batch(Protocol):
     def next_offset(self) -> int:
         """One after its last record."""
 
-    def __iter__(self) -> Iterator[Record]: ...
+    def __iter__(self) -> Iterator[Record]:
+        """Its records, once."""
 
 
 class Skipped(NamedTuple):
@@ -54,6 +55,7 @@ class RawTopics:
         self.topics = topics
 
     def __call__(self, key: bytes | None) -> bytes | None:
+        """The key of a record of another topic, as it is."""
         return key
 
 
@@ -67,7 +69,7 @@ class Head(NamedTuple):
 Heads = dict[Any, Head]  # by aiokafka TopicPartition, which equals a plain (topic, partition) tuple
 
 
-class RawPartitionRecords(fetcher_module.PartitionRecords):
+class RawPartitionRecords(fetcher_module.PartitionRecords):  # type: ignore[misc]  # aiokafka has no types
     """Yields batches for raw topics, with the checks of the original: CRC, aborted transactions, control records."""
 
     def _unpack_records(self) -> Iterator[Any]:
@@ -115,7 +117,7 @@ class _Client:
         return response
 
 
-class HeadFetcher(fetcher_module.Fetcher):
+class HeadFetcher(fetcher_module.Fetcher):  # type: ignore[misc]  # aiokafka has no types
     """A fetcher that also knows where the log ended, and when it was asked."""
 
     def __init__(self, client: Any, subscriptions: Any, **options: Any) -> None:

@@ -103,9 +103,7 @@ def _record(rng: random.Random, now: int, pair: tuple[str, str], price: int, *, 
     spread = rng.randint(1, 9)
     kind = Kind.tick
     if known and pair != SILENT:
-        kind = rng.choices(
-            (Kind.tick, Kind.disorder, Kind.crossed, Kind.late, Kind.broken), weights=(900, 50, 30, 10, 10)
-        )[0]
+        kind = rng.choices((Kind.tick, Kind.disorder, Kind.crossed, Kind.late, Kind.broken), weights=(900, 50, 30, 10, 10))[0]
     if kind is Kind.disorder:
         ts = clock - rng.randrange(JITTER_MS, DISORDER_MS)
     elif kind is Kind.late:

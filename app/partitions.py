@@ -53,7 +53,16 @@ def engine_config(settings: Settings) -> EngineConfig:
 class Partition:
     """The engine of one partition, what it owes the topics, and how far it is."""
 
-    def __init__(self, settings: Settings, number: int, found: Recovered, outbox: Outbox, *, append_time: bool, max_record: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        number: int,
+        found: Recovered,
+        outbox: Outbox,
+        *,
+        append_time: bool,
+        max_record: int,
+    ) -> None:
         """`append_time`: whether `ticks` has LogAppendTime; `max_record`: the largest source record in bytes."""
         self.number = number
         self.engine = Engine(engine_config(settings), found.position.next_offset)

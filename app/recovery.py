@@ -102,7 +102,8 @@ def _take_state(found: Recovered, record: Record) -> None:
         try:
             found.states[key] = decode_state(record.value)
         except msgspec.MsgspecError as error:
-            raise StateError(f"changelog offset {record.offset}, key {key!r}: not a state of this version ({error})") from error
+            said = f"changelog offset {record.offset}, key {key!r}: not a state of this version ({error})"
+            raise StateError(said) from error
         found.written[key] = record.offset
 
 
@@ -128,9 +129,10 @@ async def _check_owner(reader: Reader, settings: Settings, partition: int, begin
     async for record in _records(reader, settings.finals_topic, partition, max(begin, end - 1), end):
         last = record
     if last is not None and (owner := _owner(last)) not in (None, settings.app_id.encode()):
+        other = (owner or b"").decode(errors="replace")
         raise StateError(
-            f"{settings.finals_topic}[{partition}] ends with a bar of app_id {(owner or b'').decode(errors='replace')}, this is "
-            f"{settings.app_id}: give one of the two another topics_prefix"
+            f"{settings.finals_topic}[{partition}] ends with a bar of app_id {other}, this is {settings.app_id}: "
+            "give one of the two another topics_prefix"
         )
 
 

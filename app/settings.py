@@ -108,7 +108,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
 
-    app_id: str = Field("barwheel", description="Name of the app: consumer group, changelog and the `app_id` header of its bars.")
+    app_id: str = Field(
+        "barwheel",
+        description="Name of the app: consumer group, changelog and the `app_id` header of its bars.",
+    )
     broker: str = Field("", description="Kafka as `kafka://host:9092[,host:9092]`; empty: the embedded pocket broker.")
     ticks_topic: str = Field("ticks", description="The input topic; never prefixed.")
     topics_prefix: str = Field("", description="Put before the name of every topic we write.")
@@ -118,15 +121,29 @@ class Settings(BaseSettings):
     grace: Duration = Field(5_000, description="How long after its end a window still accepts ticks.")
     scope: ScopeKind = Field(ScopeKind.BROKER, description="What shares one stream time: `symbol`, `broker` or `partition`.")
     idle_close: Switch = Field(Switch.on, description="Close the windows of a silent scope by elapsed arrival time.")
-    idle_margin: Duration = Field(500, description="How far the idle timer stays behind the clock; above clock difference plus replication delay.")
+    idle_margin: Duration = Field(
+        500,
+        description="How far the idle timer stays behind the clock; above clock difference plus replication delay.",
+    )
     max_future: Duration = Field(60_000, description="A tick this far ahead of its own arrival is rejected.")
-    min_ts: int = Field(631_152_000_000, description="Event times before this (epoch ms) are rejected: 1990, seconds where milliseconds are expected.")
+    min_ts: int = Field(
+        631_152_000_000,
+        description="Event times before this (epoch ms) are rejected: 1990, seconds where milliseconds are expected.",
+    )
     time_unit: TimeUnit = Field(TimeUnit.ms, description="Unit of `ts`: `s`, `ms`, `us` or `ns`.")
     price: Price = Field(Price.bid, description="The price that makes the bar: `bid`, `ask`, `mid` or `last`.")
-    late_policy: LatePolicy = Field(LatePolicy.drop, description="What becomes of a late tick: `drop` sends it to `ticks_late`.")
+    late_policy: LatePolicy = Field(
+        LatePolicy.drop, description="What becomes of a late tick: `drop` sends it to `ticks_late`."
+    )
     start: Start = Field(Start.earliest, description="Where a partition that was never read begins: `earliest` or `latest`.")
-    on_gap: OnGap = Field(OnGap.stop, description="Unread records are gone from the input: `stop`, or `continue` and count them as lost.")
-    delivery: Delivery = Field(Delivery.idempotent, description="How a checkpoint is made durable; `transactional` is not in this version.")
+    on_gap: OnGap = Field(
+        OnGap.stop,
+        description="Unread records are gone from the input: `stop`, or `continue` and count them as lost.",
+    )
+    delivery: Delivery = Field(
+        Delivery.idempotent,
+        description="How a checkpoint is made durable; `transactional` is not in this version.",
+    )
     checkpoint_interval: Duration = Field(1_000, description="Time between checkpoints.")
     wheel_tick: Duration = Field(200, description="Width of a slot of the timing wheel.")
     consumer_group_instance_id: str = Field("", description="Static membership: a fixed name of this worker; empty: dynamic.")
@@ -154,7 +171,7 @@ class Settings(BaseSettings):
     @field_validator("wheel_tick")
     @classmethod
     def _slot(cls, value: int) -> int:
-        if not 10 <= value <= 10_000:
+        if not 10 <= value <= 10_000:  # noqa: PLR2004  # both are in the message
             raise ValueError("must lie between 10ms and 10s")
         return value
 
@@ -237,7 +254,11 @@ class Settings(BaseSettings):
         return str(value.value) if isinstance(value, StrEnum) else str(value)
 
 
-DURATIONS = frozenset(n for n, f in Settings.model_fields.items() if any(m.func is duration_ms for m in f.metadata if isinstance(m, BeforeValidator)))
+DURATIONS = frozenset(
+    n
+    for n, f in Settings.model_fields.items()
+    if any(m.func is duration_ms for m in f.metadata if isinstance(m, BeforeValidator))
+)
 RESERVED = frozenset({"TEST_DATA", "KAFKA"})  # read by the tests
 
 

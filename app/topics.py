@@ -76,9 +76,7 @@ def input_spec(settings: Settings) -> TopicSpec:
     return TopicSpec(settings.ticks_topic, settings.topic_partitions, configs, "the ticks")
 
 
-def specs(
-    settings: Settings, partitions: int, max_message_bytes: int = DEFAULT_MAX_MESSAGE
-) -> list[TopicSpec]:
+def specs(settings: Settings, partitions: int, max_message_bytes: int = DEFAULT_MAX_MESSAGE) -> list[TopicSpec]:
     """The topics we write, for an input of so many partitions and messages of up to so many bytes.
 
     The side topics keep 30 days: longer than an input usually lives, so that the evidence outlives the records it is
@@ -172,7 +170,10 @@ def _judge_output(spec: TopicSpec, state: TopicState, source: str) -> list[Findi
         fatal = wanted == "compact"
         text = f"has cleanup.policy={policy} and must have {wanted}"
         found.append(Finding(spec.name, text, _alter(spec.name, f"cleanup.policy={wanted}"), fatal=fatal))
-    kind, wanted = state.configs.get("message.timestamp.type", "CreateTime"), spec.configs["message.timestamp.type"]
+    kind, wanted = (
+        state.configs.get("message.timestamp.type", "CreateTime"),
+        spec.configs["message.timestamp.type"],
+    )
     if kind != wanted:
         text = f"has message.timestamp.type={kind} and should have {wanted}"
         found.append(Finding(spec.name, text, _alter(spec.name, f"message.timestamp.type={wanted}")))
@@ -197,9 +198,7 @@ async def _create(client: AIOKafkaAdminClient, settings: Settings, wanted: list[
     missing = [s for s in wanted if s.name not in present]
     if not missing:
         return []
-    new = [
-        NewTopic(s.name, s.partitions, settings.replication_factor, topic_configs=s.configs) for s in missing
-    ]
+    new = [NewTopic(s.name, s.partitions, settings.replication_factor, topic_configs=s.configs) for s in missing]
     answer = await client.create_topics(new)
     created = []
     for name, code, *message in answer.topic_errors:

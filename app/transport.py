@@ -29,11 +29,11 @@ POLL_SECONDS = 1.0
 class SliceSchema(faust.Schema[Any, Any]):
     """Hands a slice through as it is."""
 
-    def loads_key(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> Any:
+    def loads_key(self, app: Any, message: Any, **_: Any) -> Any:  # noqa: ARG002  # Faust's signature
         """There is no key."""
         return message.key
 
-    def loads_value(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> Any:
+    def loads_value(self, app: Any, message: Any, **_: Any) -> Any:  # noqa: ARG002  # Faust's signature
         """The slice."""
         return message.value
 
@@ -100,10 +100,11 @@ class Consumer(driver.Consumer):
         generation, fetched = self.app.consumer_generation_id, now_ms()
         for tp, batches in records.items():
             owner = owners.get(tp.partition)
-            if owner is None or (active is not None and tp not in active and tp not in self._buffered_partitions):
+            reading = tp in (active or ()) or tp in self._buffered_partitions
+            if owner is None or not reading:
                 continue
             for part in cut(batches, self.slice_records):
-                if not self.flow_active or self.app.consumer_generation_id != generation:
+                if not self._goes_on(generation):
                     return
                 value = Slice(owner, part, fetched)
                 offset = part[-1].next_offset - 1
@@ -114,7 +115,10 @@ class Consumer(driver.Consumer):
                 )
                 await self.wait_first(self.callback(message), self.suspend_flow.wait())
 
-    async def _commit_tps(self, tps: Iterable[TP], start_new_transaction: bool) -> bool:  # noqa: FBT001  # Faust's signature
+    def _goes_on(self, generation: int) -> bool:
+        return self.flow_active and self.app.consumer_generation_id == generation
+
+    async def _commit_tps(self, tps: Iterable[TP], start_new_transaction: bool) -> bool:  # noqa: ARG002, FBT001  # Faust's signature
         self._acked.clear()
         self._acked_index.clear()
         self._n_acked = 0

@@ -20,17 +20,11 @@ def main() -> int:
         epilog="example: python -m benchmarks throughput --symbols 1000 --repeat 3",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    fast = commands.add_parser(
-        "throughput", help="barwheel beside idiomatic Faust and two floors, on Apache Kafka"
-    )
-    fast.add_argument(
-        "--ticks", type=int, default=2_000_000, help="ticks in each topic (default %(default)s)"
-    )
+    fast = commands.add_parser("throughput", help="barwheel beside idiomatic Faust and two floors, on Apache Kafka")
+    fast.add_argument("--ticks", type=int, default=2_000_000, help="ticks in each topic (default %(default)s)")
     fast.add_argument("--symbols", type=_numbers, default=[1_000, 100_000], help="default 1000,100000")
     fast.add_argument("--repeat", type=int, default=1, help="runs of each subject; medians are shown")
-    fast.add_argument(
-        "--subjects", type=_subjects, default=list(throughput.SUBJECTS), help="some of them only"
-    )
+    fast.add_argument("--subjects", type=_subjects, default=list(throughput.SUBJECTS), help="some of them only")
     where = fast.add_mutually_exclusive_group()
     where.add_argument("--bootstrap", metavar="HOST:PORT", help="a Kafka that runs already")
     where.add_argument("--pocket", action="store_true", help="the pocket broker instead of Apache Kafka")
@@ -41,9 +35,7 @@ def main() -> int:
         one.add_argument("--json", action="store_true", help="for programs")
         one.add_argument("--check", action="store_true", help="exit code 1 where a bound is missed")
     arguments = parser.parse_args()
-    signal.signal(
-        signal.SIGTERM, lambda *_: sys.exit(1)
-    )  # so that what was started is stopped as after Ctrl-C
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped as after Ctrl-C
     console = Console()
     if arguments.command == "wheel":
         found = wheel.run(arguments.scopes, arguments.repeat)

@@ -98,11 +98,7 @@ async def write(bootstrap: str, topic: str, symbols: int, ticks: int) -> Market:
                 sent.append(await producer.send_batch(batches[partition], topic, partition=partition))
                 batches[partition] = producer.create_batch()
                 batches[partition].append(key=key, value=value, timestamp=None)
-        sent += [
-            await producer.send_batch(b, topic, partition=p)
-            for p, b in enumerate(batches)
-            if b.record_count()
-        ]
+        sent += [await producer.send_batch(b, topic, partition=p) for p, b in enumerate(batches) if b.record_count()]
         for acknowledged in sent:
             await acknowledged
     finally:

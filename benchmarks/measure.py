@@ -102,9 +102,7 @@ class Subject:
                 if ticks >= total:
                     return steady(samples, total, self.peak_mb())
             time.sleep(POLL)
-        raise self.failed(
-            f"not through after {DEADLINE:.0f} s: {samples[-1].ticks if samples else 0} of {total}"
-        )
+        raise self.failed(f"not through after {DEADLINE:.0f} s: {samples[-1].ticks if samples else 0} of {total}")
 
 
 @contextmanager

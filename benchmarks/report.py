@@ -60,9 +60,7 @@ def _ratios(symbols: int, cpu: Mapping[str, float]) -> list[dict[str, Any]]:
             bound = bounds.get(symbols)
             ratio = ours / cpu[subject]
             kept = bound is None or ratio <= bound
-            found.append(
-                {"what": f"barwheel / {LABELS[subject]}", "ratio": ratio, "at_most": bound, "kept": kept}
-            )
+            found.append({"what": f"barwheel / {LABELS[subject]}", "ratio": ratio, "at_most": bound, "kept": kept})
     return [{**one, "ratio": round(one["ratio"], 3)} for one in found]
 
 
@@ -84,9 +82,7 @@ def show(report: Mapping[str, Any], console: Console) -> None:
             )
         console.print(table)
         for ratio in one["ratios"]:
-            console.print(
-                f"  {ratio['what']}: {ratio['ratio']:.2f} times the CPU{_bound(ratio)}", highlight=False
-            )
+            console.print(f"  {ratio['what']}: {ratio['ratio']:.2f} times the CPU{_bound(ratio)}", highlight=False)
         console.print()
 
 

@@ -73,11 +73,7 @@ def run(options: Options) -> tuple[list[Run], dict[int, Market]]:
                 for turn in range(options.repeat):
                     for subject in options.subjects:
                         directory = Path(scratch) / f"{subject}-{symbols}-{turn}"
-                        runs.append(
-                            _measure(
-                                subject, address, market, f"{name}-{subject}-{symbols}-{turn}", directory
-                            )
-                        )
+                        runs.append(_measure(subject, address, market, f"{name}-{subject}-{symbols}-{turn}", directory))
                         _say(_line(runs[-1]))
         finally:
             asyncio.run(_delete_topics(address, name))
@@ -124,9 +120,7 @@ def _worker(bootstrap: str, market: Market, name: str, directory: Path) -> Run:
     # counted after it has shut down in order: its last finals are acknowledged then
     bars = asyncio.run(_records(bootstrap, f"{name}-bar_1m_final"))
     if not market.fewest_bars <= bars <= market.most_bars:
-        raise RuntimeError(
-            f"{bars} bars, expected {market.fewest_bars} to {market.most_bars}: {directory / 'log'}"
-        )
+        raise RuntimeError(f"{bars} bars, expected {market.fewest_bars} to {market.most_bars}: {directory / 'log'}")
     return Run("barwheel", market.symbols, measured, bars)
 
 

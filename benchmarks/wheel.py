@@ -73,15 +73,11 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     for row in report["timers"]:
         table.add_row(row["what"], f"{row['idle_percent']:.2f}", f"{row['stall_ms']:.1f}")
     console.print(table)
-    table = Table(
-        title=f"the engine, {report['scopes']:,} symbols", title_justify="left", box=box.SIMPLE_HEAD
-    )
+    table = Table(title=f"the engine, {report['scopes']:,} symbols", title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("scope", "idle, % of a core", "closing all at one boundary, ms", "encoding them, ms"):
         table.add_column(heading, justify="right" if heading != "scope" else "left")
     for row in report["engine"]:
-        table.add_row(
-            row["scope"], f"{row['idle_percent']:.2f}", f"{row['stall_ms']:.1f}", f"{row['encode_ms']:.1f}"
-        )
+        table.add_row(row["scope"], f"{row['idle_percent']:.2f}", f"{row['stall_ms']:.1f}", f"{row['encode_ms']:.1f}")
     console.print(table)
     verdict = "kept" if report["kept"] else "[red]missed[/red]"
     console.print(f"  expected below {IDLE_BOUND:g}% and {STALL_BOUND:g} ms: {verdict}\n", highlight=False)

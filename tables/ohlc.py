@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 import msgspec
 
 from tables.bars import Bar
-from tables.ticks import EXACT
+from tables.ticks import EXACT, PER_SECOND
 
 Rank = tuple[int, int, int]  # (ts in the setting's unit, seq, offset): which of two ticks came first
 _VWAP_STEP = Decimal("1e-8")
@@ -34,7 +34,7 @@ class Window(msgspec.Struct, array_like=True, gc=False, eq=False):
     close: Decimal
     close_rank: Rank
     volume: Decimal | None = None
-    notional: Decimal | None = None  # sum of price × quantity
+    notional: Decimal | None = None  # sum of price x quantity
 
     def fold(self, price: Decimal, qty: Decimal | None, rank: Rank) -> None:
         """Take in one more tick of this window."""
@@ -92,12 +92,19 @@ def new_window(end: int, arrival: int, price: Decimal, qty: Decimal | None, rank
     return window
 
 
-def close_window(
-    window: Window, name: tuple[str, str], size: int, per_second: int, reason: str, at: int, watermark: int, offset: int
+def close_window(  # noqa: PLR0913, PLR0917  # what a bar is made of
+    window: Window,
+    name: tuple[str, str],
+    size: int,
+    per_second: int,
+    reason: str,
+    at: int,
+    watermark: int,
+    offset: int,
 ) -> Bar:
     """The final bar of a window. `per_second` is the number of units of `ts` in a second; the wire floors to ms."""
     first_ts, last_ts = window.open_rank[0], window.close_rank[0]
-    if per_second != 1_000:
+    if per_second != PER_SECOND["ms"]:
         first_ts, last_ts = first_ts * 1_000 // per_second, last_ts * 1_000 // per_second
     return Bar(
         name[0],

@@ -17,13 +17,17 @@ PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 # unary plus in this context raises where a number has more digits, or a larger or smaller exponent, than a price may have
 _check_digits = Context(
-    prec=MAX_DIGITS, Emax=MAX_DIGITS - 1, Emin=1 - MAX_DIGITS, traps=[Inexact, InvalidOperation, Overflow, Subnormal]
+    prec=MAX_DIGITS,
+    Emax=MAX_DIGITS - 1,
+    Emin=1 - MAX_DIGITS,
+    traps=[Inexact, InvalidOperation, Overflow, Subnormal],
 ).plus
 # sums and products of such numbers fit in here without rounding; if one ever did not, it would raise
 EXACT = Context(prec=400, traps=[Inexact, InvalidOperation, Overflow])
 
 _RFC3339 = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
+    re.ASCII,
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PATH = re.compile(r"\$\.(\w+)")
@@ -34,11 +38,25 @@ _SHOWN = 60  # characters of a bad value that a message repeats
 class Record(Protocol):
     """One record of the input: what aiokafka's Cython record batches yield; `timestamp` is the arrival time in ms."""
 
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Iterable[tuple[str, bytes | None]]
+    @property
+    def offset(self) -> int:
+        """Offset in the source partition."""
+
+    @property
+    def timestamp(self) -> int:
+        """Arrival time, epoch ms."""
+
+    @property
+    def key(self) -> bytes | None:
+        """`broker|symbol`."""
+
+    @property
+    def value(self) -> bytes | None:
+        """The tick's JSON."""
+
+    @property
+    def headers(self) -> Iterable[tuple[str, bytes | None]]:
+        """Whatever its producer added."""
 
 
 class RawTick(Protocol):
@@ -94,8 +112,12 @@ def read(decode: Callable[[bytes], RawTick], value: bytes | None) -> RawTick:
             raise RejectedError("missing", f"{missing[1]}: the field is missing") from None
         path = _PATH.search(text)
         field = path[1] if path else "value"
-        reason = {"bid": "price", "ask": "price", "last": "price", "qty": "qty"}.get(field, "type") if "decimal string" in text else "type"
-        raise RejectedError(reason, f"{field}: {text.split(' - at')[0]}, in {shown(value)}") from None
+        reason = (
+            {"bid": "price", "ask": "price", "last": "price", "qty": "qty"}.get(field, "type")
+            if "decimal string" in text
+            else "type"
+        )
+        raise RejectedError(reason, f"{field}: {text.split(' - at', maxsplit=1)[0]}, in {shown(value)}") from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise RejectedError("json", f"value: {error}, in {shown(value)}") from None
 

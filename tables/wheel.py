@@ -23,7 +23,7 @@ class Wheel(Generic[T]):
     __slots__ = ("_cursor", "_mask", "_slots", "_tick", "_turned", "size")
 
     def __init__(self, tick_ms: int, slots: int = 512) -> None:
-        """`tick_ms` is the width of a slot; `slots` must be a power of two (512 × 200 ms cover a minute and its grace)."""
+        """`tick_ms` is the width of a slot; `slots` must be a power of two (512 x 200 ms cover a minute and its grace)."""
         if slots & (slots - 1):
             raise ValueError(f"slots={slots}: must be a power of two")
         self._tick = tick_ms
@@ -60,6 +60,8 @@ class Wheel(Generic[T]):
                 due = [entry for entry in slot if entry[0] < before_ms]
                 if due:
                     fired += due
-                    self._slots[number & mask] = [entry for entry in slot if entry[0] >= before_ms] if len(due) < len(slot) else []
+                    self._slots[number & mask] = (
+                        [entry for entry in slot if entry[0] >= before_ms] if len(due) < len(slot) else []
+                    )
         self.size -= len(fired)
         return fired

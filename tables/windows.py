@@ -136,7 +136,7 @@ class Engine:
                 self._replay = None
                 return
 
-    def _feed_fast(self, records: Iterator[Record]) -> None:
+    def _feed_fast(self, records: Iterator[Record]) -> None:  # noqa: C901, PLR0912, PLR0915  # a call a tick would cost more than the fold
         """The common case of `_record`, spelt out: a plain tick into the window that took its symbol's last one.
 
         Everything else goes to `_record`, before anything has been changed.
@@ -170,7 +170,14 @@ class Engine:
                     if not inside:
                         price_of(tick, self.config.price)
                     check_digits(price)  # type: ignore[arg-type]
-            except (msgspec.MsgspecError, DecimalException, TypeError, RejectedError, RecursionError, UnicodeDecodeError):
+            except (
+                msgspec.MsgspecError,
+                DecimalException,
+                TypeError,
+                RejectedError,
+                RecursionError,
+                UnicodeDecodeError,
+            ):
                 plain = False  # `_record` finds out what is wrong with it
             scope = symbol.scope
             if not plain or ts >= scope.deadline:  # type: ignore[operator]
@@ -238,7 +245,7 @@ class Engine:
         if replay is not None:
             self._raise_to(offset + 1, replay)
 
-    def _classify(self, record: Record, offset: int, came: int) -> None:
+    def _classify(self, record: Record, offset: int, came: int) -> None:  # noqa: C901, PLR0912, PLR0915  # the rules, in their order
         config = self.config
         tick: RawTick = read(self._decode, record.value)
         key = record.key
@@ -380,7 +387,16 @@ class Engine:
                 if published and (*symbol.name, end) in published:
                     continue
                 self._finals.append(
-                    close_window(window, symbol.name, config.window_size, self._per_second, reason, at, watermark, offset)
+                    close_window(
+                        window,
+                        symbol.name,
+                        config.window_size,
+                        self._per_second,
+                        reason,
+                        at,
+                        watermark,
+                        offset,
+                    )
                 )
         scope.settle(config.grace)
 

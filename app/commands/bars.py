@@ -29,9 +29,22 @@ if TYPE_CHECKING:
     import faust
 
 TABLE_ROWS = 20
-_CSV = (
-    "broker,symbol,bucket_start,bucket_end,open,high,low,close,volume,vwap,ticks,first_ts,last_ts,close_reason".split(",")
-)
+_CSV = [
+    "broker",
+    "symbol",
+    "bucket_start",
+    "bucket_end",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "vwap",
+    "ticks",
+    "first_ts",
+    "last_ts",
+    "close_reason",
+]
 
 
 @dataclass(frozen=True)
@@ -70,7 +83,13 @@ def register(app: faust.App) -> None:
         option("--from", "since", help="First bar start: 2014-05-05T00:00:00Z or epoch ms."),
         option("--to", "until", help="Bars that start before this."),
         option("--last", type=int, help="The newest N.  [default: 20 in a table, else all]"),
-        option("--follow", is_flag=True, default=False, show_default=False, help="Go on with new bars until Ctrl-C."),
+        option(
+            "--follow",
+            is_flag=True,
+            default=False,
+            show_default=False,
+            help="Go on with new bars until Ctrl-C.",
+        ),
         option("--csv", "as_csv", is_flag=True, default=False, show_default=False, help="Print CSV."),
         option("--json", "as_json", is_flag=True, default=False, show_default=False, help="Print JSON lines."),
         base=base.BarwheelCommand,

@@ -21,7 +21,7 @@ progress = Console(stderr=True, highlight=False)
 json_option = option("--json", "as_json", is_flag=True, default=False, show_default=False, help="Print JSON.")
 
 
-class BarwheelCommand(AppCommand):  # type: ignore[misc]
+class BarwheelCommand(AppCommand):
     """A command of ours: `run` gives the exit code, a BarwheelError becomes one line and its own code."""
 
     abstract: ClassVar[bool] = True

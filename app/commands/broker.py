@@ -24,7 +24,13 @@ def register(app: faust.App) -> None:
 
     @app.command(
         option("--stop", is_flag=True, default=False, show_default=False, help="End the one that runs."),
-        option("--status", is_flag=True, default=False, show_default=False, help="Say whether one runs, and where."),
+        option(
+            "--status",
+            is_flag=True,
+            default=False,
+            show_default=False,
+            help="Say whether one runs, and where.",
+        ),
         base.json_option,
         base=base.BarwheelCommand,
     )

@@ -43,7 +43,13 @@ def register(app: faust.App) -> None:
         base=base.BarwheelCommand,
     )  # fmt: skip
     async def demo(
-        self: base.BarwheelCommand, *, once: bool, seconds: float, symbols: int, seed: int, as_json: bool  # noqa: ARG001
+        self: base.BarwheelCommand,  # noqa: ARG001
+        *,
+        once: bool,
+        seconds: float,
+        symbols: int,
+        seed: int,
+        as_json: bool,
     ) -> int:
         """Feed a synthetic market to a worker and show its bars and the accounting.
 
@@ -81,7 +87,10 @@ class Demo:
             report = await ensure(self.host.settings, self.host.bootstrap)
             self.host.start_worker()
             topic = self.host.settings.ticks_topic
-            async with Feed(self.host.bootstrap, topic, report.partitions) as feed, aiohttp.ClientSession() as session:
+            async with (
+                Feed(self.host.bootstrap, topic, report.partitions) as feed,
+                aiohttp.ClientSession() as session,
+            ):
                 return await self._watch(feed, session)
 
     async def _watch(self, feed: Feed, session: aiohttp.ClientSession) -> int:

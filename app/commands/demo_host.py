@@ -11,7 +11,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 
@@ -76,7 +76,7 @@ class Host:
         """The worker's web address."""
         return f"http://{self.settings.web_host}:{self.settings.web_port}"
 
-    def __enter__(self) -> Host:
+    def __enter__(self) -> Self:
         """Start from nothing: an earlier run's directory goes, unless that run is still there."""
         home = self.settings.data_dir
         other = _alive(home / "demo.pid")

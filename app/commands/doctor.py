@@ -115,14 +115,20 @@ def _where(settings: Settings, found: Examination) -> str | None:
     if running is None:
         found.note("the pocket broker does not run", "`app worker` or `app broker` starts it")
         return None
-    found.note("the pocket broker is for trying out and for tests", f"for production set {PREFIX}BROKER to Apache Kafka")
+    found.note(
+        "the pocket broker is for trying out and for tests",
+        f"for production set {PREFIX}BROKER to Apache Kafka",
+    )
     return f"{running.host}:{running.port}"
 
 
 def _judge_settings(settings: Settings, found: Examination) -> None:
     """Values that are allowed and yet hardly meant."""
     if settings.web_host not in _LOCAL:
-        found.note(f"the web port listens on {settings.web_host} without authentication", "put a proxy in front of it")
+        found.note(
+            f"the web port listens on {settings.web_host} without authentication",
+            "put a proxy in front of it",
+        )
     if settings.grace > settings.window_size:
         text = f"grace={settings.text_of('grace')} is longer than window_size={settings.size_text}"
         found.note(text, "every bar comes later than the next one opens")
@@ -181,7 +187,11 @@ def _as_data(settings: Settings, found: Examination) -> dict[str, Any]:
     names = type(settings).model_fields
     return {
         "settings": {n: {"value": settings.text_of(n), "source": settings.source_of(n)} for n in names},
-        "broker": {"address": found.bootstrap, "pocket": settings.pocket, "answers": found.report is not None},
+        "broker": {
+            "address": found.bootstrap,
+            "pocket": settings.pocket,
+            "answers": found.report is not None,
+        },
         "topics": {n: asdict(s) for n, s in found.report.states.items()} if found.report else {},
         "clock": found.clock,
         "findings": [asdict(item) for item in found.items],

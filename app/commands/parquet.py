@@ -9,15 +9,13 @@ from typing import Any
 from app.errors import InputError
 
 
-def parquet_fields(
-    path: Path, columns: tuple[str, ...] | None, time_unit: str
-) -> Iterator[tuple[int, dict[str, str], str]]:
+def parquet_fields(path: Path, columns: tuple[str, ...] | None, time_unit: str) -> Iterator[tuple[int, dict[str, str], str]]:
     """Row number, fields as text and the row for a message; `columns` go by position, without them names count.
 
     Timestamps become whole numbers in `time_unit`. Raises `InputError` where pyarrow is missing or refuses the file.
     """
     try:
-        import pyarrow  # noqa: PLC0415 - an extra
+        import pyarrow  # noqa: PLC0415, ICN001 - an extra
         from pyarrow import parquet  # noqa: PLC0415
     except ImportError:
         raise InputError(f"{path}: reading Parquet needs pyarrow: pip install 'barwheel[parquet]'") from None

@@ -116,7 +116,7 @@ def _check(path: Path, reading: rows.Reading) -> int:
     """Number of rows of a file; raises its first bad row, so that nothing of it is sent."""
     count = 0
     for row in rows.rows(path, reading):
-        if isinstance(row, rows.BadRow):
+        if isinstance(row, rows.BadRowError):
             raise InputError(f"{row}; nothing was sent (--skip-bad sends the others)")
         count += 1
     return count
@@ -125,16 +125,14 @@ def _check(path: Path, reading: rows.Reading) -> int:
 def _good(path: Path, reading: rows.Reading, stack: ExitStack, done: Replayed) -> Iterator[rows.Row]:
     rejected = stack.enter_context(rows.rejected_file(path))
     for row in rows.rows(path, reading):
-        if isinstance(row, rows.BadRow):
+        if isinstance(row, rows.BadRowError):
             rejected.append(row.text)
             done.skipped += 1
         else:
             yield row
 
 
-async def _send(
-    feed: Feed, source: Iterator[rows.Row], factor: float | None, total: int | None, done: Replayed
-) -> None:
+async def _send(feed: Feed, source: Iterator[rows.Row], factor: float | None, total: int | None, done: Replayed) -> None:
     columns = (TextColumn("replay"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     last_ts, began, first = done.last_ts, time.monotonic(), None
     with Progress(*columns, console=base.progress) as progress:

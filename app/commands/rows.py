@@ -33,7 +33,7 @@ class Row(NamedTuple):
     ts_ms: int
 
 
-class BadRow(InputError):
+class BadRowError(InputError):
     """A row that cannot be sent; `text` is the row as it stands in the file."""
 
     def __init__(self, where: str, problem: str, text: str) -> None:
@@ -67,7 +67,7 @@ def parse_columns(text: str) -> tuple[str, ...]:
     return names
 
 
-def rows(path: Path, reading: Reading) -> Iterator[Row | BadRow]:
+def rows(path: Path, reading: Reading) -> Iterator[Row | BadRowError]:
     """Every row of one file, in its order; a bad one is yielded, not raised, so that the caller decides.
 
     Raises `InputError` where the file itself cannot be read.
@@ -90,14 +90,14 @@ def rows(path: Path, reading: Reading) -> Iterator[Row | BadRow]:
         raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _from_text(name: str, suffix: str, file: Iterable[bytes], reading: Reading) -> Iterator[Row | BadRow]:
+def _from_text(name: str, suffix: str, file: Iterable[bytes], reading: Reading) -> Iterator[Row | BadRowError]:
     if suffix in {".jsonl", ".ndjson", ".json"}:
         yield from _from_fields(name, _json_fields(name, file), reading)
     else:
         yield from _from_fields(name, _csv_fields(name, file, reading), reading)
 
 
-Fields = tuple[int, dict[str, str] | BadRow, str]  # line, what stands in it by field, the row's text
+Fields = tuple[int, dict[str, str] | BadRowError, str]  # line, what stands in it by field, the row's text
 
 
 def _csv_fields(name: str, file: Iterable[bytes], reading: Reading) -> Iterator[Fields]:
@@ -111,7 +111,7 @@ def _csv_fields(name: str, file: Iterable[bytes], reading: Reading) -> Iterator[
         cells = line.split(",") if '"' not in line else next(csv.reader(io.StringIO(line)))
         if len(cells) != len(columns):
             problem = f"has {len(cells)} columns, --columns names {len(columns)} ({','.join(columns)}): {line[:80]!r}"
-            yield number, BadRow(f"{name}:{number}", problem, line), line
+            yield number, BadRowError(f"{name}:{number}", problem, line), line
         else:
             yield number, dict(zip(columns, cells, strict=True)), line
 
@@ -125,7 +125,11 @@ def _json_fields(name: str, file: Iterable[bytes]) -> Iterator[Fields]:
         try:
             found = {k: _unquoted(bytes(v)) for k, v in _object(line).items() if k in FIELDS}
         except msgspec.MsgspecError as error:
-            yield number, BadRow(f"{name}:{number}", f"is no JSON object ({error}): {text[:80]!r}", text), text
+            yield (
+                number,
+                BadRowError(f"{name}:{number}", f"is no JSON object ({error}): {text[:80]!r}", text),
+                text,
+            )
         else:
             yield number, found, text
 
@@ -137,21 +141,24 @@ def _unquoted(raw: bytes) -> str:
     return "" if raw == b"null" else raw.decode()
 
 
-def _from_fields(name: str, source: Iterable[Fields], reading: Reading) -> Iterator[Row | BadRow]:
+def _from_fields(name: str, source: Iterable[Fields], reading: Reading) -> Iterator[Row | BadRowError]:
     shift = reading.origin * UNITS_PER_SECOND[reading.time_unit]
     keys: dict[tuple[str, str], bytes] = {}
     for seq, (line, fields, text) in enumerate(source, 1):
-        if isinstance(fields, BadRow):
+        if isinstance(fields, BadRowError):
             yield fields
             continue
         try:
-            pair = (fields.get("broker") or reading.broker or "", fields.get("symbol") or reading.symbol or "")
+            pair = (
+                fields.get("broker") or reading.broker or "",
+                fields.get("symbol") or reading.symbol or "",
+            )
             key = keys.get(pair)
             if key is None:
                 key = keys[pair] = _key(*pair)
             yield _row(key, fields, seq, shift, reading.time_unit)
         except ValueError as error:
-            yield BadRow(f"{name}:{line}", str(error), text)
+            yield BadRowError(f"{name}:{line}", str(error), text)
 
 
 def _key(broker: str, symbol: str) -> bytes:

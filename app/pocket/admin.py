@@ -93,7 +93,7 @@ class Admin:
             known = not is_topic or self._topics.logs(name) is not None
             own = self._topics.own_configs(name) if is_topic and known else {}
             asked = resource["config_names"]
-            entries = [
+            entries: list[Body] = [
                 {
                     "config_names": key,
                     "config_value": value,

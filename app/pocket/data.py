@@ -77,7 +77,7 @@ class Data:
             first = known if first < 0 else first
         return 0, first, log.last_append if append_time else -1
 
-    def _check(
+    def _check(  # noqa: PLR0911  # one return a reason
         self, log: PartitionLog, name: str, number: int, header: BatchHeader, raw: bytearray, largest: int
     ) -> tuple[int, int | None]:
         """Error code, and the offset that the batch has already where it is a repeat."""

@@ -154,7 +154,7 @@ class PartitionLog:
     def _is_commit(self, number: int) -> bool:
         raw = os.pread(self._file, self._sizes[number], self._at[number])
         # length varint, attributes, time delta, offset delta, key length, then the key: version, type
-        return struct.unpack_from(">h", raw, HEADER.size + 7)[0] == 1
+        return bool(struct.unpack_from(">h", raw, HEADER.size + 7)[0])
 
     # ---- reading
 
@@ -162,7 +162,11 @@ class PartitionLog:
         """Whole batches from the one that holds `offset`, up to `end`; at least one, however large."""
         first = bisect_left(self._lasts, offset)
         number, size = first, 0
-        while number < len(self._bases) and self._bases[number] < end and (number == first or size + self._sizes[number] <= max_bytes):
+        while (
+            number < len(self._bases)
+            and self._bases[number] < end
+            and (number == first or size + self._sizes[number] <= max_bytes)
+        ):
             if number > first and self._at[number] != self._at[number - 1] + self._sizes[number - 1]:
                 break  # something between was compacted away: one read is one stretch of the file
             size += self._sizes[number]
@@ -215,19 +219,19 @@ class PartitionLog:
         open transaction, and the last batch, stay.
         """
         self.dirty = False
-        limit, newest, alive = self.stable_end, {}, []
-        aborted = [(producer, first, last) for producer, first, last in self.aborted]
+        limit, alive = self.stable_end, []
+        newest: dict[bytes | None, int] = {}
         contents: list[list[tuple[bytes | None, int]] | None] = []
         for number in range(len(self._bases)):
             header = read_header(os.pread(self._file, HEADER.size, self._at[number]))
             base = self._bases[number]
-            if header.control or any(p == header.producer and f <= base <= l for p, f, l in aborted):
+            if header.control or any(p == header.producer and first <= base <= last for p, first, last in self.aborted):
                 contents.append(None)
                 continue
-            rows = [(record.key, record.offset) for record in self.records(number)]
-            contents.append(rows)
+            pairs = [(record.key, record.offset) for record in self.records(number)]
+            contents.append(pairs)
             if base < limit:
-                newest.update(rows)
+                newest.update(pairs)
         for number, rows in enumerate(contents):
             last_one = number == len(contents) - 1
             keep = last_one or rows is None or self._bases[number] >= limit

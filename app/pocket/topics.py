@@ -70,7 +70,11 @@ class Topics:
 
     def create(self, name: str, partitions: int, configs: dict[str, str]) -> int:
         """An error code."""
-        legal = 0 < len(name) <= MAX_NAME and name not in (".", "..") and all(c.isascii() and (c.isalnum() or c in "._-") for c in name)
+        legal = (
+            0 < len(name) <= MAX_NAME
+            and name not in (".", "..")
+            and all(c.isascii() and (c.isalnum() or c in "._-") for c in name)
+        )
         if not legal:
             return INVALID_TOPIC
         if name in self._rows:
@@ -78,7 +82,7 @@ class Topics:
         if not legal_configs(configs):
             return INVALID_CONFIG
         count = partitions if partitions > 0 else self._auto_partitions
-        row = {"id": uuid.uuid4().hex[:12], "partitions": count, "configs": configs}
+        row: dict[str, Any] = {"id": uuid.uuid4().hex[:12], "partitions": count, "configs": configs}
         self._journal.put("topic", name, row)
         self._logs[name] = [self._open(row["id"], name, number) for number in range(count)]
         return 0
@@ -168,7 +172,7 @@ class Topics:
                 future.set_result(None)
 
     def expire(self) -> None:
-        """Retention by the records' own times, as Kafka has it: a replayed day of years ago is gone, unless the broker stamps it."""
+        """Retention by the records' own times, as Kafka has it: old ones that are replayed go, unless we stamp them."""
         now = int(time.time() * 1_000)
         for name, logs in self._logs.items():
             retention = int(self.config(name, "retention.ms"))

@@ -48,7 +48,7 @@ class Transactions:
             self.end(name, commit=False)
             row = self._rows.get(name)
         producer, epoch = (self._new_producer(), 0) if row is None else (row["producer"], row["epoch"] + 1)
-        fresh = {"producer": producer, "epoch": epoch, "state": "empty", "timeout": timeout_ms, "parts": [], "offsets": {}}
+        fresh: Row = {"producer": producer, "epoch": epoch, "state": "empty", "timeout": timeout_ms, "parts": [], "offsets": {}}
         self._put(name, fresh)
         return {"error_code": 0, "producer_id": producer, "producer_epoch": epoch}
 

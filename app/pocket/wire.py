@@ -90,5 +90,9 @@ def _plain(kind: Any, value: Any) -> Any:
     if isinstance(kind, Array):
         return [_plain(kind.array_of, item) for item in value or ()]
     if isinstance(kind, Schema):
-        return [_plain(field, value.get(name)) for name, field in zip(kind.names, kind.fields, strict=True)] if isinstance(value, dict) else value
+        return (
+            [_plain(field, value.get(name)) for name, field in zip(kind.names, kind.fields, strict=True)]
+            if isinstance(value, dict)
+            else value
+        )
     return _ZERO.get(getattr(kind, "__name__", type(kind).__name__), value) if value is None else value

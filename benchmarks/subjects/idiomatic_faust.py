@@ -77,11 +77,7 @@ def build(bootstrap: str, app_id: str, topic: str, total: int) -> faust.App:
         async for key, tick in stream.items():  # type: ignore[attr-defined]  # Faust annotates the bare protocol
             bid = tick.bid
             bar = bars[key].value()
-            bars[key] = (
-                [bar[0], max(bar[1], bid), min(bar[2], bid), bid, bar[4] + 1]
-                if bar
-                else [bid, bid, bid, bid, 1]
-            )
+            bars[key] = [bar[0], max(bar[1], bid), min(bar[2], bid), bid, bar[4] + 1] if bar else [bid, bid, bid, bid, 1]
             marks.add(1)
 
     return app

@@ -74,4 +74,4 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.failed:
         for worker in [w for w in Worker.started if w.process is not None][-3:]:
             report.sections.append((f"log of {worker.settings['app_id']}", worker.tail()))
-    return report  # type: ignore[return-value]  # noqa: B901
+    return report  # type: ignore[return-value]

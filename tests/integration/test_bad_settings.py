@@ -37,9 +37,7 @@ def the_line(done: CompletedProcess[str], code: int) -> str:
         ("app_id", "a b", "letters"),
     ],
 )
-def test_a_bad_setting_ends_the_worker_with_one_line_that_names_it(
-    tmp_path: Path, name: str, value: str, says: str
-) -> None:
+def test_a_bad_setting_ends_the_worker_with_one_line_that_names_it(tmp_path: Path, name: str, value: str, says: str) -> None:
     line = the_line(Worker("127.0.0.1:9", tmp_path, **{name: value}).run("worker"), SETTINGS)
     assert f"{name}={value}" in line
     assert says in line
@@ -62,9 +60,7 @@ def test_a_topic_with_the_wrong_number_of_partitions_ends_the_worker(new_worker:
     assert "Traceback" not in done.stderr
 
 
-def test_other_settings_on_the_same_app_id_end_the_worker_and_both_are_named(
-    new_worker: NewWorker, tmp_path: Path
-) -> None:
+def test_other_settings_on_the_same_app_id_end_the_worker_and_both_are_named(new_worker: NewWorker, tmp_path: Path) -> None:
     worker = new_worker(topic_partitions="1", grace="5s").start()
     produce(worker.bootstrap, worker.ticks_topic, [Tick(1_399_248_000_000)])
     worker.wait_read(1)

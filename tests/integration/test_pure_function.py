@@ -35,8 +35,7 @@ def live_market(worker: Worker, rounds: int) -> int:
         for partition in (0, 1):
             name = f"M{partition}"
             ticks = [
-                Tick(start + 37 * step, f"1.{step}{number}", f"{name}|s{step % 3}", f', "qty": {step}')
-                for step in range(12)
+                Tick(start + 37 * step, f"1.{step}{number}", f"{name}|s{step % 3}", f', "qty": {step}') for step in range(12)
             ]
             ticks += [
                 Tick(start - 400, "0.9", f"{name}|s0"),
@@ -53,9 +52,7 @@ def live_market(worker: Worker, rounds: int) -> int:
     return sent
 
 
-def test_a_second_reading_under_another_app_id_gives_the_same_bytes(
-    new_worker: NewWorker, tmp_path: Path
-) -> None:
+def test_a_second_reading_under_another_app_id_gives_the_same_bytes(new_worker: NewWorker, tmp_path: Path) -> None:
     live = new_worker(window_size="1s", grace="500ms", wheel_tick="100ms").start()
     sent = live_market(live, rounds=3)
     live.stop()

@@ -107,9 +107,7 @@ def test_a_throttled_replay_gives_the_same_prices_counts_and_times(run: Run) -> 
 
     def told(worker: Worker) -> list[list[object]]:
         bars = of(run.finals(worker), OANDA.broker)
-        return [
-            [getattr(bar, name) for name in bar.__struct_fields__ if name not in evidence] for bar in bars
-        ]
+        return [[getattr(bar, name) for name in bar.__struct_fields__ if name not in evidence] for bar in bars]
 
     assert told(run.slow) == told(run.bid)
     assert rows_of(of(run.finals(run.slow), OANDA.broker)) == OANDA.minutes("bid")

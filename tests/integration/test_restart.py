@@ -45,10 +45,7 @@ def shape(ticks: list[Tick]) -> Shape:
 def published(finals: list[Seen]) -> Shape:
     """The bars of a topic in the same form."""
     bars = [seen.bar for seen in finals]
-    return {
-        (bar.broker, bar.symbol, bar.bucket_start): (bar.open, bar.high, bar.low, bar.close, bar.ticks)
-        for bar in bars
-    }
+    return {(bar.broker, bar.symbol, bar.bucket_start): (bar.open, bar.high, bar.low, bar.close, bar.ticks) for bar in bars}
 
 
 def check(worker: Worker, sent: list[Tick]) -> None:
@@ -61,15 +58,13 @@ def check(worker: Worker, sent: list[Tick]) -> None:
 def test_a_worker_stopped_in_the_middle_of_a_window_goes_on_with_it(new_worker: NewWorker) -> None:
     worker = new_worker(topic_partitions="1").start()
     ticks = market(minutes=3, symbols=2, per_minute=10, partition=0)
-    cuts = (0, 15, 27, 28, len(ticks))  # 15: in the middle of the first minute
-    for begin, end in zip(cuts[:2], cuts[1:3], strict=True):
+    for begin, end in ((0, 15), (15, 27)):  # 15: in the middle of the first minute
         produce(worker.bootstrap, worker.ticks_topic, ticks[begin:end])
         worker.wait_read(end)
         worker.stop()
         worker.start()
     worker.stop()
-    for begin, end in zip(cuts[2:], cuts[3:], strict=False):
-        produce(worker.bootstrap, worker.ticks_topic, ticks[begin:end])  # while it is away
+    produce(worker.bootstrap, worker.ticks_topic, ticks[27:])  # while it is away
     worker.start().wait_closed(len(ticks))
     total = worker.total()
     worker.stop()
@@ -78,18 +73,14 @@ def test_a_worker_stopped_in_the_middle_of_a_window_goes_on_with_it(new_worker: 
 
 
 @pytest.mark.parametrize("scope", ["broker", "symbol"])
-def test_a_worker_killed_in_the_middle_publishes_every_window_exactly_once(
-    new_worker: NewWorker, scope: str
-) -> None:
+def test_a_worker_killed_in_the_middle_publishes_every_window_exactly_once(new_worker: NewWorker, scope: str) -> None:
     symbols = 20
     worker = new_worker(scope=scope, checkpoint_interval="300ms").start()
     sent: list[Tick] = []
     parts = [market(minutes=60, symbols=symbols, per_minute=20, partition=partition) for partition in (0, 1)]
     if scope == "symbol":
         for partition, part in enumerate(parts):
-            part += [
-                heartbeat(T0 + 60 * MINUTE + 5_000, f"P{partition}|s{symbol}") for symbol in range(1, symbols)
-            ]
+            part += [heartbeat(T0 + 60 * MINUTE + 5_000, f"P{partition}|s{symbol}") for symbol in range(1, symbols)]
     size = len(parts[0]) // 3 + 1
     seen = 0
     for begin in range(0, len(parts[0]), size):

@@ -38,9 +38,7 @@ def bars(worker: Worker, broker: str, count: int) -> list[tuple[int, str, str, s
 
 def late_offsets(worker: Worker, partition: int, count: int) -> list[int]:
     """Source offsets of the late ticks of a partition, once there are so many."""
-    records = read(
-        worker.bootstrap, worker.late_topic, lambda seen: sum(s.partition == partition for s in seen) >= count
-    )
+    records = read(worker.bootstrap, worker.late_topic, lambda seen: sum(s.partition == partition for s in seen) >= count)
     return [int((seen.key or b"").split(b"|")[2]) for seen in records if seen.partition == partition]
 
 
@@ -64,9 +62,7 @@ def test_a_silent_market_gets_its_last_bar_without_any_further_tick(worker: Work
     assert bar.close_reason == "idle"
     assert bar.closed_at == max(came + SIZE + GRACE - 1_500, came + GRACE)
     assert (bar.watermark, bar.closed_at_offset) == (bar.bucket_end, offset + 1)
-    assert (
-        sum(seen.partition == 1 for seen in read(worker.bootstrap, worker.ticks_topic)) == 1
-    )  # nothing else came
+    assert sum(seen.partition == 1 for seen in read(worker.bootstrap, worker.ticks_topic)) == 1  # nothing else came
 
 
 def test_a_symbol_falls_silent_beside_one_that_goes_on_and_its_bar_closes_with_theirs(worker: Worker) -> None:
@@ -93,9 +89,7 @@ def test_where_everything_is_late_nothing_is_published_twice_and_every_tick_is_k
     assert late_offsets(worker, 3, 50) == late
     records = [seen for seen in read(worker.bootstrap, worker.late_topic) if seen.partition == 3]
     assert {seen.headers["reason"] for seen in records} == {b"late"}
-    sent = {
-        seen.offset: seen.value for seen in read(worker.bootstrap, worker.ticks_topic) if seen.partition == 3
-    }
+    sent = {seen.offset: seen.value for seen in read(worker.bootstrap, worker.ticks_topic) if seen.partition == 3}
     assert [seen.value for seen in records] == [sent[offset] for offset in late]
     assert [seen.key for seen in records] == [f"{worker.ticks_topic}|3|{offset}".encode() for offset in late]
     assert bars(worker, "late", 1) == [(start, *("1.1",) * 4, 1)]
@@ -180,11 +174,7 @@ def test_at_the_end_every_window_was_published_once_and_the_accounting_balances(
     finals = read(worker.bootstrap, worker.finals_topic)
     published = windows(finals)
     assert len(published) == len(set(published))
-    assert (
-        total["read"]
-        == len(sent)
-        == total["binned"] + total["late"] + total["rejected"] + total["heartbeats"]
-    )
+    assert total["read"] == len(sent) == total["binned"] + total["late"] + total["rejected"] + total["heartbeats"]
     assert total["binned"] == sum(seen.bar.ticks for seen in finals)
     assert total["late"] == len(read(worker.bootstrap, worker.late_topic))
     assert total["rejected"] == len(read(worker.bootstrap, worker.rejected_topic))

@@ -214,9 +214,7 @@ class DockerKafka:
             self._container.start()
         else:
             self._container.get_wrapped_container().start()
-        until_sync(
-            lambda: answers("127.0.0.1", self.port), deadline=READY_DEADLINE, every=0.2, what="Kafka answers"
-        )
+        until_sync(lambda: answers("127.0.0.1", self.port), deadline=READY_DEADLINE, every=0.2, what="Kafka answers")
 
     def stop(self) -> None:
         """Shut down in order and keep the container, so that `start` finds the data."""
@@ -280,9 +278,7 @@ def _no_jars(*, may_fetch: bool) -> str | None:
     if _jar_directory().is_dir():
         return None
     if not may_fetch:
-        return (
-            "no Apache Kafka: no KAFKA_URL, no Docker engine; BARWHEEL_KAFKA=maven fetches its jars (45 MB)"
-        )
+        return "no Apache Kafka: no KAFKA_URL, no Docker engine; BARWHEEL_KAFKA=maven fetches its jars (45 MB)"
     if shutil.which("mvn") is None:
         return "no Apache Kafka: no KAFKA_URL, no Docker engine, no mvn to fetch Kafka's jars"
     return None
@@ -400,9 +396,7 @@ def _docker_answers() -> bool:
     if docker is None:
         return False
     try:
-        asked = subprocess.run(
-            [docker, "info"], stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False
-        )
+        asked = subprocess.run([docker, "info"], stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False)
     except subprocess.TimeoutExpired:
         return False
     return asked.returncode == 0

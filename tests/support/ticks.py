@@ -67,9 +67,7 @@ def produce(bootstrap: str, topic: str, ticks: Iterable[Tick], partition: int = 
     return asyncio.run(_produce(bootstrap, topic, [tick.record for tick in ticks], partition))
 
 
-async def _produce(
-    bootstrap: str, topic: str, records: list[tuple[bytes | None, bytes | None]], partition: int
-) -> list[int]:
+async def _produce(bootstrap: str, topic: str, records: list[tuple[bytes | None, bytes | None]], partition: int) -> list[int]:
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, max_request_size=4 << 20, acks="all")
     await producer.start()
     try:
@@ -116,9 +114,7 @@ def read(
     return asyncio.run(_read(bootstrap, topic, enough, deadline))
 
 
-async def _read(
-    bootstrap: str, topic: str, enough: Callable[[list[Seen]], bool] | None, deadline: float
-) -> list[Seen]:
+async def _read(bootstrap: str, topic: str, enough: Callable[[list[Seen]], bool] | None, deadline: float) -> list[Seen]:
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
@@ -142,10 +138,7 @@ async def _read(
                 f"{topic}: only {len(found)} records after {deadline} s, the last of them:\n{shown}"
             )
             for tp, records in (await consumer.getmany(timeout_ms=200)).items():
-                found += [
-                    Seen(tp.partition, r.offset, r.timestamp, r.key, r.value, dict(r.headers))
-                    for r in records
-                ]
+                found += [Seen(tp.partition, r.offset, r.timestamp, r.key, r.value, dict(r.headers)) for r in records]
     finally:
         await consumer.stop()
 

@@ -49,10 +49,7 @@ class Day:
         """The vendor's bars of `bid` or `ask`; a minute without quotes has no row."""
         first = {"bid": 1, "ask": 6}[price]
         rows = _rows(ROOT / self.broker / "minute" / "eurusd_20140505_quote.zip")
-        return [
-            (self.midnight + int(row[0]), row[first], row[first + 1], row[first + 2], row[first + 3])
-            for row in rows
-        ]
+        return [(self.midnight + int(row[0]), row[first], row[first + 1], row[first + 2], row[first + 3]) for row in rows]
 
     def counts(self) -> dict[int, int]:
         """Number of quotes by minute, which the vendor's files do not say."""
@@ -73,7 +70,7 @@ def missing() -> str:
 
 def rows_of(bars: list[Bar]) -> list[Row]:
     """Bars as the vendor writes them."""
-    return [(bar.bucket_start, *(_text(p) for p in (bar.open, bar.high, bar.low, bar.close))) for bar in bars]
+    return [(b.bucket_start, _text(b.open), _text(b.high), _text(b.low), _text(b.close)) for b in bars]
 
 
 def _text(price: Decimal) -> str:

@@ -11,9 +11,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def until(
-    condition: Callable[[], T | Awaitable[T]], *, deadline: float = 30.0, every: float = 0.02, what: str = ""
-) -> T:
+async def until(condition: Callable[[], T | Awaitable[T]], *, deadline: float = 30.0, every: float = 0.02, what: str = "") -> T:
     """Return the condition's first truthy answer; raises `AssertionError` after `deadline` seconds."""
     end = time.monotonic() + deadline
     while True:
@@ -26,9 +24,7 @@ async def until(
         await asyncio.sleep(every)
 
 
-def until_sync(
-    condition: Callable[[], T], *, deadline: float = 30.0, every: float = 0.02, what: str = ""
-) -> T:
+def until_sync(condition: Callable[[], T], *, deadline: float = 30.0, every: float = 0.02, what: str = "") -> T:
     """Do the same as `until`, for code without an event loop."""
     end = time.monotonic() + deadline
     while True:

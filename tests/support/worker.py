@@ -43,6 +43,7 @@ class Worker:
             "ticks_topic": f"ticks-{unique}",
             "topics_prefix": f"{unique}-",
             "topic_partitions": "2",
+            "session_timeout": "3s",  # a killed worker's successor must wait for it
             "web_port": str(free_port()),
             "data_dir": str(directory / "data"),
             **settings,
@@ -173,9 +174,7 @@ class Worker:
     def get(self, path: str) -> dict[str, Any] | None:
         """JSON from its web port; None while it does not answer well."""
         try:
-            with urllib.request.urlopen(
-                f"http://127.0.0.1:{self.settings['web_port']}{path}", timeout=5
-            ) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.settings['web_port']}{path}", timeout=5) as answer:
                 found: dict[str, Any] = json.load(answer)
                 return found
         except (OSError, urllib.error.URLError, ValueError):

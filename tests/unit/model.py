@@ -18,9 +18,7 @@ from tables.bars import Bar
 from tables.windows import EngineConfig
 
 ScopeKey = tuple[str, ...]
-Window = tuple[
-    int, str, str
-]  # end, broker, symbol: their order is the order of the bars that close in one step
+Window = tuple[int, str, str]  # end, broker, symbol: their order is the order of the bars that close in one step
 
 
 @dataclass(frozen=True)
@@ -59,9 +57,7 @@ class Answer:
     """What a log comes to."""
 
     bars: list[Bar] = field(default_factory=list)
-    side: list[tuple[int, str, str]] = field(
-        default_factory=list
-    )  # offset, "late" or "rejected", reason (rejected)
+    side: list[tuple[int, str, str]] = field(default_factory=list)  # offset, "late" or "rejected", reason (rejected)
     counts: Counter[str] = field(default_factory=Counter)
     open_windows: int = 0
     next_offset: int = 0
@@ -73,9 +69,7 @@ def expected(log: list[Entry], config: EngineConfig, until: int | None = None) -
 
     def close(clock: Clock, reason: str, at: int, offset: int) -> None:
         for window in sorted(w for w in clock.windows if w[0] + grace <= clock.stream):
-            answer.bars.append(
-                bar_of(window, clock.windows.pop(window), size, (reason, at, clock.stream - grace, offset))
-            )
+            answer.bars.append(bar_of(window, clock.windows.pop(window), size, (reason, at, clock.stream - grace, offset)))
 
     def idle(before: int) -> None:
         while config.idle_close:
@@ -100,9 +94,7 @@ def expected(log: list[Entry], config: EngineConfig, until: int | None = None) -
             answer.counts["rejected"] += 1
             answer.side.append((entry.offset, "rejected", bad))
             continue
-        key = {"symbol": (entry.broker, entry.symbol), "broker": (entry.broker,), "partition": ()}[
-            config.scope
-        ]
+        key = {"symbol": (entry.broker, entry.symbol), "broker": (entry.broker,), "partition": ()}[config.scope]
         clock = clocks.setdefault(key, Clock(entry.ts, now))
         if entry.ts > clock.stream:
             clock.stream, clock.set_at = entry.ts, now
@@ -132,9 +124,7 @@ def bar_of(window: Window, ticks: list[Entry], size: int, evidence: tuple[str, i
     sized = [(tick.price, tick.qty) for tick in ticks if tick.qty is not None]
     volume = sum((qty for _, qty in sized), Decimal(0))
     amount = sum(Fraction(price) * Fraction(qty) for price, qty in sized)
-    vwap = (
-        Decimal(round(amount / Fraction(volume) * 10**8)).scaleb(-8) if volume else None
-    )  # round() is half-even
+    vwap = Decimal(round(amount / Fraction(volume) * 10**8)).scaleb(-8) if volume else None  # round() is half-even
     reason, closed_at, watermark, closed_at_offset = evidence
     return Bar(
         broker=broker,
@@ -176,9 +166,7 @@ def wire(entry: Entry) -> Wire:
     if entry.heartbeat:
         fields["heartbeat"] = "true"
     else:
-        fields["bid"] = (
-            str(entry.price) if entry.offset % 2 else f'"{entry.price}"'
-        )  # numbers and strings are both good
+        fields["bid"] = str(entry.price) if entry.offset % 2 else f'"{entry.price}"'  # numbers and strings are both good
     if entry.qty is not None:
         fields["qty"] = str(entry.qty)
     if entry.seq:

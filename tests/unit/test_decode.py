@@ -113,16 +113,12 @@ def test_a_price_that_is_none_is_rejected_as_price(bid: str) -> None:
     assert reason(value(bid)) == "price"
 
 
-@pytest.mark.parametrize(
-    "bid", ["1" * 34, "0." + "0" * 30 + "1", '"1.50"', "1e3", "1.5E-3", "9" * 17 + "." + "9" * 17]
-)
+@pytest.mark.parametrize("bid", ["1" * 34, "0." + "0" * 30 + "1", '"1.50"', "1e3", "1.5E-3", "9" * 17 + "." + "9" * 17])
 def test_a_price_of_up_to_34_digits_is_taken(bid: str) -> None:
     assert judged(value(bid)) is None
 
 
-@pytest.mark.parametrize(
-    "qty", ["-1", '"-0.1"', '"NaN"', '"Infinity"', "1" * 35, "1" * 400, "1e400", '"text"']
-)
+@pytest.mark.parametrize("qty", ["-1", '"-0.1"', '"NaN"', '"Infinity"', "1" * 35, "1" * 400, "1e400", '"text"'])
 def test_a_quantity_that_is_none_is_rejected_as_qty(qty: str) -> None:
     assert reason(value(more=f', "qty": {qty}')) == "qty"
 
@@ -170,9 +166,7 @@ def test_a_value_that_disagrees_with_its_key_is_rejected_as_key(more: str) -> No
     assert reason(f'{{"ts": {DAY}, "heartbeat": true{more}}}') == "key"
 
 
-@pytest.mark.parametrize(
-    "more", [', "broker": "A"', ', "symbol": "x"', ', "symbol": "x", "broker": "A"', ', "broker": null']
-)
+@pytest.mark.parametrize("more", [', "broker": "A"', ', "symbol": "x"', ', "symbol": "x", "broker": "A"', ', "broker": null'])
 def test_a_value_that_repeats_its_key_is_taken(more: str) -> None:
     assert judged(value(more=more)) is None
 

@@ -23,9 +23,7 @@ PROFILE = settings(
 T0 = 1_700_000_040_000  # a window's start for every size below
 BROKERS = ("A", "AB", "B")
 SYMBOLS = ("x", "y", "z-1")
-PRICES = tuple(
-    map(Decimal, ("1", "1.0", "1.00", "1.38691", "1.386910", "2.5", "0.00000001", "12345678.87654321"))
-)
+PRICES = tuple(map(Decimal, ("1", "1.0", "1.00", "1.38691", "1.386910", "2.5", "0.00000001", "12345678.87654321")))
 QUANTITIES = (None, *map(Decimal, ("0", "0.0", "1", "2.50", "3", "7", "0.00000003", "1234567890.12345678")))
 REASONS = ("empty", "json", "missing", "price", "qty", "key", "ts", "type")
 
@@ -66,9 +64,7 @@ STEPS = st.builds(
 @st.composite
 def logs(draw: st.DrawFn) -> list[Entry]:
     """Random logs with jitter, disorder, silences, stalls that end in a burst, broken clocks and broken records."""
-    skew = draw(
-        st.tuples(st.just(0), st.sampled_from((0, -2_000, 30_000)), st.sampled_from((0, 45_000, -100_000)))
-    )
+    skew = draw(st.tuples(st.just(0), st.sampled_from((0, -2_000, 30_000)), st.sampled_from((0, 45_000, -100_000))))
     stall = draw(st.integers(1, 12))
     grid = draw(st.sampled_from((1, 1, 500)))  # coarse times meet deadlines exactly
     sized = draw(st.booleans())  # ticks without quantities take a path of their own
@@ -82,9 +78,7 @@ def logs(draw: st.DrawFn) -> list[Entry]:
         offset += 1 + step.skipped
         log.append(replace(entry, offset=offset - 1, arrival=now - step.backwards))
 
-    for number, step in enumerate(
-        draw(st.integers(1, 50).flatmap(lambda size: st.lists(STEPS, min_size=size, max_size=size)))
-    ):
+    for number, step in enumerate(draw(st.integers(1, 50).flatmap(lambda size: st.lists(STEPS, min_size=size, max_size=size)))):
         now += step.pause
         broker, symbol = step.source[0] % sources[0], step.source[1] % sources[1]
         tick = Entry(
@@ -172,9 +166,7 @@ def test_every_slicing_and_every_timer_call_gives_what_the_model_says(
     counters = engine.counters
     counted = {name: getattr(counters, name) for name in ("read", "binned", "late", "rejected", "heartbeats")}
     assert counted == {name: answer.counts[name] for name in counted}
-    assert (
-        counters.read == counters.binned + counters.late + counters.rejected + counters.heartbeats == len(log)
-    )
+    assert counters.read == counters.binned + counters.late + counters.rejected + counters.heartbeats == len(log)
     assert (engine.open_windows, engine.next_offset) == (answer.open_windows, answer.next_offset)
     for bar in bars:
         event(f"closed by {bar.close_reason}, scope {config.scope}")
@@ -182,9 +174,7 @@ def test_every_slicing_and_every_timer_call_gives_what_the_model_says(
 
 @PROFILE
 @given(log=logs(), config=configs())
-def test_the_timer_shows_each_bar_at_its_due_time_and_not_a_millisecond_before(
-    log: list[Entry], config: EngineConfig
-) -> None:
+def test_the_timer_shows_each_bar_at_its_due_time_and_not_a_millisecond_before(log: list[Entry], config: EngineConfig) -> None:
     engine = Engine(config)
     engine.feed([wire(entry) for entry in log])
     bars = engine.take_finals()
@@ -236,9 +226,7 @@ def test_an_arrival_cap_holds_back_timestamps_from_the_future(
 
 @PROFILE
 @given(log=logs(), config=configs())
-def test_the_order_of_records_inside_the_grace_does_not_change_prices(
-    log: list[Entry], config: EngineConfig
-) -> None:
+def test_the_order_of_records_inside_the_grace_does_not_change_prices(log: list[Entry], config: EngineConfig) -> None:
     """Records of one window that arrive at one moment may come in any order, as long as seq says which is which."""
     burst = [
         replace(
@@ -254,9 +242,7 @@ def test_the_order_of_records_inside_the_grace_does_not_change_prices(
     ]
     prices = []
     for order in (burst, burst[::-1]):
-        engine = Engine(
-            replace(config, idle_close=True, max_future=60_000, grace=max(config.grace, config.window_size))
-        )
+        engine = Engine(replace(config, idle_close=True, max_future=60_000, grace=max(config.grace, config.window_size)))
         engine.feed([wire(replace(entry, offset=number)) for number, entry in enumerate(order)])
         engine.nothing_until(T0 + 10**9)
         prices.append(

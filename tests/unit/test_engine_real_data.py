@@ -52,9 +52,7 @@ def test_every_bar_equals_the_vendors(day: Day, price: str, slice_size: int) -> 
 
 @days
 @pytest.mark.parametrize("price", PRICES)
-def test_every_bar_equals_the_vendors_when_the_day_is_replayed_years_later_in_a_burst(
-    day: Day, price: str
-) -> None:
+def test_every_bar_equals_the_vendors_when_the_day_is_replayed_years_later_in_a_burst(day: Day, price: str) -> None:
     assert rows_of(bars_of(records(day, replayed=True), price)) == day.minutes(price)
 
 
@@ -66,9 +64,7 @@ def test_every_bar_counts_the_quotes_of_its_minute(day: Day) -> None:
 @days
 def test_slices_of_one_record_and_of_two_thousand_give_the_same_bytes(day: Day) -> None:
     log = records(day)
-    assert [encode_bar(bar) for bar in bars_of(log, "bid", 1)] == [
-        encode_bar(bar) for bar in bars_of(log, "bid", 2_000)
-    ]
+    assert [encode_bar(bar) for bar in bars_of(log, "bid", 1)] == [encode_bar(bar) for bar in bars_of(log, "bid", 2_000)]
 
 
 def test_two_brokers_in_one_partition_do_not_disturb_each_other() -> None:

@@ -1,4 +1,4 @@
-"""Each rule of the engine by one small example; times are ms after a fixed midnight, where arrival equals event time unless said."""
+"""Each rule of the engine by one small example; times are ms after a fixed midnight; arrival is event time unless said."""
 
 from __future__ import annotations
 
@@ -35,19 +35,13 @@ class Market:
         self.engine.feed([Wire(self.offset, DAY + arrival, key, data)])
         self.offset += 1
 
-    def tick(
-        self, ts: int, bid: str = "1.5", *, at: int | None = None, name: str = "A|x", more: str = ""
-    ) -> None:
+    def tick(self, ts: int, bid: str = "1.5", *, at: int | None = None, name: str = "A|x", more: str = "") -> None:
         """One tick of an event time, arriving at that moment unless `at` is given."""
-        self.raw(
-            f'{{"ts": {DAY + ts}, "bid": {bid}{more}}}', arrival=ts if at is None else at, key=name.encode()
-        )
+        self.raw(f'{{"ts": {DAY + ts}, "bid": {bid}{more}}}', arrival=ts if at is None else at, key=name.encode())
 
     def heartbeat(self, ts: int, *, at: int | None = None, name: str = "A|x") -> None:
         """A heartbeat of an event time."""
-        self.raw(
-            f'{{"ts": {DAY + ts}, "heartbeat": true}}', arrival=ts if at is None else at, key=name.encode()
-        )
+        self.raw(f'{{"ts": {DAY + ts}, "heartbeat": true}}', arrival=ts if at is None else at, key=name.encode())
 
     def silence(self, until: int) -> None:
         """Nothing more arrives up to this time."""
@@ -193,9 +187,7 @@ def test_a_tick_without_seq_has_seq_0() -> None:
     ("ticks", "text"),
     [
         pytest.param([(1_000, "1.50", 0), (2_000, "1.5", 0)], "1.50", id="earlier event time"),
-        pytest.param(
-            [(2_000, "1.5", 0), (1_000, "1.50", 0)], "1.50", id="earlier event time, arriving later"
-        ),
+        pytest.param([(2_000, "1.5", 0), (1_000, "1.50", 0)], "1.50", id="earlier event time, arriving later"),
         pytest.param([(1_000, "1.5", 2), (1_000, "1.50", 1)], "1.50", id="smaller seq"),
         pytest.param([(1_000, "1.50", 0), (1_000, "1.5", 0)], "1.50", id="smaller offset"),
     ],
@@ -229,9 +221,7 @@ def test_a_price_is_exact_where_a_binary_float_is_not() -> None:
     assert ohlc(market.after_silence()) == (digits, digits, "0.1", "0.3")
 
 
-@pytest.mark.parametrize(
-    ("price", "text"), [("bid", "1.38691"), ("ask", "1.38697"), ("last", "1.4"), ("mid", "1.38694")]
-)
+@pytest.mark.parametrize(("price", "text"), [("bid", "1.38691"), ("ask", "1.38697"), ("last", "1.4"), ("mid", "1.38694")])
 def test_the_price_setting_says_which_price_makes_the_bar(price: str, text: str) -> None:
     market = Market(EngineConfig(price=price))
     market.tick(1_000, "1.38691", more=', "ask": 1.38697, "last": 1.4')
@@ -283,9 +273,7 @@ def test_quantities_that_sum_to_0_give_volume_0_and_no_vwap() -> None:
         pytest.param(("0.00000001", "0.00000002"), "0.00000002", id="1.5 steps to 2"),
         pytest.param(("0.00000002", "0.00000003"), "0.00000002", id="2.5 steps to 2"),
         pytest.param(("1", "1", "2"), "1.33333333", id="a third"),
-        pytest.param(
-            ("0.00000002", "0.0000000300000000000000000000000001"), "0.00000003", id="a hair over a half"
-        ),
+        pytest.param(("0.00000002", "0.0000000300000000000000000000000001"), "0.00000003", id="a hair over a half"),
     ],
 )
 def test_vwap_is_rounded_half_even_to_8_decimals(bids: tuple[str, ...], vwap: str) -> None:

@@ -147,7 +147,11 @@ class Simulation:
         self.now += wait
         broker, symbol = ("A", "B")[name % 2], "xyz"[name // 2 % 3]
         ts = self.now + (3_000 if broker == "B" else 0) - lag
-        value = {"tick": f'{{"ts":{ts},"bid":{1 + name}.5}}', "beat": f'{{"ts":{ts},"heartbeat":true}}', "bad": "nonsense"}[kind]
+        value = {
+            "tick": f'{{"ts":{ts},"bid":{1 + name}.5}}',
+            "beat": f'{{"ts":{ts},"heartbeat":true}}',
+            "bad": "nonsense",
+        }[kind]
         self.log.append(Row(len(self.log), self.now, f"{broker}|{symbol}".encode(), value.encode()))
 
     async def read(self, count: int) -> None:
@@ -251,7 +255,15 @@ def test_a_crash_after_any_record_leaves_the_same_bars_as_no_crash_at_all(scope:
 TICK: Step = ("tick", 0, 0, 0, "tick")
 NEXT_WINDOW: Step = ("tick", 66_000, 0, 0, "tick")
 STATES_LOST: list[Step] = [TICK, ("read", 1), ("checkpoint", None), ("crash",), NEXT_WINDOW]
-TAIL_IGNORED: list[Step] = [TICK, ("read", 1), ("checkpoint", None), NEXT_WINDOW, ("read", 1), ("deliver", 1), ("crash",)]
+TAIL_IGNORED: list[Step] = [
+    TICK,
+    ("read", 1),
+    ("checkpoint", None),
+    NEXT_WINDOW,
+    ("read", 1),
+    ("deliver", 1),
+    ("crash",),
+]
 APPLIED_AGAIN: list[Step] = [TICK, ("read", 1), ("checkpoint", 1), NEXT_WINDOW]
 
 

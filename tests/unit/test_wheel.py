@@ -18,9 +18,7 @@ START = 1_700_000_000_000
     slots=st.sampled_from((1, 2, 8, 512)),
     actions=st.lists(st.tuples(st.integers(0, 300_000), st.integers(-5_000, 400_000))),
 )
-def test_the_wheel_gives_back_what_a_sorted_list_would(
-    tick: int, slots: int, actions: list[tuple[int, int]]
-) -> None:
+def test_the_wheel_gives_back_what_a_sorted_list_would(tick: int, slots: int, actions: list[tuple[int, int]]) -> None:
     wheel: Wheel[int] = Wheel(tick, slots)
     waiting: list[tuple[int, int]] = []
     now = START
