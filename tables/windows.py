@@ -120,8 +120,8 @@ class Engine:
         Where the topic's timestamps are the producers' own, `arrival_cap` is the time of the fetch (ms), which no record
         can have arrived after.
         """
-        records = iter(records)
         if self._replay is not None:
+            records = (record for record in records)  # two loops go through it, and a raw batch allows one
             self._feed_replay(records, self._replay, arrival_cap)
         if arrival_cap is not None or self.config.time_unit != "ms" or self.config.price == "mid":
             for record in records:
@@ -136,7 +136,7 @@ class Engine:
                 self._replay = None
                 return
 
-    def _feed_fast(self, records: Iterator[Record]) -> None:  # noqa: C901, PLR0912, PLR0915  # a call a tick would cost more than the fold
+    def _feed_fast(self, records: Iterable[Record]) -> None:  # noqa: C901, PLR0912, PLR0915  # a call a tick would cost more than the fold
         """The common case of `_record`, spelt out: a plain tick into the window that took its symbol's last one.
 
         Everything else goes to `_record`, before anything has been changed.

@@ -1,0 +1,116 @@
+"""aiokafka clients that close themselves, and the few things that every test of a broker does with them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
+
+from tests.support.waiting import until
+
+DEADLINE = 30.0  # seconds
+
+
+def unique(prefix: str = "t") -> str:
+    """A name that no other test has."""
+    return f"{prefix}-{uuid4().hex[:10]}"
+
+
+@asynccontextmanager
+async def producer(bootstrap: str, **settings: Any) -> AsyncIterator[AIOKafkaProducer]:
+    """A started producer."""
+    client = AIOKafkaProducer(bootstrap_servers=bootstrap, **settings)
+    try:
+        await client.start()
+        yield client
+    finally:
+        await client.stop()
+
+
+@asynccontextmanager
+async def consumer(bootstrap: str, *topics: str, **settings: Any) -> AsyncIterator[AIOKafkaConsumer]:
+    """A started consumer that begins at the earliest record."""
+    settings = {"auto_offset_reset": "earliest", "enable_auto_commit": False, **settings}
+    client = AIOKafkaConsumer(*topics, bootstrap_servers=bootstrap, **settings)
+    try:
+        await client.start()
+        yield client
+    finally:
+        await client.stop()
+
+
+@asynccontextmanager
+async def admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A started admin client."""
+    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await client.start()
+        yield client
+    finally:
+        await client.close()
+
+
+async def new_topic(bootstrap: str, partitions: int = 1, **settings: str) -> str:
+    """Create a topic and wait until it can be used; dots of settings' names are written `__`."""
+    name = unique()
+    configs = {key.replace("__", "."): value for key, value in settings.items()}
+    async with admin(bootstrap) as client:
+        answer = await client.create_topics([NewTopic(name, partitions, 1, topic_configs=configs)])
+        assert [error[1] for error in answer.topic_errors] == [0], answer.topic_errors
+        await until(lambda: _led(client, name, partitions), deadline=DEADLINE, what=f"{name} has leaders")
+    return name
+
+
+async def _led(client: AIOKafkaAdminClient, name: str, partitions: int) -> bool:
+    (found,) = await client.describe_topics([name])
+    led = [part for part in found["partitions"] if part["leader"] >= 0 and not part["error_code"]]
+    return len(led) == partitions
+
+
+async def read(client: AIOKafkaConsumer, count: int, *, deadline: float = DEADLINE) -> list[Any]:
+    """The next `count` records, or more if they came with them."""
+    found: list[Any] = []
+    end = time.monotonic() + deadline
+    while len(found) < count:
+        assert time.monotonic() < end, f"{len(found)} of {count} records: {[r.value for r in found][-5:]}"
+        for records in (await client.getmany(timeout_ms=200)).values():
+            found += records
+    return found
+
+
+async def read_all(bootstrap: str, topic: str, partition: int = 0, **settings: Any) -> list[Any]:
+    """Every record of a partition up to its end as it is now."""
+    place = TopicPartition(topic, partition)
+    async with consumer(bootstrap, **settings) as client:
+        client.assign([place])
+        end = (await client.end_offsets([place]))[place]
+        found: list[Any] = []
+        await client.seek_to_beginning(place)
+        until_time = time.monotonic() + DEADLINE
+        while await client.position(place) < end:
+            assert time.monotonic() < until_time, f"{topic}: at {await client.position(place)} of {end}"
+            for records in (await client.getmany(timeout_ms=200)).values():
+                found += records
+    return found
+
+
+async def settings_of(client: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
+    """A topic's settings by name."""
+    answers = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+    return {entry[0]: entry[1] for entry in answers[0].resources[0][4]}
+
+
+async def refused(action: Any) -> type[KafkaError] | None:
+    """The class of the Kafka error that awaiting this raises, None where it raises none."""
+    try:
+        await action
+    except KafkaError as error:
+        return type(error)
+    return None

@@ -1,0 +1,37 @@
+"""The brokers that the suite runs against: the pocket broker as a process of its own, and Apache Kafka."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conformance.pocket_process import PocketProcess
+
+
+@pytest.fixture(scope="session")
+def pocket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`host:port` of a pocket broker that all tests of the run share."""
+    process = PocketProcess(tmp_path_factory.mktemp("pocket"))
+    process.start()
+    yield process.bootstrap
+    process.stop()
+
+
+@pytest.fixture(scope="session", params=["pocket", pytest.param("kafka", marks=pytest.mark.kafka)])
+def broker(request: pytest.FixtureRequest) -> str:
+    """`host:port` of each broker in turn."""
+    return str(request.getfixturevalue(request.param))
+
+
+@pytest.fixture
+def own_pocket(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PocketProcess]:
+    """A pocket broker that the test may kill and start again; it is up."""
+    process = PocketProcess(tmp_path_factory.mktemp("own-pocket"))
+    process.start()
+    yield process
+    if process.alive:
+        process.stop()
+    if request.session.testsfailed:
+        sys.stderr.write(process.log_tail())

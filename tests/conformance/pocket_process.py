@@ -1,0 +1,76 @@
+"""A pocket broker as users have it, a process of its own; ended by signals to its own id."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from app.pocket import process
+from tests.support.waiting import until_sync
+from tests.support.worker import ROOT, free_port
+
+_TAIL = 4_000  # characters
+
+
+class PocketProcess:
+    """Started on `directory`; restarts use the same port."""
+
+    def __init__(self, directory: Path, *, port: int = 0, idle_exit: float = 0) -> None:
+        self.directory = directory
+        self.port = port or free_port()
+        self.bootstrap = f"127.0.0.1:{self.port}"
+        self._idle_exit = idle_exit
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, and return when it answers; raises AssertionError with the end of its log where it ends instead."""
+        with (self.directory / "test.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "app.pocket", "--host", "127.0.0.1", "--port", str(self.port)),
+                    *("--data-dir", str(self.directory), "--idle-exit", str(self._idle_exit)),
+                ],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        until_sync(self._up, what="the pocket broker answers")
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """`kill -9`."""
+        self._signal(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """End it in order; its exit code."""
+        return self._signal(signal.SIGTERM)
+
+    def wait(self, deadline: float = 30.0) -> int:
+        """Its exit code, once it has ended by itself."""
+        assert self._process is not None
+        return self._process.wait(deadline)
+
+    def log_tail(self) -> str:
+        path = self.directory / "test.log"
+        return path.read_text(errors="replace")[-_TAIL:] if path.exists() else ""
+
+    def _signal(self, number: signal.Signals) -> int:
+        assert self._process is not None
+        os.kill(self._process.pid, number)
+        return self._process.wait(30)
+
+    def _up(self) -> bool:
+        assert self.alive, self.log_tail()
+        return process.running(self.directory) is not None

@@ -1,0 +1,80 @@
+"""Settings: what they read, what they refuse in one line, and that the README's table is theirs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.errors import SettingsError
+from app.settings import Settings, duration_ms, duration_text, unknown_variables
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the surrounding shell or folder."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"BARWHEEL_{name.upper()}", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"), [("5s", 5_000), ("200ms", 200), ("1m", 60_000), ("2h", 7_200_000), ("1d", 86_400_000), ("0.5s", 500)]
+)
+def test_a_duration_reads_a_number_and_a_unit(text: str, ms: int) -> None:
+    assert duration_ms(text) == ms
+    assert duration_ms(duration_text(ms)) == ms
+
+
+@pytest.mark.parametrize("text", ["banana", "5", "", "-5s", "1.5ms", "5 parsecs"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"duration|whole number"):
+        duration_ms(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("grace", "banana", "grace=banana: is not a duration"),
+        ("window_size", "0s", "window_size=0s: must be longer than 0"),
+        ("scope", "planet", "scope=planet: must be 'symbol', 'broker' or 'partition'"),
+        ("price", "middle", "price=middle: must be"),
+        ("broker", "kafka://nowhere", "broker=kafka://nowhere: must look like kafka://host:9092"),
+        ("web_port", "99999", "web_port=99999"),
+        ("topics_prefix", "a b", "topics_prefix=a b: may hold letters"),
+        ("late_policy", "revise", "late_policy=revise: must be 'drop'"),
+        ("delivery", "transactional", "transactional delivery is not in this version"),
+    ],
+)
+def test_a_bad_setting_is_one_line_that_names_it_and_its_value(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(f"BARWHEEL_{name.upper()}", value)
+    with pytest.raises(SettingsError) as raised:
+        Settings.load()
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert raised.value.exit_code == 2
+
+
+def test_topics_that_we_write_have_the_prefix_and_the_input_has_not() -> None:
+    settings = Settings.load(topics_prefix="x.", app_id="me", window_size="5m")
+    assert settings.ticks_topic == "ticks"
+    written = (settings.finals_topic, settings.late_topic, settings.rejected_topic, settings.changelog_topic)
+    assert written == ("x.bar_5m_final", "x.ticks_late", "x.ticks_rejected", "x.me-windows-changelog")
+
+
+def test_a_variable_that_is_no_setting_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BARWHEEL_GRAEC", "5s")
+    assert "BARWHEEL_GRAEC" in unknown_variables()
+    assert "BARWHEEL_GRACE" not in unknown_variables()
+
+
+def test_the_readme_lists_every_setting_with_its_default() -> None:
+    text, settings = README.read_text(encoding="utf-8"), Settings.load()
+    for name, field in Settings.model_fields.items():
+        default = settings.text_of(name)
+        shown = f"`{default}`" if default else "empty"
+        assert f"| `{name}` | {shown} | {field.description} |" in text
