@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +12,15 @@ from tests.conformance.pocket_process import PocketProcess
 
 
 @pytest.fixture(scope="session")
-def pocket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def pocket_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the shared pocket broker keeps its data."""
+    return tmp_path_factory.mktemp("pocket")
+
+
+@pytest.fixture(scope="session")
+def pocket(pocket_directory: Path) -> Iterator[str]:
     """`host:port` of a pocket broker that all tests of the run share."""
-    process = PocketProcess(tmp_path_factory.mktemp("pocket"))
+    process = PocketProcess(pocket_directory)
     process.start()
     yield process.bootstrap
     process.stop()

@@ -118,13 +118,12 @@ async def test_a_second_producer_of_the_id_fences_the_first_and_aborts_its_trans
         async with producer(broker, transactional_id=name) as second:
             async with second.transaction():
                 await second.send_and_wait(topic, b"second")
-            with pytest.raises((ProducerFenced, KafkaError)):
+            with pytest.raises(KafkaError):
                 await first.send_and_wait(topic, b"too late")
             with pytest.raises(ProducerFenced):
                 await first.commit_transaction()
     finally:
-        with pytest.raises(ProducerFenced):
-            await first.stop()
+        await first.stop()
     async with consumer(broker, topic, **COMMITTED) as reader:
         assert _values(await read(reader, 1)) == [b"second"]
 
@@ -133,14 +132,15 @@ async def test_a_transaction_that_is_never_ended_is_aborted_after_its_timeout(br
     topic = await new_topic(broker)
     client = AIOKafkaProducer(bootstrap_servers=broker, transactional_id=unique("tx"), transaction_timeout_ms=1000)
     await client.start()
-    await client.begin_transaction()
-    await client.send_and_wait(topic, b"forgotten")
-    async with producer(broker) as other:
-        await other.send_and_wait(topic, b"plain")
-    async with consumer(broker, topic, **COMMITTED) as reader:
-        # Kafka looks for such transactions every 10 s
-        assert _values(await read(reader, 1, deadline=60)) == [b"plain"]
-    with pytest.raises(KafkaError):
-        await client.commit_transaction()
-    with pytest.raises(KafkaError):
+    try:
+        await client.begin_transaction()
+        await client.send_and_wait(topic, b"forgotten")
+        async with producer(broker) as other:
+            await other.send_and_wait(topic, b"plain")
+        async with consumer(broker, topic, **COMMITTED) as reader:
+            # Kafka looks for such transactions every 10 s
+            assert _values(await read(reader, 1, deadline=60)) == [b"plain"]
+        with pytest.raises(KafkaError):
+            await client.commit_transaction()
+    finally:
         await client.stop()

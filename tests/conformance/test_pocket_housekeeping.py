@@ -1,0 +1,149 @@
+"""The pocket broker alone: retention by the records' own times, and compaction, with a clock that runs fast."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+
+from app.pocket.server import Broker
+from tests.conformance.clients import DEADLINE, consumer, new_topic, producer, read_all, unique
+from tests.support.waiting import until
+
+LONG_AGO = 1_399_248_000_000
+COMMITTED = {"isolation_level": "read_committed"}
+
+
+@pytest.fixture
+async def quick(tmp_path: Path) -> AsyncIterator[str]:
+    """`host:port` of a broker in this process that looks for old and superseded records all the time."""
+    broker = await Broker(tmp_path, housekeeping=0.1).start()
+    try:
+        yield f"{broker.host}:{broker.port}"
+    finally:
+        await broker.stop()
+
+
+async def _start(bootstrap: str, topic: str) -> int:
+    place = TopicPartition(topic, 0)
+    async with consumer(bootstrap) as client:
+        return int((await client.beginning_offsets([place]))[place])
+
+
+async def test_records_with_an_old_time_of_their_producer_vanish(quick: str):
+    topic = await new_topic(quick, segment__bytes="1000")
+    async with producer(quick) as client:
+        for _ in range(3):
+            await client.send_and_wait(topic, b"old", timestamp_ms=LONG_AGO)
+
+        async def begins_at_3() -> bool:
+            return await _start(quick, topic) == 3
+
+        await until(begins_at_3, deadline=DEADLINE)
+        # offsets go on, and a record of today stays
+        assert (await client.send_and_wait(topic, b"new")).offset == 3
+    assert [record.value for record in await read_all(quick, topic)] == [b"new"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"message__timestamp__type": "LogAppendTime"}, {"retention__ms": "-1"}, {"cleanup__policy": "compact"}],
+    ids=lambda settings: next(iter(settings)),
+)
+async def test_records_with_an_old_time_stay_where_time_does_not_count(quick: str, settings: dict[str, str]):
+    kept, canary = await new_topic(quick, **settings), await new_topic(quick)
+    async with producer(quick) as client:
+        for topic in (kept, canary):
+            await client.send_and_wait(topic, b"old", key=b"k", timestamp_ms=LONG_AGO)
+
+    async def canary_is_gone() -> bool:
+        return await _start(quick, canary) == 1
+
+    await until(canary_is_gone, deadline=DEADLINE)
+    assert [record.value for record in await read_all(quick, kept)] == [b"old"]
+
+
+async def _compacted(bootstrap: str, topic: str, wanted: dict[bytes, bytes | None]) -> list[Any]:
+    """The records once no superseded batch is left; every key's last record is what was wanted all the while."""
+
+    async def small() -> list[Any]:
+        records = await read_all(bootstrap, topic, **COMMITTED)
+        assert {record.key: record.value for record in records} == wanted
+        return records if len(records) <= len(wanted) + 1 else []
+
+    return await until(small, deadline=DEADLINE, every=0.1)
+
+
+async def test_compaction_keeps_the_newest_of_every_key_at_its_offset(quick: str):
+    topic = await new_topic(quick, cleanup__policy="compact", segment__bytes="1000", min__cleanable__dirty__ratio="0.01")
+    async with producer(quick) as client:
+        for number in range(60):
+            await client.send_and_wait(topic, b"%d" % number, key=b"k%d" % (number % 3))
+    records = await _compacted(quick, topic, {b"k0": b"57", b"k1": b"58", b"k2": b"59"})
+    assert all(record.offset == int(record.value) for record in records)
+    place = TopicPartition(topic, 0)
+    async with consumer(quick) as client:
+        assert (await client.end_offsets([place]))[place] == 60
+
+
+async def test_a_tombstone_supersedes_what_was_before_it(quick: str):
+    topic = await new_topic(quick, cleanup__policy="compact", segment__bytes="1000", min__cleanable__dirty__ratio="0.01")
+    async with producer(quick) as client:
+        for number in range(30):
+            await client.send_and_wait(topic, b"%d" % number, key=b"a")
+        await client.send_and_wait(topic, None, key=b"a")
+        await client.send_and_wait(topic, b"last", key=b"b")
+    await _compacted(quick, topic, {b"a": None, b"b": b"last"})
+
+
+@pytest.mark.parametrize("codec", [None, "gzip", "zstd"])
+async def test_a_batch_with_one_living_record_keeps_it_readable(quick: str, codec: str | None):
+    topic = await new_topic(quick, cleanup__policy="compact", segment__bytes="1000", min__cleanable__dirty__ratio="0.01")
+    async with producer(quick, linger_ms=50, compression_type=codec) as client:
+        await asyncio.gather(*[await client.send(topic, b"first", key=b"k%d" % number) for number in range(20)])
+        for number in range(1, 20):
+            await client.send_and_wait(topic, b"second", key=b"k%d" % number)
+    wanted = {b"k%d" % number: b"second" if number else b"first" for number in range(20)}
+    records = await read_all(quick, topic)
+    assert {record.key: record.value for record in records} == wanted
+
+
+async def test_an_aborted_record_does_not_supersede_a_committed_one(quick: str):
+    topic = await new_topic(quick, cleanup__policy="compact", segment__bytes="1000", min__cleanable__dirty__ratio="0.01")
+    async with producer(quick, transactional_id=unique("tx")) as client:
+        for number in range(10):
+            async with client.transaction():
+                await client.send_and_wait(topic, b"%d" % number, key=b"a")
+        await client.begin_transaction()
+        await client.send_and_wait(topic, b"aborted", key=b"a")
+        await client.abort_transaction()
+        async with client.transaction():
+            await client.send_and_wait(topic, b"last", key=b"b")
+
+    async def newest() -> bool:
+        records = await read_all(quick, topic, **COMMITTED)
+        assert {record.key: record.value for record in records} == {b"a": b"9", b"b": b"last"}
+        return len(records) <= 3
+
+    await until(newest, deadline=DEADLINE, every=0.1)
+
+
+async def test_housekeeping_does_not_touch_what_is_young_and_new(quick: str):
+    topic = await new_topic(quick)
+    now = int(time.time() * 1000)
+    async with producer(quick) as client:
+        for number in range(5):
+            await client.send_and_wait(topic, b"%d" % number, timestamp_ms=now - 1000)
+        canary = await new_topic(quick)
+        await client.send_and_wait(canary, b"old", timestamp_ms=LONG_AGO)
+
+    async def canary_is_gone() -> bool:
+        return await _start(quick, canary) == 1
+
+    await until(canary_is_gone, deadline=DEADLINE)
+    assert len(await read_all(quick, topic)) == 5

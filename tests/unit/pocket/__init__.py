@@ -1,0 +1,1 @@
+"""Parts of the pocket broker on their own."""
