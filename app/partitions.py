@@ -192,6 +192,7 @@ class Partition:
             if nothing and not self.fresh and engine.next_offset == self._position.next_offset:
                 return None
             finals, self._finals = self._finals, []
+            finals_end = self._finals_end  # as of now: what is sent while we wait must stay in the next owner's tail
             side = self._take_side()
             position = Position(
                 next_offset=engine.next_offset,
@@ -205,11 +206,10 @@ class Partition:
             )
             states = await self._states(dirty)
         end = await acknowledged(finals)
-        if end is not None:
-            self._finals_end = end
+        position.finals_end = finals_end if end is None else end
+        self._finals_end = max(self._finals_end, position.finals_end)
         await self._send_side(side)
         await self._write_states(states)
-        position.finals_end = self._finals_end
         position.changelog_start = next(iter(self._written.values()), self._changelog_end)
         record = Outgoing(POSITION_KEY, encode_position(position), None, self._headers)
         written = await acknowledged(await self._outbox.send(self._settings.changelog_topic, self.number, [record]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.pocket.data import by_topic
+from app.pocket.data import OUT_OF_RANGE, by_topic
 from app.pocket.topics import DEFAULTS, INVALID_PARTITIONS, INVALID_REPLICATION, TOPIC_EXISTS, UNKNOWN_TOPIC, Topics
 from app.pocket.wire import Body
 
@@ -68,9 +68,9 @@ class Admin:
             for part in topic["partitions"]:
                 number, offset = part["partition_index"], part["offset"]
                 log = self._topics.find(topic["name"], number)
-                if log is not None:
+                error = UNKNOWN_TOPIC if log is None else OUT_OF_RANGE if offset > log.end else 0
+                if log is not None and not error:
                     self._topics.trim(log, log.end if offset < 0 else offset)
-                error = 0 if log is not None else UNKNOWN_TOPIC
                 low = log.start if log is not None else -1
                 rows.append((topic["name"], {"partition_index": number, "low_watermark": low, "error_code": error}))
         return {"topics": by_topic(rows)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from app.pocket.data import by_topic
@@ -32,7 +33,9 @@ class Coordinator:
     def _group(self, name: str) -> Group:
         group = self._groups.get(name)
         if group is None:
-            group = self._groups[name] = Group(name, self._first_delay)
+            known = self._topics.generation(name)
+            keep = partial(self._topics.keep_generation, name)
+            group = self._groups[name] = Group(name, self._first_delay, known, keep)
         return group
 
     def find_coordinator(self, _: Body) -> Body:

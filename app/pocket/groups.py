@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,10 +37,11 @@ class Member:
 class Group:
     """One consumer group."""
 
-    def __init__(self, name: str, first_delay: float) -> None:
+    def __init__(self, name: str, first_delay: float, generation: int, keep_generation: Callable[[int], None]) -> None:
         self.name = name
         self.members: dict[str, Member] = {}
-        self.generation = 0
+        self.generation = generation
+        self._keep_generation = keep_generation  # it must not go back: clients tell owners apart by it
         self.state = "Empty"
         self.protocol_type = ""
         self.protocol = ""
@@ -160,6 +162,7 @@ class Group:
             return
         self.members = {m.id: m for m in joined}
         self.generation += 1
+        self._keep_generation(self.generation)
         if not joined:
             self.state = "Empty"
             return

@@ -29,6 +29,7 @@ class Journal:
                     file.write(orjson.dumps([table, key, value]) + b"\n")
         fresh.replace(path)
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
+        self._size = os.fstat(self._file).st_size
 
     def table(self, name: str) -> dict[str, Any]:
         """A table to read from; change it by `put` only."""
@@ -38,7 +39,9 @@ class Journal:
         """Set a value, or forget it with None; written when this returns."""
         line = orjson.dumps([table, key, value]) + b"\n"
         if os.write(self._file, line) != len(line):
+            os.ftruncate(self._file, self._size)  # or the next line would be spoilt as well
             raise OSError(f"{self._path}: the disk is full")
+        self._size += len(line)
         self._apply(table, key, value)
 
     def close(self) -> None:

@@ -23,6 +23,9 @@ POLL = 0.05  # seconds
 _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 
 
+_detached: list[subprocess.Popen[bytes]] = []  # they outlive us on purpose: letting go of one would be reported as a leak
+
+
 @dataclass(frozen=True)
 class Running:
     """A broker that runs."""
@@ -64,17 +67,19 @@ def ensure(
     data_dir.mkdir(parents=True, exist_ok=True)
     until = time.monotonic() + deadline
     started: subprocess.Popen[bytes] | None = None
-    while time.monotonic() < until:
-        found = running(data_dir)
-        if found is not None:
-            return found
-        if started is None and not _locked(data_dir):
-            started = _start(data_dir, host, port, idle_exit)
-        if started is not None and started.poll() is not None:
-            if not _locked(data_dir):
+    with (data_dir / "starting").open("ab") as turn:  # one starter at a time, or some would start what cannot run
+        while time.monotonic() < until:
+            if not _try_lock(turn.fileno()):
+                time.sleep(POLL)
+                continue
+            found = running(data_dir)
+            if found is not None:
+                return found
+            if started is None and not _locked(data_dir):
+                started = _start(data_dir, host, port, idle_exit)
+            if started is not None and started.poll() is not None:
                 raise BrokerError(f"the pocket broker in {data_dir} did not start: {_last_line(data_dir)}")
-            started = None  # another starter was faster: use its broker
-        time.sleep(POLL)
+            time.sleep(POLL)
     raise BrokerError(f"the pocket broker in {data_dir} does not answer after {deadline:.0f} s: {_last_line(data_dir)}")
 
 
@@ -108,7 +113,7 @@ def _start(data_dir: Path, host: str, port: int, idle_exit: float) -> subprocess
     command += ["--data-dir", str(data_dir.resolve()), "--idle-exit", str(idle_exit)]
     path = os.pathsep.join([str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")])
     with (data_dir / LOG_FILE).open("ab") as log:
-        return subprocess.Popen(  # noqa: S603  # our own module
+        started = subprocess.Popen(  # noqa: S603  # our own module
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -116,6 +121,8 @@ def _start(data_dir: Path, host: str, port: int, idle_exit: float) -> subprocess
             start_new_session=True,  # a worker that is killed must not take it along
             env={**os.environ, "PYTHONPATH": path.rstrip(os.pathsep)},
         )
+    _detached.append(started)
+    return started
 
 
 def _locked(data_dir: Path) -> bool:
@@ -125,12 +132,20 @@ def _locked(data_dir: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: many may ask at once
     except OSError:
         return True
     finally:
         os.close(file)
     return False
+
+
+def _try_lock(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _alive(pid: int) -> bool:

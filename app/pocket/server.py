@@ -24,6 +24,7 @@ from app.pocket.transactions import Transactions
 from app.pocket.wire import API_VERSIONS, MAX_FRAME, Body, api_versions, read_header, read_request, versions, write_response
 
 log = logging.getLogger("pocket")
+LOCK_TRIES = 10
 TICK = 0.05  # seconds between two looks at sessions and transactions
 READ_LIMIT = 4 << 20  # bytes that a connection may have waiting
 
@@ -47,11 +48,9 @@ class Broker:
         """
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _take(self._lock):
             os.close(self._lock)
-            raise BrokerError(f"{folder}: another pocket broker uses this directory") from None
+            raise BrokerError(f"{folder}: another pocket broker uses this directory")
         self.host, self.port = host, port
         self._housekeeping = housekeeping
         self._journal = Journal(folder / "journal.jsonl")
@@ -194,3 +193,15 @@ class Broker:
             writer.write(struct.pack(">ii", len(body) + 4, correlation) + body)
             await writer.drain()
         return True
+
+
+def _take(lock: int) -> bool:
+    """Lock the directory; tried for a moment, as whoever asks whether a broker runs holds the lock that long."""
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(TICK)
+        else:
+            return True
+    return False

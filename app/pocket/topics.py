@@ -21,6 +21,34 @@ DEFAULTS = {
     "retention.ms": "604800000",
     "segment.bytes": "1073741824",
 }
+# settings of Apache Kafka that are taken and shown, and mean nothing here
+OTHER_SETTINGS = frozenset(
+    {
+        "compression.gzip.level",
+        "compression.lz4.level",
+        "compression.zstd.level",
+        "delete.retention.ms",
+        "file.delete.delay.ms",
+        "flush.messages",
+        "flush.ms",
+        "follower.replication.throttled.replicas",
+        "index.interval.bytes",
+        "leader.replication.throttled.replicas",
+        "max.compaction.lag.ms",
+        "message.downconversion.enable",
+        "message.format.version",
+        "message.timestamp.after.max.ms",
+        "message.timestamp.before.max.ms",
+        "message.timestamp.difference.max.ms",
+        "min.cleanable.dirty.ratio",
+        "min.compaction.lag.ms",
+        "preallocate",
+        "segment.index.bytes",
+        "segment.jitter.ms",
+        "segment.ms",
+        "unclean.leader.election.enable",
+    }
+)
 UNKNOWN_TOPIC, INVALID_TOPIC, TOPIC_EXISTS, INVALID_PARTITIONS, INVALID_REPLICATION, INVALID_CONFIG = 3, 17, 36, 37, 38, 40
 MAX_NAME = 249
 
@@ -158,8 +186,17 @@ class Topics:
         """Groups that have committed something."""
         return {key.split("\0")[0] for key in self._journal.table("offset")}
 
+    def generation(self, group: str) -> int:
+        """The last generation of a group."""
+        return int(self._journal.table("generation").get(group, 0))
+
+    def keep_generation(self, group: str, generation: int) -> None:
+        """Remember the generation of a group."""
+        self._journal.put("generation", group, generation)
+
     def forget_group(self, group: str) -> None:
-        """Delete a group's offsets."""
+        """Delete a group's offsets and its generation."""
+        self._journal.put("generation", group, None)
         for key in [k for k in self._journal.table("offset") if k.split("\0")[0] == group]:
             self._journal.put("offset", key, None)
 
@@ -192,7 +229,9 @@ class Topics:
 
 
 def legal_configs(configs: dict[str, str]) -> bool:
-    """Whether the settings that mean something here can be read."""
+    """Whether all are settings of a topic, and those that mean something here can be read."""
+    if not configs.keys() <= DEFAULTS.keys() | OTHER_SETTINGS:
+        return False
     policy = configs.get("cleanup.policy", "delete").split(",")
     stamps = configs.get("message.timestamp.type", "CreateTime")
     numbers = (configs.get(key, "0") for key in ("retention.ms", "max.message.bytes"))

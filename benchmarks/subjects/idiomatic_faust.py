@@ -45,7 +45,6 @@ def build(bootstrap: str, app_id: str, topic: str, total: int) -> faust.App:
         topic_replication_factor=1,
         web_enabled=False,
         autodiscover=False,
-        worker_redirect_stdouts=False,  # the marks go to standard output
     )
     ticks = app.topic(topic, key_type=str, key_serializer="raw", value_type=Tick)
     # internal: Faust creates it

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -16,6 +16,14 @@ from aiokafka.errors import KafkaError
 from tests.support.waiting import until
 
 DEADLINE = 30.0  # seconds
+T = TypeVar("T")
+
+
+async def eventually(condition: Callable[[], Awaitable[T]], *, every: float = 0.05) -> T:
+    """The first true answer of a question to a broker; raises `AssertionError` after the deadline."""
+    asked: Callable[[], Any] = condition
+    answer: T = await until(asked, deadline=DEADLINE, every=every)
+    return answer
 
 
 def unique(prefix: str = "t") -> str:
@@ -64,7 +72,7 @@ async def new_topic(bootstrap: str, partitions: int = 1, **settings: str) -> str
     async with admin(bootstrap) as client:
         answer = await client.create_topics([NewTopic(name, partitions, 1, topic_configs=configs)])
         assert [error[1] for error in answer.topic_errors] == [0], answer.topic_errors
-        await until(lambda: _led(client, name, partitions), deadline=DEADLINE, what=f"{name} has leaders")
+        await eventually(lambda: _led(client, name, partitions))
     return name
 
 

@@ -10,8 +10,7 @@ from aiokafka.admin import NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import OffsetOutOfRangeError
 
-from tests.conformance.clients import DEADLINE, admin, consumer, new_topic, producer, read, read_all, settings_of, unique
-from tests.support.waiting import until
+from tests.conformance.clients import admin, consumer, eventually, new_topic, producer, read, read_all, settings_of, unique
 
 EXISTS, INVALID_TOPIC, INVALID_PARTITIONS, INVALID_REPLICATION, INVALID_CONFIG, UNKNOWN = 36, 17, 37, 38, 40, 3
 
@@ -23,7 +22,7 @@ async def _create(bootstrap: str, name: str, partitions: int = 1, replicas: int 
         return int(answer.topic_errors[0][1])
 
 
-async def test_a_topic_has_the_partitions_it_was_made_with(broker: str):
+async def test_a_topic_has_the_partitions_it_was_made_with(broker: str) -> None:
     topic = await new_topic(broker, 4)
     async with admin(broker) as client:
         assert topic in await client.list_topics()
@@ -31,7 +30,7 @@ async def test_a_topic_has_the_partitions_it_was_made_with(broker: str):
     assert sorted(part["partition"] for part in found["partitions"]) == [0, 1, 2, 3]
 
 
-async def test_a_topic_is_made_only_once(broker: str):
+async def test_a_topic_is_made_only_once(broker: str) -> None:
     assert await _create(broker, await new_topic(broker)) == EXISTS
 
 
@@ -45,62 +44,58 @@ async def test_a_topic_is_made_only_once(broker: str):
         ({"retention__ms": "soon"}, INVALID_CONFIG),
         ({"no__such__setting": "1"}, INVALID_CONFIG),
     ],
-    ids=lambda value: str(value),
+    ids=str,
 )
-async def test_what_cannot_be_a_topic_is_refused(broker: str, wanted: dict[str, Any], error: int):
+async def test_what_cannot_be_a_topic_is_refused(broker: str, wanted: dict[str, Any], error: int) -> None:
     wanted = {"name": unique(), **wanted}
     assert await _create(broker, wanted.pop("name"), **wanted) == error
 
 
-async def test_settings_are_kept_and_shown_with_the_defaults(broker: str):
+async def test_settings_are_kept_and_shown_with_the_defaults(broker: str) -> None:
     topic = await new_topic(broker, cleanup__policy="compact,delete", retention__ms="123456")
     async with admin(broker) as client:
-        found = await until(lambda: settings_of(client, topic), deadline=DEADLINE)
+        found = await eventually(lambda: settings_of(client, topic))
     assert (found["cleanup.policy"], found["retention.ms"]) == ("compact,delete", "123456")
     assert found["message.timestamp.type"] == "CreateTime"
     assert found["max.message.bytes"] == "1048588"
 
 
-async def test_compaction_settings_are_kept_too(broker: str):
-    topic = await new_topic(
-        broker, cleanup__policy="compact", delete__retention__ms="1000", min__cleanable__dirty__ratio="0.1"
-    )
+async def test_compaction_settings_are_kept_too(broker: str) -> None:
+    topic = await new_topic(broker, cleanup__policy="compact", delete__retention__ms="1000", min__cleanable__dirty__ratio="0.1")
     async with admin(broker) as client:
-        found = await until(lambda: settings_of(client, topic), deadline=DEADLINE)
+        found = await eventually(lambda: settings_of(client, topic))
     assert (found["delete.retention.ms"], found["min.cleanable.dirty.ratio"]) == ("1000", "0.1")
 
 
-async def test_settings_can_be_changed_and_count_at_once(broker: str):
+async def test_settings_can_be_changed_and_count_at_once(broker: str) -> None:
     topic = await new_topic(broker)
     async with admin(broker) as client:
-        changed = ConfigResource(
-            ConfigResourceType.TOPIC, topic, configs={"message.timestamp.type": "LogAppendTime"}
-        )
+        changed = ConfigResource(ConfigResourceType.TOPIC, topic, configs={"message.timestamp.type": "LogAppendTime"})
         await client.alter_configs([changed])
-        await until(lambda: _stamps(client, topic), deadline=DEADLINE)
+        await eventually(lambda: _stamps(client, topic))
     async with producer(broker) as client:
 
         async def stamped() -> bool:
             return bool((await client.send_and_wait(topic, b"x", timestamp_ms=1)).timestamp_type == 1)
 
-        await until(stamped, deadline=DEADLINE)
+        await eventually(stamped)
 
 
 async def _stamps(client: Any, topic: str) -> bool:
     return (await settings_of(client, topic)).get("message.timestamp.type") == "LogAppendTime"
 
 
-async def test_settings_of_an_unknown_topic_are_an_error(broker: str):
+async def test_settings_of_an_unknown_topic_are_an_error(broker: str) -> None:
     async with admin(broker) as client:
         answers = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, unique())])
     assert answers[0].resources[0][0] == UNKNOWN
 
 
-async def test_partitions_can_be_added_and_written_to(broker: str):
+async def test_partitions_can_be_added_and_written_to(broker: str) -> None:
     topic = await new_topic(broker)
     async with admin(broker) as client:
         await client.create_partitions({topic: NewPartitions(3)})
-        await until(lambda: _partitions(client, topic, 3), deadline=DEADLINE)
+        await eventually(lambda: _partitions(client, topic, 3))
     async with producer(broker) as client:
         await client.send_and_wait(topic, b"third", partition=2)
     assert [record.value for record in await read_all(broker, topic, 2)] == [b"third"]
@@ -111,7 +106,7 @@ async def _partitions(client: Any, topic: str, count: int) -> bool:
     return len([part for part in found["partitions"] if part["leader"] >= 0]) == count
 
 
-async def test_a_deleted_topic_is_gone_and_made_anew_it_is_empty(broker: str):
+async def test_a_deleted_topic_is_gone_and_made_anew_it_is_empty(broker: str) -> None:
     topic = await new_topic(broker)
     async with producer(broker) as client:
         await client.send_and_wait(topic, b"x")
@@ -121,20 +116,20 @@ async def test_a_deleted_topic_is_gone_and_made_anew_it_is_empty(broker: str):
         async def gone() -> bool:
             return topic not in await client.list_topics()
 
-        await until(gone, deadline=DEADLINE)
+        await eventually(gone)
 
         async def created() -> bool:
             return await _create(broker, topic) == 0
 
-        await until(created, deadline=DEADLINE)
-        await until(lambda: _partitions(client, topic, 1), deadline=DEADLINE)
+        await eventually(created)
+        await eventually(lambda: _partitions(client, topic, 1))
     place = TopicPartition(topic, 0)
     async with consumer(broker) as client:
         client.assign([place])
         assert await client.end_offsets([place]) == {place: 0}
 
 
-async def test_records_before_an_offset_are_deleted(broker: str):
+async def test_records_before_an_offset_are_deleted(broker: str) -> None:
     topic = await new_topic(broker)
     place = TopicPartition(topic, 0)
     async with producer(broker, linger_ms=20) as client:
@@ -147,7 +142,7 @@ async def test_records_before_an_offset_are_deleted(broker: str):
         assert [int(record.value) for record in await read(client, 5)] == list(range(5, 10))
 
 
-async def test_when_all_records_are_deleted_offsets_go_on(broker: str):
+async def test_when_all_records_are_deleted_offsets_go_on(broker: str) -> None:
     topic = await new_topic(broker)
     place = TopicPartition(topic, 0)
     async with producer(broker) as client:
@@ -159,7 +154,7 @@ async def test_when_all_records_are_deleted_offsets_go_on(broker: str):
     assert [record.offset for record in await read_all(broker, topic)] == [3]
 
 
-async def test_records_past_the_end_cannot_be_deleted(broker: str):
+async def test_records_past_the_end_cannot_be_deleted(broker: str) -> None:
     topic = await new_topic(broker)
     async with admin(broker) as client:
         with pytest.raises(OffsetOutOfRangeError):

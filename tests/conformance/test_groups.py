@@ -34,7 +34,7 @@ def _parts(client: Any) -> list[int]:
     return sorted(place.partition for place in client.assignment())
 
 
-async def test_a_commit_survives_its_consumer_and_keeps_its_metadata(broker: str):
+async def test_a_commit_survives_its_consumer_and_keeps_its_metadata(broker: str) -> None:
     topic, group = await new_topic(broker, 2), unique("g")
     place = TopicPartition(topic, 0)
     async with producer(broker) as client:
@@ -51,7 +51,7 @@ async def test_a_commit_survives_its_consumer_and_keeps_its_metadata(broker: str
         assert (await client.list_consumer_group_offsets(group))[place] == OffsetAndMetadata(4, "a note")
 
 
-async def test_a_consumer_without_membership_may_commit_to_an_empty_group(broker: str):
+async def test_a_consumer_without_membership_may_commit_to_an_empty_group(broker: str) -> None:
     topic, group = await new_topic(broker), unique("g")
     place = TopicPartition(topic, 0)
     async with consumer(broker, group_id=group) as client:
@@ -60,7 +60,7 @@ async def test_a_consumer_without_membership_may_commit_to_an_empty_group(broker
         assert await client.committed(place) == 7
 
 
-async def test_partitions_are_shared_and_taken_over_when_a_member_leaves(broker: str):
+async def test_partitions_are_shared_and_taken_over_when_a_member_leaves(broker: str) -> None:
     topic, group = await new_topic(broker, 4), unique("g")
     async with consumer(broker, topic, group_id=group, **QUICK) as first:
         await until(lambda: _parts(first) == [0, 1, 2, 3], deadline=DEADLINE)
@@ -72,7 +72,7 @@ async def test_partitions_are_shared_and_taken_over_when_a_member_leaves(broker:
         await until(lambda: _parts(first) == [0, 1, 2, 3], deadline=DEADLINE)
 
 
-async def test_nothing_is_skipped_through_a_rebalance(broker: str):
+async def test_nothing_is_skipped_through_a_rebalance(broker: str) -> None:
     topic, group = await new_topic(broker, 4), unique("g")
     seen: list[int] = []
 
@@ -109,10 +109,12 @@ async def _end(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_a_member_that_dies_without_a_word_loses_its_partitions(broker: str):
+async def test_a_member_that_dies_without_a_word_loses_its_partitions(broker: str) -> None:
     topic, group = await new_topic(broker, 2), unique("g")
     async with consumer(broker, topic, group_id=group, **QUICK) as survivor:
-        other = subprocess.Popen([sys.executable, "-c", MEMBER, topic, broker, group], stdout=subprocess.PIPE)
+        other = subprocess.Popen(  # noqa: ASYNC220  # it is only killed, never talked to
+            [sys.executable, "-c", MEMBER, topic, broker, group], stdout=subprocess.PIPE
+        )
         try:
             await until(lambda: len(_parts(survivor)) == 1, deadline=DEADLINE)
         finally:
@@ -121,7 +123,7 @@ async def test_a_member_that_dies_without_a_word_loses_its_partitions(broker: st
         await until(lambda: _parts(survivor) == [0, 1], deadline=DEADLINE)
 
 
-async def test_a_static_member_comes_back_in_its_own_place(broker: str):
+async def test_a_static_member_comes_back_in_its_own_place(broker: str) -> None:
     topic, group = await new_topic(broker, 2), unique("g")
     static = {"group_id": group, "group_instance_id": "one", "session_timeout_ms": 30_000}
     async with consumer(broker, topic, **static) as client:
@@ -131,7 +133,7 @@ async def test_a_static_member_comes_back_in_its_own_place(broker: str):
         await until(lambda: _parts(client) == [0, 1], deadline=20)
 
 
-async def test_generations_grow_and_a_member_that_was_left_behind_cannot_commit(broker: str):
+async def test_generations_grow_and_a_member_that_was_left_behind_cannot_commit(broker: str) -> None:
     topic, group = await new_topic(broker, 2), unique("g")
     place = TopicPartition(topic, 0)
     async with consumer(broker, topic, group_id=group, **QUICK) as first:
@@ -141,16 +143,19 @@ async def test_generations_grow_and_a_member_that_was_left_behind_cannot_commit(
             await until(lambda: len(_parts(first)) == 1, deadline=DEADLINE)
             assert first._coordinator.generation > before
             first._coordinator.generation = before
-            error = await refused(first._coordinator._do_commit_offsets(
-                first._subscription.subscription.assignment, {place: OffsetAndMetadata(1, "")}
-            ))
+            error = await refused(
+                first._coordinator._do_commit_offsets(
+                    first._subscription.subscription.assignment, {place: OffsetAndMetadata(1, "")}
+                )
+            )
             assert error is not None
-            assert issubclass(
-                error, IllegalGenerationError | UnknownMemberIdError | RebalanceInProgressError
-            ) or error.__name__ == "CommitFailedError"
+            assert (
+                issubclass(error, IllegalGenerationError | UnknownMemberIdError | RebalanceInProgressError)
+                or error.__name__ == "CommitFailedError"
+            )
 
 
-async def test_groups_are_listed_and_described(broker: str):
+async def test_groups_are_listed_and_described(broker: str) -> None:
     topic, group = await new_topic(broker), unique("g")
     async with consumer(broker, topic, group_id=group) as member, admin(broker) as client:
         await until(lambda: _parts(member) == [0], deadline=DEADLINE)

@@ -13,7 +13,12 @@ from typing import Any
 
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its re-exports are not marked as such
+    AdminClient,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+)
 
 from tests.conformance.clients import DEADLINE, unique
 from tests.support.waiting import until_sync
@@ -65,15 +70,20 @@ def _read(client: Consumer, count: int) -> list[Any]:
 
 def _send(client: Producer, topic: str, values: list[bytes], **fields: Any) -> None:
     problems: list[Any] = []
+
+    def delivered(error: Any, _message: Any) -> None:
+        if error is not None:
+            problems.append(error)
+
     for value in values:
-        client.produce(topic, value, on_delivery=lambda error, _message: error and problems.append(error), **fields)
+        client.produce(topic, value, on_delivery=delivered, **fields)
         client.poll(0)
     assert client.flush(DEADLINE) == 0
     assert not problems, problems
 
 
 @pytest.mark.parametrize("codec", ["none", "gzip", "lz4", "snappy", "zstd"])
-def test_an_idempotent_producer_keeps_order(broker: str, codec: str):
+def test_an_idempotent_producer_keeps_order(broker: str, codec: str) -> None:
     topic = _topic(broker)
     values = [b"%d" % number for number in range(2000)]
     settings = {"bootstrap.servers": broker, "enable.idempotence": True, "compression.type": codec, "linger.ms": 5}
@@ -83,7 +93,7 @@ def test_an_idempotent_producer_keeps_order(broker: str, codec: str):
         assert [message.value() for message in _read(client, len(values))] == values
 
 
-def test_a_group_goes_on_from_what_it_committed(broker: str):
+def test_a_group_goes_on_from_what_it_committed(broker: str) -> None:
     topic, group = _topic(broker), unique("g")
     _send(Producer({"bootstrap.servers": broker}), topic, [b"%d" % number for number in range(10)])
     with _consumer(broker, **{"group.id": group}) as client:
@@ -98,7 +108,7 @@ def test_a_group_goes_on_from_what_it_committed(broker: str):
         assert (found.offset, found.metadata) == (4, "a note")
 
 
-def test_two_members_share_the_partitions(broker: str):
+def test_two_members_share_the_partitions(broker: str) -> None:
     topic, group = _topic(broker, 4), unique("g")
     settings = {"group.id": group, "session.timeout.ms": 6000, "heartbeat.interval.ms": 200}
     with _consumer(broker, **settings) as first, _consumer(broker, **settings) as second:
@@ -113,7 +123,7 @@ def test_two_members_share_the_partitions(broker: str):
         until_sync(shared, deadline=DEADLINE)
 
 
-def test_a_static_member_comes_back_in_its_own_place(broker: str):
+def test_a_static_member_comes_back_in_its_own_place(broker: str) -> None:
     topic = _topic(broker, 2)
     settings = {"group.id": unique("g"), "group.instance.id": "one", "session.timeout.ms": 30_000}
     for _ in range(2):
@@ -127,7 +137,7 @@ def test_a_static_member_comes_back_in_its_own_place(broker: str):
             until_sync(assigned, deadline=20)
 
 
-def test_log_append_time_is_told_as_such(broker: str):
+def test_log_append_time_is_told_as_such(broker: str) -> None:
     topic = _topic(broker, message__timestamp__type="LogAppendTime")
     before = int(time.time() * 1000) - 1
     _send(Producer({"bootstrap.servers": broker, "compression.type": "zstd"}), topic, [b"a", b"b"], timestamp=1_000_000)
@@ -137,7 +147,7 @@ def test_log_append_time_is_told_as_such(broker: str):
     assert all(kind == TIMESTAMP_LOG_APPEND_TIME and stamp >= before for kind, stamp in stamps)
 
 
-def test_a_transaction_is_seen_when_it_is_committed_and_not_when_aborted(broker: str):
+def test_a_transaction_is_seen_when_it_is_committed_and_not_when_aborted(broker: str) -> None:
     topic, group = _topic(broker), unique("g")
     client = Producer({"bootstrap.servers": broker, "transactional.id": unique("tx")})
     client.init_transactions(DEADLINE)
@@ -157,7 +167,7 @@ def test_a_transaction_is_seen_when_it_is_committed_and_not_when_aborted(broker:
         assert reader.committed([TopicPartition(topic, 0)], DEADLINE)[0].offset == 5
 
 
-def test_a_second_transactional_producer_fences_the_first(broker: str):
+def test_a_second_transactional_producer_fences_the_first(broker: str) -> None:
     topic, name = _topic(broker), unique("tx")
     settings = {"bootstrap.servers": broker, "transactional.id": name}
     first, second = Producer(settings), Producer(settings)
@@ -171,7 +181,7 @@ def test_a_second_transactional_producer_fences_the_first(broker: str):
     assert caught.value.args[0].fatal()
 
 
-def test_an_administrator_can_do_its_work(broker: str):
+def test_an_administrator_can_do_its_work(broker: str) -> None:
     topic = _topic(broker, retention__ms="123456")
     client = AdminClient({"bootstrap.servers": broker})
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
@@ -189,7 +199,7 @@ def test_an_administrator_can_do_its_work(broker: str):
     until_sync(lambda: topic not in client.list_topics(timeout=DEADLINE).topics, deadline=DEADLINE)
 
 
-def test_groups_are_listed_and_described(broker: str):
+def test_groups_are_listed_and_described(broker: str) -> None:
     topic, group = _topic(broker), unique("g")
     client = AdminClient({"bootstrap.servers": broker})
     with _consumer(broker, **{"group.id": group}) as member:
@@ -205,7 +215,7 @@ def test_groups_are_listed_and_described(broker: str):
         assert [place.topic for one in found.members for place in one.assignment.topic_partitions] == [topic]
 
 
-def test_a_group_can_be_deleted(broker: str):
+def test_a_group_can_be_deleted(broker: str) -> None:
     topic, group = _topic(broker), unique("g")
     with _consumer(broker, **{"group.id": group}) as member:
         member.commit(offsets=[TopicPartition(topic, 0, 1)], asynchronous=False)
@@ -218,7 +228,7 @@ def test_a_group_can_be_deleted(broker: str):
     assert group not in {one.group_id for one in client.list_consumer_groups().result(DEADLINE).valid}
 
 
-def test_compression_reaches_the_brokers_log(pocket: str, pocket_directory: Path):
+def test_compression_reaches_the_brokers_log(pocket: str, pocket_directory: Path) -> None:
     topic = _topic(pocket)
     _send(Producer({"bootstrap.servers": pocket, "compression.type": "zstd", "linger.ms": 50}), topic, [b"x" * 500] * 50)
     (path,) = [path for path in pocket_directory.rglob("*.log") if topic in str(path)]

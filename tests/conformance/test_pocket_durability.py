@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -22,7 +23,7 @@ from tests.conformance.pocket_process import PocketProcess
 from tests.support.waiting import until, until_sync
 from tests.support.worker import ROOT, free_port
 
-COMMITTED = {"isolation_level": "read_committed"}
+COMMITTED: dict[str, Any] = {"isolation_level": "read_committed"}
 ENSURE = """
 import json, pathlib, sys
 from app.pocket import process
@@ -31,7 +32,7 @@ print(json.dumps([found.host, found.port, found.pid]))
 """
 
 
-async def test_every_acknowledged_record_outlives_a_kill_in_order_and_once(own_pocket: PocketProcess):
+async def test_every_acknowledged_record_outlives_a_kill_in_order_and_once(own_pocket: PocketProcess) -> None:
     topic = await new_topic(own_pocket.bootstrap)
     acknowledged: list[int] = []
 
@@ -58,7 +59,7 @@ async def test_every_acknowledged_record_outlives_a_kill_in_order_and_once(own_p
     assert found == list(range(len(found)))
 
 
-async def test_topics_settings_offsets_and_starts_outlive_a_kill(own_pocket: PocketProcess):
+async def test_topics_settings_offsets_and_starts_outlive_a_kill(own_pocket: PocketProcess) -> None:
     bootstrap = own_pocket.bootstrap
     topic, group = await new_topic(bootstrap, 3, retention__ms="777000"), unique("g")
     place = TopicPartition(topic, 1)
@@ -81,7 +82,7 @@ async def test_topics_settings_offsets_and_starts_outlive_a_kill(own_pocket: Poc
         assert (await client.end_offsets([place]))[place] == 5
 
 
-async def test_when_all_records_were_deleted_offsets_go_on_after_a_kill(own_pocket: PocketProcess):
+async def test_when_all_records_were_deleted_offsets_go_on_after_a_kill(own_pocket: PocketProcess) -> None:
     topic = await new_topic(own_pocket.bootstrap)
     async with producer(own_pocket.bootstrap) as client, admin(own_pocket.bootstrap) as other:
         for number in range(3):
@@ -93,7 +94,7 @@ async def test_when_all_records_were_deleted_offsets_go_on_after_a_kill(own_pock
         assert (await client.send_and_wait(topic, b"next")).offset == 3
 
 
-async def test_the_generation_of_a_group_does_not_go_back_after_a_kill(own_pocket: PocketProcess):
+async def test_the_generation_of_a_group_does_not_go_back_after_a_kill(own_pocket: PocketProcess) -> None:
     topic, group = await new_topic(own_pocket.bootstrap), unique("g")
     generations: list[int] = []
     for _ in range(2):
@@ -106,7 +107,7 @@ async def test_the_generation_of_a_group_does_not_go_back_after_a_kill(own_pocke
     assert generations == sorted(set(generations))
 
 
-async def test_an_open_transaction_can_be_committed_after_a_kill(own_pocket: PocketProcess):
+async def test_an_open_transaction_can_be_committed_after_a_kill(own_pocket: PocketProcess) -> None:
     topic = await new_topic(own_pocket.bootstrap)
     async with producer(own_pocket.bootstrap, transactional_id=unique("tx"), request_timeout_ms=5000) as client:
         await client.begin_transaction()
@@ -119,7 +120,7 @@ async def test_an_open_transaction_can_be_committed_after_a_kill(own_pocket: Poc
     assert [record.value for record in found] == [b"one", b"two"]
 
 
-async def test_an_aborted_transaction_stays_aborted_after_a_kill(own_pocket: PocketProcess):
+async def test_an_aborted_transaction_stays_aborted_after_a_kill(own_pocket: PocketProcess) -> None:
     topic = await new_topic(own_pocket.bootstrap)
     async with producer(own_pocket.bootstrap, transactional_id=unique("tx")) as client:
         await client.begin_transaction()
@@ -133,7 +134,7 @@ async def test_an_aborted_transaction_stays_aborted_after_a_kill(own_pocket: Poc
         assert [record.value for record in await read(client, 1)] == [b"committed"]
 
 
-async def test_a_torn_last_batch_is_cut_off_and_writing_goes_on(own_pocket: PocketProcess):
+async def test_a_torn_last_batch_is_cut_off_and_writing_goes_on(own_pocket: PocketProcess) -> None:
     topic = await new_topic(own_pocket.bootstrap)
     async with producer(own_pocket.bootstrap) as client:
         for number in range(10):
@@ -161,7 +162,7 @@ def _ensure(directory: Path, port: int = 0, idle_exit: float = 0) -> tuple[proce
     return process.Running(host, found, pid, directory), ""
 
 
-def test_a_broker_is_started_found_again_and_stopped(tmp_path: Path):
+def test_a_broker_is_started_found_again_and_stopped(tmp_path: Path) -> None:
     first, problem = _ensure(tmp_path)
     assert first is not None, problem
     try:
@@ -173,7 +174,7 @@ def test_a_broker_is_started_found_again_and_stopped(tmp_path: Path):
     assert not process.stop(tmp_path)
 
 
-def test_many_who_start_at_once_get_the_same_broker(tmp_path: Path):
+def test_many_who_start_at_once_get_the_same_broker(tmp_path: Path) -> None:
     command = [sys.executable, "-c", ENSURE, str(tmp_path), "0", "0"]
     asked = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
     answers = [one.communicate(timeout=60) for one in asked]
@@ -184,7 +185,7 @@ def test_many_who_start_at_once_get_the_same_broker(tmp_path: Path):
         process.stop(tmp_path)
 
 
-def test_a_directory_has_one_broker(own_pocket: PocketProcess):
+def test_a_directory_has_one_broker(own_pocket: PocketProcess) -> None:
     command = [sys.executable, "-m", "app.pocket", "--port", "0", "--data-dir", str(own_pocket.directory)]
     second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert second.returncode != 0
@@ -193,7 +194,7 @@ def test_a_directory_has_one_broker(own_pocket: PocketProcess):
     assert process.running(own_pocket.directory) is not None
 
 
-def test_a_port_that_is_taken_is_named_in_the_error(tmp_path: Path):
+def test_a_port_that_is_taken_is_named_in_the_error(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -202,7 +203,7 @@ def test_a_port_that_is_taken_is_named_in_the_error(tmp_path: Path):
             process.ensure(tmp_path, port=port)
 
 
-def test_it_ends_by_itself_when_its_last_connection_has_closed(tmp_path: Path):
+def test_it_ends_by_itself_when_its_last_connection_has_closed(tmp_path: Path) -> None:
     broker = PocketProcess(tmp_path, port=free_port(), idle_exit=1.0)
     broker.start()
     with socket.create_connection(("127.0.0.1", broker.port)):
@@ -211,7 +212,7 @@ def test_it_ends_by_itself_when_its_last_connection_has_closed(tmp_path: Path):
     assert process.running(tmp_path) is None
 
 
-async def test_what_is_not_kafkas_protocol_closes_that_connection_only(own_pocket: PocketProcess):
+async def test_what_is_not_kafkas_protocol_closes_that_connection_only(own_pocket: PocketProcess) -> None:
     topic = await new_topic(own_pocket.bootstrap)
     for nonsense in (b"GET / HTTP/1.1\r\n\r\n", b"\x00\x00\x00\x0a" + b"\xff" * 10, b"\x00\x00\x00\x02\x00\x01"):
         reader, writer = await asyncio.open_connection("127.0.0.1", own_pocket.port)
@@ -223,9 +224,8 @@ async def test_what_is_not_kafkas_protocol_closes_that_connection_only(own_pocke
         await client.send_and_wait(topic, b"still here")
 
 
-async def test_a_stop_in_order_ends_with_0(own_pocket: PocketProcess):
+async def test_a_stop_in_order_ends_with_0(own_pocket: PocketProcess) -> None:
     topic = await new_topic(own_pocket.bootstrap)
     async with producer(own_pocket.bootstrap) as client:
         await client.send_and_wait(topic, b"x")
         assert own_pocket.stop() == 0
-

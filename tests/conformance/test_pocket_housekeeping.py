@@ -12,11 +12,10 @@ import pytest
 from aiokafka import TopicPartition
 
 from app.pocket.server import Broker
-from tests.conformance.clients import DEADLINE, consumer, new_topic, producer, read_all, unique
-from tests.support.waiting import until
+from tests.conformance.clients import consumer, eventually, new_topic, producer, read_all, unique
 
 LONG_AGO = 1_399_248_000_000
-COMMITTED = {"isolation_level": "read_committed"}
+COMMITTED: dict[str, Any] = {"isolation_level": "read_committed"}
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ async def _start(bootstrap: str, topic: str) -> int:
         return int((await client.beginning_offsets([place]))[place])
 
 
-async def test_records_with_an_old_time_of_their_producer_vanish(quick: str):
+async def test_records_with_an_old_time_of_their_producer_vanish(quick: str) -> None:
     topic = await new_topic(quick, segment__bytes="1000")
     async with producer(quick) as client:
         for _ in range(3):
@@ -44,7 +43,7 @@ async def test_records_with_an_old_time_of_their_producer_vanish(quick: str):
         async def begins_at_3() -> bool:
             return await _start(quick, topic) == 3
 
-        await until(begins_at_3, deadline=DEADLINE)
+        await eventually(begins_at_3)
         # offsets go on, and a record of today stays
         assert (await client.send_and_wait(topic, b"new")).offset == 3
     assert [record.value for record in await read_all(quick, topic)] == [b"new"]
@@ -55,7 +54,7 @@ async def test_records_with_an_old_time_of_their_producer_vanish(quick: str):
     [{"message__timestamp__type": "LogAppendTime"}, {"retention__ms": "-1"}, {"cleanup__policy": "compact"}],
     ids=lambda settings: next(iter(settings)),
 )
-async def test_records_with_an_old_time_stay_where_time_does_not_count(quick: str, settings: dict[str, str]):
+async def test_records_with_an_old_time_stay_where_time_does_not_count(quick: str, settings: dict[str, Any]) -> None:
     kept, canary = await new_topic(quick, **settings), await new_topic(quick)
     async with producer(quick) as client:
         for topic in (kept, canary):
@@ -64,7 +63,7 @@ async def test_records_with_an_old_time_stay_where_time_does_not_count(quick: st
     async def canary_is_gone() -> bool:
         return await _start(quick, canary) == 1
 
-    await until(canary_is_gone, deadline=DEADLINE)
+    await eventually(canary_is_gone)
     assert [record.value for record in await read_all(quick, kept)] == [b"old"]
 
 
@@ -76,10 +75,10 @@ async def _compacted(bootstrap: str, topic: str, wanted: dict[bytes, bytes | Non
         assert {record.key: record.value for record in records} == wanted
         return records if len(records) <= len(wanted) + 1 else []
 
-    return await until(small, deadline=DEADLINE, every=0.1)
+    return await eventually(small, every=0.1)
 
 
-async def test_compaction_keeps_the_newest_of_every_key_at_its_offset(quick: str):
+async def test_compaction_keeps_the_newest_of_every_key_at_its_offset(quick: str) -> None:
     topic = await new_topic(quick, cleanup__policy="compact", segment__bytes="1000", min__cleanable__dirty__ratio="0.01")
     async with producer(quick) as client:
         for number in range(60):
@@ -91,7 +90,7 @@ async def test_compaction_keeps_the_newest_of_every_key_at_its_offset(quick: str
         assert (await client.end_offsets([place]))[place] == 60
 
 
-async def test_a_tombstone_supersedes_what_was_before_it(quick: str):
+async def test_a_tombstone_supersedes_what_was_before_it(quick: str) -> None:
     topic = await new_topic(quick, cleanup__policy="compact", segment__bytes="1000", min__cleanable__dirty__ratio="0.01")
     async with producer(quick) as client:
         for number in range(30):
@@ -102,7 +101,7 @@ async def test_a_tombstone_supersedes_what_was_before_it(quick: str):
 
 
 @pytest.mark.parametrize("codec", [None, "gzip", "zstd"])
-async def test_a_batch_with_one_living_record_keeps_it_readable(quick: str, codec: str | None):
+async def test_a_batch_with_one_living_record_keeps_it_readable(quick: str, codec: str | None) -> None:
     topic = await new_topic(quick, cleanup__policy="compact", segment__bytes="1000", min__cleanable__dirty__ratio="0.01")
     async with producer(quick, linger_ms=50, compression_type=codec) as client:
         await asyncio.gather(*[await client.send(topic, b"first", key=b"k%d" % number) for number in range(20)])
@@ -113,7 +112,7 @@ async def test_a_batch_with_one_living_record_keeps_it_readable(quick: str, code
     assert {record.key: record.value for record in records} == wanted
 
 
-async def test_an_aborted_record_does_not_supersede_a_committed_one(quick: str):
+async def test_an_aborted_record_does_not_supersede_a_committed_one(quick: str) -> None:
     topic = await new_topic(quick, cleanup__policy="compact", segment__bytes="1000", min__cleanable__dirty__ratio="0.01")
     async with producer(quick, transactional_id=unique("tx")) as client:
         for number in range(10):
@@ -130,10 +129,10 @@ async def test_an_aborted_record_does_not_supersede_a_committed_one(quick: str):
         assert {record.key: record.value for record in records} == {b"a": b"9", b"b": b"last"}
         return len(records) <= 3
 
-    await until(newest, deadline=DEADLINE, every=0.1)
+    await eventually(newest, every=0.1)
 
 
-async def test_housekeeping_does_not_touch_what_is_young_and_new(quick: str):
+async def test_housekeeping_does_not_touch_what_is_young_and_new(quick: str) -> None:
     topic = await new_topic(quick)
     now = int(time.time() * 1000)
     async with producer(quick) as client:
@@ -145,5 +144,5 @@ async def test_housekeeping_does_not_touch_what_is_young_and_new(quick: str):
     async def canary_is_gone() -> bool:
         return await _start(quick, canary) == 1
 
-    await until(canary_is_gone, deadline=DEADLINE)
+    await eventually(canary_is_gone)
     assert len(await read_all(quick, topic)) == 5

@@ -16,7 +16,7 @@ from tests.support.waiting import until
 LONG_AGO = 1_600_000_000_000
 
 
-async def test_a_record_comes_back_with_its_key_value_headers_and_time(broker: str):
+async def test_a_record_comes_back_with_its_key_value_headers_and_time(broker: str) -> None:
     topic = await new_topic(broker, retention__ms="-1")
     headers = [("a", b"1"), ("a", b"2"), ("empty", b"")]
     async with producer(broker) as client:
@@ -31,7 +31,7 @@ async def test_a_record_comes_back_with_its_key_value_headers_and_time(broker: s
 
 @pytest.mark.parametrize("codec", ["gzip", "lz4", "snappy", "zstd"])
 @pytest.mark.parametrize("stamp", ["CreateTime", "LogAppendTime"])
-async def test_compressed_batches_come_back_whole(broker: str, codec: str, stamp: str):
+async def test_compressed_batches_come_back_whole(broker: str, codec: str, stamp: str) -> None:
     topic = await new_topic(broker, message__timestamp__type=stamp)
     values = [b"price %d " % number * 20 for number in range(500)]
     async with producer(broker, compression_type=codec, linger_ms=50, acks="all") as client:
@@ -41,13 +41,11 @@ async def test_compressed_batches_come_back_whole(broker: str, codec: str, stamp
     assert {record.timestamp_type for record in found} == {int(stamp == "LogAppendTime")}
 
 
-async def test_log_append_time_replaces_the_producers_own(broker: str):
+async def test_log_append_time_replaces_the_producers_own(broker: str) -> None:
     topic = await new_topic(broker, message__timestamp__type="LogAppendTime")
     before = int(time.time() * 1000) - 1
     async with producer(broker, linger_ms=50) as client:
-        sent = await asyncio.gather(
-            *[await client.send(topic, b"x", timestamp_ms=LONG_AGO + number) for number in range(3)]
-        )
+        sent = await asyncio.gather(*[await client.send(topic, b"x", timestamp_ms=LONG_AGO + number) for number in range(3)])
     after = int(time.time() * 1000) + 1
     found = await read_all(broker, topic)
     assert all(record.timestamp_type == 1 and before <= record.timestamp <= after for record in found)
@@ -55,19 +53,17 @@ async def test_log_append_time_replaces_the_producers_own(broker: str):
     assert {answer.timestamp_type for answer in sent} == {1}
 
 
-async def test_an_idempotent_producer_keeps_order_in_every_partition(broker: str):
+async def test_an_idempotent_producer_keeps_order_in_every_partition(broker: str) -> None:
     topic = await new_topic(broker, 3)
     async with producer(broker, enable_idempotence=True, acks="all", linger_ms=5) as client:
-        await asyncio.gather(
-            *[await client.send(topic, b"%d" % number, partition=number % 3) for number in range(3000)]
-        )
+        await asyncio.gather(*[await client.send(topic, b"%d" % number, partition=number % 3) for number in range(3000)])
     for partition in range(3):
         found = await read_all(broker, topic, partition)
         assert [int(record.value) for record in found] == list(range(partition, 3000, 3))
         assert [record.offset for record in found] == list(range(1000))
 
 
-async def test_concurrent_producers_lose_nothing_and_leave_no_gaps(broker: str):
+async def test_concurrent_producers_lose_nothing_and_leave_no_gaps(broker: str) -> None:
     topic = await new_topic(broker)
 
     async def one(name: int) -> None:
@@ -83,7 +79,7 @@ async def test_concurrent_producers_lose_nothing_and_leave_no_gaps(broker: str):
         assert own == [b"%d-%d" % (name, number) for number in range(200)]
 
 
-async def test_an_oversized_record_is_refused_and_the_next_is_taken(broker: str):
+async def test_an_oversized_record_is_refused_and_the_next_is_taken(broker: str) -> None:
     topic = await new_topic(broker, max__message__bytes="2000")
     async with producer(broker) as client:
         with pytest.raises(MessageSizeTooLargeError):
@@ -92,7 +88,7 @@ async def test_an_oversized_record_is_refused_and_the_next_is_taken(broker: str)
     assert [record.value for record in await read_all(broker, topic)] == [b"small"]
 
 
-async def test_a_batch_larger_than_the_fetch_is_delivered_all_the_same(broker: str):
+async def test_a_batch_larger_than_the_fetch_is_delivered_all_the_same(broker: str) -> None:
     topic = await new_topic(broker)
     values = [b"%d" % number * 5000 for number in range(4)]
     async with producer(broker) as client:
@@ -102,7 +98,7 @@ async def test_a_batch_larger_than_the_fetch_is_delivered_all_the_same(broker: s
     assert [record.value for record in found] == values
 
 
-async def test_seeking_into_a_batch_reads_on_from_that_record(broker: str):
+async def test_seeking_into_a_batch_reads_on_from_that_record(broker: str) -> None:
     topic = await new_topic(broker)
     place = TopicPartition(topic, 0)
     async with producer(broker, linger_ms=50) as client:
@@ -115,7 +111,7 @@ async def test_seeking_into_a_batch_reads_on_from_that_record(broker: str):
         assert await client.position(place) == 20
 
 
-async def test_a_position_outside_of_the_log_is_out_of_range(broker: str):
+async def test_a_position_outside_of_the_log_is_out_of_range(broker: str) -> None:
     topic = await new_topic(broker)
     place = TopicPartition(topic, 0)
     async with consumer(broker, auto_offset_reset="none") as client:
@@ -126,7 +122,7 @@ async def test_a_position_outside_of_the_log_is_out_of_range(broker: str):
 
 
 @pytest.mark.parametrize("linger_ms", [0, 100], ids=["one record a batch", "one batch"])
-async def test_offsets_are_found_by_time(broker: str, linger_ms: int):
+async def test_offsets_are_found_by_time(broker: str, linger_ms: int) -> None:
     topic = await new_topic(broker, retention__ms="-1")
     place = TopicPartition(topic, 0)
     async with producer(broker, linger_ms=linger_ms) as client:
@@ -145,7 +141,7 @@ async def test_offsets_are_found_by_time(broker: str, linger_ms: int):
     assert (first[place], end[place]) == (0, 6)
 
 
-async def test_offsets_by_time_go_by_append_time_where_the_broker_stamps(broker: str):
+async def test_offsets_by_time_go_by_append_time_where_the_broker_stamps(broker: str) -> None:
     topic = await new_topic(broker, message__timestamp__type="LogAppendTime")
     place = TopicPartition(topic, 0)
     async with producer(broker) as client:
@@ -158,7 +154,7 @@ async def test_offsets_by_time_go_by_append_time_where_the_broker_stamps(broker:
     assert (found.offset, found.timestamp, later) == (0, stamped, None)
 
 
-async def test_an_idle_fetch_waits_on_the_broker_and_new_records_end_the_wait(broker: str):
+async def test_an_idle_fetch_waits_on_the_broker_and_new_records_end_the_wait(broker: str) -> None:
     topic = await new_topic(broker)
     async with consumer(broker, topic, fetch_max_wait_ms=2000) as reader, producer(broker) as writer:
         answered = _count_fetches(reader)

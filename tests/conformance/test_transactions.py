@@ -8,17 +8,17 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
-from tests.conformance.clients import DEADLINE, consumer, new_topic, producer, read, read_all, unique
+from tests.conformance.clients import DEADLINE, consumer, eventually, new_topic, producer, read, read_all, unique
 from tests.support.waiting import until
 
-COMMITTED = {"isolation_level": "read_committed"}
+COMMITTED: dict[str, Any] = {"isolation_level": "read_committed"}
 
 
 def _values(records: list[Any]) -> list[bytes]:
     return [record.value for record in records]
 
 
-async def test_committed_records_are_read_from_every_partition(broker: str):
+async def test_committed_records_are_read_from_every_partition(broker: str) -> None:
     topic = await new_topic(broker, 2)
     async with producer(broker, transactional_id=unique("tx")) as client:
         for turn in range(3):
@@ -30,21 +30,20 @@ async def test_committed_records_are_read_from_every_partition(broker: str):
         assert _values(await read_all(broker, topic, partition, **COMMITTED)) == wanted
 
 
-async def test_a_marker_takes_an_offset(broker: str):
+async def test_a_marker_takes_an_offset(broker: str) -> None:
     topic = await new_topic(broker)
     place = TopicPartition(topic, 0)
-    async with producer(broker, transactional_id=unique("tx")) as client:
-        async with client.transaction():
-            await client.send(topic, b"one", partition=0)
+    async with producer(broker, transactional_id=unique("tx")) as client, client.transaction():
+        await client.send(topic, b"one", partition=0)
     async with consumer(broker, **COMMITTED) as client:
-        await until(lambda: _end_is(client, place, 2), deadline=DEADLINE)
+        await eventually(lambda: _end_is(client, place, 2))
 
 
 async def _end_is(client: Any, place: TopicPartition, end: int) -> bool:
     return bool((await client.end_offsets([place]))[place] == end)
 
 
-async def test_an_aborted_transaction_is_seen_by_read_uncommitted_only(broker: str):
+async def test_an_aborted_transaction_is_seen_by_read_uncommitted_only(broker: str) -> None:
     topic = await new_topic(broker)
     async with producer(broker, transactional_id=unique("tx")) as client:
         async with client.transaction():
@@ -61,7 +60,7 @@ async def test_an_aborted_transaction_is_seen_by_read_uncommitted_only(broker: s
         assert _values(await read(client, 4)) == [b"c1", b"a1", b"a2", b"c2"]
 
 
-async def test_an_open_transaction_holds_back_what_comes_after_it(broker: str):
+async def test_an_open_transaction_holds_back_what_comes_after_it(broker: str) -> None:
     topic = await new_topic(broker)
     place = TopicPartition(topic, 0)
     async with producer(broker, transactional_id=unique("tx")) as client, producer(broker) as other:
@@ -83,7 +82,7 @@ async def test_an_open_transaction_holds_back_what_comes_after_it(broker: str):
             assert _values(await read(reader, 2)) == [b"open", b"plain"]
 
 
-async def test_offsets_count_with_a_commit_and_not_with_an_abort(broker: str):
+async def test_offsets_count_with_a_commit_and_not_with_an_abort(broker: str) -> None:
     topic, out, group = await new_topic(broker), await new_topic(broker), unique("g")
     place = TopicPartition(topic, 0)
     async with (
@@ -97,7 +96,7 @@ async def test_offsets_count_with_a_commit_and_not_with_an_abort(broker: str):
             await client.send_offsets_to_transaction({place: offset}, group)
             await (client.commit_transaction() if commit else client.abort_transaction())
             # Kafka may answer with the offset before, for some milliseconds
-            await until(lambda: _committed_is(reader, place, 4), deadline=DEADLINE)
+            await eventually(lambda: _committed_is(reader, place, 4))
         async with client.transaction():
             await client.send(out, b"r3")
     async with consumer(broker, out, **COMMITTED) as reader:
@@ -108,7 +107,7 @@ async def _committed_is(client: Any, place: TopicPartition, offset: int) -> bool
     return bool(await client.committed(place) == offset)
 
 
-async def test_a_second_producer_of_the_id_fences_the_first_and_aborts_its_transaction(broker: str):
+async def test_a_second_producer_of_the_id_fences_the_first_and_aborts_its_transaction(broker: str) -> None:
     topic, name = await new_topic(broker), unique("tx")
     first = AIOKafkaProducer(bootstrap_servers=broker, transactional_id=name)
     await first.start()
@@ -128,7 +127,7 @@ async def test_a_second_producer_of_the_id_fences_the_first_and_aborts_its_trans
         assert _values(await read(reader, 1)) == [b"second"]
 
 
-async def test_a_transaction_that_is_never_ended_is_aborted_after_its_timeout(broker: str):
+async def test_a_transaction_that_is_never_ended_is_aborted_after_its_timeout(broker: str) -> None:
     topic = await new_topic(broker)
     client = AIOKafkaProducer(bootstrap_servers=broker, transactional_id=unique("tx"), transaction_timeout_ms=1000)
     await client.start()

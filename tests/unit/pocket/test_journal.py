@@ -10,7 +10,7 @@ import pytest
 from app.pocket.journal import Journal
 
 
-def test_what_was_put_last_is_read_again(tmp_path: Path):
+def test_what_was_put_last_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     journal = Journal(path)
     journal.put("topic", "a", {"partitions": 1})
@@ -23,7 +23,7 @@ def test_what_was_put_last_is_read_again(tmp_path: Path):
     again.close()
 
 
-def test_a_torn_last_line_is_left_out_and_the_next_is_kept(tmp_path: Path):
+def test_a_torn_last_line_is_left_out_and_the_next_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     journal = Journal(path)
     journal.put("offset", "g", [1, ""])
@@ -39,7 +39,7 @@ def test_a_torn_last_line_is_left_out_and_the_next_is_kept(tmp_path: Path):
     again.close()
 
 
-def test_a_line_that_the_disk_took_in_part_does_not_spoil_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_line_that_the_disk_took_in_part_does_not_spoil_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "journal.jsonl"
     journal = Journal(path)
     write = os.write

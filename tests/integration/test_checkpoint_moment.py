@@ -1,0 +1,95 @@
+"""A checkpoint is of one moment: what is published while it is being written belongs to the next one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+
+from app.outbox import Outbox, Outgoing, Sent
+from app.partitions import Partition, Slice
+from app.reader import Reader
+from app.recovery import Recovered, recover
+from app.settings import Settings
+from app.topics import ensure
+from tests.support.ticks import Tick, produce
+from tests.support.waiting import until
+
+T0 = 1_399_248_000_000
+MINUTE = 60_000
+
+
+class Held(Outbox):
+    """The real producer, with a gate before the changelog."""
+
+    def __init__(self, bootstrap: str, changelog: str) -> None:
+        super().__init__(bootstrap, max_request=1 << 20)
+        self.gate, self.at_gate, self._changelog = asyncio.Event(), asyncio.Event(), changelog
+
+    async def send(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[Sent]:
+        if topic == self._changelog:
+            self.at_gate.set()
+            await self.gate.wait()
+        return await super().send(topic, partition, records)
+
+
+def minutes(first: int, last: int) -> Any:
+    """A record batch of one tick a minute."""
+    builder = DefaultRecordBatchBuilder(
+        magic=2,
+        compression_type=0,
+        is_transactional=0,
+        producer_id=-1,
+        producer_epoch=-1,
+        base_sequence=0,
+        batch_size=1 << 20,
+    )
+    for offset in range(first, last):
+        value = f'{{"ts": {T0 + offset * MINUTE}, "bid": 1.5}}'.encode()
+        builder.append(offset - first, T0 + last * MINUTE, b"A|x", value, [])
+    batch = bytearray(builder.build())
+    batch[:8] = first.to_bytes(8, "big")  # base offset: not under the checksum
+    return MemoryRecords(bytes(batch)).next_batch()
+
+
+async def test_bars_published_during_a_checkpoint_are_in_the_tail_of_the_next_recovery(broker: str, tmp_path: Path) -> None:
+    unique = uuid4().hex[:8]
+    settings = Settings.load(
+        broker=f"kafka://{broker}",
+        app_id=f"app-{unique}",
+        ticks_topic=f"ticks-{unique}",
+        topics_prefix=f"{unique}-",
+        topic_partitions=1,
+        data_dir=tmp_path,
+    )
+    await ensure(settings, broker)
+    await asyncio.to_thread(produce, broker, settings.ticks_topic, [Tick(T0 + n * MINUTE) for n in range(60)])
+    names = frozenset({settings.ticks_topic, settings.finals_topic, settings.changelog_topic})
+
+    async def recovered() -> Recovered:
+        async with Reader(broker, names) as reader:
+            return await recover(reader, settings, 0, 1, 1)
+
+    outbox = Held(broker, settings.changelog_topic)
+    await outbox.start()
+    try:
+        partition = Partition(settings, 0, await recovered(), outbox, append_time=True, max_record=1 << 20)
+        await partition.feed(Slice(partition, [minutes(0, 10)], T0))
+        checkpoint = asyncio.create_task(partition.checkpoint(1))
+        await until(outbox.at_gate.is_set, what="the checkpoint writes its states")
+        for number in range(10, 60):  # goes on reading meanwhile; acknowledgements come in between
+            await partition.feed(Slice(partition, [minutes(number, number + 1)], T0))
+            await asyncio.sleep(0.002)
+        outbox.gate.set()
+        assert await checkpoint == 10
+    finally:
+        outbox.gate.set()
+        await outbox.stop()
+    found = await recovered()
+    assert (found.position.next_offset, found.position.finals_end) == (10, 8)  # minutes 8 and 9 were open
+    assert [bar.bucket_start for bar in found.tail] == [T0 + minute * MINUTE for minute in range(8, 58)]
