@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -85,9 +86,14 @@ def generate(market: Market) -> Iterator[tuple[int, bytes, bytes]]:
 async def write(bootstrap: str, topic: str, symbols: int, ticks: int) -> Market:
     """Create the topic and write the market into it."""
     market = Market(topic, symbols, ticks)
+    # the topic is so new that a partition may have no leader yet; the client says so and tries again
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)
     await _create(bootstrap, topic)
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, acks="all", max_batch_size=BATCH_BYTES, max_request_size=4 * BATCH_BYTES
+        bootstrap_servers=bootstrap,
+        enable_idempotence=True,
+        max_batch_size=BATCH_BYTES,
+        max_request_size=4 * BATCH_BYTES,
     )
     await producer.start()
     try:

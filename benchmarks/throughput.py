@@ -114,7 +114,7 @@ def _worker(bootstrap: str, market: Market, name: str, directory: Path) -> Run:
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return None  # not up yet; a worker that ended is noticed by its process
 
-    command = [sys.executable, "-m", "app", "worker", "-l", "warning"]
+    command = [sys.executable, "-m", "app", "worker", "-l", "warn"]
     with running(command, directory, environment) as process:
         measured = process.by_asking(read, market.ticks)
     # counted after it has shut down in order: its last finals are acknowledged then

@@ -88,7 +88,7 @@ class Coordinator:
     def delete_groups(self, request: Body) -> Body:
         """Api 42."""
         rows = []
-        for name in request.get("group_names") or request.get("groups") or ():
+        for name in request["groups_names"]:
             group = self._groups.get(name)
             known = group is not None or name in self._topics.groups()
             error = GROUP_NOT_FOUND if not known else GROUP_NOT_EMPTY if group is not None and group.members else 0

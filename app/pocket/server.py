@@ -88,8 +88,8 @@ class Broker:
             42: self._coordinator.delete_groups,
         }
         self._versions = {api: versions(api) for api in self._handlers}
-        # message sets of the old formats are not stored; ListOffsets ends where aiokafka's schema is not Kafka's any more
-        self._versions |= {0: (3, self._versions[0][1]), 1: (4, self._versions[1][1]), 2: (1, 3)}
+        # old message formats are not stored; ListOffsets and DescribeGroups end where aiokafka's schemas are not Kafka's
+        self._versions |= {0: (3, self._versions[0][1]), 1: (4, self._versions[1][1]), 2: (1, 3), 15: (0, 2)}
         self._connections: set[asyncio.Task[None]] = set()
         self._idle_since = time.monotonic()
         self._server: asyncio.Server | None = None

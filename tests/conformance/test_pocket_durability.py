@@ -182,7 +182,7 @@ def test_many_who_start_at_once_get_the_same_broker(tmp_path: Path) -> None:
         assert [one.returncode for one in asked] == [0] * 4, answers
         assert len({json.loads(out)[2] for out, _ in answers}) == 1
     finally:
-        process.stop(tmp_path)
+        assert process.stop(tmp_path), "the broker was not found again, and is left over"
 
 
 def test_a_directory_has_one_broker(own_pocket: PocketProcess) -> None:

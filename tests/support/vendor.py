@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
     from tables.bars import Bar
 
-ROOT = Path(os.environ.get("BARWHEEL_TEST_DATA") or Path(__file__).parents[3] / "shared") / "data" / "lean"
-if not ROOT.is_dir():  # the variable may also name the data directory itself
-    ROOT = Path(os.environ.get("BARWHEEL_TEST_DATA", "")) / "lean"
+_DATA = Path(os.environ.get("BARWHEEL_TEST_DATA") or Path(__file__).parents[3] / "shared")
+ROOT = next((path for path in (_DATA / "data" / "lean", _DATA / "lean") if path.is_dir()), _DATA / "data" / "lean")
 
 Row = tuple[int, str, str, str, str]  # bucket start, open, high, low, close, digit for digit
 

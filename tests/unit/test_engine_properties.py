@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tables.windows import Engine, EngineConfig
 from tests.unit.model import Entry, expected, shown, wire
 
-EXAMPLES = {"thorough": 20_000}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 150)
+EXAMPLES = {"thorough": 20_000}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 250)
 PROFILE = settings(
     max_examples=EXAMPLES,
     deadline=None,

@@ -164,8 +164,8 @@ class Simulation:
         await self.read(len(self.log))
         await self.partition.tick(Head(len(self.log), self.now - 1), self.now)
 
-    async def checkpoint(self, records: int | None) -> None:
-        """A checkpoint, or the first so many records of one and then a crash."""
+    async def checkpoint(self, records: int | None, reading: int = 0) -> None:
+        """A checkpoint, or the first so many records of one and then a crash; reading goes on meanwhile, record by record."""
         task = asyncio.ensure_future(self.partition.checkpoint(1))
         while True:
             for _ in range(5):
@@ -179,6 +179,9 @@ class Simulation:
                 await self.restart()
                 return
             assert self.wire.deliver(), "the checkpoint waits for something that was never sent"
+            if reading:
+                reading -= 1
+                await self.read(1)
             records = None if records is None else records - 1
 
     async def finish(self) -> None:
@@ -202,7 +205,7 @@ STEPS = st.one_of(
     st.tuples(st.just("read"), st.integers(1, 6)),
     st.tuples(st.just("timer")),
     st.tuples(st.just("deliver"), st.integers(1, 3)),
-    st.tuples(st.just("checkpoint"), st.one_of(st.none(), st.integers(0, 8))),
+    st.tuples(st.just("checkpoint"), st.one_of(st.none(), st.integers(0, 8)), st.integers(0, 4)),
     st.tuples(st.just("crash")),
 )
 
