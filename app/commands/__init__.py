@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import faust
 
-WORKER_EXAMPLE = "Example:  app worker        Another one on this machine:  app worker --web-port 6067"
+# \b keeps click from joining the lines
+WORKER_EXAMPLE = "\b\nExample:\n  app worker\n  app worker --web-port 6067      a second one on this machine"
 
 
 def register(app: faust.App) -> None:

@@ -88,7 +88,8 @@ async def run(settings: Settings, given: dict[str, Any]) -> int:
     report = await ensure(settings, bootstrap)
     done, started = Replayed(), time.monotonic()
     with ExitStack() as stack:
-        sources = [_good(path, reading, stack, done) for path in files]
+        rejected = {path: stack.enter_context(rows.rejected_file(path)) for path in files if given["skip_bad"]}
+        sources = [_good(path, reading, rejected.get(path), done) for path in files]
         merged = sources[0] if len(sources) == 1 else heapq.merge(*sources, key=attrgetter("ts_ms"))
         async with Feed(bootstrap, settings.ticks_topic, report.partitions) as feed:
             await _send(feed, merged, factor, total, done)
@@ -122,10 +123,11 @@ def _check(path: Path, reading: rows.Reading) -> int:
     return count
 
 
-def _good(path: Path, reading: rows.Reading, stack: ExitStack, done: Replayed) -> Iterator[rows.Row]:
-    rejected = stack.enter_context(rows.rejected_file(path))
+def _good(path: Path, reading: rows.Reading, rejected: list[str] | None, done: Replayed) -> Iterator[rows.Row]:
     for row in rows.rows(path, reading):
         if isinstance(row, rows.BadRowError):
+            if rejected is None:
+                raise InputError(f"{row}; the file changed after it was checked, {done.rows} rows were sent")
             rejected.append(row.text)
             done.skipped += 1
         else:

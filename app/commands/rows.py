@@ -212,12 +212,18 @@ def from_ms(ms: int, unit: str) -> int:
 
 @contextmanager
 def rejected_file(path: Path) -> Iterator[list[str]]:
-    """Collect bad rows; they are in `<file>.rejected` afterwards, or no such file is left where there were none."""
+    """Collect bad rows; they are in `<file>.rejected` afterwards, and one of an earlier run is gone where there were none.
+
+    Raises `InputError` where that file cannot be written.
+    """
     target, kept = path.with_name(path.name + ".rejected"), list[str]()
     try:
         yield kept
     finally:
-        if kept:
-            target.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        else:
-            target.unlink(missing_ok=True)
+        try:
+            if kept:
+                target.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+            else:
+                target.unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(f"{target}: cannot keep the bad rows: {error.strerror}") from error
