@@ -83,6 +83,7 @@ class Engine:
         self._decode = decoder(config.price)
         self._per_second = PER_SECOND[config.time_unit]
         self._per_symbol = config.scope == "symbol"
+        self._plain_ms = config.time_unit == "ms"
         self._symbols: dict[bytes, Symbol] = {}
         self._scopes: dict[str, Scope] = {}
         self._wheel: Wheel[Scope] = Wheel(config.wheel_tick)
@@ -251,8 +252,10 @@ class Engine:
         key = record.key
         symbol = self._symbols.get(key) if key is not None else None
         name = symbol.name if symbol is not None else name_of(key)
-        check_name(tick, name)
-        ts, ms = event_time(tick.ts, config.time_unit)
+        if tick.broker is not None or tick.symbol is not None:
+            check_name(tick, name)
+        # the common case of event_time without its arithmetic: this path is taken by every tick that opens a window
+        ts, ms = (tick.ts, tick.ts) if self._plain_ms and type(tick.ts) is int else event_time(tick.ts, config.time_unit)
         heartbeat = tick.heartbeat
         if not heartbeat:
             price, qty = price_of(tick, config.price), quantity_of(tick)
