@@ -118,12 +118,11 @@ class KafkaServer:
         if self._process is not None:
             raise RuntimeError("this broker runs already")
         config = self.directory / "server.properties"
-        if not config.exists():
+        if not (self.directory / "data" / "meta.properties").exists():
             self.directory.mkdir(parents=True, exist_ok=True)
             (self.directory / "log4j2.properties").write_text(_LOG4J)
             config.write_text("".join(f"{k}={v}\n" for k, v in self._properties().items()))
-            cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-            tool = self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config))
+            tool = self._java("kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c", str(config))
             if tool.wait(READY_DEADLINE) != 0:
                 raise RuntimeError(f"Kafka's storage could not be formatted; {self._tail()}")
         self._process = self._java("kafka.Kafka", str(config))
@@ -322,6 +321,11 @@ def any_kafka(directory: Path, *, jvm: tuple[str, ...] = LIGHT_JVM) -> Iterator[
     host, _, port = url.rpartition(":")
     until_sync(lambda: answers(host, int(port)), deadline=30, every=0.2, what=f"KAFKA_URL={url} answers")
     yield url
+
+
+def new_cluster_id() -> str:
+    """A random cluster id; never one that begins with `-`, which Kafka's tool would take for an option."""
+    return "k" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
 
 
 def answers(host: str, port: int) -> bool:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import takewhile
-from types import SimpleNamespace
 
 import orjson
 import pytest
 
 from app.market import BREAKERS, DISORDER_MS, LATE_MS, NORTH, SILENT, SKEW_MS, SOUTH, Kind, Record, market, symbols
-from tables.windows import Engine, Rules
+from tables.windows import Engine, EngineConfig
+from tests.unit.model import Wire
 
 START = 1_800_000_000_000
+CONFIG = EngineConfig(window_size=5_000, grace=1_000)  # as the demo has it
 
 
 def first(seconds: int, seed: int = 1, count: int = 60) -> list[Record]:
@@ -74,13 +75,8 @@ def test_only_a_broker_that_never_falls_silent_sends_heartbeats() -> None:
 
 def test_the_engine_finds_every_record_to_be_what_the_market_says() -> None:
     records = first(40)
-    engine = Engine(0, Rules(window=5_000, grace=1_000))
-    engine.feed(
-        [
-            SimpleNamespace(offset=offset, timestamp=record.at_ms, key=record.key, value=record.value, headers=())
-            for offset, record in enumerate(records)
-        ]
-    )
+    engine = Engine(CONFIG)
+    engine.feed([Wire(offset, record.at_ms, record.key, record.value) for offset, record in enumerate(records)])
     sent, found = Counter(record.kind for record in records), engine.counters
     assert found.rejected == sent[Kind.broken]
     assert found.late == sent[Kind.late]
@@ -90,7 +86,6 @@ def test_the_engine_finds_every_record_to_be_what_the_market_says() -> None:
 
 @pytest.mark.parametrize("name", BREAKERS)
 def test_each_broken_value_is_rejected(name: str) -> None:
-    engine = Engine(0, Rules(window=5_000, grace=1_000))
-    value = BREAKERS[name](START, "1.38691")
-    engine.feed([SimpleNamespace(offset=0, timestamp=START, key=b"north|N000", value=value, headers=())])
+    engine = Engine(CONFIG)
+    engine.feed([Wire(0, START, b"north|N000", BREAKERS[name](START, "1.38691"))])
     assert engine.counters.rejected == 1

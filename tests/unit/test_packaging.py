@@ -118,6 +118,13 @@ def test_tests_and_compose_run_the_same_kafka_release_line() -> None:
     assert composed.rpartition(":")[2].split(".")[:2] == kafka.VERSION.split(".")[:2]
 
 
+def test_a_cluster_id_is_never_taken_for_an_option() -> None:
+    # one random id in 64 would begin with a dash
+    ids = {kafka.new_cluster_id() for _ in range(500)}
+    assert len(ids) == 500
+    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{21}", one) for one in ids)
+
+
 def test_the_image_installs_by_hash_and_runs_the_worker_without_root() -> None:
     text = "\n".join(dockerfile())
     assert "--require-hashes -r requirements.lock" in text

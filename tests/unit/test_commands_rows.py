@@ -1,0 +1,166 @@
+"""Reading recorded ticks: every digit as in the file, and a bad row named by file, line, field and value."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from app.commands.rows import BadRowError, Reading, Row, from_ms, parse_columns, rejected_file, rows, to_ms
+from app.errors import InputError
+
+PLAIN = Reading(None, "oanda", "EURUSD")
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def good(path: Path, reading: Reading = PLAIN) -> list[Row]:
+    found = list(rows(path, reading))
+    assert not [row for row in found if isinstance(row, BadRowError)]
+    return [row for row in found if isinstance(row, Row)]
+
+
+def only_bad(path: Path, reading: Reading = PLAIN) -> BadRowError:
+    (bad,) = (row for row in rows(path, reading) if isinstance(row, BadRowError))
+    return bad
+
+
+def test_a_csv_row_goes_to_the_wire_with_the_digits_of_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path / "t.csv", "23668,1.38710,1.38726\n25634,1.3870900000000000001,2\n")
+    first, second = good(path)
+    assert first == (b"oanda|EURUSD", b'{"ts":23668,"bid":1.38710,"ask":1.38726,"seq":1}', 23668)
+    assert second.value == b'{"ts":25634,"bid":1.3870900000000000001,"ask":2,"seq":2}'
+
+
+def test_times_count_from_the_origin_in_the_unit_of_the_setting(tmp_path: Path) -> None:
+    path = written(tmp_path / "t.csv", "1500000,1,2\n")
+    (row,) = good(path, Reading(None, "a", "b", time_unit="us", origin=1_000))
+    assert json.loads(row.value)["ts"] == 1_001_500_000
+    assert row.ts_ms == 1_001_500
+
+
+def test_columns_name_fields_and_skip_others(tmp_path: Path) -> None:
+    path = written(tmp_path / "t.csv", 'symbol,x,ts,last,qty,broker\n"EUR,USD",?,5,1.0,3,fxcm\n')
+    reading = Reading(parse_columns("symbol,-,ts,last,qty,broker"), None, None, header=True)
+    assert good(path, reading) == [(b"fxcm|EUR,USD", b'{"ts":5,"last":1.0,"qty":3,"seq":1}', 5)]
+
+
+def test_an_empty_cell_is_left_out(tmp_path: Path) -> None:
+    (row,) = good(written(tmp_path / "t.csv", "5,1.0,\n"))
+    assert row.value == b'{"ts":5,"bid":1.0,"seq":1}'
+
+
+def test_every_member_of_a_zip_is_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
+        archive.writestr("a.csv", "1,1.10,1.2\n")
+        archive.writestr("b.jsonl", '{"ts":2,"bid":1.30}\n')
+    assert [row.value for row in good(tmp_path / "t.zip")] == [
+        b'{"ts":1,"bid":1.10,"ask":1.2,"seq":1}',
+        b'{"ts":2,"bid":1.30,"seq":1}',
+    ]
+
+
+def test_json_lines_keep_their_digits_and_may_name_broker_and_symbol(tmp_path: Path) -> None:
+    text = '{"ts":7,"bid":1.500,"ask":"1.60","qty":null,"broker":"b","symbol":"s","seq":9,"other":[1]}\n\n{"ts":8,"bid":2}\n'
+    first, second = good(written(tmp_path / "t.jsonl", text))
+    assert first == (b"b|s", b'{"ts":7,"bid":1.500,"ask":1.60,"seq":9}', 7)
+    assert second.key == b"oanda|EURUSD"
+
+
+def test_a_time_as_text_is_passed_on_as_text(tmp_path: Path) -> None:
+    (row,) = good(written(tmp_path / "t.csv", "2014-05-05T00:00:00.5Z,1,2\n"))
+    assert (json.loads(row.value)["ts"], row.ts_ms) == ("2014-05-05T00:00:00.5Z", 1_399_248_000_500)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("x,1,2", "ts='x': is neither a whole number nor an RFC 3339 time"),
+        ("1.5,1,2", "ts='1.5'"),
+        ("2014-05-05T00:00:00,1,2", "needs an offset"),
+        ("5,abc,2", "bid='abc': is not a number"),
+        ("5,1,NaN", "ask='NaN': is not a number"),
+        ("5,1,Infinity", "ask='Infinity'"),
+        ("5,01,2", "bid='01'"),
+        ("5,1", "has 2 columns, --columns names 3 (ts,bid,ask)"),
+        ("5,1,2,3", "has 4 columns"),
+    ],
+)
+def test_a_bad_row_names_file_line_field_and_value(tmp_path: Path, line: str, says: str) -> None:
+    path = written(tmp_path / "t.csv", f"1,1,2\n{line}\n3,1,2\n")
+    bad = only_bad(path)
+    assert str(bad).startswith("t.csv:2: ")
+    assert says in str(bad)
+    assert bad.text == line
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", "3", '{"ts":1,"bid":}'])
+def test_a_line_that_is_no_json_object_is_a_bad_row(tmp_path: Path, line: str) -> None:
+    assert "t.jsonl:1: is no JSON object" in str(only_bad(written(tmp_path / "t.jsonl", line + "\n")))
+
+
+@pytest.mark.parametrize(
+    ("broker", "symbol", "says"), [(None, "s", "--broker-name"), ("b", None, "--symbol"), ("b|c", "s", "broker='b|c'")]
+)
+def test_names_must_be_there_and_fit_into_a_key(tmp_path: Path, broker: str | None, symbol: str | None, says: str) -> None:
+    assert says in str(only_bad(written(tmp_path / "t.csv", "1,1,2\n"), Reading(None, broker, symbol)))
+
+
+@pytest.mark.parametrize(("text", "says"), [("bid,ask", "ts is missing"), ("ts,price", "'price'"), ("ts,bid,bid", "twice")])
+def test_columns_that_make_no_sense_are_refused(text: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        parse_columns(text)
+
+
+@pytest.mark.parametrize("name", ["missing.csv", "missing.zip", "folder"])
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match=name):
+        list(rows(tmp_path / name, PLAIN))
+
+
+def test_what_is_no_zip_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"t\.zip"):
+        list(rows(written(tmp_path / "t.zip", "no zip"), PLAIN))
+
+
+def test_rejected_rows_are_kept_beside_the_file_and_an_old_list_goes(tmp_path: Path) -> None:
+    path, kept = tmp_path / "t.csv", tmp_path / "t.csv.rejected"
+    with rejected_file(path) as lines:
+        lines.append("bad,row")
+    assert kept.read_text(encoding="utf-8") == "bad,row\n"
+    with rejected_file(path):
+        pass
+    assert not kept.exists()
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)  # as if it were not installed
+    with pytest.raises(InputError, match=r"pip install 'barwheel\[parquet\]'"):
+        list(rows(tmp_path / "t.parquet", PLAIN))
+
+
+def test_parquet_columns_go_by_name_and_keep_the_digits(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow, an extra, is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow, an extra, is not installed")
+    columns = {
+        "ts": pyarrow.array([1_399_248_000_123_456], pyarrow.timestamp("us", tz="UTC")),
+        "bid": pyarrow.array([Decimal("1.3870")]),
+        "ask": pyarrow.array([1.1]),
+        "qty": pyarrow.array([None], pyarrow.int64()),
+    }
+    parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
+    (row,) = good(tmp_path / "t.parquet")
+    assert row.value == b'{"ts":1399248000123,"bid":1.3870,"ask":1.1,"seq":1}'
+
+
+@pytest.mark.parametrize(("unit", "ts"), [("s", 1_399_248_001), ("ms", 1_399_248_000_001), ("us", 1_399_248_000_001_000)])
+def test_a_time_in_another_unit_is_never_before_the_millisecond_it_stands_for(unit: str, ts: int) -> None:
+    assert from_ms(1_399_248_000_001, unit) == ts
+    assert to_ms(ts, unit) >= 1_399_248_000_001
