@@ -1,0 +1,196 @@
+"""The commands' pure parts: the command line, times, partitions, the judgement of topics, what the demo claims."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections import Counter
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from aiokafka.partitioner import DefaultPartitioner
+
+from app.cli import command_of, with_defaults
+from app.commands.base import time_ms, utc
+from app.commands.demo_host import demo_settings
+from app.commands.demo_view import Progress
+from app.commands.feed import partition_of
+from app.commands.replay import speed
+from app.errors import InputError
+from app.market import SILENT, Kind
+from app.settings import Settings
+from app.topics import TopicState, input_spec, judge, specs
+from tables.bars import Bar
+
+SETTINGS = Settings.load(app_id="t", ticks_topic="ticks", topics_prefix="", window_size="1m", broker="")
+
+
+@pytest.mark.parametrize(
+    ("args", "command"),
+    [
+        (["worker"], "worker"),
+        (["-A", "app", "worker", "--web-port", "1"], "worker"),
+        (["--json", "bars", "worker"], "bars"),
+        (["--loglevel", "info", "worker"], "worker"),
+        (["--help"], None),
+        ([], None),
+    ],
+)
+def test_the_command_is_the_first_word_that_belongs_to_no_option(args: list[str], command: str | None) -> None:
+    assert command_of(args) == command
+
+
+def test_the_worker_logs_what_happens_unless_a_level_is_given() -> None:
+    assert with_defaults(["worker"]) == ["worker", "-l", "info"]
+    assert with_defaults(["worker", "-l", "warn"]) == ["worker", "-l", "warn"]
+    assert with_defaults(["worker", "--loglevel=debug"]) == ["worker", "--loglevel=debug"]
+    assert with_defaults(["bars"]) == ["bars"]
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        ("1399248000000", 1_399_248_000_000),
+        ("2014-05-05", 1_399_248_000_000),
+        ("2014-05-05T00:00:00Z", 1_399_248_000_000),
+        ("2014-05-05T00:00:00-05:00", 1_399_266_000_000),
+    ],
+)
+def test_a_time_is_utc_unless_it_has_an_offset(text: str, ms: int) -> None:
+    assert time_ms(text, "--from") == ms
+
+
+def test_what_is_no_time_is_refused_by_the_name_of_its_option() -> None:
+    with pytest.raises(InputError, match="--from yesterday: is not a time"):
+        time_ms("yesterday", "--from")
+
+
+def test_times_are_shown_in_utc_with_milliseconds_where_there_are_any() -> None:
+    assert utc(1_399_248_000_000) == "2014-05-05 00:00:00"
+    assert utc(1_399_248_000_007) == "2014-05-05 00:00:00.007"
+
+
+@pytest.mark.parametrize(("text", "factor"), [("max", None), ("1", 1.0), ("2000", 2000.0), ("0.5", 0.5)])
+def test_speed_is_max_or_a_factor(text: str, factor: float | None) -> None:
+    assert speed(text) == factor
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "fast", "inf", "nan"])
+def test_a_speed_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=f"--speed {text}"):
+        speed(text)
+
+
+def test_a_key_goes_where_kafkas_default_partitioner_sends_it() -> None:
+    rng, choose = random.Random(1), DefaultPartitioner()
+    for _ in range(200):
+        key, count = rng.randbytes(rng.randint(1, 30)), rng.randint(1, 64)
+        assert partition_of(key, count) == choose(key, list(range(count)), list(range(count)))
+
+
+# ---- topics
+
+
+def states(partitions: int = 4) -> dict[str, TopicState]:
+    """All topics as `app topics` makes them."""
+    wanted = [dataclasses.replace(input_spec(SETTINGS), partitions=partitions), *specs(SETTINGS, partitions)]
+    return {spec.name: TopicState(partitions, dict(spec.configs)) for spec in wanted}
+
+
+def changed(name: str, **configs: str) -> dict[str, TopicState]:
+    found = states()
+    found[name] = TopicState(4, found[name].configs | {k.replace("_", "."): v for k, v in configs.items()})
+    return found
+
+
+def test_topics_as_we_make_them_leave_nothing_to_say() -> None:
+    report = judge(SETTINGS, states(), [])
+    assert (report.partitions, report.log_append_time, report.findings) == (4, True, [])
+
+
+def test_side_topics_take_the_largest_tick_and_its_headers() -> None:
+    largest = {spec.name: spec.configs.get("max.message.bytes") for spec in specs(SETTINGS, 1, 5_000_000)}
+    assert largest["ticks_late"] == largest["ticks_rejected"] == str(5_000_000 + 65_536)
+
+
+@pytest.mark.parametrize("name", ["bar_1m_final", "t-windows-changelog", "ticks_late", "ticks_rejected"])
+def test_another_number_of_partitions_than_the_input_has_is_fatal(name: str) -> None:
+    (finding,) = judge(SETTINGS, {**states(), name: TopicState(3, states()[name].configs)}, []).findings
+    assert finding.fatal
+    assert f"topic {name}: has 3 partitions and must have 4, as many as ticks" in str(finding)
+
+
+@pytest.mark.parametrize("name", ["bar_1m_final", "t-windows-changelog"])
+@pytest.mark.parametrize("policy", ["delete", "compact,delete"])
+def test_bars_and_states_that_retention_would_take_away_are_fatal(name: str, policy: str) -> None:
+    (finding,) = judge(SETTINGS, changed(name, cleanup_policy=policy), []).findings
+    assert finding.fatal
+    assert f"has cleanup.policy={policy} and must have compact" in str(finding)
+    assert f"--entity-name {name} --add-config cleanup.policy=compact" in str(finding)
+
+
+def test_an_input_with_the_producers_times_is_a_warning_only() -> None:
+    report = judge(SETTINGS, changed("ticks", message_timestamp_type="CreateTime"), [])
+    assert not report.log_append_time
+    assert [finding.fatal for finding in report.findings] == [False]
+
+
+def test_a_compacted_input_and_a_small_side_topic_are_warnings() -> None:
+    for found in (changed("ticks", cleanup_policy="compact"), changed("ticks_late", max_message_bytes="1000")):
+        assert [finding.fatal for finding in judge(SETTINGS, found, []).findings] == [False]
+
+
+def test_what_is_missing_is_a_finding_and_not_fatal() -> None:
+    report = judge(SETTINGS, {}, [])
+    assert [finding.topic for finding in report.findings] == list(states())
+    assert not any(finding.fatal for finding in report.findings)
+
+
+# ---- the demo
+
+
+def bar(ticks: int, reason: str = "watermark", pair: tuple[str, str] = ("north", "N000"), start: int = 0) -> Bar:
+    one = Decimal(1)
+    return Bar(*pair, start, start + 5, one, one, one, one, None, None, ticks, 0, 0, reason, 0, 0, 0, 0, 0)
+
+
+def finished(**counters: int) -> Progress:
+    """A demo that sent 10 ticks, a late one, a broken one and a heartbeat, and a worker that says what it did."""
+    state = Progress(demo_settings(SETTINGS), seed=1, symbols=3, web="")
+    state.sent = Counter({Kind.tick: 10, Kind.late: 1, Kind.broken: 1, Kind.heartbeat: 1})
+    told = {"read": 13, "binned": 10, "late": 1, "rejected": 1, "heartbeats": 1, "lost": 0} | counters
+    state.take_accounting({"total": told, "partitions": {}})
+    state.take_bars([bar(4), bar(6, "idle", SILENT)])
+    return state
+
+
+def test_the_demo_is_content_when_everything_adds_up() -> None:
+    state = finished()
+    assert all(state.checks().values())
+    assert state.silent_bar is not None
+
+
+@pytest.mark.parametrize("wrong", [{"read": 12}, {"binned": 9}, {"rejected": 2}, {"heartbeats": 0}, {"late": 0}, {"lost": 1}])
+def test_the_demo_notices_a_number_that_does_not_add_up(wrong: dict[str, Any]) -> None:
+    assert not all(finished(**wrong).checks().values())
+
+
+def test_the_demo_notices_a_bar_that_comes_twice_or_not_at_all() -> None:
+    twice, missing = finished(), finished()
+    twice.take_bars([bar(4)])
+    assert not all(twice.checks().values())
+    missing.bars.clear()
+    assert not all(missing.checks().values())
+
+
+def test_the_demo_knows_nothing_before_the_worker_has_answered() -> None:
+    assert not any(Progress(demo_settings(SETTINGS), seed=1, symbols=3, web="").checks().values())
+
+
+def test_the_demo_uses_nothing_of_the_users_settings_but_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BARWHEEL_SCOPE", "symbol")
+    monkeypatch.setenv("BARWHEEL_BROKER", "kafka://elsewhere:9092")
+    found = demo_settings(Settings.load())
+    assert (found.scope.value, found.broker, found.size_text) == ("broker", "", "5s")
+    assert found.data_dir.name == "demo"
