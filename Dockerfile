@@ -7,7 +7,7 @@ WORKDIR /srv/barwheel
 COPY requirements.lock ./
 RUN pip install --quiet --require-hashes -r requirements.lock
 
-COPY pyproject.toml LICENSE ./
+COPY pyproject.toml README.md LICENSE ./
 COPY app app
 COPY agents agents
 COPY tables tables

@@ -26,6 +26,7 @@ from app.topics import ensure
 if TYPE_CHECKING:
     import faust
 
+INTERRUPTED = 130  # as shells have it
 _FEED_EVERY = 0.05  # seconds
 _ASK_EVERY = 0.5  # seconds
 _SETTLE = 60.0  # seconds the worker has to read and close all that was sent
@@ -103,7 +104,9 @@ class Demo:
             for task in (*looking, result):
                 if task.done():
                     task.result()  # raises what it ended by
-            return result.result() if result.done() else 0
+            if result.done():
+                return result.result()
+            return INTERRUPTED if self.once else 0  # Ctrl-C is how the other form ends
         finally:
             for task in (*looking, leaving, result):
                 task.cancel()

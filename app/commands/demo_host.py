@@ -82,7 +82,8 @@ class Host:
         other = _alive(home / "demo.pid")
         if other is not None:
             raise InputError(f"another demo is running (process {other}): end it first")
-        process.stop(home / "pocket")  # one that outlived a killed demo
+        _end_orphan(home / "worker.pid")  # these two outlived a demo that was killed
+        process.stop(home / "pocket")
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)
         (home / "demo.pid").write_text(str(os.getpid()), encoding="ascii")
@@ -96,7 +97,8 @@ class Host:
             self._stop_worker()
         finally:
             process.stop(self.settings.data_dir / "pocket")
-            (self.settings.data_dir / "demo.pid").unlink(missing_ok=True)
+            for name in ("worker.pid", "demo.pid"):
+                (self.settings.data_dir / name).unlink(missing_ok=True)
 
     def start_worker(self) -> None:
         """Start `app worker` with exactly these settings, whatever the user's environment and .env hold."""
@@ -108,6 +110,7 @@ class Host:
             self._worker = subprocess.Popen(  # noqa: S603 - our own command
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, start_new_session=True
             )
+        (self.settings.data_dir / "worker.pid").write_text(str(self._worker.pid), encoding="ascii")
 
     def check(self) -> None:
         """Raise `WorkerDiedError` where the worker has ended."""
@@ -139,6 +142,17 @@ class Host:
         except subprocess.TimeoutExpired:
             worker.kill()
             worker.wait()
+
+
+def _end_orphan(pid_file: Path) -> None:
+    """End the worker of an earlier demo: on the new broker it would join the new worker's group."""
+    pid = _alive(pid_file)
+    if pid is None:
+        return
+    command = ["ps", "-o", "command=", "-p", str(pid)]  # the number may be another program's by now
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603, S607 - as POSIX has it
+    if "-m app worker" in shown.stdout:
+        os.kill(pid, signal.SIGKILL)
 
 
 def _alive(pid_file: Path) -> int | None:

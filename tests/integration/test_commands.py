@@ -1,0 +1,337 @@
+"""The commands as a user runs them: their output, their exit codes, and what they leave behind."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.pocket import process
+from tests.integration.conftest import NewWorker
+from tests.support.ticks import Tick, create_topic, produce, read
+from tests.support.waiting import until_sync
+from tests.support.worker import Worker, free_port
+
+MINUTE = 60_000
+DAY = 1_399_248_000_000  # 2014-05-05T00:00:00Z
+FAILED, USAGE, BROKER, TOPICS = 1, 2, 3, 4  # exit codes
+COMMANDS = ("demo", "replay", "bars", "broker", "topics", "doctor", "worker")
+QUOTES = "1000,1.38710,1.38726\n2000,1.38690,1.38700\n61000,1.3870,1.4\n"
+NAMES = ("--broker-name", "oanda", "--symbol", "EURUSD", "--origin", "2014-05-05T00:00:00Z")
+
+
+def done(worker: Worker, *args: str, code: int = 0) -> str:
+    """What a command printed that ended as it should."""
+    found = worker.run(*args)
+    assert found.returncode == code, found.stdout + found.stderr
+    assert "Traceback" not in found.stderr
+    return found.stdout
+
+
+def failed(worker: Worker, *args: str, code: int) -> str:
+    """The last line on stderr of a command that failed as it should."""
+    found = worker.run(*args)
+    assert found.returncode == code, found.stdout + found.stderr
+    assert "Traceback" not in found.stderr
+    return found.stderr.splitlines()[-1]
+
+
+def quotes(worker: Worker, text: str = QUOTES, name: str = "quotes.csv") -> str:
+    """A file in the folder the worker's commands run in."""
+    (worker.directory / name).write_text(text, encoding="utf-8")
+    return name
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Worker]:
+    """A folder and settings for the pocket broker of its own, which is gone afterwards."""
+    worker = Worker("127.0.0.1:9", tmp_path, broker="", pocket_port="0")
+    yield worker
+    process.stop(Path(worker.settings["data_dir"]) / "pocket")
+
+
+# ---- help
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_a_command_has_an_example(alone: Worker, command: str) -> None:
+    text = done(alone, command, "--help")
+    assert "Example:" in text
+    assert f"\n  app {command}" in text.replace("\n    app", "\n  app")
+
+
+def test_the_commands_are_fausts_own_too(alone: Worker) -> None:
+    command = [sys.executable, "-m", "faust", "-A", "app", "topics", "--help"]
+    found = subprocess.run(
+        command, cwd=alone.directory, env=alone.environment(), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert found.returncode == 0, found.stderr
+    assert "app topics --check" in found.stdout
+
+
+# ---- topics
+
+
+def test_topics_creates_what_is_missing_and_then_has_nothing_to_do(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="3")
+    names = [worker.ticks_topic, worker.finals_topic, worker.late_topic, worker.rejected_topic, worker.changelog_topic]
+    assert "missing" in done(worker, "topics", "--check", code=FAILED)
+    made = json.loads(done(worker, "topics", "--json"))
+    assert sorted(made["created"]) == sorted(names)
+    assert {topic["partitions"] for topic in made["topics"].values()} == {3}
+    policies = {name: topic["configs"]["cleanup.policy"] for name, topic in made["topics"].items()}
+    assert [policies[name] for name in names] == ["delete", "compact", "delete", "delete", "compact"]
+    stamps = {name: topic["configs"]["message.timestamp.type"] for name, topic in made["topics"].items()}
+    assert [stamps[name] for name in names] == ["LogAppendTime", "CreateTime", "LogAppendTime", "LogAppendTime", "CreateTime"]
+    again = json.loads(done(worker, "topics", "--check", "--json"))
+    assert (again["created"], again["findings"]) == ([], [])
+
+
+def test_topics_that_several_create_at_once_are_created_once(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="2")
+    racing = [worker.popen("topics", "--json") for _ in range(3)]
+    answers = [other.communicate(timeout=120)[0] for other in racing]
+    assert [other.returncode for other in racing] == [0, 0, 0], answers
+    assert len(json.loads(done(worker, "topics", "--json"))["topics"]) == 5
+
+
+def test_a_topic_that_does_not_fit_is_named_with_what_to_do(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="2")
+    create_topic(worker.bootstrap, worker.finals_topic, 2, cleanup_policy="delete")
+    line = failed(worker, "topics", code=TOPICS)
+    assert f"topic {worker.finals_topic}: has cleanup.policy=delete and must have compact" in line
+    assert "kafka-configs.sh --alter" in line
+
+
+# ---- replay and bars
+
+
+def test_a_replayed_file_becomes_bars_in_every_form(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="1").start()
+    sent = json.loads(done(worker, "replay", quotes(worker), *NAMES, "--json"))
+    assert (sent["rows"], sent["symbols"], sent["heartbeats"], sent["skipped"]) == (3, 1, 1, 0)
+    worker.wait_closed(4)
+
+    records = read(worker.bootstrap, worker.ticks_topic)
+    assert records[0].value == b'{"ts":%d,"bid":1.38710,"ask":1.38726,"seq":1}' % (DAY + 1000)
+    assert json.loads(records[-1].value or b"") == {"ts": DAY + 2 * MINUTE + 5_000, "heartbeat": True}
+
+    lines = done(worker, "bars", "--json").splitlines()
+    assert [line.encode() for line in lines] == [seen.value for seen in read(worker.bootstrap, worker.finals_topic)]
+    first, second = csv.DictReader(io.StringIO(done(worker, "bars", "oanda", "EURUSD", "--csv")))
+    assert (first["open"], first["low"], first["ticks"], first["bucket_start"]) == ("1.38710", "1.38690", "2", str(DAY))
+    assert second["open"] == "1.3870"
+    shown = done(worker, "bars")
+    assert "2014-05-05 00:01:00" in shown
+    assert "1.38710" in shown
+
+
+def test_bars_are_chosen_by_symbol_time_and_number(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="1").start()
+    ticks = [Tick(DAY + minute * MINUTE, name=f"A|{symbol}") for minute in range(4) for symbol in ("x", "y")]
+    produce(worker.bootstrap, worker.ticks_topic, [*ticks, Tick(DAY + 10 * MINUTE, name="A|z")])
+    worker.wait(lambda: len(read(worker.bootstrap, worker.finals_topic)) >= 8, "the bars are there")
+
+    def starts(*args: str) -> list[tuple[str, int]]:
+        found = [json.loads(line) for line in done(worker, "bars", *args, "--json").splitlines()]
+        return [(bar["symbol"], (bar["bucket_start"] - DAY) // MINUTE) for bar in found]
+
+    assert starts("A", "x") == [("x", 0), ("x", 1), ("x", 2), ("x", 3)]
+    assert starts("A", "y", "--last", "1") == [("y", 3)]
+    assert starts("--from", "2014-05-05T00:01:00Z", "--to", "2014-05-05T00:02:00Z") == [("x", 1), ("y", 1)]
+    assert starts("B") == []
+
+
+def test_the_bars_of_another_app_are_not_shown(new_worker: NewWorker, tmp_path: Path) -> None:
+    worker = new_worker(topic_partitions="1").start()
+    produce(worker.bootstrap, worker.ticks_topic, [Tick(DAY), Tick(DAY + 2 * MINUTE)])
+    read(worker.bootstrap, worker.finals_topic, 1)
+    other = worker.beside(tmp_path / "other", topics_prefix=worker.settings["topics_prefix"])
+    assert len(done(worker, "bars", "--json").splitlines()) >= 1
+    found = other.run("bars", "--json")
+    assert (found.returncode, found.stdout) == (0, "")
+
+
+def test_bars_follow_until_they_are_interrupted(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="1").start()
+    following = worker.popen("bars", "--follow", "--json")
+    guard = threading.Timer(90, following.kill)  # a bar that never comes fails the test instead of hanging it
+    guard.start()
+    try:
+        assert following.stdout is not None
+        produce(worker.bootstrap, worker.ticks_topic, [Tick(DAY), Tick(DAY + 2 * MINUTE)])
+        assert json.loads(following.stdout.readline())["bucket_start"] == DAY
+        produce(worker.bootstrap, worker.ticks_topic, [Tick(DAY + 5 * MINUTE)])
+        assert json.loads(following.stdout.readline())["bucket_start"] == DAY + 2 * MINUTE
+        following.send_signal(signal.SIGINT)
+        rest, _ = following.communicate()
+        assert "Traceback" not in rest
+    finally:
+        guard.cancel()
+        following.kill()
+        following.communicate()
+
+
+def test_bars_of_a_topic_that_is_not_there_say_so(new_worker: NewWorker) -> None:
+    worker = new_worker()
+    found = worker.run("bars")
+    assert (found.returncode, found.stdout) == (0, "")
+    assert worker.finals_topic in found.stderr
+
+
+def test_a_bad_row_is_named_and_nothing_of_the_file_is_sent(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="1")
+    done(worker, "topics")
+    line = failed(worker, "replay", quotes(worker, QUOTES + "70000,abc,1.4\n"), *NAMES, code=USAGE)
+    assert "quotes.csv:4: bid='abc': is not a number; nothing was sent" in line
+    assert read(worker.bootstrap, worker.ticks_topic) == []
+
+
+def test_skipped_rows_are_kept_beside_the_file(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="1")
+    file = quotes(worker, "oops\n" + QUOTES + "70000,abc,1.4\n")
+    sent = json.loads(done(worker, "replay", file, *NAMES, "--skip-bad", "--json"))
+    assert (sent["rows"], sent["skipped"]) == (3, 2)
+    assert (worker.directory / f"{file}.rejected").read_text(encoding="utf-8") == "oops\n70000,abc,1.4\n"
+
+
+def test_several_files_are_merged_by_time_and_keys_go_where_kafka_sends_them(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="4")
+    for name, start in (("a", 0), ("b", 500)):
+        text = "".join(f'{{"ts":{DAY + start + i * 1000},"bid":1.5,"broker":"X","symbol":"{name}"}}\n' for i in range(20))
+        quotes(worker, text, f"{name}.jsonl")
+    done(worker, "replay", "a.jsonl", "b.jsonl", "--no-close")
+    records = read(worker.bootstrap, worker.ticks_topic)
+    assert len(records) == 40
+    assert len({record.partition for record in records if record.key == b"X|a"}) == 1
+    for partition in range(4):
+        times = [json.loads(record.value or b"")["ts"] for record in records if record.partition == partition]
+        assert times == sorted(times)
+
+
+def test_a_window_that_is_still_open_is_left_to_idle_close(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="1", max_future="1d")
+    far = quotes(worker, f'{{"ts":{4_000_000_000_000},"bid":1.5}}\n', "far.jsonl")
+    sent = json.loads(done(worker, "replay", far, "--broker-name", "A", "--symbol", "x", "--json"))
+    assert (sent["heartbeats"], sent["left_to_idle"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("replay", "missing.csv", *NAMES), "missing.csv"),
+        (("replay", "missing.csv", *NAMES, "--speed", "fast"), "--speed fast"),
+        (("replay", "missing.csv", *NAMES, "--columns", "bid"), "ts is missing"),
+        (("bars", "--last", "0"), "--last 0"),
+        (("bars", "--json", "--csv"), "choose one"),
+        (("bars", "--from", "yesterday"), "--from yesterday"),
+        (("broker", "--stop", "--status"), "--stop and --status"),
+        (("demo", "--symbols", "2"), "--symbols 2"),
+        (("demo", "--seconds", "1"), "--seconds 1"),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_one_line(alone: Worker, args: tuple[str, ...], says: str) -> None:
+    found = alone.run(*args)
+    assert (found.returncode, found.stdout) == (USAGE, "")
+    (line,) = found.stderr.splitlines()
+    assert says in line
+
+
+@pytest.mark.slow
+def test_a_command_whose_broker_is_away_gives_up_and_names_it(tmp_path: Path) -> None:
+    worker = Worker(f"127.0.0.1:{free_port()}", tmp_path)
+    line = failed(worker, "bars", code=BROKER)
+    assert worker.bootstrap in line
+    assert "BARWHEEL_BROKER" in line
+
+
+# ---- doctor
+
+
+def test_doctor_finds_nothing_wrong_where_nothing_is(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="2", grace="7s")
+    done(worker, "topics")
+    found = json.loads(done(worker, "doctor", "--json"))
+    assert found["ok"]
+    assert found["settings"]["grace"] == {"value": "7s", "source": "environment"}
+    assert found["settings"]["window_size"] == {"value": "1m", "source": "default"}
+    assert found["topics"][worker.ticks_topic]["configs"]["message.timestamp.type"] == "LogAppendTime"
+    assert "nothing is wrong" in done(worker, "doctor")
+
+
+def test_doctor_names_a_misspelt_variable_and_an_input_with_the_producers_times(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="2", graec="7s")
+    create_topic(worker.bootstrap, worker.ticks_topic, 2, message_timestamp_type="CreateTime")
+    done(worker, "topics")
+    found = json.loads(done(worker, "doctor", "--json", code=FAILED))
+    wrong = [item for item in found["findings"] if item["level"] == "wrong"]
+    assert ["BARWHEEL_GRAEC" in wrong[0]["text"], "CreateTime" in wrong[1]["text"]] == [True, True]
+    assert all(item["advice"] for item in wrong)
+
+
+def test_doctor_says_that_the_broker_is_away(tmp_path: Path) -> None:
+    worker = Worker(f"127.0.0.1:{free_port()}", tmp_path)
+    assert f"broker {worker.bootstrap} does not answer: connection refused" in done(worker, "doctor", code=FAILED)
+
+
+def test_doctor_starts_no_broker(alone: Worker) -> None:
+    assert "the pocket broker does not run" in done(alone, "doctor")
+    assert process.running(Path(alone.settings["data_dir"]) / "pocket") is None
+
+
+# ---- broker and demo
+
+
+def test_the_pocket_broker_runs_in_the_foreground_until_it_is_stopped(alone: Worker) -> None:
+    assert "no pocket broker runs" in done(alone, "broker", "--status", code=FAILED)
+    foreground = alone.popen("broker")
+    try:
+        home = Path(alone.settings["data_dir"]) / "pocket"
+        until_sync(lambda: process.running(home), what="the broker answers")
+        status = json.loads(done(alone, "broker", "--status", "--json"))
+        assert (status["running"], status["pid"]) == (True, foreground.pid)
+        assert "stopped" in done(alone, "broker", "--stop")
+        foreground.communicate(timeout=30)
+        assert foreground.returncode == 0
+        done(alone, "broker", "--stop", code=FAILED)
+    finally:
+        foreground.kill()
+        foreground.communicate()
+
+
+@pytest.mark.slow
+def test_the_demo_adds_up_and_leaves_nothing_running(alone: Worker) -> None:
+    running = alone.popen("demo", "--once", "--json", "--seconds", "10", "--symbols", "30")
+    text, _ = running.communicate(timeout=180)
+    assert running.returncode == 0, text
+    found = json.loads(text[text.index("{\n") :])
+    assert found["synthetic"]
+    assert found["ok"]
+    assert set(found["checks"].values()) == {True}
+    assert found["accounting"]["read"] == found["sent"]["total"]
+    assert (found["idle_bar"]["broker"], found["idle_bar"]["close_reason"]) == ("isle", "idle")
+    home = Path(alone.settings["data_dir"]) / "demo"
+    assert process.running(home / "pocket") is None
+    assert not (home / "demo.pid").exists()
+
+
+@pytest.mark.slow
+def test_the_demo_says_how_its_worker_died_and_stops_the_rest(alone: Worker) -> None:
+    running = alone.popen("demo", "--once", "--seconds", "60", "--symbols", "30")
+    home = Path(alone.settings["data_dir"]) / "demo"
+    until_sync(lambda: (home / "worker.pid").exists(), deadline=60, what="the demo has started its worker")
+    os.kill(int((home / "worker.pid").read_text(encoding="ascii")), signal.SIGKILL)
+    text, _ = running.communicate(timeout=120)
+    assert running.returncode == FAILED, text
+    assert "the worker ended with code -9" in text
+    assert "Traceback" not in text
+    assert process.running(home / "pocket") is None
