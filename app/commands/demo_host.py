@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -150,9 +151,10 @@ def _end_orphan(pid_file: Path) -> None:
     if pid is None:
         return
     command = ["ps", "-o", "command=", "-p", str(pid)]  # the number may be another program's by now
-    shown = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603, S607 - as POSIX has it
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - as POSIX has it
     if "-m app worker" in shown.stdout:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it ended meanwhile, which is as good
+            os.kill(pid, signal.SIGKILL)
 
 
 def _alive(pid_file: Path) -> int | None:

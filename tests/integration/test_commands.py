@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,11 +20,11 @@ from app.pocket import process
 from tests.integration.conftest import NewWorker
 from tests.support.ticks import Tick, create_topic, produce, read
 from tests.support.waiting import until_sync
-from tests.support.worker import Worker, free_port
+from tests.support.worker import ROOT, Worker, free_port
 
 MINUTE = 60_000
 DAY = 1_399_248_000_000  # 2014-05-05T00:00:00Z
-FAILED, USAGE, BROKER, TOPICS = 1, 2, 3, 4  # exit codes
+FAILED, USAGE, BROKER, TOPICS, INTERRUPTED = 1, 2, 3, 4, 130  # exit codes
 COMMANDS = ("demo", "replay", "bars", "broker", "topics", "doctor", "worker")
 QUOTES = "1000,1.38710,1.38726\n2000,1.38690,1.38700\n61000,1.3870,1.4\n"
 NAMES = ("--broker-name", "oanda", "--symbol", "EURUSD", "--origin", "2014-05-05T00:00:00Z")
@@ -67,6 +68,16 @@ def test_the_help_of_a_command_has_an_example(alone: Worker, command: str) -> No
     text = done(alone, command, "--help")
     assert "Example:" in text
     assert f"\n  app {command}" in text.replace("\n    app", "\n  app")
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command != "worker"])
+def test_every_option_of_a_command_is_in_its_chapter_of_the_documentation(alone: Worker, command: str) -> None:
+    chapters = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8").split("\n## ")
+    (chapter,) = (text for text in chapters if text.startswith(f"{command}\n"))
+    options = done(alone, command, "--help").partition("Options:")[2]
+    for option in re.findall(r"^  (--[a-z-]+)", options, re.MULTILINE):
+        # --json and --help belong to all of them and stand above the chapters; --close is the default
+        assert option in chapter or option in {"--help", "--json", "--close"}, option
 
 
 def test_the_commands_are_fausts_own_too(alone: Worker) -> None:
@@ -173,12 +184,14 @@ def test_bars_follow_until_they_are_interrupted(new_worker: NewWorker) -> None:
         produce(worker.bootstrap, worker.ticks_topic, [Tick(DAY + 5 * MINUTE)])
         assert json.loads(following.stdout.readline())["bucket_start"] == DAY + 2 * MINUTE
         following.send_signal(signal.SIGINT)
-        rest, _ = following.communicate()
-        assert "Traceback" not in rest
+        assert "Traceback" not in following.stdout.read()
+        assert following.wait() == INTERRUPTED
     finally:
         guard.cancel()
         following.kill()
-        following.communicate()
+        following.wait()
+        if following.stdout is not None:
+            following.stdout.close()
 
 
 def test_bars_of_a_topic_that_is_not_there_say_so(new_worker: NewWorker) -> None:
@@ -305,7 +318,7 @@ def test_the_pocket_broker_runs_in_the_foreground_until_it_is_stopped(alone: Wor
         done(alone, "broker", "--stop", code=FAILED)
     finally:
         foreground.kill()
-        foreground.communicate()
+        foreground.wait()
 
 
 @pytest.mark.slow
@@ -328,7 +341,7 @@ def test_the_demo_adds_up_and_leaves_nothing_running(alone: Worker) -> None:
 def test_the_demo_says_how_its_worker_died_and_stops_the_rest(alone: Worker) -> None:
     running = alone.popen("demo", "--once", "--seconds", "60", "--symbols", "30")
     home = Path(alone.settings["data_dir"]) / "demo"
-    until_sync(lambda: (home / "worker.pid").exists(), deadline=60, what="the demo has started its worker")
+    until_sync((home / "worker.pid").exists, deadline=60, what="the demo has started its worker")
     os.kill(int((home / "worker.pid").read_text(encoding="ascii")), signal.SIGKILL)
     text, _ = running.communicate(timeout=120)
     assert running.returncode == FAILED, text
