@@ -13,10 +13,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from app.fetching import Batch, Head
-from app.outbox import YIELD_EVERY, Outbox, Outgoing, Sent, acknowledged
+from app.outbox import NO_HEADERS, YIELD_EVERY, Outbox, Outgoing, Sent, acknowledged
 from app.recovery import APP_HEADER, Recovered
 from app.settings import Settings, Switch
 from tables.bars import Bar, bar_key, encode_bar
+from tables.changelog import Changelog
 from tables.state import POSITION_KEY, Position, encode_position
 from tables.ticks import Record
 from tables.windows import Engine, EngineConfig, SideRecord
@@ -76,8 +77,7 @@ class Partition:
         self._append_time = append_time
         self._max_side = max_record + SIDE_MARGIN - HEADER_ROOM
         self._position = position
-        self._written = found.written
-        self._changelog_end = found.changelog_end
+        self._changelog = Changelog(self.engine, position.changelog_start, found.changelog_end)
         self._finals: list[Sent] = []
         self._finals_end = found.finals_end  # no checkpoint is made before the tail has been passed
         self._side: list[SideRecord] = []
@@ -142,7 +142,8 @@ class Partition:
     def _outgoing(self, finals: list[Bar]) -> Iterator[Outgoing]:
         headers = self._headers
         for bar in finals:
-            yield Outgoing(bar_key(bar.broker, bar.symbol, bar.bucket_start), encode_bar(bar), bar.bucket_start, headers)
+            start = bar.bucket_start
+            yield bar_key(bar.broker, bar.symbol, start), encode_bar(bar), start, headers
 
     async def _flush_finals(self) -> None:
         finals, self._finals = self._finals, []
@@ -176,7 +177,7 @@ class Partition:
             value = value[:CUT_TO]
         if key is not None:
             headers.append(("source_key", key[:CUT_TO]))
-        return Outgoing(source, value, None, headers)
+        return source, value, None, headers
 
     # ---- checkpoint
 
@@ -187,9 +188,9 @@ class Partition:
             return None
         async with self._turn:
             await self._publish()
-            dirty = engine.take_dirty()
-            nothing = not dirty and not self._side and not self._finals
-            if nothing and not self.fresh and engine.next_offset == self._position.next_offset:
+            nothing = not self._side and not self._finals and not self._changelog.overdue
+            known = self._position
+            if nothing and not self.fresh and (engine.next_offset, self._finals_end) == (known.next_offset, known.finals_end):
                 return None
             finals, self._finals = self._finals, []
             finals_end = self._finals_end  # as of now: what is sent while we wait must stay in the next owner's tail
@@ -204,44 +205,35 @@ class Partition:
                 generation=generation,
                 meaning=self._position.meaning,
             )
-            states = await self._states(dirty)
+            states = await self._states()
         end = await acknowledged(finals)
         position.finals_end = finals_end if end is None else end
         self._finals_end = max(self._finals_end, position.finals_end)
         await self._send_side(side)
         await self._write_states(states)
-        position.changelog_start = next(iter(self._written.values()), self._changelog_end)
-        record = Outgoing(POSITION_KEY, encode_position(position), None, self._headers)
-        written = await acknowledged(await self._outbox.send(self._settings.changelog_topic, self.number, [record]))
-        self._changelog_end = written or self._changelog_end
+        position.changelog_start = self._changelog.live_from
+        record: Outgoing = POSITION_KEY, encode_position(position), None, self._headers
+        self._changelog.end = await self._written([record])
         self._position = position
         self.fresh = False
         return position.next_offset
 
-    async def _states(self, dirty: list[bytes]) -> list[Outgoing]:
-        """Copy the changed states, and the oldest few, so that the live part of the changelog moves on with its end."""
-        wanted = dict.fromkeys(dirty)
-        for _, key in zip(range(1 + len(dirty) // 10), self._written, strict=False):
-            wanted[key] = None
-        states = []
-        for number, key in enumerate(wanted, 1):
-            value = self.engine.state_of(key)
-            if value is not None or key in self._written:
-                states.append(Outgoing(key, value, None))
-            if not number % YIELD_EVERY:
+    async def _states(self) -> list[Outgoing]:
+        """Copy the states that this checkpoint writes."""
+        states: list[Outgoing] = []
+        for key, state in self._changelog.round():
+            states.append((key, state, None, NO_HEADERS))
+            if not len(states) % YIELD_EVERY:
                 await asyncio.sleep(0)
         return states
 
     async def _write_states(self, states: list[Outgoing]) -> None:
-        keys = iter(states)
-        for future, records in await self._outbox.send(self._settings.changelog_topic, self.number, states):
-            metadata = await future
-            for offset in range(metadata.offset, metadata.offset + records):
-                state = next(keys)
-                self._written.pop(state.key, None)  # so that the oldest stays first
-                if state.value is not None:
-                    self._written[state.key] = offset
-            self._changelog_end = metadata.offset + records
+        self._changelog.end = await self._written(states)
+
+    async def _written(self, records: list[Outgoing]) -> int:
+        """Send to the changelog; its end once that is acknowledged."""
+        end = await acknowledged(await self._outbox.send(self._settings.changelog_topic, self.number, records))
+        return self._changelog.end if end is None else end
 
 
 def _from_offset(records: Iterator[Record], offset: int) -> Iterator[Record]:

@@ -33,7 +33,6 @@ class Recovered:
     position: Position
     fresh: bool = False
     states: dict[bytes, SymbolState] = field(default_factory=dict)
-    written: dict[bytes, int] = field(default_factory=dict)  # offset in the changelog of each live state, oldest first
     tail: list[Bar] = field(default_factory=list)
     finals_end: int = 0
     changelog_end: int = 0
@@ -97,14 +96,12 @@ def _take_state(found: Recovered, record: Record) -> None:
     if key is None or key == POSITION_KEY:
         return
     found.states.pop(key, None)
-    found.written.pop(key, None)
     if record.value is not None:
         try:
             found.states[key] = decode_state(record.value)
         except msgspec.MsgspecError as error:
             said = f"changelog offset {record.offset}, key {key!r}: not a state of this version ({error})"
             raise StateError(said) from error
-        found.written[key] = record.offset
 
 
 async def _last_position(reader: Reader, topic: str, partition: int, begin: int, end: int) -> Position | None:

@@ -16,16 +16,47 @@ ScopeKey = str | tuple[str, str]
 class Symbol:
     """One (broker, symbol) with open windows, or, under scope `symbol`, with a clock."""
 
-    __slots__ = ("current", "dirty", "key", "name", "offset", "scope", "windows")
+    __slots__ = ("current", "dirty", "key", "name", "offset", "order", "others", "scope", "written")
 
     def __init__(self, key: bytes, name: tuple[str, str], scope: Scope) -> None:
         self.key = key
         self.name = name
+        self.order = "\0".join(name)  # sorts as `name` does, and faster: names hold no control characters
         self.scope = scope
         self.offset = -1  # of the last record applied
-        self.windows: dict[int, Window] = {}  # by end
-        self.current: Window | None = None  # the one that took the last tick
+        self.current: Window | None = None  # the open window that took the last tick
+        self.others: dict[int, Window] = _NONE  # its other open windows, by end
         self.dirty = False  # changed since the last checkpoint
+        self.written = 0  # number of the checkpoint that wrote its state last, 0 for none
+
+    def windows(self) -> list[Window]:
+        """All open windows; usually there is one, and a dictionary for one would double what a symbol takes."""
+        others = self.others
+        if self.current is None:
+            return [*others.values()]
+        return [self.current, *others.values()] if others else [self.current]
+
+    def turn_to(self, end: int) -> Window | None:
+        """The open window with this end, as the current one; None, and nothing changed, where there is none."""
+        current = self.current
+        if current is not None and current.end == end:
+            return current
+        window = self.others.get(end)
+        if window is not None:
+            del self.others[end]
+            self.open(window)
+        return window
+
+    def open(self, window: Window) -> None:
+        """Put in a window, as the current one."""
+        if self.current is not None:
+            if self.others is _NONE:
+                self.others = {}
+            self.others[self.current.end] = self.current
+        self.current = window
+
+
+_NONE: dict[int, Window] = {}  # shared by all that have no other window, never changed
 
 
 class Bucket:

@@ -28,7 +28,7 @@ def test_a_batch_is_read_once_also_while_a_restart_is_replayed() -> None:
     records = [Wire(n, MORNING + n, b"A|x", b'{"ts":%d,"bid":1.5}' % (MORNING + n)) for n in range(4)]
     first = Engine(EngineConfig())
     first.feed(Once(records[:2]))
-    states = {key: decode_state(first.state_of(key) or b"") for key in first.take_dirty()}
+    states = {symbol.key: decode_state(first.state_of(symbol) or b"") for symbol in first.take_dirty()}
 
     second = Engine(EngineConfig())  # its position is older than the states: the first two are replayed
     second.restore(Counters(), 0, {}, states, [])

@@ -1,0 +1,117 @@
+"""Which states a checkpoint writes: what is live stays near the end of the changelog, and what is closed is let go."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tables.changelog import SPARE, Changelog
+from tables.state import decode_state
+from tables.windows import Engine, EngineConfig
+
+NOON = 1_700_000_040_000
+MINUTE = 60_000
+
+
+class Wire(NamedTuple):
+    """A record."""
+
+    offset: int
+    timestamp: int
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Worker:
+    """An engine and a changelog in memory, which only ever grows."""
+
+    def __init__(self, scope: str = "broker") -> None:
+        self.engine = Engine(EngineConfig(scope=scope))
+        self.log: list[tuple[bytes, bytes | None]] = []
+        self.changelog = Changelog(self.engine, 0, 0)
+        self.offset = 0
+
+    def tick(self, ts: int, *names: int) -> None:
+        records = [Wire(self.offset + n, ts, b"A|S%d" % name, b'{"ts":%d,"bid":1.5}' % ts) for n, name in enumerate(names)]
+        self.offset += len(names)
+        self.engine.feed(records)
+
+    def checkpoint(self) -> int:
+        before = len(self.log)
+        self.log += self.changelog.round()
+        self.changelog.end = len(self.log)
+        return len(self.log) - before
+
+    def live(self) -> dict[bytes, int]:
+        """Offset of the latest state of each key that has one."""
+        offsets: dict[bytes, int] = {}
+        for offset, (key, value) in enumerate(self.log):
+            offsets.pop(key, None)
+            if value is not None:
+                offsets[key] = offset
+        return offsets
+
+
+ROUNDS = st.lists(
+    st.tuples(st.sampled_from([1_000, 7_000, MINUTE, 10 * MINUTE]), st.sets(st.integers(0, 9), max_size=6)), max_size=25
+)
+
+
+@given(rounds=ROUNDS, scope=st.sampled_from(["broker", "symbol", "partition"]))
+def test_every_live_state_is_at_live_from_or_later_and_says_what_is_open(
+    rounds: list[tuple[int, set[int]]], scope: str
+) -> None:
+    worker, now = Worker(scope), NOON
+    for wait, names in rounds:
+        now += wait
+        worker.tick(now, *names)
+        worker.checkpoint()
+        live = worker.live()
+        assert all(offset >= worker.changelog.live_from for offset in live.values())
+        for key, symbol in worker.engine.symbols.items():
+            value = worker.log[live[key]][1] if key in live else None
+            stored = {window.end: window.ticks for window in decode_state(value).windows} if value else {}
+            opened = {window.end: window.ticks for window in symbol.windows()}
+            assert opened.items() <= stored.items()
+        assert set(live) == set(worker.engine.symbols), "a state in the changelog that nobody will ever delete"
+
+
+def test_symbols_that_ticked_once_are_let_go_with_a_tombstone_each() -> None:
+    worker, count = Worker(), 50_000
+    worker.tick(NOON, *range(count))
+    assert worker.checkpoint() == count
+    worker.engine.nothing_until(NOON + 10 * MINUTE)
+    assert len(worker.engine.take_finals()) == count
+    while worker.changelog.overdue:
+        worker.checkpoint()
+    assert len(worker.engine.symbols) == len(worker.live()) <= SPARE
+
+
+def test_a_symbol_whose_window_opened_and_closed_between_two_checkpoints_is_never_written() -> None:
+    worker = Worker()
+    worker.tick(NOON, 1)
+    worker.tick(NOON + 2 * MINUTE, 2)
+    worker.checkpoint()
+    assert {key for key, _ in worker.log} == {b"A|S2"}
+    assert set(worker.engine.symbols) == {b"A|S2"}
+
+
+def test_no_tombstone_is_written_for_a_symbol_that_trades_on() -> None:
+    worker = Worker()
+    for minute in range(30):
+        worker.tick(NOON + minute * MINUTE, *range(20))
+        worker.checkpoint()
+    assert all(value is not None for _, value in worker.log)
+
+
+def test_what_is_live_stays_near_the_end_while_one_symbol_alone_is_open_for_long() -> None:
+    worker = Worker()
+    worker.tick(NOON, *range(100))
+    worker.checkpoint()
+    for second in range(2_000):
+        worker.tick(NOON + second // 100, 0)
+        worker.checkpoint()
+    assert len(worker.log) - worker.changelog.live_from < 3 * 100
