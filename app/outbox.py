@@ -1,16 +1,18 @@
-"""The worker's idempotent producer: records in batches of their own, in order, acknowledged by all replicas."""
+"""The worker's producers: records in batches of their own, in order, acknowledged by all replicas; or all in transactions."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.structs import RecordMetadata
+from aiokafka.errors import KafkaTimeoutError
+from aiokafka.structs import OffsetAndMetadata, RecordMetadata, TopicPartition
 
 BATCH_BYTES = 512 * 1024
 YIELD_EVERY = 2_000  # records between two looks at the event loop
+TRANSACTION_SECONDS = 60.0  # the broker gives up on a transaction that is open for longer
 
 Header = tuple[str, bytes]
 NO_HEADERS: list[Header] = []  # shared, never changed
@@ -27,13 +29,17 @@ class Sent(NamedTuple):
 
 
 class Outbox:
-    """One producer. A failed send is never repeated here: its caller cannot know whether it was written."""
+    """One idempotent producer. A failed send is never repeated here: its caller cannot know whether it was written."""
 
-    def __init__(self, bootstrap: str, *, max_request: int) -> None:
+    at_once: ClassVar[bool] = True  # whether what is written can be read at once
+
+    def __init__(self, bootstrap: str, *, max_request: int, transactional_id: str | None = None) -> None:
         """`max_request`: the largest record in bytes that may be sent."""
         self._producer = AIOKafkaProducer(
             bootstrap_servers=bootstrap,
             enable_idempotence=True,
+            transactional_id=transactional_id,
+            transaction_timeout_ms=int(TRANSACTION_SECONDS * 1_000),
             acks="all",
             linger_ms=0,
             max_batch_size=BATCH_BYTES,
@@ -48,6 +54,12 @@ class Outbox:
     async def stop(self) -> None:
         """Flush and close."""
         await self._producer.stop()
+
+    async def begin(self) -> None:
+        """A checkpoint begins."""
+
+    async def commit(self, source: TopicPartition, next_offset: int) -> None:
+        """A checkpoint is complete; the offset is the group's business here."""
 
     async def send(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[Sent]:
         """Hand records over, in order; returns once the last batch is queued, not yet acknowledged."""
@@ -67,6 +79,31 @@ class Outbox:
     async def _send(self, builder: object, topic: str, partition: int) -> Sent:
         count = builder.record_count()  # type: ignore[attr-defined]  # aiokafka's BatchBuilder is untyped
         return Sent(await self._producer.send_batch(builder, topic, partition=partition), count)
+
+
+class Transactions(Outbox):
+    """A transactional producer: what is sent between `begin` and `commit` can be read by all or by nobody."""
+
+    at_once = False
+
+    def __init__(self, bootstrap: str, *, max_request: int, transactional_id: str, group: str) -> None:
+        """One `transactional_id` a source partition: its next owner's `start` fences this one."""
+        super().__init__(bootstrap, max_request=max_request, transactional_id=transactional_id)
+        self._group = group
+
+    async def begin(self) -> None:
+        """Begin a transaction."""
+        await self._producer.begin_transaction()
+
+    async def commit(self, source: TopicPartition, next_offset: int) -> None:
+        """Commit it, together with the group's offset; after an error nobody knows whether it was, before the next `start`."""
+        try:
+            async with asyncio.timeout(TRANSACTION_SECONDS):
+                offsets = {source: OffsetAndMetadata(next_offset, "")}
+                await self._producer.send_offsets_to_transaction(offsets, self._group)
+                await self._producer.commit_transaction()
+        except TimeoutError:
+            raise KafkaTimeoutError(f"a transaction was not committed within {TRANSACTION_SECONDS:.0f} s") from None
 
 
 async def acknowledged(sent: Iterable[Sent]) -> int | None:

@@ -2,6 +2,7 @@
 
 The order of a checkpoint, each step acknowledged before the next: the finals sent so far; the late and rejected records;
 the changed states, as of one moment; the position. Whatever fails in between leaves a log that recovery continues from.
+With transactional delivery the finals wait for the checkpoint too, and all of it is one transaction.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from aiokafka import TopicPartition
+
 from app.fetching import Batch, Head
 from app.outbox import NO_HEADERS, YIELD_EVERY, Outbox, Outgoing, Sent, acknowledged
 from app.recovery import APP_HEADER, Recovered
 from app.settings import Settings, Switch
+from app.side import SideRecords
 from tables.bars import Bar, bar_key, encode_bar
 from tables.changelog import Changelog
 from tables.state import POSITION_KEY, Position, encode_position
@@ -23,9 +27,7 @@ from tables.ticks import Record
 from tables.windows import Engine, EngineConfig, SideRecord
 
 SIDE_BATCH = 20_000  # late and rejected records that are held back before they are sent early
-SIDE_MARGIN = 64 * 1024  # how much larger than a source record a side record may be
-CUT_TO = 64 * 1024  # bytes of a value that are kept where the whole is too large
-HEADER_ROOM = 4 * 1024
+FINALS_BATCH = 200_000  # bars that wait for a transaction before one is made early
 
 
 class Slice(NamedTuple):
@@ -61,10 +63,11 @@ class Partition:
         found: Recovered,
         outbox: Outbox,
         *,
+        generation: int,
         append_time: bool,
         max_record: int,
     ) -> None:
-        """`append_time`: whether `ticks` has LogAppendTime; `max_record`: the largest source record in bytes."""
+        """`generation`: the group's; `append_time`: whether `ticks` has LogAppendTime; `max_record`: its largest, in bytes."""
         self.number = number
         self.engine = Engine(engine_config(settings), found.position.next_offset)
         position = found.position
@@ -75,16 +78,19 @@ class Partition:
         self._settings = settings
         self._outbox = outbox
         self._append_time = append_time
-        self._max_side = max_record + SIDE_MARGIN - HEADER_ROOM
+        self._generation = generation
         self._position = position
         self._changelog = Changelog(self.engine, position.changelog_start, found.changelog_end)
+        self._closed: list[Bar] = []  # not sent yet
         self._finals: list[Sent] = []
         self._finals_end = found.finals_end  # no checkpoint is made before the tail has been passed
         self._side: list[SideRecord] = []
         self._turn = asyncio.Lock()  # the engine is fed, asked or copied by one at a time
+        self._checkpoint = asyncio.Lock()
         self._fed_ms = 0
         self._last_arrival = position.arrival
         self._headers = [(APP_HEADER, settings.app_id.encode())]
+        self._side_records = SideRecords(settings.ticks_topic, number, max_record=max_record, headers=self._headers)
 
     # ---- in
 
@@ -103,7 +109,9 @@ class Partition:
             self._last_arrival = self.engine.arrival
             self._fed_ms = part.fetched_ms
             await self._publish()
-        if len(self._side) > SIDE_BATCH:
+        if not self._outbox.at_once and (len(self._side) > SIDE_BATCH or len(self._closed) > FINALS_BATCH):
+            await self.checkpoint()
+        elif len(self._side) > SIDE_BATCH:
             async with self._turn:
                 await self._flush_finals()
                 await self._send_side(self._take_side())
@@ -125,10 +133,14 @@ class Partition:
 
     async def _publish(self) -> None:
         self._side += self.engine.take_side()
-        finals = self.engine.take_finals()
-        if finals:
-            self._finals += await self._outbox.send(self._settings.finals_topic, self.number, self._outgoing(finals))
+        self._closed += self.engine.take_finals()
+        if self._closed and self._outbox.at_once:
+            closed, self._closed = self._closed, []
+            self._finals += await self._send_finals(closed)
             self._forget_acknowledged()
+
+    async def _send_finals(self, closed: list[Bar]) -> list[Sent]:
+        return await self._outbox.send(self._settings.finals_topic, self.number, self._outgoing(closed))
 
     def _forget_acknowledged(self) -> None:
         """Let go of the batches that are done and well; a failed one stays for the checkpoint to raise."""
@@ -157,41 +169,27 @@ class Partition:
 
     async def _send_side(self, side: list[SideRecord]) -> None:
         for topic, kind in ((self._settings.late_topic, "late"), (self._settings.rejected_topic, "rejected")):
-            records = (self._side_record(record) for record in side if record.kind == kind)
+            records = (self._side_records.outgoing(record) for record in side if record.kind == kind)
             await acknowledged(await self._outbox.send(topic, self.number, records))
-
-    def _side_record(self, side: SideRecord) -> Outgoing:
-        record = side.record
-        source = f"{self._settings.ticks_topic}|{self.number}|{side.offset}".encode()
-        headers = [
-            *((name, value or b"") for name, value in record.headers),
-            ("reason", side.reason.encode()),
-            ("detail", side.detail.encode(errors="backslashreplace")),
-            ("source_arrival", str(record.timestamp).encode()),
-            *self._headers,
-        ]
-        key, value = record.key, record.value
-        size = sum(len(name) + len(text) for name, text in headers) + len(key or b"") + len(value or b"")
-        if value is not None and size > self._max_side:
-            headers += [("truncated", b"true"), ("original_size", str(len(value)).encode())]
-            value = value[:CUT_TO]
-        if key is not None:
-            headers.append(("source_key", key[:CUT_TO]))
-        return source, value, None, headers
 
     # ---- checkpoint
 
-    async def checkpoint(self, generation: int) -> int | None:
+    async def checkpoint(self) -> int | None:
         """Make everything so far durable; the position's next offset, or None where there is nothing to do (yet)."""
-        engine = self.engine
+        async with self._checkpoint:
+            return await self._make_checkpoint()
+
+    async def _make_checkpoint(self) -> int | None:
+        engine, outbox = self.engine, self._outbox
         if engine.replaying:
             return None
         async with self._turn:
             await self._publish()
-            nothing = not self._side and not self._finals and not self._changelog.overdue
+            nothing = not self._side and not self._closed and not self._finals and not self._changelog.overdue
             known = self._position
             if nothing and not self.fresh and (engine.next_offset, self._finals_end) == (known.next_offset, known.finals_end):
                 return None
+            closed, self._closed = self._closed, []
             finals, self._finals = self._finals, []
             finals_end = self._finals_end  # as of now: what is sent while we wait must stay in the next owner's tail
             side = self._take_side()
@@ -202,11 +200,12 @@ class Partition:
                 counters=copy.copy(engine.counters),
                 finals_end=-1,
                 changelog_start=-1,
-                generation=generation,
+                generation=self._generation,
                 meaning=self._position.meaning,
             )
             states = await self._states()
-        end = await acknowledged(finals)
+        await outbox.begin()
+        end = await acknowledged(finals + await self._send_finals(closed))
         position.finals_end = finals_end if end is None else end
         self._finals_end = max(self._finals_end, position.finals_end)
         await self._send_side(side)
@@ -214,6 +213,7 @@ class Partition:
         position.changelog_start = self._changelog.live_from
         record: Outgoing = POSITION_KEY, encode_position(position), None, self._headers
         self._changelog.end = await self._written([record])
+        await outbox.commit(TopicPartition(self._settings.ticks_topic, self.number), position.next_offset)
         self._position = position
         self.fresh = False
         return position.next_offset

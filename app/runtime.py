@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,12 @@ from aiokafka import errors as kafka_errors
 from faust.types import TP
 
 from app.errors import BarwheelError, BrokerError
-from app.outbox import Outbox
-from app.partitions import SIDE_MARGIN, Partition, Slice, now_ms
+from app.outbox import Outbox, Transactions
+from app.partitions import Partition, Slice, now_ms
 from app.reader import Reader
 from app.recovery import recover
-from app.settings import Settings
+from app.settings import Delivery, Settings
+from app.side import SIDE_MARGIN
 
 if TYPE_CHECKING:
     from app.topics import TopicsReport
@@ -25,6 +27,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 BACKOFF_SECONDS = (0.5, 30.0)  # first and longest wait between two tries
+CHECKPOINT_SHARE = 4  # a checkpoint that took one second is followed by none for three
+FENCED = (  # what the producer of a partition is told once another worker has begun with it
+    kafka_errors.ProducerFenced,
+    kafka_errors.InvalidProducerEpoch,
+    kafka_errors.InvalidProducerIdMapping,
+    kafka_errors.InvalidTxnState,
+)
 REFUSED = (
     kafka_errors.MessageSizeTooLargeError,
     kafka_errors.TopicAuthorizationFailedError,
@@ -43,7 +52,8 @@ class Runtime:
         self.consumer: Consumer | None = None
         self.state = "starting"  # then recovering, running, waiting (for the broker), stopped
         self._crash = crash
-        self._outbox: Outbox | None = None
+        self._outboxes: list[Outbox] = []
+        self._checkpoint_from = 0.0  # no checkpoint before this (monotonic), unless it is the last one
         self._partitions: dict[int, Partition] = {}
         self._open = False  # whether slices are taken
         self._recovery: asyncio.Task[None] | None = None
@@ -85,14 +95,24 @@ class Runtime:
             await self.failed(error)
 
     async def checkpoint(self) -> dict[TP, int]:
-        """Checkpoint every partition; the offsets to commit."""
+        """Checkpoint every partition; the offsets to commit, none where that was part of a transaction.
+
+        While much is read at once, checkpoints take long: they then come less often, and take a share of the time that is
+        bounded instead of all of it.
+        """
+        began = time.monotonic()
+        if self._open and began < self._checkpoint_from:
+            return {}
         partitions = self.owners()
         try:
-            ends = await asyncio.gather(*(p.checkpoint(self._generation) for p in partitions.values()))
+            ends = await asyncio.gather(*(p.checkpoint() for p in partitions.values()))
         except Exception as error:  # noqa: BLE001  # Faust would only log it
             await self.failed(error)
             return {}
+        self._checkpoint_from = began + CHECKPOINT_SHARE * (time.monotonic() - began)
         topic = self.settings.ticks_topic
+        if self.settings.delivery is Delivery.transactional:
+            return {}
         return {TP(topic, number): end for number, end in zip(partitions, ends, strict=True) if end is not None}
 
     # ---- partitions come and go
@@ -130,10 +150,10 @@ class Runtime:
             log.info("ready: partitions %s of %s", ", ".join(map(str, sorted(numbers))), self.settings.ticks_topic)
 
     async def _try_recover(self, numbers: set[int]) -> dict[int, Partition]:
-        await self._replace_outbox()
-        settings, topics, outbox = self.settings, self.topics, self._outbox
-        if topics is None or outbox is None:
+        settings, topics = self.settings, self.topics
+        if topics is None:
             raise BrokerError("the topics have not been checked yet")
+        outboxes = await self._new_outboxes(sorted(numbers), topics.max_message_bytes + SIDE_MARGIN)
         names = frozenset({settings.ticks_topic, settings.finals_topic, settings.changelog_topic})
         partitions: dict[int, Partition] = {}
         if not numbers:
@@ -145,30 +165,50 @@ class Runtime:
                     settings,
                     number,
                     found,
-                    outbox,
+                    outboxes[number],
+                    generation=self._generation,
                     append_time=topics.log_append_time,
                     max_record=topics.max_message_bytes,
                 )
                 if partition.fresh:  # no position record means that nothing was ever sent
-                    await partition.checkpoint(self._generation)
+                    await partition.checkpoint()
                 partitions[number] = partition
         return partitions
 
-    async def _replace_outbox(self) -> None:
-        if self._outbox is not None:
-            outbox, self._outbox = self._outbox, None
-            await outbox.stop()  # ends every send of the old one before the tail is read
-        max_record = self.topics.max_message_bytes if self.topics is not None else 1 << 20
-        outbox = Outbox(self.bootstrap, max_request=max_record + SIDE_MARGIN)
-        await outbox.start()
-        self._outbox = outbox
+    async def _new_outboxes(self, numbers: list[int], max_request: int) -> dict[int, Outbox]:
+        """Producers in the place of the old ones: every send of those has ended, or is fenced, before anything is read."""
+        await self._stop_outboxes()
+        settings = self.settings
+        if settings.delivery is Delivery.idempotent:
+            self._outboxes = [Outbox(self.bootstrap, max_request=max_request)]
+            outboxes = dict.fromkeys(numbers, self._outboxes[0])
+        else:
+            outboxes = {
+                number: Transactions(
+                    self.bootstrap,
+                    max_request=max_request,
+                    transactional_id=f"{settings.app_id}-{settings.ticks_topic}-{number}",
+                    group=settings.app_id,
+                )
+                for number in numbers
+            }
+            self._outboxes = list(outboxes.values())
+        await asyncio.gather(*(outbox.start() for outbox in self._outboxes))
+        return outboxes
+
+    async def _stop_outboxes(self) -> None:
+        outboxes, self._outboxes = self._outboxes, []
+        await asyncio.gather(*(outbox.stop() for outbox in outboxes))
 
     async def failed(self, error: BaseException) -> None:
         """Something went wrong under way: with the broker, recover and go on; anything else ends the worker."""
         if not self._open:
             return
         self._open = False
-        if isinstance(error, kafka_errors.KafkaError) and not isinstance(error, REFUSED):
+        if isinstance(error, FENCED) and self.settings.delivery is Delivery.transactional:
+            log.warning("%s: another worker has begun with a partition of this one; the group will tell", type(error).__name__)
+            self._recovery = asyncio.ensure_future(self._restart(after=self.settings.session_timeout / 1_000))
+        elif isinstance(error, kafka_errors.KafkaError) and not isinstance(error, REFUSED):
             log.warning("%s: %s; recovering the partitions", type(error).__name__, error)
             self._recovery = asyncio.ensure_future(self._restart())
         elif isinstance(error, kafka_errors.KafkaError):
@@ -176,8 +216,10 @@ class Runtime:
         else:
             await self._crash(error)
 
-    async def _restart(self) -> None:
+    async def _restart(self, after: float = 0.0) -> None:
+        """Recover all partitions; `after` so many seconds, in which a rebalance may take them away."""
         numbers, self._partitions = set(self._partitions), {}
+        await asyncio.sleep(after)
         consumer = self.consumer
         if consumer is None:
             return
@@ -201,8 +243,7 @@ class Runtime:
         """The end: after the last checkpoint."""
         self.state = "stopped"
         self.drop()
-        if self._outbox is not None:
-            await self._outbox.stop()
+        await self._stop_outboxes()
 
     def accounting(self) -> dict[str, Any]:
         """What became of the records, by partition and in all."""

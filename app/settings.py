@@ -101,6 +101,7 @@ class Delivery(StrEnum):
     """How a checkpoint is made durable."""
 
     idempotent = "idempotent"
+    transactional = "transactional"
 
 
 class Settings(BaseSettings):
@@ -142,9 +143,9 @@ class Settings(BaseSettings):
     )
     delivery: Delivery = Field(
         Delivery.idempotent,
-        description="How a checkpoint is made durable; `transactional` is not in this version.",
+        description="`idempotent`: bars come at once; `transactional`: with the checkpoint, all or nothing.",
     )
-    checkpoint_interval: Duration = Field(1_000, description="Time between checkpoints.")
+    checkpoint_interval: Duration = Field(1_000, description="Time between checkpoints, more while they take long.")
     wheel_tick: Duration = Field(200, description="Width of a slot of the timing wheel.")
     consumer_group_instance_id: str = Field("", description="Static membership: a fixed name of this worker; empty: dynamic.")
     session_timeout: Duration = Field(30_000, description="A worker that is silent this long loses its partitions.")
@@ -274,7 +275,5 @@ def _one_line(error: ValidationError) -> str:
         name = str(problem["loc"][0]) if problem["loc"] else ""
         what = problem["msg"].removeprefix("Value error, ")
         what = what.replace("Input should be", "must be")
-        if name == "delivery":
-            what += " (transactional delivery is not in this version)"
         parts.append(f"{name}={problem['input']!s}: {what}" if name else what)
     return "; ".join(parts)

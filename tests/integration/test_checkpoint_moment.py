@@ -78,9 +78,9 @@ async def test_bars_published_during_a_checkpoint_are_in_the_tail_of_the_next_re
     outbox = Held(broker, settings.changelog_topic)
     await outbox.start()
     try:
-        partition = Partition(settings, 0, await recovered(), outbox, append_time=True, max_record=1 << 20)
+        partition = Partition(settings, 0, await recovered(), outbox, generation=1, append_time=True, max_record=1 << 20)
         await partition.feed(Slice(partition, [minutes(0, 10)], T0))
-        checkpoint = asyncio.create_task(partition.checkpoint(1))
+        checkpoint = asyncio.create_task(partition.checkpoint())
         await until(outbox.at_gate.is_set, what="the checkpoint writes its states")
         for number in range(10, 60):  # goes on reading meanwhile; acknowledgements come in between
             await partition.feed(Slice(partition, [minutes(number, number + 1)], T0))

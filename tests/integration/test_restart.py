@@ -55,8 +55,9 @@ def check(worker: Worker, sent: list[Tick]) -> None:
     assert len(windows(finals)) == len(set(windows(finals)))
 
 
-def test_a_worker_stopped_in_the_middle_of_a_window_goes_on_with_it(new_worker: NewWorker) -> None:
-    worker = new_worker(topic_partitions="1").start()
+@pytest.mark.parametrize("delivery", ["idempotent", "transactional"])
+def test_a_worker_stopped_in_the_middle_of_a_window_goes_on_with_it(new_worker: NewWorker, delivery: str) -> None:
+    worker = new_worker(topic_partitions="1", delivery=delivery).start()
     ticks = market(minutes=3, symbols=2, per_minute=10, partition=0)
     for begin, end in ((0, 15), (15, 27)):  # 15: in the middle of the first minute
         produce(worker.bootstrap, worker.ticks_topic, ticks[begin:end])
@@ -72,10 +73,14 @@ def test_a_worker_stopped_in_the_middle_of_a_window_goes_on_with_it(new_worker: 
     assert (total["read"], total["binned"], total["heartbeats"]) == (len(ticks), len(ticks) - 1, 1)
 
 
-@pytest.mark.parametrize("scope", ["broker", "symbol"])
-def test_a_worker_killed_in_the_middle_publishes_every_window_exactly_once(new_worker: NewWorker, scope: str) -> None:
+@pytest.mark.parametrize(
+    ("scope", "delivery"), [("broker", "idempotent"), ("symbol", "idempotent"), ("broker", "transactional")]
+)
+def test_a_worker_killed_in_the_middle_publishes_every_window_exactly_once(
+    new_worker: NewWorker, scope: str, delivery: str
+) -> None:
     symbols = 20
-    worker = new_worker(scope=scope, checkpoint_interval="300ms").start()
+    worker = new_worker(scope=scope, delivery=delivery, checkpoint_interval="300ms").start()
     sent: list[Tick] = []
     parts = [market(minutes=60, symbols=symbols, per_minute=20, partition=partition) for partition in (0, 1)]
     if scope == "symbol":

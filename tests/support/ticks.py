@@ -118,6 +118,7 @@ async def _read(bootstrap: str, topic: str, enough: Callable[[list[Seen]], bool]
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
+        isolation_level="read_committed",
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=4 << 20,
     )

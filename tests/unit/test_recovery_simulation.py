@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import pytest
+from aiokafka import TopicPartition
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,40 +22,36 @@ from app.fetching import Head
 from app.outbox import Outgoing, Sent
 from app.partitions import Partition, Slice, engine_config
 from app.recovery import recover
-from app.settings import ScopeKind, Settings
+from app.settings import Delivery, ScopeKind, Settings
 from tables import changelog
 from tables.bars import Bar, decode_bar
 from tables.replay import Replay
 from tables.windows import Engine
 
 START = 1_700_000_040_000
+MARKER = -1  # the timestamp of a control record
 EXAMPLES = {"quick": 150, "thorough": 5_000}[os.environ.get("HYPOTHESIS_PROFILE", "quick")]
 
 
 class Row(NamedTuple):
-    """A record of a topic in memory."""
+    """A record of a topic in memory; `transaction` 0 for none. `MARKER` stands at the end of one."""
 
     offset: int
     timestamp: int
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, bytes]] = []  # noqa: RUF012  # never changed
+    transaction: int = 0
 
 
 class Part(NamedTuple):
-    """A batch of such records."""
+    """A batch: the offsets it covers, and those of its records that may be read."""
 
+    base_offset: int
+    next_offset: int
     rows: list[Row]
 
-    @property
-    def base_offset(self) -> int:
-        return self.rows[0].offset
-
-    @property
-    def next_offset(self) -> int:
-        return self.rows[-1].offset + 1
-
-    def __iter__(self) -> Iterator[Row]:  # type: ignore[override]  # a batch, not a pair
+    def __iter__(self) -> Iterator[Row]:  # type: ignore[override]  # a batch, not a triple
         return iter(self.rows)
 
 
@@ -69,23 +66,62 @@ class Topics:
     """All topics, one partition each."""
 
     rows: dict[str, list[Row]] = field(default_factory=dict)
+    open_transactions: set[int] = field(default_factory=set)
+    aborted: set[int] = field(default_factory=set)
+    began: int = 0
 
-    def append(self, topic: str, record: Outgoing) -> int:
+    def append(self, topic: str, record: Outgoing, transaction: int = 0) -> int:
         rows = self.rows.setdefault(topic, [])
         key, value, timestamp, headers = record
-        rows.append(Row(len(rows), timestamp or 0, key, value, list(headers)))
+        rows.append(Row(len(rows), timestamp or 0, key, value, list(headers), transaction))
         return len(rows) - 1
+
+    def end(self, transaction: int, *, commit: bool) -> None:
+        """Write the markers that end a transaction; each takes an offset."""
+        self.open_transactions.discard(transaction)
+        if not commit:
+            self.aborted.add(transaction)
+        for rows in self.rows.values():
+            if any(row.transaction == transaction for row in rows):
+                rows.append(Row(len(rows), MARKER, None, None))
+
+    def stable_end(self, topic: str) -> int:
+        """Up to where a reader of committed records gets."""
+        rows = self.rows.get(topic, [])
+        return next((row.offset for row in rows if row.transaction in self.open_transactions), len(rows))
+
+    def committed(self, topic: str, start: int = 0, end: int | None = None) -> list[Row]:
+        """What such a reader sees."""
+        rows = self.rows.get(topic, [])[start : self.stable_end(topic) if end is None else end]
+        return [row for row in rows if row.timestamp != MARKER and row.transaction not in self.aborted]
 
 
 class Wire:
     """An outbox whose records arrive one by one, when the schedule says so."""
 
-    def __init__(self, topics: Topics) -> None:
+    def __init__(self, topics: Topics, delivery: Delivery) -> None:
+        self.at_once = delivery is Delivery.idempotent
         self._topics = topics
-        self._queue: deque[tuple[str, Outgoing, asyncio.Future[Metadata] | None, int]] = deque()
+        self._transaction = 0
+        self._queue: deque[tuple[str, Outgoing | None, asyncio.Future[Metadata] | None, int]] = deque()
+
+    async def begin(self) -> None:
+        if not self.at_once:
+            self._topics.began += 1
+            self._transaction = self._topics.began
+            self._topics.open_transactions.add(self._transaction)
+
+    async def commit(self, source: TopicPartition, next_offset: int) -> None:
+        assert source == ("ticks", 0)
+        assert next_offset >= 0
+        if not self.at_once:
+            future: asyncio.Future[Metadata] = asyncio.get_running_loop().create_future()
+            self._queue.append(("", None, future, 0))
+            await future
 
     async def send(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[Sent]:
         assert partition == 0
+        assert self.at_once or self._transaction in self._topics.open_transactions, "sent outside a transaction"
         every = list(records)
         if not every:
             return []
@@ -98,38 +134,44 @@ class Wire:
         if not self._queue:
             return False
         topic, record, future, count = self._queue.popleft()
-        offset = self._topics.append(topic, record)
+        if record is None:
+            self._topics.end(self._transaction, commit=True)
+            offset = 0
+        else:
+            offset = self._topics.append(topic, record, self._transaction)
         if future is not None and not future.done():
             future.set_result(Metadata(offset - count + 1))
         return True
 
 
 class ListReader:
-    """Reads the topics in memory."""
+    """Reads what is committed of the topics in memory."""
 
     def __init__(self, topics: Topics) -> None:
         self._topics = topics
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         assert partition == 0
-        return 0, len(self._topics.rows.get(topic, []))
+        return 0, self._topics.stable_end(topic)
 
     async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Part]:
         assert partition == 0
-        rows = self._topics.rows.get(topic, [])
         for at in range(start, end, 3):
-            yield Part(rows[at : min(at + 3, end)])
+            to = min(at + 3, end)
+            yield Part(at, to, self._topics.committed(topic, at, to))
 
 
 class Simulation:
     """One partition, its worker, and what the schedule does to both."""
 
-    def __init__(self, scope: ScopeKind) -> None:
-        self.settings = Settings.load(scope=scope, max_future="10000d", min_ts=0, idle_margin="0ms", on_gap="continue")
+    def __init__(self, scope: ScopeKind, delivery: Delivery) -> None:
+        self.settings = Settings.load(
+            scope=scope, delivery=delivery, max_future="10000d", min_ts=0, idle_margin="0ms", on_gap="continue"
+        )
         self.topics = Topics({self.settings.ticks_topic: []})
         self.now = START
         self.read_to = 0
-        self.wire = Wire(self.topics)
+        self.wire = Wire(self.topics, delivery)
         self.partition: Partition
 
     @property
@@ -137,10 +179,12 @@ class Simulation:
         return self.topics.rows[self.settings.ticks_topic]
 
     async def restart(self) -> None:
-        """A crash: what was not delivered is lost, and a new worker recovers."""
-        self.wire = Wire(self.topics)
+        """A crash: what was not delivered is lost, an open transaction is aborted, and a new worker recovers."""
+        for transaction in list(self.topics.open_transactions):
+            self.topics.end(transaction, commit=False)
+        self.wire = Wire(self.topics, self.settings.delivery)
         found = await recover(ListReader(self.topics), self.settings, 0, 1, 1)  # type: ignore[arg-type]
-        self.partition = Partition(self.settings, 0, found, self.wire, append_time=True, max_record=1 << 20)  # type: ignore[arg-type]
+        self.partition = Partition(self.settings, 0, found, self.wire, generation=1, append_time=True, max_record=1 << 20)  # type: ignore[arg-type]
         self.read_to = self.partition.passed
         if self.partition.fresh:
             await self.checkpoint(None)
@@ -160,7 +204,7 @@ class Simulation:
         rows = self.log[self.read_to : self.read_to + count]
         if rows:
             self.read_to += len(rows)
-            await self.partition.feed(Slice(self.partition, [Part(rows)], self.now))
+            await self.partition.feed(Slice(self.partition, [Part(rows[0].offset, rows[-1].offset + 1, rows)], self.now))
 
     async def timer(self) -> None:
         await self.read(len(self.log))
@@ -168,7 +212,7 @@ class Simulation:
 
     async def checkpoint(self, records: int | None, reading: int = 0) -> None:
         """A checkpoint, or the first so many records of one and then a crash; reading goes on meanwhile, record by record."""
-        task = asyncio.ensure_future(self.partition.checkpoint(1))
+        task = asyncio.ensure_future(self.partition.checkpoint())
         while True:
             for _ in range(5):
                 await asyncio.sleep(0)
@@ -212,8 +256,8 @@ STEPS = st.one_of(
 )
 
 
-async def run(steps: list[Step], scope: ScopeKind) -> Simulation:
-    simulation = Simulation(scope)
+async def run(steps: list[Step], scope: ScopeKind, delivery: Delivery = Delivery.idempotent) -> Simulation:
+    simulation = Simulation(scope, delivery)
     await simulation.restart()
     for name, *arguments in steps:
         if name == "tick":
@@ -239,26 +283,27 @@ def judge(simulation: Simulation) -> None:
     engine = Engine(engine_config(config))
     engine.feed(simulation.log)
     engine.nothing_until(simulation.now - 1)
-    published: list[Bar] = [decode_bar(row.value) for row in simulation.topics.rows.get(config.finals_topic, []) if row.value]
+    published: list[Bar] = [decode_bar(row.value) for row in simulation.topics.committed(config.finals_topic) if row.value]
     assert published == engine.take_finals()
     side = engine.take_side()
     for topic, kind in ((config.late_topic, "late"), (config.rejected_topic, "rejected")):
-        sent = {row.key for row in simulation.topics.rows.get(topic, [])}
+        sent = {row.key for row in simulation.topics.committed(topic)}
         assert sent == {f"{config.ticks_topic}|0|{s.offset}".encode() for s in side if s.kind == kind}
     assert simulation.partition.engine.counters == engine.counters
     assert engine.counters.balanced()
     assert engine.counters.read == len(simulation.log)
 
 
+@pytest.mark.parametrize("delivery", list(Delivery))
 @pytest.mark.parametrize("scope", list(ScopeKind))
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=st.lists(STEPS, max_size=60), spare=st.sampled_from([changelog.SPARE, 0]))
 def test_a_crash_after_any_record_leaves_the_same_bars_as_no_crash_at_all(
-    scope: ScopeKind, steps: list[Step], spare: int
+    scope: ScopeKind, delivery: Delivery, steps: list[Step], spare: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(changelog, "SPARE", spare)  # 0: tombstones are written as soon as they can be
-        judge(asyncio.run(run(steps, scope)))
+        judge(asyncio.run(run(steps, scope, delivery)))
 
 
 TICK: Step = ("tick", 0, 0, 0, "tick")

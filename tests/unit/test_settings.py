@@ -45,7 +45,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         ("web_port", "99999", "web_port=99999"),
         ("topics_prefix", "a b", "topics_prefix=a b: may hold letters"),
         ("late_policy", "revise", "late_policy=revise: must be 'drop'"),
-        ("delivery", "transactional", "transactional delivery is not in this version"),
+        ("delivery", "twice", "must be 'idempotent' or 'transactional'"),
     ],
 )
 def test_a_bad_setting_is_one_line_that_names_it_and_its_value(
