@@ -10,7 +10,7 @@ from heapq import heappop, heappush
 from operator import attrgetter
 
 from tables.bars import Bar
-from tables.clock import NEVER, UNKNOWN, Bucket, Scope, ScopeKey, Symbol
+from tables.clock import NEVER, UNKNOWN, Bucket, Scope, Symbol
 from tables.ohlc import close_window
 from tables.replay import Replay
 from tables.ticks import PER_SECOND
@@ -100,25 +100,36 @@ class Closing:
 
     def _idle(self, before: int) -> None:
         """Close what is due before this arrival time, in the order of the due times."""
-        due: list[tuple[int, ScopeKey, int, Scope]] = []
+        due: list[tuple[int, str, int, Scope]] = []
+        grace = self.config.grace
         for at, scope in self._wheel.advance(before):
             if at == scope.entry:  # else an earlier entry has taken its place
                 scope.entry = NEVER
-                self._look(scope, before, due)
-        while due:
-            at, _, end, scope = heappop(due)
-            scope.stream_time = max(scope.stream_time, end + self.config.grace)
+                found = self._look(scope, before)
+                if found is not None:
+                    due.append(found)
+        due.sort(reverse=True)
+        again: list[tuple[int, str, int, Scope]] = []
+        while due or again:
+            at, _, end, scope = heappop(again) if again and (not due or again[0] < due[-1]) else due.pop()
+            if scope.stream_time < end + grace:  # noqa: PLR1730  # twice as fast as max()
+                scope.stream_time = end + grace
             scope.set_at = at
             self._close(scope, "idle", self.next_offset, at)
-            self._look(scope, before, due)
+            if scope.buckets:
+                found = self._look(scope, before)
+                if found is not None:
+                    heappush(again, found)
 
-    def _look(self, scope: Scope, before: int, due: list[tuple[int, ScopeKey, int, Scope]]) -> None:
+    def _look(self, scope: Scope, before: int) -> tuple[int, str, int, Scope] | None:
+        """When and with which end the scope is due, if that is before this time; else it is put in the wheel again."""
         at, end = scope.due(self.config.grace)
         if at < before:
-            heappush(due, (at, scope.key, end, scope))
-        elif at < scope.entry:
+            return at, scope.key, end, scope
+        if at < scope.entry:
             scope.entry = at
             self._wheel.add(scope, at)
+        return None
 
     def _close(self, scope: Scope, reason: str, offset: int, at: int) -> None:
         """Close every window whose end the watermark has reached: by end, broker and symbol."""
@@ -126,10 +137,13 @@ class Closing:
             return
         config, published = self.config, self._replay.published if self._replay is not None else {}
         size, per_second, finals = config.window_size, self._per_second, self._finals
+        per_symbol, dirty = self._per_symbol, self._dirty
         watermark = scope.stream_time - config.grace
-        for end in sorted(e for e in scope.buckets if e <= watermark):
-            symbols = scope.buckets.pop(end).symbols
-            symbols.sort(key=_by_order)
+        buckets = scope.buckets
+        for end in sorted([e for e in buckets if e <= watermark]) if len(buckets) > 1 else list(buckets):
+            symbols = buckets.pop(end).symbols
+            if len(symbols) > 1:
+                symbols.sort(key=_by_order)
             self.open_windows -= len(symbols)
             for symbol in symbols:
                 window = symbol.current
@@ -137,9 +151,10 @@ class Closing:
                     symbol.current = None
                 else:
                     window = symbol.others.pop(end)
-                if self._per_symbol:  # else a state with this window still tells the truth: stream time says it is closed
-                    self._touch(symbol)
+                if per_symbol and not symbol.dirty:  # else a state with this window stays true: stream time says it is closed
+                    symbol.dirty = True
+                    dirty.append(symbol)
                 if published and (*symbol.name, end) in published:
                     continue
                 finals.append(close_window(window, symbol.name, size, per_second, reason, at, watermark, offset))
-        scope.settle(config.grace)
+        scope.deadline = min(buckets) + config.grace if buckets else NEVER

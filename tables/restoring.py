@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tables.bars import Bar
-from tables.clock import Scope, Symbol
+from tables.clock import Scope, Symbol, order_of
 from tables.closing import Closing, EngineConfig
 from tables.replay import Replay
 from tables.state import Counters, SymbolState, encode_state
@@ -83,7 +83,7 @@ class Restoring(Closing):
         name = name_of(key)
         if self._per_symbol:
             known = state.stream_time is not None and state.set_at is not None
-            scope = Scope(name, state.stream_time or 0, state.set_at or 0) if known else Scope(name)
+            scope = Scope(order_of(name), state.stream_time or 0, state.set_at or 0) if known else Scope(order_of(name))
         else:
             scope = self._scope(name)
         symbol = self._symbols[key] = Symbol(key, name, scope)
@@ -106,7 +106,7 @@ class Restoring(Closing):
                 key = f"{bar.broker}|{bar.symbol}".encode()
                 symbol = self._symbols.get(key)
                 if symbol is None:
-                    symbol = self._symbols[key] = Symbol(key, name, Scope(name))
+                    symbol = self._symbols[key] = Symbol(key, name, Scope(order_of(name)))
                 scope = symbol.scope
             else:
                 scope = self._scope(name)

@@ -17,7 +17,7 @@ from decimal import Decimal, DecimalException
 
 import msgspec
 
-from tables.clock import UNKNOWN, Scope, Symbol
+from tables.clock import UNKNOWN, Scope, Symbol, order_of
 from tables.closing import EngineConfig
 from tables.ohlc import new_window
 from tables.replay import Replay
@@ -233,7 +233,7 @@ class Engine(Restoring):
         replay = self._replay
         skip = not heartbeat and replay is not None and symbol is not None and offset <= symbol.offset
         if self._per_symbol and symbol is None:
-            symbol = self._symbols[key] = Symbol(key, name, Scope(name))
+            symbol = self._symbols[key] = Symbol(key, name, Scope(order_of(name)))
         scope = symbol.scope if symbol is not None else self._scope(name)
         if ms > scope.stream_time:
             self._move(scope, ms, self.arrival)
