@@ -1,4 +1,4 @@
-"""`python -m benchmarks throughput` and `python -m benchmarks wheel`."""
+"""`python -m benchmarks throughput`, `wheel` and `memory`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 
 from rich.console import Console
 
-from benchmarks import report, throughput, wheel
+from benchmarks import memory, report, throughput, wheel
 
 
 def main() -> int:
@@ -31,7 +31,10 @@ def main() -> int:
     turn = commands.add_parser("wheel", help="the timing wheel beside a heap and one call_later a symbol")
     turn.add_argument("--scopes", type=int, default=100_000, help="default %(default)s")
     turn.add_argument("--repeat", type=int, default=3, help="runs of each; medians are shown")
-    for one in (fast, turn):
+    held = commands.add_parser("memory", help="what open windows take, and that nothing else stays")
+    held.add_argument("--symbols", type=int, default=100_000, help="default %(default)s")
+    held.add_argument("--minutes", type=int, default=60, help="of trading, at least 6 (default %(default)s)")
+    for one in (fast, turn, held):
         one.add_argument("--json", action="store_true", help="for programs")
         one.add_argument("--check", action="store_true", help="exit code 1 where a bound is missed")
     arguments = parser.parse_args()
@@ -40,6 +43,9 @@ def main() -> int:
     if arguments.command == "wheel":
         found = wheel.run(arguments.scopes, arguments.repeat)
         show = wheel.show
+    elif arguments.command == "memory":
+        found = memory.run(arguments.symbols, max(6, arguments.minutes))
+        show = memory.show
     else:
         options = throughput.Options(
             arguments.ticks,

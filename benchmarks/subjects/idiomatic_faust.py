@@ -88,5 +88,5 @@ if __name__ == "__main__":
         raise SystemExit("usage: idiomatic_faust BOOTSTRAP APP_ID TOPIC TICKS")
     program, bootstrap_servers, name, source, number = sys.argv
     built = build(bootstrap_servers, name, source, int(number))
-    sys.argv = [program, "worker", "-l", "warn"]
+    sys.argv = [program, "worker", "-l", "warn", "--without-web"]
     built.main()
