@@ -30,6 +30,10 @@ SIDE_BATCH = 20_000  # late and rejected records that are held back before they 
 FINALS_BATCH = 200_000  # bars that wait for a transaction before one is made early
 
 
+class GapError(Exception):
+    """Records between the last one and this one did not come: reading must go back."""
+
+
 class Slice(NamedTuple):
     """Some batches of one partition, as one Faust message carries them; `owner` is whom they were fetched for."""
 
@@ -95,12 +99,14 @@ class Partition:
     # ---- in
 
     async def feed(self, part: Slice) -> None:
-        """Process a slice and send what it closed."""
+        """Process a slice and send what it closed; raises `GapError` where it does not follow on the last one."""
         async with self._turn:
             cap = None if self._append_time else part.fetched_ms
             for batch in part.batches:
                 if batch.next_offset <= self.passed:
                     continue
+                if batch.base_offset > self.passed:
+                    raise GapError(f"offset {batch.base_offset} comes after {self.passed - 1}")
                 records: Iterator[Record] = iter(batch)
                 if batch.base_offset < self.passed:
                     records = _from_offset(records, self.passed)

@@ -12,6 +12,8 @@ from app.fetching import Batch, RawTopics
 
 FETCH_BYTES = 4 << 20
 POLL_MS = 500
+# a connection takes one request after the other: while the broker holds back an empty answer, the next question waits
+FETCH_WAIT_MS = 5
 
 
 class Reader:
@@ -25,7 +27,7 @@ class Reader:
             isolation_level="read_committed",
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=FETCH_BYTES,
-            fetch_max_wait_ms=100,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
         )
 
     async def __aenter__(self) -> Self:

@@ -15,7 +15,7 @@ from faust.types import TP
 
 from app.errors import BarwheelError, BrokerError
 from app.outbox import Outbox, Transactions
-from app.partitions import Partition, Slice, now_ms
+from app.partitions import GapError, Partition, Slice, now_ms
 from app.reader import Reader
 from app.recovery import recover
 from app.settings import Delivery, Settings
@@ -208,7 +208,7 @@ class Runtime:
         if isinstance(error, FENCED) and self.settings.delivery is Delivery.transactional:
             log.warning("%s: another worker has begun with a partition of this one; the group will tell", type(error).__name__)
             self._recovery = asyncio.ensure_future(self._restart(after=self.settings.session_timeout / 1_000))
-        elif isinstance(error, kafka_errors.KafkaError) and not isinstance(error, REFUSED):
+        elif isinstance(error, (GapError, kafka_errors.KafkaError)) and not isinstance(error, REFUSED):
             log.warning("%s: %s; recovering the partitions", type(error).__name__, error)
             self._recovery = asyncio.ensure_future(self._restart())
         elif isinstance(error, kafka_errors.KafkaError):
@@ -226,7 +226,7 @@ class Runtime:
         tps = {TP(self.settings.ticks_topic, number) for number in numbers}
         consumer.pause_partitions(tps)
         await self._recover(numbers)
-        await consumer.seek_wait(self.positions())
+        await consumer.go_to(self.positions())
         consumer.resume_partitions(tps)
 
     def close(self) -> None:

@@ -7,7 +7,8 @@ what Faust would commit by acknowledged messages is committed by the runtime's c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import faust
@@ -15,11 +16,13 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from app.fetching import Batch, Heads, RawTopics, heads_of
-from app.partitions import Slice, now_ms
+from app.order import Hole, Order
+from app.partitions import GapError, Slice, now_ms
 
 if TYPE_CHECKING:
     from app.runtime import Runtime
 
+log = logging.getLogger(__name__)
 FAUST_VERSION = "0.15.3"
 SLICE_RECORDS = 2_000
 FETCH_WAIT_MS = 200  # how long the broker holds an empty answer: the idle timer is at most this much late
@@ -60,6 +63,11 @@ class Consumer(driver.Consumer):
     slice_records: ClassVar[int] = SLICE_RECORDS
     _thread: ConsumerThread
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._order: dict[TP, Order] = {}  # of the partitions that have been sought
+        self._holes: dict[tuple[TP, Hole], int] = {}  # how often each was met
+
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
@@ -90,23 +98,21 @@ class Consumer(driver.Consumer):
                 await self.runtime.failed(error)
 
     async def _drain_once(self) -> None:
-        owners = self.runtime.owners()  # before the fetch: what was asked for a former owner is not the next one's
         records, active = await self._wait_next_records(POLL_SECONDS)
         if not records or self.should_stop:
             return
         if not self.flow_active:
             await self.perform_seek()
             return
-        generation, fetched = self.app.consumer_generation_id, now_ms()
+        owners, generation, fetched = self.runtime.owners(), self.app.consumer_generation_id, now_ms()
         for tp, batches in records.items():
-            owner = owners.get(tp.partition)
             reading = tp in (active or ()) or tp in self._buffered_partitions
-            if owner is None or not reading:
+            if tp.partition not in owners or not reading:
                 continue
-            for part in cut(batches, self.slice_records):
+            for part in cut(await self._in_order(tp, batches), self.slice_records):
                 if not self._goes_on(generation):
                     return
-                value = Slice(owner, part, fetched)
+                value = Slice(owners[tp.partition], part, fetched)
                 offset = part[-1].next_offset - 1
                 message = ConsumerMessage(
                     *(tp.topic, tp.partition, offset, 0.0, 0, None, None, cast("Any", value), None, 0, 0),
@@ -114,6 +120,25 @@ class Consumer(driver.Consumer):
                     generation_id=generation,
                 )
                 await self.wait_first(self.callback(message), self.suspend_flow.wait())
+
+    async def _in_order(self, tp: TP, batches: list[Batch]) -> list[Batch]:
+        """The batches that follow on what was handed on before; what is missing in between is fetched again."""
+        order = self._order.get(tp)
+        if order is None:
+            return []  # not sought yet: whatever this is, it will be read again
+        taken, hole = order.take(batches)
+        if hole is not None:
+            seen = self._holes[tp, hole] = self._holes.get((tp, hole), 0) + 1
+            if seen == 1:
+                await self.seek_wait({tp: order.next_offset})
+            elif seen == 2:  # noqa: PLR2004  # recovery knows what to do where retention was faster
+                await self.runtime.failed(
+                    GapError(f"{tp.topic}[{tp.partition}]: offsets {hole[0]} to {hole[1] - 1} did not come")
+                )
+            else:
+                log.warning("%s[%d]: there are no offsets %d to %d; going on", tp.topic, tp.partition, hole[0], hole[1] - 1)
+                taken.append(order.pass_over(hole))
+        return taken
 
     def _goes_on(self, generation: int) -> bool:
         return self.flow_active and self.app.consumer_generation_id == generation
@@ -130,6 +155,7 @@ class Consumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Stop reading, make everything so far durable, then let the partitions go."""
         self.stop_flow()
+        self._order.clear()
         self.app.flow_control.suspend()
         self.app.flow_control.clear()
         self.runtime.close()
@@ -149,9 +175,13 @@ class Consumer(driver.Consumer):
     async def perform_seek(self) -> None:
         """Go to where the recovered partitions are; the group's committed offsets decide nothing."""
         positions = self.runtime.positions()
-        wanted = {tp: positions[tp] for tp in self.assignment() if tp in positions}
-        if wanted:
-            await self.seek_wait(wanted)
+        await self.go_to({tp: positions[tp] for tp in self.assignment() if tp in positions})
+
+    async def go_to(self, positions: Mapping[TP, int]) -> None:
+        """Go on reading there, and nowhere else."""
+        self._order = {tp: Order(offset) for tp, offset in positions.items()}
+        if positions:
+            await self.seek_wait(positions)
 
 
 def cut(batches: list[Batch], limit: int) -> Iterator[list[Batch]]:

@@ -1,0 +1,33 @@
+"""Whether what was fetched of a partition follows on what was handed on before: nothing may be left out unnoticed.
+
+A consumer's position moves on with every fetch, also with one whose records were dropped because a rebalance was under way.
+"""
+
+from __future__ import annotations
+
+from app.fetching import Batch, Skipped
+
+Hole = tuple[int, int]  # the first offset that is missing, and the first one after it
+
+
+class Order:
+    """How far one partition has been handed on."""
+
+    def __init__(self, next_offset: int) -> None:
+        self.next_offset = next_offset
+
+    def take(self, batches: list[Batch]) -> tuple[list[Batch], Hole | None]:
+        """The batches up to the first hole, and that hole."""
+        taken: list[Batch] = []
+        for batch in batches:
+            if batch.base_offset > self.next_offset:
+                return taken, (self.next_offset, batch.base_offset)
+            if batch.next_offset > self.next_offset:
+                self.next_offset = batch.next_offset
+                taken.append(batch)
+        return taken, None
+
+    def pass_over(self, hole: Hole) -> Batch:
+        """Go on after a hole: what stands in the place of the missing records."""
+        self.next_offset = hole[1]
+        return Skipped(*hole)
