@@ -10,7 +10,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 UNKNOWN_MEMBER, ILLEGAL_GENERATION, REBALANCING, FENCED_INSTANCE, NO_COMMON_PROTOCOL = 25, 22, 27, 82, 23
@@ -60,8 +60,10 @@ class Group:
             return {"error_code": NO_COMMON_PROTOCOL, "member_id": member_id}
         fresh = self.state == "Empty"
         if not member_id:
-            self._replace_instance(instance)
             member_id = f"{client}-{uuid.uuid4()}"
+            former = self._replace_instance(instance)
+            if former is not None and self.state == "Stable" and self.protocol in {name for name, _ in protocols}:
+                return self._take_place(former, member_id, protocols)
             session = request["session_timeout"] / 1_000
             rebalance = (request.get("rebalance_timeout") or request["session_timeout"]) / 1_000
             self.members[member_id] = Member(member_id, instance, client, host, session, rebalance, protocols)
@@ -77,14 +79,32 @@ class Group:
         self._rebalance(self._first_delay if fresh else 0.0)
         return await waiting
 
-    def _replace_instance(self, instance: str | None) -> None:
-        """A static member that comes back takes the place of its former self, which is fenced."""
-        for old in [m for m in self.members.values() if instance and m.instance == instance]:
-            del self.members[old.id]
-            if old.join is not None and not old.join.done():
-                old.join.set_result({"error_code": FENCED_INSTANCE, "member_id": old.id})
-            if old.sync is not None and not old.sync.done():
-                old.sync.set_result((FENCED_INSTANCE, b""))
+    def _replace_instance(self, instance: str | None) -> Member | None:
+        """A static member that comes back takes the place of its former self, which is fenced and given back."""
+        former = next((m for m in self.members.values() if instance and m.instance == instance), None)
+        if former is not None:
+            del self.members[former.id]
+            if former.join is not None and not former.join.done():
+                former.join.set_result({"error_code": FENCED_INSTANCE, "member_id": former.id})
+            if former.sync is not None and not former.sync.done():
+                former.sync.set_result((FENCED_INSTANCE, b""))
+        return former
+
+    def _take_place(self, former: Member, member_id: str, protocols: list[tuple[str, bytes]]) -> Answer:
+        """No rebalance (KIP-345): the assignment stays. A leader is told that another one leads, so that it asks for it."""
+        leader = self._leader
+        if leader == former.id:
+            self._leader = member_id
+        now = time.monotonic()
+        self.members[member_id] = replace(former, id=member_id, protocols=protocols, seen=now, join=None, sync=None)
+        return {
+            "error_code": 0,
+            "generation_id": self.generation,
+            "group_protocol": self.protocol,
+            "leader_id": leader,
+            "member_id": member_id,
+            "members": [],
+        }
 
     async def sync(self, request: Answer) -> Answer:
         """SyncGroup: the leader brings the assignment, everybody takes theirs."""

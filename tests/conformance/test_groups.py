@@ -133,6 +133,18 @@ async def test_a_static_member_comes_back_in_its_own_place(broker: str) -> None:
         await until(lambda: _parts(client) == [0, 1], deadline=20)
 
 
+async def test_a_static_member_that_comes_back_disturbs_nobody(broker: str) -> None:
+    topic, group = await new_topic(broker, 2), unique("g")
+    static = {"group_id": group, "session_timeout_ms": 30_000}
+    async with consumer(broker, topic, group_instance_id="one", **static) as one:
+        async with consumer(broker, topic, group_instance_id="two", **static) as two:
+            await until(lambda: sorted(_parts(one) + _parts(two)) == [0, 1], deadline=DEADLINE)
+            generation, had = one._coordinator.generation, _parts(two)
+        async with consumer(broker, topic, group_instance_id="two", **static) as two:
+            await until(lambda: _parts(two) == had, deadline=20)
+            assert two._coordinator.generation == generation == one._coordinator.generation
+
+
 async def test_generations_grow_and_a_member_that_was_left_behind_cannot_commit(broker: str) -> None:
     topic, group = await new_topic(broker, 2), unique("g")
     place = TopicPartition(topic, 0)
