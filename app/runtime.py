@@ -58,6 +58,7 @@ class Runtime:
         self._open = False  # whether slices are taken
         self._recovery: asyncio.Task[None] | None = None
         self._generation = -1
+        self._recovered: tuple[Reader, int, int] | None = None  # while it is under way: partitions done, and of how many
 
     # ---- what others ask
 
@@ -159,7 +160,8 @@ class Runtime:
         if not numbers:
             return partitions
         async with Reader(self.bootstrap, names) as reader:
-            for number in sorted(numbers):
+            for done, number in enumerate(sorted(numbers)):
+                self._recovered = (reader, done, len(numbers))
                 found = await recover(reader, settings, number, topics.partitions, self._generation)
                 partition = Partition(
                     settings,
@@ -244,6 +246,15 @@ class Runtime:
         self.state = "stopped"
         self.drop()
         await self._stop_outboxes()
+
+    def readiness(self) -> dict[str, Any]:
+        """The state, and how far a recovery is."""
+        answer: dict[str, Any] = {"state": self.state}
+        if self.state in {"recovering", "waiting"} and self._recovered is not None:
+            reader, done, partitions = self._recovered
+            where, offset, end = reader.reading
+            answer["recovery"] = {"partitions": partitions, "done": done, "reading": where, "offset": offset, "end": end}
+        return answer
 
     def accounting(self) -> dict[str, Any]:
         """What became of the records, by partition and in all."""

@@ -1,0 +1,37 @@
+"""Reading a stretch of a topic ends, or says why it does not."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+
+from app import reader as module
+from app.errors import StateError
+from app.reader import Reader
+from tests.support.ticks import Tick, create_topic, produce
+
+T0 = 1_399_248_000_000
+
+
+async def test_reading_to_an_offset_that_never_comes_ends_with_the_reason(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STILL_SECONDS", 0.5)
+    topic = f"short-{uuid4().hex[:8]}"
+    await _filled(broker, topic)
+    offsets: list[int] = []
+
+    async def read() -> None:
+        async for batch in reader.read(topic, 0, 0, 7):
+            offsets.extend([record.offset for record in batch])
+
+    async with Reader(broker, frozenset({topic})) as reader:
+        with pytest.raises(StateError, match=r"nothing comes after offset 3, though 7 was its end \(it has 0 to 3 now\)"):
+            await read()
+        assert reader.reading == (f"{topic}[0]", 3, 7)
+    assert offsets == [0, 1, 2]
+
+
+async def _filled(broker: str, topic: str) -> None:
+    await asyncio.to_thread(create_topic, broker, topic, 1)
+    await asyncio.to_thread(produce, broker, topic, [Tick(T0 + n) for n in range(3)])
