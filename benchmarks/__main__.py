@@ -1,4 +1,4 @@
-"""`python -m benchmarks throughput`, `wheel` and `memory`."""
+"""`python -m benchmarks throughput`, `safety`, `wheel` and `memory`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 
 from rich.console import Console
 
-from benchmarks import memory, report, throughput, wheel
+from benchmarks import memory, report, safety, throughput, wheel
 
 
 def main() -> int:
@@ -25,16 +25,21 @@ def main() -> int:
     fast.add_argument("--symbols", type=_numbers, default=[1_000, 100_000], help="default 1000,100000")
     fast.add_argument("--repeat", type=int, default=1, help="runs of each subject; medians are shown")
     fast.add_argument("--subjects", type=_subjects, default=list(throughput.SUBJECTS), help="some of them only")
-    where = fast.add_mutually_exclusive_group()
-    where.add_argument("--bootstrap", metavar="HOST:PORT", help="a Kafka that runs already")
-    where.add_argument("--pocket", action="store_true", help="the pocket broker instead of Apache Kafka")
+    safe = commands.add_parser("safety", help="what checkpoints and transactions cost, on Apache Kafka")
+    safe.add_argument("--ticks", type=int, default=2_000_000, help="ticks in the topic (default %(default)s)")
+    safe.add_argument("--symbols", type=_numbers, default=[100_000], help="default 100000")
+    safe.add_argument("--repeat", type=int, default=1, help="runs of each; medians are shown")
+    for one in (fast, safe):
+        where = one.add_mutually_exclusive_group()
+        where.add_argument("--bootstrap", metavar="HOST:PORT", help="a Kafka that runs already")
+        where.add_argument("--pocket", action="store_true", help="the pocket broker instead of Apache Kafka")
     turn = commands.add_parser("wheel", help="the timing wheel beside a heap and one call_later a symbol")
     turn.add_argument("--scopes", type=int, default=100_000, help="default %(default)s")
     turn.add_argument("--repeat", type=int, default=3, help="runs of each; medians are shown")
     held = commands.add_parser("memory", help="what open windows take, and that nothing else stays")
     held.add_argument("--symbols", type=int, default=100_000, help="default %(default)s")
     held.add_argument("--minutes", type=int, default=60, help="of trading, at least 6 (default %(default)s)")
-    for one in (fast, turn, held):
+    for one in (fast, safe, turn, held):
         one.add_argument("--json", action="store_true", help="for programs")
         one.add_argument("--check", action="store_true", help="exit code 1 where a bound is missed")
     arguments = parser.parse_args()
@@ -51,12 +56,14 @@ def main() -> int:
             arguments.ticks,
             arguments.symbols,
             arguments.repeat,
-            arguments.subjects,
+            getattr(arguments, "subjects", ()),
             arguments.bootstrap,
             arguments.pocket,
         )
-        found = report.summary(*throughput.run(options))
-        show = report.show
+        if arguments.command == "safety":
+            found, show = safety.run(options), safety.show
+        else:
+            found, show = report.summary(*throughput.run(options)), report.show
     if arguments.json:
         print(json.dumps(found, indent=2))
     else:

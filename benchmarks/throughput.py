@@ -11,7 +11,7 @@ import tempfile
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,27 +62,27 @@ def run(options: Options) -> tuple[list[Run], dict[int, Market]]:
     markets: dict[int, Market] = {}
     with (
         tempfile.TemporaryDirectory(prefix="barwheel-bench-") as scratch,
-        _broker(options, Path(scratch)) as address,
+        broker(options, Path(scratch)) as address,
     ):
         name = f"bench-{uuid.uuid4().hex[:8]}"
         try:
             for symbols in options.symbols:
-                _say(f"writing {options.ticks:,} ticks of {symbols:,} symbols")
+                say(f"writing {options.ticks:,} ticks of {symbols:,} symbols")
                 market = asyncio.run(write(address, f"{name}-ticks-{symbols}", symbols, options.ticks))
                 markets[symbols] = market
                 for turn in range(options.repeat):
                     for subject in options.subjects:
                         directory = Path(scratch) / f"{subject}-{symbols}-{turn}"
                         runs.append(_measure(subject, address, market, f"{name}-{subject}-{symbols}-{turn}", directory))
-                        _say(_line(runs[-1]))
+                        say(_line(runs[-1]))
         finally:
-            asyncio.run(_delete_topics(address, name))
+            asyncio.run(delete_topics(address, name))
     return runs, markets
 
 
 def _measure(subject: str, bootstrap: str, market: Market, name: str, directory: Path) -> Run:
     if subject == "barwheel":
-        return _worker(bootstrap, market, name, directory)
+        return worker(bootstrap, market, name, directory)
     total, arguments = market.ticks, [market.topic]
     module = subject
     if subject == "idiomatic":
@@ -92,7 +92,8 @@ def _measure(subject: str, bootstrap: str, market: Market, name: str, directory:
         return Run(subject, market.symbols, process.by_marks(total))
 
 
-def _worker(bootstrap: str, market: Market, name: str, directory: Path) -> Run:
+def worker(bootstrap: str, market: Market, name: str, directory: Path, more: Mapping[str, str] | None = None) -> Run:
+    """Run barwheel's worker over the market, with `more` settings."""
     port = _free_port()
     settings = {
         "APP_ID": name,
@@ -103,6 +104,7 @@ def _worker(bootstrap: str, market: Market, name: str, directory: Path) -> Run:
         "GRACE": f"{GRACE_MS}ms",
         "WEB_PORT": str(port),
         "DATA_DIR": str(directory / "data"),
+        **(more or {}),
     }
     environment = _environment() | {f"BARWHEEL_{key}": value for key, value in settings.items()}
 
@@ -130,7 +132,8 @@ def _environment() -> dict[str, str]:
 
 
 @contextmanager
-def _broker(options: Options, scratch: Path) -> Iterator[str]:
+def broker(options: Options, scratch: Path) -> Iterator[str]:
+    """`host:port` of the broker that the options ask for."""
     if options.bootstrap:
         yield options.bootstrap
     elif options.pocket:
@@ -139,13 +142,13 @@ def _broker(options: Options, scratch: Path) -> Iterator[str]:
         found = process.ensure(scratch / "pocket", "127.0.0.1", 0, 60.0)
         yield f"{found.host}:{found.port}"
     else:
-        _say("starting Apache Kafka")
+        say("starting Apache Kafka")
         with any_kafka(scratch / "kafka", jvm=FULL_JVM) as address:
             yield address
 
 
 async def _records(bootstrap: str, topic: str) -> int:
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed")
     await consumer.start()
     try:
         ends = await consumer.end_offsets([TopicPartition(topic, number) for number in range(PARTITIONS)])
@@ -154,7 +157,8 @@ async def _records(bootstrap: str, topic: str) -> int:
     return sum(ends.values())
 
 
-async def _delete_topics(bootstrap: str, prefix: str) -> None:
+async def delete_topics(bootstrap: str, prefix: str) -> None:
+    """Delete the topics whose names begin so."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
@@ -176,5 +180,6 @@ def _line(run: Run) -> str:
     return f"  {LABELS[run.subject]}: {m.ticks_per_second:,.0f} ticks/s, {m.cpu_us:.2f} us of CPU a tick"
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """A line of progress."""
     print(text, file=sys.stderr, flush=True)
