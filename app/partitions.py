@@ -27,6 +27,7 @@ from tables.ticks import Record
 from tables.windows import Engine, EngineConfig, SideRecord
 
 SIDE_BATCH = 20_000  # late and rejected records that are held back before they are sent early
+FEW_FINALS = 2_000  # bars that wait for the rest of a fetch: a request each time would cost a quarter of everything
 FINALS_BATCH = 200_000  # bars that wait for a transaction before one is made early
 
 
@@ -35,11 +36,15 @@ class GapError(Exception):
 
 
 class Slice(NamedTuple):
-    """Some batches of one partition, as one Faust message carries them; `owner` is whom they were fetched for."""
+    """Some batches of one partition, as one Faust message carries them; `owner` is whom they were fetched for.
+
+    `last`: nothing more was fetched with it.
+    """
 
     owner: Partition
     batches: Sequence[Batch]
     fetched_ms: int
+    last: bool = True
 
 
 def engine_config(settings: Settings) -> EngineConfig:
@@ -114,7 +119,8 @@ class Partition:
                 self.passed = batch.next_offset
             self._last_arrival = self.engine.arrival
             self._fed_ms = part.fetched_ms
-            await self._publish()
+            if part.last or self.engine.finals_waiting >= FEW_FINALS:
+                await self._publish()
         if not self._outbox.at_once and (len(self._side) > SIDE_BATCH or len(self._closed) > FINALS_BATCH):
             await self.checkpoint()
         elif len(self._side) > SIDE_BATCH:

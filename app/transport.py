@@ -109,10 +109,11 @@ class Consumer(driver.Consumer):
             reading = tp in (active or ()) or tp in self._buffered_partitions
             if tp.partition not in owners or not reading:
                 continue
-            for part in cut(await self._in_order(tp, batches), self.slice_records):
+            parts = list(cut(await self._in_order(tp, batches), self.slice_records))
+            for number, part in enumerate(parts, 1):
                 if not self._goes_on(generation):
                     return
-                value = Slice(owners[tp.partition], part, fetched)
+                value = Slice(owners[tp.partition], part, fetched, last=number == len(parts))
                 offset = part[-1].next_offset - 1
                 message = ConsumerMessage(
                     *(tp.topic, tp.partition, offset, 0.0, 0, None, None, cast("Any", value), None, 0, 0),

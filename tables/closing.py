@@ -51,6 +51,11 @@ class Closing:
         self._finals: list[Bar] = []
         self._replay: Replay | None = None
 
+    @property
+    def finals_waiting(self) -> int:
+        """How many bars have closed since they were last taken."""
+        return len(self._finals)
+
     def take_finals(self) -> list[Bar]:
         """The bars that closed since the last call, in order."""
         finals, self._finals = self._finals, []
