@@ -1,4 +1,4 @@
-"""`python -m benchmarks throughput`, `safety`, `wheel` and `memory`."""
+"""`python -m benchmarks throughput`, `safety`, `recovery`, `wheel` and `memory`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 
 from rich.console import Console
 
-from benchmarks import memory, report, safety, throughput, wheel
+from benchmarks import memory, recovery, report, safety, throughput, wheel
 
 
 def main() -> int:
@@ -29,7 +29,10 @@ def main() -> int:
     safe.add_argument("--ticks", type=int, default=2_000_000, help="ticks in the topic (default %(default)s)")
     safe.add_argument("--symbols", type=_numbers, default=[100_000], help="default 100000")
     safe.add_argument("--repeat", type=int, default=1, help="runs of each; medians are shown")
-    for one in (fast, safe):
+    back = commands.add_parser("recovery", help="how long a killed worker's partitions stand still, on Apache Kafka")
+    back.add_argument("--ticks", type=int, default=400_000, help="ticks in the topic (default %(default)s)")
+    back.add_argument("--symbols", type=_numbers, default=[100_000], help="default 100000")
+    for one in (fast, safe, back):
         where = one.add_mutually_exclusive_group()
         where.add_argument("--bootstrap", metavar="HOST:PORT", help="a Kafka that runs already")
         where.add_argument("--pocket", action="store_true", help="the pocket broker instead of Apache Kafka")
@@ -39,7 +42,7 @@ def main() -> int:
     held = commands.add_parser("memory", help="what open windows take, and that nothing else stays")
     held.add_argument("--symbols", type=int, default=100_000, help="default %(default)s")
     held.add_argument("--minutes", type=int, default=60, help="of trading, at least 6 (default %(default)s)")
-    for one in (fast, safe, turn, held):
+    for one in (fast, safe, back, turn, held):
         one.add_argument("--json", action="store_true", help="for programs")
         one.add_argument("--check", action="store_true", help="exit code 1 where a bound is missed")
     arguments = parser.parse_args()
@@ -55,13 +58,15 @@ def main() -> int:
         options = throughput.Options(
             arguments.ticks,
             arguments.symbols,
-            arguments.repeat,
+            getattr(arguments, "repeat", 1),
             getattr(arguments, "subjects", ()),
             arguments.bootstrap,
             arguments.pocket,
         )
         if arguments.command == "safety":
             found, show = safety.run(options), safety.show
+        elif arguments.command == "recovery":
+            found, show = recovery.run(options), recovery.show
         else:
             found, show = report.summary(*throughput.run(options)), report.show
     if arguments.json:

@@ -94,7 +94,7 @@ def _measure(subject: str, bootstrap: str, market: Market, name: str, directory:
 
 def worker(bootstrap: str, market: Market, name: str, directory: Path, more: Mapping[str, str] | None = None) -> Run:
     """Run barwheel's worker over the market, with `more` settings."""
-    port = _free_port()
+    port = free_port()
     settings = {
         "APP_ID": name,
         "BROKER": f"kafka://{bootstrap}",
@@ -169,7 +169,8 @@ async def delete_topics(bootstrap: str, prefix: str) -> None:
         await admin.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
