@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import gc
 import logging
-import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn, cast
 
 import faust
@@ -15,10 +16,11 @@ from faust.worker import Worker
 from yarl import URL
 
 from agents import ticks, timers
-from app.broker import bootstrap_for, wait_for_broker
-from app.errors import BarwheelError, SettingsError
+from app.broker import bootstrap_for, unreachable, wait_for_broker
+from app.errors import BarwheelError, BrokerError, SettingsError
 from app.runtime import Runtime
 from app.settings import Settings, unknown_variables
+from app.signals import Signals
 from app.topics import ensure
 from app.transport import Consumer, SliceSchema, Transport
 from app.web.status import routes
@@ -32,18 +34,36 @@ class BarwheelWorker(Worker):
     """Faust's worker, with checks before it starts and one readable line instead of a traceback where we know the cause."""
 
     def execute_from_commandline(self) -> NoReturn:
-        """Run until stopped; exits with the code of the error that ended it."""
+        """Run until stopped; exits with the code of the error that ended it, or 128 + n after a second signal n."""
         app = cast("BarwheelApp", self.app)
+        app.stop_worker = self._schedule_shutdown
+        preparing = self.loop.create_task(app.prepare())
+        self._signals = Signals(self.loop)
+        self._signals.finish = lambda _: preparing.cancel()
+        self._signals.install()
         try:
-            self.loop.run_until_complete(app.prepare())
+            self.loop.run_until_complete(preparing)
         except BarwheelError as error:
             _end(error)
+        except asyncio.CancelledError:
+            raise SystemExit(0) from None  # asked to stop before there was anything to finish
         try:
             super().execute_from_commandline()
         except SystemExit:
             if isinstance(app.ended_by, BarwheelError):
                 _end(app.ended_by)
             raise
+
+    def _install_signal_handlers_unix(self) -> None:
+        self.loop.add_signal_handler(signal.SIGUSR1, self._on_sigusr1)
+        self.loop.add_signal_handler(signal.SIGUSR2, self._on_sigusr2)
+        self._signals.finish = self._finish
+        if self._signals.received:  # between the two
+            self._finish(signal.SIGTERM)
+
+    def _finish(self, number: signal.Signals) -> None:
+        self._flag_as_shutdown_by_signal()
+        self._schedule_shutdown(number)
 
 
 class BarwheelApp(faust.App):
@@ -52,6 +72,7 @@ class BarwheelApp(faust.App):
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.ended_by: BaseException | None = None
+        self.stop_worker: Callable[[signal.Signals], None] = lambda _: None  # the worker puts its own here
         self.runtime = Runtime(settings, self.end)
         super().__init__(
             settings.app_id,
@@ -91,8 +112,13 @@ class BarwheelApp(faust.App):
         runtime.bootstrap = bootstrap_for(settings)
         # only now is the pocket broker's address known: what Faust was told at first was a guess
         self.transport.url = self.producer_transport.url = broker_urls(runtime.bootstrap)
-        await wait_for_broker(runtime.bootstrap, say=_say)
-        runtime.topics = await ensure(settings, runtime.bootstrap)
+        while runtime.topics is None:
+            await wait_for_broker(runtime.bootstrap, say=_say)
+            try:
+                runtime.topics = await ensure(settings, runtime.bootstrap)
+            except BrokerError:
+                if await unreachable(runtime.bootstrap) is None:
+                    raise  # it is there, and means it
         for finding in runtime.topics.findings:
             _say(str(finding))
         if settings.pocket:
@@ -106,7 +132,7 @@ class BarwheelApp(faust.App):
             if isinstance(error, BarwheelError):
                 log.critical("%s", error)
                 self.runtime.close()
-                os.kill(os.getpid(), signal.SIGTERM)  # the way out that Faust knows: checkpoint, leave, stop
+                self.stop_worker(signal.SIGTERM)  # the way out that Faust knows: checkpoint, leave, stop
             else:
                 await self.crash(error)
 

@@ -21,6 +21,7 @@ from tables.ticks import Record
 
 AIOKAFKA_VERSION = "0.14.0"
 CLOSE_SECONDS = 0.2  # between two requests to end
+METADATA_TRIES, METADATA_SECONDS = 50, 0.2  # that a group's leader makes to learn of its topics, and the time between them
 
 
 class Batch(Protocol):
@@ -137,10 +138,27 @@ class HeadFetcher(fetcher_module.Fetcher):  # type: ignore[misc]  # aiokafka has
         await closing
 
 
+class PatientCoordinator(consumer_module.GroupCoordinator):  # type: ignore[misc]  # aiokafka has no types
+    """A group member that, as its leader, gives nothing away before it knows the topics.
+
+    The original's leader assigns what its metadata knows: after a moment without a broker that can be nothing, and then nobody
+    has a partition until the metadata is five minutes old.
+    """
+
+    async def _perform_assignment(self, response: Any) -> Any:
+        for _ in range(METADATA_TRIES):
+            if all(self._cluster.partitions_for_topic(topic) for topic in self._subscription.topics):
+                break
+            await self._client.force_metadata_update()
+            await asyncio.sleep(METADATA_SECONDS)
+        return await super()._perform_assignment(response)
+
+
 def install() -> None:
-    """Put both classes in the place of aiokafka's own; consumers without `RawTopics` behave as before."""
+    """Put these classes in the place of aiokafka's own; consumers without `RawTopics` read as before."""
     fetcher_module.PartitionRecords = RawPartitionRecords
     consumer_module.Fetcher = HeadFetcher
+    consumer_module.GroupCoordinator = PatientCoordinator
 
 
 def heads_of(consumer: aiokafka.AIOKafkaConsumer) -> Heads:

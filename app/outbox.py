@@ -78,7 +78,15 @@ class Outbox:
 
     async def _send(self, builder: object, topic: str, partition: int) -> Sent:
         count = builder.record_count()  # type: ignore[attr-defined]  # aiokafka's BatchBuilder is untyped
-        return Sent(await self._producer.send_batch(builder, topic, partition=partition), count)
+        future = await self._producer.send_batch(builder, topic, partition=partition)
+        future.add_done_callback(_seen)
+        return Sent(future, count)
+
+
+def _seen(future: asyncio.Future[RecordMetadata]) -> None:
+    """Of many sends that fail together the first is raised; asyncio would log the others."""
+    if not future.cancelled():
+        future.exception()
 
 
 class Transactions(Outbox):

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import faust
+from aiokafka.errors import KafkaConnectionError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
@@ -27,6 +28,7 @@ FAUST_VERSION = "0.15.3"
 SLICE_RECORDS = 2_000
 FETCH_WAIT_MS = 200  # how long the broker holds an empty answer: the idle timer is at most this much late
 POLL_SECONDS = 1.0
+CONNECT_SECONDS = 1.0  # between two tries to connect
 
 
 class SliceSchema(faust.Schema[Any, Any]):
@@ -41,6 +43,31 @@ class SliceSchema(faust.Schema[Any, Any]):
         return message.value
 
 
+async def _patiently(start: Callable[[], Awaitable[None]]) -> None:
+    """Start a client, also where the broker went away since it was last seen; Faust would end the worker."""
+    while True:
+        try:
+            await start()
+        except KafkaConnectionError as error:
+            log.warning("the broker is away (%s): trying again in %.0f s", error, CONNECT_SECONDS)
+            await asyncio.sleep(CONNECT_SECONDS)
+        else:
+            return
+
+
+class Producer(driver.Producer):
+    """Faust's own producer, which nothing here sends with, but which Faust starts."""
+
+    async def on_start(self) -> None:
+        """Connect."""
+        await _patiently(super().on_start)
+
+    async def on_stop(self) -> None:
+        """Close, if it ever came up."""
+        if self._producer is not None:
+            await super().on_stop()
+
+
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's consumer thread with a consumer that yields raw batches of the input topic."""
 
@@ -51,6 +78,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001  # Faust offers no setting for it
         consumer._isolation_level = "read_committed"  # noqa: SLF001  # an aborted transaction's ticks are none
         return consumer
+
+    async def on_start(self) -> None:
+        """Connect."""
+        await _patiently(super().on_start)
 
     def heads(self) -> Heads:
         """The ends of the log as the fetcher saw them."""
@@ -203,3 +234,4 @@ class Transport(driver.Transport):
     """Faust's aiokafka transport with our consumer."""
 
     Consumer = Consumer
+    Producer = Producer
