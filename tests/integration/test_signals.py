@@ -1,0 +1,51 @@
+"""How a worker ends when it is told to."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import ENSURE
+from tests.support.ticks import Tick, produce
+from tests.support.worker import DEADLINE, ROOT, Worker
+
+T0 = 1_399_248_000_000
+
+
+@pytest.fixture
+def own_pocket(tmp_path: Path) -> Iterator[tuple[str, int]]:
+    """`host:port` and process id of a pocket broker that this test may stop."""
+    command = [sys.executable, "-c", ENSURE, str(tmp_path / "broker")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    address, pid = json.loads(done.stdout)
+    yield address, pid
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_a_second_sigterm_ends_a_worker_that_cannot_finish(own_pocket: tuple[str, int], tmp_path: Path) -> None:
+    address, pid = own_pocket
+    worker = Worker(address, tmp_path / "worker", checkpoint_interval="1h").start()
+    try:
+        produce(address, worker.ticks_topic, [Tick(T0)])
+        worker.wait_read(1)
+        os.kill(pid, signal.SIGSTOP)  # it holds the connection and answers nothing: no checkpoint can be made
+        process = worker.process
+        assert process is not None
+        process.send_signal(signal.SIGTERM)
+        worker.wait_log("Signal received")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE) == 128 + signal.SIGTERM
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        worker.end()
+    assert "SIGTERM again: ended at once, without a last checkpoint" in worker.log()
+    worker.start()
+    worker.wait(lambda: worker.open_windows() == 1, "the window is open again")
+    worker.stop()
