@@ -7,8 +7,9 @@ backwards, so recovery reads what is open and not what has been.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 
@@ -17,13 +18,14 @@ from app.reader import Reader
 from app.settings import OnGap, Settings, Start
 from tables.bars import Bar, decode_bar
 from tables.state import POSITION_KEY, Counters, Position, SymbolState, decode_position, decode_state
-from tables.ticks import Record
+from tables.ticks import Record, shown
 
 APP_HEADER = "app_id"
 FIRST_LOOK = 200  # records from the end that the search for the position begins with
 LOOK_FACTOR = 20
 SAY_EVERY = 500_000  # records between two lines of progress
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass
@@ -76,7 +78,7 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
     await _check_gap(reader, settings, partition, position)
     async for record in _records(reader, settings.finals_topic, partition, max(position.finals_end, finals_begin), finals_end):
         if record.value is not None and _owner(record) == settings.app_id.encode():
-            found.tail.append(decode_bar(record.value))
+            found.tail.append(_decoded(decode_bar, record, "bar", settings.finals_topic))
     return found
 
 
@@ -97,11 +99,16 @@ def _take_state(found: Recovered, record: Record) -> None:
         return
     found.states.pop(key, None)
     if record.value is not None:
-        try:
-            found.states[key] = decode_state(record.value)
-        except msgspec.MsgspecError as error:
-            said = f"changelog offset {record.offset}, key {key!r}: not a state of this version ({error})"
-            raise StateError(said) from error
+        found.states[key] = _decoded(decode_state, record, "state", "the changelog")
+
+
+def _decoded(decode: Callable[[bytes], T], record: Record, what: str, where: str) -> T:
+    try:
+        return decode(record.value or b"")
+    except msgspec.MsgspecError as error:
+        raise StateError(
+            f"{where}, offset {record.offset}, key {shown(record.key)}: not a {what} of this version ({error})"
+        ) from error
 
 
 async def _last_position(reader: Reader, topic: str, partition: int, begin: int, end: int) -> Position | None:
@@ -111,7 +118,7 @@ async def _last_position(reader: Reader, topic: str, partition: int, begin: int,
         best: Position | None = None
         async for record in _records(reader, topic, partition, start, end):
             if record.key == POSITION_KEY and record.value is not None:
-                position = decode_position(record.value)
+                position = _decoded(decode_position, record, "position", topic)
                 if best is None or position.generation >= best.generation:  # of two owners the later one is right
                     best = position
         if best is not None or start == begin:

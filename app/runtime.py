@@ -144,6 +144,9 @@ class Runtime:
                 log.warning("the broker is away (%s): trying again in %.1f s", error, wait)
                 await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311  # jitter
                 wait = min(wait * 2, BACKOFF_SECONDS[1])
+            except Exception as error:  # noqa: BLE001  # Faust would log it and go on without these partitions
+                await self._crash(error)
+                return
         self._partitions = partitions
         self._open = True
         self.state = "running"
