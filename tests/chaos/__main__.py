@@ -1,0 +1,106 @@
+"""`python -m tests.chaos`: faults for a running application, and the verdict: 0 nothing wrong, 1 violations, 2 usage."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tests.chaos import report
+from tests.chaos.options import MEANING, Kind, Options
+from tests.chaos.run import run
+from tests.support.kafka import KafkaUnavailableError
+
+USAGE = 2
+
+
+def main() -> int:
+    """Read the arguments, run, report."""
+    parser = _parser()
+    given = parser.parse_args()
+    options = Options(
+        given.faults,
+        given.seed,
+        given.broker,
+        given.delivery,
+        given.workers,
+        given.kinds,
+        None if given.keep is None else given.keep.resolve(),
+    )
+    if not options.own_broker:
+        if given.kinds == {Kind.broker}:
+            parser.error(f"--broker {options.broker} is not ours to kill")
+        options = Options(**{**vars(options), "kinds": options.kinds - {Kind.broker}})
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped as after Ctrl-C
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the broker is away now and then: that is the point
+    errors = Console(stderr=True)
+    columns = (TextColumn("faults"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    try:
+        with Progress(*columns, console=errors, disable=not errors.is_terminal) as progress:
+            task = progress.add_task("faults", total=options.faults)
+            outcome = run(
+                options,
+                lambda line: errors.print(line, markup=False, highlight=False, soft_wrap=True),
+                advance=lambda: progress.advance(task),
+            )
+    except KafkaUnavailableError as error:
+        parser.error(str(error))
+    if given.json:
+        print(json.dumps(report.summary(outcome), indent=2))  # noqa: T201  # this is a command
+    else:
+        report.show(outcome, Console())
+    return 0 if outcome.well else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    meanings = "\n".join(f"  {kind:7} {what}" for kind, what in MEANING.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.chaos",
+        description=__doc__,
+        epilog=f"faults:\n{meanings}\n\nexample: python -m tests.chaos --faults 50 --seed 7 --broker kafka",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--faults", type=_count, default=20, metavar="N", help="how many (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=7, help="of the market and of the schedule (default %(default)s)")
+    parser.add_argument(
+        "--broker",
+        type=_broker,
+        default="pocket",
+        help="pocket (default), kafka (one of our own: Docker, or BARWHEEL_KAFKA=maven), or host:port, which is not killed",
+    )
+    parser.add_argument("--delivery", choices=("idempotent", "transactional"), default="idempotent")
+    parser.add_argument("--workers", type=_count, default=2, metavar="N", help="at the beginning (default %(default)s)")
+    parser.add_argument("--kinds", type=_kinds, default=frozenset(Kind), help="some faults only, with commas between")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep data and logs there; else only after a violation")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text}: must be a number above 0")
+    return int(text)
+
+
+def _broker(text: str) -> str:
+    host, _, port = text.removeprefix("kafka://").rpartition(":")
+    if text not in {"pocket", "kafka"} and not (host and port.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text}: must be pocket, kafka or host:port")
+    return text
+
+
+def _kinds(text: str) -> frozenset[Kind]:
+    try:
+        return frozenset(Kind(word) for word in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text}: must be among {', '.join(Kind)}") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""A worker that breaks a rule of delivery, to see that the judge finds out: `python -m tests.chaos.broken RULE worker`.
+
+The rules are broken by patches from here; the product has no switch for it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from app import runtime
+from app.cli import main
+from app.partitions import Partition
+from app.recovery import recover
+
+
+def without_states() -> None:
+    """The position is written, the states before it are not: open windows lose what came before a crash."""
+
+    async def nothing(_: Partition, __: list[Any]) -> None:
+        return
+
+    setattr(Partition, "_write_states", nothing)  # noqa: B010  # as a patch, and not as an assignment that types forbid
+
+
+def without_tail() -> None:
+    """Recovery does not look at the bars that were published after the checkpoint."""
+
+    async def forgetful(*args: Any) -> Any:
+        found = await recover(*args)
+        found.tail.clear()
+        return found
+
+    setattr(runtime, "recover", forgetful)  # noqa: B010  # the same
+
+
+RULES: dict[str, Callable[[], None]] = {
+    "without-states": without_states,
+    "without-tail": without_tail,
+}
+
+if __name__ == "__main__":
+    RULES[sys.argv[1]]()
+    main(sys.argv[2:])

@@ -1,0 +1,44 @@
+"""The broker of a run: ours, on a directory that survives its kill, or one that runs already."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from tests.conformance.pocket_process import PocketProcess
+from tests.support.kafka import answers, own_kafka
+from tests.support.waiting import until_sync
+
+
+class Killable(Protocol):
+    """A broker that can be killed and started again with its data, on the same port."""
+
+    def start(self) -> None: ...
+
+    def kill(self) -> object: ...
+
+
+@contextmanager
+def running(name: str, directory: Path) -> Iterator[tuple[str, Killable | None]]:
+    """Give `host:port` and the broker, None where it is not ours; raises `KafkaUnavailableError`."""
+    if name == "kafka":
+        with own_kafka(directory) as server:
+            yield server.bootstrap, server
+        return
+    if name != "pocket":
+        host, _, port = name.removeprefix("kafka://").rpartition(":")
+        until_sync(lambda: answers(host, int(port)), deadline=30, every=0.2, what=f"{name} answers")
+        yield f"{host}:{port}", None
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    pocket = PocketProcess(directory)
+    pocket.start()
+    try:
+        yield pocket.bootstrap, pocket
+    finally:
+        if pocket.alive:
+            with contextlib.suppress(AssertionError):
+                pocket.stop()

@@ -1,0 +1,121 @@
+"""The workers of a run: processes of their own that come and go; one that ends unasked is a violation."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from tests.support.worker import Worker
+
+POLL = 0.05
+_LINE = 300  # characters of a log's last line
+
+
+class Member(Worker):
+    """A worker that may break a rule, see `tests.chaos.broken`."""
+
+    def __init__(self, bootstrap: str, directory: Path, broken: str | None, **settings: str) -> None:
+        super().__init__(bootstrap, directory, **settings)
+        self.name = directory.name
+        self._program = ["tests.chaos.broken", broken] if broken else ["app"]
+
+    def spawn(self) -> Member:
+        """Start the process, without waiting for anything."""
+        assert self.process is None
+        with self.log_file.open("ab") as log:
+            log.write(b"---- started\n")
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *self._program, "worker", "-l", "info"],
+                cwd=self.directory,
+                env=self.environment(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+            )
+        return self
+
+    @property
+    def up(self) -> bool:
+        """Whether its web port answers: from then on it must end well when it is asked to."""
+        return self.process is not None and self.get("/api/v1/accounting") is not None
+
+    def last_line(self) -> str:
+        """What it said last."""
+        lines = self.log().strip().splitlines()
+        return lines[-1][-_LINE:] if lines else ""
+
+
+class Fleet:
+    """All workers of one app. `problems` collects what a worker should not have done."""
+
+    def __init__(self, bootstrap: str, directory: Path, settings: dict[str, str], broken: str | None = None) -> None:
+        self.members: list[Member] = []
+        self.problems: list[str] = []
+        self._bootstrap, self._directory, self._settings, self._broken = bootstrap, directory, settings, broken
+        self._count = 0
+
+    def add(self) -> Member:
+        """One more, started."""
+        self._count += 1
+        place = self._directory / f"worker{self._count}"
+        member = Member(self._bootstrap, place, self._broken, **self._settings)
+        self.members.append(member)
+        member.spawn()
+        return member
+
+    def stop(self, member: Member) -> None:
+        """SIGTERM; it must end well."""
+        try:
+            member.stop()
+        except AssertionError as error:
+            self.problems.append(f"{member.name}: {str(error).splitlines()[0]}; it said last: {member.last_line()}")
+
+    def remove(self, member: Member) -> None:
+        """SIGTERM, and it does not come back."""
+        self.stop(member)
+        self.members.remove(member)
+
+    def look(self) -> None:
+        """Note whoever has ended by itself, and start it again."""
+        for member in self.members:
+            if member.process is not None and (code := member.process.poll()) is not None:
+                member.process = None
+                self.problems.append(f"{member.name} ended by itself with exit code {code}: {member.last_line()}")
+                member.spawn()
+
+    def wait(self, condition: Callable[[], object], what: str, deadline: float) -> bool:
+        """Until it holds; False, and a problem, where it does not in time."""
+        until = time.monotonic() + deadline
+        while not condition():
+            if time.monotonic() > until:
+                said = "; ".join(f"{member.name}: {member.last_line()}" for member in self.members)
+                self.problems.append(f"not within {deadline:.0f} s: {what} ({said})")
+                return False
+            self.look()
+            time.sleep(POLL)
+        return True
+
+    def accounting(self) -> dict[int, dict[str, Any]]:
+        """The counters by partition, as the workers that own them tell."""
+        rows: dict[int, dict[str, Any]] = {}
+        for member in self.members:
+            found = member.get("/api/v1/accounting") if member.process is not None else None
+            if found is not None and found["state"] == "running":
+                rows.update({int(number): row for number, row in found["partitions"].items()})
+        return rows
+
+    def stop_all(self) -> None:
+        """SIGTERM to all at once."""
+        running = [member for member in self.members if member.process is not None]
+        with ThreadPoolExecutor(max_workers=max(1, len(running))) as pool:
+            list(pool.map(self.stop, running))
+
+    def end(self) -> None:
+        """Away with whoever is left."""
+        for member in self.members:
+            member.end()

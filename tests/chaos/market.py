@@ -1,0 +1,107 @@
+"""A market from a seed, which knows of each record what it is: a good tick, a broken one, or a heartbeat.
+
+Every partition has symbols of three brokers: `north` ticks all the time and sends heartbeats, `south` has a clock that is
+ahead and sends none, `isle` falls silent again and again, so that its windows close by idling. `north|quiet` ticks for a few
+seconds and never again. Some ticks come out of order inside the grace, some far too late, some at equal times.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import NamedTuple
+
+from app.market import BREAKERS
+
+AHEAD_MS = 3_000  # south's clock: above the grace, far below max_future
+QUIET_AFTER_MS = 4_000
+ISLE_CYCLE_MS, ISLE_TALKS_MS = 7_000, 3_000
+TICKS_A_SECOND = 10.0  # of a symbol
+HEARTBEAT_MS = 1_000
+LATE_MS = 20_000
+DISORDER_MS = 450
+
+
+class Meant(StrEnum):
+    """What a record is."""
+
+    tick = "tick"
+    broken = "broken"
+    heartbeat = "heartbeat"
+
+
+class Sent(NamedTuple):
+    """One record, to be sent at `at_ms` (epoch ms)."""
+
+    at_ms: int
+    partition: int
+    key: bytes
+    value: bytes
+    meant: Meant
+
+
+class Pair(NamedTuple):
+    """A symbol of a broker, in its partition."""
+
+    broker: str
+    symbol: str
+    partition: int
+
+
+def pairs(partitions: int) -> list[Pair]:
+    """All symbols: those of a broker share its stream time within a partition."""
+    found = [Pair("north", "quiet", 0)]
+    for number in range(partitions):
+        found += [Pair("north", f"a{number}", number), Pair("north", f"b{number}", number)]
+        found += [Pair("south", f"s{number}", number), Pair("isle", f"i{number}", number)]
+    return found
+
+
+def market(seed: int, start_ms: int, partitions: int) -> Iterator[Sent]:
+    """Records in order of `at_ms`, without end."""
+    rng = random.Random(seed)
+    known = pairs(partitions)
+    prices = {pair: rng.randrange(50_000, 200_000) for pair in known}  # in units of the last decimal
+    last: dict[Pair, int] = {}
+    at, beat = float(start_ms), start_ms
+    while True:
+        at += rng.expovariate(len(known) * TICKS_A_SECOND) * 1_000
+        now = int(at)
+        while beat <= now:
+            for number in range(partitions):
+                value = b'{"ts":%d,"heartbeat":true}' % (beat - 100)
+                yield Sent(beat, number, b"north|a%d" % number, value, Meant.heartbeat)
+            beat += HEARTBEAT_MS
+        pair = rng.choice(known)
+        if not _talks(pair, now - start_ms):
+            continue
+        prices[pair] = max(1_000, prices[pair] + rng.randint(-12, 12))
+        yield _record(rng, now, pair, prices[pair], last)
+
+
+def _talks(pair: Pair, elapsed_ms: int) -> bool:
+    if pair.symbol == "quiet":
+        return elapsed_ms < QUIET_AFTER_MS
+    return pair.broker != "isle" or elapsed_ms % ISLE_CYCLE_MS < ISLE_TALKS_MS
+
+
+def _record(rng: random.Random, now: int, pair: Pair, price: int, last: dict[Pair, int]) -> Sent:
+    ts = now + (AHEAD_MS if pair.broker == "south" else 0) - rng.randrange(60)
+    chance = rng.random()
+    text = f"{price // 100_000}.{price % 100_000:05d}"
+    key = f"{pair.broker}|{pair.symbol}".encode()
+    if chance < 0.02:
+        value = BREAKERS[rng.choice(list(BREAKERS))](ts, text)
+        return Sent(now, pair.partition, key, value, Meant.broken)
+    if chance < 0.04:
+        ts -= LATE_MS + rng.randrange(1_000)
+    elif chance < 0.14:
+        ts -= rng.randrange(100, DISORDER_MS)
+    elif chance < 0.20:
+        ts = last.get(pair, ts)
+    last[pair] = ts
+    bid = f'"{text}"' if chance > 0.9 else text
+    more = "" if pair.symbol.startswith("b") else f',"qty":{rng.randrange(50)}.{rng.randrange(10)}'
+    more += f',"seq":{rng.randrange(3)}' if rng.random() < 0.5 else ""
+    return Sent(now, pair.partition, key, f'{{"ts":{ts},"bid":{bid}{more}}}'.encode(), Meant.tick)

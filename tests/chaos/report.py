@@ -1,0 +1,66 @@
+"""A run's outcome for people and for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.chaos.options import Kind
+from tests.chaos.run import Outcome
+
+
+def summary(outcome: Outcome) -> dict[str, Any]:
+    """Plain data, for JSON."""
+    options, verdict = outcome.options, outcome.verdict
+    return {
+        "well": outcome.well,
+        "command": options.command,
+        "seed": options.seed,
+        "broker": options.broker,
+        "delivery": options.delivery,
+        "seconds": round(outcome.seconds, 1),
+        "faults": {kind.value: outcome.faults[kind] for kind in Kind if outcome.faults[kind]},
+        "records": verdict.records,
+        "sent_again": verdict.sent_again,
+        "windows": verdict.windows,
+        "closed_by_idling": verdict.idle,
+        "binned": verdict.binned,
+        "late": verdict.late,
+        "rejected": verdict.rejected,
+        "heartbeats": verdict.heartbeats,
+        "repeated_keys": dict(verdict.repeated),
+        "repeated_side_records": verdict.side_repeated,
+        "violations": verdict.violations,
+        "directory": None if outcome.directory is None else str(outcome.directory),
+    }
+
+
+def show(outcome: Outcome, console: Console) -> None:
+    """A compact table, and what is wrong."""
+    found = summary(outcome)
+    table = Table(title=f"{found['delivery']} delivery on {found['broker']}, seed {found['seed']}", show_header=False)
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    faults: dict[str, int] = found["faults"]
+    table.add_row("faults", str(sum(faults.values())))
+    for kind, count in faults.items():
+        table.add_row(f"  {kind}", str(count))
+    table.add_row("records in the topic", f"{found['records']:,}")
+    for name in ("binned", "late", "rejected", "heartbeats"):
+        table.add_row(f"  {name}", f"{found[name]:,}")
+    table.add_row("windows", f"{found['windows']:,}")
+    table.add_row("  closed by idling", f"{found['closed_by_idling']:,}")
+    repeated = " ".join(f"{kind}: {count}" for kind, count in found["repeated_keys"].items())
+    table.add_row("keys repeated, equal value", repeated or "0")
+    table.add_row("late or rejected told again", str(found["repeated_side_records"]))
+    table.add_row("seconds", f"{found['seconds']:.0f}")
+    table.add_row("violations", str(len(found["violations"])), style="green" if outcome.well else "bold red")
+    console.print(table)
+    for violation in found["violations"]:
+        console.print(f"VIOLATION {violation}", style="red", markup=False, highlight=False, soft_wrap=True)
+    if not outcome.well:
+        console.print(
+            f"again with: {found['command']}\nlogs: {found['directory']}", markup=False, highlight=False, soft_wrap=True
+        )

@@ -1,0 +1,206 @@
+"""One run from the first worker to the verdict."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+from app.partitions import engine_config
+from app.settings import Settings
+from tests.chaos.background import Background
+from tests.chaos.brokers import Killable, running
+from tests.chaos.faults import Fault, Faults
+from tests.chaos.feed import Feed
+from tests.chaos.fleet import Fleet
+from tests.chaos.judge import Judge, Topics, Verdict
+from tests.chaos.options import GRACE_MS, PARTITIONS, WINDOW_MS, Kind, Options
+from tests.chaos.watch import Ends, Watch
+from tests.support.ticks import create_topic, read
+
+DEADLINE = 90.0  # seconds for the first bars, for each recovery and for the end
+PROGRESS = 3  # records of the finals in every partition: more than the marks that a transaction may leave
+DAY_MS = 86_400_000
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Outcome:
+    """What a run gives back."""
+
+    options: Options
+    verdict: Verdict
+    faults: Counter[Kind] = field(default_factory=Counter)
+    seconds: float = 0.0
+    directory: Path | None = None  # where the logs are kept
+
+    @property
+    def well(self) -> bool:
+        """Whether no rule was broken."""
+        return not self.verdict.violations
+
+
+def run(options: Options, say: Say, *, advance: Callable[[], None] = lambda: None) -> Outcome:
+    """Do it; `say` gets a line for whatever happens, `advance` is called after each fault."""
+    began = time.monotonic()
+    directory = options.keep or Path(tempfile.mkdtemp(prefix="barwheel-chaos-"))
+    directory.mkdir(parents=True, exist_ok=True)
+    with running(options.broker, directory / "broker") as (bootstrap, broker):
+        one = _Run(options, bootstrap, broker, directory, say, advance)
+        verdict = one.execute()
+    outcome = Outcome(options, verdict, one.counts, time.monotonic() - began, directory)
+    if outcome.well and options.keep is None:
+        shutil.rmtree(directory, ignore_errors=True)
+        outcome.directory = None
+    return outcome
+
+
+class _Run:
+    """The conductor: workers, market, faults one after another, the end, the judge."""
+
+    def __init__(
+        self,
+        options: Options,
+        bootstrap: str,
+        broker: Killable | None,
+        directory: Path,
+        say: Say,
+        advance: Callable[[], None],
+    ) -> None:
+        self.counts: Counter[Kind] = Counter()
+        self._options, self._bootstrap, self._broker, self._advance = options, bootstrap, broker, advance
+        self._write, self._began = say, time.monotonic()
+        unique = uuid4().hex[:8]
+        self._settings = {
+            "app_id": f"chaos-{unique}",
+            "ticks_topic": f"ticks-{unique}",
+            "topics_prefix": f"{unique}-",
+            "topic_partitions": str(PARTITIONS),
+            "window_size": f"{WINDOW_MS}ms",
+            "grace": f"{GRACE_MS}ms",
+            "idle_margin": "300ms",
+            "wheel_tick": "100ms",
+            "checkpoint_interval": "500ms",
+            "session_timeout": f"{options.session_seconds:.0f}s",
+            "delivery": options.delivery,
+        }
+        self._names = Settings.load(broker=f"kafka://{bootstrap}", **self._settings)
+        self._fleet = Fleet(bootstrap, directory, self._settings, options.broken)
+        self._watch = Watch(bootstrap, PARTITIONS)
+        self._told = 0
+
+    def execute(self) -> Verdict:
+        """The whole run."""
+        # repetitions must stay to be seen: the topic is compacted otherwise
+        create_topic(
+            self._bootstrap,
+            self._names.finals_topic,
+            PARTITIONS,
+            cleanup_policy="compact",
+            min_compaction_lag_ms=str(DAY_MS),
+        )
+        with Background() as background:
+            try:
+                return self._conduct(background)
+            finally:
+                self._fleet.end()
+                background.run(self._watch.close())
+
+    def _conduct(self, background: Background) -> Verdict:
+        def ends() -> Ends:
+            return background.run(self._watch.ends(self._names.finals_topic), DEADLINE)
+
+        for _ in range(self._options.workers):
+            self._fleet.add()
+        ready = all(self._fleet.wait(member.ready, f"{member.name} is ready", DEADLINE) for member in self._fleet.members)
+        feed = Feed(self._bootstrap, self._names.ticks_topic, PARTITIONS, self._options.seed)
+        faults = Faults(self._options, self._fleet, self._broker, ends)
+        if not ready:
+            return self._sentence(Verdict(), feed)
+        selling = background.start(feed.run())
+        self._say(f"{self._options.workers} workers on {self._bootstrap}, seed {self._options.seed}")
+        if self._progress(ends, ends(), selling):
+            self._inject(faults, ends, selling)
+        feed.stop()
+        selling.result(2 * DEADLINE)
+        self._say(f"{len(feed.records)} records are in {self._names.ticks_topic}: waiting for the last windows")
+        accounting = self._settle(background)
+        self._fleet.stop_all()
+        self._tell_problems()
+        config = engine_config(self._names)
+        once = self._options.delivery == "transactional"
+        verdict = Judge(self._read_back(), feed, faults.done, config, exactly_once=once).judge(accounting)
+        return self._sentence(verdict, feed)
+
+    def _inject(self, faults: Faults, ends: Callable[[], Ends], selling: Future[None]) -> None:
+        hasty = False
+        for _ in range(self._options.faults):
+            faults.pause()
+            fault = faults.next()
+            self.counts[fault.kind] += 1
+            self._tell(fault)
+            hasty = fault.hasty and not hasty  # never two in a row
+            if not hasty:
+                if not self._progress(ends, ends(), selling):
+                    return
+                faults.settled()
+            self._advance()
+            self._tell_problems()
+        if hasty and self._progress(ends, ends(), selling):
+            faults.settled()
+
+    def _progress(self, ends: Callable[[], Ends], since: Ends, selling: Future[None]) -> bool:
+        """Wait until every partition has published again."""
+
+        def moved() -> bool:
+            if selling.done():
+                selling.result()
+            now = ends()
+            return all(now[number] >= end + PROGRESS for number, end in since.items())
+
+        return self._fleet.wait(moved, "every partition publishes again", DEADLINE)
+
+    def _settle(self, background: Background) -> dict[int, dict[str, int]]:
+        """Wait until everything has been read and every window is closed; the workers' accounting then."""
+        wanted = background.run(self._watch.ends(self._names.ticks_topic))
+        rows: dict[int, dict[str, int]] = {}
+
+        def settled() -> bool:
+            rows.clear()
+            rows.update(self._fleet.accounting())
+            return all(
+                number in rows and rows[number]["next_offset"] >= end and not rows[number]["open_windows"]
+                for number, end in wanted.items()
+            )
+
+        self._fleet.wait(settled, "everything has been read and all windows are closed", DEADLINE)
+        return rows
+
+    def _read_back(self) -> Topics:
+        names, bootstrap = self._names, self._bootstrap
+        topics = (names.ticks_topic, names.finals_topic, names.late_topic, names.rejected_topic)
+        return Topics(*(read(bootstrap, topic) for topic in topics))
+
+    def _sentence(self, verdict: Verdict, feed: Feed) -> Verdict:
+        verdict.violations[:0] = self._fleet.problems
+        for problem, times in feed.problems.items():
+            self._say(f"the market's own producer, {times} times: {problem}")
+        return verdict
+
+    def _say(self, line: str) -> None:
+        self._write(f"{time.monotonic() - self._began:6.1f} s  {line}")
+
+    def _tell(self, fault: Fault) -> None:
+        self._say(f"#{fault.number} {fault.kind}: {fault.text}" + (" (and the next one at once)" if fault.hasty else ""))
+
+    def _tell_problems(self) -> None:
+        for problem in self._fleet.problems[self._told :]:
+            self._say(f"wrong: {problem}")
+        self._told = len(self._fleet.problems)
