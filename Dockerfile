@@ -11,6 +11,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY app app
 COPY agents agents
 COPY tables tables
+COPY migrations migrations
 RUN pip install --quiet --no-deps --no-build-isolation . \
     && useradd --system --uid 10001 --home-dir /var/lib/barwheel --create-home barwheel
 

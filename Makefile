@@ -7,7 +7,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
-SOURCES := app agents tables tests benchmarks
+SOURCES := app agents tables migrations tests benchmarks
 ARGS ?=
 export BARWHEEL_TEST_DATA ?= $(abspath ../shared)
 
@@ -52,4 +52,4 @@ lock:
 
 clean:
 	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	@find app agents tables tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

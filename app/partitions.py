@@ -18,7 +18,8 @@ from aiokafka import TopicPartition
 from app.fetching import Batch, Head
 from app.outbox import NO_HEADERS, YIELD_EVERY, Outbox, Outgoing, Sent, acknowledged
 from app.recovery import APP_HEADER, Recovered
-from app.settings import Settings, Switch
+from app.setting_types import Switch
+from app.settings import Settings
 from app.side import SideRecords
 from tables.bars import Bar, bar_key, encode_bar
 from tables.changelog import Changelog

@@ -15,7 +15,8 @@ import msgspec
 
 from app.errors import StateError
 from app.reader import Reader
-from app.settings import OnGap, Settings, Start
+from app.setting_types import OnGap, Start
+from app.settings import Settings
 from tables.bars import Bar, decode_bar
 from tables.state import POSITION_KEY, Counters, Position, SymbolState, decode_position, decode_state
 from tables.ticks import Record, shown

@@ -18,7 +18,8 @@ from app.outbox import Outbox, Transactions
 from app.partitions import GapError, Partition, Slice, now_ms
 from app.reader import Reader
 from app.recovery import recover
-from app.settings import Delivery, Settings
+from app.setting_types import Delivery
+from app.settings import Settings
 from app.side import SIDE_MARGIN
 
 if TYPE_CHECKING:

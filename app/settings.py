@@ -6,102 +6,29 @@ import os
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import SettingsError
+from app.setting_types import (
+    Delivery,
+    Duration,
+    LatePolicy,
+    OnGap,
+    Price,
+    ScopeKind,
+    Start,
+    Switch,
+    TimeUnit,
+    duration_ms,
+    duration_text,
+)
 
 PREFIX = "BARWHEEL_"
 POCKET_PORT = 19092
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
-_UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _TOPIC = re.compile(r"[A-Za-z0-9._-]*")
-
-
-def duration_ms(value: object) -> int:
-    """Read `5s`, `200ms`, `1m`, `2h` or `1d` as whole milliseconds; a bare number has no unit and is refused."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value  # a default, already in ms
-    match = _DURATION.fullmatch(str(value).strip())
-    if match is None:
-        raise ValueError("is not a duration: write a number and a unit, for example 5s, 200ms or 1m")
-    exact = float(match[1]) * _UNIT_MS[match[2]]
-    if exact != int(exact):
-        raise ValueError("is not a whole number of milliseconds")
-    return int(exact)
-
-
-def duration_text(ms: int) -> str:
-    """The shortest text that `duration_ms` reads back as this many milliseconds."""
-    for unit in ("d", "h", "m", "s"):
-        if ms and ms % _UNIT_MS[unit] == 0:
-            return f"{ms // _UNIT_MS[unit]}{unit}"
-    return f"{ms}ms"
-
-
-Duration = Annotated[int, BeforeValidator(duration_ms)]
-
-
-class ScopeKind(StrEnum):
-    """What shares one stream time."""
-
-    SYMBOL = "symbol"
-    BROKER = "broker"
-    PARTITION = "partition"
-
-
-class Switch(StrEnum):
-    """On or off."""
-
-    on = "on"
-    off = "off"
-
-
-class TimeUnit(StrEnum):
-    """The unit of `ts` in a tick."""
-
-    s = "s"
-    ms = "ms"
-    us = "us"
-    ns = "ns"
-
-
-class Price(StrEnum):
-    """Which of a tick's prices makes the bar."""
-
-    bid = "bid"
-    ask = "ask"
-    mid = "mid"
-    last = "last"
-
-
-class LatePolicy(StrEnum):
-    """What becomes of a late tick."""
-
-    drop = "drop"
-
-
-class Start(StrEnum):
-    """Where reading begins on a partition that has never been read."""
-
-    earliest = "earliest"
-    latest = "latest"
-
-
-class OnGap(StrEnum):
-    """What to do when records that were not read yet are gone from `ticks`."""
-
-    stop = "stop"
-    keep_going = "continue"
-
-
-class Delivery(StrEnum):
-    """How a checkpoint is made durable."""
-
-    idempotent = "idempotent"
-    transactional = "transactional"
 
 
 class Settings(BaseSettings):

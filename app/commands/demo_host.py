@@ -19,7 +19,8 @@ import aiohttp
 from app.broker import POCKET_HOST, POCKET_IDLE_EXIT
 from app.errors import BarwheelError, InputError
 from app.pocket import process
-from app.settings import PREFIX, Settings, duration_ms
+from app.setting_types import duration_ms
+from app.settings import PREFIX, Settings
 
 WINDOW, GRACE = "5s", "1s"  # small, so that the first bar is there within seconds
 _LOG_LINES = 15

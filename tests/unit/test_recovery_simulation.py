@@ -22,7 +22,8 @@ from app.fetching import Head
 from app.outbox import Outgoing, Sent
 from app.partitions import Partition, Slice, engine_config
 from app.recovery import recover
-from app.settings import Delivery, ScopeKind, Settings
+from app.setting_types import Delivery, ScopeKind
+from app.settings import Settings
 from tables import changelog
 from tables.bars import Bar, decode_bar
 from tables.replay import Replay

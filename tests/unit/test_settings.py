@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.errors import SettingsError
-from app.settings import Settings, duration_ms, duration_text, unknown_variables
+from app.setting_types import duration_ms, duration_text
+from app.settings import Settings, unknown_variables
 
 README = Path(__file__).parents[2] / "README.md"
 

@@ -1,0 +1,1 @@
+"""KSQL as typed Python and as text: planned, applied once, resumed, never destructive."""

@@ -1,0 +1,1 @@
+"""KSQL itself: declared, rendered, read and compared; pure, and independent of the rest of the project."""
