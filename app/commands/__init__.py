@@ -12,11 +12,11 @@ WORKER_EXAMPLE = "\b\nExample:\n  app worker\n  app worker --web-port 6067      
 
 
 def register(app: faust.App) -> None:
-    """Add demo, replay, bars, broker, topics and doctor to `faust -A app` and to the console script."""
+    """Add our commands to `faust -A app` and to the console script."""
     from faust.cli.faust import cli  # noqa: PLC0415 - a command line only
 
-    from app.commands import bars, broker, demo, doctor, replay, topics  # noqa: PLC0415 - built with the app
+    from app.commands import bars, broker, demo, doctor, flush, replay, topics  # noqa: PLC0415 - built with the app
 
-    for module in (demo, replay, bars, broker, topics, doctor):
+    for module in (demo, replay, bars, flush, broker, topics, doctor):
         module.register(app)
     cli.commands["worker"].epilog = WORKER_EXAMPLE

@@ -64,9 +64,10 @@ class Feed:
                 future.cancel()
             await self._producer.stop()
 
-    def put(self, key: bytes, value: bytes) -> bool:
-        """Take one record; True when a batch is full, so that `flush` should be awaited soon."""
-        partition = self._homes.get(key)
+    def put(self, key: bytes, value: bytes, partition: int | None = None) -> bool:
+        """Take one record, for a partition or for its key's; True when a batch is full: `flush` should be awaited soon."""
+        if partition is None:
+            partition = self._homes.get(key)
         if partition is None:
             partition = self._homes[key] = partition_of(key, self.partitions)
         batch = self._open.get(partition)

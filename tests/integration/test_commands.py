@@ -25,7 +25,7 @@ from tests.support.worker import ROOT, Worker, free_port
 MINUTE = 60_000
 DAY = 1_399_248_000_000  # 2014-05-05T00:00:00Z
 FAILED, USAGE, BROKER, TOPICS, INTERRUPTED = 1, 2, 3, 4, 130  # exit codes
-COMMANDS = ("demo", "replay", "bars", "broker", "topics", "doctor", "worker")
+COMMANDS = ("demo", "replay", "bars", "flush", "broker", "topics", "doctor", "worker")
 QUOTES = "1000,1.38710,1.38726\n2000,1.38690,1.38700\n61000,1.3870,1.4\n"
 NAMES = ("--broker-name", "oanda", "--symbol", "EURUSD", "--origin", "2014-05-05T00:00:00Z")
 
