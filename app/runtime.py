@@ -7,7 +7,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import errors as kafka_errors
@@ -123,9 +123,25 @@ class Runtime:
         """Recover these partitions; returns when they are ready, or when they were taken away meanwhile."""
         self._generation = generation
         self._partitions = {}
-        self._recovery = asyncio.ensure_future(self._recover(numbers))
         with contextlib.suppress(asyncio.CancelledError):
-            await self._recovery
+            await self._begin(self._recover(numbers))
+
+    def _begin(self, recovery: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._recovery = asyncio.ensure_future(self._watched(recovery))
+        return task
+
+    async def _watched(self, recovery: Coroutine[Any, Any, None]) -> None:
+        """A recovery that ends the worker where it ends too early: Faust would go on without these partitions."""
+        task = asyncio.current_task()
+        try:
+            await recovery
+        except Exception as error:  # noqa: BLE001  # whatever it is
+            await self._crash(error)
+        except asyncio.CancelledError as error:
+            if task is None or task.cancelling():
+                raise  # taken away, see `close`
+            # out of a client whose own task was cancelled: it would look as if the partitions had been taken away
+            await self._crash(RuntimeError("a recovery was cancelled from inside").with_traceback(error.__traceback__))
 
     async def _recover(self, numbers: set[int]) -> None:
         self.state = "recovering"
@@ -145,9 +161,6 @@ class Runtime:
                 log.warning("the broker is away (%s): trying again in %.1f s", error, wait)
                 await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311  # jitter
                 wait = min(wait * 2, BACKOFF_SECONDS[1])
-            except Exception as error:  # noqa: BLE001  # Faust would log it and go on without these partitions
-                await self._crash(error)
-                return
         self._partitions = partitions
         self._open = True
         self.state = "running"
@@ -213,10 +226,10 @@ class Runtime:
         self._open = False
         if isinstance(error, FENCED) and self.settings.delivery is Delivery.transactional:
             log.warning("%s: another worker has begun with a partition of this one; the group will tell", type(error).__name__)
-            self._recovery = asyncio.ensure_future(self._restart(after=self.settings.session_timeout / 1_000))
+            self._begin(self._restart(after=self.settings.session_timeout / 1_000))
         elif isinstance(error, (GapError, kafka_errors.KafkaError)) and not isinstance(error, REFUSED):
             log.warning("%s: %s; recovering the partitions", type(error).__name__, error)
-            self._recovery = asyncio.ensure_future(self._restart())
+            self._begin(self._restart())
         elif isinstance(error, kafka_errors.KafkaError):
             await self._crash(BrokerError(f"the broker refused a write: {error}"))
         else:

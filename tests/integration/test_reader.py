@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app import reader as module
 from app.errors import StateError
+from app.fetching import RawTopics
 from app.reader import Reader
+from tests.conformance.pocket_process import PocketProcess
 from tests.support.ticks import Tick, create_topic, produce
+from tests.support.waiting import until
 
 T0 = 1_399_248_000_000
 
@@ -30,6 +36,28 @@ async def test_reading_to_an_offset_that_never_comes_ends_with_the_reason(broker
             await read()
         assert reader.reading == (f"{topic}[0]", 3, 7)
     assert offsets == [0, 1, 2]
+
+
+async def test_a_consumer_ends_while_a_fetch_waits_to_be_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    # aiokafka cancels whoever ends it then: a recovery ended in silence, as if its partitions had been taken away
+    pocket = PocketProcess(tmp_path)
+    pocket.start()
+    with contextlib.ExitStack() as stack:
+        stack.callback(pocket.kill)
+        await _filled(pocket.bootstrap, "t")
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=pocket.bootstrap,
+            key_deserializer=RawTopics(frozenset({"t"})),
+            enable_auto_commit=False,
+            retry_backoff_ms=60_000,
+        )
+        await consumer.start()
+        consumer.assign([TopicPartition("t", 0)])
+        consumer.seek(TopicPartition("t", 0), 0)
+        assert await consumer.getmany(timeout_ms=30_000)
+        stack.pop_all().close()
+    await until(lambda: "Failed fetch messages" in caplog.text, what="a fetch fails")
+    await consumer.stop()
 
 
 async def _filled(broker: str, topic: str) -> None:
