@@ -170,7 +170,7 @@ def faust_app() -> BarwheelApp:
     async def recover(*_: Any, **__: Any) -> None:
         runtime.consumer = cast("Consumer", app.consumer)
         numbers = {tp.partition for tp in app.consumer.assignment() if tp.topic == settings.ticks_topic}
-        await runtime.assign(numbers, app.consumer_generation_id)
+        await runtime.assign(numbers)
 
     app.on_rebalance_complete.connect(recover)
     for route in routes(runtime):

@@ -1,10 +1,10 @@
-"""The worker's producers: records in batches of their own, in order, acknowledged by all replicas; or all in transactions."""
+"""The worker's producers: records in batches of their own, in order, acknowledged by all replicas; or in transactions."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaTimeoutError
@@ -31,8 +31,6 @@ class Sent(NamedTuple):
 class Outbox:
     """One idempotent producer. A failed send is never repeated here: its caller cannot know whether it was written."""
 
-    at_once: ClassVar[bool] = True  # whether what is written can be read at once
-
     def __init__(self, bootstrap: str, *, max_request: int, transactional_id: str | None = None) -> None:
         """`max_request`: the largest record in bytes that may be sent."""
         self._producer = AIOKafkaProducer(
@@ -54,12 +52,6 @@ class Outbox:
     async def stop(self) -> None:
         """Flush and close."""
         await self._producer.stop()
-
-    async def begin(self) -> None:
-        """A checkpoint begins."""
-
-    async def commit(self, source: TopicPartition, next_offset: int) -> None:
-        """A checkpoint is complete; the offset is the group's business here."""
 
     async def send(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[Sent]:
         """Hand records over, in order; returns once the last batch is queued, not yet acknowledged."""
@@ -91,8 +83,6 @@ def _seen(future: asyncio.Future[RecordMetadata]) -> None:
 
 class Transactions(Outbox):
     """A transactional producer: what is sent between `begin` and `commit` can be read by all or by nobody."""
-
-    at_once = False
 
     def __init__(self, bootstrap: str, *, max_request: int, transactional_id: str, group: str) -> None:
         """One `transactional_id` a source partition: its next owner's `start` fences this one."""

@@ -1,8 +1,8 @@
 """One source partition at work: slices through the engine, finals out at once, the rest at its checkpoint.
 
-The order of a checkpoint, each step acknowledged before the next: the finals sent so far; the late and rejected records;
-the changed states, as of one moment; the position. Whatever fails in between leaves a log that recovery continues from.
-With transactional delivery the finals wait for the checkpoint too, and all of it is one transaction.
+A checkpoint waits until the finals sent so far are acknowledged. The late and rejected records, the changed states, as of one
+moment, and the position are one transaction: a former owner that wakes up, or a crash in the middle, leaves nothing of it.
+With transactional delivery the finals wait for the checkpoint and are part of that transaction.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NamedTuple
 from aiokafka import TopicPartition
 
 from app.fetching import Batch, Head
-from app.outbox import NO_HEADERS, YIELD_EVERY, Outbox, Outgoing, Sent, acknowledged
+from app.outbox import NO_HEADERS, YIELD_EVERY, Outbox, Outgoing, Sent, Transactions, acknowledged
 from app.recovery import APP_HEADER, Recovered
 from app.setting_types import Switch
 from app.settings import Settings
@@ -27,9 +27,9 @@ from tables.state import POSITION_KEY, Position, encode_position
 from tables.ticks import Record
 from tables.windows import Engine, EngineConfig, SideRecord
 
-SIDE_BATCH = 20_000  # late and rejected records that are held back before they are sent early
+SIDE_BATCH = 20_000  # late and rejected records that wait for a checkpoint before one is made early
 FEW_FINALS = 2_000  # bars that wait for the rest of a fetch: a request each time would cost a quarter of everything
-FINALS_BATCH = 200_000  # bars that wait for a transaction before one is made early
+FINALS_BATCH = 200_000  # bars that wait for a transaction, likewise
 
 
 class GapError(Exception):
@@ -71,24 +71,26 @@ class Partition:
         settings: Settings,
         number: int,
         found: Recovered,
-        outbox: Outbox,
+        outbox: Transactions,
+        finals: Outbox | None,
         *,
-        generation: int,
         append_time: bool,
         max_record: int,
     ) -> None:
-        """`generation`: the group's; `append_time`: whether `ticks` has LogAppendTime; `max_record`: its largest, in bytes."""
+        """`finals`: what sends bars at once, None where they wait for the checkpoint; `outbox`: what makes the checkpoints.
+
+        `append_time`: whether `ticks` has LogAppendTime; `max_record`: its largest, in bytes.
+        """
         self.number = number
         self.engine = Engine(engine_config(settings), found.position.next_offset)
         position = found.position
         self.engine.restore(position.counters, position.arrival, position.scopes, found.states, found.tail)
         self.passed = position.next_offset  # offsets below have been fed, or hold nothing
-        self.committed = -1
         self.fresh = found.fresh
         self._settings = settings
         self._outbox = outbox
+        self._finals_outbox = finals
         self._append_time = append_time
-        self._generation = generation
         self._position = position
         self._changelog = Changelog(self.engine, position.changelog_start, found.changelog_end)
         self._closed: list[Bar] = []  # not sent yet
@@ -101,6 +103,11 @@ class Partition:
         self._last_arrival = position.arrival
         self._headers = [(APP_HEADER, settings.app_id.encode())]
         self._side_records = SideRecords(settings.ticks_topic, number, max_record=max_record, headers=self._headers)
+
+    @property
+    def durable(self) -> int:
+        """The next offset after a crash."""
+        return self._position.next_offset
 
     # ---- in
 
@@ -122,12 +129,8 @@ class Partition:
             self._fed_ms = part.fetched_ms
             if part.last or self.engine.finals_waiting >= FEW_FINALS:
                 await self._publish()
-        if not self._outbox.at_once and (len(self._side) > SIDE_BATCH or len(self._closed) > FINALS_BATCH):
+        if len(self._side) > SIDE_BATCH or len(self._closed) > FINALS_BATCH:
             await self.checkpoint()
-        elif len(self._side) > SIDE_BATCH:
-            async with self._turn:
-                await self._flush_finals()
-                await self._send_side(self._take_side())
 
     async def tick(self, head: Head, now_ms: int) -> None:
         """The wheel's task: close what is due, if the log ended where this partition is."""
@@ -147,13 +150,13 @@ class Partition:
     async def _publish(self) -> None:
         self._side += self.engine.take_side()
         self._closed += self.engine.take_finals()
-        if self._closed and self._outbox.at_once:
+        if self._closed and self._finals_outbox is not None:
             closed, self._closed = self._closed, []
-            self._finals += await self._send_finals(closed)
+            self._finals += await self._send_finals(self._finals_outbox, closed)
             self._forget_acknowledged()
 
-    async def _send_finals(self, closed: list[Bar]) -> list[Sent]:
-        return await self._outbox.send(self._settings.finals_topic, self.number, self._outgoing(closed))
+    async def _send_finals(self, outbox: Outbox, closed: list[Bar]) -> list[Sent]:
+        return await outbox.send(self._settings.finals_topic, self.number, self._outgoing(closed))
 
     def _forget_acknowledged(self) -> None:
         """Let go of the batches that are done and well; a failed one stays for the checkpoint to raise."""
@@ -169,12 +172,6 @@ class Partition:
         for bar in finals:
             start = bar.bucket_start
             yield bar_key(bar.broker, bar.symbol, start), encode_bar(bar), start, headers
-
-    async def _flush_finals(self) -> None:
-        finals, self._finals = self._finals, []
-        end = await acknowledged(finals)
-        if end is not None:
-            self._finals_end = end
 
     def _take_side(self) -> list[SideRecord]:
         side, self._side = self._side, []
@@ -213,12 +210,13 @@ class Partition:
                 counters=copy.copy(engine.counters),
                 finals_end=-1,
                 changelog_start=-1,
-                generation=self._generation,
                 meaning=self._position.meaning,
             )
             states = await self._states()
+        end = await acknowledged(finals)  # never the position before them
         await outbox.begin()
-        end = await acknowledged(finals + await self._send_finals(closed))
+        if closed:
+            end = await acknowledged(await self._send_finals(outbox, closed))
         position.finals_end = finals_end if end is None else end
         self._finals_end = max(self._finals_end, position.finals_end)
         await self._send_side(side)

@@ -47,7 +47,7 @@ def meaning(settings: Settings, partitions: int) -> dict[str, str]:
     return {**{name: settings.text_of(name) for name in names}, "partitions": str(partitions)}
 
 
-async def recover(reader: Reader, settings: Settings, partition: int, partitions: int, generation: int) -> Recovered:
+async def recover(reader: Reader, settings: Settings, partition: int, partitions: int) -> Recovered:
     """Read the state of one partition; raises `StateError` where it does not fit the settings or the input has a gap."""
     begin, end = await reader.bounds(settings.changelog_topic, partition)
     position = await _last_position(reader, settings.changelog_topic, partition, begin, end)
@@ -63,7 +63,6 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
             counters=Counters(),
             finals_end=finals_end,
             changelog_start=end,
-            generation=generation,
             meaning=wanted,
         )
         return Recovered(first, fresh=True, finals_end=finals_end, changelog_end=end)
@@ -116,14 +115,14 @@ async def _last_position(reader: Reader, topic: str, partition: int, begin: int,
     look = FIRST_LOOK
     while begin < end:
         start = max(begin, end - look)
-        best: Position | None = None
+        last: Record | None = None
         async for record in _records(reader, topic, partition, start, end):
             if record.key == POSITION_KEY and record.value is not None:
-                position = _decoded(decode_position, record, "position", topic)
-                if best is None or position.generation >= best.generation:  # of two owners the later one is right
-                    best = position
-        if best is not None or start == begin:
-            return best
+                last = record
+        if last is not None:
+            return _decoded(decode_position, last, "position", topic)
+        if start == begin:
+            break
         look *= LOOK_FACTOR
     return None
 

@@ -28,13 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 BACKOFF_SECONDS = (0.5, 30.0)  # first and longest wait between two tries
+CONFIRM_SECONDS = 1.0  # between two questions to the group
 CHECKPOINT_SHARE = 4  # a checkpoint that took one second is followed by none for three
-FENCED = (  # what the producer of a partition is told once another worker has begun with it
-    kafka_errors.ProducerFenced,
-    kafka_errors.InvalidProducerEpoch,
-    kafka_errors.InvalidProducerIdMapping,
-    kafka_errors.InvalidTxnState,
-)
 REFUSED = (
     kafka_errors.MessageSizeTooLargeError,
     kafka_errors.TopicAuthorizationFailedError,
@@ -58,7 +53,6 @@ class Runtime:
         self._partitions: dict[int, Partition] = {}
         self._open = False  # whether slices are taken
         self._recovery: asyncio.Task[None] | None = None
-        self._generation = -1
         self._recovered: tuple[Reader, int, int] | None = None  # while it is under way: partitions done, and of how many
 
     # ---- what others ask
@@ -96,32 +90,26 @@ class Runtime:
         except Exception as error:  # noqa: BLE001  # a task that dies silently would leave bars open
             await self.failed(error)
 
-    async def checkpoint(self) -> dict[TP, int]:
-        """Checkpoint every partition; the offsets to commit, none where that was part of a transaction.
+    async def checkpoint(self) -> None:
+        """Checkpoint every partition.
 
         While much is read at once, checkpoints take long: they then come less often, and take a share of the time that is
         bounded instead of all of it.
         """
         began = time.monotonic()
         if self._open and began < self._checkpoint_from:
-            return {}
-        partitions = self.owners()
+            return
         try:
-            ends = await asyncio.gather(*(p.checkpoint() for p in partitions.values()))
+            await asyncio.gather(*(partition.checkpoint() for partition in self._partitions.values()))
         except Exception as error:  # noqa: BLE001  # Faust would only log it
             await self.failed(error)
-            return {}
+            return
         self._checkpoint_from = began + CHECKPOINT_SHARE * (time.monotonic() - began)
-        topic = self.settings.ticks_topic
-        if self.settings.delivery is Delivery.transactional:
-            return {}
-        return {TP(topic, number): end for number, end in zip(partitions, ends, strict=True) if end is not None}
 
     # ---- partitions come and go
 
-    async def assign(self, numbers: set[int], generation: int) -> None:
+    async def assign(self, numbers: set[int]) -> None:
         """Recover these partitions; returns when they are ready, or when they were taken away meanwhile."""
-        self._generation = generation
         self._partitions = {}
         with contextlib.suppress(asyncio.CancelledError):
             await self._begin(self._recover(numbers))
@@ -171,7 +159,7 @@ class Runtime:
         settings, topics = self.settings, self.topics
         if topics is None:
             raise BrokerError("the topics have not been checked yet")
-        outboxes = await self._new_outboxes(sorted(numbers), topics.max_message_bytes + SIDE_MARGIN)
+        finals, outboxes = await self._new_outboxes(sorted(numbers), topics.max_message_bytes + SIDE_MARGIN)
         names = frozenset({settings.ticks_topic, settings.finals_topic, settings.changelog_topic})
         partitions: dict[int, Partition] = {}
         if not numbers:
@@ -179,13 +167,13 @@ class Runtime:
         async with Reader(self.bootstrap, names) as reader:
             for done, number in enumerate(sorted(numbers)):
                 self._recovered = (reader, done, len(numbers))
-                found = await recover(reader, settings, number, topics.partitions, self._generation)
+                found = await recover(reader, settings, number, topics.partitions)
                 partition = Partition(
                     settings,
                     number,
                     found,
                     outboxes[number],
-                    generation=self._generation,
+                    finals,
                     append_time=topics.log_append_time,
                     max_record=topics.max_message_bytes,
                 )
@@ -194,26 +182,28 @@ class Runtime:
                 partitions[number] = partition
         return partitions
 
-    async def _new_outboxes(self, numbers: list[int], max_request: int) -> dict[int, Outbox]:
-        """Producers in the place of the old ones: every send of those has ended, or is fenced, before anything is read."""
+    async def _new_outboxes(self, numbers: list[int], max_request: int) -> tuple[Outbox | None, dict[int, Transactions]]:
+        """Producers in the place of the old ones: for the bars, where those do not wait, and for each partition's checkpoints.
+
+        Every send of the old ones has ended, and another worker's checkpoints of these partitions are fenced, before anything
+        is read.
+        """
         await self._stop_outboxes()
         settings = self.settings
-        if settings.delivery is Delivery.idempotent:
-            self._outboxes = [Outbox(self.bootstrap, max_request=max_request)]
-            outboxes = dict.fromkeys(numbers, self._outboxes[0])
-        else:
-            outboxes = {
-                number: Transactions(
-                    self.bootstrap,
-                    max_request=max_request,
-                    transactional_id=f"{settings.app_id}-{settings.ticks_topic}-{number}",
-                    group=settings.app_id,
-                )
-                for number in numbers
-            }
-            self._outboxes = list(outboxes.values())
+        at_once = settings.delivery is Delivery.idempotent
+        finals = Outbox(self.bootstrap, max_request=max_request) if at_once else None
+        checkpoints = {
+            number: Transactions(
+                self.bootstrap,
+                max_request=max_request,
+                transactional_id=f"{settings.app_id}-{settings.ticks_topic}-{number}",
+                group=settings.app_id,
+            )
+            for number in numbers
+        }
+        self._outboxes = [*checkpoints.values(), *([finals] if finals is not None else [])]
         await asyncio.gather(*(outbox.start() for outbox in self._outboxes))
-        return outboxes
+        return finals, checkpoints
 
     async def _stop_outboxes(self) -> None:
         outboxes, self._outboxes = self._outboxes, []
@@ -224,10 +214,7 @@ class Runtime:
         if not self._open:
             return
         self._open = False
-        if isinstance(error, FENCED) and self.settings.delivery is Delivery.transactional:
-            log.warning("%s: another worker has begun with a partition of this one; the group will tell", type(error).__name__)
-            self._begin(self._restart(after=self.settings.session_timeout / 1_000))
-        elif isinstance(error, (GapError, kafka_errors.KafkaError)) and not isinstance(error, REFUSED):
+        if isinstance(error, (GapError, kafka_errors.KafkaError)) and not isinstance(error, REFUSED):
             log.warning("%s: %s; recovering the partitions", type(error).__name__, error)
             self._begin(self._restart())
         elif isinstance(error, kafka_errors.KafkaError):
@@ -235,16 +222,20 @@ class Runtime:
         else:
             await self._crash(error)
 
-    async def _restart(self, after: float = 0.0) -> None:
-        """Recover all partitions; `after` so many seconds, in which a rebalance may take them away."""
-        numbers, self._partitions = set(self._partitions), {}
-        await asyncio.sleep(after)
+    async def _restart(self) -> None:
+        """Recover all partitions, once the group says that they are still ours: it would end what another owner is at."""
+        partitions, self._partitions = self._partitions, {}
         consumer = self.consumer
         if consumer is None:
             return
-        tps = {TP(self.settings.ticks_topic, number) for number in numbers}
+        self.state = "waiting"
+        tps = {TP(self.settings.ticks_topic, number) for number in partitions}
         consumer.pause_partitions(tps)
-        await self._recover(numbers)
+        durable = {TP(self.settings.ticks_topic, number): partition.durable for number, partition in partitions.items()}
+        while not await consumer.confirm(durable):
+            log.info("the group is about to give the partitions to others, or did: waiting for its word")
+            await asyncio.sleep(CONFIRM_SECONDS)
+        await self._recover(set(partitions))
         await consumer.go_to(self.positions())
         consumer.resume_partitions(tps)
 

@@ -179,10 +179,12 @@ class Consumer(driver.Consumer):
         self._acked.clear()
         self._acked_index.clear()
         self._n_acked = 0
-        offsets = await self.runtime.checkpoint()
-        if not offsets:
-            return False
-        return await self._commit_offsets(offsets, start_new_transaction=start_new_transaction)
+        await self.runtime.checkpoint()
+        return False  # the offsets are part of it
+
+    async def confirm(self, offsets: Mapping[TP, int]) -> bool:
+        """Whether the group takes these offsets from us: only from a member whose partitions they are."""
+        return await self._commit(offsets)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Stop reading, make everything so far durable, then let the partitions go."""

@@ -109,7 +109,7 @@ async def _read(settings: Settings, address: str) -> dict[str, Any]:
     async with Reader(address, names) as reader:
         for number in range(PARTITIONS):
             started = time.monotonic()
-            found = await recover(reader, settings, number, PARTITIONS, 0)
+            found = await recover(reader, settings, number, PARTITIONS)
             seconds += time.monotonic() - started
             records += found.changelog_end - found.position.changelog_start + len(found.tail)
             states += len(found.states)

@@ -19,14 +19,13 @@ def order_of(name: tuple[str, str]) -> str:
 class Symbol:
     """One (broker, symbol) with open windows, or, under scope `symbol`, with a clock."""
 
-    __slots__ = ("current", "dirty", "key", "name", "offset", "order", "others", "scope", "written")
+    __slots__ = ("current", "dirty", "key", "name", "order", "others", "scope", "written")
 
     def __init__(self, key: bytes, name: tuple[str, str], scope: Scope) -> None:
         self.key = key
         self.name = name
         self.order = order_of(name)
         self.scope = scope
-        self.offset = -1  # of the last record applied
         self.current: Window | None = None  # the open window that took the last tick
         self.others: dict[int, Window] = _NONE  # its other open windows, by end
         self.dirty = False  # changed since the last checkpoint

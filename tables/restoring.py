@@ -50,8 +50,8 @@ class Restoring(Closing):
         windows = symbol.windows()
         if self._per_symbol:
             scope = symbol.scope
-            return encode_state((symbol.offset, windows, scope.stream_time, scope.set_at))
-        return encode_state((symbol.offset, windows)) if windows else None
+            return encode_state((windows, scope.stream_time, scope.set_at))
+        return encode_state((windows,)) if windows else None
 
     def forget(self, symbol: Symbol) -> None:
         """Let go of a symbol without open windows, whose state the changelog does not hold, or no longer."""
@@ -70,13 +70,11 @@ class Restoring(Closing):
         self.arrival = arrival
         for scope_key, (stream_time, set_at) in stream_times.items():
             self._scopes[scope_key] = Scope(scope_key, stream_time, set_at)
-        newest = -1
         for key, state in states.items():
-            newest = max(newest, state.offset)
             self._take_up(key, state)
-        self._replay = Replay(tail, newest)
+        self._replay = Replay(tail)
         self._raise_to(self.next_offset, self._replay)
-        if self._replay.done(self.next_offset):
+        if not self.replaying:
             self._replay = None
 
     def _take_up(self, key: bytes, state: SymbolState) -> None:
@@ -87,7 +85,6 @@ class Restoring(Closing):
         else:
             scope = self._scope(name)
         symbol = self._symbols[key] = Symbol(key, name, scope)
-        symbol.offset = state.offset
         watermark = scope.stream_time - self.config.grace
         for window in state.windows:
             if window.end > watermark:

@@ -23,9 +23,8 @@ class Counters(msgspec.Struct):
 
 
 class SymbolState(msgspec.Struct, array_like=True):
-    """One symbol: the offset of its last applied record, its open windows and, under scope `symbol`, its clock."""
+    """One symbol: its open windows and, under scope `symbol`, its clock."""
 
-    offset: int
     windows: list[Window]
     stream_time: int | None = None
     set_at: int | None = None
@@ -40,7 +39,6 @@ class Position(msgspec.Struct, kw_only=True):
     counters: Counters
     finals_end: int  # end offset of our finals as of this moment
     changelog_start: int  # every live state was written at or after this offset of the changelog
-    generation: int  # of the consumer group; of two positions the higher one wins
     meaning: dict[str, str]  # the settings that give the bars their meaning
 
 

@@ -89,7 +89,7 @@ class Engine(Restoring):
     def _feed_replay(self, records: Iterator[Record], replay: Replay, arrival_cap: int | None) -> None:
         for record in records:
             self._record(record, arrival_cap)
-            if replay.done(self.next_offset):
+            if not replay.in_tail(self.next_offset):
                 self._replay = None
                 return
 
@@ -171,7 +171,6 @@ class Engine(Restoring):
                     window.open = price  # type: ignore[assignment]
                 window.ticks += 1
                 window.last_offset = offset
-            symbol.offset = offset
             if not symbol.dirty:
                 symbol.dirty = True
                 dirty.append(symbol)
@@ -211,7 +210,7 @@ class Engine(Restoring):
         if replay is not None:
             self._raise_to(offset + 1, replay)
 
-    def _classify(self, record: Record, offset: int, came: int, tick: RawTick) -> None:  # noqa: C901, PLR0912, PLR0915  # the rules, in their order
+    def _classify(self, record: Record, offset: int, came: int, tick: RawTick) -> None:  # noqa: C901, PLR0912  # the rules, in their order
         config = self.config
         key = record.key
         symbol = self._symbols.get(key) if key is not None else None
@@ -230,8 +229,6 @@ class Engine(Restoring):
             detail = f"ts: {tick.ts} is {ms - came} ms after its arrival, max_future is {config.max_future} ms"
             raise RejectedError("future", detail)
         assert key is not None  # noqa: S101  # name_of has refused it
-        replay = self._replay
-        skip = not heartbeat and replay is not None and symbol is not None and offset <= symbol.offset
         if self._per_symbol and symbol is None:
             symbol = self._symbols[key] = Symbol(key, name, Scope(order_of(name)))
         scope = symbol.scope if symbol is not None else self._scope(name)
@@ -246,22 +243,12 @@ class Engine(Restoring):
                 self._touch(symbol)
             return
         end = ms - ms % config.window_size + config.window_size
-        if skip and self._per_symbol and symbol is not None and replay is not None:
-            late = symbol.turn_to(end) is None and not replay.was_published_later(*name, end, offset)
-        else:
-            late = end + config.grace <= scope.stream_time
-        if late:
+        if end + config.grace <= scope.stream_time:
             self.counters.late += 1
-            if not skip:
-                detail = f"window [{end - config.window_size}, {end}): the watermark is {scope.stream_time - config.grace}"
-                self._side.append(SideRecord(offset, "late", "late", detail, record))
-                if self._per_symbol and symbol is not None:
-                    symbol.offset = offset
-                    self._touch(symbol)
+            detail = f"window [{end - config.window_size}, {end}): the watermark is {scope.stream_time - config.grace}"
+            self._side.append(SideRecord(offset, "late", "late", detail, record))
             return
         self.counters.binned += 1
-        if skip:
-            return
         if symbol is None:
             symbol = self._symbols[key] = Symbol(key, name, scope)
         rank = (ts, tick.seq, offset)
@@ -271,5 +258,4 @@ class Engine(Restoring):
             self._opened(scope, symbol, end, self.arrival)
         else:
             window.fold(price, qty, rank)
-        symbol.offset = offset
         self._touch(symbol)

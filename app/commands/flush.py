@@ -22,8 +22,6 @@ from tables.windows import Engine
 if TYPE_CHECKING:
     import faust
 
-OBSERVER = -1  # a generation that no group has: this command owns nothing
-
 
 @dataclass(frozen=True)
 class Open:
@@ -69,7 +67,7 @@ async def run(settings: Settings, broker: str | None, *, yes: bool, as_json: boo
     topics = frozenset({settings.ticks_topic, settings.finals_topic, settings.changelog_topic})
     async with Reader(bootstrap, topics) as reader:
         for number in range(report.partitions):
-            recovered = await recover(reader, settings, number, report.partitions, OBSERVER)
+            recovered = await recover(reader, settings, number, report.partitions)
             found += open_windows(settings, recovered, number, broker)
     latest = time.time_ns() // 1_000_000 + settings.max_future
     now = [one for one in found if one.closes <= latest]

@@ -11,7 +11,7 @@ from uuid import uuid4
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
-from app.outbox import Outbox, Outgoing, Sent
+from app.outbox import Outbox, Outgoing, Sent, Transactions
 from app.partitions import Partition, Slice
 from app.reader import Reader
 from app.recovery import Recovered, recover
@@ -24,11 +24,11 @@ T0 = 1_399_248_000_000
 MINUTE = 60_000
 
 
-class Held(Outbox):
-    """The real producer, with a gate before the changelog."""
+class Held(Transactions):
+    """The real producer of checkpoints, with a gate before the changelog."""
 
-    def __init__(self, bootstrap: str, changelog: str) -> None:
-        super().__init__(bootstrap, max_request=1 << 20)
+    def __init__(self, bootstrap: str, changelog: str, unique: str) -> None:
+        super().__init__(bootstrap, max_request=1 << 20, transactional_id=unique, group=unique)
         self.gate, self.at_gate, self._changelog = asyncio.Event(), asyncio.Event(), changelog
 
     async def send(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[Sent]:
@@ -73,12 +73,12 @@ async def test_bars_published_during_a_checkpoint_are_in_the_tail_of_the_next_re
 
     async def recovered() -> Recovered:
         async with Reader(broker, names) as reader:
-            return await recover(reader, settings, 0, 1, 1)
+            return await recover(reader, settings, 0, 1)
 
-    outbox = Held(broker, settings.changelog_topic)
-    await outbox.start()
+    outbox, finals = Held(broker, settings.changelog_topic, unique), Outbox(broker, max_request=1 << 20)
+    await asyncio.gather(outbox.start(), finals.start())
     try:
-        partition = Partition(settings, 0, await recovered(), outbox, generation=1, append_time=True, max_record=1 << 20)
+        partition = Partition(settings, 0, await recovered(), outbox, finals, append_time=True, max_record=1 << 20)
         await partition.feed(Slice(partition, [minutes(0, 10)], T0))
         checkpoint = asyncio.create_task(partition.checkpoint())
         await until(outbox.at_gate.is_set, what="the checkpoint writes its states")
@@ -89,7 +89,7 @@ async def test_bars_published_during_a_checkpoint_are_in_the_tail_of_the_next_re
         assert await checkpoint == 10
     finally:
         outbox.gate.set()
-        await outbox.stop()
+        await asyncio.gather(outbox.stop(), finals.stop())
     found = await recovered()
     assert (found.position.next_offset, found.position.finals_end) == (10, 8)  # minutes 8 and 9 were open
     assert [bar.bucket_start for bar in found.tail] == [T0 + minute * MINUTE for minute in range(8, 58)]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
-from tables.state import Counters, SymbolState
+from tables.state import Counters
 from tables.windows import Engine, EngineConfig
 
 DAY = 1_399_248_000_000
@@ -37,10 +38,14 @@ def test_a_record_batch_is_read_to_its_end_and_not_beyond() -> None:
     assert (engine.counters.read, engine.counters.binned, engine.next_offset) == (100, 100, 100)
 
 
-@pytest.mark.parametrize("newest", [0, 50, 99, 500])
-def test_a_record_batch_is_read_once_wherever_a_replay_ends(newest: int) -> None:
+@pytest.mark.parametrize("end", [0, 50, 99, 500])
+def test_a_record_batch_is_read_once_wherever_a_replay_ends(end: int) -> None:
+    other = Engine(EngineConfig())
+    other.feed(batch(1))
+    other.nothing_until(DAY + 10**8)
+    tail = [msgspec.structs.replace(bar, broker="B", closed_at_offset=end) for bar in other.take_finals()]
     engine = Engine(EngineConfig())
-    engine.restore(Counters(), DAY, {}, {b"A|y": SymbolState(offset=newest, windows=[])}, [])
+    engine.restore(Counters(), DAY, {}, {}, tail)
     engine.feed(batch(100))
     assert (engine.counters.read, engine.counters.binned, engine.next_offset) == (100, 100, 100)
 

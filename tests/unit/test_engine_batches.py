@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tables.state import Counters, decode_state
+import msgspec
+
+from tables.state import Counters
 from tables.windows import Engine, EngineConfig
 from tests.unit.model import Wire
 
@@ -25,16 +27,18 @@ class Once:
 
 
 def test_a_batch_is_read_once_also_while_a_restart_is_replayed() -> None:
-    records = [Wire(n, MORNING + n, b"A|x", b'{"ts":%d,"bid":1.5}' % (MORNING + n)) for n in range(4)]
-    first = Engine(EngineConfig())
-    first.feed(Once(records[:2]))
-    states = {symbol.key: decode_state(first.state_of(symbol) or b"") for symbol in first.take_dirty()}
+    early = Engine(EngineConfig())
+    early.feed([Wire(0, MORNING, b"B|z", b'{"ts":%d,"bid":1.5}' % MORNING)])
+    early.nothing_until(MORNING + 10**8)
+    (published,) = early.take_finals()
+    tail = [msgspec.structs.replace(published, closed_at_offset=2)]
 
-    second = Engine(EngineConfig())  # its position is older than the states: the first two are replayed
-    second.restore(Counters(), 0, {}, states, [])
-    second.feed(Once(records))
-    assert second.next_offset == 4
-    assert second.counters.binned == 4
-    second.nothing_until(MORNING + 10**8)
-    (bar,) = second.take_finals()
-    assert bar.ticks == 4
+    engine = Engine(EngineConfig())
+    engine.restore(Counters(), 0, {}, {}, tail)
+    before = engine.replaying
+    engine.feed(Once([Wire(n, MORNING + n, b"A|x", b'{"ts":%d,"bid":1.5}' % (MORNING + n)) for n in range(4)]))
+    assert (before, engine.replaying) == (True, False)
+    assert engine.next_offset == 4
+    engine.nothing_until(MORNING + 10**8)
+    (bar,) = engine.take_finals()
+    assert bar.ticks == engine.counters.binned == 4
