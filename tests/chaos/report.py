@@ -31,7 +31,6 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "rejected": verdict.rejected,
         "heartbeats": verdict.heartbeats,
         "repeated_keys": dict(verdict.repeated),
-        "repeated_side_records": verdict.side_repeated,
         "violations": verdict.violations,
         "directory": None if outcome.directory is None else str(outcome.directory),
     }
@@ -54,7 +53,6 @@ def show(outcome: Outcome, console: Console) -> None:
     table.add_row("  closed by idling", f"{found['closed_by_idling']:,}")
     repeated = " ".join(f"{kind}: {count}" for kind, count in found["repeated_keys"].items())
     table.add_row("keys repeated, equal value", repeated or "0")
-    table.add_row("late or rejected told again", str(found["repeated_side_records"]))
     table.add_row("seconds", f"{found['seconds']:.0f}")
     table.add_row("violations", str(len(found["violations"])), style="green" if outcome.well else "bold red")
     console.print(table)
