@@ -16,7 +16,7 @@ from tests.chaos.watch import Ends
 DECK = (*Kind, Kind.kill, Kind.broker)  # shuffled again and again: ten faults hold every kind
 MORE_WORKERS = 2  # at most so many above the number a run began with
 HASTE = 0.3  # how often a fault follows another that has not been recovered from yet
-COVERED = frozenset({Kind.kill, Kind.freeze})  # after these a key may be repeated, with an equal value (DESIGN 5)
+COVERED = frozenset({Kind.kill, Kind.freeze})  # after these a key may be repeated, with an equal value: docs/delivery.md
 UP_DEADLINE = 60.0
 
 
