@@ -16,9 +16,10 @@ from faust.worker import Worker
 from yarl import URL
 
 from agents import ticks, timers
-from app.broker import bootstrap_for, unreachable, wait_for_broker
+from app.broker import cluster_for, unreachable, wait_for_broker
 from app.errors import BarwheelError, BrokerError, SettingsError
 from app.runtime import Runtime
+from app.security import client_options, faust_credentials
 from app.settings import Settings, unknown_variables
 from app.signals import Signals
 from app.topics import ensure
@@ -77,6 +78,7 @@ class BarwheelApp(faust.App):
         super().__init__(
             settings.app_id,
             broker=broker_urls(settings.bootstrap or f"127.0.0.1:{settings.pocket_port}"),
+            broker_credentials=faust_credentials(client_options(settings)),
             datadir=str(settings.data_dir / "faust"),
             store="memory://",
             topic_disable_leader=True,  # nothing here needs a leader, nor the topic Faust makes for it
@@ -109,20 +111,20 @@ class BarwheelApp(faust.App):
         for name in unknown_variables():
             _say(f"{name} is set, but there is no such setting")
         settings, runtime = self.settings, self.runtime
-        runtime.bootstrap = bootstrap_for(settings)
+        runtime.cluster = cluster_for(settings)
         # only now is the pocket broker's address known: what Faust was told at first was a guess
-        self.transport.url = self.producer_transport.url = broker_urls(runtime.bootstrap)
+        self.transport.url = self.producer_transport.url = broker_urls(runtime.cluster.bootstrap)
         while runtime.topics is None:
-            await wait_for_broker(runtime.bootstrap, say=_say)
+            await wait_for_broker(runtime.cluster, say=_say)
             try:
-                runtime.topics = await ensure(settings, runtime.bootstrap)
+                runtime.topics = await ensure(settings, runtime.cluster)
             except BrokerError:
-                if await unreachable(runtime.bootstrap) is None:
+                if await unreachable(runtime.cluster) is None:
                     raise  # it is there, and means it
         for finding in runtime.topics.findings:
             _say(str(finding))
         if settings.pocket:
-            _say(f"using the pocket broker at {runtime.bootstrap}: for trying out and tests, production is Apache Kafka")
+            _say(f"using the pocket broker at {runtime.cluster}: for trying out and tests, production is Apache Kafka")
         settings.data_dir.mkdir(parents=True, exist_ok=True)  # Faust makes only the last folder of its own
 
     async def end(self, error: BaseException) -> None:

@@ -10,6 +10,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaTimeoutError
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata, TopicPartition
 
+from app.security import Cluster
+
 BATCH_BYTES = 512 * 1024
 YIELD_EVERY = 2_000  # records between two looks at the event loop
 TRANSACTION_SECONDS = 60.0  # the broker gives up on a transaction that is open for longer
@@ -31,10 +33,10 @@ class Sent(NamedTuple):
 class Outbox:
     """One idempotent producer. A failed send is never repeated here: its caller cannot know whether it was written."""
 
-    def __init__(self, bootstrap: str, *, max_request: int, transactional_id: str | None = None) -> None:
+    def __init__(self, cluster: Cluster, *, max_request: int, transactional_id: str | None = None) -> None:
         """`max_request`: the largest record in bytes that may be sent."""
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap,
+            **cluster.client,
             enable_idempotence=True,
             transactional_id=transactional_id,
             transaction_timeout_ms=int(TRANSACTION_SECONDS * 1_000),
@@ -84,9 +86,9 @@ def _seen(future: asyncio.Future[RecordMetadata]) -> None:
 class Transactions(Outbox):
     """A transactional producer: what is sent between `begin` and `commit` can be read by all or by nobody."""
 
-    def __init__(self, bootstrap: str, *, max_request: int, transactional_id: str, group: str) -> None:
+    def __init__(self, cluster: Cluster, *, max_request: int, transactional_id: str, group: str) -> None:
         """One `transactional_id` a source partition: its next owner's `start` fences this one."""
-        super().__init__(bootstrap, max_request=max_request, transactional_id=transactional_id)
+        super().__init__(cluster, max_request=max_request, transactional_id=transactional_id)
         self._group = group
 
     async def begin(self) -> None:

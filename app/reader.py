@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.errors import StateError
 from app.fetching import Batch, RawTopics
+from app.security import Cluster
 
 FETCH_BYTES = 4 << 20
 POLL_MS = 500
@@ -22,10 +23,10 @@ STILL_SECONDS = 60.0  # without anything new, before the question is asked why
 class Reader:
     """A group-less consumer of the topics given; use as `async with`."""
 
-    def __init__(self, bootstrap: str, topics: frozenset[str]) -> None:
+    def __init__(self, cluster: Cluster, topics: frozenset[str]) -> None:
         self.reading = ("", 0, 0)  # which partition, at which offset, up to which
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
+            **cluster.client,
             key_deserializer=RawTopics(topics),
             enable_auto_commit=False,
             isolation_level="read_committed",

@@ -18,6 +18,7 @@ from app.outbox import Outbox, Transactions
 from app.partitions import GapError, Partition, Slice, now_ms
 from app.reader import Reader
 from app.recovery import recover
+from app.security import Cluster
 from app.setting_types import Delivery
 from app.settings import Settings
 from app.side import SIDE_MARGIN
@@ -43,7 +44,7 @@ class Runtime:
 
     def __init__(self, settings: Settings, crash: Callable[[BaseException], Awaitable[None]]) -> None:
         self.settings = settings
-        self.bootstrap = ""
+        self.cluster = Cluster("")
         self.topics: TopicsReport | None = None
         self.consumer: Consumer | None = None
         self.state = "starting"  # then recovering, running, waiting (for the broker), stopped
@@ -164,7 +165,7 @@ class Runtime:
         partitions: dict[int, Partition] = {}
         if not numbers:
             return partitions
-        async with Reader(self.bootstrap, names) as reader:
+        async with Reader(self.cluster, names) as reader:
             for done, number in enumerate(sorted(numbers)):
                 self._recovered = (reader, done, len(numbers))
                 found = await recover(reader, settings, number, topics.partitions)
@@ -191,10 +192,10 @@ class Runtime:
         await self._stop_outboxes()
         settings = self.settings
         at_once = settings.delivery is Delivery.idempotent
-        finals = Outbox(self.bootstrap, max_request=max_request) if at_once else None
+        finals = Outbox(self.cluster, max_request=max_request) if at_once else None
         checkpoints = {
             number: Transactions(
-                self.bootstrap,
+                self.cluster,
                 max_request=max_request,
                 transactional_id=f"{settings.app_id}-{settings.ticks_topic}-{number}",
                 group=settings.app_id,

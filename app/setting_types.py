@@ -89,6 +89,33 @@ class OnGap(StrEnum):
     keep_going = "continue"
 
 
+class SecurityProtocol(StrEnum):
+    """How clients speak to the brokers."""
+
+    plaintext = "plaintext"
+    ssl = "ssl"
+    sasl_plaintext = "sasl_plaintext"
+    sasl_ssl = "sasl_ssl"
+
+    @property
+    def tls(self) -> bool:
+        """Whether the connection is encrypted."""
+        return self.value.endswith("ssl")
+
+    @property
+    def sasl(self) -> bool:
+        """Whether a user and a password are sent."""
+        return self.value.startswith("sasl_")
+
+
+class SaslMechanism(StrEnum):
+    """How the password is shown."""
+
+    plain = "plain"
+    scram_sha_256 = "scram-sha-256"
+    scram_sha_512 = "scram-sha-512"
+
+
 class Delivery(StrEnum):
     """How a checkpoint is made durable."""
 

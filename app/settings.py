@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import SettingsError
@@ -18,7 +18,9 @@ from app.setting_types import (
     LatePolicy,
     OnGap,
     Price,
+    SaslMechanism,
     ScopeKind,
+    SecurityProtocol,
     Start,
     Switch,
     TimeUnit,
@@ -76,6 +78,20 @@ class Settings(BaseSettings):
     wheel_tick: Duration = Field(200, description="Width of a slot of the timing wheel.")
     consumer_group_instance_id: str = Field("", description="Static membership: a fixed name of this worker; empty: dynamic.")
     session_timeout: Duration = Field(30_000, description="A worker that is silent this long loses its partitions.")
+    security_protocol: SecurityProtocol = Field(
+        SecurityProtocol.plaintext,
+        description="Of the connection to Kafka: `plaintext`, `ssl`, `sasl_plaintext` or `sasl_ssl`.",
+    )
+    sasl_mechanism: SaslMechanism = Field(
+        SaslMechanism.plain, description="With SASL: `plain`, `scram-sha-256` or `scram-sha-512`."
+    )
+    sasl_username: str = Field("", description="With SASL: the user.")
+    sasl_password: SecretStr = Field(SecretStr(""), description="With SASL: the password; never shown.")
+    tls_ca_file: str = Field("", description="With TLS: PEM file of the CAs to trust; empty: the system's.")
+    tls_cert_file: str = Field("", description="With TLS: PEM file of our own certificate, where the broker asks for one.")
+    tls_key_file: str = Field("", description="Its key, where that is not in the same file.")
+    tls_key_password: SecretStr = Field(SecretStr(""), description="The key's password; never shown.")
+    tls_check_hostname: Switch = Field(Switch.on, description="Whether the broker's certificate must name its host.")
     data_dir: Path = Field(Path(".barwheel"), description="Local files: the pocket broker's data.")
     pocket_port: int = Field(POCKET_PORT, ge=0, le=65_535, description="Port of the pocket broker; 0 takes a free one.")
     web_host: str = Field("127.0.0.1", description="Address the web port listens on.")
@@ -130,6 +146,22 @@ class Settings(BaseSettings):
     def _session(self) -> Settings:
         if not self.ticks_topic:
             raise ValueError("ticks_topic must not be empty")
+        return self
+
+    @model_validator(mode="after")
+    def _security(self) -> Settings:
+        protocol = self.security_protocol
+        set_up = f"security_protocol={protocol.value}"
+        if self.pocket and protocol is not SecurityProtocol.plaintext:
+            raise ValueError(f"{set_up}: the pocket broker speaks plaintext only, set broker to a Kafka")
+        if protocol.sasl and not (self.sasl_username and self.sasl_password.get_secret_value()):
+            raise ValueError(f"{set_up} needs sasl_username and sasl_password")
+        if not protocol.sasl and (self.sasl_username or self.sasl_password.get_secret_value()):
+            raise ValueError(f"{set_up} sends no sasl_username and sasl_password: use sasl_ssl, or leave them out")
+        if not protocol.tls and (self.tls_ca_file or self.tls_cert_file):
+            raise ValueError(f"{set_up} uses no tls_ca_file and tls_cert_file: use ssl or sasl_ssl, or leave them out")
+        if self.tls_key_file and not self.tls_cert_file:
+            raise ValueError(f"tls_key_file={self.tls_key_file} is the key of no tls_cert_file")
         return self
 
     @property

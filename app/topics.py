@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError, ReplicaNotAvailableError, TopicAlreadyEx
 
 from app.broker import admin
 from app.errors import BrokerError, TopicsError
+from app.security import Cluster
 from app.settings import Settings
 
 DEFAULT_MAX_MESSAGE = 1_048_588  # Kafka's default of max.message.bytes
@@ -97,12 +98,12 @@ def specs(settings: Settings, partitions: int, max_message_bytes: int = DEFAULT_
     ]
 
 
-async def ensure(settings: Settings, bootstrap: str) -> TopicsReport:
+async def ensure(settings: Settings, cluster: Cluster) -> TopicsReport:
     """Create what is missing and check the rest; several workers may do so at once.
 
     Raises `TopicsError` where a topic does not fit, `BrokerError` where the broker fails.
     """
-    async with admin(bootstrap) as client:
+    async with admin(cluster) as client:
         try:
             created = await _create(client, settings, [input_spec(settings)])
             ticks = (await _wait(client, [settings.ticks_topic]))[settings.ticks_topic]
@@ -110,7 +111,7 @@ async def ensure(settings: Settings, bootstrap: str) -> TopicsReport:
             created += await _create(client, settings, wanted)
             states = await _wait(client, [settings.ticks_topic, *(w.name for w in wanted)])
         except (KafkaError, OSError, TimeoutError) as error:
-            raise BrokerError(f"broker {bootstrap}: topics: {str(error) or type(error).__name__}") from error
+            raise BrokerError(f"broker {cluster}: topics: {str(error) or type(error).__name__}") from error
     report = judge(settings, states, created)
     fatal = [str(f) for f in report.findings if f.fatal]
     if fatal:
@@ -118,15 +119,15 @@ async def ensure(settings: Settings, bootstrap: str) -> TopicsReport:
     return report
 
 
-async def look(settings: Settings, bootstrap: str) -> TopicsReport:
+async def look(settings: Settings, cluster: Cluster) -> TopicsReport:
     """Check only: create nothing, raise nothing but `BrokerError`; what is missing is a finding."""
-    async with admin(bootstrap) as client:
+    async with admin(cluster) as client:
         try:
             names = [settings.ticks_topic, *(s.name for s in specs(settings, 1))]
             present = await partition_counts(client)
             states = await _wait(client, [n for n in names if n in present])
         except (KafkaError, OSError, TimeoutError) as error:
-            raise BrokerError(f"broker {bootstrap}: topics: {str(error) or type(error).__name__}") from error
+            raise BrokerError(f"broker {cluster}: topics: {str(error) or type(error).__name__}") from error
     return judge(settings, states, [])
 
 

@@ -23,6 +23,7 @@ from rich.console import Console
 
 from app.reader import Reader
 from app.recovery import recover
+from app.security import Cluster
 from app.settings import Settings
 from benchmarks.market import BROKERS, PARTITIONS, WINDOW_MS, write
 from benchmarks.throughput import ROOT, Options, broker, delete_topics, free_port, say
@@ -106,7 +107,7 @@ async def _read(settings: Settings, address: str) -> dict[str, Any]:
     names = frozenset({settings.ticks_topic, settings.finals_topic, settings.changelog_topic})
     records = states = 0
     seconds = 0.0
-    async with Reader(address, names) as reader:
+    async with Reader(Cluster(address), names) as reader:
         for number in range(PARTITIONS):
             started = time.monotonic()
             found = await recover(reader, settings, number, PARTITIONS)

@@ -21,6 +21,7 @@ from rich.table import Table
 from app.broker import admin
 from app.commands import base
 from app.errors import BrokerError, InputError
+from app.security import Cluster
 from app.settings import Settings
 from app.topics import partition_counts
 from tables.bars import Bar, decode_bar, encode_bar
@@ -122,8 +123,8 @@ async def run(settings: Settings, given: dict[str, Any]) -> int:
         base.time_ms(given["until"], "--to") if given["until"] else None,
     )
     plain = not given["as_csv"] and not given["as_json"]
-    bootstrap = await base.reach(settings)
-    async with reader(bootstrap, settings.finals_topic) as consumer:
+    cluster = await base.reach(settings)
+    async with reader(cluster, settings.finals_topic) as consumer:
         found = await read_to_end(consumer, wanted) if consumer else []
         newest = found[-(last or (TABLE_ROWS if plain else len(found) or 1)) :]
         if plain and (newest or not given["follow"]):
@@ -141,10 +142,10 @@ async def run(settings: Settings, given: dict[str, Any]) -> int:
 
 
 @asynccontextmanager
-async def reader(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaConsumer | None]:
+async def reader(cluster: Cluster, topic: str) -> AsyncIterator[AIOKafkaConsumer | None]:
     """Give a consumer without a group on all partitions, at their beginning; None where there is no such topic."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **cluster.client,
         client_id="barwheel-bars",
         enable_auto_commit=False,
         auto_offset_reset="earliest",
@@ -153,7 +154,7 @@ async def reader(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaConsumer |
     )
     try:
         await consumer.start()
-        async with admin(bootstrap) as client:
+        async with admin(cluster) as client:
             count = (await partition_counts(client)).get(topic)
         if count is None:
             yield None

@@ -11,9 +11,10 @@ import orjson
 from faust.cli.base import AppCommand, option
 from rich.console import Console
 
-from app.broker import bootstrap_for, wait_for_broker
+from app.broker import cluster_for, wait_for_broker
 from app.cli import fail
 from app.errors import BarwheelError, InputError
+from app.security import Cluster
 from app.settings import Settings
 
 COMMAND_DEADLINE = 15.0  # seconds a command waits for a broker; the worker waits for ever
@@ -40,11 +41,11 @@ class BarwheelCommand(AppCommand):
         raise SystemExit(code or 0)
 
 
-async def reach(settings: Settings) -> str:
-    """`host:port` of a broker that answers; raises `BrokerError` after 15 s."""
-    bootstrap = await asyncio.to_thread(bootstrap_for, settings)
-    await wait_for_broker(bootstrap, say=say, deadline=COMMAND_DEADLINE)
-    return bootstrap
+async def reach(settings: Settings) -> Cluster:
+    """A broker that answers; raises `BrokerError` after 15 s."""
+    cluster = await asyncio.to_thread(cluster_for, settings)
+    await wait_for_broker(cluster, say=say, deadline=COMMAND_DEADLINE)
+    return cluster
 
 
 def say(text: str) -> None:

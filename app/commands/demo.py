@@ -85,11 +85,11 @@ class Demo:
             loop.add_signal_handler(number, self._ended.set)
         base.say(title(self.state))
         with self.host:
-            report = await ensure(self.host.settings, self.host.bootstrap)
+            report = await ensure(self.host.settings, self.host.cluster)
             self.host.start_worker()
             topic = self.host.settings.ticks_topic
             async with (
-                Feed(self.host.bootstrap, topic, report.partitions) as feed,
+                Feed(self.host.cluster, topic, report.partitions) as feed,
                 aiohttp.ClientSession() as session,
             ):
                 return await self._watch(feed, session)
@@ -152,7 +152,7 @@ class Demo:
     async def _read_bars(self) -> None:
         settings = self.host.settings
         wanted = Wanted(settings.app_id)
-        async with reader(self.host.bootstrap, settings.finals_topic) as consumer:
+        async with reader(self.host.cluster, settings.finals_topic) as consumer:
             if consumer is None:
                 raise BarwheelError(f"{settings.finals_topic} is not there")
             while True:

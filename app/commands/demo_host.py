@@ -19,6 +19,7 @@ import aiohttp
 from app.broker import POCKET_HOST, POCKET_IDLE_EXIT
 from app.errors import BarwheelError, InputError
 from app.pocket import process
+from app.security import Cluster
 from app.setting_types import duration_ms
 from app.settings import PREFIX, Settings
 
@@ -60,12 +61,15 @@ def _free_or(port: int) -> int:
     raise InputError("no free port on 127.0.0.1")
 
 
+NOWHERE = Cluster("")
+
+
 @dataclass
 class Host:
     """The demo's processes; use it as a context manager, so that they end with it whatever happens."""
 
     settings: Settings
-    bootstrap: str = ""
+    cluster: Cluster = NOWHERE
     _worker: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -90,7 +94,7 @@ class Host:
         home.mkdir(parents=True)
         (home / "demo.pid").write_text(str(os.getpid()), encoding="ascii")
         found = process.ensure(home / "pocket", POCKET_HOST, self.settings.pocket_port, POCKET_IDLE_EXIT)
-        self.bootstrap = f"{found.host}:{found.port}"
+        self.cluster = Cluster(f"{found.host}:{found.port}")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -11,10 +11,11 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.table import Table
 
-from app.broker import POCKET_HOST, unreachable
+from app.broker import POCKET_HOST, cluster_for, unreachable
 from app.commands import base
 from app.commands.topics import topic_table
-from app.errors import BrokerError
+from app.errors import BrokerError, SettingsError
+from app.security import Cluster
 from app.settings import PREFIX, Settings, unknown_variables
 from app.topics import TopicsReport, look
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import faust
 
 APPEND_TIME = 1  # a record's timestamp_type when the broker stamped it
-_LOCAL = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
+_LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Item:
 class Examination:
     """All that the doctor looked at."""
 
-    bootstrap: str | None = None
+    cluster: Cluster | None = None
     report: TopicsReport | None = None
     clock: str = "not known: no broker"
     items: list[Item] = field(default_factory=list)
@@ -83,16 +84,21 @@ async def examine(settings: Settings) -> Examination:
     for name in unknown_variables():
         found.wrong(f"{name} is no setting: it has no effect", "correct its spelling, or unset it")
     _judge_settings(settings, found)
-    found.bootstrap = _where(settings, found)
-    if found.bootstrap is None:
-        return found
-    problem = await unreachable(found.bootstrap)
-    if problem is not None:
-        found.wrong(f"broker {found.bootstrap} does not answer: {problem}", f"start it, or set {PREFIX}BROKER")
-        found.bootstrap = None
+    cluster = _where(settings, found)
+    if cluster is None:
         return found
     try:
-        found.report = await look(settings, found.bootstrap)
+        problem = await unreachable(cluster)
+    except BrokerError as error:
+        what, _, remedy = str(error).rpartition("; ")
+        found.wrong(what, remedy)
+        return found
+    if problem is not None:
+        found.wrong(f"broker {cluster} does not answer: {problem}", f"start it, or set {PREFIX}BROKER")
+        return found
+    found.cluster = cluster
+    try:
+        found.report = await look(settings, cluster)
         found.clock = await _clock(settings, found)
     except (BrokerError, KafkaError) as error:
         found.wrong(str(error), "look at the broker's log")
@@ -105,10 +111,14 @@ async def examine(settings: Settings) -> Examination:
     return found
 
 
-def _where(settings: Settings, found: Examination) -> str | None:
-    """The broker's address; the pocket broker is looked for, not started."""
+def _where(settings: Settings, found: Examination) -> Cluster | None:
+    """The broker; the pocket broker is looked for, not started."""
     if not settings.pocket:
-        return settings.bootstrap
+        try:
+            return cluster_for(settings)
+        except SettingsError as error:
+            found.wrong(str(error), "name a PEM file that this user may read")
+            return None
     from app.pocket import process  # noqa: PLC0415 - not needed on Kafka
 
     running = process.running(settings.data_dir / "pocket")
@@ -119,7 +129,7 @@ def _where(settings: Settings, found: Examination) -> str | None:
         "the pocket broker is for trying out and for tests",
         f"for production set {PREFIX}BROKER to Apache Kafka",
     )
-    return f"{running.host}:{running.port}"
+    return Cluster(f"{running.host}:{running.port}")
 
 
 def _judge_settings(settings: Settings, found: Examination) -> None:
@@ -145,10 +155,10 @@ async def _clock(settings: Settings, found: Examination) -> str:
     The broker's stamp on the newest tick is at most its present time: a stamp ahead of our clock proves a difference,
     one behind it proves none, as the feed may be silent.
     """
-    bootstrap = found.bootstrap or ""
-    if all(address.rpartition(":")[0] in _LOCAL for address in bootstrap.split(",")):
+    cluster = found.cluster
+    if cluster is None or all(host in _LOCAL for host, _ in cluster.addresses):
         return f"the same clock: the broker is on this machine ({POCKET_HOST})"
-    newest = await _newest_stamp(bootstrap, settings.ticks_topic, found)
+    newest = await _newest_stamp(cluster, settings.ticks_topic, found)
     if newest is None:
         return "not known: no tick that the broker stamped"
     ahead = newest - time.time_ns() // 1_000_000
@@ -160,12 +170,12 @@ async def _clock(settings: Settings, found: Examination) -> str:
     return f"the broker's clock is at least {ahead} ms ahead of this machine's"
 
 
-async def _newest_stamp(bootstrap: str, topic: str, found: Examination) -> int | None:
+async def _newest_stamp(cluster: Cluster, topic: str, found: Examination) -> int | None:
     """Epoch ms at which the broker appended the newest tick; None where there is none."""
     state = found.report.states.get(topic) if found.report else None
     if state is None:
         return None
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, client_id="barwheel-doctor")
+    consumer = AIOKafkaConsumer(enable_auto_commit=False, client_id="barwheel-doctor", **cluster.client)
     await consumer.start()
     try:
         partitions = [TopicPartition(topic, p) for p in range(state.partitions)]
@@ -188,7 +198,7 @@ def _as_data(settings: Settings, found: Examination) -> dict[str, Any]:
     return {
         "settings": {n: {"value": settings.text_of(n), "source": settings.source_of(n)} for n in names},
         "broker": {
-            "address": found.bootstrap,
+            "address": None if found.cluster is None else str(found.cluster),
             "pocket": settings.pocket,
             "answers": found.report is not None,
         },
@@ -209,7 +219,7 @@ def _print(settings: Settings, found: Examination) -> None:
     for name in type(settings).model_fields:
         values.add_row(name, settings.text_of(name) or "(empty)", settings.source_of(name))
     console.print(values, end="\n\n")
-    console.print(f"broker  {found.bootstrap or 'none that answers'}{' (pocket)' if settings.pocket else ''}")
+    console.print(f"broker  {found.cluster or 'none that answers'}{' (pocket)' if settings.pocket else ''}")
     console.print(f"clock   {found.clock}", end="\n\n")
     if found.report is not None:
         console.print(topic_table(settings, found.report), end="\n\n")

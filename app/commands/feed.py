@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 
 from app.errors import BrokerError
+from app.security import Cluster
 
 BATCH_BYTES = 262_144
 IN_FLIGHT = 64  # batches without an answer before sending waits
@@ -28,11 +29,11 @@ class Feed:
     Raises `BrokerError` where the broker refuses a batch or cannot be reached: what was acknowledged before stays.
     """
 
-    def __init__(self, bootstrap: str, topic: str, partitions: int) -> None:
+    def __init__(self, cluster: Cluster, topic: str, partitions: int) -> None:
         self.topic, self.partitions = topic, partitions
         self.sent = 0  # records handed to the producer
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap,
+            **cluster.client,
             client_id="barwheel-feed",
             acks="all",
             enable_idempotence=True,

@@ -59,20 +59,20 @@ def register(app: faust.App) -> None:
 
 async def run(settings: Settings, broker: str | None, *, yes: bool, as_json: bool) -> int:
     """Look, send, report; raises `TopicsError` without an input and `StateError` where the stored state does not fit."""
-    bootstrap = await base.reach(settings)
-    report = await look(settings, bootstrap)
+    cluster = await base.reach(settings)
+    report = await look(settings, cluster)
     if settings.ticks_topic not in report.states or settings.changelog_topic not in report.states:
         raise TopicsError(f"{settings.ticks_topic} or {settings.changelog_topic} does not exist: no worker has run yet")
     found: list[Open] = []
     topics = frozenset({settings.ticks_topic, settings.finals_topic, settings.changelog_topic})
-    async with Reader(bootstrap, topics) as reader:
+    async with Reader(cluster, topics) as reader:
         for number in range(report.partitions):
             recovered = await recover(reader, settings, number, report.partitions)
             found += open_windows(settings, recovered, number, broker)
     latest = time.time_ns() // 1_000_000 + settings.max_future
     now = [one for one in found if one.closes <= latest]
     if yes and now:
-        async with Feed(bootstrap, settings.ticks_topic, report.partitions) as feed:
+        async with Feed(cluster, settings.ticks_topic, report.partitions) as feed:
             for one in now:
                 ts = rows.from_ms(one.closes, settings.time_unit.value)
                 if feed.put(one.key, b'{"ts":%d,"heartbeat":true}' % ts, partition=one.partition):

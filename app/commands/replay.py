@@ -84,14 +84,14 @@ async def run(settings: Settings, given: dict[str, Any]) -> int:
         header=given["header"],
     )
     total = None if given["skip_bad"] else sum(_check(path, reading) for path in files)
-    bootstrap = await base.reach(settings)
-    report = await ensure(settings, bootstrap)
+    cluster = await base.reach(settings)
+    report = await ensure(settings, cluster)
     done, started = Replayed(), time.monotonic()
     with ExitStack() as stack:
         rejected = {path: stack.enter_context(rows.rejected_file(path)) for path in files if given["skip_bad"]}
         sources = [_good(path, reading, rejected.get(path), done) for path in files]
         merged = sources[0] if len(sources) == 1 else heapq.merge(*sources, key=attrgetter("ts_ms"))
-        async with Feed(bootstrap, settings.ticks_topic, report.partitions) as feed:
+        async with Feed(cluster, settings.ticks_topic, report.partitions) as feed:
             await _send(feed, merged, factor, total, done)
             if given["close"]:
                 await feed.settle()  # a heartbeat must not overtake a tick of another partition's batch

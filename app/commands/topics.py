@@ -42,8 +42,8 @@ def register(app: faust.App) -> None:
 
 async def run(settings: Settings, *, check: bool, as_json: bool) -> int:
     """Create or look, print, and give the exit code; raises `TopicsError` where a topic does not fit."""
-    bootstrap = await base.reach(settings)
-    report = await (look if check else ensure)(settings, bootstrap)
+    cluster = await base.reach(settings)
+    report = await (look if check else ensure)(settings, cluster)
     if as_json:
         base.out_json(as_data(report))
     else:

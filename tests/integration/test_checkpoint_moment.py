@@ -15,6 +15,7 @@ from app.outbox import Outbox, Outgoing, Sent, Transactions
 from app.partitions import Partition, Slice
 from app.reader import Reader
 from app.recovery import Recovered, recover
+from app.security import Cluster
 from app.settings import Settings
 from app.topics import ensure
 from tests.support.ticks import Tick, produce
@@ -27,8 +28,8 @@ MINUTE = 60_000
 class Held(Transactions):
     """The real producer of checkpoints, with a gate before the changelog."""
 
-    def __init__(self, bootstrap: str, changelog: str, unique: str) -> None:
-        super().__init__(bootstrap, max_request=1 << 20, transactional_id=unique, group=unique)
+    def __init__(self, cluster: Cluster, changelog: str, unique: str) -> None:
+        super().__init__(cluster, max_request=1 << 20, transactional_id=unique, group=unique)
         self.gate, self.at_gate, self._changelog = asyncio.Event(), asyncio.Event(), changelog
 
     async def send(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[Sent]:
@@ -67,15 +68,16 @@ async def test_bars_published_during_a_checkpoint_are_in_the_tail_of_the_next_re
         topic_partitions=1,
         data_dir=tmp_path,
     )
-    await ensure(settings, broker)
+    cluster = Cluster(broker)
+    await ensure(settings, cluster)
     await asyncio.to_thread(produce, broker, settings.ticks_topic, [Tick(T0 + n * MINUTE) for n in range(60)])
     names = frozenset({settings.ticks_topic, settings.finals_topic, settings.changelog_topic})
 
     async def recovered() -> Recovered:
-        async with Reader(broker, names) as reader:
+        async with Reader(cluster, names) as reader:
             return await recover(reader, settings, 0, 1)
 
-    outbox, finals = Held(broker, settings.changelog_topic, unique), Outbox(broker, max_request=1 << 20)
+    outbox, finals = Held(cluster, settings.changelog_topic, unique), Outbox(cluster, max_request=1 << 20)
     await asyncio.gather(outbox.start(), finals.start())
     try:
         partition = Partition(settings, 0, await recovered(), outbox, finals, append_time=True, max_record=1 << 20)

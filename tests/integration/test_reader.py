@@ -14,6 +14,7 @@ from app import reader as module
 from app.errors import StateError
 from app.fetching import RawTopics
 from app.reader import Reader
+from app.security import Cluster
 from tests.conformance.pocket_process import PocketProcess
 from tests.support.ticks import Tick, create_topic, produce
 from tests.support.waiting import until
@@ -31,7 +32,7 @@ async def test_reading_to_an_offset_that_never_comes_ends_with_the_reason(broker
         async for batch in reader.read(topic, 0, 0, 7):
             offsets.extend([record.offset for record in batch])
 
-    async with Reader(broker, frozenset({topic})) as reader:
+    async with Reader(Cluster(broker), frozenset({topic})) as reader:
         with pytest.raises(StateError, match=r"nothing comes after offset 3, though 7 was its end \(it has 0 to 3 now\)"):
             await read()
         assert reader.reading == (f"{topic}[0]", 3, 7)

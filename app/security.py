@@ -1,0 +1,109 @@
+"""How a client reaches the cluster and shows who it is: what every Kafka client of the project is made with."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import faust
+from aiokafka import errors as kafka_errors
+
+from app.errors import SettingsError
+from app.setting_types import Switch
+from app.settings import Settings
+
+REFUSED = (
+    kafka_errors.AuthenticationFailedError,
+    kafka_errors.SaslAuthenticationFailed,
+    kafka_errors.UnsupportedSaslMechanismError,
+    kafka_errors.IllegalSaslStateError,
+)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """`bootstrap` is `host:port[,host:port]`; `options` go to every aiokafka client: protocol, credentials, TLS."""
+
+    bootstrap: str
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)  # holds the password
+
+    def __str__(self) -> str:
+        """The address."""
+        return self.bootstrap
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Host and port of each broker named."""
+        pairs = (address.rpartition(":") for address in self.bootstrap.split(","))
+        return [(host.strip("[]"), int(port)) for host, _, port in pairs]
+
+    @property
+    def client(self) -> dict[str, Any]:
+        """The keyword arguments of an aiokafka client."""
+        return {"bootstrap_servers": self.bootstrap, **self.options}
+
+
+def client_options(settings: Settings) -> dict[str, Any]:
+    """Aiokafka's options for these settings; raises `SettingsError` where a file of certificates cannot be used."""
+    protocol = settings.security_protocol
+    options: dict[str, Any] = {}
+    if protocol.tls or protocol.sasl:
+        options["security_protocol"] = protocol.value.upper()
+    if protocol.tls:
+        options["ssl_context"] = _ssl_context(settings)
+    if protocol.sasl:
+        options["sasl_mechanism"] = settings.sasl_mechanism.value.upper()
+        options["sasl_plain_username"] = settings.sasl_username
+        options["sasl_plain_password"] = settings.sasl_password.get_secret_value()
+    return options
+
+
+def faust_credentials(options: Mapping[str, Any]) -> Any:
+    """The same for Faust's own clients; None where there are none."""
+    if "sasl_mechanism" in options:
+        return faust.SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
+            ssl_context=options.get("ssl_context"),
+        )
+    return faust.SSLCredentials(options["ssl_context"]) if "ssl_context" in options else None
+
+
+def refusal(error: BaseException, address: str) -> str | None:
+    """Why a broker will not have us, or we will not have it, and what to set; None where trying again may help."""
+    where = f"broker {address}"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        named = "mismatch" in error.verify_message
+        remedy = "give its name as in the certificate" if named else "set tls_ca_file to the CA that signed it"
+        return f"{where}: its certificate is not trusted ({error.verify_message}); {remedy}"
+    if isinstance(error, ssl.SSLError):
+        return f"{where}: no TLS connection ({error.reason or error}); is security_protocol right?"
+    if isinstance(error, REFUSED):
+        return f"{where} refused the credentials ({_text(error)}); check sasl_mechanism, sasl_username and sasl_password"
+    return None
+
+
+def _ssl_context(settings: Settings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=settings.tls_ca_file or None)
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingsError(f"tls_ca_file={settings.tls_ca_file}: not a file of PEM certificates ({_text(error)})") from None
+    context.check_hostname = settings.tls_check_hostname is Switch.on
+    if settings.tls_cert_file:
+        try:
+            context.load_cert_chain(
+                settings.tls_cert_file,
+                settings.tls_key_file or None,
+                settings.tls_key_password.get_secret_value,  # a function: without one OpenSSL would ask on the terminal
+            )
+        except OSError as error:
+            files = f"tls_cert_file={settings.tls_cert_file}, tls_key_file={settings.tls_key_file}"
+            raise SettingsError(f"{files}: not a PEM certificate with its key and tls_key_password ({_text(error)})") from None
+    return context
+
+
+def _text(error: BaseException) -> str:
+    return str(error) or type(error).__name__
