@@ -120,6 +120,6 @@ def _reason(error: BaseException) -> str:
         return "connection refused"
     if isinstance(error, TimeoutError):
         return "timed out"
-    if isinstance(error, KafkaConnectionError):
-        return f"{error}; does it expect another security_protocol?"
+    if isinstance(error, (KafkaConnectionError, ConnectionResetError)):
+        return "it hangs up; does it expect another security_protocol, or a certificate of ours?"
     return str(error) or type(error).__name__

@@ -11,6 +11,7 @@ import asyncio
 import copy
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from aiokafka import TopicPartition
@@ -97,6 +98,7 @@ class Partition:
         self._finals: list[Sent] = []
         self._finals_end = found.finals_end  # no checkpoint is made before the tail has been passed
         self._side: list[SideRecord] = []
+        self._broken = False  # something failed half way: what it had taken up to publish is nowhere else
         self._turn = asyncio.Lock()  # the engine is fed, asked or copied by one at a time
         self._checkpoint = asyncio.Lock()
         self._fed_ms = 0
@@ -109,28 +111,41 @@ class Partition:
         """The next offset after a crash."""
         return self._position.next_offset
 
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """All of it or no checkpoint ever after: neither an error nor a cancellation may pass over bars that were not sent."""
+        try:
+            yield
+        except BaseException:
+            self._broken = True
+            raise
+
     # ---- in
 
     async def feed(self, part: Slice) -> None:
         """Process a slice and send what it closed; raises `GapError` where it does not follow on the last one."""
         async with self._turn:
-            cap = None if self._append_time else part.fetched_ms
-            for batch in part.batches:
-                if batch.next_offset <= self.passed:
-                    continue
-                if batch.base_offset > self.passed:
-                    raise GapError(f"offset {batch.base_offset} comes after {self.passed - 1}")
-                records: Iterator[Record] = iter(batch)
-                if batch.base_offset < self.passed:
-                    records = _from_offset(records, self.passed)
-                self.engine.feed(records, cap)
-                self.passed = batch.next_offset
-            self._last_arrival = self.engine.arrival
-            self._fed_ms = part.fetched_ms
-            if part.last or self.engine.finals_waiting >= FEW_FINALS:
-                await self._publish()
+            with self._whole():
+                await self._feed(part)
         if len(self._side) > SIDE_BATCH or len(self._closed) > FINALS_BATCH:
             await self.checkpoint()
+
+    async def _feed(self, part: Slice) -> None:
+        cap = None if self._append_time else part.fetched_ms
+        for batch in part.batches:
+            if batch.next_offset <= self.passed:
+                continue
+            if batch.base_offset > self.passed:
+                raise GapError(f"offset {batch.base_offset} comes after {self.passed - 1}")
+            records: Iterator[Record] = iter(batch)
+            if batch.base_offset < self.passed:
+                records = _from_offset(records, self.passed)
+            self.engine.feed(records, cap)
+            self.passed = batch.next_offset
+        self._last_arrival = self.engine.arrival
+        self._fed_ms = part.fetched_ms
+        if part.last or self.engine.finals_waiting >= FEW_FINALS:
+            await self._publish()
 
     async def tick(self, head: Head, now_ms: int) -> None:
         """The wheel's task: close what is due, if the log ended where this partition is."""
@@ -142,8 +157,9 @@ class Partition:
             t = min(now_ms, head.sent_ms) - self._settings.idle_margin
             if not self._append_time:
                 t += self._last_arrival - self._fed_ms  # the producers' clock goes on at the pace of ours
-            self.engine.nothing_until(t)
-            await self._publish()
+            with self._whole():
+                self.engine.nothing_until(t)
+                await self._publish()
 
     # ---- out
 
@@ -187,7 +203,10 @@ class Partition:
     async def checkpoint(self) -> int | None:
         """Make everything so far durable; the position's next offset, or None where there is nothing to do (yet)."""
         async with self._checkpoint:
-            return await self._make_checkpoint()
+            if self._broken:
+                return None
+            with self._whole():
+                return await self._make_checkpoint()
 
     async def _make_checkpoint(self) -> int | None:
         engine, outbox = self.engine, self._outbox

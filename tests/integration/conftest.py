@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ NewWorker = Callable[..., Worker]
 ENSURE = """
 import json, pathlib, sys
 from app.pocket import process
-found = process.ensure(pathlib.Path(sys.argv[1]), "127.0.0.1", 0, 600.0)
+found = process.ensure(pathlib.Path(sys.argv[1]), "127.0.0.1", 0, 60.0)
 print(json.dumps([f"{found.host}:{found.port}", found.pid]))
 """
 
@@ -33,8 +34,10 @@ def pocket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     address, pid = json.loads(done.stdout)
-    yield address
-    os.kill(pid, signal.SIGTERM)
+    host, port = address.split(":")
+    with socket.create_connection((host, int(port))):  # it ends where nobody is connected, other tests take minutes
+        yield address
+        os.kill(pid, signal.SIGTERM)
 
 
 @pytest.fixture(scope="session", params=["pocket", pytest.param("kafka", marks=pytest.mark.kafka)])

@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -105,9 +105,18 @@ class Server(Protocol):
 class KafkaServer:
     """One KRaft node from Kafka's jars, on free ports of 127.0.0.1, with its data and log in `directory`."""
 
-    def __init__(self, directory: Path, *, jvm: tuple[str, ...] = LIGHT_JVM) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        jvm: tuple[str, ...] = LIGHT_JVM,
+        more: Mapping[str, str] | None = None,
+        scram: Sequence[str] = (),
+    ) -> None:
+        """`more`: broker settings beside and above ours; `scram`: users, as the storage tool's --add-scram wants them."""
         self.directory = directory
-        self.port, self._controller_port = _free_ports(2)
+        self._more, self._scram = dict(more or {}), scram
+        self.port, self._controller_port = free_ports(2)
         self.bootstrap = f"127.0.0.1:{self.port}"
         self.log = directory / "kafka.log"
         self._jvm = jvm
@@ -122,7 +131,8 @@ class KafkaServer:
             self.directory.mkdir(parents=True, exist_ok=True)
             (self.directory / "log4j2.properties").write_text(_LOG4J)
             config.write_text("".join(f"{k}={v}\n" for k, v in self._properties().items()))
-            tool = self._java("kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c", str(config))
+            users = [word for user in self._scram for word in ("--add-scram", user)]
+            tool = self._java("kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c", str(config), *users)
             if tool.wait(READY_DEADLINE) != 0:
                 raise RuntimeError(f"Kafka's storage could not be formatted; {self._tail()}")
         self._process = self._java("kafka.Kafka", str(config))
@@ -186,7 +196,7 @@ class KafkaServer:
             )
 
     def _properties(self) -> dict[str, str]:
-        return {
+        ours = {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
@@ -196,13 +206,16 @@ class KafkaServer:
             "log.dirs": str(self.directory / "data"),
             **_SETTINGS,
         }
+        for name, value in self._more.items():
+            ours[name] = f"{ours[name]},{value}" if name.endswith("listeners") else value
+        return ours
 
 
 class DockerKafka:
     """The same from the pinned image, on a free port; its data lives as long as the container."""
 
     def __init__(self) -> None:
-        (self.port,) = _free_ports(1)
+        (self.port,) = free_ports(1)
         self.bootstrap = f"127.0.0.1:{self.port}"
         self._container: Any = None
 
@@ -417,7 +430,8 @@ def _java_program() -> str | None:
     return java if version is not None and int(version[1]) >= JAVA else None
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on at this moment."""
     held = [socket.socket() for _ in range(count)]
     try:
         for one in held:

@@ -1,0 +1,145 @@
+"""A real Apache Kafka with a listener for each kind of security, certificates by a CA made for the occasion, and rights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import trustme
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from tests.support.kafka import KafkaServer, free_ports
+
+USER, PASSWORD = "trader", "correct horse"
+LIMITED = "limited"  # another user with the same password
+DEADLINE = 30.0  # seconds
+LOGIN = "org.apache.kafka.common.security"
+
+
+@dataclass(frozen=True)
+class SecureKafka:
+    """Addresses by listener: TLS (asks for a certificate), PLAIN (SASL without TLS), SCRAM (SASL with TLS), OPEN."""
+
+    addresses: dict[str, str]
+    ca: Path
+    client: Path  # certificate and key of a client
+    stranger: Path  # a CA that the broker knows nothing of
+
+    def settings(self, listener: str, **more: str) -> dict[str, str]:
+        """The application's settings for a listener."""
+        sasl = {"sasl_username": USER, "sasl_password": PASSWORD}
+        chosen = {
+            "TLS": {"security_protocol": "ssl", "tls_ca_file": str(self.ca), "tls_cert_file": str(self.client)},
+            "PLAIN": {"security_protocol": "sasl_plaintext", "sasl_mechanism": "plain", **sasl},
+            "SCRAM": {
+                "security_protocol": "sasl_ssl",
+                "sasl_mechanism": "scram-sha-512",
+                "tls_ca_file": str(self.ca),
+                **sasl,
+            },
+            "OPEN": {},
+        }[listener]
+        return {"broker": f"kafka://{self.addresses[listener]}", **chosen, **more}
+
+    @contextmanager
+    def writing_denied(self, topic: str, user: str) -> Iterator[None]:
+        """Take a user's right to write to a topic, for as long as it is entered."""
+        admin = AdminClient({"bootstrap.servers": self.addresses["OPEN"]})
+        rights = [
+            AclBinding(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, f"User:{user}", "*", what, allowed)
+            for what, allowed in (
+                (AclOperation.WRITE, AclPermissionType.DENY),
+                (AclOperation.READ, AclPermissionType.ALLOW),
+                (AclOperation.DESCRIBE_CONFIGS, AclPermissionType.ALLOW),
+            )
+        ]
+        for future in admin.create_acls(rights).values():
+            future.result(DEADLINE)
+        yield
+        every = AclBindingFilter(
+            ResourceType.TOPIC,
+            topic,
+            ResourcePatternType.LITERAL,
+            None,  # type: ignore[arg-type]  # any
+            None,  # type: ignore[arg-type]  # any
+            AclOperation.ANY,
+            AclPermissionType.ANY,
+        )
+        for future in admin.delete_acls([every]).values():
+            future.result(DEADLINE)
+
+
+@contextmanager
+def secure_kafka(directory: Path) -> Iterator[SecureKafka]:
+    """Start one; needs Kafka's jars."""
+    directory.mkdir(parents=True)
+    authority, stranger = trustme.CA(), trustme.CA()
+    authority.cert_pem.write_to_path(str(directory / "ca.pem"))
+    stranger.cert_pem.write_to_path(str(directory / "stranger.pem"))
+    _write(authority.issue_cert("127.0.0.1"), directory / "broker.pem")
+    _write(authority.issue_cert("trader@example.org"), directory / "client.pem")
+    ports = dict(zip(("TLS", "PLAIN", "SCRAM"), free_ports(3), strict=True))
+    server = KafkaServer(directory / "kafka", more=_settings(directory, ports), scram=[f"SCRAM-SHA-512=[{_user(USER)}]"])
+    server.start()
+    try:
+        addresses = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+        yield SecureKafka(
+            {**addresses, "OPEN": server.bootstrap},
+            directory / "ca.pem",
+            directory / "client.pem",
+            directory / "stranger.pem",
+        )
+    finally:
+        server.stop()
+
+
+def _settings(directory: Path, ports: dict[str, int]) -> dict[str, str]:
+    listeners = ",".join(f"{name}://127.0.0.1:{port}" for name, port in ports.items())
+    users = " ".join(f'user_{name}="{PASSWORD}"' for name in (USER, LIMITED))
+    return {
+        "listeners": listeners,
+        "advertised.listeners": listeners,
+        "listener.security.protocol.map": (
+            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SSL,PLAIN:SASL_PLAINTEXT,SCRAM:SASL_SSL"
+        ),
+        "inter.broker.listener.name": "PLAINTEXT",
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(directory / "broker.pem"),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(directory / "ca.pem"),
+        "listener.name.tls.ssl.client.auth": "required",
+        "listener.name.plain.sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.plain.plain.sasl.jaas.config": f"{LOGIN}.plain.PlainLoginModule required {users};",
+        "listener.name.scram.sasl.enabled.mechanisms": "SCRAM-SHA-512",
+        "listener.name.scram.scram-sha-512.sasl.jaas.config": f"{LOGIN}.scram.ScramLoginModule required;",
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "true",
+        "super.users": "User:ANONYMOUS",
+    }
+
+
+def _user(name: str) -> str:
+    return f"name={name},password={PASSWORD}"
+
+
+def _write(issued: trustme.LeafCert, path: Path) -> None:
+    """Key and certificates in one file; Kafka reads a key as PKCS #8 only."""
+    key = load_pem_private_key(issued.private_key_pem.bytes(), None)
+    text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(text + b"".join(part.bytes() for part in issued.cert_chain_pems))
