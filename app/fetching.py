@@ -102,6 +102,7 @@ class _Client:
     def __init__(self, client: Any, heads: Heads) -> None:
         self._client = client
         self._heads = heads
+        self.heard = time.monotonic()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
@@ -110,6 +111,7 @@ class _Client:
         sent_ms = int(time.time() * 1_000)
         response = await self._client.send(node_id, request, **options)
         if type(request) is fetcher_module.FetchRequest:
+            self.heard = time.monotonic()
             for topic, partitions in response.topics:
                 for partition, error_code, highwater, *rest in partitions:
                     if not error_code and not rest[-1]:
@@ -124,6 +126,11 @@ class HeadFetcher(fetcher_module.Fetcher):  # type: ignore[misc]  # aiokafka has
     def __init__(self, client: Any, subscriptions: Any, **options: Any) -> None:
         self.heads: Heads = {}
         super().__init__(_Client(client, self.heads), subscriptions, **options)
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the broker answered a fetch last."""
+        return time.monotonic() - float(self._client.heard)
 
     async def close(self) -> None:
         """Stop fetching; raises what ended the fetching before, if it was an error.
@@ -171,6 +178,11 @@ def heads_of(consumer: aiokafka.AIOKafkaConsumer) -> Heads:
     """The heads that a started consumer has seen."""
     heads: Heads = consumer._fetcher.heads  # noqa: SLF001  # this module is the one place for that
     return heads
+
+
+def silence_of(consumer: aiokafka.AIOKafkaConsumer) -> float:
+    """Seconds since a started consumer's broker answered a fetch last."""
+    return float(consumer._fetcher.silence)  # noqa: SLF001  # this module is the one place for that
 
 
 install()

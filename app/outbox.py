@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaTimeoutError
+from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata, TopicPartition
 
 from app.security import Cluster
@@ -24,10 +24,11 @@ Outgoing = tuple[bytes, bytes | None, int | None, list[Header]]
 
 
 class Sent(NamedTuple):
-    """A batch on its way: its acknowledgement, and how many records it holds."""
+    """A batch on its way: its acknowledgement, how many records it holds, and where to."""
 
     acknowledged: asyncio.Future[RecordMetadata]
     records: int
+    topic: str
 
 
 class Outbox:
@@ -74,7 +75,7 @@ class Outbox:
         count = builder.record_count()  # type: ignore[attr-defined]  # aiokafka's BatchBuilder is untyped
         future = await self._producer.send_batch(builder, topic, partition=partition)
         future.add_done_callback(_seen)
-        return Sent(future, count)
+        return Sent(future, count, topic)
 
 
 def _seen(future: asyncio.Future[RecordMetadata]) -> None:
@@ -109,7 +110,10 @@ class Transactions(Outbox):
 async def acknowledged(sent: Iterable[Sent]) -> int | None:
     """Wait for all; the end offset of the last batch, or None where nothing was sent. Raises what a send failed with."""
     end = None
-    for future, records in sent:
-        metadata = await future
+    for future, records, topic in sent:
+        try:
+            metadata = await future
+        except MessageSizeTooLargeError:
+            raise MessageSizeTooLargeError(f"more at once than topic {topic} allows by its max.message.bytes") from None
         end = metadata.offset + records
     return end

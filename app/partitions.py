@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from aiokafka import TopicPartition
 
+from app.errors import StateError
 from app.fetching import Batch, Head
 from app.outbox import NO_HEADERS, YIELD_EVERY, Outbox, Outgoing, Sent, Transactions, acknowledged
 from app.recovery import APP_HEADER, Recovered
@@ -177,11 +178,20 @@ class Partition:
     def _forget_acknowledged(self) -> None:
         """Let go of the batches that are done and well; a failed one stays for the checkpoint to raise."""
         while self._finals:
-            future, records = self._finals[0]
+            future, records, topic = self._finals[0]
             if not future.done() or future.cancelled() or future.exception() is not None:
                 return
-            self._finals_end = future.result().offset + records
+            self._finals_end = self._grown(topic, self._finals_end, future.result().offset + records)
             del self._finals[0]
+
+    def _grown(self, topic: str, known: int, end: int) -> int:
+        """The new end; raises `StateError` where a log that only grows did not: what it held is gone."""
+        if end <= known:
+            raise StateError(
+                f"{topic}[{self.number}] took a record before offset {known}, where it ended: it was deleted and made anew "
+                "under this worker, which stops with what it knows"
+            )
+        return end
 
     def _outgoing(self, finals: list[Bar]) -> Iterator[Outgoing]:
         headers = self._headers
@@ -236,7 +246,7 @@ class Partition:
         await outbox.begin()
         if closed:
             end = await acknowledged(await self._send_finals(outbox, closed))
-        position.finals_end = finals_end if end is None else end
+        position.finals_end = finals_end if end is None else self._grown(self._settings.finals_topic, finals_end, end)
         self._finals_end = max(self._finals_end, position.finals_end)
         await self._send_side(side)
         await self._write_states(states)
@@ -263,7 +273,8 @@ class Partition:
     async def _written(self, records: list[Outgoing]) -> int:
         """Send to the changelog; its end once that is acknowledged."""
         end = await acknowledged(await self._outbox.send(self._settings.changelog_topic, self.number, records))
-        return self._changelog.end if end is None else end
+        known = self._changelog.end
+        return known if end is None else self._grown(self._settings.changelog_topic, known, end)
 
 
 def _from_offset(records: Iterator[Record], offset: int) -> Iterator[Record]:

@@ -52,9 +52,14 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
     begin, end = await reader.bounds(settings.changelog_topic, partition)
     position = await _last_position(reader, settings.changelog_topic, partition, begin, end)
     finals_begin, finals_end = await reader.bounds(settings.finals_topic, partition)
-    await _check_owner(reader, settings, partition, finals_begin, finals_end)
+    ours = await _check_owner(reader, settings, partition, finals_begin, finals_end)
     wanted = meaning(settings, partitions)
     if position is None:
+        if ours:  # a position is written before the first bar: reading the ticks anew would publish all of them again
+            raise StateError(
+                f"{settings.changelog_topic}[{partition}] holds no position, though {settings.finals_topic}[{partition}] has "
+                "bars of this app_id (was the changelog deleted?): restore it, or use another app_id and topics_prefix"
+            )
         source_begin, source_end = await reader.bounds(settings.ticks_topic, partition)
         first = Position(
             next_offset=source_begin if settings.start is Start.earliest else source_end,
@@ -72,6 +77,7 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
             f"{settings.changelog_topic}[{partition}] was written with other settings ({'; '.join(differ)}): "
             "set them back, or use another app_id and topics_prefix"
         )
+    _check_finals(settings, partition, position, finals_end)
     found = Recovered(position, finals_end=finals_end, changelog_end=end)
     async for record in _records(reader, settings.changelog_topic, partition, max(position.changelog_start, begin), end):
         _take_state(found, record)
@@ -127,21 +133,36 @@ async def _last_position(reader: Reader, topic: str, partition: int, begin: int,
     return None
 
 
-async def _check_owner(reader: Reader, settings: Settings, partition: int, begin: int, end: int) -> None:
-    """Two apps on one finals topic would close each other's windows: stop before it begins."""
+async def _check_owner(reader: Reader, settings: Settings, partition: int, begin: int, end: int) -> bool:
+    """Whether the last bar is ours. Two apps on one finals topic would close each other's windows: stop before it begins."""
     last: Record | None = None
     async for record in _records(reader, settings.finals_topic, partition, max(begin, end - 1), end):
         last = record
-    if last is not None and (owner := _owner(last)) not in (None, settings.app_id.encode()):
+    owner = None if last is None else _owner(last)
+    if owner not in (None, settings.app_id.encode()):
         other = (owner or b"").decode(errors="replace")
         raise StateError(
             f"{settings.finals_topic}[{partition}] ends with a bar of app_id {other}, this is {settings.app_id}: "
             "give one of the two another topics_prefix"
         )
+    return owner is not None
 
 
 def _owner(record: Record) -> bytes | None:
     return next((value for name, value in record.headers if name == APP_HEADER), None)
+
+
+def _check_finals(settings: Settings, partition: int, position: Position, end: int) -> None:
+    if position.finals_end <= end:
+        return
+    said = (
+        f"{settings.finals_topic}[{partition}] ends at offset {end}, before {position.finals_end}, where the bars of this app "
+        "ended: the topic was made anew and they are gone"
+    )
+    if settings.on_gap is OnGap.stop:
+        raise StateError(f"{said}: set on_gap=continue to publish those that are still open, or use another app_id")
+    log.warning("%s (on_gap=continue)", said)
+    position.finals_end = 0
 
 
 async def _check_gap(reader: Reader, settings: Settings, partition: int, position: Position) -> None:

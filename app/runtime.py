@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 BACKOFF_SECONDS = (0.5, 30.0)  # first and longest wait between two tries
+SILENT_SECONDS = 5.0  # without an answer to a fetch, which is there in 0.2 s where there is nothing new
 CONFIRM_SECONDS = 1.0  # between two questions to the group
 CHECKPOINT_SHARE = 4  # a checkpoint that took one second is followed by none for three
 REFUSED = (
@@ -259,6 +260,10 @@ class Runtime:
     def readiness(self) -> dict[str, Any]:
         """The state, and how far a recovery is."""
         answer: dict[str, Any] = {"state": self.state}
+        if self.state == "running" and self._partitions and self.consumer is not None:
+            silence = self.consumer.silence()
+            if silence > SILENT_SECONDS:
+                return {"state": "waiting", "broker_silent_for": round(silence, 1)}
         if self.state in {"recovering", "waiting"} and self._recovered is not None:
             reader, done, partitions = self._recovered
             where, offset, end = reader.reading

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaConnectionError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from app.fetching import Batch, Heads, RawTopics, heads_of
+from app.fetching import Batch, Heads, RawTopics, heads_of, silence_of
 from app.order import Hole, Order
 from app.partitions import GapError, Slice, now_ms
 
@@ -87,6 +87,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """The ends of the log as the fetcher saw them."""
         return heads_of(self._ensure_consumer())
 
+    def silence(self) -> float:
+        """Seconds since the broker answered a fetch."""
+        return silence_of(self._ensure_consumer())
+
 
 class Consumer(driver.Consumer):
     """A Faust consumer that reads slices and commits checkpoints."""
@@ -111,6 +115,10 @@ class Consumer(driver.Consumer):
     def heads(self) -> Heads:
         """The ends of the log, for the timer."""
         return self._thread.heads()
+
+    def silence(self) -> float:
+        """Seconds since the broker answered a fetch."""
+        return self._thread.silence()
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Faust's check for a stuck stream watches per-message acks, which there are none of."""
@@ -158,6 +166,10 @@ class Consumer(driver.Consumer):
         order = self._order.get(tp)
         if order is None:
             return []  # not sought yet: whatever this is, it will be read again
+        if batches and batches[-1].next_offset < order.next_offset:
+            text = f"{tp.topic}[{tp.partition}]: offset {batches[-1].base_offset} came, after {order.next_offset - 1}"
+            await self.runtime.failed(GapError(text))  # recovery knows whether the topic was made anew
+            return []
         taken, hole = order.take(batches)
         if hole is not None:
             seen = self._holes[tp, hole] = self._holes.get((tp, hole), 0) + 1

@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-from app.errors import BarwheelError
+from app.errors import BarwheelError, BrokerError
 from app.pocket.process import write_state
 from app.pocket.server import Broker
 
@@ -51,6 +51,9 @@ def main() -> None:
     except BarwheelError as error:
         sys.stderr.write(f"pocket broker: {error}\n")
         raise SystemExit(error.exit_code) from None
+    except OSError as error:
+        sys.stderr.write(f"pocket broker: {given.data_dir}: {error}\n")
+        raise SystemExit(BrokerError.exit_code) from None
 
 
 if __name__ == "__main__":

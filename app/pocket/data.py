@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import struct
 import time
 from collections import defaultdict
@@ -18,6 +19,7 @@ SEQUENCES = 1 << 31
 LATEST, EARLIEST = -1, -2
 READ_COMMITTED = 1
 MAX_ANSWER = 64 << 20
+logger = logging.getLogger("pocket")
 
 
 def by_topic(rows: list[tuple[str, Any]], inner: str = "partitions") -> list[Body]:
@@ -34,6 +36,7 @@ class Data:
     def __init__(self, topics: Topics, transactions: Transactions) -> None:
         self._topics = topics
         self._transactions = transactions
+        self._failing: set[PartitionLog] = set()  # those that could not be written to when it was last tried
 
     # ---- produce
 
@@ -72,8 +75,12 @@ class Data:
             if known is None:
                 try:
                     known = log.append(raw, header, append_time=append_time)
-                except OSError:
+                except OSError as failure:
+                    if log not in self._failing:
+                        logger.error("%s[%d] takes no records: %s", name, number, failure)  # noqa: TRY400  # a full disk
+                    self._failing.add(log)
                     return STORAGE, -1, -1
+                self._failing.discard(log)
             first = known if first < 0 else first
         return 0, first, log.last_append if append_time else -1
 

@@ -6,6 +6,7 @@ Each line sets one value: `["topic", "ticks", {...}]`; null forgets it. The jour
 from __future__ import annotations
 
 import os
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class Journal:
         line = orjson.dumps([table, key, value]) + b"\n"
         if os.write(self._file, line) != len(line):
             os.ftruncate(self._file, self._size)  # or the next line would be spoilt as well
-            raise OSError(f"{self._path}: the disk is full")
+            raise OSError(ENOSPC, f"{self._path}: the disk is full")
         self._size += len(line)
         self._apply(table, key, value)
 

@@ -6,12 +6,16 @@ that loses power may). A torn last batch is cut off when the log is opened.
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
 import time
 from array import array
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from errno import ENOSPC
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,7 @@ from aiokafka.record.util import calc_crc32c
 HEADER = struct.Struct(">qiibIhiqqqhii")  # record batch v2, 61 bytes
 CRC_AT, ATTRIBUTES_AT, MAX_TIMESTAMP_AT = 17, 21, 35
 APPEND_TIME, TRANSACTIONAL, CONTROL = 0x08, 0x10, 0x20
+log = logging.getLogger("pocket")
 KEPT_BATCHES = 5  # of a producer, for recognising repeats, as in Kafka
 MAGIC = 2
 
@@ -61,6 +66,13 @@ def crc_is_right(raw: bytes | bytearray) -> bool:
     """Whether a batch is as its producer made it."""
     (said,) = struct.unpack_from(">I", raw, CRC_AT)
     return bool(calc_crc32c(bytes(raw[ATTRIBUTES_AT:])) == said)
+
+
+def _write_all(file: int, raw: bytes | bytearray) -> None:
+    """Raises `OSError` where the disk takes less than all of it."""
+    written = os.write(file, raw)
+    if written != len(raw):
+        raise OSError(ENOSPC, f"{written} of {len(raw)} bytes written")
 
 
 @dataclass
@@ -117,10 +129,11 @@ class PartitionLog:
         return base
 
     def _write(self, raw: bytearray) -> None:
-        written = os.write(self._file, raw)
-        if written != len(raw):  # the disk is full: take the torn piece back, the producer will hear of it
-            os.ftruncate(self._file, self._bytes)
-            raise OSError(f"{self.path}: {written} of {len(raw)} bytes written")
+        try:
+            _write_all(self._file, raw)
+        except OSError:
+            os.ftruncate(self._file, self._bytes)  # the torn piece: the producer will hear of it
+            raise
 
     def append_marker(self, producer: int, epoch: int, *, commit: bool) -> None:
         """End a transaction in this log."""
@@ -201,7 +214,10 @@ class PartitionLog:
             for column in (self._bases, self._lasts, self._at, self._sizes, self._times):
                 del column[:keep]
             if sum(self._sizes) * 2 < self._bytes:
-                self._rewrite()
+                try:
+                    self._rewrite(range(len(self._bases)))
+                except OSError as error:  # they are forgotten all the same
+                    log.warning("%s: its space is not given back: %s", self.path, error)
 
     def expired_until(self, before_ms: int) -> int:
         """The offset up to which every record is older than this time."""
@@ -218,7 +234,6 @@ class PartitionLog:
         By batches, not by records: a batch stays as long as one of its records is the newest of its key. What lies in an
         open transaction, and the last batch, stay.
         """
-        self.dirty = False
         limit, alive = self.stable_end, []
         newest: dict[bytes | None, int] = {}
         contents: list[list[tuple[bytes | None, int]] | None] = []
@@ -238,24 +253,28 @@ class PartitionLog:
             alive.append(keep or any(key is None or newest.get(key) == offset for key, offset in rows or ()))
         dropped = alive.count(False)
         if dropped:
-            for name in ("_bases", "_lasts", "_at", "_sizes", "_times"):
-                column = getattr(self, name)
-                setattr(self, name, array("q", (value for value, keep in zip(column, alive, strict=True) if keep)))
-            self._rewrite()
+            self._rewrite([number for number, keep in enumerate(alive) if keep])
+        self.dirty = False
         return dropped
 
-    def _rewrite(self) -> None:
-        """Copy what is left to a new file and put it in the old one's place."""
+    def _rewrite(self, kept: Sequence[int]) -> None:
+        """Copy these batches to a new file and put it in the old one's place; where that fails nothing has changed."""
         fresh = self.path.with_suffix(".new")
         target = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
-        at = 0
-        for number in range(len(self._bases)):
-            os.write(target, os.pread(self._file, self._sizes[number], self._at[number]))
-            self._at[number] = at
-            at += self._sizes[number]
-        fresh.replace(self.path)
+        try:
+            for number in kept:
+                _write_all(target, os.pread(self._file, self._sizes[number], self._at[number]))
+            fresh.replace(self.path)
+        except OSError:
+            os.close(target)
+            fresh.unlink(missing_ok=True)
+            raise
         os.close(self._file)
-        self._file, self._bytes = target, at
+        self._bases, self._lasts, self._sizes, self._times = (
+            array("q", (column[number] for number in kept)) for column in (self._bases, self._lasts, self._sizes, self._times)
+        )
+        self._at = array("q", accumulate(self._sizes, initial=0))
+        self._file, self._bytes = target, self._at.pop()
 
     # ---- opening
 

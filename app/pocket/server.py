@@ -146,6 +146,8 @@ class Broker:
                     last = time.monotonic()
                     self._topics.expire()
                     self._topics.compact()
+            except OSError as error:
+                log.error("housekeeping put off: %s", error)  # noqa: TRY400  # a full disk
             except Exception:
                 log.exception("housekeeping failed")
 
@@ -162,6 +164,8 @@ class Broker:
                 pass
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass  # the client has gone, or the broker is going
+        except OSError as error:
+            log.error("connection from %s closed, its request was not carried out: %s", host, error)  # noqa: TRY400  # a full disk
         except Exception:
             log.exception("connection from %s closed", host)
         finally:

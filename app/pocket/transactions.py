@@ -44,8 +44,8 @@ class Transactions:
         if name is None:
             return {"error_code": 0, "producer_id": self._new_producer(), "producer_epoch": 0}
         row = self._rows.get(name)
-        if row is not None and row["state"] == "open":
-            self.end(name, commit=False)
+        if row is not None and row["state"] != "empty":
+            self.end(name, commit=row["state"] == "commit")
             row = self._rows.get(name)
         producer, epoch = (self._new_producer(), 0) if row is None else (row["producer"], row["epoch"] + 1)
         fresh: Row = {"producer": producer, "epoch": epoch, "state": "empty", "timeout": timeout_ms, "parts": [], "offsets": {}}
@@ -99,11 +99,12 @@ class Transactions:
         """EndTxn: an error code."""
         row = self._rows[name]
         wanted = "commit" if commit else "abort"
-        if row["state"] != "open":
+        if row["state"] == "open":
+            row = row | {"state": wanted}
+            self._put(name, row)
+        elif row["state"] != wanted:
             return 0 if row["state"] == "empty" else INVALID_STATE
-        row = row | {"state": wanted}
-        self._put(name, row)
-        self._finish(name, row)
+        self._finish(name, row)  # also what could not be finished before, on a full disk
         return 0
 
     def _finish(self, name: str, row: Row) -> None:

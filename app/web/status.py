@@ -26,7 +26,8 @@ def routes(runtime: Runtime) -> list[web.RouteDef]:
         return _json(runtime.accounting())
 
     async def ready(_: web.Request) -> web.Response:
-        return _json(runtime.readiness(), status=200 if runtime.state == "running" else 503)
+        found = runtime.readiness()
+        return _json(found, status=200 if found["state"] == "running" else 503)
 
     async def healthy(_: web.Request) -> web.Response:
         return _json({"state": runtime.state})

@@ -115,7 +115,7 @@ class Wire:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         for number, arrive in enumerate(every, 1):
             self._queue.append((arrive, future if number == len(every) else None, len(every)))
-        return [Sent(future, len(every))]
+        return [Sent(future, len(every), "")]
 
     def deliver(self) -> bool:
         if not self._queue:

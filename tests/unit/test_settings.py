@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import SettingsError
+from app.security import client_options
 from app.setting_types import duration_ms, duration_text
 from app.settings import Settings, unknown_variables
 
@@ -58,6 +59,42 @@ def test_a_bad_setting_is_one_line_that_names_it_and_its_value(
     assert said in str(raised.value)
     assert "\n" not in str(raised.value)
     assert raised.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"security_protocol": "sasl_ssl"}, "security_protocol=sasl_ssl needs sasl_username and sasl_password"),
+        ({"security_protocol": "sasl_ssl", "sasl_username": "me"}, "needs sasl_username and sasl_password"),
+        ({"sasl_username": "me", "sasl_password": "open sesame"}, "security_protocol=plaintext sends no sasl_username"),
+        ({"tls_ca_file": "ca.pem"}, "security_protocol=plaintext uses no tls_ca_file"),
+        ({"security_protocol": "ssl", "tls_key_file": "me.key"}, "tls_key_file=me.key is the key of no tls_cert_file"),
+    ],
+)
+def test_security_settings_that_do_not_go_together_are_one_line_without_the_password(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], said: str
+) -> None:
+    monkeypatch.setenv("BARWHEEL_BROKER", "kafka://broker.example:9093")
+    for name, value in given.items():
+        monkeypatch.setenv(f"BARWHEEL_{name.upper()}", value)
+    with pytest.raises(SettingsError) as raised:
+        Settings.load()
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert "sesame" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"tls_ca_file": "none.pem"}, "tls_ca_file=none.pem: not a file of PEM certificates"),
+        ({"tls_cert_file": "none.pem"}, "tls_cert_file=none.pem, tls_key_file=: not a PEM certificate with its key"),
+    ],
+)
+def test_a_certificate_that_cannot_be_read_is_named(given: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        client_options(Settings.load(broker="kafka://broker.example:9093", security_protocol="ssl", **given))
+    assert said in str(raised.value)
 
 
 def test_topics_that_we_write_have_the_prefix_and_the_input_has_not() -> None:
