@@ -1,0 +1,151 @@
+"""What has been applied: the topic `_meta_migrations`, one record a statement, compact, one partition.
+
+It is the changelog of a Faust table: keys `<app_id>|<id>`, values JSON. Faust's own recovery would make it part of the worker's
+assignment, so it is read without a group, from the beginning, which also shows what a command line did meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from types import TracebackType
+from typing import Self
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import NewTopic
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced, TopicAlreadyExistsError
+
+from app.broker import admin
+from app.security import Cluster
+from migrations.errors import LockLostError, MigrationError
+
+TOPIC = "_meta_migrations"
+POLL_MS = 200
+
+
+class Status(StrEnum):
+    """How far a statement is."""
+
+    sending = "sending"  # about to be sent: whoever finds this asks the server whether it was
+    applied = "applied"
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One statement of one app. Times are epoch ms, `duration_ms` how long the server took.
+
+    `server_text` is what the server made of it, right after: what it says later is compared with that.
+    """
+
+    id: str
+    hash: str
+    name: str
+    text: str
+    server_text: str = ""
+    query_id: str = ""
+    status: Status
+    app_id: str
+    app_version: str
+    user: str
+    cluster_id: str
+    applied_at: int
+    duration_ms: int = 0
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Entry).decode
+History = Mapping[str, Entry]  # by id
+
+
+async def ensure_topic(cluster: Cluster, topic: str, replication_factor: int) -> None:
+    """Create the topic where it is missing; raises `MigrationError` where it cannot be."""
+    async with admin(cluster) as client:
+        new = NewTopic(topic, 1, replication_factor, topic_configs={"cleanup.policy": "compact"})
+        for name, code, *message in (await client.create_topics([new])).topic_errors:
+            if code not in (0, TopicAlreadyExistsError.errno):
+                raise MigrationError(f"topic {name} cannot be created: {message[0] if message else code}")
+
+
+async def read(cluster: Cluster, topic: str, app_id: str) -> dict[str, Entry]:
+    """All entries of an app as they are now; of two with one id the later counts."""
+    found: dict[str, Entry] = {}
+    async with _reader(cluster, topic) as (consumer, place):
+        end = (await consumer.end_offsets([place]))[place]
+        while await consumer.position(place) < end:
+            for records in (await consumer.getmany(place, timeout_ms=POLL_MS)).values():
+                for record in records:
+                    _take(found, app_id, record.key, record.value)
+    return found
+
+
+async def follow(cluster: Cluster, topic: str, app_id: str) -> AsyncIterator[History]:
+    """The entries of an app, again whenever they have changed, beginning with what is there; ends with its reader's error."""
+    found: dict[str, Entry] = {}
+    async with _reader(cluster, topic) as (consumer, place):
+        end = (await consumer.end_offsets([place]))[place]
+        told = False
+        while True:
+            fresh = await consumer.getmany(place, timeout_ms=POLL_MS)
+            for records in fresh.values():
+                for record in records:
+                    _take(found, app_id, record.key, record.value)
+            if (fresh or not told) and await consumer.position(place) >= end:
+                told = True
+                yield dict(found)
+
+
+@asynccontextmanager
+async def _reader(cluster: Cluster, topic: str) -> AsyncIterator[tuple[AIOKafkaConsumer, TopicPartition]]:
+    consumer = AIOKafkaConsumer(**cluster.client, enable_auto_commit=False, isolation_level="read_committed")
+    try:
+        await consumer.start()
+        place = TopicPartition(topic, 0)
+        consumer.assign([place])
+        await consumer.seek_to_beginning(place)
+        yield consumer, place
+    finally:
+        await consumer.stop()
+
+
+def _take(found: dict[str, Entry], app_id: str, key: bytes | None, value: bytes | None) -> None:
+    owner, _, name = (key or b"").decode(errors="replace").partition("|")
+    if owner != app_id:
+        return
+    if value is None:
+        found.pop(name, None)
+        return
+    try:
+        found[name] = _decode(value)
+    except msgspec.MsgspecError as error:
+        raise MigrationError(f"the history of {owner} holds {name} in a form that this version cannot read ({error})") from None
+
+
+class Writer:
+    """Writes entries; its start fences every writer before it, whose next entry is refused: nobody writes after a successor."""
+
+    def __init__(self, cluster: Cluster, topic: str) -> None:
+        self._topic = topic
+        self._producer = AIOKafkaProducer(**cluster.client, transactional_id=f"{topic}-writer", acks="all")
+
+    async def __aenter__(self) -> Self:
+        await self._producer.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._producer.stop()
+
+    async def write(self, entry: Entry) -> None:
+        """Write one, acknowledged when this returns; raises `LockLostError` where another writer has taken over."""
+        key = f"{entry.app_id}|{entry.id}".encode()
+        try:
+            async with self._producer.transaction():
+                await self._producer.send_and_wait(self._topic, _encode(entry), key, partition=0)
+        except (ProducerFenced, InvalidProducerEpoch):
+            self._producer._txn_manager.wait_for_transaction_end().exception()  # noqa: SLF001  # or asyncio complains of it
+            raise LockLostError(f"{self._topic}: another runner has taken over; {entry.id} was left to it") from None
+        except (TimeoutError, KafkaError) as error:
+            said = str(error) or type(error).__name__
+            raise MigrationError(f"{self._topic}: {entry.id} could not be recorded ({said})") from error
