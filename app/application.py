@@ -18,8 +18,10 @@ from yarl import URL
 from agents import ticks, timers
 from app.broker import cluster_for, unreachable, wait_for_broker
 from app.errors import BarwheelError, BrokerError, SettingsError
+from app.migrating import Migrating, at_boot
 from app.runtime import Runtime
 from app.security import client_options, faust_credentials
+from app.setting_types import MigrateOnBoot
 from app.settings import Settings, unknown_variables
 from app.signals import Signals
 from app.topics import ensure
@@ -75,6 +77,7 @@ class BarwheelApp(faust.App):
         self.ended_by: BaseException | None = None
         self.stop_worker: Callable[[signal.Signals], None] = lambda _: None  # the worker puts its own here
         self.runtime = Runtime(settings, self.end)
+        self.migrating = Migrating()
         super().__init__(
             settings.app_id,
             broker=broker_urls(settings.bootstrap or f"127.0.0.1:{settings.pocket_port}"),
@@ -126,6 +129,8 @@ class BarwheelApp(faust.App):
         if settings.pocket:
             _say(f"using the pocket broker at {runtime.cluster}: for trying out and tests, production is Apache Kafka")
         settings.data_dir.mkdir(parents=True, exist_ok=True)  # Faust makes only the last folder of its own
+        if settings.migrate_on_boot is MigrateOnBoot.require:
+            await at_boot(settings, runtime.cluster, self.migrating)
 
     async def end(self, error: BaseException) -> None:
         """Stop the worker because of an error."""
@@ -175,6 +180,13 @@ def faust_app() -> BarwheelApp:
         await runtime.assign(numbers)
 
     app.on_rebalance_complete.connect(recover)
+
+    async def migrate() -> None:
+        """Beside the ticks, which do not wait for it."""
+        if settings.migrate_on_boot is MigrateOnBoot.warn:
+            await at_boot(settings, runtime.cluster, app.migrating)
+
+    cast("Any", app).task(migrate)
     for route in routes(runtime):
         cast("Any", app.web).web_app.router.add_route(route.method, route.path, route.handler)
 

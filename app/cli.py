@@ -30,6 +30,7 @@ _VALUE_OPTIONS = frozenset(
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit with its code; an error of ours is one line on stderr, never a traceback."""
     args = list(sys.argv[1:] if argv is None else argv)
+    sys.argv[:] = [arg for arg in sys.argv if arg != "--apply"]  # Faust looks there, and takes it for its --app
     try:
         faust_app = importlib.import_module("app").app  # builds it, which reads the settings
         from faust.cli.faust import cli  # noqa: PLC0415 - after the settings: a bad one must not wait for imports

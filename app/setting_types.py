@@ -89,6 +89,14 @@ class OnGap(StrEnum):
     keep_going = "continue"
 
 
+class MigrateOnBoot(StrEnum):
+    """What a worker does about pending migrations when it starts."""
+
+    require = "require"
+    warn = "warn"
+    off = "off"
+
+
 class SecurityProtocol(StrEnum):
     """How clients speak to the brokers."""
 

@@ -7,6 +7,7 @@ import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,6 +17,7 @@ from app.setting_types import (
     Delivery,
     Duration,
     LatePolicy,
+    MigrateOnBoot,
     OnGap,
     Price,
     SaslMechanism,
@@ -31,6 +33,7 @@ from app.setting_types import (
 PREFIX = "BARWHEEL_"
 POCKET_PORT = 19092
 _TOPIC = re.compile(r"[A-Za-z0-9._-]*")
+_USER = re.compile(r"//.*@")  # of an address, with its password
 
 
 class Settings(BaseSettings):
@@ -92,6 +95,17 @@ class Settings(BaseSettings):
     tls_key_file: str = Field("", description="Its key, where that is not in the same file.")
     tls_key_password: SecretStr = Field(SecretStr(""), description="The key's password; never shown.")
     tls_check_hostname: Switch = Field(Switch.on, description="Whether the broker's certificate must name its host.")
+    ksqldb_url: str = Field("", description="ksqlDB as `http://host:8088` or `https://`; empty: none, and nothing is migrated.")
+    ksqldb_user: str = Field("", description="Its user, where it asks for one (HTTP Basic).")
+    ksqldb_password: SecretStr = Field(SecretStr(""), description="Its password; never shown.")
+    ksqldb_ca_file: str = Field("", description="With `https://`: PEM file of the CAs to trust; empty: the system's.")
+    schema_registry_url: str = Field(
+        "", description="Schema Registry as `http://host:8081`; empty: none, and it is not checked."
+    )
+    migrate_on_boot: MigrateOnBoot = Field(
+        MigrateOnBoot.warn,
+        description="Pending migrations at a worker's start: `require` lets ticks wait, `warn` does not, `off` leaves them.",
+    )
     data_dir: Path = Field(Path(".barwheel"), description="Local files: the pocket broker's data.")
     pocket_port: int = Field(POCKET_PORT, ge=0, le=65_535, description="Port of the pocket broker; 0 takes a free one.")
     web_host: str = Field("127.0.0.1", description="Address the web port listens on.")
@@ -141,6 +155,30 @@ class Settings(BaseSettings):
             if not host or not port.isdigit():
                 raise ValueError("must look like kafka://host:9092[,host:9092], or be empty")
         return value
+
+    @field_validator("ksqldb_url", "schema_registry_url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        if not value:
+            return value
+        try:
+            parts = urlsplit(value)
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:  # a port that is no number
+            usable = False
+        if not usable or parts.query or parts.fragment:
+            raise ValueError("must look like http://host:8088 or https://host:8088, or be empty")
+        if parts.username is not None:
+            raise ValueError("must not hold a user, addresses are shown and logged: set ksqldb_user and ksqldb_password")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _ksqldb(self) -> Settings:
+        if bool(self.ksqldb_user) != bool(self.ksqldb_password.get_secret_value()):
+            raise ValueError("ksqldb_user and ksqldb_password go together: set both or none")
+        if self.ksqldb_ca_file and not self.ksqldb_url.startswith("https://"):
+            raise ValueError(f"ksqldb_ca_file={self.ksqldb_ca_file} is for a ksqldb_url that begins with https://")
+        return self
 
     @model_validator(mode="after")
     def _session(self) -> Settings:
@@ -199,6 +237,11 @@ class Settings(BaseSettings):
         """Topic of the open windows and the position records."""
         return f"{self.topics_prefix}{self.app_id}-windows-changelog"
 
+    @property
+    def history_topic(self) -> str:
+        """Topic of the migrations that were applied; apps with one prefix share it."""
+        return f"{self.topics_prefix}_meta_migrations"
+
     def source_of(self, name: str) -> str:
         """Where a value comes from: `environment`, `.env` or `default`."""
         key = (PREFIX + name).upper()
@@ -234,5 +277,6 @@ def _one_line(error: ValidationError) -> str:
         name = str(problem["loc"][0]) if problem["loc"] else ""
         what = problem["msg"].removeprefix("Value error, ")
         what = what.replace("Input should be", "must be")
-        parts.append(f"{name}={problem['input']!s}: {what}" if name else what)
+        shown = _USER.sub("//***@", str(problem["input"]))
+        parts.append(f"{name}={shown}: {what}" if name else what)
     return "; ".join(parts)

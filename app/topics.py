@@ -105,10 +105,10 @@ async def ensure(settings: Settings, cluster: Cluster) -> TopicsReport:
     """
     async with admin(cluster) as client:
         try:
-            created = await _create(client, settings, [input_spec(settings)])
+            created = await _create(client, settings.replication_factor, [input_spec(settings)])
             ticks = (await _wait(client, [settings.ticks_topic]))[settings.ticks_topic]
             wanted = specs(settings, ticks.partitions, _max_message(ticks))
-            created += await _create(client, settings, wanted)
+            created += await _create(client, settings.replication_factor, wanted)
             states = await _wait(client, [settings.ticks_topic, *(w.name for w in wanted)])
         except (KafkaError, OSError, TimeoutError) as error:
             raise BrokerError(f"broker {cluster}: topics: {str(error) or type(error).__name__}") from error
@@ -117,6 +117,16 @@ async def ensure(settings: Settings, cluster: Cluster) -> TopicsReport:
     if fatal:
         raise TopicsError("; ".join(fatal))
     return report
+
+
+async def ensure_one(cluster: Cluster, spec: TopicSpec, replicas: int) -> TopicState:
+    """Create a topic where it is missing; as it is then, for the caller to judge. Raises `BrokerError`."""
+    async with admin(cluster) as client:
+        try:
+            await _create(client, replicas, [spec])
+            return (await _wait(client, [spec.name]))[spec.name]
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise BrokerError(f"broker {cluster}: topics: {str(error) or type(error).__name__}") from error
 
 
 async def look(settings: Settings, cluster: Cluster) -> TopicsReport:
@@ -193,13 +203,13 @@ def _max_message(state: TopicState) -> int:
     return int(state.configs.get("max.message.bytes", DEFAULT_MAX_MESSAGE))
 
 
-async def _create(client: AIOKafkaAdminClient, settings: Settings, wanted: list[TopicSpec]) -> list[str]:
+async def _create(client: AIOKafkaAdminClient, replicas: int, wanted: list[TopicSpec]) -> list[str]:
     """Create those that are not there; gives the names that this call created."""
     present = await partition_counts(client)
     missing = [s for s in wanted if s.name not in present]
     if not missing:
         return []
-    new = [NewTopic(s.name, s.partitions, settings.replication_factor, topic_configs=s.configs) for s in missing]
+    new = [NewTopic(s.name, s.partitions, replicas, topic_configs=s.configs) for s in missing]
     answer = await client.create_topics(new)
     created = []
     for name, code, *message in answer.topic_errors:

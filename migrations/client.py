@@ -1,7 +1,7 @@
 """ksqlDB over HTTP: every request has a time limit, and only what does nothing is sent twice.
 
 A statement whose request got no answer may have been executed: that is `UnreachableError`, and its caller asks the
-catalogue. Waits between two tries grow by factor two and are spread at random, or are what the server's Retry-After says.
+catalogue. Waits between two tries grow by factor two and are spread at random; a server that says Retry-After is obeyed.
 """
 
 from __future__ import annotations
@@ -14,23 +14,26 @@ import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from decimal import Decimal
 from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
 
+from app.errors import SettingsError
+from migrations.answers import BAD_REQUEST, NOT_FOUND, as_object, content, no_ksqldb, refusal, retry_after, within
 from migrations.catalogue import QUESTION, Catalogue, read
 from migrations.errors import KsqlDbError, MigrationError, UnreachableError
 
-ACCEPT = "application/vnd.ksql.v1+json"
+KSQL = "application/vnd.ksql.v1+json"
+ROWS = "application/vnd.ksqlapi.delimited.v1"  # with the other one /query-stream answers in the shape of older servers
 SENTINEL = "BARWHEEL_NO_SUCH_QUERY"
 BUSY = {429, 503}  # answers that say: not now, and nothing was done
 FINAL = {"SUCCESS", "ERROR", "TERMINATED"}
-CONNECT_SECONDS, READ_SECONDS, TRY_SECONDS = 5.0, 30.0, 120.0
+# a server whose Kafka is away answers /info and /healthcheck after 30 s, others never
+CONNECT_SECONDS, READ_SECONDS, TRY_SECONDS = 5.0, 40.0, 120.0
 WAITS = (0.2, 5.0)  # seconds, first and longest
 POLL_SECONDS = 0.5
-BAD_REQUEST = 400
 log = logging.getLogger(__name__)
 Properties = Mapping[str, str]
 
@@ -69,17 +72,21 @@ class KsqlClient:
         read_seconds: float = READ_SECONDS,
         try_seconds: float = TRY_SECONDS,
     ) -> None:
-        """`read_seconds`: how long one request may take; `try_seconds`: how long the same is asked again."""
+        """`read_seconds`: how long one request may take; `try_seconds`: how long the same is asked again.
+
+        Raises `SettingsError` where `ca_file` cannot be used.
+        """
         self.url = url.rstrip("/")
         self.requests = 0
+        self._read_seconds = read_seconds
         self._try_seconds = try_seconds
         self._http = httpx.AsyncClient(
             base_url=self.url,
             auth=httpx.BasicAuth(user, password) if user else None,
-            headers={"Accept": ACCEPT},
+            headers={"Accept": KSQL},
             verify=_trust(ca_file) if self.url.startswith("https:") else True,
             timeout=httpx.Timeout(read_seconds, connect=CONNECT_SECONDS),
-            trust_env=False,
+            trust_env=False,  # no proxy and no .netrc of whoever starts it: the settings say all
         )
 
     async def __aenter__(self) -> Self:
@@ -93,26 +100,36 @@ class KsqlClient:
 
     async def info(self) -> Info:
         """GET /info."""
-        found = _object(await self._asked("GET", "/info")).get("KsqlServerInfo", {})
+        found = as_object(await self._asked("GET", "/info")).get("KsqlServerInfo", {})
         names = ("version", "kafkaClusterId", "ksqlServiceId", "serverStatus")
         return Info(*(str(found.get(name, "")) for name in names))
 
     async def healthy(self) -> bool:
         """GET /healthcheck."""
-        return bool(_object(await self._asked("GET", "/healthcheck")).get("isHealthy"))
+        return bool(as_object(await self._asked("GET", "/healthcheck")).get("isHealthy"))
 
-    async def catalogue(self) -> Catalogue:
-        """All that the server has, in one request."""
-        return read(await self._asked_ksql(QUESTION))
+    async def catalogue(self, after: int | None = None) -> Catalogue:
+        """All that the server has, in one request; `after`: as in `execute`, for servers of several nodes."""
+        entities = await self._asked_ksql(QUESTION, after=after)
+        kinds = [entity.get("@type") for entity in entities]
+        if kinds != ["source_descriptions", "source_descriptions", "type_list"]:  # nothing found is not nothing there
+            raise MigrationError(f"{self.url} answers {kinds} when asked for streams, tables and types: is it a ksqlDB server?")
+        return read(entities)
 
     async def query(self, sql: str, properties: Properties | None = None) -> list[dict[str, Any]]:
-        """Rows of a pull query by column name; DECIMAL comes as `Decimal` would read it, as float."""
+        """Rows of a pull query by column name; numbers with decimals are `Decimal`, digit by digit as they came."""
         answer = await self._repeated("POST", "/query-stream", {"sql": sql, "properties": dict(properties or {})})
-        lines = [json.loads(line) for line in answer.text.splitlines() if line.strip(" ,[]")]
-        if not lines:
-            return []
-        columns = lines[0]["columnNames"]
-        return [dict(zip(columns, row, strict=True)) for row in lines[1:] if isinstance(row, list)]
+        if answer.status_code >= BAD_REQUEST:
+            raise refusal(answer, sql)
+        try:
+            header, *rows = [json.loads(line, parse_float=Decimal) for line in answer.text.splitlines() if line.strip()]
+            columns = header["columnNames"]
+        except (ValueError, KeyError, TypeError):
+            raise no_ksqldb(self.url, answer) from None
+        for row in rows:
+            if isinstance(row, dict) and "error_code" in row:  # it broke off
+                raise KsqlDbError(int(row["error_code"]), str(row.get("message", "")), sql)
+        return [dict(zip(columns, row, strict=True)) for row in rows if isinstance(row, list)]
 
     async def validate(self, texts: Sequence[str], properties: Properties) -> None:
         """Have the server check statements together without running any; raises `KsqlDbError` for the first that it refuses.
@@ -123,8 +140,8 @@ class KsqlClient:
         try:
             await self._asked_ksql("\n".join([*texts, sentinel]), properties)
         except KsqlDbError as error:
-            if SENTINEL not in error.text:
-                raise
+            if not (error.statement.startswith("EXPLAIN") and SENTINEL in error.text):
+                raise within(texts, error) from None
         else:
             raise MigrationError(f"{self.url} has a query named {SENTINEL}: no plan can be checked without running it")
 
@@ -135,7 +152,7 @@ class KsqlClient:
         body: dict[str, Any] = {"ksql": text, "streamsProperties": dict(properties)}
         if after is not None:
             body["commandSequenceNumber"] = after
-        entities = _list(_content(await self._once("POST", "/ksql", body), text))
+        entities = self._list(await self._once("POST", "/ksql", body), text)
         entity = entities[-1] if entities else {}
         warning = str(entity.get("message", "")) if entity.get("@type") == "warning_entity" else ""
         status = entity.get("commandStatus") or {}
@@ -155,7 +172,10 @@ class KsqlClient:
     async def _final(self, command: str) -> dict[str, Any]:
         until = time.monotonic() + self._try_seconds
         while time.monotonic() < until:
-            found = _object(await self._asked("GET", f"/status/{quote(command)}"))
+            answer = await self._repeated("GET", f"/status/{quote(command)}", None)
+            if answer.status_code == NOT_FOUND:
+                raise UnreachableError(f"{self.url}: it knows nothing of {command} any more: was it restarted?")
+            found = as_object(content(answer, self.url))
             if found.get("status") in FINAL:
                 return found
             await asyncio.sleep(POLL_SECONDS)
@@ -163,12 +183,22 @@ class KsqlClient:
 
     # ---- requests
 
-    async def _asked_ksql(self, text: str, properties: Properties | None = None) -> list[dict[str, Any]]:
-        body = {"ksql": text, "streamsProperties": dict(properties or {})}
-        return _list(_content(await self._repeated("POST", "/ksql", body), ""))
+    async def _asked_ksql(
+        self, text: str, properties: Properties | None = None, after: int | None = None
+    ) -> list[dict[str, Any]]:
+        body: dict[str, Any] = {"ksql": text, "streamsProperties": dict(properties or {})}
+        if after is not None:
+            body["commandSequenceNumber"] = after
+        return self._list(await self._repeated("POST", "/ksql", body), "")
 
     async def _asked(self, method: str, path: str) -> Any:
-        return _content(await self._repeated(method, path, None), "")
+        return content(await self._repeated(method, path, None), self.url)
+
+    def _list(self, answer: httpx.Response, statement: str) -> list[dict[str, Any]]:
+        body = content(answer, self.url, statement)
+        if not isinstance(body, list) or not all(isinstance(entity, dict) for entity in body):
+            raise no_ksqldb(self.url, answer)
+        return body
 
     async def _repeated(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
         """For what does nothing: again after every kind of silence."""
@@ -189,56 +219,46 @@ class KsqlClient:
         while True:
             try:
                 answer = await self._request(method, path, body)
-                if answer.status_code not in BUSY or time.monotonic() > until:
+                pause = retry_after(answer) or _spread(wait)
+                if answer.status_code not in BUSY or time.monotonic() + pause > until:
                     return answer
-                pause = _pause(answer, wait)
                 said = f"{answer.status_code} {answer.reason_phrase}"
             except httpx.TransportError as error:
-                if not isinstance(error, harmless) or time.monotonic() > until:
-                    raise UnreachableError(f"ksqlDB at {self.url}: {_text(error)}") from error
+                _check_trust(error, self.url)
                 pause, said = _spread(wait), _text(error)
+                if not isinstance(error, harmless) or time.monotonic() + pause > until:
+                    raise UnreachableError(f"ksqlDB at {self.url}: {said}") from error
             log.warning("%s%s: %s; trying again in %.1f s", self.url, path, said, pause)
             await asyncio.sleep(pause)
             wait = min(2 * wait, WAITS[1])
 
     async def _request(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
         self.requests += 1
-        return await self._http.request(method, path, json=body)
+        rows = path == "/query-stream"
+        headers = {"Accept": ROWS if rows else KSQL}
+        if body is not None and not rows:
+            headers["Content-Type"] = KSQL
+        try:
+            async with asyncio.timeout(self._read_seconds):  # httpx counts from one byte to the next
+                return await self._http.request(method, path, json=body, headers=headers)
+        except TimeoutError:
+            raise httpx.ReadTimeout(f"no whole answer within {self._read_seconds:.0f} s") from None
 
 
 def _trust(ca_file: str) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file or None)
     except OSError as error:
-        raise MigrationError(f"ksqldb_ca_file={Path(ca_file)}: not a file of PEM certificates ({error})") from None
+        raise SettingsError(f"ksqldb_ca_file={ca_file}: not a file of PEM certificates ({error})") from None
 
 
-def _content(answer: httpx.Response, statement: str) -> Any:
-    """The JSON of a good answer; raises `KsqlDbError` for another."""
-    try:
-        body = answer.json()
-    except ValueError:
-        body = {}
-    if answer.status_code < BAD_REQUEST:
-        return body
-    found = body if isinstance(body, dict) else {}
-    text = str(found.get("message") or answer.text or answer.reason_phrase)
-    raise KsqlDbError(
-        int(found.get("error_code") or answer.status_code * 100), text, statement or found.get("statementText", "")
-    )
-
-
-def _object(body: Any) -> dict[str, Any]:
-    return body if isinstance(body, dict) else {}
-
-
-def _list(body: Any) -> list[dict[str, Any]]:
-    return [entity for entity in body if isinstance(entity, dict)] if isinstance(body, list) else []
-
-
-def _pause(answer: httpx.Response, wait: float) -> float:
-    said = answer.headers.get("Retry-After", "")
-    return min(float(said), WAITS[1]) if said.replace(".", "", 1).isdigit() else _spread(wait)
+def _check_trust(error: BaseException | None, url: str) -> None:
+    """Raise `SettingsError` where it failed for a certificate: trying again would not help."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            remedy = "set ksqldb_ca_file to the CA that signed it, and ksqldb_url to the name in it"
+            raise SettingsError(f"ksqlDB at {url}: its certificate is not trusted ({error.verify_message}); {remedy}")
+        error = error.__cause__ or error.__context__
 
 
 def _spread(wait: float) -> float:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from app.errors import BarwheelError
+
+_PLACE = re.compile(r"[Ll]ine:? (\d+)(?::|, Col: )(\d+)")
 
 
 class MigrationError(BarwheelError):
@@ -30,7 +34,10 @@ class LockLostError(MigrationError):
 
 
 class KsqlDbError(MigrationError):
-    """The server's word on a statement: `code` is its error_code, `text` its message, `statement` what it was about."""
+    """The server's word on a statement: `code` is its error_code, `text` its message, `statement` what it was about.
+
+    `line` and `column` are where in the statement, from 1, and None where the server does not say.
+    """
 
     def __init__(self, code: int, text: str, statement: str) -> None:
         first = " ".join(statement.split())
@@ -39,3 +46,10 @@ class KsqlDbError(MigrationError):
         self.code = code
         self.text = text
         self.statement = statement
+        found = _PLACE.search(text)
+        self.line = int(found[1]) if found else None
+        self.column = int(found[2]) if found else None
+
+    def at(self, statement: str, line: int) -> KsqlDbError:
+        """The same about one statement of those that were sent together, whose own line it is."""
+        return KsqlDbError(self.code, _PLACE.sub(f"line {line}:{self.column}", self.text, count=1), statement)

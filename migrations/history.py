@@ -6,6 +6,7 @@ assignment, so it is read without a group, from the beginning, which also shows 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from enum import StrEnum
@@ -14,15 +15,16 @@ from typing import Self
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import NewTopic
-from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced, TopicAlreadyExistsError
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
-from app.broker import admin
+from app.errors import BrokerError
 from app.security import Cluster
+from app.topics import TopicSpec, ensure_one
 from migrations.errors import LockLostError, MigrationError
 
 TOPIC = "_meta_migrations"
 POLL_MS = 200
+READ_SECONDS = 60.0
 
 
 class Status(StrEnum):
@@ -59,23 +61,32 @@ History = Mapping[str, Entry]  # by id
 
 
 async def ensure_topic(cluster: Cluster, topic: str, replication_factor: int) -> None:
-    """Create the topic where it is missing; raises `MigrationError` where it cannot be."""
-    async with admin(cluster) as client:
-        new = NewTopic(topic, 1, replication_factor, topic_configs={"cleanup.policy": "compact"})
-        for name, code, *message in (await client.create_topics([new])).topic_errors:
-            if code not in (0, TopicAlreadyExistsError.errno):
-                raise MigrationError(f"topic {name} cannot be created: {message[0] if message else code}")
+    """Create the topic where it is missing; raises `MigrationError` where it cannot be, or would lose what is written to it."""
+    spec = TopicSpec(topic, 1, {"cleanup.policy": "compact"}, "applied migrations")
+    try:
+        found = await ensure_one(cluster, spec, replication_factor)
+    except BrokerError as error:
+        raise MigrationError(str(error)) from error
+    policy = found.configs.get("cleanup.policy")
+    if found.partitions != 1 or policy != "compact":
+        raise MigrationError(
+            f"topic {topic} has {found.partitions} partitions and cleanup.policy={policy}, and must have 1 and compact, "
+            "or what was applied is forgotten: alter it, or delete it where nothing was applied yet"
+        )
 
 
 async def read(cluster: Cluster, topic: str, app_id: str) -> dict[str, Entry]:
-    """All entries of an app as they are now; of two with one id the later counts."""
+    """All entries of an app as they are now; of two with one id the later counts. Raises `MigrationError` after a minute."""
     found: dict[str, Entry] = {}
-    async with _reader(cluster, topic) as (consumer, place):
-        end = (await consumer.end_offsets([place]))[place]
-        while await consumer.position(place) < end:
-            for records in (await consumer.getmany(place, timeout_ms=POLL_MS)).values():
-                for record in records:
-                    _take(found, app_id, record.key, record.value)
+    try:
+        async with asyncio.timeout(READ_SECONDS), _reader(cluster, topic) as (consumer, place):
+            end = (await consumer.end_offsets([place]))[place]
+            while await consumer.position(place) < end:
+                for records in (await consumer.getmany(place, timeout_ms=POLL_MS)).values():
+                    for record in records:
+                        _take(found, app_id, record.key, record.value)
+    except TimeoutError:
+        raise MigrationError(f"{topic}: not read to its end within {READ_SECONDS:.0f} s; is broker {cluster} away?") from None
     return found
 
 
@@ -126,6 +137,7 @@ class Writer:
 
     def __init__(self, cluster: Cluster, topic: str) -> None:
         self._topic = topic
+        self._fenced = False
         self._producer = AIOKafkaProducer(**cluster.client, transactional_id=f"{topic}-writer", acks="all")
 
     async def __aenter__(self) -> Self:
@@ -140,12 +152,24 @@ class Writer:
     async def write(self, entry: Entry) -> None:
         """Write one, acknowledged when this returns; raises `LockLostError` where another writer has taken over."""
         key = f"{entry.app_id}|{entry.id}".encode()
+        lost = f"{self._topic}: another runner has taken over; {entry.id} was left to it"
+        if self._fenced:  # aiokafka's producer is beyond use then
+            raise LockLostError(lost)
         try:
             async with self._producer.transaction():
-                await self._producer.send_and_wait(self._topic, _encode(entry), key, partition=0)
+                sent = await self._producer.send(self._topic, _encode(entry), key, partition=0)
+                self._hear_out()
+                await sent
         except (ProducerFenced, InvalidProducerEpoch):
-            self._producer._txn_manager.wait_for_transaction_end().exception()  # noqa: SLF001  # or asyncio complains of it
-            raise LockLostError(f"{self._topic}: another runner has taken over; {entry.id} was left to it") from None
+            self._fenced = True
+            raise LockLostError(lost) from None
         except (TimeoutError, KafkaError) as error:
             said = str(error) or type(error).__name__
             raise MigrationError(f"{self._topic}: {entry.id} could not be recorded ({said})") from error
+
+    def _hear_out(self) -> None:
+        """Look at what a refused transaction leaves behind in aiokafka 0.14, or asyncio complains that nobody did."""
+        producer = self._producer
+        batches = [batch for queue in producer._message_accumulator._batches.values() for batch in queue]  # noqa: SLF001  # see above
+        for future in (producer._txn_manager.wait_for_transaction_end(), *(batch._drain_waiter for batch in batches)):  # noqa: SLF001
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())

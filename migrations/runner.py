@@ -23,7 +23,7 @@ from migrations.client import Executed, KsqlClient
 from migrations.compare import Action, Step, compare, if_not_exists
 from migrations.errors import KsqlDbError, MigrationError, RefusedError, UnreachableError
 from migrations.history import Entry, Status, Writer
-from migrations.lock import Lock
+from migrations.lock import SESSION_MS, Lock
 from migrations.plan import Plan
 
 LOCK_SECONDS = 60.0
@@ -50,6 +50,7 @@ class Target:
     app_id: str
     user: str
     replication_factor: int = 1
+    session_ms: int = SESSION_MS  # a holder of the lock that died loses it after so long
 
 
 @dataclass
@@ -86,7 +87,7 @@ async def apply(
     if not _todo(steps, repair=repair):
         return Report(steps)  # nobody needs a lock to do nothing
     async with (
-        Lock(target.cluster, target.topic, wait_seconds=lock_seconds) as lock,
+        Lock(target.cluster, target.topic, wait_seconds=lock_seconds, session_ms=target.session_ms) as lock,
         Writer(target.cluster, target.topic) as writer,
     ):
         steps = await survey(target, plan)  # another runner may have been at it

@@ -47,6 +47,12 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         ("web_port", "99999", "web_port=99999"),
         ("topics_prefix", "a b", "topics_prefix=a b: may hold letters"),
         ("late_policy", "revise", "late_policy=revise: must be 'drop'"),
+        ("ksqldb_url", "localhost:8088", "ksqldb_url=localhost:8088: must look like http://host:8088"),
+        ("ksqldb_url", "http://host:banana", "must look like http://host:8088"),
+        ("schema_registry_url", "http://", "schema_registry_url=http://: must look like"),
+        ("ksqldb_user", "me", "ksqldb_user and ksqldb_password go together"),
+        ("ksqldb_ca_file", "ca.pem", "ksqldb_ca_file=ca.pem is for a ksqldb_url that begins with https://"),
+        ("migrate_on_boot", "maybe", "migrate_on_boot=maybe: must be 'require', 'warn' or 'off'"),
         ("delivery", "twice", "must be 'idempotent' or 'transactional'"),
     ],
 )
@@ -95,6 +101,14 @@ def test_a_certificate_that_cannot_be_read_is_named(given: dict[str, str], said:
     with pytest.raises(SettingsError) as raised:
         client_options(Settings.load(broker="kafka://broker.example:9093", security_protocol="ssl", **given))
     assert said in str(raised.value)
+
+
+@pytest.mark.parametrize("password", ["secret", "se/cret", "s@cret"])
+def test_the_password_in_an_address_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, password: str) -> None:
+    monkeypatch.setenv("BARWHEEL_KSQLDB_URL", f"https://me:{password}@host:8088")
+    with pytest.raises(SettingsError, match=r"ksqldb_url=https://\*\*\*@host:8088: must") as raised:
+        Settings.load()
+    assert "cret" not in str(raised.value)
 
 
 def test_topics_that_we_write_have_the_prefix_and_the_input_has_not() -> None:

@@ -1,0 +1,168 @@
+"""`app migrate`: KSQL plans to a ksqlDB server: looked at, compared, applied once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from faust.cli.base import argument, option
+from rich.console import Console
+
+from app.commands import base
+from app.errors import InputError
+from app.migrating import load_plan, target
+from app.security import Cluster
+from app.settings import Settings
+from migrations import report
+from migrations.compare import Action, Step, exit_code
+from migrations.errors import KsqlDbError, RefusedError
+from migrations.history import Entry, Writer, ensure_topic
+from migrations.plan import Plan
+from migrations.registry import check as check_registry
+from migrations.runner import Target, apply, survey
+
+if TYPE_CHECKING:
+    import faust
+
+
+class Deed(StrEnum):
+    """What `app migrate` can do."""
+
+    plan = "plan"
+    print = "print"
+    validate = "validate"
+    status = "status"
+    diff = "diff"
+    check = "check"
+    apply = "apply"
+    unlock = "unlock"
+
+
+def register(app: faust.App) -> None:
+    """Add the command."""
+
+    @app.command(
+        argument("deed", required=False, metavar="[" + "|".join(Deed) + "]"),
+        option("--plan", "path", default="", show_default=False, help="A plan: a directory, or one .ksql, .json, .yaml, .py."),
+        option("--server", default="", show_default=False, help="ksqlDB, instead of the setting ksqldb_url."),
+        option("--registry", default="", show_default=False, help="Schema Registry, instead of schema_registry_url."),
+        option("--apply", "do_apply", is_flag=True, default=False, show_default=False, help="Do it; the same as `apply`."),
+        option("--print", "do_print", is_flag=True, default=False, show_default=False, help="The same as `print`."),
+        option("--idempotent", is_flag=True, default=False, show_default=False, help="Send IF NOT EXISTS."),
+        option("--repair", is_flag=True, default=False, show_default=False, help="Make what is gone from the server again."),
+        base.json_option,
+        base=base.BarwheelCommand,
+    )
+    async def migrate(  # noqa: PLR0913  # one argument an option
+        self: base.BarwheelCommand,  # noqa: ARG001 - Faust passes itself
+        *,
+        deed: str | None,
+        path: str,
+        server: str,
+        registry: str,
+        do_apply: bool,
+        do_print: bool,
+        idempotent: bool,
+        repair: bool,
+        as_json: bool,
+    ) -> int:
+        """Bring a ksqlDB server to where a plan says; without --apply only check, on the server, what would be done.
+
+        plan, print and validate need no server. status and diff compare the plan, what was applied and the server.
+        Nothing is ever dropped. Exit code 0: done or nothing to do, 1 failed, 2 the plan or an option cannot be used,
+        3 something is pending, 4 refused, or the server is not as it was left.
+
+        \b
+        Example:
+          app migrate plan
+          app migrate status --server http://localhost:8088
+          app migrate                        a dry run on the server
+          app migrate --apply
+          app migrate diff --plan plans/bar1m.yaml
+        """  # noqa: D301 - click reads \b
+        settings = Settings.load()
+        chosen = _chosen(deed, do_apply=do_apply, do_print=do_print)
+        plan = load_plan(settings, Path(path) if path else None)
+        if chosen in (Deed.plan, Deed.print, Deed.validate):
+            return _offline(plan, chosen, as_json=as_json)
+        cluster = await base.reach(settings)
+        if chosen is Deed.unlock:
+            return await _unlock(cluster, settings)
+        async with target(settings, cluster, url=server, try_seconds=base.COMMAND_DEADLINE) as where:
+            await check_registry(registry or settings.schema_registry_url)
+            if chosen is Deed.apply:
+                return await _apply(where, plan, repair=repair, idempotent=idempotent, as_json=as_json)
+            return await _look(where, plan, chosen, as_json=as_json)
+
+
+def _chosen(deed: str | None, *, do_apply: bool, do_print: bool) -> Deed:
+    """What is meant; raises `InputError` for a word that is none, and for two."""
+    if deed is not None and deed not in set(Deed):
+        raise InputError(f"migrate {deed}: must be {', '.join(Deed)}")
+    wanted = {Deed(deed)} if deed else set()
+    wanted |= ({Deed.apply} if do_apply else set()) | ({Deed.print} if do_print else set())
+    if len(wanted) > 1:
+        raise InputError(f"migrate: {' and '.join(sorted(wanted))} at once; choose one")
+    return wanted.pop() if wanted else Deed.check
+
+
+def _offline(plan: Plan, deed: Deed, *, as_json: bool) -> int:
+    if as_json:
+        base.out_json({"plan": plan.name, "properties": dict(plan.properties), "statements": report.statement_data(plan)})
+    elif deed is Deed.print:
+        base.out("\n\n".join(statement.text for statement in plan.statements))
+    elif deed is Deed.plan:
+        Console().print(report.plan_table(plan))
+    else:
+        base.out(f"{plan.name}: {len(plan.statements)} statements can be read; `app migrate` has a server check them")
+    return 0
+
+
+async def _look(where: Target, plan: Plan, deed: Deed, *, as_json: bool) -> int:
+    """Compare; `check` also has the server validate what is pending. Raises `RefusedError` where it refuses."""
+    steps = await survey(where, plan)
+    texts = [step.text for step in steps if step.action in (Action.apply, Action.alter)]
+    if deed is Deed.check and texts:
+        await _validate(where, plan, texts)
+    if as_json:
+        base.out_json({"plan": plan.name, "summary": report.summary(steps), "steps": [report.step_data(s) for s in steps]})
+    else:
+        shown = report.diff(steps) if deed is Deed.diff else report.steps_table(steps)
+        Console().print(shown, soft_wrap=deed is Deed.diff)
+        more = ", and the server accepts it: `app migrate --apply` does it" if deed is Deed.check and texts else ""
+        base.say(report.summary(steps) + more)
+    return exit_code(steps)
+
+
+async def _validate(where: Target, plan: Plan, texts: list[str]) -> None:
+    try:
+        await where.client.validate(texts, plan.properties)
+    except KsqlDbError as error:
+        raise RefusedError(f"the server would refuse the plan: {error}") from error
+
+
+async def _apply(where: Target, plan: Plan, *, repair: bool, idempotent: bool, as_json: bool) -> int:
+    def told(step: Step, done: Entry | None) -> None:
+        if done is None:
+            base.say(f"{step.id} ({step.name}): {step.why} ...")
+        else:
+            base.say(f"{step.id} ({step.name}): applied in {done.duration_ms} ms")
+
+    found = await apply(where, plan, repair=repair, idempotent=idempotent, told=told)
+    if as_json:
+        base.out_json({"plan": plan.name, "applied": [report.entry_data(entry) for entry in found.applied]})
+    elif found.applied:
+        base.out(f"{len(found.applied)} of {len(plan.statements)} statements applied")
+    else:
+        base.out(report.summary(found.steps))
+    return 0
+
+
+async def _unlock(cluster: Cluster, settings: Settings) -> int:
+    """Fence whoever is at work: its next record is refused, and it ends."""
+    await ensure_topic(cluster, settings.history_topic, settings.replication_factor)
+    async with Writer(cluster, settings.history_topic):
+        pass
+    base.out("whoever was applying a plan is stopped before its next statement; one that is dead loses the lock in 10 s")
+    return 0

@@ -1,0 +1,329 @@
+"""Plans on a server: applied once, whoever runs them and whenever they are cut off; drift and changes are never passed over."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from app.security import Cluster
+from migrations import history, runner
+from migrations.client import KsqlClient
+from migrations.compare import Action
+from migrations.errors import LockLostError
+from migrations.history import Entry, Writer
+from migrations.plan import Plan, Source, make
+from migrations.runner import Target
+from tests.support.ksqldb import KsqlServer, running_server
+from tests.support.waiting import until_sync
+from tests.support.worker import Worker
+
+FIVE = """
+CREATE STREAM ticks_s (broker STRING KEY, symbol STRING KEY, ts BIGINT, bid DECIMAL(18,8))
+  WITH (KAFKA_TOPIC='ticks', PARTITIONS=2, KEY_FORMAT='DELIMITED', KEY_DELIMITER='|', VALUE_FORMAT='JSON');
+CREATE TABLE n_w WITH (KAFKA_TOPIC='n_w', KEY_FORMAT='JSON', VALUE_FORMAT='JSON') AS
+  SELECT broker, symbol, COUNT(*) AS n FROM ticks_s WINDOW TUMBLING (SIZE 1 MINUTE, RETENTION 7 DAYS, GRACE PERIOD 5 SECONDS)
+  GROUP BY broker, symbol EMIT CHANGES;
+CREATE STREAM big WITH (KAFKA_TOPIC='big') AS SELECT * FROM ticks_s WHERE bid > 1 EMIT CHANGES;
+CREATE STREAM all_s (broker STRING KEY, symbol STRING KEY, ts BIGINT, bid DECIMAL(18,8))
+  WITH (KAFKA_TOPIC='all_s', PARTITIONS=2, KEY_FORMAT='DELIMITED', KEY_DELIMITER='|', VALUE_FORMAT='JSON');
+INSERT INTO all_s WITH (QUERY_ID='ALL_WRITER') SELECT * FROM ticks_s EMIT CHANGES;
+"""
+NAMES = ["TICKS_S", "N_W", "BIG", "ALL_S", "ALL_WRITER"]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[KsqlServer]:
+    """A stand-in ksqlDB."""
+    with running_server(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def worker(pocket: str, server: KsqlServer, tmp_path: Path) -> Iterator[Worker]:
+    """A worker's settings with that server, for commands and to be started."""
+    made = Worker(pocket, tmp_path / "worker", topic_partitions="1", ksqldb_url=server.url)
+    (made.directory / "five.ksql").write_text(FIVE)
+    yield made
+    made.end()
+
+
+def five(text: str = FIVE) -> Plan:
+    """The plan of five statements, or with another text."""
+    sources = [Source(text, "five", "five")]
+    return make("five", sources, {}, {"ksql.streams.auto.offset.reset": "earliest"})
+
+
+Where = Callable[[], AbstractAsyncContextManager[Target]]
+
+
+@pytest.fixture
+def where(pocket: str, server: KsqlServer) -> Where:
+    """Targets with one history."""
+    topic = f"{uuid4().hex[:8]}-history"
+
+    @asynccontextmanager
+    async def make() -> AsyncIterator[Target]:
+        async with KsqlClient(server.url, read_seconds=5.0, try_seconds=20.0) as client:
+            yield Target(client, Cluster(pocket), topic, "an-app", "me", session_ms=3_000)
+
+    return make
+
+
+def made(server: KsqlServer) -> list[str]:
+    """The names that executed statements made, in order."""
+    found = []
+    for text in server.executed():
+        named = re.search(r"QUERY_ID='(\w+)'", text) or re.match(r"\s*CREATE (?:OR REPLACE )?(?:STREAM|TABLE) (\w+)", text)
+        assert named, text
+        found.append(named[1].upper())
+    return found
+
+
+# ---- the command
+
+
+def test_a_plan_is_applied_once_and_the_second_time_says_that_there_is_nothing_to_do(
+    worker: Worker, server: KsqlServer
+) -> None:
+    given = ("--plan", "five.ksql")
+    dry = worker.run("migrate", *given)
+    assert (dry.returncode, server.executed()) == (3, []), dry.stderr
+    assert "5 pending, 0 done, and the server accepts it" in dry.stderr
+    first = worker.run("migrate", "--apply", *given)
+    assert first.returncode == 0, first.stderr
+    assert "5 of 5 statements applied" in first.stdout
+    assert made(server) == NAMES
+    second = worker.run("migrate", "apply", *given)
+    assert second.returncode == 0, second.stderr
+    assert "nothing to do: 5 statements are applied" in second.stdout
+    assert made(server) == NAMES
+    status = worker.run("migrate", "status", "--json", *given)
+    steps = json.loads(status.stdout)["steps"]
+    assert [(step["name"], step["state"]) for step in steps] == [(name, "done") for name in NAMES]
+    assert status.returncode == 0
+
+
+def test_what_is_dropped_by_hand_is_drift_and_made_again_only_when_asked(worker: Worker, server: KsqlServer) -> None:
+    given = ("--plan", "five.ksql")
+    assert worker.run("migrate", "apply", *given).returncode == 0
+    server.ksql("DROP STREAM big;")
+    status = worker.run("migrate", "status", *given)
+    assert status.returncode == 4
+    assert "missing" in status.stdout
+    refused = worker.run("migrate", "apply", *given)
+    assert refused.returncode == 4
+    assert "apply --repair" in refused.stderr.splitlines()[-1]
+    assert "Traceback" not in refused.stderr
+    repaired = worker.run("migrate", "apply", "--repair", *given)
+    assert repaired.returncode == 0, repaired.stderr
+    assert worker.run("migrate", "status", *given).returncode == 0
+    assert made_without_drops(server) == [*NAMES, "BIG"]
+
+
+def made_without_drops(server: KsqlServer) -> list[str]:
+    """As `made`, where somebody dropped something."""
+    return [
+        text.split()[2].upper() if text.startswith("CREATE") else "ALL_WRITER"
+        for text in server.executed()
+        if "DROP" not in text
+    ]
+
+
+def test_a_changed_windowed_aggregation_is_refused_with_the_way_out(worker: Worker, server: KsqlServer) -> None:
+    assert worker.run("migrate", "apply", "--plan", "five.ksql").returncode == 0
+    (worker.directory / "five.ksql").write_text(FIVE.replace("GRACE PERIOD 5 SECONDS", "GRACE PERIOD 9 SECONDS"))
+    refused = worker.run("migrate", "apply", "--plan", "five.ksql")
+    assert refused.returncode == 4
+    assert "cannot be altered without losing its windows" in refused.stderr
+    shown = worker.run("migrate", "diff", "--plan", "five.ksql")
+    assert shown.returncode == 4
+    assert "-  SELECT broker" in shown.stdout
+    assert "GRACE PERIOD 9 SECONDS" in shown.stdout
+    assert made(server) == NAMES
+
+
+def test_what_the_server_can_alter_is_altered(worker: Worker, server: KsqlServer) -> None:
+    assert worker.run("migrate", "apply", "--plan", "five.ksql").returncode == 0
+    (worker.directory / "five.ksql").write_text(FIVE.replace("bid > 1 EMIT", "bid > 2 EMIT"))
+    altered = worker.run("migrate", "apply", "--plan", "five.ksql")
+    assert altered.returncode == 0, altered.stderr
+    assert made(server) == [*NAMES, "BIG"]
+    assert server.executed()[-1].startswith("CREATE OR REPLACE STREAM big")
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (("apply", "--plan", "none.ksql"), 2, "none.ksql: no such file or directory"),
+        (("frobnicate",), 2, "migrate frobnicate: must be plan, print"),
+        (("plan", "--plan", "bad.ksql"), 2, "bad.ksql: line 2, column 8: the last statement does not end with ;"),
+        (("plan", "--apply"), 2, "apply and plan at once"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(worker: Worker, args: tuple[str, ...], code: int, said: str) -> None:
+    (worker.directory / "bad.ksql").write_text("CREATE TYPE a AS STRUCT<b BIGINT>;\n       CREATE STREAM")
+    ended = worker.run("migrate", *args)
+    assert ended.returncode == code
+    assert said in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
+
+
+def test_what_the_server_would_refuse_is_known_before_anything_is_sent(worker: Worker, server: KsqlServer) -> None:
+    (worker.directory / "bad.ksql").write_text(FIVE + "CREATE TABLE w AS SELECT * FROM n_w EMIT CHANGES;")
+    for args, code in ((("migrate",), 4), (("migrate", "--apply"), 1)):
+        ended = worker.run(*args, "--plan", "bad.ksql")
+        assert ended.returncode == code
+        assert "does not support persistent queries on windowed tables" in ended.stderr.splitlines()[-1]
+    assert server.executed() == []
+
+
+# ---- cut off
+
+
+class CutOffError(Exception):
+    """Stands for the end of the process: nothing after it runs, but the lock is let go, so that tests need not wait for it."""
+
+
+POINTS = ["before it is recorded as being sent", "before it is sent", "after it was sent", "before it is recorded as applied"]
+
+
+def cut_off(monkeypatch: pytest.MonkeyPatch, point: str, statement: str) -> None:
+    """End the next run at a point of a statement."""
+    write, execute = Writer.write, KsqlClient.execute
+
+    async def cut_write(self: Writer, entry: Entry) -> None:
+        at = POINTS[0] if entry.status == "sending" else POINTS[3]
+        if entry.name == statement and at == point:
+            raise CutOffError(point)
+        await write(self, entry)
+
+    async def cut_execute(self: KsqlClient, text: str, *more: object) -> object:
+        named = statement.lower() in text.split("(", maxsplit=1)[0].lower() or f"'{statement}'" in text
+        if named and point == POINTS[1]:
+            raise CutOffError(point)
+        found = await execute(self, text, *more)  # type: ignore[arg-type]
+        if named and point == POINTS[2]:
+            raise CutOffError(point)
+        return found
+
+    monkeypatch.setattr(Writer, "write", cut_write)
+    monkeypatch.setattr(KsqlClient, "execute", cut_execute)
+
+
+async def test_a_run_that_is_cut_off_anywhere_is_finished_by_the_next_and_each_statement_is_executed_once(
+    where: Where, server: KsqlServer
+) -> None:
+    for name in NAMES:
+        for point in POINTS:
+            with pytest.MonkeyPatch.context() as patch:
+                cut_off(patch, point, name)
+                async with where() as target:
+                    with pytest.raises(CutOffError, match=point):
+                        await runner.apply(target, five())
+    async with where() as target:
+        report = await runner.apply(target, five())
+        steps = await runner.survey(target, five())
+    assert [entry.name for entry in report.applied] == ["ALL_WRITER"]
+    assert made(server) == NAMES
+    assert all(step.action is Action.done for step in steps)
+
+
+def test_a_run_that_is_killed_while_the_server_is_at_work_is_finished_by_the_next(worker: Worker, server: KsqlServer) -> None:
+    server.fault("delay", match="CREATE STREAM big", times=2, seconds=1.5)  # the dry run, then the statement
+    runs = worker.popen("migrate", "apply", "--plan", "five.ksql")
+    until_sync(lambda: any('"ksql":"CREATE STREAM big' in text for text in server.requests()), what="it has been sent")
+    os.kill(runs.pid, signal.SIGKILL)
+    runs.communicate()
+    again = worker.run("migrate", "apply", "--plan", "five.ksql")
+    assert again.returncode == 0, again.stderr
+    assert made(server) == NAMES
+
+
+@pytest.mark.parametrize("kind", ["before", "after", "error", "503", "429"])
+async def test_a_connection_that_is_cut_or_a_server_that_is_busy_executes_nothing_twice(
+    where: Where, server: KsqlServer, kind: str
+) -> None:
+    for match in ('"ksql":"CREATE TABLE n_w', '"ksql":"INSERT INTO all_s'):
+        server.fault(kind, match=match, times=1)
+    async with where() as target:
+        report = await runner.apply(target, five())
+    assert len(report.applied) == 5
+    assert made(server) == NAMES
+
+
+# ---- side by side
+
+
+@pytest.mark.parametrize("runners", [2, 10])
+def test_runners_at_the_same_time_execute_each_statement_once(worker: Worker, server: KsqlServer, runners: int) -> None:
+    started: list[subprocess.Popen[str]] = [worker.popen("migrate", "apply", "--plan", "five.ksql") for _ in range(runners)]
+    for one in started:
+        text, _ = one.communicate(timeout=120)
+        assert one.returncode == 0, text
+    assert made(server) == NAMES
+
+
+async def test_a_writer_is_refused_after_another_one_has_begun(where: Where) -> None:
+    async with where() as target:
+        pass
+    await history.ensure_topic(target.cluster, target.topic, 1)
+    entry = Entry(
+        id="x", hash="h", name="X", text="t", status="applied", app_id="an-app",  # type: ignore[arg-type]
+        app_version="1", user="me", cluster_id="c", applied_at=1,
+    )  # fmt: skip
+    async with Writer(target.cluster, target.topic) as old:
+        await old.write(entry)
+        async with Writer(target.cluster, target.topic) as new:
+            with pytest.raises(LockLostError, match="another runner has taken over"):
+                await old.write(entry)
+            await new.write(entry)
+    assert list(await history.read(target.cluster, target.topic, "an-app")) == ["x"]
+
+
+# ---- at a worker's start
+
+
+def test_a_worker_applies_the_shipped_plan_beside_its_ticks(worker: Worker, server: KsqlServer) -> None:
+    worker.start()
+    worker.wait_log("applied")
+    worker.wait(lambda: worker.run("migrate", "status").returncode == 0, "the plan is applied")
+    count = len(server.executed())
+    assert count > 0
+    worker.stop()
+    asked = len(server.requests())
+    worker.start()
+    worker.wait_log("nothing to do")
+    worker.stop()
+    assert len(server.requests()) == asked + 1  # a start with nothing to do costs one request
+    assert len(server.executed()) == count
+
+
+def test_with_require_ticks_wait_for_a_ksqldb_that_is_away_and_without_they_do_not(worker: Worker, server: KsqlServer) -> None:
+    server.kill()
+    worker.settings["migrate_on_boot"] = "warn"
+    worker.start()
+    worker.wait_log("migrations: ")
+    worker.stop()
+    worker.settings["migrate_on_boot"] = "require"
+    worker.spawn()
+    worker.wait_log("trying again")
+    assert not worker.ready()
+    server.start()
+    worker.wait(worker.ready, "it is ready")
+    worker.stop()
+
+
+def test_with_off_no_worker_asks_ksqldb_for_anything(worker: Worker, server: KsqlServer) -> None:
+    worker.settings["migrate_on_boot"] = "off"
+    worker.start()
+    worker.stop()
+    assert server.requests() == []

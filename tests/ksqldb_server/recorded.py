@@ -1,0 +1,45 @@
+"""What a real server refused after looking at types and functions, which the stand-in does not: told as it was recorded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# these depend on what the server has at that moment, which the stand-in knows
+ELSEWHERE = (
+    *("already exists", "does not exist", "Cannot drop", "Unknown queryId", "Could not find", "Incompatible data source"),
+    *("into the command topic", "has been fenced", "newer producer", "Timed out", "Timeout", "isn't queryable", "is required"),
+    *("Error starting pull query", "Refusing to delete", "already registered", "not present in metadata"),
+)
+
+
+def exchanges(directory: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """File, line and exchange, in the order in which they happened."""
+    found = []
+    for path in sorted(directory.glob("*.jsonl")):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            exchange = json.loads(line)
+            if "request" in exchange:
+                found.append((path.name, number, exchange))
+    yield from sorted(found, key=lambda one: float(one[2].get("at", 0)))
+
+
+def refusals(directory: Path) -> dict[str, tuple[int, dict[str, Any]]]:
+    """By the text of the request: HTTP status and body."""
+    found: dict[str, tuple[int, dict[str, Any]]] = {}
+    for _, _, exchange in exchanges(directory):
+        body, answer = exchange["request"].get("body"), exchange["response"] or {}
+        said = answer.get("body")
+        if not isinstance(body, dict) or not isinstance(said, dict) or said.get("error_code") not in (40000, 40001, 50000):
+            continue
+        message = said.get("message") or ""
+        if not any(text in message for text in ELSEWHERE):
+            found[text_of(body)] = answer["status"], said
+    return found
+
+
+def text_of(body: dict[str, Any]) -> str:
+    """The KSQL of a request, with the properties, which can be refused too."""
+    return f"{body.get('ksql', body.get('sql', ''))} {json.dumps(body.get('streamsProperties') or {}, sort_keys=True)}"

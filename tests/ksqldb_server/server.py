@@ -1,0 +1,241 @@
+"""The HTTP of the stand-in: the real one's paths, and two of its own, `/_executed` and `/_faults`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from migrations.ksql.errors import LexError
+from migrations.ksql.normal import split, strip_comments, substitute
+from tests.ksqldb_server.ddl import Ddl
+from tests.ksqldb_server.questions import answer
+from tests.ksqldb_server.recorded import refusals, text_of
+from tests.ksqldb_server.refusal import Refusal
+from tests.ksqldb_server.state import State
+
+PREFIXES = ("ksql.", "auto.offset.reset", "processing.guarantee", "cache.", "commit.", "num.stream")
+SETTINGS = {"SET", "UNSET", "DEFINE", "UNDEFINE", "ALTER"}
+Entity = dict[str, Any]
+
+
+@dataclass
+class Fault:
+    """What goes wrong with the next requests that hold `match`: `kind` delay, before, after, 503, 429 or error."""
+
+    kind: str
+    times: int = 1
+    match: str = ""
+    seconds: float = 0.0
+
+
+class Server:
+    """Handlers over one state, which `state_file` keeps through a kill."""
+
+    def __init__(self, state_file: Path | None = None, transcripts: Path | None = None) -> None:
+        self._refusals = refusals(transcripts) if transcripts is not None else {}
+        self._file = state_file
+        self.state = State.load(state_file) if state_file is not None and state_file.exists() else State()
+        self.faults: list[Fault] = []
+        self.requests: list[str] = []
+
+    def application(self) -> web.Application:
+        """The routes."""
+        app = web.Application()
+        app.router.add_post("/ksql", self._guarded(self._ksql))
+        app.router.add_get("/ksql", self._not_allowed)
+        app.router.add_post("/query-stream", self._guarded(self._query))
+        app.router.add_get("/info", self._guarded(self._info))
+        app.router.add_get("/healthcheck", self._guarded(self._health))
+        app.router.add_get("/status", self._guarded(self._statuses))
+        app.router.add_get("/status/{command:.+}", self._guarded(self._status))
+        app.router.add_get("/_executed", self._executed)
+        app.router.add_post("/_faults", self._set_fault)
+        app.router.add_post("/_topics", self._set_topic)
+        return app
+
+    # ---- our own
+
+    async def _executed(self, _: web.Request) -> web.Response:
+        return web.json_response({"executed": self.state.executed, "requests": self.requests})
+
+    async def _set_fault(self, request: web.Request) -> web.Response:
+        self.faults.append(Fault(**await request.json()))
+        return web.json_response({})
+
+    async def _not_allowed(self, _: web.Request) -> web.Response:
+        return web.Response(status=405)
+
+    async def _set_topic(self, request: web.Request) -> web.Response:
+        """A topic that somebody made in Kafka."""
+        body = await request.json()
+        self.state.topics.setdefault(body["name"], body["partitions"])
+        return web.json_response({})
+
+    def _fault(self, text: str) -> Fault | None:
+        for fault in self.faults:
+            if fault.times and fault.match in text:
+                fault.times -= 1
+                return fault
+        return None
+
+    # ---- the real one's
+
+    def _guarded(
+        self, handler: Callable[[web.Request, str], Awaitable[web.Response]]
+    ) -> Callable[..., Awaitable[web.Response]]:
+        async def handle(request: web.Request) -> web.Response:
+            text = await request.text()
+            self.requests.append(f"{request.method} {request.path} {text}")
+            fault = self._fault(text)
+            if fault is not None and fault.kind == "delay":
+                await asyncio.sleep(fault.seconds)
+            elif fault is not None and fault.kind == "before":
+                _cut(request)
+            elif fault is not None and fault.kind in {"503", "429"}:
+                code = int(fault.kind) * 100 + (4 if fault.kind == "503" else 0)
+                headers = {"Retry-After": "0.1"} if fault.kind == "429" else {}
+                return web.json_response(Refusal("not now", code=code).body, status=int(fault.kind), headers=headers)
+            elif fault is not None and fault.kind == "error":
+                message = "Could not write the statement into the command topic."
+                return web.json_response(Refusal(message, text, code=50000).body, status=500)
+            try:
+                response = await handler(request, text)
+            except Refusal as refusal:
+                return web.json_response(refusal.body, status=refusal.status)
+            finally:
+                if self._file is not None:
+                    self.state.save(self._file)
+            if fault is not None and fault.kind == "after":
+                _cut(request)
+            return response
+
+        return handle
+
+    async def _ksql(self, request: web.Request, text: str) -> web.Response:
+        body = _json(text)
+        if "text/html" in request.headers.get("Accept", ""):
+            return web.Response(status=406)
+        body.setdefault("ksql", "")
+        _check_properties(body.get("streamsProperties") or {}, str(body["ksql"]))
+        after = body.get("commandSequenceNumber")
+        if after is not None and after > self.state.sequence:
+            raise Refusal("Timed out while waiting for a previous command to execute.", code=50301)
+        try:
+            statements = split(strip_comments(_with_variables(body)))
+        except LexError as error:
+            raise Refusal(f"line {error.line}:{error.column}: Syntax Error\n{error}", body["ksql"]) from None
+        trial = self.state.sandbox()
+        for statement in statements:
+            _execute(trial, statement)
+        self._recorded(body)
+        entities = [_execute(self.state, statement) for statement in statements]
+        return _respond([entity for entity in entities if entity])
+
+    def _recorded(self, body: Entity) -> None:
+        status, said = self._refusals.get(text_of(body), (0, {}))
+        if said:
+            raise Refusal(said["message"], said.get("statementText", ""), code=said["error_code"], status=status)
+
+    async def _query(self, _: web.Request, text: str) -> web.Response:
+        body = _json(text)
+        self._recorded(body)
+        sql = str(body.get("sql", ""))
+        about = sql.upper().split()
+        name = about[about.index("FROM") + 1].strip(";") if "FROM" in about else ""
+        if name not in self.state.sources:
+            raise Refusal(f"Exception while preparing statement: {name} does not exist.", sql)
+        source = self.state.sources[name]
+        if source.kind == "TABLE" and not source.query and "EMIT" not in about:
+            raise Refusal(f"The `{name}` table isn't queryable. To derive a queryable table, you can do 'CREATE TABLE'", sql)
+        columns = [column[0] for column in source.columns]
+        head = {"queryId": "query_1", "columnNames": columns, "columnTypes": [column[1] for column in source.columns]}
+        return web.Response(text=json.dumps(head) + "\n", content_type="application/vnd.ksqlapi.delimited.v1")
+
+    async def _info(self, _: web.Request, __: str) -> web.Response:
+        about = {"version": "7.5.0", "kafkaClusterId": "stand-in", "ksqlServiceId": "default_", "serverStatus": "RUNNING"}
+        return _respond({"KsqlServerInfo": about})
+
+    async def _health(self, _: web.Request, __: str) -> web.Response:
+        details = {name: {"isHealthy": True} for name in ("metastore", "kafka", "commandRunner")}
+        return _respond({"isHealthy": True, "details": details, "serverState": "READY"})
+
+    async def _statuses(self, _: web.Request, __: str) -> web.Response:
+        return _respond({"commandStatuses": {name: status["status"] for name, status in self.state.commands.items()}})
+
+    async def _status(self, request: web.Request, _: str) -> web.Response:
+        command = request.match_info["command"]
+        if "/" not in command:
+            return web.Response(status=404, text="Not Found")
+        if command not in self.state.commands:
+            raise Refusal("Command not found", code=40400)
+        return _respond(self.state.commands[command])
+
+
+def _with_variables(body: Entity) -> str:
+    """The text with the values of its session's variables and of its own DEFINEs."""
+    values = {str(name): str(value) for name, value in (body.get("sessionVariables") or {}).items()}
+    text = str(body["ksql"])
+    values |= dict(re.findall(r"(?i)\bDEFINE\s+(\w+)\s*=\s*'([^']*)'", text))
+    try:
+        return substitute(text, values)
+    except LexError as error:
+        raise Refusal(str(error), text, code=50000) if "${" in text else error from None
+
+
+def _execute(state: State, statement: str) -> Entity:
+    asked = answer(state, statement) if not _is_insert_select(statement) else None
+    if asked is not None:
+        return asked
+    try:
+        done = Ddl(state).execute(statement)
+    except LexError as error:
+        raise Refusal(f"line {error.line}:{error.column}: Syntax Error", statement) from None
+    if done is not None:
+        return done
+    first = statement.split(maxsplit=1)[0].upper()
+    if first in SETTINGS:
+        return {}
+    if first in {"SELECT", "PRINT"}:
+        message = "The following statement types should be issued to the websocket endpoint '/query': PRINT, SELECT"
+        raise Refusal(message, statement, code=40002)
+    raise Refusal(f"line 1:1: Syntax Error\nUnknown statement '{first}'", statement)
+
+
+def _is_insert_select(statement: str) -> bool:
+    words = statement.upper().split()
+    return words[:2] == ["INSERT", "INTO"] and "SELECT" in words
+
+
+def _check_properties(properties: dict[str, Any], statement: str) -> None:
+    for name, value in properties.items():
+        bare = name.removeprefix("ksql.streams.")
+        if not name.startswith(PREFIXES) and not bare.startswith(PREFIXES):
+            message = f"Not recognizable as ksql, streams, consumer, or producer property: '{name}'"
+            raise Refusal(message, statement, code=50000)
+        if bare == "auto.offset.reset" and value not in {"earliest", "latest"}:
+            raise Refusal(f"Failed to coerce type of value '{value}' for key '{bare}'", code=40000)
+
+
+def _json(text: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(text))
+    except ValueError as error:
+        raise Refusal(f"Invalid JSON in request: {error}", code=40000) from None
+
+
+def _respond(body: Any) -> web.Response:
+    return web.json_response(body)
+
+
+def _cut(request: web.Request) -> None:
+    """End the connection without a word."""
+    if request.transport is not None:
+        request.transport.abort()
+    raise asyncio.CancelledError

@@ -1,0 +1,1 @@
+"""KSQL, plans and the client, without a broker."""

@@ -1,0 +1,59 @@
+"""The catalogue as a real server gave it: what is there, and the server's own text of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from migrations.catalogue import Catalogue, read, same_text
+from tests.support.vendor import ROOT
+
+TRANSCRIPTS = ROOT.parents[1] / "ksqldb" / "transcripts"
+FILE = TRANSCRIPTS / "09_catalogue_and_control.jsonl"
+pytestmark = pytest.mark.skipif(not FILE.is_file(), reason=f"no transcripts: {FILE.name} is not there (set BARWHEEL_TEST_DATA)")
+
+
+@pytest.fixture(scope="module")
+def said() -> dict[str, Any]:
+    """The first answer to each statement."""
+    found: dict[str, Any] = {}
+    for line in FILE.read_text(encoding="utf-8").splitlines():
+        exchange = json.loads(line)
+        body = exchange.get("request", {}).get("body")
+        if body and "ksql" in body:
+            found.setdefault(body["ksql"], exchange["response"].get("body"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def catalogue(said: dict[str, Any]) -> Catalogue:
+    return read([said[text][0] for text in ("SHOW STREAMS EXTENDED;", "SHOW TABLES EXTENDED;", "LIST TYPES;")])
+
+
+def test_it_names_what_the_server_lists(said: dict[str, Any], catalogue: Catalogue) -> None:
+    listed = [*said["SHOW STREAMS;"][0]["streams"], *said["SHOW TABLES;"][0]["tables"]]
+    assert {(s.name, s.kind, s.topic) for s in catalogue.sources.values()} == {
+        (s["name"], s["type"], s["topic"]) for s in listed
+    }
+    assert {s.name for s in catalogue.sources.values() if s.windowed} == {s["name"] for s in listed if s["isWindowed"]}
+
+
+def test_every_query_has_the_text_that_the_server_shows_of_it(said: dict[str, Any], catalogue: Catalogue) -> None:
+    shown = {query["id"]: query["queryString"] for query in said["SHOW QUERIES;"][0]["queries"]}
+    assert catalogue.queries == shown
+    assert "T3_BAR_1M_FINAL_WRITER" in shown  # an INSERT's, found by the stream that it writes to
+
+
+def test_a_source_that_a_query_makes_has_the_text_of_that_query(catalogue: Catalogue) -> None:
+    made = {name: query for name, source in catalogue.sources.items() for query in source.queries if query.startswith("C")}
+    assert len(made) > 10
+    for name, query in made.items():
+        assert catalogue.sources[name].text == catalogue.queries[query]
+
+
+def test_texts_are_the_same_but_for_space_and_case_of_words() -> None:
+    assert same_text("CREATE STREAM A (B INTEGER);", "create stream a (b  integer);")
+    assert not same_text("CREATE STREAM A (B INTEGER);", "CREATE STREAM A (B BIGINT);")
+    assert not same_text("CREATE STREAM A (B INTEGER);", "CREATE STREAM `a` (B INTEGER);")

@@ -1,0 +1,134 @@
+"""The stand-in ksqlDB answers every recorded request with the recorded shape: what the tests of migrations stand on."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from tests.ksqldb_server.recorded import exchanges
+from tests.ksqldb_server.server import Server
+
+DATA = Path(os.environ.get("BARWHEEL_TEST_DATA") or Path(__file__).parents[4] / "shared")
+TRANSCRIPTS = DATA / "ksqldb" / "transcripts"
+pytestmark = pytest.mark.skipif(not TRANSCRIPTS.is_dir(), reason=f"no recorded exchanges in {TRANSCRIPTS}")
+
+# what a server answers while something else is wrong, or races itself, is not the stand-in's to know
+LEFT_OUT = {
+    "12_lock_create_type.jsonl": "twenty requests at once, with a winner by chance",
+    "12b_lock_more_rounds.jsonl": "the same, fifteen times",
+    "19_restart_states.jsonl": "while the server restarts",
+    "20_kafka_down.jsonl": "while Kafka is away",
+    "21_start_without_kafka.jsonl": "the same at the server's start",
+    "22_starting_503.jsonl": "while the server starts",
+    "26_crash_restart.jsonl": "dumps of topics, no requests",
+}
+LINES_LEFT_OUT = {
+    **{("23_misc.jsonl", n): "the server had lost its command topic's producer, and what it was told" for n in range(29, 35)},
+    ("08_errors.jsonl", 36): "it has two faults, and the server names the other one",
+    ("14_same_query_id_again.jsonl", 6): "sent while the TERMINATE before it was still executing",
+    ("14b_same_query_id_after_80s.jsonl", 2): "follows on that",
+}
+CLEAN_SERVER = {"25_final_set_clean_server.jsonl", "27_exactly_once_crash.jsonl", "28_teardown_in_order.jsonl"}
+OTHER_PATHS = {
+    "/query",
+    "/v1/metadata",
+    "/v1/metadata/id",
+    "/is_valid_property/ksql.streams.auto.offset.reset",
+    "/clusterStatus",
+}
+
+
+class Replay:
+    """Plays exchanges to a stand-in; numbers and ids that the real server gave become those that the stand-in gave."""
+
+    def __init__(self, client: TestClient[Any, Any]) -> None:
+        self.client = client
+        self.sequences: dict[int, int] = {}
+        self.queries: dict[str, str] = {}
+
+    async def play(self, exchange: dict[str, Any]) -> tuple[Any, Any]:
+        """The shapes of the recorded answer and of ours."""
+        request, recorded = exchange["request"], exchange["response"]
+        body = request.get("body")
+        if isinstance(body, dict):
+            body = self._ours(body)
+            if recorded["status"] == 200:
+                await self._make_topics(str(body.get("ksql", "")))
+        given = {"json": body} if isinstance(body, (dict, list)) else {"data": body or ""}
+        path = self._named(request["path"])
+        answer = await self.client.request(request["method"], path, headers=request.get("headers") or {}, **given)
+        text = await answer.text()
+        found = json.loads(text) if text.startswith(("{", "[")) and "\n" not in text.strip() else text
+        self._note(recorded["body"], found)
+        if path == "/query-stream":  # rows are not computed
+            return recorded["status"], answer.status
+        return (recorded["status"], shape(recorded["body"])), (answer.status, shape(found))
+
+    def _ours(self, body: dict[str, Any]) -> dict[str, Any]:
+        after = body.get("commandSequenceNumber")
+        texts = {name: self._named(body[name]) for name in ("ksql", "sql") if isinstance(body.get(name), str)}
+        return body | texts | ({"commandSequenceNumber": self.sequences.get(after, after)} if after is not None else {})
+
+    def _named(self, text: str) -> str:
+        for recorded, ours in self.queries.items():
+            text = text.replace(recorded, ours)
+        return text
+
+    async def _make_topics(self, ksql: str) -> None:
+        """Those that a declared source stands on and does not make: others made them in Kafka."""
+        for statement in ksql.split(";"):
+            topic = re.search(r"KAFKA_TOPIC\s*=\s*'([^'$]+)'", statement)
+            if topic and "PARTITIONS" not in statement and " AS SELECT" not in statement.upper():
+                await self.client.post("/_topics", json={"name": topic[1], "partitions": 6})
+
+    def _note(self, recorded: Any, found: Any) -> None:
+        pairs = zip(recorded, found, strict=False) if isinstance(recorded, list) and isinstance(found, list) else ()
+        for theirs, ours in pairs:
+            if isinstance(theirs, dict) and isinstance(ours, dict) and "commandSequenceNumber" in ours:
+                self.sequences[theirs.get("commandSequenceNumber", -1)] = ours["commandSequenceNumber"]
+                name = (theirs.get("commandStatus") or {}).get("queryId")
+                if name and (mine := ours["commandStatus"]["queryId"]):
+                    self.queries[name] = mine
+
+
+def shape(body: Any) -> Any:
+    """What an answer is made of: the type, the code and the fields of each entity."""
+    if isinstance(body, list):
+        return [shape(entity) for entity in body]
+    if not isinstance(body, dict):
+        return "text" if body else "nothing"
+    status = (body.get("commandStatus") or {}).get("status")
+    inner = {name: sorted(body[name]) for name in ("sourceDescription", "queryDescription", "KsqlServerInfo") if name in body}
+    lists = {name: type(value).__name__ for name, value in body.items() if isinstance(value, (list, dict))}
+    return body.get("@type"), body.get("error_code"), status in {"SUCCESS", "EXECUTING"}, sorted(body), inner, lists
+
+
+def served() -> TestClient[Any, Any]:
+    """A stand-in of its own."""
+    return TestClient(TestServer(Server(transcripts=TRANSCRIPTS).application()))
+
+
+async def test_every_recorded_request_gets_an_answer_of_the_recorded_shape() -> None:
+    differ: list[str] = []
+    played = 0
+    async with AsyncExitStack() as stack:
+        one, other = [await stack.enter_async_context(served()) for _ in range(2)]
+        replays = {False: Replay(one), True: Replay(other)}
+        for name, line, exchange in exchanges(TRANSCRIPTS):
+            path = exchange["request"]["path"]
+            answered = exchange["response"] and exchange["response"].get("status")
+            if name in LEFT_OUT or (name, line) in LINES_LEFT_OUT or path in OTHER_PATHS or not answered:
+                continue
+            recorded, found = await replays[name in CLEAN_SERVER].play(exchange)
+            played += 1
+            if recorded != found:
+                differ.append(f"{name}:{line} {exchange['request']}\n  recorded {recorded}\n  found    {found}")
+    assert not differ, f"{len(differ)} of {played} differ\n" + "\n".join(differ)
+    assert played > 400
