@@ -18,6 +18,7 @@ from yarl import URL
 from agents import ticks, timers
 from app.broker import cluster_for, unreachable, wait_for_broker
 from app.errors import BarwheelError, BrokerError, SettingsError
+from app.history_table import history_table, keep
 from app.migrating import Migrating, at_boot
 from app.runtime import Runtime
 from app.security import client_options, faust_credentials
@@ -187,6 +188,14 @@ def faust_app() -> BarwheelApp:
             await at_boot(settings, runtime.cluster, app.migrating)
 
     cast("Any", app).task(migrate)
+    applied = history_table(app, settings.history_topic)
+
+    async def follow_history() -> None:
+        """What any runner applied shows on every worker."""
+        if settings.ksqldb_url:
+            await keep(applied, runtime.cluster, settings.history_topic, settings.app_id, settings.replication_factor)
+
+    cast("Any", app).task(follow_history)
     for route in routes(runtime):
         cast("Any", app.web).web_app.router.add_route(route.method, route.path, route.handler)
 

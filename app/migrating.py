@@ -13,6 +13,7 @@ from pathlib import Path
 import orjson
 from aiokafka.errors import KafkaError
 
+from app.errors import SettingsError
 from app.security import Cluster
 from app.setting_types import MigrateOnBoot
 from app.settings import Settings
@@ -97,7 +98,7 @@ async def at_boot(settings: Settings, cluster: Cluster, found: Migrating) -> Non
             plan = await asyncio.to_thread(load_plan, settings, None)
             async with target(settings, cluster, try_seconds=BOOT_SECONDS) as where:
                 report = await apply(where, plan, told=_tell)
-        except (RefusedError, PlanError) as error:
+        except (RefusedError, PlanError, SettingsError) as error:
             _failed(found, error)
             if required:
                 raise

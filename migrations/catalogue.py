@@ -76,6 +76,13 @@ def read(entities: Iterable[Mapping[str, Any]]) -> Catalogue:
     return Catalogue(sources, queries, types)
 
 
+def lag(source: Mapping[str, Any]) -> int:
+    """Records that the query which writes to a source has not read yet; `source` is the server's description of it."""
+    topics = [topic for summary in source["queryOffsetSummaries"] for topic in summary["topicSummaries"]]
+    offsets = [place for topic in topics for place in topic["offsets"]]
+    return sum(max(0, int(place["logEndOffset"]) - int(place["consumerOffset"])) for place in offsets)
+
+
 def same_text(one: str, other: str) -> bool:
     """Whether two of the server's texts say the same; they are equal to the letter unless the server was upgraded."""
     if one == other or one.startswith("{"):

@@ -22,7 +22,7 @@ import httpx
 
 from app.errors import SettingsError
 from migrations.answers import BAD_REQUEST, NOT_FOUND, as_object, content, no_ksqldb, refusal, retry_after, within
-from migrations.catalogue import QUESTION, Catalogue, read
+from migrations.catalogue import QUESTION, Catalogue, lag, read
 from migrations.errors import KsqlDbError, MigrationError, UnreachableError
 
 KSQL = "application/vnd.ksql.v1+json"
@@ -115,6 +115,12 @@ class KsqlClient:
         if kinds != ["source_descriptions", "source_descriptions", "type_list"]:  # nothing found is not nothing there
             raise MigrationError(f"{self.url} answers {kinds} when asked for streams, tables and types: is it a ksqlDB server?")
         return read(entities)
+
+    async def lags(self) -> dict[str, int]:
+        """By source: how many records the query that writes to it has not read yet."""
+        entities = await self._asked_ksql(QUESTION)
+        sources = [source for entity in entities for source in entity.get("sourceDescriptions", ())]
+        return {source["name"]: lag(source) for source in sources}
 
     async def query(self, sql: str, properties: Properties | None = None) -> list[dict[str, Any]]:
         """Rows of a pull query by column name; numbers with decimals are `Decimal`, digit by digit as they came."""

@@ -11,6 +11,7 @@ from migrations.history import Entry, History, Status
 from migrations.ksql.lexer import Lexeme, tokenize
 from migrations.ksql.statement import Kind
 from migrations.plan import Plan, Statement
+from migrations.rename import names_now, placed
 
 
 class Action(StrEnum):
@@ -58,10 +59,13 @@ class Step:
 
 def compare(plan: Plan, history: History, catalogue: Catalogue | None) -> list[Step]:
     """A step for each statement of the plan, in its order, then what the plan has left; no catalogue: the history alone."""
-    steps = [_step(statement, history.get(statement.id), catalogue) for statement in plan.statements]
+    names = names_now(plan, history)
+    steps = [_step(placed(statement, names), history.get(statement.id), catalogue) for statement in plan.statements]
     planned = {statement.id for statement in plan.statements}
     for entry in history.values():
-        if entry.id not in planned:
+        if entry.status is Status.replaced:
+            steps.append(Step(entry.id, entry.name, Action.left, "something with a new name is in its place: `migrate retire`"))
+        elif entry.id not in planned:
             why = "applied once, no longer in the plan: it stays"
             steps.append(Step(entry.id, entry.name, Action.left, why, entry=entry, server_text=entry.server_text))
     return steps

@@ -7,7 +7,7 @@ assignment, so it is read without a group, from the beginning, which also shows 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from types import TracebackType
@@ -32,6 +32,7 @@ class Status(StrEnum):
 
     sending = "sending"  # about to be sent: whoever finds this asks the server whether it was
     applied = "applied"
+    replaced = "replaced"  # something with a new name is in its place; it waits for `retire`
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,21 +152,31 @@ class Writer:
 
     async def write(self, entry: Entry) -> None:
         """Write one, acknowledged when this returns; raises `LockLostError` where another writer has taken over."""
-        key = f"{entry.app_id}|{entry.id}".encode()
-        lost = f"{self._topic}: another runner has taken over; {entry.id} was left to it"
+        await self.write_all(entry.app_id, [entry])
+
+    async def write_all(self, app_id: str, entries: Sequence[Entry], gone: Sequence[str] = ()) -> None:
+        """Write these and forget those of the ids `gone`: all of it, or nothing."""
+        about = ", ".join([entry.id for entry in entries] or gone)
+        records = [(entry.id, _encode(entry)) for entry in entries] + [(name, None) for name in gone]
+        lost = f"{self._topic}: another runner has taken over; {about} was left to it"
+        if not records:
+            return
         if self._fenced:  # aiokafka's producer is beyond use then
             raise LockLostError(lost)
         try:
             async with self._producer.transaction():
-                sent = await self._producer.send(self._topic, _encode(entry), key, partition=0)
+                sent = [
+                    await self._producer.send(self._topic, value, f"{app_id}|{name}".encode(), partition=0)
+                    for name, value in records
+                ]
                 self._hear_out()
-                await sent
+                await asyncio.gather(*sent)
         except (ProducerFenced, InvalidProducerEpoch):
             self._fenced = True
             raise LockLostError(lost) from None
         except (TimeoutError, KafkaError) as error:
             said = str(error) or type(error).__name__
-            raise MigrationError(f"{self._topic}: {entry.id} could not be recorded ({said})") from error
+            raise MigrationError(f"{self._topic}: {about} could not be recorded ({said})") from error
 
     def _hear_out(self) -> None:
         """Look at what a refused transaction leaves behind in aiokafka 0.14, or asyncio complains that nobody did."""

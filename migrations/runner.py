@@ -94,7 +94,7 @@ async def apply(
         report = Report(steps)
         todo = _todo(steps, repair=repair)
         await _check_on_server(target, plan, todo)
-        run = _Run(target, plan.properties, lock.check, writer, idempotent=idempotent)
+        run = Run(target, plan.properties, lock.check, writer, idempotent=idempotent)
         for step in todo:
             if told is not None:
                 told(step, None)
@@ -130,7 +130,7 @@ async def _check_on_server(target: Target, plan: Plan, todo: Sequence[Step]) -> 
         raise
 
 
-class _Run:
+class Run:
     """Sends and records, one at a time."""
 
     def __init__(
@@ -140,7 +140,7 @@ class _Run:
         check: Callable[[], Awaitable[None]],
         writer: Writer,
         *,
-        idempotent: bool,
+        idempotent: bool = False,
     ) -> None:
         self._target = target
         self._properties = properties
@@ -204,7 +204,7 @@ class _Run:
                 await asyncio.sleep(AGAIN_SECONDS)
             else:
                 self._note(step, executed)
-                return await client.catalogue()
+                return await client.catalogue(self._sequence)
         raise MigrationError(f"{step.id}: not sent")
 
     def _there(self, step: Step, catalogue: Catalogue) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from app.errors import InputError
 from app.migrating import load_plan, target
 from app.security import Cluster
 from app.settings import Settings
-from migrations import report
+from migrations import report, swap
 from migrations.compare import Action, Step, exit_code
 from migrations.errors import KsqlDbError, RefusedError
 from migrations.history import Entry, Writer, ensure_topic
@@ -36,6 +37,7 @@ class Deed(StrEnum):
     diff = "diff"
     check = "check"
     apply = "apply"
+    retire = "retire"
     unlock = "unlock"
 
 
@@ -50,6 +52,13 @@ def register(app: faust.App) -> None:
         option("--apply", "do_apply", is_flag=True, default=False, show_default=False, help="Do it; the same as `apply`."),
         option("--print", "do_print", is_flag=True, default=False, show_default=False, help="The same as `print`."),
         option("--idempotent", is_flag=True, default=False, show_default=False, help="Send IF NOT EXISTS."),
+        option(
+            "--force-new-name",
+            is_flag=True,
+            default=False,
+            show_default=False,
+            help="Build what cannot be altered beside it under its next name (_V2), and swap.",
+        ),
         option("--repair", is_flag=True, default=False, show_default=False, help="Make what is gone from the server again."),
         base.json_option,
         base=base.BarwheelCommand,
@@ -64,6 +73,7 @@ def register(app: faust.App) -> None:
         do_apply: bool,
         do_print: bool,
         idempotent: bool,
+        force_new_name: bool,
         repair: bool,
         as_json: bool,
     ) -> int:
@@ -91,6 +101,10 @@ def register(app: faust.App) -> None:
             return await _unlock(cluster, settings)
         async with target(settings, cluster, url=server, try_seconds=base.COMMAND_DEADLINE) as where:
             await check_registry(registry or settings.schema_registry_url)
+            if chosen is Deed.retire:
+                return await _retire(where, as_json=as_json)
+            if force_new_name:
+                return await _swap(where, plan, chosen, as_json=as_json)
             if chosen is Deed.apply:
                 return await _apply(where, plan, repair=repair, idempotent=idempotent, as_json=as_json)
             return await _look(where, plan, chosen, as_json=as_json)
@@ -142,14 +156,15 @@ async def _validate(where: Target, plan: Plan, texts: list[str]) -> None:
         raise RefusedError(f"the server would refuse the plan: {error}") from error
 
 
-async def _apply(where: Target, plan: Plan, *, repair: bool, idempotent: bool, as_json: bool) -> int:
-    def told(step: Step, done: Entry | None) -> None:
-        if done is None:
-            base.say(f"{step.id} ({step.name}): {step.why} ...")
-        else:
-            base.say(f"{step.id} ({step.name}): applied in {done.duration_ms} ms")
+def _told(step: Step, done: Entry | None) -> None:
+    if done is None:
+        base.say(f"{step.id} ({step.name}): {step.why} ...")
+    else:
+        base.say(f"{step.id} ({step.name}): applied in {done.duration_ms} ms")
 
-    found = await apply(where, plan, repair=repair, idempotent=idempotent, told=told)
+
+async def _apply(where: Target, plan: Plan, *, repair: bool, idempotent: bool, as_json: bool) -> int:
+    found = await apply(where, plan, repair=repair, idempotent=idempotent, told=_told)
     if as_json:
         base.out_json({"plan": plan.name, "applied": [report.entry_data(entry) for entry in found.applied]})
     elif found.applied:
@@ -159,10 +174,33 @@ async def _apply(where: Target, plan: Plan, *, repair: bool, idempotent: bool, a
     return 0
 
 
+async def _swap(where: Target, plan: Plan, deed: Deed, *, as_json: bool) -> int:
+    if deed is not Deed.apply:
+        raise InputError("migrate --force-new-name goes with --apply: `app migrate diff` shows what it is about")
+    found, compared = await swap.force_new_name(where, plan, _told)
+    rows = [asdict(one) for one in compared]
+    if as_json:
+        base.out_json({"applied": [report.entry_data(entry) for entry in found.applied], "compared": rows})
+        return 0
+    for one in compared:
+        base.out(f"{one.new} has {one.new_rows} rows, {one.old} {one.old_rows}: of the common ones {one.equal} are equal")
+    base.out("swapped; the old half is paused or without readers: `app migrate retire` drops it, and no topic")
+    return 0
+
+
+async def _retire(where: Target, *, as_json: bool) -> int:
+    sent = await swap.retire(where)
+    if as_json:
+        base.out_json({"sent": sent})
+    else:
+        base.out("\n".join(sent) or "nothing has been replaced")
+    return 0
+
+
 async def _unlock(cluster: Cluster, settings: Settings) -> int:
     """Fence whoever is at work: its next record is refused, and it ends."""
     await ensure_topic(cluster, settings.history_topic, settings.replication_factor)
     async with Writer(cluster, settings.history_topic):
         pass
-    base.out("whoever was applying a plan is stopped before its next statement; one that is dead loses the lock in 10 s")
+    base.out("whoever applies a plan now is stopped before its next statement; one that died loses the lock by session_timeout")
     return 0

@@ -170,7 +170,7 @@ async def test_a_runner_that_was_frozen_finds_its_lock_gone(cluster: Cluster, to
 async def test_a_topic_that_would_forget_is_refused(cluster: Cluster) -> None:
     name = uuid4().hex
     await ensure_one(cluster, TopicSpec(name, 1, {"cleanup.policy": "delete"}, ""), 1)
-    with pytest.raises(MigrationError, match="1 partitions and cleanup.policy=delete, and must have 1 and compact"):
+    with pytest.raises(MigrationError, match=r"1 partitions and cleanup.policy=delete, and must have 1 and compact"):
         await history.ensure_topic(cluster, name, 1)
 
 

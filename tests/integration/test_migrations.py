@@ -151,6 +151,46 @@ def test_a_changed_windowed_aggregation_is_refused_with_the_way_out(worker: Work
     assert made(server) == NAMES
 
 
+def test_a_changed_windowed_aggregation_is_built_under_a_new_name_and_swapped_and_the_old_one_retired(
+    worker: Worker, server: KsqlServer
+) -> None:
+    """Its readers follow it, the writer into the table that others read is replaced, and the plan says the same names on."""
+    more = """
+    CREATE STREAM n_raw (broker STRING, symbol STRING, n BIGINT)
+      WITH (KAFKA_TOPIC='n_w', KEY_FORMAT='NONE', VALUE_FORMAT='JSON');
+    CREATE STREAM served (broker STRING KEY, n BIGINT) WITH (KAFKA_TOPIC='served', PARTITIONS=2, VALUE_FORMAT='JSON');
+    INSERT INTO served WITH (QUERY_ID='SERVED_WRITER') SELECT broker, n FROM n_raw PARTITION BY broker EMIT CHANGES;
+    """
+    plan = worker.directory / "plan.ksql"
+    given = ("--plan", "plan.ksql")
+    plan.write_text(FIVE + more)
+    assert worker.run("migrate", "apply", *given).returncode == 0
+    before = len(server.executed())
+    plan.write_text(plan.read_text().replace("GRACE PERIOD 5 SECONDS", "GRACE PERIOD 9 SECONDS"))
+    swapped = worker.run("migrate", "apply", "--force-new-name", *given)
+    assert swapped.returncode == 0, swapped.stderr
+    sent = [" ".join(text.split()) for text in server.executed()[before:]]
+    assert [text.split(" WITH")[0] for text in sent[:3]] == [
+        "CREATE TABLE N_W_V2",
+        "CREATE STREAM N_RAW_V2 (broker STRING, symbol STRING, n BIGINT)",
+        "INSERT INTO served",
+    ]
+    assert "KAFKA_TOPIC='n_w_v2'" in sent[0]
+    assert "GRACE PERIOD 9" in sent[0]
+    assert "KAFKA_TOPIC='n_w_v2'" in sent[1]
+    assert "QUERY_ID='SERVED_WRITER_V2'" in sent[2]
+    assert "FROM N_RAW_V2" in sent[2]
+    assert sent[3:] == ["PAUSE SERVED_WRITER;"]
+    assert worker.run("migrate", "status", *given).returncode == 0
+    plan.write_text(plan.read_text() + "CREATE STREAM late_reader WITH (KAFKA_TOPIC='lr') AS SELECT * FROM n_raw EMIT CHANGES;")
+    assert worker.run("migrate", "apply", *given).returncode == 0
+    assert "FROM N_RAW_V2" in server.executed()[-1]
+    retired = worker.run("migrate", "retire", *given)
+    assert retired.returncode == 0, retired.stderr
+    assert retired.stdout.splitlines() == ["TERMINATE SERVED_WRITER;", "DROP STREAM `N_RAW`;", "DROP TABLE `N_W`;"]
+    assert worker.run("migrate", "status", *given).returncode == 0
+
+
 def test_what_the_server_can_alter_is_altered(worker: Worker, server: KsqlServer) -> None:
     assert worker.run("migrate", "apply", "--plan", "five.ksql").returncode == 0
     (worker.directory / "five.ksql").write_text(FIVE.replace("bid > 1 EMIT", "bid > 2 EMIT"))

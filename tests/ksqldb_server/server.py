@@ -148,7 +148,7 @@ class Server:
         self._recorded(body)
         sql = str(body.get("sql", ""))
         about = sql.upper().split()
-        name = about[about.index("FROM") + 1].strip(";") if "FROM" in about else ""
+        name = about[about.index("FROM") + 1].strip("`;") if "FROM" in about else ""
         if name not in self.state.sources:
             raise Refusal(f"Exception while preparing statement: {name} does not exist.", sql)
         source = self.state.sources[name]

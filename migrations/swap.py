@@ -1,0 +1,172 @@
+"""Put a changed windowed aggregation in the place of the old one: built beside it, backfilled, compared, swapped.
+
+Under `_vN+1` names: everything that reads from it, from the plan's `auto.offset.reset` on; then the new INSERT writers start
+into the tables that readers know, and the old ones are paused. The old half stays until `retire`, which drops it and no topic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from migrations import history
+from migrations.catalogue import Catalogue
+from migrations.compare import Action, Step, compare
+from migrations.errors import MigrationError, RefusedError
+from migrations.history import Entry, Status, Writer
+from migrations.ksql.statement import Kind
+from migrations.lock import Lock
+from migrations.plan import Plan, Statement
+from migrations.rename import affected, names_now, next_names, placed
+from migrations.runner import LOCK_SECONDS, Report, Run, Target, Told
+
+BACKFILL_SECONDS = 600.0
+POLL_SECONDS = 0.5
+NEW, OLD = ">", "<"  # between id and name, of an entry that is not in its place yet, or no longer
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What two tables hold: rows by their key; `equal` of those that both have."""
+
+    old: str
+    new: str
+    old_rows: int
+    new_rows: int
+    equal: int
+    differ: int
+
+
+async def force_new_name(target: Target, plan: Plan, told: Told | None = None) -> tuple[Report, list[Compared]]:
+    """Swap what `apply` refuses as it cannot be altered; the same command goes on where a run was cut off.
+
+    Raises `RefusedError` where nothing is to be swapped, or something else is in the way, `MigrationError` where the new half
+    does not catch up.
+    """
+    async with (
+        Lock(target.cluster, target.topic, wait_seconds=LOCK_SECONDS, session_ms=target.session_ms) as lock,
+        Writer(target.cluster, target.topic) as writer,
+    ):
+        entries = await history.read(target.cluster, target.topic, target.app_id)
+        catalogue = await target.client.catalogue()
+        steps = compare(plan, entries, catalogue)
+        group = affected(plan, _changed(steps))
+        now = names_now(plan, entries)
+        new = [placed(statement, now | next_names(group, now)) for statement in group]
+        fresh = [replace(one, id=f"{one.id}{NEW}{one.name}") for one in new]
+        run = Run(target, plan.properties, lock.check, writer)
+        report = Report(steps)
+
+        async def send(statements: Sequence[Statement]) -> None:
+            # the plan of the new half alone: what a former run has made already is done
+            for step in compare(Plan(plan.name, tuple(statements)), entries, await target.client.catalogue()):
+                if step.statement is None or step.action is Action.done:
+                    continue
+                if told is not None:
+                    told(step, None)
+                report.applied.append(entry := await run.one(step))
+                if told is not None:
+                    told(step, entry)
+
+        sources = [one for one in fresh if one.about.kind is not Kind.insert_select]
+        writers = [one for one in fresh if one.about.kind is Kind.insert_select]
+        there = await target.client.catalogue()
+        await target.client.validate([one.text for one in fresh if there.text_of(one) is None], plan.properties)
+        await send(sources)
+        await _caught_up(target, sources)
+        pairs = [(entries[plain.id].name, one.name) for plain, one in zip(group, new, strict=True) if plain.id in entries]
+        compared = [await _compared(target, *pair) for pair in pairs if _table(catalogue, pair[0])]
+        await send(writers)
+        for statement in group:
+            entry = entries.get(statement.id)
+            if entry is not None and statement.about.kind is Kind.insert_select and entry.name in catalogue.queries:
+                await target.client.execute(f"PAUSE {entry.name};", {})
+        await _record(target, writer, group, entries)
+        return report, compared
+
+
+def _changed(steps: Sequence[Step]) -> list[str]:
+    """Ids of what is to be swapped; raises `RefusedError` for what stands in the way."""
+    found = []
+    for step in steps:
+        about = step.statement.about if step.statement is not None else None
+        windowed = about is not None and about.kind is Kind.create_table_as and about.windowed
+        if step.action is Action.refused and windowed and step.entry is not None:
+            found.append(step.id)
+        elif step.action is Action.refused or step.action.drift:
+            raise RefusedError(f"{step.id} ({step.name}): {step.why}")
+    if not found:
+        raise RefusedError("nothing needs a new name: no windowed aggregation of the plan has changed")
+    return found
+
+
+def _table(catalogue: Catalogue, name: str) -> bool:
+    source = catalogue.sources.get(name)
+    return source is not None and source.kind == "TABLE" and bool(source.queries)
+
+
+async def _caught_up(target: Target, statements: Sequence[Statement]) -> None:
+    """Wait until the queries of these have read all there is."""
+    until = time.monotonic() + BACKFILL_SECONDS
+    names = {one.name for one in statements if one.about.kind.query}
+    while lag := {name: left for name, left in (await target.client.lags()).items() if name in names and left}:
+        if time.monotonic() > until:
+            raise MigrationError(f"still behind after {BACKFILL_SECONDS:.0f} s: {lag}; run it again to go on waiting")
+        log.info("backfill: %s records to read", sum(lag.values()))
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _compared(target: Target, old: str, new: str) -> Compared:
+    """Rows of both, by everything that is no aggregate: their key columns come first."""
+    before, after = [_by_key(await target.client.query(f"SELECT * FROM `{name}`;")) for name in (old, new)]  # noqa: S608  # names
+    both = before.keys() & after.keys()
+    equal = sum(before[key] == after[key] for key in both)
+    return Compared(old, new, len(before), len(after), equal, len(both) - equal)
+
+
+def _by_key(rows: Sequence[dict[str, object]]) -> dict[tuple[object, ...], dict[str, object]]:
+    found = {}
+    for row in rows:
+        keys = [name for name in row if name in {"WINDOWSTART", "BROKER", "SYMBOL", "BUCKET_START"}] or list(row)[:1]
+        found[tuple(row[name] for name in keys)] = row
+    return found
+
+
+async def _record(target: Target, writer: Writer, group: Sequence[Statement], entries: history.History) -> None:
+    """The new half takes the place of the old one in the history, all of it or nothing."""
+    now = await history.read(target.cluster, target.topic, target.app_id)
+    moved: list[Entry] = []
+    gone: list[str] = []
+    for statement in group:
+        fresh = next(entry for name, entry in now.items() if name.startswith(statement.id + NEW))
+        moved.append(msgspec.structs.replace(fresh, id=statement.id, hash=statement.hash))
+        gone.append(fresh.id)
+        old = entries.get(statement.id)
+        if old is not None:
+            moved.append(msgspec.structs.replace(old, id=f"{old.id}{OLD}{old.name}", status=Status.replaced))
+    await writer.write_all(target.app_id, moved, gone)
+
+
+async def retire(target: Target) -> list[str]:
+    """Drop what was swapped out: its writers first, then its sources, the last made first; topics stay. What was sent."""
+    async with (
+        Lock(target.cluster, target.topic, wait_seconds=LOCK_SECONDS, session_ms=target.session_ms) as lock,
+        Writer(target.cluster, target.topic) as writer,
+    ):
+        entries = await history.read(target.cluster, target.topic, target.app_id)
+        old = sorted((one for one in entries.values() if one.status is Status.replaced), key=lambda one: -one.applied_at)
+        catalogue = await target.client.catalogue()
+        sent = [f"TERMINATE {one.name};" for one in old if one.name in catalogue.queries]
+        sources = [catalogue.sources[one.name] for one in old if one.name in catalogue.sources]
+        sent += [f"DROP {source.kind} `{source.name}`;" for source in sources]
+        for text in sent:
+            await lock.check()
+            await target.client.execute(text, {})
+        await writer.write_all(target.app_id, [], [one.id for one in old])
+        return sent
