@@ -45,7 +45,7 @@ _PATTERN = re.compile(
       | (?P<quoted>`(?:[^`]|``)*`|"(?:[^"]|"")*")
       | (?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![A-Za-z0-9_@]))
       | (?P<word>[A-Za-z0-9_][A-Za-z0-9_@]*)
-      | (?P<symbol>->|:=|=>|\|\||<>|!=|<=|>=|[;(),.=<>+\-*/%\[\]:?])""",
+      | (?P<symbol>->|:=|=>|\|\||<>|!=|<=|>=|-(?!-)|/(?!\*)|[;(),.=<>+*%\[\]:?])""",
     re.VERBOSE | re.DOTALL,
 )
 _UNFINISHED = {"'": "a string without its end", "`": "an identifier without its end", '"': "an identifier without its end"}

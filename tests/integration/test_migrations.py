@@ -52,6 +52,8 @@ def worker(pocket: str, server: KsqlServer, tmp_path: Path) -> Iterator[Worker]:
     """A worker's settings with that server, for commands and to be started."""
     made = Worker(pocket, tmp_path / "worker", topic_partitions="1", ksqldb_url=server.url)
     (made.directory / "five.ksql").write_text(FIVE)
+    for topic in (made.ticks_topic, made.finals_topic):
+        server.topic(topic)
     yield made
     made.end()
 

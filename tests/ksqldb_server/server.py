@@ -76,7 +76,12 @@ class Server:
         """A topic that somebody made in Kafka."""
         body = await request.json()
         self.state.topics.setdefault(body["name"], body["partitions"])
+        self._keep()
         return web.json_response({})
+
+    def _keep(self) -> None:
+        if self._file is not None:
+            self.state.save(self._file)
 
     def _fault(self, text: str) -> Fault | None:
         for fault in self.faults:
@@ -110,8 +115,7 @@ class Server:
             except Refusal as refusal:
                 return web.json_response(refusal.body, status=refusal.status)
             finally:
-                if self._file is not None:
-                    self.state.save(self._file)
+                self._keep()
             if fault is not None and fault.kind == "after":
                 _cut(request)
             return response

@@ -51,6 +51,10 @@ class KsqlServer:
         """Have the next requests that hold `match` go wrong; see `tests.ksqldb_server.server.Fault`."""
         self._post("/_faults", {"kind": kind, "times": times, "match": match, "seconds": seconds})
 
+    def topic(self, name: str, partitions: int = 1) -> None:
+        """Tell it of a topic in Kafka, which it does not look at."""
+        self._post("/_topics", {"name": name, "partitions": partitions})
+
     def ksql(self, text: str) -> Any:
         """Send statements as somebody else would."""
         return self._post("/ksql", {"ksql": text, "streamsProperties": {}})

@@ -1,0 +1,1 @@
+"""Plans to be given by name: `app migrate --plan`."""

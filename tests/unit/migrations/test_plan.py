@@ -1,0 +1,86 @@
+"""Plans out of files: in order, with ids that stay, and every mistake named with its file and place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from migrations import plan_files
+from migrations.errors import PlanError
+
+ONE = "CREATE STREAM a (x STRING KEY) WITH (KAFKA_TOPIC='${t}', VALUE_FORMAT='JSON');"
+TWO = "CREATE STREAM b AS SELECT * FROM a EMIT CHANGES;"
+T = {"t": "ticks"}
+
+
+def test_the_same_statements_are_the_same_plan_in_every_form(tmp_path: Path) -> None:
+    (tmp_path / "text.ksql").write_text(f"-- two\n{ONE}\n{TWO}")
+    (tmp_path / "data.json").write_text(json.dumps({"statements": [ONE, {"ksql": TWO}]}))
+    (tmp_path / "data.yaml").write_text(f"statements:\n- |\n  {ONE}\n- ksql: {TWO}\n")
+    (tmp_path / "code.py").write_text(f"def statements():\n    return [{ONE!r}, {TWO!r}]\n")
+    plans = [plan_files.load(tmp_path / name, T) for name in ("text.ksql", "data.json", "data.yaml", "code.py")]
+    for plan in plans:
+        assert [one.text for one in plan.statements] == [ONE.replace("${t}", "ticks"), TWO]
+        assert [one.hash for one in plan.statements] == [one.hash for one in plans[0].statements]
+        assert [one.id.split("/")[1] for one in plan.statements] == ["A", "B"]
+
+
+def test_a_directory_is_read_in_the_order_of_its_numbers(tmp_path: Path) -> None:
+    (tmp_path / "0002_b.ksql").write_text(TWO)
+    (tmp_path / "0001_a.yaml").write_text(json.dumps({"statements": [{"id": "first", "ksql": ONE}], "properties": {"p": "v"}}))
+    plan = plan_files.load(tmp_path, T)
+    assert [one.id for one in plan.statements] == ["first", "0002_b/B"]
+    assert plan.properties == {"p": "v"}
+
+
+def test_a_statement_put_between_others_changes_no_id(tmp_path: Path) -> None:
+    (tmp_path / "p.ksql").write_text(ONE + TWO)
+    before = {one.id for one in plan_files.load(tmp_path / "p.ksql", T).statements}
+    (tmp_path / "p.ksql").write_text(ONE + "CREATE STREAM c AS SELECT * FROM a EMIT CHANGES;" + TWO)
+    assert before < {one.id for one in plan_files.load(tmp_path / "p.ksql", T).statements}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("p.ksql", "", r"p.ksql: holds no statement"),
+        ("p.ksql", ONE, r"p.ksql: line 1, column 50: \$\{t\} has no value \(known: none\)"),
+        ("p.ksql", "DROP STREAM a;", r"p.ksql: DROP STREAM a;: a plan only creates"),
+        ("p.ksql", "SET 'a'='b';", r"properties"),
+        ("p.ksql", "INSERT INTO a SELECT * FROM b;", r"QUERY_ID"),
+        ("p.ksql", "CREATE STREAM IF NOT EXISTS a AS SELECT * FROM b;", r"leave IF NOT EXISTS out"),
+        ("p.ksql", "CREATE OR REPLACE STREAM a AS SELECT * FROM b;", r"leave OR REPLACE out"),
+        ("p.ksql", TWO + TWO, r"p.ksql: B is made by .*p.ksql already"),
+        ("p.yaml", "a: [", r"p.yaml: while parsing"),
+        ("p.yaml", "a: 1", r"p.yaml: must be a mapping with a list of `statements`"),
+        ("p.yaml", "statements: []\nfoo: 1", r"p.yaml: foo: not among"),
+        ("p.yaml", "statements: [1]", r"p.yaml: statements\[1\]: must be KSQL text"),
+        ("p.yaml", f"statements: [{{id: x, ksql: '{TWO} {TWO}'}}]", r"statements\[1\]: 2 statements under the one id x"),
+        ("p.py", "1/0", r"p.py: ZeroDivisionError"),
+        ("p.py", "", r"p.py: must define `def statements\(\) -> list`"),
+        ("p.txt", TWO, r"p.txt: a plan is a file of"),
+    ],
+)
+def test_a_mistake_is_named_with_its_file_and_place(tmp_path: Path, name: str, text: str, said: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(PlanError, match=said) as raised:
+        plan_files.load(tmp_path / name, {})
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["0001_a.ksql", "0003_b.ksql"], r"0003_b.ksql: number 0002 is missing"),
+        (["0001_a.ksql", "0001_b.ksql"], r"0001_b.ksql: the number 0001 is that of 0001_a.ksql too"),
+        (["a.ksql"], r"a.ksql: must be named like 0001_ticks.ksql"),
+        ([], r"no plan in there"),
+    ],
+)
+def test_the_files_of_a_directory_are_numbered_without_gaps(tmp_path: Path, names: list[str], said: str) -> None:
+    for number, name in enumerate(names):
+        (tmp_path / name).write_text(TWO.replace("b AS", f"b{number} AS"))
+    with pytest.raises(PlanError, match=said):
+        plan_files.load(tmp_path, {})
