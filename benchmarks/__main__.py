@@ -1,4 +1,4 @@
-"""`python -m benchmarks throughput`, `safety`, `recovery`, `wheel` and `memory`."""
+"""`python -m benchmarks throughput`, `safety`, `recovery`, `wheel`, `memory` and `migrations`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 
 from rich.console import Console
 
-from benchmarks import memory, recovery, report, safety, throughput, wheel
+from benchmarks import memory, migrations, recovery, report, safety, throughput, wheel
 
 
 def main() -> int:
@@ -42,7 +42,9 @@ def main() -> int:
     held = commands.add_parser("memory", help="what open windows take, and that nothing else stays")
     held.add_argument("--symbols", type=int, default=100_000, help="default %(default)s")
     held.add_argument("--minutes", type=int, default=60, help="of trading, at least 6 (default %(default)s)")
-    for one in (fast, safe, back, turn, held):
+    plans = commands.add_parser("migrations", help="how long it takes to plan 1,000 statements")
+    plans.add_argument("--repeat", type=int, default=3, help="runs; the median is shown")
+    for one in (fast, safe, back, turn, held, plans):
         one.add_argument("--json", action="store_true", help="for programs")
         one.add_argument("--check", action="store_true", help="exit code 1 where a bound is missed")
     arguments = parser.parse_args()
@@ -51,6 +53,9 @@ def main() -> int:
     if arguments.command == "wheel":
         found = wheel.run(arguments.scopes, arguments.repeat)
         show = wheel.show
+    elif arguments.command == "migrations":
+        found = migrations.run(arguments.repeat)
+        show = migrations.show
     elif arguments.command == "memory":
         found = memory.run(arguments.symbols, max(6, arguments.minutes))
         show = memory.show

@@ -15,8 +15,8 @@ def register(app: faust.App) -> None:
     """Add our commands to `faust -A app` and to the console script."""
     from faust.cli.faust import cli  # noqa: PLC0415 - a command line only
 
-    from app.commands import bars, broker, demo, doctor, flush, migrate, replay, topics  # noqa: PLC0415 - built with the app
+    from app.commands import bars, broker, demo, doctor, flush, migrate, reconcile, replay, topics  # noqa: PLC0415 - built with the app
 
-    for module in (demo, replay, bars, flush, migrate, broker, topics, doctor):
+    for module in (demo, replay, bars, flush, migrate, reconcile, broker, topics, doctor):
         module.register(app)
     cli.commands["worker"].epilog = WORKER_EXAMPLE

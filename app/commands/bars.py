@@ -15,7 +15,6 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from faust.cli.base import argument, option
-from rich.console import Console
 from rich.table import Table
 
 from app.broker import admin
@@ -213,10 +212,7 @@ def _print_table(settings: Settings, bars: list[Bar], total: int) -> None:
     if not bars:
         base.say(f"no final bars of {settings.app_id} in {settings.finals_topic} that fit")
         return
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 160  # a pipe has no width: never cut a column
-    console.print(table(bars, f"{settings.finals_topic}: {len(bars)} of {total} bars"))
+    base.console().print(table(bars, f"{settings.finals_topic}: {len(bars)} of {total} bars"))
 
 
 def _print_rows(bars: list[Bar]) -> None:

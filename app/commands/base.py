@@ -18,6 +18,7 @@ from app.security import Cluster
 from app.settings import Settings
 
 COMMAND_DEADLINE = 15.0  # seconds a command waits for a broker; the worker waits for ever
+PIPE_WIDTH = 160
 progress = Console(stderr=True, highlight=False)
 json_option = option("--json", "as_json", is_flag=True, default=False, show_default=False, help="Print JSON.")
 
@@ -51,6 +52,14 @@ async def reach(settings: Settings) -> Cluster:
 def say(text: str) -> None:
     """One line of progress, on stderr."""
     progress.print(text, markup=False, soft_wrap=True)
+
+
+def console() -> Console:
+    """For tables on stdout; a pipe has no width, and no column may be cut there."""
+    made = Console(highlight=False)
+    if not made.is_terminal:
+        made.width = PIPE_WIDTH
+    return made
 
 
 def out(text: str) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faust.cli.base import argument, option
-from rich.console import Console
 
 from app.commands import base
 from app.errors import InputError
@@ -127,7 +126,7 @@ def _offline(plan: Plan, deed: Deed, *, as_json: bool) -> int:
     elif deed is Deed.print:
         base.out("\n\n".join(statement.text for statement in plan.statements))
     elif deed is Deed.plan:
-        Console().print(report.plan_table(plan))
+        base.console().print(report.plan_table(plan))
     else:
         base.out(f"{plan.name}: {len(plan.statements)} statements can be read; `app migrate` has a server check them")
     return 0
@@ -143,7 +142,7 @@ async def _look(where: Target, plan: Plan, deed: Deed, *, as_json: bool) -> int:
         base.out_json({"plan": plan.name, "summary": report.summary(steps), "steps": [report.step_data(s) for s in steps]})
     else:
         shown = report.diff(steps) if deed is Deed.diff else report.steps_table(steps)
-        Console().print(shown, soft_wrap=deed is Deed.diff)
+        base.console().print(shown, soft_wrap=deed is Deed.diff)
         more = ", and the server accepts it: `app migrate --apply` does it" if deed is Deed.check and texts else ""
         base.say(report.summary(steps) + more)
     return exit_code(steps)

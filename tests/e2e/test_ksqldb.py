@@ -1,0 +1,138 @@
+"""Migrations on a real ksqlDB: that of docker-compose.yml, or the one at KSQLDB_URL with the Kafka at KAFKA_URL."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from app.security import Cluster
+from migrations import runner
+from migrations.client import KsqlClient
+from migrations.plan import Source, make
+from migrations.runner import Target
+from tests.support.ticks import Tick, heartbeat, produce
+from tests.support.waiting import until_sync
+from tests.support.worker import ROOT, Worker
+
+T0 = 1_399_248_000_000
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where both are."""
+
+    kafka: str
+    ksqldb: str
+
+
+def _docker() -> bool:
+    docker = shutil.which("docker")
+    return docker is not None and subprocess.run([docker, "info"], capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    """A ksqlDB and the Kafka it reads."""
+    url, kafka = os.environ.get("KSQLDB_URL"), os.environ.get("KAFKA_URL")
+    if url and kafka:
+        yield Servers(kafka, url)
+        return
+    if not _docker():
+        pytest.skip("no ksqlDB: neither KSQLDB_URL and KAFKA_URL nor a Docker engine")
+    from testcontainers.compose import DockerCompose  # noqa: PLC0415  # only with an engine
+
+    with DockerCompose(
+        str(ROOT), compose_file_name="docker-compose.yml", services=["kafka", "ksqldb", "schema-registry"]
+    ) as compose:
+        compose.wait_for("http://127.0.0.1:8088/info")
+        yield Servers("localhost:29092", "http://127.0.0.1:8088")
+
+
+@pytest.fixture
+def worker(servers: Servers, tmp_path: Path) -> Iterator[Worker]:
+    """A worker whose things on the server have names of their own."""
+    made = Worker(servers.kafka, tmp_path, topic_partitions="1", ksqldb_url=servers.ksqldb, migrate_on_boot="off")
+    yield made
+    made.end()
+
+
+def plan_of(worker: Worker, condition: str = "") -> str:
+    """A stream over the finals, and a table of them that can be asked."""
+    name = worker.settings["app_id"].replace("-", "_")
+    return f"""
+    CREATE STREAM {name}_s (broker STRING KEY, symbol STRING KEY, bucket_start BIGINT KEY, close DECIMAL(18,8))
+      WITH (KAFKA_TOPIC='{worker.finals_topic}', KEY_FORMAT='DELIMITED', KEY_DELIMITER='|', VALUE_FORMAT='JSON');
+    CREATE TABLE {name}_t WITH (KAFKA_TOPIC='{name}_t', PARTITIONS=1, KEY_FORMAT='DELIMITED', KEY_DELIMITER='|') AS
+      SELECT broker, symbol, bucket_start, LATEST_BY_OFFSET(close) AS close FROM {name}_s {condition}
+      GROUP BY broker, symbol, bucket_start EMIT CHANGES;
+    """
+
+
+def test_a_plan_is_applied_once_refused_when_it_cannot_be_altered_and_its_table_can_be_asked(worker: Worker) -> None:
+    worker.start()
+    produce(worker.bootstrap, worker.ticks_topic, [Tick(T0, "1.5"), heartbeat(T0 + 66_000)])
+    worker.wait_closed(2)
+    (worker.directory / "p.yaml").write_text(
+        json.dumps({"statements": [plan_of(worker)], "properties": {"ksql.streams.auto.offset.reset": "earliest"}})
+    )
+    first = worker.run("migrate", "--apply", "--plan", "p.yaml")
+    assert first.returncode == 0, first.stderr
+    second = worker.run("migrate", "--apply", "--plan", "p.yaml")
+    assert (second.returncode, "nothing to do" in second.stdout) == (0, True), second.stderr
+    assert worker.run("migrate", "status", "--plan", "p.yaml").returncode == 0
+
+    async def rows() -> list[dict[str, object]]:
+        async with KsqlClient(worker.settings["ksqldb_url"]) as client:
+            name = worker.settings["app_id"].replace("-", "_")
+            return await client.query(f"SELECT * FROM {name}_t WHERE broker='A' AND symbol='x' AND bucket_start={T0};")
+
+    until_sync(lambda: len(asyncio.run(rows())) == 1, deadline=60.0, every=1.0, what="the bar can be asked for")
+    (worker.directory / "p.yaml").write_text(
+        json.dumps({"statements": [plan_of(worker).replace("LATEST_BY_OFFSET", "EARLIEST_BY_OFFSET")]})
+    )
+    changed = worker.run("migrate", "--apply", "--plan", "p.yaml")
+    assert changed.returncode == 4, changed.stderr
+
+
+@asynccontextmanager
+async def cutting(url: str, cuts: int) -> AsyncIterator[str]:
+    """A way to the server that ends the first connections after the request has gone through."""
+    server, left = urlsplit(url), [cuts]
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(server.hostname, server.port)
+
+        async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter, *, answers: bool) -> None:
+            while data := await source.read(65_536):
+                if answers and left[0] and b"currentStatus" in data:
+                    left[0] -= 1
+                    break
+                target.write(data)
+                await target.drain()
+            target.close()
+
+        await asyncio.gather(copy(reader, back, answers=False), copy(there, writer, answers=True), return_exceptions=True)
+
+    async with await asyncio.start_server(forward, "127.0.0.1", 0) as way:
+        yield f"http://127.0.0.1:{way.sockets[0].getsockname()[1]}"
+
+
+async def test_an_answer_that_is_cut_off_is_looked_up_and_nothing_is_executed_twice(worker: Worker, servers: Servers) -> None:
+    assert worker.run("topics").returncode == 0
+    plan = make("cut", [Source(plan_of(worker), "cut", "cut")], {}, {})
+    async with cutting(servers.ksqldb, cuts=2) as url, KsqlClient(url) as client:
+        target = Target(client, Cluster(servers.kafka), f"{worker.settings['app_id']}-history", "an-app", "me")
+        report = await runner.apply(target, plan)
+        assert len(report.applied) == 2
+        again = await runner.apply(target, plan)
+    assert again.applied == []

@@ -1,0 +1,74 @@
+"""`app reconcile`: the same bars are the same; each kind of difference is found and explained."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from aiokafka import AIOKafkaProducer
+
+from tests.integration.conftest import NewWorker
+from tests.support.ticks import Tick, heartbeat, produce
+from tests.support.worker import Worker
+
+T0 = 1_399_248_000_000
+MINUTE = 60_000
+Row = tuple[int, list[str], int]  # minute; open, high, low, close; ticks
+
+
+def as_ksqldb(worker: Worker, rows: list[Row]) -> None:
+    """Bars as ksqlDB writes them: a delimited key, upper case names."""
+
+    async def send() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=worker.bootstrap) as producer:
+            for minute, prices, count in rows:
+                o, h, low, c = prices
+                value = f'{{"BUCKET_END":1,"O":{o},"H":{h},"L":{low},"C":{c},"VOLUME":null,"VWAP":null,"N":{count}}}'.encode()
+                key = f"A|x|{T0 + minute * MINUTE}".encode()
+                await producer.send_and_wait(f"{worker.settings['topics_prefix']}ksql_bar_1m_final", value, key)
+
+    asyncio.run(send())
+
+
+def test_differences_between_the_two_are_found_and_explained(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="1").start()
+    ticks = [
+        *(Tick(T0 + 1_000, "1.1"), Tick(T0 + 2_000, "1.2")),
+        *(Tick(T0 + MINUTE + 2_000, "1.4"), Tick(T0 + MINUTE + 1_000, "1.3"), Tick(T0 + MINUTE + 3_000, "1.35")),
+        Tick(T0 + 2 * MINUTE, "1.5"),
+        Tick(T0 + 30_000, "9.9"),  # late
+        Tick(T0 + 3 * MINUTE, "1.6"),
+        Tick(T0 + 4 * MINUTE, "1.123456789"),
+        *(Tick(T0 + 5 * MINUTE, "1.7"), heartbeat(T0 + 6 * MINUTE + 5_000)),
+    ]
+    produce(worker.bootstrap, worker.ticks_topic, ticks)
+    worker.wait_closed(len(ticks))
+    worker.stop()
+    rows: list[Row] = [
+        (0, ["1.1", "9.9", "1.1", "9.9"], 3),
+        (1, ["1.4", "1.4", "1.3", "1.35"], 3),
+        (2, ["1.5", "1.5", "1.5", "1.5"], 1),
+        (4, ["1.12345678", "1.12345678", "1.12345678", "1.12345678"], 1),
+    ]
+    missing = worker.run("reconcile")
+    assert (missing.returncode, "has plans/bar1m.yaml been applied?" in missing.stderr) == (2, True)
+    as_ksqldb(worker, rows)
+    found = worker.run("reconcile", "--json")
+    assert found.returncode == 1, found.stderr
+    data = json.loads(found.stdout)
+    causes = {(row["bucket_start"] - T0) // MINUTE: row["cause"] for row in data["differences"]}
+    assert causes == {0: "late ticks", 1: "order", 3: "lost", 4: "digits", 5: "waiting"}
+    assert data["windows_of_both"] == 4
+    shown = worker.run("reconcile").stdout
+    assert "1 waiting: EMIT FINAL gives a window when a later tick of its partition comes" in shown
+    assert "5 windows differ, both have 4" in shown
+
+
+def test_the_same_bars_are_the_same(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="1").start()
+    produce(worker.bootstrap, worker.ticks_topic, [Tick(T0, "1.10"), heartbeat(T0 + 66_000)])
+    worker.wait_closed(2)
+    worker.stop()
+    as_ksqldb(worker, [(0, ["1.1", "1.1", "1.1", "1.1"], 1)])
+    found = worker.run("reconcile")
+    assert (found.returncode, found.stdout.strip()) == (0, "1 windows, and every one is the same")
