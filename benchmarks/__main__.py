@@ -6,6 +6,8 @@ import argparse
 import json
 import signal
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from rich.console import Console
 
@@ -50,35 +52,35 @@ def main() -> int:
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped as after Ctrl-C
     console = Console()
-    if arguments.command == "wheel":
-        found = wheel.run(arguments.scopes, arguments.repeat)
-        show = wheel.show
-    elif arguments.command == "migrations":
-        found = migrations.run(arguments.repeat)
-        show = migrations.show
-    elif arguments.command == "memory":
-        found = memory.run(arguments.symbols, max(6, arguments.minutes))
-        show = memory.show
-    else:
-        options = throughput.Options(
-            arguments.ticks,
-            arguments.symbols,
-            getattr(arguments, "repeat", 1),
-            getattr(arguments, "subjects", ()),
-            arguments.bootstrap,
-            arguments.pocket,
-        )
-        if arguments.command == "safety":
-            found, show = safety.run(options), safety.show
-        elif arguments.command == "recovery":
-            found, show = recovery.run(options), recovery.show
-        else:
-            found, show = report.summary(*throughput.run(options)), report.show
+    found, show = _measured(arguments)
     if arguments.json:
         print(json.dumps(found, indent=2))
     else:
         show(found, console)
     return 1 if arguments.check and not found["kept"] else 0
+
+
+def _measured(arguments: argparse.Namespace) -> tuple[dict[str, Any], Callable[[dict[str, Any], Console], None]]:
+    """What was found, and what shows it."""
+    if arguments.command == "wheel":
+        return wheel.run(arguments.scopes, arguments.repeat), wheel.show
+    if arguments.command == "migrations":
+        return migrations.run(arguments.repeat), migrations.show
+    if arguments.command == "memory":
+        return memory.run(arguments.symbols, max(6, arguments.minutes)), memory.show
+    options = throughput.Options(
+        arguments.ticks,
+        arguments.symbols,
+        getattr(arguments, "repeat", 1),
+        getattr(arguments, "subjects", ()),
+        arguments.bootstrap,
+        arguments.pocket,
+    )
+    if arguments.command == "safety":
+        return safety.run(options), safety.show
+    if arguments.command == "recovery":
+        return recovery.run(options), recovery.show
+    return report.summary(*throughput.run(options)), report.show
 
 
 def _numbers(text: str) -> list[int]:

@@ -122,6 +122,15 @@ class KsqlClient:
         sources = [source for entity in entities for source in entity.get("sourceDescriptions", ())]
         return {source["name"]: lag(source) for source in sources}
 
+    async def query_states(self) -> dict[str, str]:
+        """By id: RUNNING, PAUSED, ERROR or another; of one that runs on several nodes the worst."""
+        found = {}
+        for entity in await self._asked_ksql("SHOW QUERIES;"):
+            for query in entity.get("queries", ()):
+                states = [state for state in query["statusCount"] if state != "RUNNING"]  # `state` says RUNNING of a paused one
+                found[str(query["id"])] = states[0] if states else "RUNNING"
+        return found
+
     async def query(self, sql: str, properties: Properties | None = None) -> list[dict[str, Any]]:
         """Rows of a pull query by column name; numbers with decimals are `Decimal`, digit by digit as they came."""
         answer = await self._repeated("POST", "/query-stream", {"sql": sql, "properties": dict(properties or {})})

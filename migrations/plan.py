@@ -9,7 +9,8 @@ from pathlib import Path
 
 from migrations.errors import PlanError
 from migrations.ksql.errors import KsqlError
-from migrations.ksql.normal import split, statement_hash, strip_comments, substitute
+from migrations.ksql.lexer import Token
+from migrations.ksql.normal import prepare, split_tokens, statement_hash
 from migrations.ksql.statement import Described, Kind, describe
 
 FORBIDDEN = {
@@ -69,23 +70,23 @@ def make(name: str, sources: Iterable[Source], variables: Mapping[str, str], pro
     used: Counter[str] = Counter()
     for source in sources:
         try:
-            texts = split(strip_comments(substitute(source.ksql, variables)))
+            text = prepare(source.ksql, variables)
+            texts = split_tokens(text)
         except KsqlError as error:
             raise PlanError(f"{source.origin}: {error}") from None
         if not texts:
             raise PlanError(f"{source.origin}: holds no statement")
         if source.id and len(texts) > 1:
             raise PlanError(f"{source.origin}: {len(texts)} statements under the one id {source.id}; give each its own entry")
-        for text in texts:
-            statement = _statement(text, source, used)
-            statements.append(statement)
+        statements += [_statement(text, tokens, source, used) for tokens in texts]
     _check_ids(statements)
     return Plan(name, tuple(statements), dict(properties))
 
 
-def _statement(text: str, source: Source, used: Counter[str]) -> Statement:
+def _statement(whole: str, tokens: list[Token], source: Source, used: Counter[str]) -> Statement:
+    text = whole[tokens[0].start : tokens[-1].start + 1]
     try:
-        about = describe(text)
+        about = describe(tokens)
     except KsqlError as error:
         raise PlanError(f"{source.origin}: {error}") from None
     shown = " ".join(text.split())[:80]
@@ -104,7 +105,7 @@ def _statement(text: str, source: Source, used: Counter[str]) -> Statement:
     name = about.query_id or about.name
     number = used[source.group, name] = used[source.group, name] + 1  # type: ignore[index]
     given = source.id or f"{source.group}/{name}" + (f"#{number}" if number > 1 else "")
-    return Statement(given, text, statement_hash(text), about, source.origin)
+    return Statement(given, text, statement_hash(tokens), about, source.origin)
 
 
 def _check_ids(statements: list[Statement]) -> None:

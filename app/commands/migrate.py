@@ -17,6 +17,7 @@ from app.settings import Settings
 from migrations import report, swap
 from migrations.compare import Action, Step, exit_code
 from migrations.errors import KsqlDbError, RefusedError
+from migrations.health import examine
 from migrations.history import Entry, Writer, ensure_topic
 from migrations.plan import Plan
 from migrations.registry import check as check_registry
@@ -36,6 +37,7 @@ class Deed(StrEnum):
     diff = "diff"
     check = "check"
     apply = "apply"
+    health = "health"
     retire = "retire"
     unlock = "unlock"
 
@@ -62,7 +64,7 @@ def register(app: faust.App) -> None:
         base.json_option,
         base=base.BarwheelCommand,
     )
-    async def migrate(  # noqa: PLR0913  # one argument an option
+    async def migrate(  # noqa: PLR0911, PLR0913  # one argument an option, one return a deed
         self: base.BarwheelCommand,  # noqa: ARG001 - Faust passes itself
         *,
         deed: str | None,
@@ -99,6 +101,8 @@ def register(app: faust.App) -> None:
         if chosen is Deed.unlock:
             return await _unlock(cluster, settings)
         async with target(settings, cluster, url=server, try_seconds=base.COMMAND_DEADLINE) as where:
+            if chosen is Deed.health:
+                return await _health(where, registry or settings.schema_registry_url, as_json=as_json)
             await check_registry(registry or settings.schema_registry_url)
             if chosen is Deed.retire:
                 return await _retire(where, as_json=as_json)
@@ -194,6 +198,23 @@ async def _retire(where: Target, *, as_json: bool) -> int:
     else:
         base.out("\n".join(sent) or "nothing has been replaced")
     return 0
+
+
+async def _health(where: Target, registry: str, *, as_json: bool) -> int:
+    found = await examine(where.client, registry)
+    if as_json:
+        base.out_json({**asdict(found), "well": found.well})
+    else:
+        base.out(
+            f"ksqlDB {found.version} at {where.client.url}: {found.status}, {'healthy' if found.healthy else 'NOT healthy'}"
+        )
+        base.out(f"{found.streams} streams, {found.tables} tables, {found.queries} queries")
+        for name, state in found.troubled.items():
+            base.out(f"query {name} is {state}: `EXPLAIN {name};` says more, `RESUME {name};` goes on with one that is paused")
+        if found.registry is not None:
+            by_id = "can" if found.registry.by_id else "can NOT"
+            base.out(f"Schema Registry: {found.registry.subjects} subjects; schemas {by_id} be asked for by id")
+    return 0 if found.well else 1
 
 
 async def _unlock(cluster: Cluster, settings: Settings) -> int:

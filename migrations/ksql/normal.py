@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
 from migrations.ksql.errors import LexError
@@ -56,12 +56,17 @@ def _substituted(token: Token, variables: Mapping[str, str]) -> str:
 
 def strip_comments(text: str) -> str:
     """The text with a space, or the line's end, in the place of each comment: what is sent to a server."""
+    return prepare(text, None)
+
+
+def prepare(text: str, variables: Mapping[str, str] | None) -> str:
+    """Both at once: without comments, and with values in the place of variables (None: as they are)."""
     parts = []
     for token in lex(text):
         if token.kind is Lexeme.comment:
             parts.append("\n" * token.text.count("\n") or " ")
         else:
-            parts.append(token.text)
+            parts.append(token.text if variables is None or "$" not in token.text else _substituted(token, variables))
     return "\n".join(line.rstrip() for line in "".join(parts).splitlines() if line.strip())
 
 
@@ -71,7 +76,11 @@ def normal_form(statement: str) -> str:
     Tokens are joined by one space, unquoted words are upper case, quoted names are in backquotes, `!=` is `<>`; strings stay
     as they are.
     """
-    return " ".join(_normal(token) for token in tokenize(statement) if token.text != ";")
+    return _joined(tokenize(statement))
+
+
+def _joined(tokens: Iterable[Token]) -> str:
+    return " ".join(_normal(token) for token in tokens if token.text != ";")
 
 
 def _normal(token: Token) -> str:
@@ -83,6 +92,7 @@ def _normal(token: Token) -> str:
     return "<>" if text == "!=" else text
 
 
-def statement_hash(statement: str) -> str:
+def statement_hash(statement: str | Iterable[Token]) -> str:
     """`v1:sha256:<hex>` of the normal form; the version is of that form, so that it may change."""
-    return f"{HASH_VERSION}:sha256:{sha256(normal_form(statement).encode()).hexdigest()}"
+    normal = normal_form(statement) if isinstance(statement, str) else _joined(statement)
+    return f"{HASH_VERSION}:sha256:{sha256(normal.encode()).hexdigest()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -47,9 +48,10 @@ class Described:
     sources: tuple[str, ...] = ()
 
 
-def describe(statement: str) -> Described:
+def describe(statement: str | Iterable[Token]) -> Described:
     """Look at one statement; raises `LexError` where it begins like one of ours and does not go on like it."""
-    tokens = [token for token in tokenize(statement) if token.text != ";"]
+    found = tokenize(statement) if isinstance(statement, str) else statement
+    tokens = [token for token in found if token.text != ";"]
     words = [_word(token) for token in tokens]
     beginning = " ".join(words[:3])
     if words[:2] == ["INSERT", "INTO"] and "SELECT" in words:

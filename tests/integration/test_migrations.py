@@ -24,7 +24,7 @@ from migrations.plan import Plan, Source, make
 from migrations.runner import Target
 from tests.support.ksqldb import KsqlServer, running_server
 from tests.support.waiting import until_sync
-from tests.support.worker import Worker
+from tests.support.worker import Worker, free_port
 
 FIVE = """
 CREATE STREAM ticks_s (broker STRING KEY, symbol STRING KEY, ts BIGINT, bid DECIMAL(18,8))
@@ -347,6 +347,33 @@ def test_a_worker_applies_the_shipped_plan_beside_its_ticks(worker: Worker, serv
     worker.stop()
     assert len(server.requests()) == asked + 1  # a start with nothing to do costs one request
     assert len(server.executed()) == count
+
+
+def test_workers_that_start_at_the_same_time_apply_the_plan_once(worker: Worker, server: KsqlServer) -> None:
+    second = Worker(worker.bootstrap, worker.directory / "second", **{**worker.settings, "web_port": str(free_port())})
+    try:
+        for one in (worker, second):
+            one.spawn()
+        for one in (worker, second):
+            one.wait_log("migrations: ")
+            one.wait(lambda one=one: "statements are applied" in one.log() or " applied" in one.log(), "it is done")  # type: ignore[misc]
+        status = worker.run("migrate", "status", "--json")
+        assert status.returncode == 0, status.stdout
+        names = [step["name"] for step in json.loads(status.stdout)["steps"]]
+        assert sorted(made(server)) == sorted(names)
+    finally:
+        second.end()
+
+
+def test_health_says_what_the_server_has_and_which_query_does_not_run(worker: Worker, server: KsqlServer) -> None:
+    assert worker.run("migrate", "apply", "--plan", "five.ksql").returncode == 0
+    well = worker.run("migrate", "health")
+    assert well.returncode == 0, well.stderr
+    assert "RUNNING, healthy\n3 streams, 1 tables, 3 queries" in well.stdout
+    server.ksql("PAUSE ALL_WRITER;")
+    paused = worker.run("migrate", "health", "--json")
+    assert paused.returncode == 1
+    assert json.loads(paused.stdout)["troubled"] == {"ALL_WRITER": "PAUSED"}
 
 
 def test_with_require_ticks_wait_for_a_ksqldb_that_is_away_and_without_they_do_not(worker: Worker, server: KsqlServer) -> None:
