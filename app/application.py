@@ -7,6 +7,7 @@ import functools
 import gc
 import logging
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, cast
@@ -27,7 +28,7 @@ from app.settings import Settings, unknown_variables
 from app.signals import Signals
 from app.topics import ensure
 from app.transport import Consumer, SliceSchema, Transport
-from app.web.status import routes
+from app.web.server import check_door, install
 
 log = logging.getLogger(__name__)
 # open windows are many, live for a minute and hold no cycles: looking through them all the time finds nothing
@@ -99,6 +100,10 @@ class BarwheelApp(faust.App):
             stream_wait_empty=False,
             web_bind=settings.web_host,
             web_port=settings.web_port,
+            web_host=known_as(settings.web_host),
+            canonical_url=settings.web_url or None,
+            web_router_enabled=False,
+            web_tables_enabled=False,
             Worker=BarwheelWorker,
             autodiscover=False,
         )
@@ -115,6 +120,8 @@ class BarwheelApp(faust.App):
         for name in unknown_variables():
             _say(f"{name} is set, but there is no such setting")
         settings, runtime = self.settings, self.runtime
+        check_door(settings, self.conf.web_bind)
+        runtime.url = str(self.conf.canonical_url).rstrip("/")
         runtime.cluster = cluster_for(settings)
         # only now is the pocket broker's address known: what Faust was told at first was a guess
         self.transport.url = self.producer_transport.url = broker_urls(runtime.cluster.bootstrap)
@@ -143,6 +150,13 @@ class BarwheelApp(faust.App):
                 self.stop_worker(signal.SIGTERM)  # the way out that Faust knows: checkpoint, leave, stop
             else:
                 await self.crash(error)
+
+
+def known_as(host: str) -> str:
+    """The name in the address that other workers are told, for the address that the web port listens on."""
+    if host in {"0.0.0.0", "::", ""}:  # noqa: S104  # this is not where it listens
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def broker_urls(bootstrap: str) -> list[URL]:
@@ -196,8 +210,7 @@ def faust_app() -> BarwheelApp:
             await keep(applied, runtime.cluster, settings.history_topic, settings.app_id, settings.replication_factor)
 
     cast("Any", app).task(follow_history)
-    for route in routes(runtime):
-        cast("Any", app.web).web_app.router.add_route(route.method, route.path, route.handler)
+    install(app, applied)
 
     from app.commands import register  # noqa: PLC0415  # the commands need the app
 

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import NamedTuple
+from zlib import crc32
 
 NORTH, SOUTH, ISLE = "north", "south", "isle"  # invented names
 SKEW_MS = 20_000  # SOUTH's clock is this far ahead: below max_future, far above grace
@@ -76,7 +77,8 @@ def market(seed: int, start_ms: int, *, count: int = 300, silent_after_ms: int =
     """Records in order of `at_ms`, without end; `start_ms` is epoch ms, `count` the number of symbols."""
     rng = random.Random(seed)  # noqa: S311 - a market, not a secret
     pairs = symbols(count)
-    prices = {pair: rng.randrange(50_000, 200_000) for pair in pairs}  # in units of the last decimal
+    # in units of the last decimal; by name, so that a market that goes on with another seed does not jump
+    prices = {pair: 50_000 + crc32("|".join(pair).encode()) % 150_000 for pair in pairs}
     ticked: set[tuple[str, str]] = set()
     live, weights = pairs, [PACE[broker] for broker, _ in pairs]
     at, beat = float(start_ms), start_ms + HEARTBEAT_MS

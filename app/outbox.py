@@ -30,6 +30,14 @@ class Sent(NamedTuple):
     records: int
     topic: str
 
+    @property
+    def end(self) -> int | None:
+        """One after the offset of its last record; None while it is on its way, and where it failed."""
+        future = self.acknowledged
+        if not future.done() or future.cancelled() or future.exception() is not None:
+            return None
+        return int(future.result().offset) + self.records
+
 
 class Outbox:
     """One idempotent producer. A failed send is never repeated here: its caller cannot know whether it was written."""

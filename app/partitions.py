@@ -18,6 +18,7 @@ from aiokafka import TopicPartition
 
 from app.errors import StateError
 from app.fetching import Batch, Head
+from app.measures import Measures
 from app.outbox import NO_HEADERS, YIELD_EVERY, Outbox, Outgoing, Sent, Transactions, acknowledged
 from app.recovery import APP_HEADER, Recovered
 from app.setting_types import Switch
@@ -68,7 +69,7 @@ def engine_config(settings: Settings) -> EngineConfig:
 class Partition:
     """The engine of one partition, what it owes the topics, and how far it is."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what it works with
         self,
         settings: Settings,
         number: int,
@@ -78,6 +79,7 @@ class Partition:
         *,
         append_time: bool,
         max_record: int,
+        measures: Measures | None = None,
     ) -> None:
         """`finals`: what sends bars at once, None where they wait for the checkpoint; `outbox`: what makes the checkpoints.
 
@@ -90,6 +92,7 @@ class Partition:
         self.passed = position.next_offset  # offsets below have been fed, or hold nothing
         self.fresh = found.fresh
         self._settings = settings
+        self._measures = measures or Measures(settings.grace)
         self._outbox = outbox
         self._finals_outbox = finals
         self._append_time = append_time
@@ -111,6 +114,11 @@ class Partition:
     def durable(self) -> int:
         """The next offset after a crash."""
         return self._position.next_offset
+
+    def unseen(self, offset: int) -> bool:
+        """Whether bars have closed that a reader of the finals does not know which has read them up to this offset."""
+        unsent = self._closed or self.engine.finals_waiting or self._checkpoint.locked()  # which may hold some
+        return bool(unsent) or self._finals_end > offset or any(sent.end is None or sent.end > offset for sent in self._finals)
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
@@ -165,7 +173,7 @@ class Partition:
     # ---- out
 
     async def _publish(self) -> None:
-        self._side += self.engine.take_side()
+        self._side += self._measures.took_side(self.engine.take_side())
         self._closed += self.engine.take_finals()
         if self._closed and self._finals_outbox is not None:
             closed, self._closed = self._closed, []
@@ -173,15 +181,17 @@ class Partition:
             self._forget_acknowledged()
 
     async def _send_finals(self, outbox: Outbox, closed: list[Bar]) -> list[Sent]:
-        return await outbox.send(self._settings.finals_topic, self.number, self._outgoing(closed))
+        sent = await outbox.send(self._settings.finals_topic, self.number, self._outgoing(closed))
+        self._measures.sent(closed, sent[-1].acknowledged)
+        return sent
 
     def _forget_acknowledged(self) -> None:
         """Let go of the batches that are done and well; a failed one stays for the checkpoint to raise."""
         while self._finals:
-            future, records, topic = self._finals[0]
-            if not future.done() or future.cancelled() or future.exception() is not None:
+            end = self._finals[0].end
+            if end is None:
                 return
-            self._finals_end = self._grown(topic, self._finals_end, future.result().offset + records)
+            self._finals_end = self._grown(self._finals[0].topic, self._finals_end, end)
             del self._finals[0]
 
     def _grown(self, topic: str, known: int, end: int) -> int:
@@ -215,8 +225,12 @@ class Partition:
         async with self._checkpoint:
             if self._broken:
                 return None
+            began = time.monotonic()
             with self._whole():
-                return await self._make_checkpoint()
+                made = await self._make_checkpoint()
+            if made is not None:
+                self._measures.checkpoint.add(time.monotonic() - began)
+            return made
 
     async def _make_checkpoint(self) -> int | None:
         engine, outbox = self.engine, self._outbox

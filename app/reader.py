@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.errors import StateError
-from app.fetching import Batch, RawTopics
+from app.fetching import Batch, RawTopics, silence_of
 from app.security import Cluster
 
 FETCH_BYTES = 4 << 20
@@ -23,7 +23,8 @@ STILL_SECONDS = 60.0  # without anything new, before the question is asked why
 class Reader:
     """A group-less consumer of the topics given; use as `async with`."""
 
-    def __init__(self, cluster: Cluster, topics: frozenset[str]) -> None:
+    def __init__(self, cluster: Cluster, topics: frozenset[str], *, wait_ms: int = FETCH_WAIT_MS) -> None:
+        """`wait_ms`: how long the broker may hold an empty answer."""
         self.reading = ("", 0, 0)  # which partition, at which offset, up to which
         self._consumer = AIOKafkaConsumer(
             **cluster.client,
@@ -32,7 +33,7 @@ class Reader:
             isolation_level="read_committed",
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=FETCH_BYTES,
-            fetch_max_wait_ms=FETCH_WAIT_MS,
+            fetch_max_wait_ms=wait_ms,
         )
 
     async def __aenter__(self) -> Self:
@@ -46,10 +47,15 @@ class Reader:
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """First offset that is still there, and the end offset."""
-        tp = TopicPartition(topic, partition)
-        begin = await self._consumer.beginning_offsets([tp])
-        end = await self._consumer.end_offsets([tp])
-        return begin[tp], end[tp]
+        place = topic, partition
+        return (await self.all_bounds([place]))[place]
+
+    async def all_bounds(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
+        """The same of many (topic, partition) at once."""
+        tps = [TopicPartition(*place) for place in places]
+        begin = await self._consumer.beginning_offsets(tps)
+        end = await self._consumer.end_offsets(tps)
+        return {(tp.topic, tp.partition): (begin[tp], end[tp]) for tp in tps}
 
     async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Batch]:
         """The batches from `start` up to `end`; the first may begin, and the last may go on, beyond these offsets.
@@ -73,3 +79,27 @@ class Reader:
             for batches in (await self._consumer.getmany(tp, timeout_ms=POLL_MS)).values():
                 for batch in batches:
                     yield batch
+
+    async def follow(self, starts: Mapping[tuple[str, int], int]) -> AsyncIterator[list[tuple[str, int, Batch]]]:
+        """What there is and what comes, from an offset in each (topic, partition): a list of (topic, partition, batch).
+
+        The list is empty where half a second brought nothing. A first batch may begin before its offset. Never ends by itself;
+        raises aiokafka's errors.
+        """
+        places = {TopicPartition(*place): offset for place, offset in starts.items()}
+        self._consumer.assign(list(places))
+        for tp, offset in places.items():
+            self._consumer.seek(tp, offset)
+        while True:
+            found = await self._consumer.getmany(timeout_ms=POLL_MS)
+            yield [(tp.topic, tp.partition, batch) for tp, batches in found.items() for batch in batches]
+
+    def ends(self) -> dict[tuple[str, int], int]:
+        """Where the partitions that are followed ended, as the broker said with its last answers."""
+        known = {tp: self._consumer.highwater(tp) for tp in self._consumer.assignment()}
+        return {(tp.topic, tp.partition): end for tp, end in known.items() if end is not None}
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the broker answered a fetch."""
+        return silence_of(self._consumer)

@@ -14,6 +14,8 @@ from aiokafka import errors as kafka_errors
 from faust.types import TP
 
 from app.errors import BarwheelError, BrokerError
+from app.measures import Measures
+from app.membership import Membership
 from app.outbox import Outbox, Transactions
 from app.partitions import GapError, Partition, Slice, now_ms
 from app.reader import Reader
@@ -46,6 +48,9 @@ class Runtime:
     def __init__(self, settings: Settings, crash: Callable[[BaseException], Awaitable[None]]) -> None:
         self.settings = settings
         self.cluster = Cluster("")
+        self.measures = Measures(settings.grace)
+        self.url = ""  # of the web port, as other workers are told it
+        self.membership = Membership(settings.ticks_topic, lambda: self.url)
         self.topics: TopicsReport | None = None
         self.consumer: Consumer | None = None
         self.state = "starting"  # then recovering, running, waiting (for the broker), stopped
@@ -81,6 +86,7 @@ class Runtime:
 
     async def tick(self) -> None:
         """One turn of the wheel's task."""
+        self.measures.turned(self.settings.wheel_tick / 1_000)
         if not self._open or self.consumer is None:
             return
         try:
@@ -135,6 +141,7 @@ class Runtime:
 
     async def _recover(self, numbers: set[int]) -> None:
         self.state = "recovering"
+        began = time.monotonic()
         wait = BACKOFF_SECONDS[0]
         while True:
             try:
@@ -151,6 +158,7 @@ class Runtime:
                 log.warning("the broker is away (%s): trying again in %.1f s", error, wait)
                 await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311  # jitter
                 wait = min(wait * 2, BACKOFF_SECONDS[1])
+        self.measures.recovery.add(time.monotonic() - began)
         self._partitions = partitions
         self._open = True
         self.state = "running"
@@ -178,6 +186,7 @@ class Runtime:
                     finals,
                     append_time=topics.log_append_time,
                     max_record=topics.max_message_bytes,
+                    measures=self.measures,
                 )
                 if partition.fresh:  # no position record means that nothing was ever sent
                     await partition.checkpoint()

@@ -1,14 +1,16 @@
-"""What the values of settings are made of: durations, and the words that a setting may be."""
+"""What the values of settings are made of: durations, words, addresses; and how a wrong one is put."""
 
 from __future__ import annotations
 
 import re
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, ValidationError
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_USER = re.compile(r"//.*@")  # of an address, with its password
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -97,6 +99,13 @@ class MigrateOnBoot(StrEnum):
     off = "off"
 
 
+class WebAuth(StrEnum):
+    """What a request to the web port must show."""
+
+    token = "token"  # noqa: S105  # the word, not one
+    none = "none"
+
+
 class SecurityProtocol(StrEnum):
     """How clients speak to the brokers."""
 
@@ -129,3 +138,25 @@ class Delivery(StrEnum):
 
     idempotent = "idempotent"
     transactional = "transactional"
+
+
+def loopback(host: str) -> bool:
+    """Whether an address is reached from this machine alone."""
+    if host.strip("[]").lower() == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def one_line(error: ValidationError) -> str:
+    """What is wrong with which setting, for people."""
+    parts = []
+    for problem in error.errors():
+        name = str(problem["loc"][0]) if problem["loc"] else ""
+        what = problem["msg"].removeprefix("Value error, ")
+        what = what.replace("Input should be", "must be")
+        shown = _USER.sub("//***@", str(problem["input"]))
+        parts.append(f"{name}={shown}: {what}" if name else what)
+    return "; ".join(parts)

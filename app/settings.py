@@ -26,14 +26,17 @@ from app.setting_types import (
     Start,
     Switch,
     TimeUnit,
+    WebAuth,
     duration_ms,
     duration_text,
+    loopback,
+    one_line,
 )
 
 PREFIX = "BARWHEEL_"
 POCKET_PORT = 19092
 _TOPIC = re.compile(r"[A-Za-z0-9._-]*")
-_USER = re.compile(r"//.*@")  # of an address, with its password
+OPEN_DOOR = "web_host={}: other machines can reach it: set web_token, or web_auth=none to let anybody read"
 
 
 class Settings(BaseSettings):
@@ -110,6 +113,25 @@ class Settings(BaseSettings):
     pocket_port: int = Field(POCKET_PORT, ge=0, le=65_535, description="Port of the pocket broker; 0 takes a free one.")
     web_host: str = Field("127.0.0.1", description="Address the web port listens on.")
     web_port: int = Field(6066, ge=0, le=65_535, description="The web port.")
+    web_url: str = Field(
+        "", description="Where other workers reach this web port, `http://host:6066`; empty: `web_host` and `web_port`."
+    )
+    web_auth: WebAuth = Field(
+        WebAuth.token,
+        description="`token`: `web_token` must be shown, where it is set; `none`: anybody who reaches the port may read.",
+    )
+    web_token: SecretStr = Field(
+        SecretStr(""), description="What requests must show; wanted where `web_host` is not this machine. Never shown."
+    )
+    web_hosts: str = Field(
+        "", description="More names in the Host header, with commas between; IP addresses and this machine's name are known."
+    )
+    metrics_namespace: str = Field(
+        "", pattern=r"^([a-zA-Z_][a-zA-Z0-9_]*)?$", description="Put before the names in `/metrics`, with `_` between."
+    )
+    read_model_bars: int = Field(
+        2_000_000, ge=1_000, description="Final bars kept in `data_dir` for the page and the API; the oldest go first."
+    )
 
     @classmethod
     def load(cls, **overrides: Any) -> Settings:
@@ -117,7 +139,7 @@ class Settings(BaseSettings):
         try:
             return cls(**overrides)
         except ValidationError as error:
-            raise SettingsError(_one_line(error)) from None
+            raise SettingsError(one_line(error)) from None
 
     @field_validator("window_size", "checkpoint_interval", "session_timeout")
     @classmethod
@@ -202,6 +224,14 @@ class Settings(BaseSettings):
             raise ValueError(f"tls_key_file={self.tls_key_file} is the key of no tls_cert_file")
         return self
 
+    @model_validator(mode="after")
+    def _web(self) -> Settings:
+        if self.web_url and (urlsplit(self.web_url).scheme not in {"http", "https"} or not urlsplit(self.web_url).hostname):
+            raise ValueError(f"web_url={self.web_url}: must look like http://host:6066, or be empty")
+        if not (loopback(self.web_host) or self.web_auth is WebAuth.none or self.web_token.get_secret_value()):
+            raise ValueError(OPEN_DOOR.format(self.web_host))
+        return self
+
     @property
     def pocket(self) -> bool:
         """Whether the embedded broker is used."""
@@ -269,14 +299,3 @@ def unknown_variables() -> list[str]:
     """Names in the environment that start with the prefix and are no setting: probably misspelt."""
     known = {name.upper() for name in Settings.model_fields} | RESERVED
     return sorted(k for k in os.environ if k.upper().startswith(PREFIX) and k[len(PREFIX) :].upper() not in known)
-
-
-def _one_line(error: ValidationError) -> str:
-    parts = []
-    for problem in error.errors():
-        name = str(problem["loc"][0]) if problem["loc"] else ""
-        what = problem["msg"].removeprefix("Value error, ")
-        what = what.replace("Input should be", "must be")
-        shown = _USER.sub("//***@", str(problem["input"]))
-        parts.append(f"{name}={shown}: {what}" if name else what)
-    return "; ".join(parts)

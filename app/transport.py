@@ -77,6 +77,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._key_deserializer = RawTopics(frozenset({runtime.settings.ticks_topic}))  # noqa: SLF001
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001  # Faust offers no setting for it
         consumer._isolation_level = "read_committed"  # noqa: SLF001  # an aborted transaction's ticks are none
+        consumer._partition_assignment_strategy = (runtime.membership,)  # noqa: SLF001  # round robin that tells addresses
         return consumer
 
     async def on_start(self) -> None:

@@ -61,6 +61,11 @@ class Closing:
         finals, self._finals = self._finals, []
         return finals
 
+    @property
+    def wheel(self) -> Wheel[Scope]:
+        """What idling will close, for whoever wants to look."""
+        return self._wheel
+
     def stream_times(self) -> dict[str, tuple[int, int]]:
         """Stream time and the arrival that set it, by scope; empty under scope `symbol`, whose states carry theirs."""
         return {key: (s.stream_time, s.set_at) for key, s in self._scopes.items() if s.stream_time != UNKNOWN}

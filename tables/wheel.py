@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
+SLOTS = 512  # x 200 ms cover a minute and its grace
 T = TypeVar("T")
 
 
@@ -22,8 +23,8 @@ class Wheel(Generic[T]):
 
     __slots__ = ("_cursor", "_mask", "_slots", "_tick", "_turned", "size")
 
-    def __init__(self, tick_ms: int, slots: int = 512) -> None:
-        """`tick_ms` is the width of a slot; `slots` must be a power of two (512 x 200 ms cover a minute and its grace)."""
+    def __init__(self, tick_ms: int, slots: int = SLOTS) -> None:
+        """`tick_ms` is the width of a slot; `slots` must be a power of two."""
         if slots & (slots - 1):
             raise ValueError(f"slots={slots}: must be a power of two")
         self._tick = tick_ms
@@ -65,3 +66,7 @@ class Wheel(Generic[T]):
                     )
         self.size -= len(fired)
         return fired
+
+    def slots(self) -> list[list[tuple[int, T]]]:
+        """The entries of each slot, for whoever wants to look; not to be changed."""
+        return self._slots

@@ -16,6 +16,7 @@ from app.commands import base
 from app.commands.topics import topic_table
 from app.errors import BrokerError, SettingsError
 from app.security import Cluster
+from app.setting_types import WebAuth, loopback
 from app.settings import PREFIX, Settings, unknown_variables
 from app.topics import TopicsReport, look
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import faust
 
 APPEND_TIME = 1  # a record's timestamp_type when the broker stamped it
-_LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True)
@@ -134,11 +134,8 @@ def _where(settings: Settings, found: Examination) -> Cluster | None:
 
 def _judge_settings(settings: Settings, found: Examination) -> None:
     """Values that are allowed and yet hardly meant."""
-    if settings.web_host not in _LOCAL:
-        found.note(
-            f"the web port listens on {settings.web_host} without authentication",
-            "put a proxy in front of it",
-        )
+    if not loopback(settings.web_host) and settings.web_auth is WebAuth.none:
+        found.note(f"anybody who reaches {settings.web_host} may read (web_auth=none)", "set web_token")
     if settings.grace > settings.window_size:
         text = f"grace={settings.text_of('grace')} is longer than window_size={settings.size_text}"
         found.note(text, "every bar comes later than the next one opens")
@@ -156,7 +153,7 @@ async def _clock(settings: Settings, found: Examination) -> str:
     one behind it proves none, as the feed may be silent.
     """
     cluster = found.cluster
-    if cluster is None or all(host in _LOCAL for host, _ in cluster.addresses):
+    if cluster is None or all(loopback(host) for host, _ in cluster.addresses):
         return f"the same clock: the broker is on this machine ({POCKET_HOST})"
     newest = await _newest_stamp(cluster, settings.ticks_topic, found)
     if newest is None:

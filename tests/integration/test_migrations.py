@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 
 from app.security import Cluster
-from migrations import history, runner
+from migrations import history, plan_files, runner
 from migrations.client import KsqlClient
 from migrations.compare import Action
 from migrations.errors import LockLostError
@@ -112,6 +112,16 @@ def test_a_plan_is_applied_once_and_the_second_time_says_that_there_is_nothing_t
     steps = json.loads(status.stdout)["steps"]
     assert [(step["name"], step["state"]) for step in steps] == [(name, "done") for name in NAMES]
     assert status.returncode == 0
+
+
+def test_the_plan_in_which_ksqldb_computes_the_bars_is_applied_once_too(worker: Worker, server: KsqlServer) -> None:
+    given = ("--plan", str(plan_files.VERSIONS.parent / "plans" / "bar1m.yaml"))
+    first = worker.run("migrate", "apply", *given)
+    assert first.returncode == 0, first.stderr
+    executed = server.executed()
+    second = worker.run("migrate", "apply", *given)
+    assert (second.returncode, "nothing to do" in second.stdout) == (0, True), second.stderr
+    assert server.executed() == executed
 
 
 def test_what_is_dropped_by_hand_is_drift_and_made_again_only_when_asked(worker: Worker, server: KsqlServer) -> None:

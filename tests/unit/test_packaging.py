@@ -18,7 +18,7 @@ from tests.support import kafka
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ("requirements.lock", "requirements-dev.lock")
-PINNED_IMAGE = re.compile(r"[a-z0-9./-]+:\d+\.\d+\.\d+([.-][a-z0-9.-]+)?")
+PINNED_IMAGE = re.compile(r"[a-z0-9./-]+:v?\d+\.\d+\.\d+([.-][a-z0-9.-]+)?")
 
 
 class _Strict(BaseModel):
@@ -47,12 +47,18 @@ class Service(_Strict):
     environment: dict[str, str] = {}  # text only: YAML turns a bare number or `on` into something else
     ports: list[str] = []
     volumes: list[str] = []
+    secrets: list[str] = []
     healthcheck: Healthcheck | None = None
+
+
+class Secret(_Strict):
+    file: str
 
 
 class Compose(_Strict):
     name: str
     services: dict[str, Service]
+    secrets: dict[str, Secret] = {}
     volumes: dict[str, None] = {}
 
 
@@ -78,8 +84,10 @@ def test_compose_names_only_services_and_volumes_that_exist() -> None:
     described = compose()
     for service in described.services.values():
         assert set(service.depends_on) <= set(described.services)
+        assert set(service.secrets) <= set(described.secrets)
         for volume in service.volumes:
-            assert volume.partition(":")[0] in described.volumes
+            source = volume.partition(":")[0]
+            assert source in described.volumes or (ROOT / source).is_dir(), volume
         for name, dependency in service.depends_on.items():
             if dependency.condition == "service_healthy":
                 assert described.services[name].healthcheck is not None
@@ -98,8 +106,14 @@ def test_compose_sets_only_settings_that_exist_and_are_valid(monkeypatch: pytest
         assert settings.app_id == "barwheel"
 
 
+def test_prometheus_shows_the_token_that_the_workers_ask_for() -> None:
+    described = compose()
+    token = (ROOT / described.secrets["web_token"].file).read_text()
+    workers = [service for name, service in described.services.items() if name.startswith("worker")]
+    assert {worker.environment["BARWHEEL_WEB_TOKEN"] for worker in workers} == {token}
+
+
 def test_workers_publish_no_port() -> None:
-    # the page has no login: whoever publishes it does so knowingly
     assert not any(s.ports for name, s in compose().services.items() if name.startswith("worker"))
 
 

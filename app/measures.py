@@ -1,0 +1,93 @@
+"""What a worker measures of itself: durations in buckets and a few counts, all by the batch and none by the tick."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+from tables.bars import Bar
+from tables.windows import SideRecord
+
+SHORT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
+LONG = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+
+_step = attrgetter("closed_at", "bucket_end", "close_reason")
+
+
+class Histogram:
+    """Durations in seconds, counted in buckets; `bounds` are upper ends, what is longer goes into one more."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def add(self, seconds: float, times: int = 1) -> None:
+        """Count one duration, or as many of the same; a negative one, by clocks that differ, counts as none."""
+        seconds = max(0.0, seconds)
+        self.counts[bisect_left(self.bounds, seconds)] += times
+        self.sum += seconds * times
+
+    def buckets(self) -> list[tuple[str, int]]:
+        """Upper end and how many are not longer, as Prometheus wants them."""
+        total, rows = 0, []
+        for bound, count in zip((*self.bounds, float("inf")), self.counts, strict=True):
+            total += count
+            rows.append(("+Inf" if bound == float("inf") else str(bound), total))
+        return rows
+
+
+class Measures:
+    """Of one worker, since it started."""
+
+    def __init__(self, grace: int = 0, clock: Callable[[], float] = time.time) -> None:
+        """`grace` in ms; `clock` gives epoch seconds."""
+        self.arrival_to_bar = Histogram(SHORT)
+        self.due_to_bar = Histogram(LONG)
+        self.checkpoint = Histogram(SHORT)
+        self.recovery = Histogram(LONG)
+        self.timer_lag = Histogram(SHORT)
+        self.timer_lag_last = 0.0  # seconds
+        self.timer_lag_worst = 0.0
+        self.bars: Counter[str] = Counter()  # by close_reason
+        self.side: Counter[tuple[str, str]] = Counter()  # by (kind, reason)
+        self._grace = grace
+        self._clock = clock
+        self._turned: float | None = None
+
+    def took_side(self, records: list[SideRecord]) -> list[SideRecord]:
+        """Count what the engine found late or no tick, and give it back."""
+        if records:
+            self.side.update((record.kind, record.reason) for record in records)
+        return records
+
+    def sent(self, bars: Sequence[Bar], acknowledged: asyncio.Future[Any]) -> None:
+        """Count bars once the broker has acknowledged the last of them: those that closed in one step are one duration."""
+        steps = [(*step, sum(1 for _ in same)) for step, same in groupby(bars, _step)]
+
+        def count(future: asyncio.Future[Any]) -> None:
+            if future.cancelled() or future.exception() is not None:
+                return
+            now = self._clock()
+            for closed_at, end, reason, bars_closed in steps:
+                self.bars[reason] += bars_closed
+                self.arrival_to_bar.add(now - closed_at / 1_000, bars_closed)
+                self.due_to_bar.add(now - (end + self._grace) / 1_000, bars_closed)
+
+        acknowledged.add_done_callback(count)
+
+    def turned(self, every: float) -> None:
+        """One turn of the wheel's task, which is meant to come so often (seconds)."""
+        now = time.monotonic()
+        if self._turned is not None:
+            lag = max(0.0, now - self._turned - every)
+            self.timer_lag.add(lag)
+            self.timer_lag_last = lag
+            self.timer_lag_worst = max(self.timer_lag_worst, lag)
+        self._turned = now

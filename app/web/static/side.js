@@ -1,0 +1,45 @@
+// Late and rejected records, newest first, with the reason and the value as it came.
+
+import { $, cell, element, get, load, moment, number, onZone, say } from "./base.js";
+import { Events } from "./events.js";
+
+const kind = $("page").dataset.kind;
+let records = [];
+let cursor = null;
+
+function show(reasons) {
+  if (reasons) {
+    const counted = Object.entries(reasons).sort((a, b) => b[1] - a[1]);
+    $("reasons").replaceChildren(...counted.map(([reason, count]) => element("li", {}, `${reason}: ${number(count)}`)));
+  }
+  $("rows").replaceChildren(
+    ...records.map((one) =>
+      element(
+        "tr",
+        {},
+        cell(moment(one.arrival)),
+        cell(one.partition, "number"),
+        cell(one.offset, "number"),
+        cell(one.broker),
+        cell(one.symbol),
+        cell(one.reason),
+        cell(element("span", { title: one.detail }, one.detail), "long"),
+        cell(element("code", { title: one.value }, one.truncated ? `${one.value}…` : one.value), "long"),
+      ),
+    ),
+  );
+  $("more").hidden = !cursor;
+  say(records.length ? "" : `No ${kind} record so far.`);
+}
+
+async function find(more = false) {
+  const found = await get(kind, { limit: 100, cursor: more ? cursor : null });
+  records = more ? [...records, ...found.records] : found.records;
+  cursor = found.next_cursor;
+  show(found.reasons);
+}
+
+$("more").addEventListener("click", () => load(() => find(true)));
+load(() => find());
+onZone(() => show());
+new Events({}, {}, () => load(() => find()));

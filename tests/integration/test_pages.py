@@ -1,0 +1,253 @@
+"""The pages in a real browser, with ticks flowing: at both widths, light and dark, by keyboard, through a worker's death."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.support.ticks import Tick, produce
+from tests.support.waiting import until_sync
+from tests.support.worker import Worker
+
+SYMBOLS = ("live", "EURUSD", "other")
+WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
+PATHS = ["/", "/symbols", "/chart/A/live", "/live", "/wheel", "/side/late", "/side/rejected", "/migrations"]
+
+
+def _chromium() -> str | None:
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    return os.environ.get("BARWHEEL_CHROMIUM") or next((found for name in names if (found := shutil.which(name))), None)
+
+
+pytestmark = pytest.mark.skipif(_chromium() is None, reason="no Chromium: neither chromium nor BARWHEEL_CHROMIUM")
+
+
+class Feed:
+    """A synthetic market of this moment: a tick of each symbol ten times a second, some late, some no ticks."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        for number in itertools.count():
+            if self._ended.wait(0.1):
+                return
+            now = int(time.time() * 1_000)
+            ticks = [Tick(now, f"1.{(number * 37 + at * 11) % 90 + 10:02}", f"A|{name}") for at, name in enumerate(SYMBOLS)]
+            if not number % 10:
+                ticks += [Tick(now - 60_000, "1.5", "A|live"), Tick(value=b"{no json", key=b"A|live")]
+            produce(self._worker.bootstrap, self._worker.ticks_topic, ticks)
+
+    def end(self) -> None:
+        """No more ticks."""
+        self._ended.set()
+        self._thread.join()
+
+
+@pytest.fixture(scope="module")
+def site(pocket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """A worker with short windows and ticks that do not end."""
+    worker = Worker(pocket, tmp_path_factory.mktemp("site"), topic_partitions="1", window_size="2s", grace="500ms")
+    worker.start()
+    feed = Feed(worker)
+    try:
+        worker.wait(lambda: worker.total().get("rejected", 0) > 0, "ticks have been read")
+        yield worker
+    finally:
+        feed.end()
+        worker.end()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One for all tests."""
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=_chromium())
+        yield found
+        found.close()
+
+
+class Visit:
+    """A page that is looked at, and what went wrong on it."""
+
+    def __init__(self, browser: Browser, worker: Worker, width: str, scheme: str) -> None:
+        size = dict(zip(("width", "height"), WIDTHS[width], strict=True))
+        self._context = browser.new_context(viewport=size, color_scheme=scheme)  # type: ignore[arg-type]  # a literal type
+        self.page: Page = self._context.new_page()
+        self.wrong: list[str] = []
+        self._base = f"http://127.0.0.1:{worker.settings['web_port']}"
+        self.page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
+        self.page.on("console", lambda said: self.wrong.append(said.text) if said.type in ("error", "warning") else None)
+
+    def open(self, path: str) -> None:
+        """Go there, and wait until it is live and has loaded."""
+        self.page.goto(self._base + path)
+        self.wait(lambda: self.text("#pill") == "live", "live")
+        self.wait(lambda: self.text("#state") != "loading", "loaded")
+
+    def wait(self, condition: Callable[[], bool], what: str) -> None:
+        """Until the condition holds; by asking, as the page's policy forbids the other way."""
+        until_sync(condition, deadline=30.0, every=0.05, what=f"{what}; wrong: {self.wrong}")
+
+    def text(self, selector: str) -> str:
+        """What is to be read there."""
+        return self.page.inner_text(selector)
+
+    def focused(self) -> str:
+        """What has the focus: tag and id."""
+        return str(self.page.evaluate("document.activeElement.tagName + '#' + document.activeElement.id"))
+
+    def close(self) -> None:
+        """Done with it."""
+        self._context.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, site: Worker) -> Iterator[Callable[..., Visit]]:
+    """Opens pages."""
+    made: list[Visit] = []
+
+    def new(path: str, width: str = "desktop", scheme: str = "light") -> Visit:
+        made.append(Visit(browser, site, width, scheme))
+        made[-1].open(path)
+        return made[-1]
+
+    yield new
+    for one in made:
+        one.close()
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme"), [("desktop", "light"), ("desktop", "dark"), ("phone", "light"), ("phone", "dark")]
+)
+def test_each_page_is_sound_at_each_width_and_in_both_schemes(visit: Callable[..., Visit], width: str, scheme: str) -> None:
+    for path in PATHS:
+        seen = visit(path, width, scheme)
+        overflow = seen.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert overflow == 0, f"{path} scrolls sideways by {overflow} px"
+        found = Axe().run(seen.page)
+        assert found.violations_count == 0, f"{path}\n{found.generate_report()}"
+        assert seen.wrong == [], path
+
+
+def test_the_overview_counts_on_and_adds_up(visit: Callable[..., Visit]) -> None:
+    seen = visit("/")
+    before = seen.text("#balance")
+    assert "every record is accounted for" in before
+    seen.wait(lambda: seen.text("#balance") != before, "the accounting goes on")
+    seen.wait(lambda: float(seen.text("#rate-read").replace(",", "")) > 1, "the rate is shown")
+    assert "this worker" in seen.text("#partitions")
+
+
+def test_the_chart_is_walked_by_keyboard_and_says_why(visit: Callable[..., Visit]) -> None:
+    seen = visit("/chart/A/live")
+    seen.wait(lambda: "final" in seen.text("#bars"), "a bar is final")
+    for _ in range(40):
+        if seen.focused() == "DIV#chart":
+            break
+        seen.page.keyboard.press("Tab")
+    assert seen.focused() == "DIV#chart"
+    seen.page.keyboard.press("End")
+    seen.wait(lambda: seen.text("#why").startswith(("Open", "Final", "Closed", "Closing")), "it says why of the newest")
+    seen.page.keyboard.press("ArrowLeft")
+    seen.page.keyboard.press("ArrowLeft")
+    seen.wait(lambda: "final" in seen.text("#spoken"), "the bar is spoken")
+    seen.wait(lambda: seen.text("#why").startswith("Final since"), "it says why of an older one")
+    start = str(seen.page.evaluate("location.search")).partition("at=")[2]
+    assert start.isdigit()
+    seen.page.reload()
+    seen.wait(lambda: seen.text("#why").startswith("Final since"), "the link leads to the same bar")
+    assert seen.wrong == []
+
+
+def test_the_chart_goes_on_with_the_ticks(visit: Callable[..., Visit]) -> None:
+    seen = visit("/chart/A/live", "phone", "dark")
+    first = seen.text("#legend")
+    seen.wait(lambda: seen.text("#legend") != first and "open" in seen.text("#legend"), "the open bar moves")
+    top = seen.text("#bars tr:first-child td:first-child")
+    seen.wait(lambda: seen.text("#bars tr:first-child td:first-child") != top, "a new bar comes")
+
+
+def test_a_symbol_is_found_and_opened_by_keyboard_alone(visit: Callable[..., Visit]) -> None:
+    seen = visit("/symbols")
+    for _ in range(20):
+        if seen.focused() == "INPUT#q":
+            break
+        seen.page.keyboard.press("Tab")
+    seen.page.keyboard.type("eur")
+    seen.wait(lambda: seen.text("#rows").split() != [] and "other" not in seen.text("#rows"), "one is left")
+    for _ in range(5):
+        seen.page.keyboard.press("Tab")
+        if seen.focused().startswith("A#"):
+            break
+    assert seen.focused() == "A#"
+    with seen.page.expect_navigation(url="**/chart/A/EURUSD**"):
+        seen.page.keyboard.press("Enter")
+
+
+def test_the_zone_of_choice_is_kept(visit: Callable[..., Visit]) -> None:
+    seen = visit("/side/late")
+    utc = seen.text("#rows tr:first-child td:first-child")
+    seen.page.select_option("#zone", "Asia/Tokyo")
+    assert seen.text("#rows tr:first-child td:first-child") != utc
+    seen.page.reload()
+    assert seen.page.input_value("#zone") == "Asia/Tokyo"
+
+
+def test_live_bars_come_and_can_be_held(visit: Callable[..., Visit]) -> None:
+    seen = visit("/live?broker=A&symbol=live")
+    seen.wait(lambda: "live" in seen.text("#rows"), "a bar has come")
+    assert "other" not in seen.text("#rows")
+    seen.page.click("#pause")
+    assert seen.page.get_attribute("#pause", "aria-pressed") == "true"
+
+
+def test_names_with_marks_are_shown_as_text(visit: Callable[..., Visit], site: Worker) -> None:
+    name = "<b>x</b> & 'y'/%"
+    tick = Tick(int(time.time() * 1_000), "1.5", f"A|{name}")
+    # the browser's driver has this thread's event loop
+    with ThreadPoolExecutor() as pool:
+        pool.submit(produce, site.bootstrap, site.ticks_topic, [tick]).result()
+    seen = visit(f"/chart/A/{quote(name, safe='')}")
+    seen.wait(lambda: "1.5" in seen.text("#bars"), "its bar is shown")
+    assert seen.text("h1").startswith(name)
+    assert seen.wrong == []
+
+
+def test_a_page_that_is_not_there_says_so(visit: Callable[..., Visit]) -> None:
+    seen = visit("/")
+    seen.page.goto(seen.page.url + "nothing")
+    assert "404" in seen.text("h1")
+    assert "Overview" in seen.text("main")
+
+
+def test_a_page_tells_when_its_worker_dies_and_is_right_again_when_it_is_back(
+    visit: Callable[..., Visit], site: Worker
+) -> None:
+    seen = visit("/chart/A/live")
+    seen.wait(lambda: "final" in seen.text("#bars"), "there are bars")
+    site.kill()
+    seen.wait(lambda: seen.text("#pill") == "disconnected", "it says so")
+    assert seen.text("#bars").strip()  # what was there stays
+    site.start()
+    seen.wait(lambda: seen.text("#pill") == "live", "it is live again")
+    shown = "Array.from(document.querySelectorAll('#bars tr')).map((row) => row.children[0].textContent)"
+
+    def gapless() -> bool:
+        starts = [int(time.mktime(time.strptime(text, "%Y-%m-%d %H:%M:%S"))) for text in seen.page.evaluate(shown)]
+        return len(starts) == 10 and all(one - other == 2 for one, other in itertools.pairwise(starts))
+
+    seen.wait(gapless, "the gap is filled")

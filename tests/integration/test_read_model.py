@@ -1,0 +1,210 @@
+"""The read model on a real broker: it follows the finals of all partitions, and comes back whatever happens to its file."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+
+from app.readmodel.model import ReadModel, State
+from app.readmodel.queries import Queries
+from app.readmodel.store import BarRow
+from app.security import Cluster
+from app.settings import Settings
+from app.topics import ensure
+from tables.bars import bar_key
+from tests.support.bars import bar_json
+from tests.support.waiting import until
+
+MINUTE = 60_000
+
+
+class World:
+    """Topics of one app, and the read models on them."""
+
+    def __init__(self, bootstrap: str, directory: Path) -> None:
+        unique = uuid4().hex[:8]
+        self.cluster = Cluster(bootstrap)
+        self.settings = Settings.load(
+            _env_file=None,
+            broker=f"kafka://{bootstrap}",
+            app_id=f"app-{unique}",
+            ticks_topic=f"ticks-{unique}",
+            topics_prefix=f"{unique}-",
+            topic_partitions=2,
+            data_dir=directory,
+            read_model_bars=1_000,
+        )
+        self.told: list[BarRow] = []
+        self.renewed = 0
+
+    async def send(self, bars: Sequence[tuple[str, int, str]], partition: int = 0, app_id: str | None = None) -> None:
+        """Publish bars: symbol, start, close."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.cluster.bootstrap, linger_ms=5)
+        await producer.start()
+        owner = (app_id or self.settings.app_id).encode()
+        futures = [
+            await producer.send(
+                self.settings.finals_topic,
+                bar_json(symbol=symbol, start=start, close=close),
+                bar_key("fx", symbol, start),
+                partition=partition,
+                headers=[("app_id", owner)],
+            )
+            for symbol, start, close in bars
+        ]
+        for future in futures:
+            await future
+        await producer.stop()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[ReadModel]:
+        """A read model that has read what there is."""
+        model = ReadModel(self.settings)
+        model.start(self.cluster, 2, self.told.extend, self._renew)
+        try:
+            await until(lambda: model.state is State.live, what="it is live")
+            yield model
+        finally:
+            await model.stop()
+
+    def _renew(self) -> None:
+        self.renewed += 1
+
+    @property
+    def file(self) -> Path:
+        """The one database."""
+        (found,) = (self.settings.data_dir / "read-model").glob("*.sqlite")
+        return found
+
+
+@pytest.fixture
+async def world(pocket: str, tmp_path: Path) -> World:
+    made = World(pocket, tmp_path)
+    await ensure(made.settings, made.cluster)
+    return made
+
+
+async def starts(model: ReadModel, symbol: str) -> list[int]:
+    """What it has of a symbol, newest first."""
+
+    def look(queries: Queries) -> list[int]:
+        known = queries.symbol("fx", symbol)
+        values = [] if known is None else queries.bars(known[0], 0, 1 << 60, 10_000)
+        return [int(value.split(b'"bucket_start":')[1].split(b",")[0]) for value in values]
+
+    return await model.ask(look, [])
+
+
+def has(model: ReadModel, symbol: str, wanted: list[int]) -> Callable[[], object]:
+    """A condition to wait for."""
+
+    async def look() -> bool:
+        return await starts(model, symbol) == wanted
+
+    return look
+
+
+async def test_bars_of_every_partition_are_there_and_only_new_ones_are_told(world: World) -> None:
+    await world.send([("A", 0, "1.5"), ("A", MINUTE, "1.6")])
+    await world.send([("B", 0, "1.5")], partition=1)
+    async with world.running() as model:
+        assert (await starts(model, "A"), await starts(model, "B")) == ([MINUTE, 0], [0])
+        assert world.told == []
+        await world.send([("C", 0, "1.7")], partition=1)
+        await until(lambda: world.told, what="the new bar is told")
+        (told,) = world.told
+        assert (told.symbol, told.part, told.value) == ("C", 1, bar_json(symbol="C", close="1.7"))
+        assert await starts(model, "C") == [0]
+
+
+async def test_a_restart_goes_on_where_it_was(world: World) -> None:
+    await world.send([("A", 0, "1.5")])
+    async with world.running() as model:
+        reached = dict(model.positions)
+    await world.send([("A", MINUTE, "1.5")])
+    async with world.running() as model:
+        assert model.rebuilt == 0
+        assert await starts(model, "A") == [MINUTE, 0]
+        place = (world.settings.finals_topic, 0)
+        assert model.positions[place] == reached[place] + 1
+
+
+@pytest.mark.parametrize("harm", ["missing", "damaged"])
+async def test_it_is_made_anew_from_the_topic_where_its_file_is_missing_or_damaged(world: World, harm: str) -> None:
+    await world.send([("A", 0, "1.5"), ("A", MINUTE, "1.5")])
+    async with world.running():
+        pass
+    if harm == "missing":
+        world.file.unlink()
+    else:
+        world.file.write_bytes(b"no database" * 2_000)
+    async with world.running() as model:
+        assert await starts(model, "A") == [MINUTE, 0]
+        assert model.rebuilt == (harm == "damaged")
+
+
+async def test_a_file_that_breaks_while_it_is_used_is_noticed_and_made_anew(world: World) -> None:
+    await world.send([("A", start * MINUTE, "1.5") for start in range(500)])
+    async with world.running() as model:
+        known = world.file
+    async with world.running() as model:
+        with known.open("r+b") as file:
+            file.seek(0)
+            file.write(b"\xff" * known.stat().st_size)
+        await until(has(model, "A", [start * MINUTE for start in reversed(range(500))]), what="it has all bars again")
+        assert model.rebuilt >= 1
+        assert world.renewed >= 3
+
+
+async def test_no_more_bars_are_kept_than_the_setting_says(world: World) -> None:
+    await world.send([("A", start * MINUTE, "1.5") for start in range(1_500)])
+    async with world.running() as model:
+        # what a first reading takes is the share of each partition, the newest of it
+        assert await starts(model, "A") == [start * MINUTE for start in reversed(range(1_000, 1_500))]
+        await world.send([("B", start * MINUTE, "1.5") for start in range(700)], partition=1)
+        await until(has(model, "A", [start * MINUTE for start in reversed(range(1_200, 1_500))]), what="the oldest went")
+        assert len(await starts(model, "B")) == 700
+
+
+async def test_other_apps_bars_and_what_is_no_bar_are_passed_over_and_a_bar_again_replaces_the_first(world: World) -> None:
+    await world.send([("A", 0, "1.5")], app_id="another")
+    producer = AIOKafkaProducer(bootstrap_servers=world.cluster.bootstrap)
+    await producer.start()
+    headers = [("app_id", world.settings.app_id.encode())]
+    for value in (b"{}", b"\xff", None):
+        await producer.send_and_wait(world.settings.finals_topic, value, b"fx|A|0", partition=0, headers=headers)
+    await producer.stop()
+    await world.send([("B", 0, "1.5"), ("B", 0, "1.9")])
+    async with world.running() as model:
+        assert await starts(model, "A") == []
+        nothing: list[bytes] = []
+        found = await model.ask(lambda queries: queries.bars(1, 0, 1, 9), nothing)
+        assert found == [bar_json(symbol="B", close="1.9")]
+
+
+async def test_a_topic_that_was_made_anew_is_read_anew(world: World) -> None:
+    await world.send([("A", start * MINUTE, "1.5") for start in range(5)])
+    async with world.running():
+        pass
+    client = AIOKafkaAdminClient(bootstrap_servers=world.cluster.bootstrap)
+    await client.start()
+    await client.delete_topics([world.settings.finals_topic])
+    await client.close()
+    await ensure(world.settings, world.cluster)
+    await world.send([("B", 0, "1.5")])
+    async with world.running() as model:
+        assert (await starts(model, "A"), await starts(model, "B")) == ([], [0])
+        assert model.rebuilt == 1
+
+
+async def test_two_models_with_one_directory_do_not_meet(world: World) -> None:
+    await world.send([("A", 0, "1.5")])
+    async with world.running() as first, world.running() as second:
+        assert await starts(first, "A") == await starts(second, "A") == [0]
+        assert len(list((world.settings.data_dir / "read-model").glob("*.sqlite"))) == 2

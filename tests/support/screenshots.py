@@ -1,0 +1,82 @@
+"""`python -m tests.support.screenshots`: the pictures of the README and the docs, of a demo with a synthetic market."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from tests.support.waiting import until_sync
+from tests.support.worker import ROOT
+
+PICTURES = ROOT / "docs" / "pictures"
+SHOTS = (  # name, path, width, height, scheme
+    ("overview", "/", 1200, 860, "light"),
+    ("chart", "/chart/north/N003", 1200, 860, "light"),
+    ("chart-dark-phone", "/chart/north/N003", 390, 844, "dark"),
+    ("wheel", "/wheel", 1200, 600, "dark"),
+)
+BARS = 30  # that the chart must have
+GOES_ON = re.compile(r"the worker goes on at (http://\S+);")
+
+
+def main() -> int:
+    """Start the demo, wait until there is something to see, take the pictures, end the demo."""
+    chromium = os.environ.get("BARWHEEL_CHROMIUM") or shutil.which("chromium")
+    if chromium is None:
+        sys.stderr.write("no chromium: set BARWHEEL_CHROMIUM to one\n")
+        return 2
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        with log.open("w") as out:
+            command = [sys.executable, "-m", "app", "demo", "--seconds", "10"]
+            environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+            demo = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out)
+        try:
+            found = until_sync(lambda: GOES_ON.search(log.read_text()), deadline=120.0, what="the demo goes on")
+            assert found is not None
+            take(found[1], chromium)
+        finally:
+            demo.send_signal(signal.SIGINT)
+            demo.wait(60)
+    return 0
+
+
+def take(base: str, chromium: str) -> None:
+    """All pictures."""
+
+    def enough() -> bool:
+        with urllib.request.urlopen(f"{base}/api/v1/bars/north/N003?limit={BARS}&format=columns", timeout=10) as answer:
+            return bool(answer.read().count(b"],[") >= BARS - 1)
+
+    until_sync(enough, deadline=600.0, every=2.0, what=f"{BARS} bars")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium)
+        for name, path, width, height, scheme in SHOTS:
+            context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]  # a literal type
+            page = context.new_page()
+            page.goto(base + path)
+            until_sync(lambda page=page: settled(page), deadline=30.0, what=name)  # type: ignore[misc]  # bound now
+            page.wait_for_timeout(3_000)  # a picture with rates needs some seconds of them
+            page.screenshot(path=PICTURES / f"{name}.png")
+            sys.stdout.write(f"{PICTURES / name}.png\n")
+            context.close()
+        browser.close()
+
+
+def settled(page: Page) -> bool:
+    """Whether it is live and loaded."""
+    return page.inner_text("#pill") == "live" and page.inner_text("#state") != "loading"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""Talking to a worker's web port: answers, problems, and event streams read as a browser reads them."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import httpx
+
+from tests.support.worker import Worker
+
+DEADLINE = 30.0  # seconds
+
+
+def address(worker: Worker) -> str:
+    """Where its web port is."""
+    return f"http://127.0.0.1:{worker.settings['web_port']}"
+
+
+def ask(worker: Worker, path: str, **headers: str) -> httpx.Response:
+    """One GET."""
+    return httpx.get(f"{address(worker)}{path}", headers=headers, timeout=10)
+
+
+def exact(answer: httpx.Response) -> Any:
+    """Its JSON, with every digit of its numbers."""
+    assert answer.status_code == 200, answer.text
+    return json.loads(answer.text, parse_float=Decimal)
+
+
+@dataclass
+class Event:
+    """One server-sent event."""
+
+    kind: str
+    data: dict[str, Any]
+    id: str
+
+
+@dataclass
+class Stream:
+    """What has come of an event stream so far."""
+
+    events: list[Event] = field(default_factory=list)
+    ended: bool = False
+
+    def of(self, kind: str) -> list[Event]:
+        """Those of one kind."""
+        return [event for event in list(self.events) if event.kind == kind]
+
+    def wait(self, condition: Callable[[Stream], Any], what: str) -> None:
+        """Until the condition holds."""
+        until = time.monotonic() + DEADLINE
+        while not condition(self):
+            assert time.monotonic() < until, f"not within {DEADLINE} s: {what}; came: {self.events[-5:]}"
+            time.sleep(0.02)
+
+
+@contextmanager
+def listening(worker: Worker, query: Mapping[str, str] | None = None, last_id: str = "") -> Iterator[Stream]:
+    """An open event stream, read by a thread."""
+    stream = Stream()
+    headers = {"Last-Event-ID": last_id} if last_id else {}
+    client = httpx.Client(timeout=httpx.Timeout(10, read=None))
+    sockets: list[socket.socket] = []
+
+    def read() -> None:
+        try:
+            with client.stream("GET", f"{address(worker)}/api/v1/events", params=dict(query or {}), headers=headers) as answer:
+                assert answer.status_code == 200, answer.read()
+                sockets.append(answer.extensions["network_stream"].get_extra_info("socket"))
+                _take(answer.iter_lines(), stream)
+        except (httpx.HTTPError, OSError):
+            pass  # closed, by us or by the worker
+        stream.ended = True
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    stream.wait(lambda s: s.of("hello") or s.ended, "the stream says hello")
+    try:
+        yield stream
+    finally:
+        for one in sockets:  # closing would not wake who reads it
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        thread.join(2 * DEADLINE)
+        client.close()
+
+
+def _take(lines: Iterator[str], stream: Stream) -> None:
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line:
+            name, _, text = line.partition(": ")
+            fields[name] = text
+        elif "event" in fields:
+            stream.events.append(Event(fields["event"], json.loads(fields["data"]), fields.get("id", "")))
+            fields = {}
+        else:
+            fields = {}

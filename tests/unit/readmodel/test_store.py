@@ -1,0 +1,159 @@
+"""The read model's tables: what is written is found, what is too old goes, what is broken is made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.readmodel.model import claim
+from app.readmodel.queries import Queries
+from app.readmodel.store import BarRow, SideRow, Store
+
+IDENTITY = {"app_id": "a"}
+PLACE = ("finals", 0)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "model.sqlite"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    made = Store(path, IDENTITY, limit=1_000)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def queries(store: Store, path: Path) -> Iterator[Queries]:
+    made = Queries(path)
+    yield made
+    made.close()
+
+
+def row(symbol: str, start: int, value: str = "x", broker: str = "fx") -> BarRow:
+    return BarRow(broker, symbol, 0, start, value.encode())
+
+
+def starts(queries: Queries, symbol: str, since: int = 0, until: int = 1 << 60, limit: int = 10_000) -> list[bytes]:
+    found = queries.symbol("fx", symbol)
+    return [] if found is None else queries.bars(found[0], since, until, limit)
+
+
+def test_a_bar_that_comes_again_takes_the_place_of_the_first(store: Store, queries: Queries) -> None:
+    store.add([row("A", 5, "first"), row("A", 6, "other")], [], {PLACE: 2})
+    store.add([row("A", 5, "second")], [], {PLACE: 3})
+    assert starts(queries, "A") == [b"other", b"second"]
+    assert store.positions() == {PLACE: 3}
+
+
+def test_the_newest_bars_come_first_and_within_the_bounds(store: Store, queries: Queries) -> None:
+    store.add([row("A", start, str(start)) for start in range(10)], [], {})
+    assert starts(queries, "A", 2, 8, 3) == [b"7", b"6", b"5"]
+
+
+def test_the_oldest_go_first_and_that_they_went_is_known(store: Store, queries: Queries) -> None:
+    store.add([row("A", start, str(start)) for start in range(900)], [], {})
+    known = queries.symbol("fx", "A")
+    assert known is not None
+    assert known[2] is None
+    store.add([row("B", start) for start in range(300)], [], {})
+    assert len(starts(queries, "A")) == 700
+    known = queries.symbol("fx", "A")
+    assert known is not None
+    assert known[2] == 200
+    assert queries.extent() == (1_000, 2)
+
+
+def test_what_fails_half_way_leaves_nothing(store: Store, queries: Queries) -> None:
+    bad = [row("A", 5), BarRow("fx", "B", 0, 6, None)]  # type: ignore[arg-type]  # which is not allowed, at its end
+    with pytest.raises(Exception, match="NOT NULL"):
+        store.add(bad, [], {PLACE: 9})
+    assert store.positions() == {}
+    store.add([row("A", 5)], [], {PLACE: 1})
+    assert starts(queries, "A") == [b"x"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbage", "another"])
+def test_a_file_that_does_not_fit_is_made_anew(path: Path, damage: str) -> None:
+    store = Store(path, IDENTITY, 10_000)
+    store.add([row("A", start, "x" * 500) for start in range(2_000)], [], {PLACE: 2_000})
+    store.close()
+    identity = IDENTITY
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    elif damage == "garbage":
+        path.write_bytes(b"this is no database" * 1_000)
+    else:
+        identity = {"app_id": "b"}
+    again = Store(path, identity, 10_000)
+    assert again.made_anew
+    assert again.positions() == {}
+    again.close()
+    whole = Store(path, identity, 10_000)
+    assert not whole.made_anew
+    whole.close()
+
+
+NAMES = st.text(st.characters(exclude_categories=("Cc", "Cs"), exclude_characters="|"), min_size=1, max_size=6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(names=st.sets(st.tuples(NAMES, NAMES), max_size=12), prefix=st.text("aAbBßäÄ|. ", max_size=3), limit=st.integers(1, 4))
+def test_a_search_finds_page_by_page_whatever_begins_so(
+    tmp_path_factory: pytest.TempPathFactory, names: set[tuple[str, str]], prefix: str, limit: int
+) -> None:
+    path = tmp_path_factory.mktemp("search") / "model.sqlite"
+    store = Store(path, IDENTITY, 1_000)
+    store.add([row(symbol, 5, broker=broker) for broker, symbol in names], [], {})
+    queries = Queries(path)
+    found: list[tuple[str, str]] = []
+    after = ""
+    while True:
+        page = queries.symbols(prefix, None, after, limit)
+        found += [(one.broker, one.symbol) for one in page]
+        if len(page) < limit:
+            break
+        after = page[-1].key
+    text = prefix.casefold()
+    wanted = {
+        (broker, symbol)
+        for broker, symbol in names
+        if (f"{broker}|{symbol}" if "|" in text else symbol).casefold().startswith(text)
+    }
+    assert set(found) == wanted
+    assert len(found) == len(wanted)
+    for broker, symbol in names:
+        assert (broker, symbol) in {(one.broker, one.symbol) for one in queries.symbols(symbol, broker, "", 100)}
+    queries.close()
+    store.close()
+
+
+def test_side_records_are_found_by_what_is_asked_and_never_twice(store: Store, queries: Queries) -> None:
+    side = [
+        SideRow("late", 0, 7, 5, "fx", "A", 61, 60, "late", "d", "v", truncated=False),
+        SideRow("rejected", 0, 8, 5, None, None, None, None, "json", "d", "v", truncated=True),
+    ]
+    store.add([], side, {})
+    store.add([], side, {})  # at least once
+    assert [one.offset for one in queries.side("late", (None, None), None, 1 << 60, 10)] == [7]
+    assert queries.side("late", ("fx", "B"), None, 1 << 60, 10) == []
+    assert [one.truncated for one in queries.side("rejected", (None, None), "json", 1 << 60, 10)] == [1]
+    assert queries.reasons("rejected") == {"json": 1}
+    assert (queries.late_of("fx", "A", 60), queries.late_of("fx", "A", 120)) == (1, 0)
+
+
+def test_two_workers_that_share_a_directory_have_a_file_each(tmp_path: Path) -> None:
+    first, one = claim(tmp_path, "app")
+    second, other = claim(tmp_path, "app")
+    assert first != second
+    one.close()
+    again, lock = claim(tmp_path, "app")
+    assert again == first
+    lock.close()
+    other.close()

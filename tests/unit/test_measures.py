@@ -1,0 +1,43 @@
+"""Measures: durations in buckets, bars counted when they are acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.measures import SHORT, Histogram, Measures
+from tables.bars import Bar
+from tests.support import bars
+
+
+@given(st.lists(st.tuples(st.floats(-1, 100), st.integers(1, 5))))
+def test_buckets_count_what_is_not_longer_and_the_last_counts_all(given: list[tuple[float, int]]) -> None:
+    histogram = Histogram(SHORT)
+    for seconds, times in given:
+        histogram.add(seconds, times)
+    for bound, count in histogram.buckets()[:-1]:
+        assert count == sum(times for seconds, times in given if max(0.0, seconds) <= float(bound))
+    assert histogram.buckets()[-1] == ("+Inf", sum(times for _, times in given))
+
+
+async def test_bars_are_counted_once_they_are_acknowledged_and_not_where_the_send_failed() -> None:
+    measures = Measures(grace=5_000, clock=lambda: 100.0)
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    measures.sent([bar(99_900), bar(99_900), bar(90_000, "idle")], future)
+    assert not measures.bars
+    future.set_result(None)
+    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    measures.sent([bar(99_900)], failed)
+    failed.set_exception(OSError())
+    await asyncio.sleep(0)
+    assert dict(measures.bars) == {"watermark": 2, "idle": 1}
+    assert measures.arrival_to_bar.buckets()[6] == ("0.1", 2)
+    assert measures.due_to_bar.buckets()[-1] == ("+Inf", 3)
+
+
+def bar(closed_at: int, reason: str = "watermark") -> Bar:
+    made = bars.bar()
+    made.closed_at, made.close_reason, made.bucket_end = closed_at, reason, 60_000
+    return made

@@ -1,0 +1,97 @@
+"""The guard in front of every request, on a real server: errors show no traceback, too much is refused, browsers get pages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from app.settings import Settings
+from app.web import safety
+from app.web.context import WebContext
+
+Client = TestClient[web.Request, web.Application]
+
+
+@pytest.fixture
+def context() -> WebContext:
+    found = SimpleNamespace(settings=Settings.load(_env_file=None), answered={}, error_page=None)
+    return cast("WebContext", found)
+
+
+@pytest.fixture
+def gate() -> asyncio.Event:
+    return asyncio.Event()
+
+
+@pytest.fixture
+async def client(context: WebContext, gate: asyncio.Event) -> AsyncIterator[Client]:
+    async def broken(_: web.Request) -> web.Response:
+        raise RuntimeError("a secret of the inside")
+
+    async def waiting(_: web.Request) -> web.Response:
+        await gate.wait()
+        return web.Response(text="done")
+
+    site = web.Application(middlewares=[safety.Guard(context).__call__])
+    site.on_response_prepare.append(safety.headers)
+    site.add_routes([web.get("/api/broken", broken), web.get("/broken", broken), web.get("/api/waiting", waiting)])
+    async with TestClient(TestServer(site)) as made:
+        yield made
+
+
+async def problem(answer: Any) -> dict[str, Any]:
+    assert answer.content_type == "application/problem+json"
+    found: dict[str, Any] = await answer.json()
+    assert found["status"] == answer.status
+    return found
+
+
+async def test_an_error_inside_is_logged_and_shows_nothing_of_the_inside(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = await client.get("/api/broken")
+    found = await problem(answer)
+    assert answer.status == 500
+    assert "secret" not in str(found)
+    assert "a secret of the inside" in caplog.text
+
+
+async def test_a_browser_gets_a_page_and_a_program_does_not(client: Client, context: WebContext) -> None:
+    context.error_page = lambda request, status, title, _: f"<p>{request.path} {status} {title}</p>"
+    page = await client.get("/broken", headers={"Accept": "text/html,*/*"})
+    assert (page.content_type, await page.text()) == ("text/html", "<p>/broken 500 Internal Server Error</p>")
+    await problem(await client.get("/broken"))
+    await problem(await client.get("/api/broken", headers={"Accept": "text/html"}))
+
+
+async def test_more_requests_than_can_be_under_way_are_asked_to_come_again(
+    client: Client, gate: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(safety, "AT_ONCE", 2)
+    asked = [asyncio.ensure_future(client.get("/api/waiting")) for _ in range(3)]
+    done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+    refused = done.pop().result()
+    assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
+    gate.set()
+    assert sorted([(await one).status for one in asked]) == [200, 200, 503]
+    assert (await client.get("/api/waiting")).status == 200
+
+
+async def test_an_answer_that_takes_too_long_is_a_problem(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(safety, "SECONDS", 0.01)
+    answer = await client.get("/api/waiting")
+    assert answer.status == 503
+    assert "no answer within" in (await problem(answer))["detail"]
+
+
+async def test_what_was_answered_is_counted_by_status(client: Client, context: WebContext) -> None:
+    await client.get("/nothing")
+    await client.get("/api/broken")
+    await client.get("/api/broken")
+    assert context.answered == {"404": 1, "500": 2}

@@ -1,0 +1,83 @@
+"""Who may ask: the token in its forms, the names in the Host header."""
+
+from __future__ import annotations
+
+import base64
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.errors import SettingsError
+from app.setting_types import loopback
+from app.settings import Settings
+from app.web.safety import addressed_to, known_names, shows, token_of
+from app.web.server import check_door
+
+
+def settings(**given: object) -> Settings:
+    return Settings.load(_env_file=None, **given)
+
+
+def basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+@pytest.mark.parametrize("header", ["Bearer s:cret", "bearer s:cret", basic("me", "s:cret"), basic("", "s:cret")])
+def test_the_token_is_shown_as_a_bearer_or_as_the_password_of_anybody(header: str) -> None:
+    assert shows(header, b"s:cret")
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer x", "s:cret", "Digest s:cret", basic("s:cret", ""), "Basic %%%"])
+def test_anything_else_shows_nothing(header: str) -> None:
+    assert not shows(header, b"s:cret")
+
+
+@given(st.text(max_size=40))
+def test_no_header_breaks_the_check(text: str) -> None:
+    assert not shows(f"Bearer {text}", b"a token that nobody guesses")
+    assert not shows(f"Basic {text}", b"a token that nobody guesses")
+    assert isinstance(addressed_to(text, frozenset()), bool)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost:6066",
+        "127.0.0.1",
+        "[::1]:6066",
+        "10.0.0.7:80",
+        "bars.example:6066",
+        "BARS.example",
+        "w1",
+        socket.gethostname(),
+    ],
+)
+def test_requests_to_addresses_and_to_names_that_are_ours_are_taken(host: str) -> None:
+    names = known_names(settings(web_hosts="bars.example, other", web_url="http://w1:6066"))
+    assert addressed_to(host, names)
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "", "localhost.evil.example", "127.0.0.1.evil.example", "[", "bars.example@evil"]
+)
+def test_requests_to_other_names_are_not(host: str) -> None:
+    assert not addressed_to(host, known_names(settings(web_hosts="bars.example")))
+
+
+@pytest.mark.parametrize(
+    ("host", "here"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("host", False)]
+)
+def test_what_reaches_this_machine_alone(host: str, here: bool) -> None:  # noqa: FBT001  # a table
+    assert loopback(host) is here
+
+
+def test_an_address_that_others_reach_needs_a_token_or_the_word_none() -> None:
+    with pytest.raises(SettingsError, match="set web_token, or web_auth=none"):
+        settings(web_host="0.0.0.0")
+    assert token_of(settings(web_host="0.0.0.0", web_token="x")) == b"x"
+    assert token_of(settings(web_host="0.0.0.0", web_auth="none", web_token="x")) == b""
+    check_door(settings(), "127.0.0.1")
+    with pytest.raises(SettingsError, match="set web_token"):
+        check_door(settings(), "0.0.0.0")
