@@ -10,7 +10,7 @@ from pathlib import Path
 from migrations.errors import PlanError
 from migrations.ksql.errors import KsqlError
 from migrations.ksql.lexer import Token
-from migrations.ksql.normal import prepare, split_tokens, statement_hash
+from migrations.ksql.normal import clean, split_tokens, statement_hash, substitute
 from migrations.ksql.statement import Described, Kind, describe
 
 FORBIDDEN = {
@@ -67,56 +67,55 @@ class Source:
 def make(name: str, sources: Iterable[Source], variables: Mapping[str, str], properties: Mapping[str, str]) -> Plan:
     """Split, look at and name the statements; raises `PlanError` with file and place."""
     statements: list[Statement] = []
-    used: Counter[str] = Counter()
+    used: Counter[tuple[str, str]] = Counter()
     for source in sources:
         try:
-            text = prepare(source.ksql, variables)
-            texts = split_tokens(text)
+            found = split_tokens(substitute(source.ksql, variables))
         except KsqlError as error:
             raise PlanError(f"{source.origin}: {error}") from None
-        if not texts:
+        if not found:
             raise PlanError(f"{source.origin}: holds no statement")
-        if source.id and len(texts) > 1:
-            raise PlanError(f"{source.origin}: {len(texts)} statements under the one id {source.id}; give each its own entry")
-        statements += [_statement(text, tokens, source, used) for tokens in texts]
+        if source.id and len(found) > 1:
+            raise PlanError(f"{source.origin}: {len(found)} statements under the one id {source.id}; give each its own entry")
+        for tokens in found:
+            origin = f"{source.origin}, line {tokens[0].line}" if len(found) > 1 else source.origin
+            statements.append(_statement(tokens, source, origin, used))
     _check_ids(statements)
     return Plan(name, tuple(statements), dict(properties))
 
 
-def _statement(whole: str, tokens: list[Token], source: Source, used: Counter[str]) -> Statement:
-    text = whole[tokens[0].start : tokens[-1].start + 1]
+def _statement(tokens: list[Token], source: Source, origin: str, used: Counter[tuple[str, str]]) -> Statement:
+    text = clean(tokens)
     try:
         about = describe(tokens)
     except KsqlError as error:
         raise PlanError(f"{source.origin}: {error}") from None
-    shown = " ".join(text.split())[:80]
+    shown = f"{origin}: {' '.join(text.split())[:80]}"
     if about.kind is Kind.other:
         first = about.words.split(" ", maxsplit=1)[0]
         why = FORBIDDEN.get(first, "a plan holds CREATE STREAM, CREATE TABLE, CREATE TYPE and INSERT INTO .. SELECT")
-        raise PlanError(f"{source.origin}: {shown}: {why}")
+        raise PlanError(f"{shown}: {why}")
     if about.kind is Kind.insert_select and not about.query_id:
-        raise PlanError(
-            f"{source.origin}: {shown}: give it WITH (QUERY_ID='...'): else nobody can tell whether it runs already"
-        )
+        raise PlanError(f"{shown}: give it WITH (QUERY_ID='...'): else nobody can tell whether it runs already")
     if about.if_not_exists:
-        raise PlanError(f"{source.origin}: {shown}: leave IF NOT EXISTS out: it takes whatever is there for the same")
+        raise PlanError(f"{shown}: leave IF NOT EXISTS out: it takes whatever is there for the same")
     if about.replace:
-        raise PlanError(f"{source.origin}: {shown}: leave OR REPLACE out: it is added where the server can alter what it has")
+        raise PlanError(f"{shown}: leave OR REPLACE out: it is added where the server can alter what it has")
     name = about.query_id or about.name
-    number = used[source.group, name] = used[source.group, name] + 1  # type: ignore[index]
+    number = used[source.group, name] = used[source.group, name] + 1
     given = source.id or f"{source.group}/{name}" + (f"#{number}" if number > 1 else "")
-    return Statement(given, text, statement_hash(tokens), about, source.origin)
+    return Statement(given, text, statement_hash(tokens), about, origin)
 
 
 def _check_ids(statements: list[Statement]) -> None:
     by_id: dict[str, Statement] = {}
-    by_name: dict[tuple[bool, str], Statement] = {}
+    by_name: dict[tuple[str, str], Statement] = {}  # the server keeps types, queries and sources apart
     for statement in statements:
         first = by_id.setdefault(statement.id, statement)
         if first is not statement:
             raise PlanError(f"{statement.origin}: the id {statement.id} is that of {first.origin} too")
-        key = (statement.about.kind is Kind.insert_select, statement.name)
-        first = by_name.setdefault(key, statement)
+        kind = statement.about.kind
+        first = by_name.setdefault(("source" if kind.source else kind, statement.name), statement)
         if first is not statement:
             raise PlanError(f"{statement.origin}: {statement.name} is made by {first.origin} already")
 

@@ -122,6 +122,7 @@ def _other(tokens: list[Token], number: int, names: Names) -> str | None:
     if token.kind is Lexeme.string and before == "=":
         option = tokens[number - 2].text.upper()
         value = token.text[1:-1].replace("''", "'")
+        value = value.upper() if option == "QUERY_ID" else value  # as the server does
         known = {"KAFKA_TOPIC": names.topics, "QUERY_ID": names.queries}.get(option, {})
         return "'" + known[value].replace("'", "''") + "'" if value in known else None
     if token.kind not in (Lexeme.word, Lexeme.quoted) or (before not in _BEFORE_NAME and after not in (".", "->")):

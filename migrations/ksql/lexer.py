@@ -27,6 +27,9 @@ class Lexeme(StrEnum):
     space = "space"
 
 
+GAPS = frozenset({Lexeme.space, Lexeme.comment})  # what stands between tokens that mean something
+
+
 class Token(NamedTuple):
     """A piece of text; `start` is its index, line and column count from 1."""
 
@@ -68,7 +71,13 @@ def lex(text: str) -> Iterator[Token]:
 
 def tokenize(text: str) -> list[Token]:
     """The tokens that mean something; raises `LexError`."""
-    return [token for token in lex(text) if token.kind not in (Lexeme.space, Lexeme.comment)]
+    return [token for token in lex(text) if token.kind not in GAPS]
+
+
+def is_one(text: str, kind: Lexeme) -> bool:
+    """Whether the whole text is a single token of this kind."""
+    match = _PATTERN.fullmatch(text)
+    return match is not None and match.lastgroup == kind
 
 
 def _problem(text: str, at: int) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
 from migrations.ksql.errors import LexError
-from migrations.ksql.lexer import Lexeme, Token, lex, tokenize
+from migrations.ksql.lexer import GAPS, Lexeme, Token, is_one, lex
 
 HASH_VERSION = "v1"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_@:]*)\}")
@@ -23,10 +23,12 @@ def split(text: str) -> list[str]:
 
 
 def split_tokens(text: str) -> list[list[Token]]:
-    """The tokens of each statement, the semicolon last."""
+    """The tokens of each statement, from its first to the semicolon, with the white space and comments in between."""
     statements: list[list[Token]] = []
     current: list[Token] = []
-    for token in tokenize(text):
+    for token in lex(text):
+        if not current and token.kind in GAPS:
+            continue
         current.append(token)
         if token.text == ";":
             if len(current) == 1:
@@ -39,8 +41,13 @@ def split_tokens(text: str) -> list[list[Token]]:
 
 
 def substitute(text: str, variables: Mapping[str, str]) -> str:
-    """Put values in the place of `${NAME}`, in strings and quoted names too, not in comments; raises `LexError`."""
-    return "".join(token.text if token.kind is Lexeme.comment else _substituted(token, variables) for token in lex(text))
+    """Put values in the place of `${NAME}`, in strings and quoted names too, not in comments.
+
+    Raises `LexError` where a variable has no value, or one that ends the string or the name it stands in.
+    """
+    if "${" not in text:
+        return text
+    return "".join(_substituted(token, variables) for token in lex(text))
 
 
 def _substituted(token: Token, variables: Mapping[str, str]) -> str:
@@ -51,36 +58,54 @@ def _substituted(token: Token, variables: Mapping[str, str]) -> str:
             known = ", ".join(sorted(variables)) or "none"
             raise LexError(f"${{{match[1]}}} has no value (known: {known})", token.line, token.column) from None
 
-    return _VARIABLE.sub(value, token.text)
+    if token.kind is Lexeme.comment or "${" not in token.text:
+        return token.text
+    text = _VARIABLE.sub(value, token.text)
+    if token.kind is not Lexeme.variable and not is_one(text, token.kind):
+        raise LexError(f"{token.text} becomes {text}: double the quotes in the value", token.line, token.column)
+    return text
 
 
 def strip_comments(text: str) -> str:
-    """The text with a space, or the line's end, in the place of each comment: what is sent to a server."""
-    return prepare(text, None)
+    """The text without comments, blank lines and white space at the ends of lines; raises `LexError`."""
+    return clean(lex(text))
 
 
-def prepare(text: str, variables: Mapping[str, str] | None) -> str:
-    """Both at once: without comments, and with values in the place of variables (None: as they are)."""
-    parts = []
-    for token in lex(text):
-        if token.kind is Lexeme.comment:
-            parts.append("\n" * token.text.count("\n") or " ")
-        else:
-            parts.append(token.text if variables is None or "$" not in token.text else _substituted(token, variables))
-    return "\n".join(line.rstrip() for line in "".join(parts).splitlines() if line.strip())
+def clean(tokens: Iterable[Token]) -> str:
+    """The text of tokens as it is sent to a server: what is left out stands between them, never within a string."""
+    parts: list[str] = []
+    gap = ""
+    for token in tokens:
+        if token.kind in GAPS:
+            gap += token.text
+            continue
+        if gap and parts:
+            parts.append(_narrowed(gap))
+        gap = ""
+        parts.append(token.text)
+    return "".join(parts)
+
+
+def _narrowed(gap: str) -> str:
+    """Of several lines the indentation of the last; of a comment within a line one space."""
+    _, newline, last = gap.replace("\r", "\n").rpartition("\n")
+    if newline:
+        return newline + last[: len(last) - len(last.lstrip(" \t"))]
+    return gap if gap.isspace() else " "
 
 
 def normal_form(statement: str) -> str:
     """What remains of a statement when spacing, comments and the case of words are left out.
 
     Tokens are joined by one space, unquoted words are upper case, quoted names are in backquotes, `!=` is `<>`; strings stay
-    as they are.
+    as they are, and the semicolon at the end is left out.
     """
-    return _joined(tokenize(statement))
+    return _joined(lex(statement))
 
 
 def _joined(tokens: Iterable[Token]) -> str:
-    return " ".join(_normal(token) for token in tokens if token.text != ";")
+    found = [_normal(token) for token in tokens if token.kind not in GAPS]
+    return " ".join(found[:-1] if found[-1:] == [";"] else found)
 
 
 def _normal(token: Token) -> str:
@@ -94,5 +119,5 @@ def _normal(token: Token) -> str:
 
 def statement_hash(statement: str | Iterable[Token]) -> str:
     """`v1:sha256:<hex>` of the normal form; the version is of that form, so that it may change."""
-    normal = normal_form(statement) if isinstance(statement, str) else _joined(statement)
+    normal = _joined(lex(statement) if isinstance(statement, str) else statement)
     return f"{HASH_VERSION}:sha256:{sha256(normal.encode()).hexdigest()}"

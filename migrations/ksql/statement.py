@@ -8,7 +8,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 from migrations.ksql.errors import LexError
-from migrations.ksql.lexer import Lexeme, Token, tokenize
+from migrations.ksql.lexer import GAPS, Lexeme, Token, lex
 
 
 class Kind(StrEnum):
@@ -50,8 +50,8 @@ class Described:
 
 def describe(statement: str | Iterable[Token]) -> Described:
     """Look at one statement; raises `LexError` where it begins like one of ours and does not go on like it."""
-    found = tokenize(statement) if isinstance(statement, str) else statement
-    tokens = [token for token in found if token.text != ";"]
+    found = lex(statement) if isinstance(statement, str) else statement
+    tokens = [token for token in found if token.kind not in GAPS and token.text != ";"]
     words = [_word(token) for token in tokens]
     beginning = " ".join(words[:3])
     if words[:2] == ["INSERT", "INTO"] and "SELECT" in words:
@@ -95,7 +95,7 @@ def _described(
         windowed=kind.query and _follows(words, "WINDOW", {"TUMBLING", "HOPPING", "SESSION"}),
         replace=replace,
         if_not_exists=if_not_exists,
-        query_id=options.get("QUERY_ID", ""),
+        query_id=options.get("QUERY_ID", "").upper(),  # as the server does
         topic=options.get("KAFKA_TOPIC", ""),
         sources=tuple(_sources(tokens, words)) if kind.query else (),
     )

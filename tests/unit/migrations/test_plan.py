@@ -42,6 +42,24 @@ def test_a_statement_put_between_others_changes_no_id(tmp_path: Path) -> None:
     assert before < {one.id for one in plan_files.load(tmp_path / "p.ksql", T).statements}
 
 
+def test_a_type_a_query_and_a_stream_may_share_a_name(tmp_path: Path) -> None:
+    insert = "INSERT INTO b WITH (QUERY_ID='a') SELECT * FROM a;"
+    (tmp_path / "p.ksql").write_text(f"CREATE TYPE a AS INT;{ONE}{TWO}{insert}")
+    plan = plan_files.load(tmp_path / "p.ksql", T)
+    assert [one.id for one in plan.statements] == ["p/A", "p/A#2", "p/B", "p/A#3"]
+
+
+def test_numbers_and_truth_values_are_sent_as_the_server_reads_them(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(f"properties: {{a: true, b: 1, c: x}}\nstatements: [{json.dumps(TWO)}]")
+    assert plan_files.load(tmp_path / "p.yaml", {}).properties == {"a": "true", "b": "1", "c": "x"}
+
+
+def test_the_line_ends_of_strings_stay_as_they_are_and_other_blank_lines_go(tmp_path: Path) -> None:
+    (tmp_path / "p.ksql").write_text("CREATE STREAM a -- c\n\n  (x INT)\nWITH (KAFKA_TOPIC='t  \n\n u');")
+    (one,) = plan_files.load(tmp_path / "p.ksql", {}).statements
+    assert one.text == "CREATE STREAM a\n  (x INT)\nWITH (KAFKA_TOPIC='t  \n\n u');"
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
@@ -52,13 +70,26 @@ def test_a_statement_put_between_others_changes_no_id(tmp_path: Path) -> None:
         ("p.ksql", "INSERT INTO a SELECT * FROM b;", r"QUERY_ID"),
         ("p.ksql", "CREATE STREAM IF NOT EXISTS a AS SELECT * FROM b;", r"leave IF NOT EXISTS out"),
         ("p.ksql", "CREATE OR REPLACE STREAM a AS SELECT * FROM b;", r"leave OR REPLACE out"),
-        ("p.ksql", TWO + TWO, r"p.ksql: B is made by .*p.ksql already"),
+        ("p.ksql", f"-- one\n\n{TWO}\n{TWO}", r"p.ksql, line 4: B is made by .*p.ksql, line 3 already"),
+        ("p.ksql", f"-- one\n\n{TWO}\n /* two\n*/ CREATE STREAM 'b';", r"p.ksql: line 5, column 18: 'b' stands where a name"),
+        ("p.ksql", f"-- one\n\n{TWO};", r"p.ksql: line 3, column 49: an empty statement"),
         ("p.yaml", "a: [", r"p.yaml: while parsing"),
         ("p.yaml", "a: 1", r"p.yaml: must be a mapping with a list of `statements`"),
         ("p.yaml", "statements: []\nfoo: 1", r"p.yaml: foo: not among"),
         ("p.yaml", "statements: [1]", r"p.yaml: statements\[1\]: must be KSQL text"),
         ("p.yaml", f"statements: [{{id: x, ksql: '{TWO} {TWO}'}}]", r"statements\[1\]: 2 statements under the one id x"),
-        ("p.py", "1/0", r"p.py: ZeroDivisionError"),
+        ("p.yaml", "statements: []", r"p.yaml: holds no statement"),
+        ("p.yaml", "statements: [{id: 1, ksql: a}]", r"statements\[1\]: id: 1 must be text"),
+        ("p.yaml", "statements: [a]\nstatements: [b]", r"p.yaml: statements is given twice"),
+        ("p.yaml", "statements: [a]\n? [b]\n: c", r"p.yaml: unhashable"),
+        ("p.yaml", "statements: [a]\nproperties: {p: {q: 1}}", r"p.yaml: properties.p: \{'q': 1\} must be text"),
+        ("p.json", '{"statements": [}', r"p.json: Expecting value: line 1 column 17"),
+        ("p.json", '{"statements": ["a"], "statements": ["b"]}', r"p.json: statements is given twice"),
+        ("p.py", "\n1/0", r"p.py, line 2: ZeroDivisionError"),
+        ("p.py", "def statements():\n    return [1/0]", r"p.py, line 2: ZeroDivisionError"),
+        ("p.py", "def statements():\n    return []", r"p.py: holds no statement"),
+        ("p.py", f"def statements():\n    return {TWO!r}", r"p.py: must define `def statements\(\) -> list`"),
+        ("p.py", f"PROPERTIES = 1\ndef statements():\n    return [{TWO!r}]", r"p.py: PROPERTIES: must be a mapping"),
         ("p.py", "", r"p.py: must define `def statements\(\) -> list`"),
         ("p.txt", TWO, r"p.txt: a plan is a file of"),
     ],

@@ -45,11 +45,23 @@ def test_spacing_comments_and_the_case_of_words_never_change_a_hash(parts: list[
 @given(tokens, st.data())
 def test_another_token_changes_the_hash(parts: list[str], data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(parts) - 1))
-    other = data.draw(words | strings | quoted | numbers | symbols)
-    changed = [*parts[:at], other, *parts[at + 1 :]]
+    one, before, after = parts[at], parts[:at], parts[at + 1 :]
+    other = data.draw(words | strings | quoted | numbers | symbols | st.just(one.swapcase()))
+    changed = data.draw(
+        st.sampled_from([[*before, other, *after], [*before, *after], [*before, one, one, *after], [one, *before, *after]])
+    )
     same = [_meaning(part) for part in changed] == [_meaning(part) for part in parts]
     assert (statement_hash(" ".join(changed)) == statement_hash(" ".join(parts))) is same
     assert statement_hash(" ".join([*parts, "more"])) != statement_hash(" ".join(parts))
+
+
+@given(st.lists(tokens, min_size=1, max_size=3), st.data())
+def test_what_is_sent_has_the_hash_of_what_is_written(many: list[list[str]], data: st.DataObject) -> None:
+    text = "".join("".join(part + data.draw(gaps) for part in parts) + ";" for parts in many)
+    cleaned = strip_comments(text)
+    assert [statement_hash(one) for one in split(cleaned)] == [statement_hash(one) for one in split(text)]
+    assert not any(token.kind is Lexeme.comment for token in lex(cleaned))
+    assert strip_comments(cleaned) == cleaned
 
 
 def _meaning(part: str) -> str:
@@ -74,6 +86,10 @@ def test_the_tokens_joined_are_the_text(text: str) -> None:
         assert error.line >= 1  # noqa: PT017  # what random text cannot be read as is said with its place
         return
     assert "".join(token.text for token in found) == text
+    for token in found:
+        before = text[: token.start]
+        assert text.startswith(token.text, token.start)
+        assert (token.line, token.column) == (before.count("\n") + 1, len(before) - before.rfind("\n"))
 
 
 @pytest.mark.parametrize(
@@ -106,10 +122,15 @@ def test_variables_are_put_in_strings_and_names_but_not_in_comments() -> None:
     )
     with pytest.raises(LexError, match=r"line 2, column 19: \$\{t\} has no value \(known: p\)"):
         substitute(text, {"p": "my_"})
+    with pytest.raises(LexError, match=r"line 2, column 19: '\$\{t\}.v1' becomes 'it's.v1': double the quotes in the value"):
+        substitute(text, {"p": "my_", "t": "it's"})
 
 
 def test_comments_are_left_out_of_what_is_sent() -> None:
-    assert strip_comments("-- first\nLIST /* all */ TYPES; -- last\n") == "LIST   TYPES;"
+    assert strip_comments("-- first\nLIST /* all */ TYPES; -- last\n") == "LIST TYPES;"
+    assert strip_comments("SELECT  a, -- one\r\n\r\n  -- two\r\n  b/**/c  \nFROM 't  \n\n --';") == (
+        "SELECT  a,\n  b c\nFROM 't  \n\n --';"
+    )
 
 
 def test_token_kinds() -> None:
@@ -133,6 +154,10 @@ def test_token_kinds() -> None:
 def test_what_a_statement_does_and_to_what(text: str, kind: Kind, name: str) -> None:
     found = describe(text)
     assert (found.kind, found.name) == (kind, name)
+
+
+def test_the_id_of_a_query_is_in_upper_case_as_on_the_server() -> None:
+    assert describe("INSERT INTO a WITH (query_id='ksql_Q') SELECT * FROM b;").query_id == "KSQL_Q"
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no recorded exchanges in {DATA}")
