@@ -1,4 +1,4 @@
-"""`python -m benchmarks throughput`, `safety`, `recovery`, `wheel`, `memory` and `migrations`."""
+"""`python -m benchmarks throughput`, `safety`, `recovery`, `page`, `wheel`, `memory` and `migrations`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import memory, migrations, recovery, report, safety, throughput, wheel
+from benchmarks import memory, migrations, page, recovery, report, safety, throughput, wheel
 
 
 def main() -> int:
@@ -34,7 +34,11 @@ def main() -> int:
     back = commands.add_parser("recovery", help="how long a killed worker's partitions stand still, on Apache Kafka")
     back.add_argument("--ticks", type=int, default=400_000, help="ticks in the topic (default %(default)s)")
     back.add_argument("--symbols", type=_numbers, default=[100_000], help="default 100000")
-    for one in (fast, safe, back):
+    shown = commands.add_parser("page", help="what open streams, a search and a chart cost, on Apache Kafka")
+    shown.add_argument("--ticks", type=int, default=2_000_000, help="ticks beside the streams (default %(default)s)")
+    shown.add_argument("--symbols", type=_numbers, default=[1_000], help="default 1000")
+    shown.add_argument("--repeat", type=int, default=1, help="runs with and without streams; medians are compared")
+    for one in (fast, safe, back, shown):
         where = one.add_mutually_exclusive_group()
         where.add_argument("--bootstrap", metavar="HOST:PORT", help="a Kafka that runs already")
         where.add_argument("--pocket", action="store_true", help="the pocket broker instead of Apache Kafka")
@@ -46,7 +50,7 @@ def main() -> int:
     held.add_argument("--minutes", type=int, default=60, help="of trading, at least 6 (default %(default)s)")
     plans = commands.add_parser("migrations", help="how long it takes to plan 1,000 statements")
     plans.add_argument("--repeat", type=int, default=3, help="runs; the median is shown")
-    for one in (fast, safe, back, turn, held, plans):
+    for one in (fast, safe, back, shown, turn, held, plans):
         one.add_argument("--json", action="store_true", help="for programs")
         one.add_argument("--check", action="store_true", help="exit code 1 where a bound is missed")
     arguments = parser.parse_args()
@@ -60,7 +64,10 @@ def main() -> int:
     return 1 if arguments.check and not found["kept"] else 0
 
 
-def _measured(arguments: argparse.Namespace) -> tuple[dict[str, Any], Callable[[dict[str, Any], Console], None]]:
+Shown = Callable[[dict[str, Any], Console], None]
+
+
+def _measured(arguments: argparse.Namespace) -> tuple[dict[str, Any], Shown]:  # noqa: PLR0911  # one return a command
     """What was found, and what shows it."""
     if arguments.command == "wheel":
         return wheel.run(arguments.scopes, arguments.repeat), wheel.show
@@ -76,6 +83,8 @@ def _measured(arguments: argparse.Namespace) -> tuple[dict[str, Any], Callable[[
         arguments.bootstrap,
         arguments.pocket,
     )
+    if arguments.command == "page":
+        return page.run(options), page.show
     if arguments.command == "safety":
         return safety.run(options), safety.show
     if arguments.command == "recovery":

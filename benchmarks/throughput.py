@@ -11,8 +11,8 @@ import tempfile
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,8 +92,15 @@ def _measure(subject: str, bootstrap: str, market: Market, name: str, directory:
         return Run(subject, market.symbols, process.by_marks(total))
 
 
-def worker(bootstrap: str, market: Market, name: str, directory: Path, more: Mapping[str, str] | None = None) -> Run:
-    """Run barwheel's worker over the market, with `more` settings."""
+def worker(  # what a run is made of
+    bootstrap: str,
+    market: Market,
+    name: str,
+    directory: Path,
+    more: Mapping[str, str] | None = None,
+    beside: Callable[[int], AbstractContextManager[object]] = nullcontext,
+) -> Run:
+    """Run barwheel's worker over the market, with `more` settings; `beside` is entered with its web port while it runs."""
     port = free_port()
     settings = {
         "APP_ID": name,
@@ -117,7 +124,7 @@ def worker(bootstrap: str, market: Market, name: str, directory: Path, more: Map
             return None  # not up yet; a worker that ended is noticed by its process
 
     command = [sys.executable, "-m", "app", "worker", "-l", "warn"]
-    with running(command, directory, environment) as process:
+    with running(command, directory, environment) as process, beside(port):
         measured = process.by_asking(read, market.ticks)
     # counted after it has shut down in order: its last finals are acknowledged then
     bars = asyncio.run(_records(bootstrap, f"{name}-bar_1m_final"))

@@ -171,6 +171,7 @@ async function refill() {
   watermark = Math.max(watermark ?? 0, ...found.open.map((window) => window.watermark ?? 0)) || null;
   const first = !order.length;
   draw();
+  performance.mark("drawn"); // for whoever measures
   if (first) requestAnimationFrame(() => requestAnimationFrame(newest)); // it has its width then
   if (!found.complete) say("The final bars are still being read from their topic.");
   if (chosen() !== undefined) await why(chosen());
@@ -235,6 +236,11 @@ onZone(() => {
   theme();
   soon();
 });
+
+// what an open window waits for changes with every tick
+setInterval(() => {
+  if (!document.hidden && bars.get(chosen())?.state === "open") load(() => why(chosen()));
+}, 2_000);
 
 theme();
 load(async () => {

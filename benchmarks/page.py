@@ -1,0 +1,219 @@
+"""What the page costs: open event streams beside the ticks, a search among many symbols, a chart of many bars."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+from playwright.sync_api import sync_playwright
+from rich.console import Console
+
+from benchmarks.market import write
+from benchmarks.throughput import ROOT, Options, broker, delete_topics, free_port, say, worker
+from tests.support.ticks import Tick, produce
+
+STREAMS = 500
+STREAMS_BOUND = 1.10  # CPU a tick with them, in that without
+SYMBOLS, SEARCHES, SEARCH_BOUND_MS = 100_000, 200, 50.0
+BARS, CHART_BOUND_MS, CHART_BOUND_KB = 2_000, 1_000.0, 150.0
+START_MS = 1_399_248_000_000
+DEADLINE = 600.0
+
+
+def run(options: Options) -> dict[str, Any]:
+    """Measure all three; the streams on the market of the options."""
+    with tempfile.TemporaryDirectory(prefix="barwheel-bench-") as scratch, broker(options, Path(scratch)) as address:
+        name = f"bench-{uuid.uuid4().hex[:8]}"
+        try:
+            streams = _streams(options, address, name, Path(scratch))
+            search = _search(address, f"{name}-search", Path(scratch) / "search")
+            chart = _chart(address, f"{name}-chart", Path(scratch) / "chart")
+        finally:
+            asyncio.run(delete_topics(address, name))
+    rows = [
+        _row(f"CPU a tick with {STREAMS} event streams, in that without", streams, STREAMS_BOUND, "times"),
+        _row(f"search among {SYMBOLS:,} symbols, 95 of 100 answered within", search, SEARCH_BOUND_MS, "ms"),
+    ]
+    if chart is not None:
+        rows.append(_row(f"a chart of {BARS:,} bars is drawn after", chart[0], CHART_BOUND_MS, "ms"))
+        rows.append(_row(f"a chart of {BARS:,} bars transfers", chart[1], CHART_BOUND_KB, "kB"))
+    return {"rows": rows, "kept": all(row["kept"] for row in rows), "chart": chart is not None}
+
+
+def _row(what: str, value: float, bound: float, unit: str) -> dict[str, Any]:
+    return {"what": what, "value": round(value, 2), "at_most": bound, "unit": unit, "kept": value <= bound}
+
+
+def show(found: Mapping[str, Any], console: Console) -> None:
+    """For people."""
+    for row in found["rows"]:
+        verdict = "kept" if row["kept"] else "[red]missed[/red]"
+        console.print(f"{row['what']}: {row['value']:g} {row['unit']} (expected at most {row['at_most']:g}: {verdict})")
+    if not found["chart"]:
+        console.print("no Chromium: the chart was not measured")
+
+
+# ---- event streams beside the ticks
+
+
+def _streams(options: Options, address: str, name: str, scratch: Path) -> float:
+    symbols = options.symbols[0]
+    say(f"writing {options.ticks:,} ticks of {symbols:,} symbols")
+    market = asyncio.run(write(address, f"{name}-ticks", symbols, options.ticks))
+    cpu: dict[bool, list[float]] = {False: [], True: []}
+    for turn in range(options.repeat):
+        for streams in (False, True):
+            directory = scratch / f"streams-{streams}-{turn}"
+            beside = listening if streams else contextlib.nullcontext
+            done = worker(address, market, f"{name}-{streams}-{turn}", directory, beside=beside)
+            cpu[streams].append(done.measured.cpu_us)
+            say(f"  {STREAMS if streams else 0} streams: {done.measured.cpu_us:.2f} us of CPU a tick")
+    return median(cpu[True]) / median(cpu[False])
+
+
+@contextmanager
+def listening(port: int) -> Iterator[None]:
+    """Open event streams, each read as fast as it comes, from a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.page", str(port)]
+    clients = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    try:
+        yield
+    finally:
+        clients.terminate()
+        clients.wait()
+
+
+async def _listen(port: int) -> None:
+    async with asyncio.TaskGroup() as group:
+        for _ in range(STREAMS):
+            group.create_task(_one(port))
+
+
+async def _one(port: int) -> None:
+    while True:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
+            while await reader.read(1 << 16):
+                pass
+        except OSError:
+            await asyncio.sleep(0.2)  # not up yet, or gone
+
+
+# ---- a search, a chart
+
+
+@contextmanager
+def _worker(address: str, name: str, directory: Path) -> Iterator[str]:
+    """A worker on a topic of its own; its web address."""
+    directory.mkdir(parents=True)
+    port = free_port()
+    ours = {
+        "BARWHEEL_APP_ID": name,
+        "BARWHEEL_BROKER": f"kafka://{address}",
+        "BARWHEEL_TICKS_TOPIC": f"{name}-ticks",
+        "BARWHEEL_TOPICS_PREFIX": f"{name}-",
+        "BARWHEEL_TOPIC_PARTITIONS": "4",
+        "BARWHEEL_WEB_PORT": str(port),
+        "BARWHEEL_DATA_DIR": str(directory),
+        "PYTHONPATH": str(ROOT),
+    }
+    with (directory / "log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-m", "app", "worker"], env={**os.environ, **ours}, stdout=log, stderr=log)
+    base = f"http://127.0.0.1:{port}"
+    try:
+        _wait(lambda: _get(f"{base}/readyz")["state"] == "running", process)
+        yield base
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _get(url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310  # our own worker
+        found: dict[str, Any] = json.load(answer)
+        return found
+
+
+def _wait(condition: Any, process: subprocess.Popen[bytes] | None = None) -> None:
+    until = time.monotonic() + DEADLINE
+    while time.monotonic() < until:
+        if process is not None and process.poll() is not None:
+            raise RuntimeError(f"the worker ended with code {process.returncode}")
+        with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+            if condition():
+                return
+        time.sleep(0.2)
+    raise RuntimeError("it does not come about")
+
+
+def _fill(address: str, topic: str, ticks: list[Tick], bars: int, base: str) -> None:
+    """Send the ticks and a heartbeat that closes their windows, and wait until the worker can show the bars."""
+    produce(address, topic, ticks)
+    _wait(lambda: (_get(f"{base}/api/v1/status")["read_model"]["bars"] or 0) >= bars)
+
+
+def _search(address: str, name: str, directory: Path) -> float:
+    """Milliseconds within which 95 of 100 searches are answered."""
+    say(f"a worker with {SYMBOLS:,} symbols")
+    with _worker(address, name, directory) as base:
+        ticks = [Tick(START_MS, "1.5", f"B{number % 3}|S{number:06}") for number in range(SYMBOLS)]
+        _fill(address, f"{name}-ticks", ticks, SYMBOLS, base)
+        taken = []
+        for number in range(SEARCHES):
+            began = time.perf_counter()
+            found = _get(f"{base}/api/v1/symbols?prefix=S{number * 487 % SYMBOLS:06}"[: -(number % 4) or None])
+            taken.append(1_000 * (time.perf_counter() - began))
+            if not found["symbols"]:
+                raise RuntimeError("a symbol that is there was not found")
+    return quantiles(taken, n=20)[-1]
+
+
+def _chart(address: str, name: str, directory: Path) -> tuple[float, float] | None:
+    """Milliseconds until the chart is drawn, and kB that were transferred; None without Chromium."""
+    chromium = os.environ.get("BARWHEEL_CHROMIUM") or shutil.which("chromium")
+    if chromium is None:
+        return None
+    say(f"a chart of {BARS:,} bars")
+    with _worker(address, name, directory) as base:
+        ticks = [
+            Tick(START_MS + 60_000 * n + 10 * at, f"1.{n * 37 % 900 + 100 + at}", "A|x") for n in range(BARS) for at in range(3)
+        ]
+        _fill(address, f"{name}-ticks", ticks, BARS - 1, base)
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium)
+            took = [_drawn(browser.new_page(), f"{base}/chart/A/x") for _ in range(3)]
+            browser.close()
+    return median(ms for ms, _ in took), max(kb for _, kb in took)
+
+
+def _drawn(page: Any, url: str) -> tuple[float, float]:
+    page.goto(url)
+    asked = "performance.getEntriesByName('drawn')[0]?.startTime ?? 0"
+    until = time.monotonic() + DEADLINE
+    while not (ms := page.evaluate(asked)) and time.monotonic() < until:
+        page.wait_for_timeout(20)
+    size = "performance.getEntries().reduce((sum, one) => sum + (one.transferSize ?? 0), 0)"
+    kb = page.evaluate(size) / 1_000
+    page.close()
+    return float(ms), float(kb)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_listen(int(sys.argv[1])))
