@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from rich.console import Console
 
 from benchmarks.market import write
 from benchmarks.throughput import ROOT, Options, broker, delete_topics, free_port, say, worker
+from tests.support.chromium import chromium
 from tests.support.ticks import Tick, produce
 
 STREAMS = 500
@@ -186,8 +186,8 @@ def _search(address: str, name: str, directory: Path) -> float:
 
 def _chart(address: str, name: str, directory: Path) -> tuple[float, float] | None:
     """Milliseconds until the chart is drawn, and kB that were transferred; None without Chromium."""
-    chromium = os.environ.get("BARWHEEL_CHROMIUM") or shutil.which("chromium")
-    if chromium is None:
+    executable = chromium()
+    if executable is None:
         return None
     say(f"a chart of {BARS:,} bars")
     with _worker(address, name, directory) as base:
@@ -196,7 +196,7 @@ def _chart(address: str, name: str, directory: Path) -> tuple[float, float] | No
         ]
         _fill(address, f"{name}-ticks", ticks, BARS - 1, base)
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chromium)
+            browser = playwright.chromium.launch(executable_path=executable)
             took = [_drawn(browser.new_page(), f"{base}/chart/A/x") for _ in range(3)]
             browser.close()
     return median(ms for ms, _ in took), max(kb for _, kb in took)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,8 +71,11 @@ def test_bars_that_a_full_disk_does_not_take_are_published_when_there_is_room(
     own_pocket: PocketProcess, own_worker: Worker
 ) -> None:
     worker = own_worker.start()
+    assert worker.process is not None
+    worker.process.send_signal(signal.SIGSTOP)  # the disk must be full before it has a bar
     produce(worker.bootstrap, worker.ticks_topic, [Tick(T0), Tick(T0 + 1_000), END])
     with full_disk(own_pocket, limit=0):
+        worker.process.send_signal(signal.SIGCONT)
         worker.wait_closed(3)
         assert read(worker.bootstrap, worker.finals_topic) == []
     check_one_bar_of(worker, 2)

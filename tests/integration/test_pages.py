@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.support.chromium import MISSING, chromium
 from tests.support.ticks import Tick, produce
 from tests.support.waiting import until_sync
 from tests.support.worker import Worker
@@ -24,12 +23,7 @@ WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 PATHS = ["/", "/symbols", "/chart/A/live", "/live", "/wheel", "/side/late", "/side/rejected", "/migrations"]
 
 
-def _chromium() -> str | None:
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    return os.environ.get("BARWHEEL_CHROMIUM") or next((found for name in names if (found := shutil.which(name))), None)
-
-
-pytestmark = pytest.mark.skipif(_chromium() is None, reason="no Chromium: neither chromium nor BARWHEEL_CHROMIUM")
+pytestmark = pytest.mark.skipif(chromium() is None, reason=MISSING)
 
 
 class Feed:
@@ -75,7 +69,7 @@ def site(pocket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Work
 def browser() -> Iterator[Browser]:
     """One for all tests."""
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=_chromium())
+        found = playwright.chromium.launch(executable_path=chromium())
         yield found
         found.close()
 

@@ -8,7 +8,7 @@ import json
 from aiokafka import AIOKafkaProducer
 
 from tests.integration.conftest import NewWorker
-from tests.support.ticks import Tick, heartbeat, produce
+from tests.support.ticks import Tick, create_topic, heartbeat, produce
 from tests.support.worker import Worker
 
 T0 = 1_399_248_000_000
@@ -18,6 +18,7 @@ Row = tuple[int, list[str], int]  # minute; open, high, low, close; ticks
 
 def as_ksqldb(worker: Worker, rows: list[Row]) -> None:
     """Bars as ksqlDB writes them: a delimited key, upper case names."""
+    topic = f"{worker.settings['topics_prefix']}ksql_bar_1m_final"
 
     async def send() -> None:
         async with AIOKafkaProducer(bootstrap_servers=worker.bootstrap) as producer:
@@ -25,8 +26,9 @@ def as_ksqldb(worker: Worker, rows: list[Row]) -> None:
                 o, h, low, c = prices
                 value = f'{{"BUCKET_END":1,"O":{o},"H":{h},"L":{low},"C":{c},"VOLUME":null,"VWAP":null,"N":{count}}}'.encode()
                 key = f"A|x|{T0 + minute * MINUTE}".encode()
-                await producer.send_and_wait(f"{worker.settings['topics_prefix']}ksql_bar_1m_final", value, key)
+                await producer.send_and_wait(topic, value, key)
 
+    create_topic(worker.bootstrap, topic, 1)
     asyncio.run(send())
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
+from tests.support.chromium import MISSING, chromium
 from tests.support.waiting import until_sync
 from tests.support.worker import ROOT
 
@@ -30,9 +30,9 @@ GOES_ON = re.compile(r"the worker goes on at (http://\S+);")
 
 def main() -> int:
     """Start the demo, wait until there is something to see, take the pictures, end the demo."""
-    chromium = os.environ.get("BARWHEEL_CHROMIUM") or shutil.which("chromium")
-    if chromium is None:
-        sys.stderr.write("no chromium: set BARWHEEL_CHROMIUM to one\n")
+    executable = chromium()
+    if executable is None:
+        sys.stderr.write(f"{MISSING}\n")
         return 2
     PICTURES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -44,14 +44,14 @@ def main() -> int:
         try:
             found = until_sync(lambda: GOES_ON.search(log.read_text()), deadline=120.0, what="the demo goes on")
             assert found is not None
-            take(found[1], chromium)
+            take(found[1], executable)
         finally:
             demo.send_signal(signal.SIGINT)
             demo.wait(60)
     return 0
 
 
-def take(base: str, chromium: str) -> None:
+def take(base: str, executable: str) -> None:
     """All pictures."""
 
     def enough() -> bool:
@@ -60,7 +60,7 @@ def take(base: str, chromium: str) -> None:
 
     until_sync(enough, deadline=600.0, every=2.0, what=f"{BARS} bars")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium)
+        browser = playwright.chromium.launch(executable_path=executable)
         for name, path, width, height, scheme in SHOTS:
             context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]  # a literal type
             page = context.new_page()
