@@ -42,7 +42,7 @@ class Broker:
         first_delay: float = 0.05,
         housekeeping: float = 30.0,
     ) -> None:
-        """`partitions` of topics that clients create by naming them; `housekeeping`: seconds between two retention runs.
+        """`partitions` of topics that are created without a number; `housekeeping`: seconds between two retention runs.
 
         Raises `BrokerError` where another broker holds the directory.
         """

@@ -56,10 +56,10 @@ MAX_NAME = 249
 class Topics:
     """Everything that is stored."""
 
-    def __init__(self, folder: Path, journal: Journal, auto_partitions: int) -> None:
+    def __init__(self, folder: Path, journal: Journal, default_partitions: int) -> None:
         self._folder = folder
         self._journal = journal
-        self._auto_partitions = auto_partitions
+        self._default_partitions = default_partitions
         self._rows: dict[str, dict[str, Any]] = journal.table("topic")
         self._logs: dict[str, list[PartitionLog]] = {}
         self.waiting: dict[tuple[str, int], set[asyncio.Future[None]]] = {}  # fetches, by what they wait for
@@ -109,15 +109,11 @@ class Topics:
             return TOPIC_EXISTS
         if not legal_configs(configs):
             return INVALID_CONFIG
-        count = partitions if partitions > 0 else self._auto_partitions
+        count = partitions if partitions > 0 else self._default_partitions
         row: dict[str, Any] = {"id": uuid.uuid4().hex[:12], "partitions": count, "configs": configs}
         self._journal.put("topic", name, row)
         self._logs[name] = [self._open(row["id"], name, number) for number in range(count)]
         return 0
-
-    def auto_create(self, name: str) -> None:
-        """As a producer or consumer that names an unknown topic expects it."""
-        self.create(name, self._auto_partitions, {})
 
     def delete(self, name: str) -> int:
         """An error code."""

@@ -34,6 +34,14 @@ async def test_a_topic_is_made_only_once(broker: str) -> None:
     assert await _create(broker, await new_topic(broker)) == EXISTS
 
 
+async def test_asking_for_a_topic_does_not_make_it(broker: str) -> None:
+    topic = unique()
+    async with admin(broker) as client:
+        (found,) = await client.describe_topics([topic])
+        assert found["error_code"] == UNKNOWN
+        assert topic not in await client.list_topics()
+
+
 @pytest.mark.parametrize(
     ("wanted", "error"),
     [
