@@ -1,4 +1,4 @@
-"""What a server would refuse, or take and lose data by: said before it is sent, with the column and the remedy."""
+"""Sources that a server would refuse, or take and lose data by: said before it is sent, with the column and the remedy."""
 
 from __future__ import annotations
 
@@ -8,134 +8,113 @@ from typing import TYPE_CHECKING
 from migrations.ksql import types
 from migrations.ksql.errors import KsqlError
 from migrations.ksql.expressions import Column, Expression
-from migrations.ksql.queries import Emit, Select, seconds
+from migrations.ksql.names import check_name
+from migrations.ksql.queries import Select
+from migrations.ksql.query_checks import check_query
 
 if TYPE_CHECKING:
     from migrations.ksql.sources import SourceType
 
-LEAST_RETENTION = 86_400  # seconds; with EMIT FINAL, longer than the longest gap between two ticks
-RESERVED = frozenset(
+FORMATS = frozenset({"JSON", "JSON_SR", "AVRO", "PROTOBUF", "PROTOBUF_NOSR", "DELIMITED", "KAFKA", "NONE"})
+NAMED = {  # options of WITH that have an argument of their own
+    "KAFKA_TOPIC": "topic",
+    "PARTITIONS": "partitions",
+    "KEY_FORMAT": "key",
+    "KEY_DELIMITER": "key=delimited",
+    "VALUE_FORMAT": "value",
+    "TIMESTAMP": "timestamp",
+    "WINDOW_TYPE": "window",
+    "WINDOW_SIZE": "window",
+}
+OPTIONS = frozenset(
     """
-    ALL AND AS BEGIN BETWEEN BY CASE CAST CHANGES CREATE DELETE DESCRIBE DISTINCT DROP ELSE END ESCAPE EXISTS EXPLAIN EXTENDED
-    FALSE FROM FULL FUNCTION GRACE GROUP HAVING IF IN INNER INSERT INTO IS JOIN LEFT LIKE LIMIT LIST NAMESPACE NOT NULL ON OR
-    OUTER PARTITION PERIOD PRINT PROPERTIES QUERIES REPLACE RETENTION RIGHT ROWOFFSET ROWPARTITION ROWTIME RUN SCRIPT SELECT
-    SET SHOW SIZE STREAM STREAMS TABLE TABLES TERMINATE THEN TRUE UNSET VALUES WHEN WHERE WINDOW WINDOWEND WINDOWSTART WITH
-    WITHIN
-    """.split()  # noqa: SIM905  # as a list it fills the screen
+    REPLICAS FORMAT TIMESTAMP_FORMAT WRAP_SINGLE_VALUE VALUE_DELIMITER RETENTION_MS KEY_SCHEMA_ID VALUE_SCHEMA_ID
+    KEY_SCHEMA_FULL_NAME VALUE_SCHEMA_FULL_NAME
+    """.split()  # noqa: SIM905  # as a list it is longer
 )
 
 
 def check_source(source: SourceType) -> None:
     """Raises `KsqlError` for a stream or table that cannot be made as it is declared."""
     name, query = source.ksql_name, source.query
-    _check_name(name, "the name")
+    check_name(name, "the name")
     for column in source.columns().values():
-        _check_name(column.name, f"{name}.{column.name}")
-    if any(option.upper() == "CLEANUP_POLICY" for option in source.options):
-        raise KsqlError(f"{name}: CLEANUP_POLICY is the server's to set; leave it out")
+        check_name(column.name, f"{name}.{column.name}")
+    _check_options(source)
     keys = source.keys()
     key_format = source.key_format or (query.source.key_format if query is not None and query.source is not None else None)
     if len(keys) > 1 and (key_format is None or key_format.name == "KAFKA"):
         columns = ", ".join(key.name for key in keys)
         raise KsqlError(f"{name}: the KAFKA key format takes one column, not {columns}; say key=delimited('|') or JSON_KEY")
     if query is not None:
-        _check_query(query, f"{'table' if source.table else 'stream'} {name}")
+        check_query(query, f"{'table' if source.table else 'stream'} {name}")
         if not source.table and query.groups:
             raise KsqlError(f"{name}: GROUP BY gives a table; declare it as one: class {source.__name__}(Table, ...)")
         if source.table and not query.groups and not _reads_table(query):
             raise KsqlError(f"{name}: a query without GROUP BY gives a stream; declare it as one, or group")
+        if not source.table and _reads_table(query):
+            raise KsqlError(f"{name}: a query of a table gives a table; declare it as one: class {source.__name__}(Table, ...)")
         _check_given(name, query, source.columns().values())
-        return
-    if not source.topic or not source.value:
-        raise KsqlError(f"{name}: a declared source needs topic= and value= (its value format)")
-    if source.table and not keys:
-        raise KsqlError(f"{name}: a table needs a primary key; declare its columns as Key")
-    if source.timestamp and source.timestamp not in source.columns():
-        raise KsqlError(f"{name}: timestamp={source.timestamp}: no column of that name (it has {_listed(source)})")
+    else:
+        _check_declared(source)
 
 
 def check_insert(into: SourceType, query: Select) -> None:
     """Raises `KsqlError` for a query that does not fit the stream it writes to."""
     if into.table:
         raise KsqlError(f"INSERT INTO {into.ksql_name}: it is a table; declare a stream over its topic and insert into that")
-    _check_query(query, f"INSERT INTO {into.ksql_name}")
+    check_query(query, f"INSERT INTO {into.ksql_name}")
+    if query.groups or _reads_table(query):
+        raise KsqlError(f"INSERT INTO {into.ksql_name}: its query gives a table; insert from a stream, without GROUP BY")
     _check_given(into.ksql_name, query, into.columns().values())
 
 
-def _check_name(name: str, where: str) -> None:
-    plain = name.replace("${", "").replace("}", "")
-    if plain.upper() in RESERVED:
-        raise KsqlError(f"{where}: {name} is a reserved word; take another, for example {name}_")
-    if not plain.replace("_", "").isalnum() or plain[:1].isdigit() or not plain.isascii():
-        raise KsqlError(f"{where}: {name}: a name is made of letters, digits and _, and begins with no digit")
+def _check_options(source: SourceType) -> None:
+    name = source.ksql_name
+    for option in source.options:
+        if option.upper() == "CLEANUP_POLICY":
+            raise KsqlError(f"{name}: CLEANUP_POLICY is the server's to set; leave it out")
+        if option.upper() in NAMED:
+            raise KsqlError(f"{name}: {option} has an argument of its own: say {NAMED[option.upper()]}=")
+        if option.upper() not in OPTIONS:
+            raise KsqlError(f"{name}: {option} is no option of WITH; there are {', '.join(sorted(OPTIONS))}")
+    if source.value and source.value.upper() not in FORMATS:
+        raise KsqlError(f"{name}: value={source.value}: no such format; there are {', '.join(sorted(FORMATS))}")
+    if isinstance(source.partitions, int) and source.partitions < 1:
+        raise KsqlError(f"{name}: partitions={source.partitions}: at least 1; leave it out where the topic is there already")
+    if source.timestamp:
+        _check_timestamp(source)
 
 
-def _check_query(query: Select, where: str) -> None:
-    if query.source is None:
-        raise KsqlError(f"{where}: the query reads from nothing; add .from_(...)")
-    for source in query.sources:
-        if source.windowed and source.table:
-            raise KsqlError(
-                f"{where}: {source.ksql_name} is a windowed table, of which no query can be kept; "
-                "declare a stream over its topic (key=NO_KEY) and read that"
-            )
-        if source.windowed and query.partitions:
-            raise KsqlError(
-                f"{where}: {source.ksql_name} is windowed and cannot be partitioned anew; declare it with key=NO_KEY"
-            )
-    for join in query.joins:
-        streams = not join.source.table and not query.source.table
-        if streams and not join.within:
-            raise KsqlError(f"{where}: two streams are joined within a time; add within='10 SECONDS'")
-    _check_columns(query, where)
-    _check_groups(query, where)
-    if query.emits is Emit.final:
-        _check_final(query, where)
-
-
-def _check_columns(query: Select, where: str) -> None:
-    known = query.sources
-    for expression in query.expressions():
-        for part in expression.walk():
-            if isinstance(part, Column) and part.source is not None and part.source not in known:
-                names = ", ".join(source.ksql_name for source in known)
-                raise KsqlError(f"{where}: {part.where} is no column of {names}; join {part.source.ksql_name}, or leave it out")
-
-
-def _check_groups(query: Select, where: str) -> None:
-    aggregates = any(part.aggregate for _, item in query.columns for part in item.walk())
-    if query.groups and not aggregates:
-        raise KsqlError(f"{where}: GROUP BY needs an aggregate in the SELECT or the HAVING; add count() or another")
-    if not query.groups and (aggregates or query.over is not None):
-        raise KsqlError(f"{where}: an aggregate or a window needs .group_by(...)")
-    for name, item in query.columns if query.groups else []:
-        if (loose := _loose(item, query.groups)) is not None:
-            raise KsqlError(
-                f"{where}: {name}: {loose.where} is neither grouped by nor aggregated; group by it, or take latest() of it"
-            )
-
-
-def _loose(item: Expression, groups: Iterable[Column]) -> Column | None:
-    """A column outside of an aggregate that is not grouped by."""
-    if item.aggregate:
-        return None
-    if isinstance(item, Column):
-        return None if any(item is group for group in groups) else item
-    return next((found for part in item.parts if (found := _loose(part, groups)) is not None), None)
-
-
-def _check_final(query: Select, where: str) -> None:
-    if query.over is None:
-        raise KsqlError(f"{where}: EMIT FINAL is for windows; add .window(...), or emit changes")
-    if not query.over.retention or seconds(query.over.retention) < LEAST_RETENTION:
+def _check_timestamp(source: SourceType) -> None:
+    """Of a declared source; of a query, its columns are what the class declares too."""
+    name, column = source.ksql_name, source.columns().get(source.timestamp)
+    if column is None:
+        raise KsqlError(f"{name}: timestamp={source.timestamp}: no column of that name (it has {', '.join(source.columns())})")
+    textual = column.kind == types.STRING and "TIMESTAMP_FORMAT" in source.options
+    if column.kind not in {types.TIMESTAMP, types.BIGINT} and not textual:
         raise KsqlError(
-            f"{where}: EMIT FINAL loses the windows that end in a gap longer than their RETENTION "
-            f"({query.over.retention or 'left out: size and grace'}); say retention='7 DAYS'"
+            f"{name}.{column.name} is {column.kind} and cannot be the timestamp; make it a TIMESTAMP or a BIGINT (epoch ms), "
+            "or a STRING with options={'TIMESTAMP_FORMAT': ...}"
+        )
+
+
+def _check_declared(source: SourceType) -> None:
+    name = source.ksql_name
+    if not source.topic or not source.value:
+        raise KsqlError(f"{name}: a declared source needs topic= and value= (its value format)")
+    if not source.columns():
+        raise KsqlError(f"{name}: it has no columns; declare them, as in bid = Column(DECIMAL(18, 8))")
+    if source.table and not source.keys():
+        raise KsqlError(f"{name}: a table needs a primary key; declare its columns as Key")
+    if source.keys() and source.key_format is not None and source.key_format.name == "NONE":
+        raise KsqlError(
+            f"{name}.{source.keys()[0].name} is a Key, and key=NO_KEY says that there is none; declare it as Column"
         )
 
 
 def _check_given(name: str, query: Select, declared: Iterable[Column]) -> None:
-    """What the query gives must be what the class declares, by name, order and type."""
+    """What the query gives must be what the class declares, by name, order, type and key."""
     given, wanted = query.columns, list(declared)
     if not wanted:
         raise KsqlError(f"{name}: declare the columns that its query gives: {', '.join(one for one, _ in given)}")
@@ -145,15 +124,35 @@ def _check_given(name: str, query: Select, declared: Iterable[Column]) -> None:
             f"{name}: it declares {', '.join(column.name for column in wanted)}, and its query gives {', '.join(names)}"
         )
     for column, (_, item) in zip(wanted, given, strict=True):
-        if item.kind not in (column.kind, types.UNKNOWN) and not (column.kind in types.WHOLE and item.kind in types.WHOLE):
+        if item.kind not in (column.kind, types.UNKNOWN):
             raise KsqlError(
                 f"{name}.{column.name} is declared {column.kind} and its query gives {item.kind}: cast it, or declare that"
             )
+    if query.groups or query.partitions or not query.joins:  # of a join the server takes either side
+        _check_keys(name, query, wanted)
+
+
+def _check_keys(name: str, query: Select, declared: list[Column]) -> None:
+    """The key of what a query gives: what it groups or partitions by, else its source's."""
+    wanted = query.groups or query.partitions or tuple(query.source.keys() if query.source is not None else ())
+    missing = {_exact(key): key for key in wanted}
+    known = set(missing)
+    for column, (_, item) in zip(declared, query.columns, strict=True):
+        text = _exact(item)
+        if text in known and missing.pop(text, None) is None:
+            raise KsqlError(f"{name}.{column.name}: {item} is in the key already; take as_value({item}) for a copy")
+        if column.key != (text in known):
+            by = ", ".join(map(str, wanted)) or "nothing"
+            remedy = "Column" if column.key else "Key"
+            raise KsqlError(f"{name}.{column.name}: the key of its query is {by}; declare it as {remedy}")
+    for key in missing.values():
+        raise KsqlError(f"{name}: {key} belongs to the key and is not in the SELECT; add it")
+
+
+def _exact(expression: Expression) -> str:
+    """Two that say this are the same."""
+    return expression.text(qualified=True)
 
 
 def _reads_table(query: Select) -> bool:
     return query.source is not None and query.source.table
-
-
-def _listed(source: SourceType) -> str:
-    return ", ".join(source.columns())

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from migrations.ksql import types
 from migrations.ksql.errors import KsqlError
-from migrations.ksql.types import BIGINT, BOOLEAN, STRING, DecimalType, SqlType
+from migrations.ksql.types import BIGINT, BOOLEAN, INTEGER, STRING, ArrayType, DecimalType, MapType, SqlType, StructType
 
 if TYPE_CHECKING:
     from migrations.ksql.sources import SourceType
 
-Value = "Expression | int | str | bool"
+INTEGERS = range(-(2**31), 2**31)
 
 
 class Expression:
@@ -44,7 +44,39 @@ class Expression:
         """Under a name of its own."""
         return Alias(self, name)
 
-    def __add__(self, other: Expression | int) -> Expression:
+    def is_null(self) -> Expression:
+        """Whether there is no value."""
+        return Expression("{} IS NULL", BOOLEAN, self)
+
+    def is_not_null(self) -> Expression:
+        """Whether there is a value."""
+        return Expression("{} IS NOT NULL", BOOLEAN, self)
+
+    def one_of(self, first: int | str, *others: int | str) -> Expression:
+        """Whether it equals one of the values."""
+        values = [literal(value) for value in (first, *others)]
+        for value in values:
+            _check_comparable(self, "IN", value)
+        return Expression(f"{{}} IN ({', '.join('{}' for _ in values)})", BOOLEAN, self, *values)
+
+    def __getitem__(self, part: str | int) -> Expression:
+        """A field of a STRUCT, an element of an ARRAY (the first is 1) or a MAP's value; raises `KsqlError` where none is."""
+        if isinstance(self.kind, StructType):
+            found = dict(self.kind.fields).get(str(part))
+            if found is None:
+                raise KsqlError(f"{_named(self)} has no field {part}; it has {', '.join(name for name, _ in self.kind.fields)}")
+            return Expression(f"{{}}->{part}", found, self)
+        if isinstance(self.kind, ArrayType) and isinstance(part, int) and part != 0:
+            return Expression("{}[{}]", self.kind.of, self, literal(part))
+        if isinstance(self.kind, MapType):
+            return Expression("{}[{}]", self.kind.of, self, literal(part))
+        raise KsqlError(f"{_named(self)} is {self.kind} and has no part {part!r}; arrays are counted from 1")
+
+    def __iter__(self) -> Iterator[Expression]:
+        """Raise: by `[]` alone it would look like a list without an end."""
+        raise KsqlError(f"{self} is not a list: take its parts by [...]")
+
+    def __add__(self, other: Expression | int | str) -> Expression:
         return _arithmetic(self, "+", other)
 
     def __sub__(self, other: Expression | int) -> Expression:
@@ -94,7 +126,7 @@ class Column(Expression):
     key: ClassVar[bool] = False
 
     def __init__(self, kind: SqlType, name: str = "") -> None:
-        super().__init__(name, kind)
+        super().__init__("", kind)
         self.name = name
         self.source: SourceType | None = None
 
@@ -123,9 +155,13 @@ class Alias(Expression):
     """An expression under a name."""
 
     def __init__(self, of: Expression, name: str) -> None:
-        super().__init__(f"{{}} AS {name}", of.kind, of)
+        super().__init__("", of.kind, of)
         self.of = of
         self.name = name
+
+    def text(self, *, qualified: bool = False) -> str:
+        """With its name."""
+        return f"{self.of.text(qualified=qualified)} AS {self.name}"
 
 
 class Aggregate(Expression):
@@ -141,6 +177,28 @@ class Cast(Expression):
         super().__init__(f"CAST({{}} AS {kind})", kind, of)
 
 
+class Case(Expression):
+    """CASE; on several lines where it is long."""
+
+    def __init__(self, branches: tuple[tuple[Expression, Expression], ...], otherwise: Expression) -> None:
+        super().__init__("", otherwise.kind, *(part for branch in branches for part in branch), otherwise)
+        self.branches = branches
+        self.otherwise = otherwise
+
+    def lines(self, *, qualified: bool = False) -> list[str]:
+        """One a branch."""
+
+        def said(part: Expression) -> str:
+            return part.text(qualified=qualified)
+
+        whens = [f"  WHEN {said(condition)} THEN {said(result)}" for condition, result in self.branches]
+        return ["CASE", *whens, f"  ELSE {said(self.otherwise)}", "END"]
+
+    def text(self, *, qualified: bool = False) -> str:
+        """On one line."""
+        return " ".join(line.strip() for line in self.lines(qualified=qualified))
+
+
 def literal(value: Expression | int | str | bool | None) -> Expression:  # noqa: FBT001  # any value
     """A value as it is written in a statement; raises `KsqlError` for a float, which is not exact."""
     if isinstance(value, Expression):
@@ -148,13 +206,13 @@ def literal(value: Expression | int | str | bool | None) -> Expression:  # noqa:
     if isinstance(value, bool):
         return Expression(str(value).upper(), BOOLEAN)
     if isinstance(value, int):
-        return Expression(str(value), BIGINT)
+        return Expression(str(value), INTEGER if value in INTEGERS else BIGINT)
     if isinstance(value, str):
         return Expression("'" + value.replace("'", "''") + "'", STRING)
     raise KsqlError(f"{value!r}: a number in a statement is an int; write exact decimals as cast('1.5', DECIMAL(2, 1))")
 
 
-def _arithmetic(left: Expression, sign: str, right: Expression | int) -> Expression:
+def _arithmetic(left: Expression, sign: str, right: Expression | int | str) -> Expression:
     other = literal(right)
     if sign == "+" and STRING in (left.kind, other.kind) and left.kind == other.kind:
         return Expression("{} + {}", STRING, left, other)
@@ -189,9 +247,14 @@ class Operation(Expression):
 
 def _comparison(left: Expression, sign: str, right: object) -> Expression:
     other = literal(right)  # type: ignore[arg-type]  # it refuses what it does not know
-    if not types.comparable(left.kind, other.kind):
-        raise KsqlError(f"{_named(left)} is {left.kind}, {_named(other)} is {other.kind}: {sign} cannot compare them; cast one")
-    return Expression(f"{{}} {sign} {{}}", BOOLEAN, left, other)
+    _check_comparable(left, sign, other)
+    sides = ["({})" if side.kind is BOOLEAN and side.parts else "{}" for side in (left, other)]
+    return Expression(f"{sides[0]} {sign} {sides[1]}", BOOLEAN, left, other)
+
+
+def _check_comparable(left: Expression, sign: str, right: Expression) -> None:
+    if not types.comparable(left.kind, right.kind):
+        raise KsqlError(f"{_named(left)} is {left.kind}, {_named(right)} is {right.kind}: {sign} cannot compare them; cast one")
 
 
 def _named(side: Expression) -> str:

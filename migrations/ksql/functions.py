@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from migrations.ksql.errors import KsqlError
-from migrations.ksql.expressions import Aggregate, Alias, Cast, Column, Expression, literal
+from migrations.ksql.expressions import Aggregate, Alias, Case, Cast, Column, Expression, literal
 from migrations.ksql.types import BIGINT, DECIMAL, DOUBLE, UNKNOWN, DecimalType, SqlType
 
 SUM_DIGITS = 18  # before the point: a sum of fewer may overflow, which stops the query's table
@@ -42,9 +42,9 @@ def total(of: Expression) -> Aggregate:
     return Aggregate("SUM({})", of.kind, of)
 
 
-def count() -> Aggregate:
-    """COUNT(*)."""
-    return Aggregate("COUNT(*)", BIGINT)
+def count(of: Expression | None = None) -> Aggregate:
+    """How many rows there are; with an expression, how many where it is not null."""
+    return Aggregate("COUNT(*)", BIGINT) if of is None else Aggregate("COUNT({})", BIGINT, of)
 
 
 def average(of: Expression) -> Aggregate:
@@ -69,15 +69,13 @@ def null(kind: SqlType) -> Cast:
     return Cast(Expression("NULL", UNKNOWN), kind)
 
 
-def case(*branches: tuple[Expression, Expression], otherwise: Expression) -> Expression:
+def case(*branches: tuple[Expression, Expression], otherwise: Expression) -> Case:
     """CASE WHEN .. THEN .. ELSE .. END; raises `KsqlError` where the results are of several types."""
     results = [*(result for _, result in branches), otherwise]
     kinds = {str(result.kind) for result in results}
     if len(kinds) > 1:
         raise KsqlError(f"CASE gives {' and '.join(sorted(kinds))}: cast its results to one type")
-    whens = " ".join("WHEN {} THEN {}" for _ in branches)
-    parts = [part for pair in branches for part in pair]
-    return Expression(f"CASE {whens} ELSE {{}} END", otherwise.kind, *parts, otherwise)
+    return Case(branches, otherwise)
 
 
 def ohlc(price: Expression, names: tuple[str, str, str, str] = ("o", "h", "l", "c")) -> list[Alias]:

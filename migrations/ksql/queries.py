@@ -87,12 +87,19 @@ def _checked(window: Window) -> Window:
 
 @dataclass(frozen=True)
 class Join:
-    """A second source; `within` is for two streams."""
+    """A second source; `within` and `grace` are for two streams."""
 
     source: SourceType
     on: Expression
     how: Joining
     within: str
+    grace: str
+
+    @property
+    def window(self) -> str:
+        """How far apart the times of two streams may be, as in a statement."""
+        grace = f" GRACE PERIOD {self.grace}" if self.grace else ""
+        return f" WITHIN {self.within}{grace}" if self.within else ""
 
 
 @dataclass(frozen=True)
@@ -113,9 +120,13 @@ class Select:
         """FROM."""
         return replace(self, source=source)
 
-    def join(self, source: SourceType, on: Expression, *, how: Joining = Joining.inner, within: str = "") -> Select:
+    def join(
+        self, source: SourceType, on: Expression, *, how: Joining = Joining.inner, within: str = "", grace: str = ""
+    ) -> Select:
         """JOIN; of two streams `within` says how far apart their times may be, as in `10 SECONDS`."""
-        return replace(self, joins=(*self.joins, Join(source, on, how, within)))
+        for duration in filter(None, (within, grace)):
+            seconds(duration)
+        return replace(self, joins=(*self.joins, Join(source, on, how, within, grace)))
 
     def where(self, condition: Expression) -> Select:
         """WHERE."""

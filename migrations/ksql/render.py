@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from migrations.ksql.expressions import Expression
+from migrations.ksql.expressions import Alias, Case, Expression, literal
 from migrations.ksql.queries import Select
 
 if TYPE_CHECKING:
@@ -39,12 +39,10 @@ def query(select: Select) -> str:
     def said(*parts: Expression) -> str:
         return ", ".join(part.text(qualified=several) for part in parts)
 
-    lines = ["SELECT", _filled(map(said, select.items))]
+    lines = ["SELECT", _filled(_item(item, qualified=several) for item in select.items)]
     if select.source is not None:
         lines.append(f"FROM {select.source.ksql_name}")
-    for join in select.joins:
-        within = f" WITHIN {join.within}" if join.within else ""
-        lines.append(f"{join.how} {join.source.ksql_name}{within} ON {said(join.on)}")
+    lines.extend(f"{join.how} {join.source.ksql_name}{join.window} ON {said(join.on)}" for join in select.joins)
     if select.over is not None:
         lines.append(str(select.over))
     if select.condition is not None:
@@ -57,6 +55,16 @@ def query(select: Select) -> str:
         lines.append(f"HAVING {said(select.filter)}")
     lines.append(f"EMIT {select.emits}")
     return "\n".join(lines)
+
+
+def _item(item: Expression, *, qualified: bool) -> str:
+    """What is selected; a long CASE on several lines."""
+    text = item.text(qualified=qualified)
+    case = item.of if isinstance(item, Alias) else item
+    if len(text) <= WIDTH or not isinstance(case, Case):
+        return text
+    name = f" AS {item.name}" if isinstance(item, Alias) else ""
+    return "\n".join(case.lines(qualified=qualified)) + name
 
 
 def _options(source: SourceType) -> list[str]:
@@ -76,8 +84,10 @@ def _options(source: SourceType) -> list[str]:
 
 
 def _value(name: str, value: str | int | None) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     bare = isinstance(value, int) or (name == "PARTITIONS" and str(value).startswith("${"))
-    return str(value) if bare else "'" + str(value).replace("'", "''") + "'"
+    return str(value if bare else literal(value))
 
 
 def _filled(parts: Iterable[str]) -> str:
@@ -85,7 +95,7 @@ def _filled(parts: Iterable[str]) -> str:
     lines: list[str] = []
     line = ""
     for part in [f"{part}," for part in parts]:
-        if line and len(line) + 1 + len(part) > WIDTH:
+        if line and ("\n" in line + part or len(line) + 1 + len(part) > WIDTH):
             lines.append(line)
             line = part
         else:

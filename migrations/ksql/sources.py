@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrations.ksql import checks, render
+from migrations.ksql.errors import KsqlError
 from migrations.ksql.expressions import Column, Key
 from migrations.ksql.queries import Select
 
@@ -29,7 +30,9 @@ class KeyFormat:
 
 
 def delimited(delimiter: str) -> KeyFormat:
-    """Key columns as text, with that between them."""
+    """Key columns as text, with that between them; raises `KsqlError` where it is not one character, TAB or SPACE."""
+    if len(delimiter) != 1 and delimiter not in {"TAB", "SPACE"}:
+        raise KsqlError(f"delimited({delimiter!r}): a delimiter is one character, TAB or SPACE")
     return KeyFormat("DELIMITED", delimiter)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from migrations.ksql.errors import KsqlError
+from migrations.ksql.names import check_name
 
 MAX_PRECISION = 38  # of a DECIMAL
 
@@ -34,6 +35,27 @@ class DecimalType(SqlType):
         return self.precision - self.scale
 
 
+@dataclass(frozen=True)
+class StructType(SqlType):
+    """STRUCT: named fields."""
+
+    fields: tuple[tuple[str, SqlType], ...] = ()
+
+
+@dataclass(frozen=True)
+class ArrayType(SqlType):
+    """ARRAY: elements of one type, the first of them number 1."""
+
+    of: SqlType = SqlType("UNKNOWN")
+
+
+@dataclass(frozen=True)
+class MapType(SqlType):
+    """MAP: values of one type."""
+
+    of: SqlType = SqlType("UNKNOWN")
+
+
 STRING = SqlType("STRING")
 BOOLEAN = SqlType("BOOLEAN")
 INTEGER = SqlType("INTEGER", numeric=True)
@@ -42,7 +64,6 @@ DOUBLE = SqlType("DOUBLE", numeric=True)
 TIMESTAMP = SqlType("TIMESTAMP")
 BYTES = SqlType("BYTES")
 UNKNOWN = SqlType("UNKNOWN")  # of an expression that is not looked into; fits everything
-WHOLE = (INTEGER, BIGINT)
 
 
 def DECIMAL(precision: int, scale: int) -> DecimalType:  # noqa: N802  # it is written like the type
@@ -52,19 +73,22 @@ def DECIMAL(precision: int, scale: int) -> DecimalType:  # noqa: N802  # it is w
     return DecimalType(f"DECIMAL({precision},{scale})", numeric=True, precision=precision, scale=scale)
 
 
-def STRUCT(**fields: SqlType) -> SqlType:  # noqa: N802  # see above
-    """A structure of named fields."""
-    return SqlType(f"STRUCT<{', '.join(f'{name} {kind}' for name, kind in fields.items())}>")
+def STRUCT(**fields: SqlType) -> StructType:  # noqa: N802  # see above
+    """A structure of named fields; raises `KsqlError` for a name that is reserved."""
+    for name in fields:
+        check_name(name, f"STRUCT.{name}")
+    text = ", ".join(f"{name} {kind}" for name, kind in fields.items())
+    return StructType(f"STRUCT<{text}>", fields=tuple(fields.items()))
 
 
-def ARRAY(of: SqlType) -> SqlType:  # noqa: N802  # see above
+def ARRAY(of: SqlType) -> ArrayType:  # noqa: N802  # see above
     """Elements of one type."""
-    return SqlType(f"ARRAY<{of}>")
+    return ArrayType(f"ARRAY<{of}>", of=of)
 
 
-def MAP(key: SqlType, value: SqlType) -> SqlType:  # noqa: N802  # see above
+def MAP(key: SqlType, value: SqlType) -> MapType:  # noqa: N802  # see above
     """Values by key."""
-    return SqlType(f"MAP<{key}, {value}>")
+    return MapType(f"MAP<{key}, {value}>", of=value)
 
 
 def comparable(one: SqlType, other: SqlType) -> bool:
@@ -88,10 +112,11 @@ def together(one: SqlType, other: SqlType) -> SqlType:
 
 def product(one: SqlType, other: SqlType) -> SqlType:
     """The type of a product."""
-    if isinstance(one, DecimalType) and isinstance(other, DecimalType):
-        scale = min(MAX_PRECISION, one.scale + other.scale)
-        return DECIMAL(min(MAX_PRECISION, one.precision + other.precision + 1), scale)
-    return together(one, other)
+    decimal = isinstance(one, DecimalType) or isinstance(other, DecimalType)
+    if not decimal or {DOUBLE, UNKNOWN} & {one, other}:
+        return together(one, other)
+    left, right = _as_decimal(one), _as_decimal(other)
+    return DECIMAL(min(MAX_PRECISION, left.precision + right.precision + 1), min(MAX_PRECISION, left.scale + right.scale))
 
 
 def _as_decimal(kind: SqlType) -> DecimalType:

@@ -3,6 +3,7 @@
 `python -m migrations.plans.bar1m` prints `bar1m.yaml`, which is this as text; a test keeps the two equal. Everything has
 the prefix `ksql_` (variable `prefix`), so that both run side by side. EMIT FINAL gives a window
 when a later tick of its partition comes, open and close go by offset, and a tick that does not fit its column vanishes.
+Heartbeats move its time as well, and are no ticks: a window of nothing else gives no bar.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ windows = (
         *ohlc(Ticks.bid),
         total(cast(Ticks.qty, SUM)).as_("volume"),
         total(cast(Ticks.bid * Ticks.qty, NOTIONAL)).as_("notional"),
-        count().as_("n"),
+        count(Ticks.bid).as_("n"),
     )
     .from_(Ticks)
     .window(tumbling("1 MINUTE", retention="7 DAYS", grace="5 SECONDS"))
@@ -112,6 +113,7 @@ events = (
         Raw.n,
     )
     .from_(Raw)
+    .where(Raw.n > 0)
     .partition_by(Raw.broker_v, Raw.symbol_v)
 )
 

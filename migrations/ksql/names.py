@@ -1,0 +1,24 @@
+"""Names as the server's grammar takes them without quotes."""
+
+from __future__ import annotations
+
+from migrations.ksql.errors import KsqlError
+
+RESERVED = frozenset(
+    """
+    ALL AND AS BEGIN BETWEEN BY CASE CAST CHANGES CREATE DELETE DESCRIBE DISTINCT DROP ELSE END ESCAPE EXISTS EXPLAIN EXTENDED
+    FALSE FROM FULL FUNCTION GRACE GROUP HAVING IF IN INNER INSERT INTO IS JOIN LEFT LIKE LIMIT LIST NAMESPACE NOT NULL ON OR
+    OUTER PARTITION PERIOD PRINT PROPERTIES QUERIES REPLACE RETENTION RIGHT ROWOFFSET ROWPARTITION ROWTIME RUN SCRIPT SELECT
+    SET SHOW SIZE STREAM STREAMS TABLE TABLES TERMINATE THEN TRUE UNSET VALUES WHEN WHERE WINDOW WINDOWEND WINDOWSTART WITH
+    WITHIN
+    """.split()  # noqa: SIM905  # as a list it fills the screen
+)
+
+
+def check_name(name: str, where: str) -> None:
+    """Raises `KsqlError` for a reserved word and for other letters; `${variables}` may stand in a name."""
+    plain = name.replace("${", "").replace("}", "")
+    if plain.upper() in RESERVED:
+        raise KsqlError(f"{where}: {name} is a reserved word; take another, for example {name}_")
+    if not plain.replace("_", "").isalnum() or plain[:1].isdigit() or not plain.isascii():
+        raise KsqlError(f"{where}: {name}: a name is made of letters, digits and _, and begins with no digit")
