@@ -7,17 +7,13 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import groupby
-from operator import attrgetter
 from typing import Any
 
-from tables.bars import Bar
+from tables.closed import Closed
 from tables.windows import SideRecord
 
 SHORT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
 LONG = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
-
-_step = attrgetter("closed_at", "bucket_end", "close_reason")
 
 
 class Histogram:
@@ -67,9 +63,9 @@ class Measures:
             self.side.update((record.kind, record.reason) for record in records)
         return records
 
-    def sent(self, bars: Sequence[Bar], acknowledged: asyncio.Future[Any]) -> None:
+    def sent(self, closed: Sequence[Closed], acknowledged: asyncio.Future[Any]) -> None:
         """Count bars once the broker has acknowledged the last of them: those that closed in one step are one duration."""
-        steps = [(*step, sum(1 for _ in same)) for step, same in groupby(bars, _step)]
+        steps = [(step.at, step.end, step.reason, len(step.symbols)) for step in closed]
 
         def count(future: asyncio.Future[Any]) -> None:
             if future.cancelled() or future.exception() is not None:

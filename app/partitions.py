@@ -10,22 +10,22 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from aiokafka import TopicPartition
 
 from app.errors import StateError
-from app.fetching import Batch, Head
+from app.fetching import Head
 from app.measures import Measures
 from app.outbox import NO_HEADERS, YIELD_EVERY, Outbox, Outgoing, Sent, Transactions, acknowledged
 from app.recovery import APP_HEADER, Recovered
 from app.setting_types import Switch
 from app.settings import Settings
 from app.side import SideRecords
-from tables.bars import Bar, bar_key, encode_bar
+from app.slices import GapError, Slice, from_offset
 from tables.changelog import Changelog
+from tables.closed import Closed
 from tables.state import POSITION_KEY, Position, encode_position
 from tables.ticks import Record
 from tables.windows import Engine, EngineConfig, SideRecord
@@ -33,22 +33,6 @@ from tables.windows import Engine, EngineConfig, SideRecord
 SIDE_BATCH = 20_000  # late and rejected records that wait for a checkpoint before one is made early
 FEW_FINALS = 2_000  # bars that wait for the rest of a fetch: a request each time would cost a quarter of everything
 FINALS_BATCH = 200_000  # bars that wait for a transaction, likewise
-
-
-class GapError(Exception):
-    """Records between the last one and this one did not come: reading must go back."""
-
-
-class Slice(NamedTuple):
-    """Some batches of one partition, as one Faust message carries them; `owner` is whom they were fetched for.
-
-    `last`: nothing more was fetched with it.
-    """
-
-    owner: Partition
-    batches: Sequence[Batch]
-    fetched_ms: int
-    last: bool = True
 
 
 def engine_config(settings: Settings) -> EngineConfig:
@@ -98,7 +82,8 @@ class Partition:
         self._append_time = append_time
         self._position = position
         self._changelog = Changelog(self.engine, position.changelog_start, found.changelog_end)
-        self._closed: list[Bar] = []  # not sent yet
+        self._closed: list[Closed] = []  # not sent yet
+        self._waiting = 0  # bars in there
         self._finals: list[Sent] = []
         self._finals_end = found.finals_end  # no checkpoint is made before the tail has been passed
         self._side: list[SideRecord] = []
@@ -136,7 +121,7 @@ class Partition:
         async with self._turn:
             with self._whole():
                 await self._feed(part)
-        if len(self._side) > SIDE_BATCH or len(self._closed) > FINALS_BATCH:
+        if len(self._side) > SIDE_BATCH or self._waiting > FINALS_BATCH:
             await self.checkpoint()
 
     async def _feed(self, part: Slice) -> None:
@@ -148,7 +133,7 @@ class Partition:
                 raise GapError(f"offset {batch.base_offset} comes after {self.passed - 1}")
             records: Iterator[Record] = iter(batch)
             if batch.base_offset < self.passed:
-                records = _from_offset(records, self.passed)
+                records = from_offset(records, self.passed)
             self.engine.feed(records, cap)
             self.passed = batch.next_offset
         self._last_arrival = self.engine.arrival
@@ -174,13 +159,17 @@ class Partition:
 
     async def _publish(self) -> None:
         self._side += self._measures.took_side(self.engine.take_side())
-        self._closed += self.engine.take_finals()
+        self._waiting += self.engine.finals_waiting
+        self._closed += self.engine.take_closed()
         if self._closed and self._finals_outbox is not None:
-            closed, self._closed = self._closed, []
-            self._finals += await self._send_finals(self._finals_outbox, closed)
+            self._finals += await self._send_finals(self._finals_outbox, self._take_closed())
             self._forget_acknowledged()
 
-    async def _send_finals(self, outbox: Outbox, closed: list[Bar]) -> list[Sent]:
+    def _take_closed(self) -> list[Closed]:
+        closed, self._closed, self._waiting = self._closed, [], 0
+        return closed
+
+    async def _send_finals(self, outbox: Outbox, closed: list[Closed]) -> list[Sent]:
         sent = await outbox.send(self._settings.finals_topic, self.number, self._outgoing(closed))
         self._measures.sent(closed, sent[-1].acknowledged)
         return sent
@@ -203,11 +192,9 @@ class Partition:
             )
         return end
 
-    def _outgoing(self, finals: list[Bar]) -> Iterator[Outgoing]:
-        headers = self._headers
-        for bar in finals:
-            start = bar.bucket_start
-            yield bar_key(bar.broker, bar.symbol, start), encode_bar(bar), start, headers
+    def _outgoing(self, finals: list[Closed]) -> Iterator[Outgoing]:
+        for step in finals:
+            yield from step.take_records(self._headers)
 
     def _take_side(self) -> list[SideRecord]:
         side, self._side = self._side, []
@@ -242,7 +229,7 @@ class Partition:
             known = self._position
             if nothing and not self.fresh and (engine.next_offset, self._finals_end) == (known.next_offset, known.finals_end):
                 return None
-            closed, self._closed = self._closed, []
+            closed = self._take_closed()
             finals, self._finals = self._finals, []
             finals_end = self._finals_end  # as of now: what is sent while we wait must stay in the next owner's tail
             side = self._take_side()
@@ -289,10 +276,6 @@ class Partition:
         end = await acknowledged(await self._outbox.send(self._settings.changelog_topic, self.number, records))
         known = self._changelog.end
         return known if end is None else self._grown(self._settings.changelog_topic, known, end)
-
-
-def _from_offset(records: Iterator[Record], offset: int) -> Iterator[Record]:
-    return (record for record in records if record.offset >= offset)
 
 
 def now_ms() -> int:

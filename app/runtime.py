@@ -17,13 +17,14 @@ from app.errors import BarwheelError, BrokerError
 from app.measures import Measures
 from app.membership import Membership
 from app.outbox import Outbox, Transactions
-from app.partitions import GapError, Partition, Slice, now_ms
+from app.partitions import Partition, now_ms
 from app.reader import Reader
 from app.recovery import recover
 from app.security import Cluster
 from app.setting_types import Delivery
 from app.settings import Settings
 from app.side import SIDE_MARGIN
+from app.slices import GapError, Slice
 
 if TYPE_CHECKING:
     from app.topics import TopicsReport
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 BACKOFF_SECONDS = (0.5, 30.0)  # first and longest wait between two tries
 SILENT_SECONDS = 5.0  # without an answer to a fetch, which is there in 0.2 s where there is nothing new
+FULL_SECONDS = 1.0  # for which a fetch of more than one slice tells that there is more
 CONFIRM_SECONDS = 1.0  # between two questions to the group
-CHECKPOINT_SHARE = 4  # a checkpoint that took one second is followed by none for three
+CHECKPOINT_SHARE = 8  # a checkpoint that took one second is followed by none for seven
 REFUSED = (
     kafka_errors.MessageSizeTooLargeError,
     kafka_errors.TopicAuthorizationFailedError,
@@ -59,6 +61,7 @@ class Runtime:
         self._checkpoint_from = 0.0  # no checkpoint before this (monotonic), unless it is the last one
         self._partitions: dict[int, Partition] = {}
         self._open = False  # whether slices are taken
+        self._full_at = float("-inf")  # when a fetch brought more than one slice (monotonic)
         self._recovery: asyncio.Task[None] | None = None
         self._recovered: tuple[Reader, int, int] | None = None  # while it is under way: partitions done, and of how many
 
@@ -72,6 +75,11 @@ class Runtime:
         """Where each partition goes on reading."""
         return {TP(self.settings.ticks_topic, n): p.passed for n, p in self._partitions.items()}
 
+    @property
+    def catching_up(self) -> bool:
+        """Whether more is there to be read than what has just been written."""
+        return time.monotonic() - self._full_at < FULL_SECONDS
+
     # ---- the walk of a slice
 
     async def feed(self, part: Slice) -> None:
@@ -79,6 +87,8 @@ class Runtime:
         owner = part.owner
         if not self._open or self._partitions.get(owner.number) is not owner:
             return
+        if not part.last:
+            self._full_at = time.monotonic()
         try:
             await owner.feed(part)
         except Exception as error:  # noqa: BLE001  # Faust would go on with the next slice

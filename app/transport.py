@@ -18,7 +18,8 @@ from faust.types import TP, ConsumerMessage
 
 from app.fetching import Batch, Heads, RawTopics, heads_of, silence_of
 from app.order import Hole, Order
-from app.partitions import GapError, Slice, now_ms
+from app.partitions import now_ms
+from app.slices import GapError, Slice
 
 if TYPE_CHECKING:
     from app.runtime import Runtime

@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.table import Table
 
 from app.application import GC_THRESHOLDS
-from tables.bars import encode_bar
 from tables.changelog import Changelog
 from tables.windows import Engine, EngineConfig
 
@@ -75,9 +74,8 @@ class Partition:
         self.changelog.end += sum(1 for _ in self.changelog.round())
 
     def _publish(self) -> None:
-        for bar in self.engine.take_finals():
-            encode_bar(bar)
-            self.bars += 1
+        for step in self.engine.take_closed():
+            self.bars += sum(1 for _ in step.take_records(None))
 
 
 def run(symbols: int, minutes: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import gc
 import heapq
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
@@ -17,7 +18,6 @@ from rich.console import Console
 from rich.table import Table
 
 from app.application import GC_THRESHOLDS
-from tables.bars import bar_key, encode_bar
 from tables.wheel import Wheel
 from tables.windows import Engine, EngineConfig
 
@@ -199,12 +199,11 @@ def _engine_once(scopes: int, kind: str) -> tuple[float, float, float]:
     started = time.perf_counter()
     engine.nothing_until(START_MS + config.window_size + config.grace + TICK_MS)
     stalled = time.perf_counter() - started
-    bars = engine.take_finals()
-    _all_fired(len(bars), scopes)
+    closed = engine.take_closed()
+    _all_fired(sum(len(step.windows) for step in closed), scopes)
     started = time.perf_counter()
-    for bar in bars:
-        bar_key(bar.broker, bar.symbol, bar.bucket_start)
-        encode_bar(bar)
+    for step in closed:
+        deque(step.take_records(None), maxlen=0)
     return idle, stalled * 1_000, (time.perf_counter() - started) * 1_000
 
 

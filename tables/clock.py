@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.json import encode as encode_json
+
 if TYPE_CHECKING:
     from tables.ohlc import Window
 
@@ -16,15 +18,20 @@ def order_of(name: tuple[str, str]) -> str:
     return f"{name[0]}\0{name[1]}"
 
 
+def _head_of(name: tuple[str, str]) -> str:
+    return encode_json({"broker": name[0], "symbol": name[1]}).decode()[:-1] + ","
+
+
 class Symbol:
     """One (broker, symbol) with open windows, or, under scope `symbol`, with a clock."""
 
-    __slots__ = ("current", "dirty", "key", "name", "order", "others", "scope", "written")
+    __slots__ = ("current", "dirty", "json", "key", "name", "order", "others", "scope", "written")
 
     def __init__(self, key: bytes, name: tuple[str, str], scope: Scope) -> None:
         self.key = key
         self.name = name
         self.order = order_of(name)
+        self.json = _head_of(name)  # how its bars begin
         self.scope = scope
         self.current: Window | None = None  # the open window that took the last tick
         self.others: dict[int, Window] = _NONE  # its other open windows, by end
@@ -64,9 +71,10 @@ _NONE: dict[int, Window] = {}  # shared by all that have no other window, never 
 class Bucket:
     """The windows of a scope that share an end."""
 
-    __slots__ = ("opened", "symbols")
+    __slots__ = ("end", "opened", "symbols")
 
-    def __init__(self, opened: int) -> None:
+    def __init__(self, end: int, opened: int) -> None:
+        self.end = end
         self.opened = opened  # arrival of the last tick that opened one of them
         self.symbols: list[Symbol] = []
 

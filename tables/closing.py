@@ -8,13 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from tables.bars import Bar
 from tables.clock import NEVER, UNKNOWN, Bucket, Scope, Symbol
-from tables.ohlc import close_window
+from tables.closed import Closed
 from tables.replay import Replay
 from tables.ticks import PER_SECOND
 from tables.wheel import Wheel
+
+if TYPE_CHECKING:
+    from tables.ohlc import Window
 
 _by_order = attrgetter("order")
 
@@ -48,18 +52,23 @@ class Closing:
         self._scopes: dict[str, Scope] = {}
         self._wheel: Wheel[Scope] = Wheel(config.wheel_tick)
         self._dirty: list[Symbol] = []
-        self._finals: list[Bar] = []
+        self._closed: list[Closed] = []
+        self._closed_windows = 0
         self._replay: Replay | None = None
 
     @property
     def finals_waiting(self) -> int:
         """How many bars have closed since they were last taken."""
-        return len(self._finals)
+        return self._closed_windows
+
+    def take_closed(self) -> list[Closed]:
+        """What closed since the last call, in order."""
+        closed, self._closed, self._closed_windows = self._closed, [], 0
+        return closed
 
     def take_finals(self) -> list[Bar]:
-        """The bars that closed since the last call, in order."""
-        finals, self._finals = self._finals, []
-        return finals
+        """The bars that closed since the last call, in order: `take_closed` as objects."""
+        return [bar for closed in self.take_closed() for bar in closed.bars()]
 
     @property
     def wheel(self) -> Wheel[Scope]:
@@ -93,7 +102,7 @@ class Closing:
         self.open_windows += 1
         bucket = scope.buckets.get(end)
         if bucket is None:
-            bucket = scope.buckets[end] = Bucket(arrival)
+            bucket = scope.buckets[end] = Bucket(end, arrival)
             scope.settle(self.config.grace)
             self._sooner(scope)
         elif arrival > bucket.opened:
@@ -145,26 +154,33 @@ class Closing:
         """Close every window whose end the watermark has reached: by end, broker and symbol."""
         if scope.stream_time < scope.deadline:
             return
-        config, published = self.config, self._replay.published if self._replay is not None else {}
-        size, per_second, finals = config.window_size, self._per_second, self._finals
+        published = self._replay.published if self._replay is not None else None
         per_symbol, dirty = self._per_symbol, self._dirty
-        watermark = scope.stream_time - config.grace
+        watermark = scope.stream_time - self.config.grace
         buckets = scope.buckets
         for end in sorted([e for e in buckets if e <= watermark]) if len(buckets) > 1 else list(buckets):
             symbols = buckets.pop(end).symbols
             if len(symbols) > 1:
                 symbols.sort(key=_by_order)
             self.open_windows -= len(symbols)
+            windows: list[Window] = []
             for symbol in symbols:
                 window = symbol.current
-                if window is not None and window.end == end:
+                # without others it is the one; asking it would fetch its memory, which nothing else here does
+                if window is not None and (not symbol.others or window.end == end):
                     symbol.current = None
                 else:
                     window = symbol.others.pop(end)
+                windows.append(window)
                 if per_symbol and not symbol.dirty:  # else a state with this window stays true: stream time says it is closed
                     symbol.dirty = True
                     dirty.append(symbol)
-                if published and (*symbol.name, end) in published:
-                    continue
-                finals.append(close_window(window, symbol.name, size, per_second, reason, at, watermark, offset))
-        scope.deadline = min(buckets) + config.grace if buckets else NEVER
+            if published:
+                new = [(s, w) for s, w in zip(symbols, windows, strict=True) if (*s.name, end) not in published]
+                symbols, windows = [s for s, _ in new], [w for _, w in new]
+            if symbols:
+                self._closed_windows += len(symbols)
+                self._closed.append(
+                    Closed(symbols, windows, end, self.config.window_size, self._per_second, reason, at, watermark, offset)
+                )
+        scope.deadline = min(buckets) + self.config.grace if buckets else NEVER

@@ -6,64 +6,73 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 import msgspec
 
-from tables.bars import Bar
-from tables.ticks import EXACT, PER_SECOND
+from tables.ticks import EXACT
 
-Rank = tuple[int, int, int]  # (ts in the setting's unit, seq, offset): which of two ticks came first
 _VWAP_STEP = Decimal("1e-8")
 
 
 class Window(msgspec.Struct, array_like=True, gc=False, eq=False):
     """An open window; its JSON, an array, is what the changelog keeps of it.
 
-    Open is the tick with the smallest rank, close the one with the largest; of equal prices high and low keep the text of
-    the smaller rank. `opened` is the arrival (ms) of the tick that opened it.
+    Which of two ticks came first goes by (ts in the setting's unit, seq, offset): open is the first tick, close the last; of
+    equal prices high and low keep the text of the first. `opened` is the arrival (ms) of the tick that opened it.
+
+    With 100,000 open windows the time goes into waiting for memory. So the three numbers are fields instead of a tuple, which
+    would be one more object at each price; what every tick looks at lies together, in front, then what a bar takes besides.
     """
 
     end: int
-    opened: int
-    first_offset: int
-    last_offset: int
     ticks: int
-    open: Decimal
-    open_rank: Rank
     high: Decimal
-    high_rank: Rank
     low: Decimal
-    low_rank: Rank
     close: Decimal
-    close_rank: Rank
-    volume: Decimal | None = None
-    notional: Decimal | None = None  # sum of price x quantity
+    close_ts: int
+    close_seq: int
+    close_offset: int
+    last_offset: int
+    open: Decimal
+    open_ts: int
+    first_offset: int
+    volume: Decimal | None
+    notional: Decimal | None  # sum of price x quantity
+    open_seq: int
+    open_offset: int
+    high_ts: int
+    high_seq: int
+    high_offset: int
+    low_ts: int
+    low_seq: int
+    low_offset: int
+    opened: int
 
-    def fold(self, price: Decimal, qty: Decimal | None, rank: Rank) -> None:
+    def fold(self, price: Decimal, qty: Decimal | None, ts: int, seq: int, offset: int) -> None:
         """Take in one more tick of this window."""
-        if price >= self.high:
-            self.extend_high(price, rank)
-        if price <= self.low:
-            self.extend_low(price, rank)
-        if rank > self.close_rank:
-            self.close = price
-            self.close_rank = rank
-        elif rank < self.open_rank:
-            self.open = price
-            self.open_rank = rank
+        if not self.low < price < self.high:
+            self.extend(price, ts, seq, offset)
+        self.place(price, ts, seq, offset)
         self.ticks += 1
-        self.last_offset = rank[2]
+        self.last_offset = offset
         if qty is not None:
             self.add_quantity(price, qty)
 
-    def extend_high(self, price: Decimal, rank: Rank) -> None:
-        """Take a price that is not below the high."""
-        if price > self.high or rank < self.high_rank:
-            self.high = price
-            self.high_rank = rank
+    def extend(self, price: Decimal, ts: int, seq: int, offset: int) -> None:
+        """Take a price that is not between low and high."""
+        if price > self.high:
+            self.high, self.high_ts, self.high_seq, self.high_offset = price, ts, seq, offset
+        elif price < self.low:
+            self.low, self.low_ts, self.low_seq, self.low_offset = price, ts, seq, offset
+        else:  # as high as the high, as low as the low, or both
+            if price == self.high and (ts, seq, offset) < (self.high_ts, self.high_seq, self.high_offset):
+                self.high, self.high_ts, self.high_seq, self.high_offset = price, ts, seq, offset
+            if price == self.low and (ts, seq, offset) < (self.low_ts, self.low_seq, self.low_offset):
+                self.low, self.low_ts, self.low_seq, self.low_offset = price, ts, seq, offset
 
-    def extend_low(self, price: Decimal, rank: Rank) -> None:
-        """Take a price that is not above the low."""
-        if price < self.low or rank < self.low_rank:
-            self.low = price
-            self.low_rank = rank
+    def place(self, price: Decimal, ts: int, seq: int, offset: int) -> None:
+        """Take a tick for the close or the open, if it is the last or the first."""
+        if (ts, seq, offset) > (self.close_ts, self.close_seq, self.close_offset):
+            self.close, self.close_ts, self.close_seq, self.close_offset = price, ts, seq, offset
+        elif (ts, seq, offset) < (self.open_ts, self.open_seq, self.open_offset):
+            self.open, self.open_ts, self.open_seq, self.open_offset = price, ts, seq, offset
 
     def add_quantity(self, price: Decimal, qty: Decimal) -> None:
         """Add to volume and notional."""
@@ -84,46 +93,13 @@ _WIDE = EXACT.copy()
 _WIDE.clear_traps()
 
 
-def new_window(end: int, arrival: int, price: Decimal, qty: Decimal | None, rank: Rank) -> Window:
-    """The window that a first tick opens."""
-    window = Window(end, arrival, rank[2], rank[2], 1, price, rank, price, rank, price, rank, price, rank)
-    if qty is not None:
-        window.add_quantity(price, qty)
-    return window
-
-
-def close_window(  # noqa: PLR0913, PLR0917  # what a bar is made of
-    window: Window,
-    name: tuple[str, str],
-    size: int,
-    per_second: int,
-    reason: str,
-    at: int,
-    watermark: int,
-    offset: int,
-) -> Bar:
-    """The final bar of a window. `per_second` is the number of units of `ts` in a second; the wire floors to ms."""
-    first_ts, last_ts = window.open_rank[0], window.close_rank[0]
-    if per_second != PER_SECOND["ms"]:
-        first_ts, last_ts = first_ts * 1_000 // per_second, last_ts * 1_000 // per_second
-    return Bar(
-        name[0],
-        name[1],
-        window.end - size,
-        window.end,
-        window.open,
-        window.high,
-        window.low,
-        window.close,
-        window.volume,
-        window.vwap() if window.volume is not None else None,
-        window.ticks,
-        first_ts,
-        last_ts,
-        reason,
-        at,
-        watermark,
-        window.first_offset,
-        window.last_offset,
-        offset,
+def new_window(end: int, arrival: int, price: Decimal, ts: int, seq: int, offset: int) -> Window:  # a call a bar
+    """The window that a first tick opens, before its quantity."""
+    # as the fields stand: what every tick looks at; what a bar is made of besides; the rest
+    # fmt: off
+    return Window(
+        end, 1, price, price, price, ts, seq, offset, offset,
+        price, ts, offset, None, None,
+        seq, offset, ts, seq, offset, ts, seq, offset, arrival,
     )
+    # fmt: on

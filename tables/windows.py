@@ -144,14 +144,15 @@ class Engine(Restoring):
                 scope.set_at = arrival
                 if sooner:
                     self._sooner(scope)
-            rank = (ts, tick.seq, offset)
             if window is None:
-                window = new_window(end, arrival, price, None, rank)  # type: ignore[arg-type]
+                bucket = scope.buckets.get(end)
+                if bucket is not None:
+                    end = bucket.end  # the one that all of them share: an equal one each would be fetched from memory each
+                window = new_window(end, arrival, price, ts, tick.seq, offset)  # type: ignore[arg-type]
                 if symbol.current is None:
                     symbol.current = window
                 else:
                     symbol.open(window)
-                bucket = scope.buckets.get(end)
                 if bucket is not None and bucket.opened == arrival:
                     bucket.symbols.append(symbol)
                     self.open_windows += 1
@@ -159,16 +160,14 @@ class Engine(Restoring):
                     opened(scope, symbol, end, arrival)
             else:
                 if not inside:
-                    if price >= window.high:  # type: ignore[operator]
-                        window.extend_high(price, rank)  # type: ignore[arg-type]
-                    if price <= window.low:  # type: ignore[operator]
-                        window.extend_low(price, rank)  # type: ignore[arg-type]
-                if rank > window.close_rank:
-                    window.close_rank = rank  # type: ignore[assignment]
+                    window.extend(price, ts, tick.seq, offset)  # type: ignore[arg-type]
+                if ts > window.close_ts:  # type: ignore[operator]
                     window.close = price  # type: ignore[assignment]
-                elif rank < window.open_rank:
-                    window.open_rank = rank  # type: ignore[assignment]
-                    window.open = price  # type: ignore[assignment]
+                    window.close_ts = ts  # type: ignore[assignment]
+                    window.close_seq = tick.seq
+                    window.close_offset = offset
+                else:
+                    window.place(price, ts, tick.seq, offset)  # type: ignore[arg-type]
                 window.ticks += 1
                 window.last_offset = offset
             if not symbol.dirty:
@@ -251,11 +250,13 @@ class Engine(Restoring):
         self.counters.binned += 1
         if symbol is None:
             symbol = self._symbols[key] = Symbol(key, name, scope)
-        rank = (ts, tick.seq, offset)
         window = symbol.turn_to(end)
         if window is None:
-            symbol.open(new_window(end, self.arrival, price, qty, rank))
+            window = new_window(end, self.arrival, price, ts, tick.seq, offset)
+            if qty is not None:
+                window.add_quantity(price, qty)
+            symbol.open(window)
             self._opened(scope, symbol, end, self.arrival)
         else:
-            window.fold(price, qty, rank)
+            window.fold(price, qty, ts, tick.seq, offset)
         self._touch(symbol)

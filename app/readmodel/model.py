@@ -1,6 +1,7 @@
 """Keeps the read model up to date in a thread of its own, with its own reader, and answers from it.
 
-The thread takes small bites and then rests for as long as four of them: what it does never holds the ticks up.
+The thread takes small bites and rests after each for three times as long as it took, and far longer while the worker catches
+up with its ticks: what it does never holds them up.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from app.settings import Settings
 from tables.ticks import Record
 
 BITE = 500  # records
-REST = 3  # times as long as a bite took
+REST, REST_BUSY = 3, 19  # times as long as a bite took; while the worker catches up
 REST_SECONDS = 0.25  # at most
 AGAIN_SECONDS = 2.0
 WAIT_MS = 500
@@ -65,13 +66,15 @@ class Extent:
 class ReadModel:
     """The read model of one worker; made in its event loop, which alone calls it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, busy: Callable[[], bool] = lambda: False) -> None:
+        """`busy`: whether the worker has much to read."""
         self.state = State.starting
         self.error = ""
         self.behind = 0  # records, when it looked last
         self.positions: dict[Place, int] = {}
         self.rebuilt = 0  # how often the file was made anew since the start
         self._settings = settings
+        self._busy = busy
         self._told: Callable[[Sequence[BarRow]], None] = lambda _: None
         self._renewed: Callable[[], None] = lambda: None
         self._thread: threading.Thread | None = None
@@ -201,15 +204,17 @@ class ReadModel:
             first_ends, caught_up = dict(ends), False
             self.state, self.error = State.catching_up, ""
             async for found in reader.follow(dict(self.positions)):
+                began = time.monotonic()
                 for bars, side, reached in _bites(found, rows, self.positions):
                     if self._stop.is_set() or self._damaged.is_set():
                         return
-                    began = time.monotonic()
                     store.add(bars, side, reached)
                     self.positions.update(reached)
                     if caught_up and bars:
                         tell(self._told, bars)
-                    await asyncio.sleep(min(REST_SECONDS, REST * (time.monotonic() - began)))
+                    times = REST_BUSY if self._busy() else REST
+                    await asyncio.sleep(min(REST_SECONDS, times * (time.monotonic() - began)))
+                    began = time.monotonic()
                 if self._stop.is_set() or self._damaged.is_set():
                     return
                 ends.update(reader.ends())

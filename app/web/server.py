@@ -69,7 +69,7 @@ def install(app: BarwheelApp, applied: Any) -> WebContext:
     # Faust's own would wait a minute for a stream that is open
     server._runner = web.AppRunner(site, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, max_line_size=LONGEST_LINE)  # noqa: SLF001
     settings, runtime = app.settings, app.runtime
-    model = ReadModel(settings)
+    model = ReadModel(settings, lambda: runtime.catching_up)
     peers = Peers(runtime)
     context = WebContext(settings, runtime, model, peers, Migrated(settings, app.migrating, applied))
     context.hub = Hub(context)

@@ -12,11 +12,12 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
 from app.outbox import Outbox, Outgoing, Sent, Transactions
-from app.partitions import Partition, Slice
+from app.partitions import Partition
 from app.reader import Reader
 from app.recovery import Recovered, recover
 from app.security import Cluster
 from app.settings import Settings
+from app.slices import Slice
 from app.topics import ensure
 from tests.support.ticks import Tick, produce
 from tests.support.waiting import until

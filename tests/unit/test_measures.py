@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.measures import SHORT, Histogram, Measures
-from tables.bars import Bar
-from tests.support import bars
+from tables.clock import Scope, Symbol
+from tables.closed import Closed
+from tables.ohlc import new_window
 
 
 @given(st.lists(st.tuples(st.floats(-1, 100), st.integers(1, 5))))
@@ -25,11 +27,11 @@ def test_buckets_count_what_is_not_longer_and_the_last_counts_all(given: list[tu
 async def test_bars_are_counted_once_they_are_acknowledged_and_not_where_the_send_failed() -> None:
     measures = Measures(grace=5_000, clock=lambda: 100.0)
     future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    measures.sent([bar(99_900), bar(99_900), bar(90_000, "idle")], future)
+    measures.sent([closed(99_900, windows=2), closed(90_000, "idle")], future)
     assert not measures.bars
     future.set_result(None)
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    measures.sent([bar(99_900)], failed)
+    measures.sent([closed(99_900)], failed)
     failed.set_exception(OSError())
     await asyncio.sleep(0)
     assert dict(measures.bars) == {"watermark": 2, "idle": 1}
@@ -37,7 +39,7 @@ async def test_bars_are_counted_once_they_are_acknowledged_and_not_where_the_sen
     assert measures.due_to_bar.buckets()[-1] == ("+Inf", 3)
 
 
-def bar(closed_at: int, reason: str = "watermark") -> Bar:
-    made = bars.bar()
-    made.closed_at, made.close_reason, made.bucket_end = closed_at, reason, 60_000
-    return made
+def closed(at: int, reason: str = "watermark", windows: int = 1) -> Closed:
+    symbol = Symbol(b"fx|EURUSD", ("fx", "EURUSD"), Scope("fx"))
+    window = new_window(60_000, at, Decimal(1), 1_000, 0, 0)
+    return Closed([symbol] * windows, [window] * windows, 60_000, 60_000, 1_000, reason, at, 60_000, 1)

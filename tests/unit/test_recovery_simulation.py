@@ -23,10 +23,11 @@ from hypothesis import strategies as st
 
 from app.fetching import Head
 from app.outbox import Outgoing, Sent
-from app.partitions import Partition, Slice, engine_config
+from app.partitions import Partition, engine_config
 from app.recovery import recover
 from app.setting_types import Delivery, ScopeKind
 from app.settings import Settings
+from app.slices import Slice
 from tables import changelog
 from tables.bars import Bar, bar_key, decode_bar
 from tables.replay import Replay

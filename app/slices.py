@@ -1,0 +1,33 @@
+"""What one Faust message carries: some record batches of one partition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from app.fetching import Batch
+from tables.ticks import Record
+
+if TYPE_CHECKING:
+    from app.partitions import Partition
+
+
+class GapError(Exception):
+    """Records between the last one and this one did not come: reading must go back."""
+
+
+class Slice(NamedTuple):
+    """Some batches of one partition, as one Faust message carries them; `owner` is whom they were fetched for.
+
+    `last`: nothing more was fetched with it.
+    """
+
+    owner: Partition
+    batches: Sequence[Batch]
+    fetched_ms: int
+    last: bool = True
+
+
+def from_offset(records: Iterator[Record], offset: int) -> Iterator[Record]:
+    """The records of a batch that are not below an offset: a seek leads to the batch that holds it."""
+    return (record for record in records if record.offset >= offset)

@@ -1,0 +1,55 @@
+"""Closed windows: what goes over the wire is what the bars say."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tables.bars import bar_key, encode_bar
+from tables.clock import Scope, Symbol
+from tables.closed import Closed
+from tables.ohlc import Window, new_window
+from tables.ticks import PER_SECOND
+
+END, SIZE = 1_399_248_060_000, 60_000
+names = st.text(st.characters(codec="utf-8", exclude_characters="|", exclude_categories=("Cc", "Cs")), min_size=1)
+digits = st.integers(1, 10**34 - 1)
+prices = st.builds(lambda digits, exponent: Decimal(digits).scaleb(exponent), digits, st.integers(-33, 0))
+sizes = st.none() | st.builds(
+    lambda digits, exponent: Decimal(digits).scaleb(exponent), st.just(0) | digits, st.integers(-33, 0)
+)
+ticks = st.tuples(prices, sizes, st.integers(0, SIZE - 1), st.integers(-5, 5))
+
+
+def window(unit: str, told: list[tuple[Decimal, Decimal | None, int, int]]) -> Window:
+    per_ms = PER_SECOND[unit] / 1_000
+    made: Window | None = None
+    for offset, (price, qty, after, seq) in enumerate(told):
+        ts = int((END - SIZE + after) * per_ms)
+        if made is None:
+            made = new_window(END, END, price, ts, seq, offset)
+            if qty is not None:
+                made.add_quantity(price, qty)
+        else:
+            made.fold(price, qty, ts, seq, offset)
+    assert made is not None
+    return made
+
+
+@given(
+    st.lists(st.tuples(names, names, st.lists(ticks, min_size=1, max_size=6)), min_size=1, max_size=5),
+    st.sampled_from(sorted(PER_SECOND)),
+    st.sampled_from(["watermark", "idle"]),
+)
+def test_the_records_of_closed_windows_are_their_bars_encoded(
+    told: list[tuple[str, str, list[tuple[Decimal, Decimal | None, int, int]]]], unit: str, reason: str
+) -> None:
+    symbols = [Symbol(f"{broker}|{name}".encode(), (broker, name), Scope(broker)) for broker, name, _ in told]
+    windows = [window(unit, folded) for *_, folded in told]
+    closed = Closed(symbols, windows, END, SIZE, PER_SECOND[unit], reason, END + 5_000, END, 17)
+    bars = list(closed.bars())
+    expected = [(bar_key(bar.broker, bar.symbol, bar.bucket_start), encode_bar(bar), END - SIZE, unit) for bar in bars]
+    assert list(closed.take_records(unit)) == expected
+    assert not windows  # let go of, so that a burst of bars does not hold them twice
