@@ -26,8 +26,9 @@ $(DEV): requirements-dev.lock pyproject.toml tools/bootstrap.sh
 demo: $(RUNTIME)
 	@$(BIN)/app demo $(if $(filter-out 0,$(ONCE)),--once) $(ARGS)
 
+# most of them wait for a broker, so files run beside each other; ARGS=-n0 for one after the other
 test: $(DEV)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: $(DEV)
 	@$(BIN)/ruff check $(SOURCES)
