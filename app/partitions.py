@@ -25,7 +25,7 @@ from app.settings import Settings
 from app.side import SideRecords
 from app.slices import GapError, Slice, from_offset
 from tables.changelog import Changelog
-from tables.closed import Closed
+from tables.closed import Closed, take_records
 from tables.state import POSITION_KEY, Position, encode_position
 from tables.ticks import Record
 from tables.windows import Engine, EngineConfig, SideRecord
@@ -170,7 +170,7 @@ class Partition:
         return closed
 
     async def _send_finals(self, outbox: Outbox, closed: list[Closed]) -> list[Sent]:
-        sent = await outbox.send(self._settings.finals_topic, self.number, self._outgoing(closed))
+        sent = await outbox.send(self._settings.finals_topic, self.number, take_records(closed, self._headers))
         self._measures.sent(closed, sent[-1].acknowledged)
         return sent
 
@@ -191,10 +191,6 @@ class Partition:
                 "under this worker, which stops with what it knows"
             )
         return end
-
-    def _outgoing(self, finals: list[Closed]) -> Iterator[Outgoing]:
-        for step in finals:
-            yield from step.take_records(self._headers)
 
     def _take_side(self) -> list[SideRecord]:
         side, self._side = self._side, []

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from app.application import GC_THRESHOLDS
 from tables.changelog import Changelog
+from tables.closed import take_records
 from tables.windows import Engine, EngineConfig
 
 SEED = 20140505
@@ -74,8 +75,7 @@ class Partition:
         self.changelog.end += sum(1 for _ in self.changelog.round())
 
     def _publish(self) -> None:
-        for step in self.engine.take_closed():
-            self.bars += sum(1 for _ in step.take_records(None))
+        self.bars += sum(1 for _ in take_records(self.engine.take_closed(), None))
 
 
 def run(symbols: int, minutes: int) -> dict[str, Any]:

@@ -6,9 +6,10 @@ window's memory instead of two.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
 
 from tables.bars import Bar
 from tables.ticks import PER_SECOND
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 H = TypeVar("H")
 
 
-@dataclass(slots=True)
-class Closed:
+class Closed(msgspec.Struct, gc=False, eq=False):
     """Windows with one end that one record, or one moment of silence, closed; in the order of their names."""
 
     symbols: list[Symbol]
@@ -44,7 +44,7 @@ class Closed:
         """The bars, in order."""
         for symbol, window in zip(self.symbols, self.windows, strict=True):
             broker, name = symbol.name
-            first_ts, last_ts = self._times(window)
+            first_ts, last_ts = self.times_of(window)
             # a line a group
             # fmt: off
             yield Bar(
@@ -55,32 +55,36 @@ class Closed:
             )
             # fmt: on
 
-    def take_records(self, headers: H) -> Iterator[tuple[bytes, bytes, int, H]]:
-        """Key, value, timestamp and these headers of each bar's record, in order; lets go of each window on the way.
+    def times_of(self, window: Window) -> tuple[int, int]:
+        """When the first and the last tick of one of the windows were, epoch ms."""
+        per_second = self.per_second
+        return window.open_ts * 1_000 // per_second, window.close_ts * 1_000 // per_second
 
-        Key and value are `bar_key` and `encode_bar` of `bars`, without the objects in between.
-        """
-        end, start = self.end, self.start
-        suffix = b"|%d" % start
-        times = f'"bucket_start":{start},"bucket_end":{end},"open":'
-        closed = f',"close_reason":"{self.reason}","closed_at":{self.at},"watermark":{self.watermark},"first_offset":'
-        last = f',"closed_at_offset":{self.offset},"revision":0}}'
-        in_ms = self.per_second == PER_SECOND["ms"]
-        windows = self.windows
+
+def take_records(steps: Iterable[Closed], headers: H) -> Iterator[tuple[bytes, bytes, int, H]]:
+    """Key, value, timestamp and these headers of each bar's record, in order; lets go of each window on the way.
+
+    Key and value are `bar_key` and `encode_bar` of `bars`, without the objects in between.
+    """
+    start, end, suffix, times = 0, -1, b"", ""
+    for step in steps:
+        if step.end != end:
+            start, end = step.start, step.end
+            suffix, times = b"|%d" % start, f'"bucket_start":{start},"bucket_end":{end},"open":'
+        closed = f',"close_reason":"{step.reason}","closed_at":{step.at},"watermark":{step.watermark},"first_offset":'
+        last = f',"closed_at_offset":{step.offset},"revision":0}}'
+        in_ms = step.per_second == PER_SECOND["ms"]
+        windows = step.windows
         windows.reverse()
-        for symbol in self.symbols:
+        for symbol in step.symbols:
             w = windows.pop()  # freed with the next one, while the cache still has it
-            first_ts, last_ts = (w.open_ts, w.close_ts) if in_ms else self._times(w)
+            first_ts, last_ts = (w.open_ts, w.close_ts) if in_ms else step.times_of(w)
             sums = ',"volume":null,"vwap":null' if w.volume is None else _sums(w)
             value = (
                 f'{symbol.json}{times}{w.open!s},"high":{w.high!s},"low":{w.low!s},"close":{w.close!s}{sums},"ticks":{w.ticks}'
                 f',"first_ts":{first_ts},"last_ts":{last_ts}{closed}{w.first_offset},"last_offset":{w.last_offset}{last}'
             )
             yield symbol.key + suffix, value.encode(), start, headers
-
-    def _times(self, window: Window) -> tuple[int, int]:
-        per_second = self.per_second
-        return window.open_ts * 1_000 // per_second, window.close_ts * 1_000 // per_second
 
 
 def _sums(window: Window) -> str:
