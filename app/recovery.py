@@ -22,7 +22,7 @@ from tables.state import POSITION_KEY, Counters, Position, SymbolState, decode_p
 from tables.ticks import Record, shown
 
 APP_HEADER = "app_id"
-FIRST_LOOK = 200  # records from the end that the search for the position begins with
+FIRST_LOOK = 200  # records from the end that the search for the last one of a kind begins with
 LOOK_FACTOR = 20
 SAY_EVERY = 500_000  # records between two lines of progress
 log = logging.getLogger(__name__)
@@ -117,27 +117,32 @@ def _decoded(decode: Callable[[bytes], T], record: Record, what: str, where: str
         ) from error
 
 
-async def _last_position(reader: Reader, topic: str, partition: int, begin: int, end: int) -> Position | None:
-    look = FIRST_LOOK
-    while begin < end:
+async def _last(
+    reader: Reader, topic: str, partition: int, bounds: tuple[int, int], wanted: Callable[[Record], bool] = lambda _: True
+) -> Record | None:
+    """The last record of a topic's partition that is wanted: behind it may be others, and the markers of transactions."""
+    (begin, end), look = bounds, FIRST_LOOK
+    start = end
+    while begin < start:
         start = max(begin, end - look)
         last: Record | None = None
         async for record in _records(reader, topic, partition, start, end):
-            if record.key == POSITION_KEY and record.value is not None:
+            if wanted(record):
                 last = record
         if last is not None:
-            return _decoded(decode_position, last, "position", topic)
-        if start == begin:
-            break
+            return last
         look *= LOOK_FACTOR
     return None
 
 
+async def _last_position(reader: Reader, topic: str, partition: int, begin: int, end: int) -> Position | None:
+    last = await _last(reader, topic, partition, (begin, end), lambda r: r.key == POSITION_KEY and r.value is not None)
+    return None if last is None else _decoded(decode_position, last, "position", topic)
+
+
 async def _check_owner(reader: Reader, settings: Settings, partition: int, begin: int, end: int) -> bool:
     """Whether the last bar is ours. Two apps on one finals topic would close each other's windows: stop before it begins."""
-    last: Record | None = None
-    async for record in _records(reader, settings.finals_topic, partition, max(begin, end - 1), end):
-        last = record
+    last = await _last(reader, settings.finals_topic, partition, (begin, end))
     owner = None if last is None else _owner(last)
     if owner not in (None, settings.app_id.encode()):
         other = (owner or b"").decode(errors="replace")
