@@ -25,6 +25,7 @@ from app.setting_types import Delivery
 from app.settings import Settings
 from app.side import SIDE_MARGIN
 from app.slices import GapError, Slice
+from app.topics import check_partitions
 
 if TYPE_CHECKING:
     from app.topics import TopicsReport
@@ -179,6 +180,7 @@ class Runtime:
         settings, topics = self.settings, self.topics
         if topics is None:
             raise BrokerError("the topics have not been checked yet")
+        await check_partitions(settings, self.cluster, topics.partitions)
         finals, outboxes = await self._new_outboxes(sorted(numbers), topics.max_message_bytes + SIDE_MARGIN)
         names = frozenset({settings.ticks_topic, settings.finals_topic, settings.changelog_topic})
         partitions: dict[int, Partition] = {}
@@ -288,19 +290,3 @@ class Runtime:
             where, offset, end = reader.reading
             answer["recovery"] = {"partitions": partitions, "done": done, "reading": where, "offset": offset, "end": end}
         return answer
-
-    def accounting(self) -> dict[str, Any]:
-        """What became of the records, by partition and in all."""
-        rows = {}
-        total = dict.fromkeys(("read", "binned", "late", "rejected", "heartbeats", "lost"), 0)
-        for number, partition in sorted(self._partitions.items()):
-            engine = partition.engine
-            counts = {name: getattr(engine.counters, name) for name in total}
-            total = {name: total[name] + count for name, count in counts.items()}
-            rows[str(number)] = counts | {
-                "next_offset": engine.next_offset,
-                "open_windows": engine.open_windows,
-                "arrival_clock_violations": engine.arrival_violations,
-                "stream_times": {scope or "*": time for scope, (time, _) in sorted(engine.stream_times().items())},
-            }
-        return {"state": self.state, "total": total, "partitions": rows}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, ReplicaNotAvailableError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaConnectionError, KafkaError, ReplicaNotAvailableError, TopicAlreadyExistsError, for_code
 
 from app.broker import admin
 from app.errors import BrokerError, TopicsError
@@ -228,6 +228,20 @@ async def partition_counts(client: AIOKafkaAdminClient) -> dict[str, int]:
         if topic["error_code"] == 0 and all(p["error_code"] in _LED for p in topic["partitions"]):
             found[topic["topic"]] = len(topic["partitions"])
     return found
+
+
+async def check_partitions(settings: Settings, cluster: Cluster, known: int) -> None:
+    """Raise `TopicsError` where the input has not as many partitions as when the worker started; aiokafka's errors."""
+    try:
+        async with admin(cluster) as client:
+            found = (await partition_counts(client)).get(settings.ticks_topic, known)  # a missing one is noticed by its reader
+    except BrokerError as error:  # which would end a worker that can wait
+        raise KafkaConnectionError(str(error)) from error
+    if found != known:
+        raise TopicsError(
+            f"topic {settings.ticks_topic}: has {found} partitions and had {known} when this worker started: symbols have "
+            "moved to other partitions, and the topics of this app no longer fit; go on under another app_id and topics_prefix"
+        )
 
 
 async def _wait(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, TopicState]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from app import __version__
 from app.partitions import Partition, now_ms
@@ -32,6 +31,7 @@ from app.web.worker_models import (
     WorkerRow,
 )
 from tables.wheel import SLOTS as WHEEL_SLOTS
+from tables.windows import Engine
 
 COUNTS = tuple(Counts.model_fields)
 
@@ -154,8 +154,18 @@ async def accounting(web: WebContext, asked: AccountingAsked) -> Accounting:
 
 def local_accounting(web: WebContext) -> Accounting:
     """That of the partitions at work here."""
-    known: dict[str, Any] = web.runtime.accounting()
-    return _summed(known["state"], {number: PartitionCounts(**row) for number, row in known["partitions"].items()})
+    rows = {str(number): _counts_of(partition.engine) for number, partition in sorted(web.runtime.owners().items())}
+    return _summed(web.runtime.state, rows)
+
+
+def _counts_of(engine: Engine) -> PartitionCounts:
+    return PartitionCounts(
+        **{name: getattr(engine.counters, name) for name in COUNTS},
+        next_offset=engine.next_offset,
+        open_windows=engine.open_windows,
+        arrival_clock_violations=engine.arrival_violations,
+        stream_times={scope or "*": time for scope, (time, _) in sorted(engine.stream_times().items())},
+    )
 
 
 def _summed(state: str, rows: dict[str, PartitionCounts]) -> Accounting:
