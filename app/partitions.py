@@ -102,7 +102,8 @@ class Partition:
 
     def unseen(self, offset: int) -> bool:
         """Whether bars have closed that a reader of the finals does not know which has read them up to this offset."""
-        unsent = self._closed or self.engine.finals_waiting or self._checkpoint.locked()  # which may hold some
+        in_hand = self._turn.locked() or self._checkpoint.locked()  # bars that are being sent
+        unsent = in_hand or self._closed or self.engine.finals_waiting
         return bool(unsent) or self._finals_end > offset or any(sent.end is None or sent.end > offset for sent in self._finals)
 
     @contextmanager

@@ -1,0 +1,67 @@
+"""A partition at work: what a reader of the finals cannot know yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from app.outbox import Outbox, Outgoing, Sent, Transactions
+from app.partitions import Partition
+from app.recovery import Recovered
+from app.security import Cluster
+from app.settings import Settings
+from app.slices import Slice
+from tables.state import Counters, Position
+
+T0 = 1_399_248_000_000
+
+
+class Row(NamedTuple):
+    offset: int
+    timestamp: int
+    key: bytes
+    value: bytes
+    headers: tuple[()] = ()
+
+
+class Ticks(NamedTuple):
+    base_offset: int
+    next_offset: int
+    rows: list[Row]
+
+    def __iter__(self) -> Iterator[Row]:  # type: ignore[override]  # a batch, not a triple
+        return iter(self.rows)
+
+
+class Held(Outbox):
+    """Never reaches its broker: holds what it is given until it is told that it failed."""
+
+    def __init__(self) -> None:
+        super().__init__(Cluster("127.0.0.1:1"), max_request=1 << 20)
+        self.given: list[Outgoing] = []
+        self.holds = asyncio.Event()
+        self.failed: asyncio.Future[list[Sent]] = asyncio.get_running_loop().create_future()
+
+    async def send(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[Sent]:  # noqa: ARG002  # its signature
+        self.given += records
+        self.holds.set()
+        return await self.failed
+
+
+async def test_bars_on_their_way_to_the_producer_are_not_taken_for_windows_that_never_opened() -> None:
+    settings = Settings.load(broker="kafka://127.0.0.1:1")
+    position = Position(next_offset=0, arrival=0, scopes={}, counters=Counters(), finals_end=0, changelog_start=0, meaning={})
+    checkpoints = Transactions(Cluster("127.0.0.1:1"), max_request=1 << 20, transactional_id="x", group="x")
+    finals = Held()
+    partition = Partition(settings, 0, Recovered(position), checkpoints, finals, append_time=True, max_record=1 << 20)
+    assert not partition.unseen(0)
+    rows = [Row(n, T0 + n * 70_000, b"A|x", b'{"ts": %d, "bid": 1.5}' % (T0 + n * 70_000)) for n in range(2)]
+    feeding = asyncio.create_task(partition.feed(Slice(partition, [Ticks(0, 2, rows)], T0)))
+    await finals.holds.wait()
+    assert partition.unseen(0)
+    finals.failed.set_exception(OSError("gone"))
+    (error,) = await asyncio.gather(feeding, return_exceptions=True)
+    assert isinstance(error, OSError)
+    assert await partition.checkpoint() is None  # nor ever after: the bar is nowhere else
+    await asyncio.gather(checkpoints.stop(), finals.stop())
