@@ -13,6 +13,7 @@ import httpx
 from migrations.errors import KsqlDbError, MigrationError
 
 GOOD, BAD_REQUEST, NOT_AUTHENTICATED, NOT_FOUND = 200, 400, 401, 404
+TOO_MANY, UNAVAILABLE = 429, 503
 
 
 def content(answer: httpx.Response, url: str, statement: str = "") -> Any:
@@ -55,6 +56,18 @@ def within(texts: Sequence[str], error: KsqlDbError) -> KsqlDbError:
             return error.at(text, error.line - first + 1)
         first = after
     return error
+
+
+def busy(answer: httpx.Response, *, harmless: bool) -> bool:
+    """Whether it says: not now, and nothing was done. Of a request that does something a 503 must be ksqlDB's own.
+
+    A proxy says 503 too when the server behind it broke off, and may have done what it was asked for.
+    """
+    if answer.status_code != UNAVAILABLE or harmless:
+        return answer.status_code in (UNAVAILABLE, TOO_MANY)
+    with contextlib.suppress(ValueError):
+        return "error_code" in as_object(answer.json())
+    return False
 
 
 def as_object(body: Any) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class Source:
     windowed: bool
     queries: tuple[str, ...]
     readers: tuple[str, ...]
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def read(entities: Iterable[Mapping[str, Any]]) -> Catalogue:
                 source["windowType"] is not None,
                 tuple(query["id"] for query in source["writeQueries"]),
                 tuple(query["id"] for query in source["readQueries"]),
+                tuple(field["name"] for field in source["fields"] if field.get("type") == "KEY"),
             )
             for query in (*source["readQueries"], *source["writeQueries"]):
                 queries[query["id"]] = query["queryString"]
@@ -76,11 +78,16 @@ def read(entities: Iterable[Mapping[str, Any]]) -> Catalogue:
     return Catalogue(sources, queries, types)
 
 
-def lag(source: Mapping[str, Any]) -> int:
-    """Records that the query which writes to a source has not read yet; `source` is the server's description of it."""
+def lag(source: Mapping[str, Any]) -> dict[str, int]:
+    """By topic, records that the query which writes to a source has not read yet; `source` is the server's description of it.
+
+    A topic of which it has committed nothing yet is not there.
+    """
     topics = [topic for summary in source["queryOffsetSummaries"] for topic in summary["topicSummaries"]]
-    offsets = [place for topic in topics for place in topic["offsets"]]
-    return sum(max(0, int(place["logEndOffset"]) - int(place["consumerOffset"])) for place in offsets)
+    return {
+        topic["kafkaTopic"]: sum(max(0, int(one["logEndOffset"]) - int(one["consumerOffset"])) for one in topic["offsets"])
+        for topic in topics
+    }
 
 
 def same_text(one: str, other: str) -> bool:

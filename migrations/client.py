@@ -21,14 +21,13 @@ from urllib.parse import quote
 import httpx
 
 from app.errors import SettingsError
-from migrations.answers import BAD_REQUEST, NOT_FOUND, as_object, content, no_ksqldb, refusal, retry_after, within
+from migrations.answers import BAD_REQUEST, NOT_FOUND, as_object, busy, content, no_ksqldb, refusal, retry_after, within
 from migrations.catalogue import QUESTION, Catalogue, lag, read
 from migrations.errors import KsqlDbError, MigrationError, UnreachableError
 
 KSQL = "application/vnd.ksql.v1+json"
 ROWS = "application/vnd.ksqlapi.delimited.v1"  # with the other one /query-stream answers in the shape of older servers
 SENTINEL = "BARWHEEL_NO_SUCH_QUERY"
-BUSY = {429, 503}  # answers that say: not now, and nothing was done
 FINAL = {"SUCCESS", "ERROR", "TERMINATED"}
 # a server whose Kafka is away answers /info and /healthcheck after 30 s, others never
 CONNECT_SECONDS, READ_SECONDS, TRY_SECONDS = 5.0, 40.0, 120.0
@@ -116,8 +115,8 @@ class KsqlClient:
             raise MigrationError(f"{self.url} answers {kinds} when asked for streams, tables and types: is it a ksqlDB server?")
         return read(entities)
 
-    async def lags(self) -> dict[str, int]:
-        """By source: how many records the query that writes to it has not read yet."""
+    async def lags(self) -> dict[str, dict[str, int]]:
+        """By source and topic: how many records the query that writes to it has not read yet; see `catalogue.lag`."""
         entities = await self._asked_ksql(QUESTION)
         sources = [source for entity in entities for source in entity.get("sourceDescriptions", ())]
         return {source["name"]: lag(source) for source in sources}
@@ -235,7 +234,7 @@ class KsqlClient:
             try:
                 answer = await self._request(method, path, body)
                 pause = retry_after(answer) or _spread(wait)
-                if answer.status_code not in BUSY or time.monotonic() + pause > until:
+                if not busy(answer, harmless=harmless is httpx.TransportError) or time.monotonic() + pause > until:
                     return answer
                 said = f"{answer.status_code} {answer.reason_phrase}"
             except httpx.TransportError as error:

@@ -83,19 +83,29 @@ def _step(statement: Statement, entry: Entry | None, catalogue: Catalogue | None
         why = f"the server has {statement.name} already, and not by this plan: drop it, or leave it out of the plan"
         return step(Action.refused, why)
     changed = entry.hash != statement.hash
-    if entry.status is Status.sending:
-        if found is None:
-            return step(Action.apply, "a run was cut off before the server had it")
-        if changed:
-            return step(Action.refused, f"a run was cut off while it made another {statement.name}: set that text back first")
-        return step(Action.adopt, "a run was cut off after the server had it")
+    if entry.status is Status.sending and (found is not None or not entry.server_text):
+        return step(*_cut_off(statement, entry, found))
     if catalogue is not None and found is None:
         return step(Action.missing, "it was applied and is gone from the server; `apply --repair` makes it again")
     if changed:
         return _changed(statement, step)
+    if catalogue is not None and statement.about.kind.source and entry.query_id and entry.query_id not in catalogue.queries:
+        why = f"its query {entry.query_id} is gone, and nothing goes on: drop {statement.name}, then `apply --repair`"
+        return step(Action.differs, why)
     if found is not None and not same_text(found, entry.server_text):
         return step(Action.differs, "the server's text is not the one it had after it was applied")
     return step(Action.done, f"applied {entry.hash.rpartition(':')[2][:8]}")
+
+
+def _cut_off(statement: Statement, entry: Entry, found: str | None) -> tuple[Action, str]:
+    """What to do about a statement that was being sent when a run ended."""
+    if found is None:
+        return Action.apply, "a run was cut off before the server had it"
+    if entry.server_text and same_text(found, entry.server_text):
+        return Action.alter, "a run was cut off before the server had altered it"
+    if entry.hash != statement.hash:
+        return Action.refused, f"a run was cut off while it made another {statement.name}: set that text back first"
+    return Action.adopt, "a run was cut off after the server had it"
 
 
 def _changed(statement: Statement, step: Callable[[Action, str], Step]) -> Step:
@@ -120,7 +130,7 @@ def or_replace(text: str) -> str:
 
 def if_not_exists(text: str) -> str:
     """`CREATE TABLE x ..` as `CREATE TABLE IF NOT EXISTS x ..`; other statements as they are."""
-    words = [token.text.upper() for token in tokenize(text)[:2]]
+    words = [token.text.upper() for token in tokenize(text)[:3] if token.text.upper() != "SOURCE"]
     return _after(text, words[1], "IF NOT EXISTS") if words[0] == "CREATE" else text
 
 

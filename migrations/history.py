@@ -38,7 +38,8 @@ class Status(StrEnum):
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One statement of one app. Times are epoch ms, `duration_ms` how long the server took.
 
-    `server_text` is what the server made of it, right after: what it says later is compared with that.
+    `server_text` is what the server made of it, right after: what it says later is compared with that. Of an alteration that is
+    being sent it is the text before it: while the server has that one still, nothing was altered.
     """
 
     id: str

@@ -168,6 +168,7 @@ class Run:
             user=target.user,
             cluster_id=self._cluster_id,
             applied_at=int(time.time() * 1_000),
+            server_text=step.server_text or "" if step.action is Action.alter else "",
         )
         began = time.monotonic()
         if step.action is Action.adopt:
@@ -175,7 +176,12 @@ class Run:
         else:
             await self._check()
             await self._writer.write(entry)
-            catalogue = await self._send(step)
+            try:
+                catalogue = await self._send(step)
+            except (KsqlDbError, RefusedError) as error:
+                if isinstance(error, RefusedError) or error.code < SERVER_FAULT:
+                    await self._forget(statement.id, step.entry)
+                raise
         server_text = catalogue.text_of(statement)
         if server_text is None:
             raise MigrationError(f"{step.id}: the server took it, and does not have {statement.name}")
@@ -187,13 +193,18 @@ class Run:
     async def _send(self, step: Step) -> Catalogue:
         """Send until it is known what became of it; the catalogue after that."""
         client = self._target.client
+        perhaps = step.entry is not None and step.entry.status is Status.sending  # that we made it, without knowing
         text = if_not_exists(step.text) if self._idempotent and step.action is not Action.alter else step.text
         for left in range(TRIES - 1, -1, -1):
             try:
                 executed = await client.execute(text, self._properties, self._sequence)
             except (UnreachableError, KsqlDbError) as error:
-                if isinstance(error, KsqlDbError) and error.code < SERVER_FAULT and "already exists" not in error.text:
-                    raise
+                if isinstance(error, KsqlDbError) and error.code < SERVER_FAULT:
+                    if "already exists" not in error.text:
+                        raise
+                    if not perhaps:
+                        raise RefusedError(f"{step.id}: {error}: it came from elsewhere while this plan was applied") from error
+                perhaps = True
                 catalogue = await client.catalogue()
                 if self._there(step, catalogue):
                     log.info("%s: %s; the server has it", step.id, error)
@@ -203,9 +214,13 @@ class Run:
                 log.warning("%s: %s; the server does not have it, sending it again", step.id, error)
                 await asyncio.sleep(AGAIN_SECONDS)
             else:
-                self._note(step, executed)
+                self._note(step, executed, perhaps=perhaps)
                 return await client.catalogue(self._sequence)
         raise MigrationError(f"{step.id}: not sent")
+
+    async def _forget(self, name: str, before: Entry | None) -> None:
+        """Take back that it is being sent: the server refused it, and what is there one day is not ours."""
+        await self._writer.write_all(self._target.app_id, [before] if before is not None else [], [] if before else [name])
 
     def _there(self, step: Step, catalogue: Catalogue) -> bool:
         """Whether the server has what this step makes; of an alteration: whether its text has changed."""
@@ -214,10 +229,10 @@ class Run:
         found = catalogue.text_of(step.statement)
         return found is not None and (step.action is not Action.alter or found != step.server_text)
 
-    def _note(self, step: Step, executed: Executed) -> None:
+    def _note(self, step: Step, executed: Executed, *, perhaps: bool) -> None:
         if executed.sequence >= 0:
             self._sequence = executed.sequence
-        if executed.warning:  # IF NOT EXISTS found something: not ours, as it was not there when we looked
+        if executed.warning and not perhaps:  # IF NOT EXISTS found something: not ours, as it was not there when we looked
             raise RefusedError(f"{step.id}: {executed.warning} It came from elsewhere while this plan was applied")
 
 

@@ -13,9 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from app.broker import admin
+from app.topics import partition_counts
 from migrations import history
-from migrations.catalogue import Catalogue
+from migrations.catalogue import Catalogue, Source
 from migrations.compare import Action, Step, compare
 from migrations.errors import MigrationError, RefusedError
 from migrations.history import Entry, Status, Writer
@@ -64,10 +67,7 @@ async def force_new_name(target: Target, plan: Plan, told: Told | None = None) -
         report = Report(steps)
 
         async def send(statements: Sequence[Statement]) -> None:
-            # the plan of the new half alone: what a former run has made already is done
-            for step in compare(Plan(plan.name, tuple(statements)), entries, await target.client.catalogue()):
-                if step.statement is None or step.action is Action.done:
-                    continue
+            for step in _left(plan, statements, entries, await target.client.catalogue()):
                 if told is not None:
                     told(step, None)
                 report.applied.append(entry := await run.one(step))
@@ -79,14 +79,17 @@ async def force_new_name(target: Target, plan: Plan, told: Told | None = None) -
         there = await target.client.catalogue()
         await target.client.validate([one.text for one in fresh if there.text_of(one) is None], plan.properties)
         await send(sources)
-        await _caught_up(target, sources)
+        await _caught_up(target, plan, sources)
         pairs = [(entries[plain.id].name, one.name) for plain, one in zip(group, new, strict=True) if plain.id in entries]
-        compared = [await _compared(target, *pair) for pair in pairs if _table(catalogue, pair[0])]
+        made = await target.client.catalogue()
+        compared = [await _compared(target, made, *pair) for pair in pairs if _table(catalogue, pair[0])]
         await send(writers)
         for statement in group:
             entry = entries.get(statement.id)
             if entry is not None and statement.about.kind is Kind.insert_select and entry.name in catalogue.queries:
+                await lock.check()
                 await target.client.execute(f"PAUSE {entry.name};", {})
+        await lock.check()
         await _record(target, writer, group, entries)
         return report, compared
 
@@ -106,36 +109,83 @@ def _changed(steps: Sequence[Step]) -> list[str]:
     return found
 
 
+def _left(plan: Plan, fresh: Sequence[Statement], entries: history.History, catalogue: Catalogue) -> list[Step]:
+    """What of the new half is still to be made: of a run that was cut off, what it has made is done.
+
+    Raises `RefusedError` where that run was about another text: what it left is not what is wanted now.
+    """
+    found = []
+    for step in compare(Plan(plan.name, tuple(fresh)), entries, catalogue):
+        if step.statement is None or step.action is Action.done:
+            continue
+        if step.action is Action.refused or step.action is Action.differs:
+            raise RefusedError(
+                f"{step.id}: {step.name} is left of a swap that was cut off, and is not what the plan says now ({step.why}); "
+                f"set the plan's text back and finish that one, or drop {step.name} by hand"
+            )
+        found.append(step)
+    return found
+
+
 def _table(catalogue: Catalogue, name: str) -> bool:
     source = catalogue.sources.get(name)
     return source is not None and source.kind == "TABLE" and bool(source.queries)
 
 
-async def _caught_up(target: Target, statements: Sequence[Statement]) -> None:
+async def _caught_up(target: Target, plan: Plan, statements: Sequence[Statement]) -> None:
     """Wait until the queries of these have read all there is."""
     until = time.monotonic() + BACKFILL_SECONDS
-    names = {one.name for one in statements if one.about.kind.query}
-    while lag := {name: left for name, left in (await target.client.lags()).items() if name in names and left}:
+    from_start = "earliest" in (plan.properties.get(name) for name in ("ksql.streams.auto.offset.reset", "auto.offset.reset"))
+    sources = (await target.client.catalogue()).sources
+    inputs = {
+        one.name: {sources[name].topic for name in one.about.sources if name in sources}
+        for one in statements
+        if one.about.kind.query
+    }
+    while True:
+        lags = await target.client.lags()
+        lag = {name: sum(lags.get(name, {}).values()) for name in inputs}
+        for name, topics in inputs.items() if from_start else ():
+            # of a query that has committed nothing yet the server knows no lag, not even in what is full of records
+            lag[name] += sum([await _records(target, topic) for topic in topics - lags.get(name, {}).keys()])
+        if not any(lag.values()):
+            return
+        behind = ", ".join(f"{name}: {left}" for name, left in lag.items() if left)
         if time.monotonic() > until:
-            raise MigrationError(f"still behind after {BACKFILL_SECONDS:.0f} s: {lag}; run it again to go on waiting")
-        log.info("backfill: %s records to read", sum(lag.values()))
+            raise MigrationError(
+                f"still behind after {BACKFILL_SECONDS:.0f} s, in records ({behind}); run it again to go on waiting"
+            )
+        log.info("backfill, records to read: %s", behind)
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _compared(target: Target, old: str, new: str) -> Compared:
-    """Rows of both, by everything that is no aggregate: their key columns come first."""
-    before, after = [_by_key(await target.client.query(f"SELECT * FROM `{name}`;")) for name in (old, new)]  # noqa: S608  # names
+async def _records(target: Target, topic: str) -> int:
+    """How many a topic holds; 0 where there is none of that name."""
+    async with admin(target.cluster) as client:
+        count = (await partition_counts(client)).get(topic, 0)
+    if not count:
+        return 0
+    async with AIOKafkaConsumer(**target.cluster.client, enable_auto_commit=False) as consumer:
+        places = [TopicPartition(topic, number) for number in range(count)]
+        begin, end = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+        return sum(end[place] - begin[place] for place in places)
+
+
+async def _compared(target: Target, catalogue: Catalogue, old: str, new: str) -> Compared:
+    """Rows of both, by their keys."""
+    before, after = [
+        by_key(await target.client.query(f"SELECT * FROM `{name}`;"), catalogue.sources[name])  # noqa: S608  # names
+        for name in (old, new)
+    ]
     both = before.keys() & after.keys()
     equal = sum(before[key] == after[key] for key in both)
     return Compared(old, new, len(before), len(after), equal, len(both) - equal)
 
 
-def _by_key(rows: Sequence[dict[str, object]]) -> dict[tuple[object, ...], dict[str, object]]:
-    found = {}
-    for row in rows:
-        keys = [name for name in row if name in {"WINDOWSTART", "BROKER", "SYMBOL", "BUCKET_START"}] or list(row)[:1]
-        found[tuple(row[name] for name in keys)] = row
-    return found
+def by_key(rows: Sequence[dict[str, object]], source: Source) -> dict[tuple[object, ...], dict[str, object]]:
+    """Rows of a table by its key columns, and by the window where it has windows."""
+    names = (*source.keys, *(("WINDOWSTART", "WINDOWEND") if source.windowed else ()))
+    return {tuple(row[name] for name in names): row for row in rows}
 
 
 async def _record(target: Target, writer: Writer, group: Sequence[Statement], entries: history.History) -> None:

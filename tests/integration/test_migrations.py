@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -13,17 +14,19 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from app.security import Cluster
-from migrations import history, plan_files, runner
+from app.topics import TopicSpec, ensure_one
+from migrations import history, plan_files, runner, swap
 from migrations.client import KsqlClient
 from migrations.compare import Action
-from migrations.errors import LockLostError
+from migrations.errors import LockLostError, RefusedError
 from migrations.history import Entry, Writer
 from migrations.plan import Plan, Source, make
 from migrations.runner import Target
 from tests.support.ksqldb import KsqlServer, running_server
-from tests.support.waiting import until_sync
+from tests.support.waiting import until, until_sync
 from tests.support.worker import Worker, free_port
 
 FIVE = """
@@ -203,6 +206,111 @@ def test_a_changed_windowed_aggregation_is_built_under_a_new_name_and_swapped_an
     assert worker.run("migrate", "status", *given).returncode == 0
 
 
+@pytest.fixture
+def swapping(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Swaps look again at once."""
+    monkeypatch.setattr(swap, "POLL_SECONDS", 0.05)
+
+
+CHANGED = FIVE.replace("GRACE PERIOD 5 SECONDS", "GRACE PERIOD 9 SECONDS")
+
+
+async def test_a_new_half_is_not_swapped_in_before_its_queries_have_read_what_there_is(
+    where: Where, server: KsqlServer, pocket: str, swapping: None
+) -> None:
+    """A query that has just been made has committed nothing: the server names no lag, and it has read nothing."""
+    topic = f"{uuid4().hex[:8]}-ticks"
+    plan, changed = (text.replace("KAFKA_TOPIC='ticks'", f"KAFKA_TOPIC='{topic}'") for text in (FIVE, CHANGED))
+    await ensure_one(Cluster(pocket), TopicSpec(topic, 1, {}, "ticks"), 1)
+    async with AIOKafkaProducer(bootstrap_servers=pocket) as producer:
+        await producer.send_and_wait(topic, b"{}")
+    async with where() as target:
+        await runner.apply(target, five(plan))
+        server.committed(now=False)
+        running = asyncio.create_task(swap.force_new_name(target, five(changed)))
+        await until(lambda: asked_since(server, "CREATE TABLE N_W_V2") > 5, what="it asks how far they are, again and again")
+        assert not running.done()
+        assert (await history.read(target.cluster, target.topic, "an-app"))["five/N_W"].name == "N_W"
+        server.committed(now=True)
+        await running
+        assert (await history.read(target.cluster, target.topic, "an-app"))["five/N_W"].name == "N_W_V2"
+
+
+def asked_since(server: KsqlServer, sent: str) -> int:
+    """How many requests there were since a statement was sent; 0 while it was not."""
+    requests = server.requests()
+    return next(
+        (len(requests) - n for n, text in enumerate(requests) if f'"ksql":"{sent}' in text and "EXPLAIN" not in text), 0
+    )
+
+
+SWAP = CHANGED + "CREATE STREAM n_raw (n BIGINT) WITH (KAFKA_TOPIC='n_w', KEY_FORMAT='NONE', VALUE_FORMAT='JSON');"
+SWAP += "INSERT INTO all_s WITH (QUERY_ID='N_WRITER') SELECT * FROM n_raw EMIT CHANGES;"
+
+
+@pytest.mark.parametrize("statement", ["N_W_V2", "N_RAW_V2", "N_WRITER_V2"])
+async def test_a_swap_that_is_cut_off_anywhere_is_finished_by_the_same_command(
+    where: Where, server: KsqlServer, statement: str, swapping: None
+) -> None:
+    async with where() as target:
+        await runner.apply(target, five(SWAP.replace("9 SECONDS", "5 SECONDS")))
+        before = len(server.executed())
+        for point in POINTS:
+            with pytest.MonkeyPatch.context() as patch:
+                cut_off(patch, point, statement)
+                with pytest.raises(CutOffError, match=point):
+                    await swap.force_new_name(target, five(SWAP))
+        for step in ("PAUSE", "the history"):
+            with pytest.MonkeyPatch.context() as patch:
+                cut_off_late(patch, step)
+                with pytest.raises(CutOffError, match=step):
+                    await swap.force_new_name(target, five(SWAP))
+        await swap.force_new_name(target, five(SWAP))
+        made = [text.split("(")[0].split(" WITH")[0].strip() for text in server.executed()[before:]]
+        assert [text for text in made if text != "PAUSE N_WRITER;"] == [
+            "CREATE TABLE N_W_V2",
+            "CREATE STREAM N_RAW_V2",
+            "INSERT INTO all_s",
+        ]
+        assert all(step.action in (Action.done, Action.left) for step in await runner.survey(target, five(SWAP)))
+
+
+def cut_off_late(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """End the next swap when all is built."""
+    execute = KsqlClient.execute
+
+    async def cut_execute(self: KsqlClient, text: str, *more: object) -> object:
+        if step == "PAUSE" and text.startswith("PAUSE"):
+            raise CutOffError(step)
+        return await execute(self, text, *more)  # type: ignore[arg-type]
+
+    async def cut_write(self: Writer, app_id: str, entries: list[Entry], gone: list[str] | None = None) -> None:
+        if step == "the history" and gone:
+            raise CutOffError(step)
+        await write(self, app_id, entries, gone or [])
+
+    write = Writer.write_all
+    monkeypatch.setattr(KsqlClient, "execute", cut_execute)
+    monkeypatch.setattr(Writer, "write_all", cut_write)
+
+
+async def test_a_swap_that_was_cut_off_is_not_finished_with_another_text(
+    where: Where, server: KsqlServer, swapping: None
+) -> None:
+    async with where() as target:
+        await runner.apply(target, five())
+        with pytest.MonkeyPatch.context() as patch:
+            cut_off_late(patch, "the history")
+            with pytest.raises(CutOffError, match="the history"):
+                await swap.force_new_name(target, five(CHANGED))
+        other = CHANGED.replace("9 SECONDS", "8 SECONDS")
+        with pytest.raises(RefusedError, match="N_W_V2 is left of a swap that was cut off, and is not what the plan says now"):
+            await swap.force_new_name(target, five(other))
+        server.ksql("DROP TABLE n_w_v2;")
+        await swap.force_new_name(target, five(other))
+    assert "8 SECONDS" in server.executed()[-1]
+
+
 def test_what_the_server_can_alter_is_altered(worker: Worker, server: KsqlServer) -> None:
     assert worker.run("migrate", "apply", "--plan", "five.ksql").returncode == 0
     (worker.directory / "five.ksql").write_text(FIVE.replace("bid > 1 EMIT", "bid > 2 EMIT"))
@@ -287,6 +395,60 @@ async def test_a_run_that_is_cut_off_anywhere_is_finished_by_the_next_and_each_s
     assert [entry.name for entry in report.applied] == ["ALL_WRITER"]
     assert made(server) == NAMES
     assert all(step.action is Action.done for step in steps)
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_an_alteration_that_is_cut_off_anywhere_is_not_taken_for_done(
+    where: Where, server: KsqlServer, point: str
+) -> None:
+    async with where() as target:
+        await runner.apply(target, five())
+        changed = five(FIVE.replace("bid > 1 EMIT", "bid > 2 EMIT"))
+        with pytest.MonkeyPatch.context() as patch:
+            cut_off(patch, point, "BIG")
+            with pytest.raises(CutOffError, match=point):
+                await runner.apply(target, changed)
+        await runner.apply(target, changed)
+        steps = await runner.survey(target, changed)
+    assert all(step.action is Action.done for step in steps)
+    assert [text for text in server.executed() if "OR REPLACE" in text] == [
+        "CREATE OR REPLACE STREAM big WITH (KAFKA_TOPIC='big') AS SELECT * FROM ticks_s WHERE bid > 2 EMIT CHANGES;"
+    ]
+
+
+async def test_what_somebody_else_makes_at_the_same_moment_is_not_taken_for_ours(where: Where, server: KsqlServer) -> None:
+    theirs = "CREATE STREAM big WITH (KAFKA_TOPIC='theirs') AS SELECT * FROM ticks_s WHERE bid > 100 EMIT CHANGES;"
+    execute = KsqlClient.execute
+
+    async def overtaken(self: KsqlClient, text: str, *more: object) -> object:
+        if text.startswith("CREATE STREAM big"):
+            await asyncio.to_thread(server.ksql, theirs)
+        return await execute(self, text, *more)  # type: ignore[arg-type]
+
+    async with where() as target:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(KsqlClient, "execute", overtaken)
+            with pytest.raises(RefusedError, match="it came from elsewhere while this plan was applied"):
+                await runner.apply(target, five())
+        with pytest.raises(RefusedError, match="the server has BIG already, and not by this plan"):
+            await runner.apply(target, five())
+
+
+def test_a_query_that_somebody_terminated_is_drift_though_its_stream_is_there(worker: Worker, server: KsqlServer) -> None:
+    assert worker.run("migrate", "apply", "--plan", "five.ksql").returncode == 0
+    query = next(name for name in query_ids(server) if name.startswith("CSAS_BIG"))
+    server.ksql(f"TERMINATE {query};")
+    status = worker.run("migrate", "status", "--plan", "five.ksql")
+    assert status.returncode == 4
+    assert f"its query {query} is gone, and nothing goes on: drop BIG" in status.stdout
+    server.ksql("DROP STREAM big;")
+    assert worker.run("migrate", "apply", "--repair", "--plan", "five.ksql").returncode == 0
+    assert worker.run("migrate", "status", "--plan", "five.ksql").returncode == 0
+
+
+def query_ids(server: KsqlServer) -> list[str]:
+    """Of all persistent queries."""
+    return [str(query["id"]) for query in server.ksql("SHOW QUERIES;")[0]["queries"]]
 
 
 def test_a_run_that_is_killed_while_the_server_is_at_work_is_finished_by_the_next(worker: Worker, server: KsqlServer) -> None:

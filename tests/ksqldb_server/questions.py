@@ -97,7 +97,7 @@ def description(state: State, source: Source, *, extended: bool) -> Entity:
     group = f"_confluent-ksql-default_query_{source.query}"
     offsets = [{"partition": 0, "logStartOffset": 0, "logEndOffset": 0, "consumerOffset": 0}]
     topics = [{"kafkaTopic": state.sources[name].topic, "offsets": offsets} for name in source.sources if name in state.sources]
-    summaries = [{"groupId": group, "topicSummaries": topics}] if source.query and extended else []
+    summaries = [{"groupId": group, "topicSummaries": topics if state.committed else []}] if source.query and extended else []
     cluster = [{"name": "messages-per-sec", "host": HOST, "value": 0.0, "timestamp": 1}]
     return {
         "name": source.name,

@@ -1,4 +1,4 @@
-"""The HTTP of the stand-in: the real one's paths, and two of its own, `/_executed` and `/_faults`."""
+"""The HTTP of the stand-in: the real one's paths, and some of its own, which begin with `/_`."""
 
 from __future__ import annotations
 
@@ -58,6 +58,7 @@ class Server:
         app.router.add_get("/_executed", self._executed)
         app.router.add_post("/_faults", self._set_fault)
         app.router.add_post("/_topics", self._set_topic)
+        app.router.add_post("/_committed", self._set_committed)
         return app
 
     # ---- our own
@@ -76,6 +77,11 @@ class Server:
         """A topic that somebody made in Kafka."""
         body = await request.json()
         self.state.topics.setdefault(body["name"], body["partitions"])
+        self._keep()
+        return web.json_response({})
+
+    async def _set_committed(self, request: web.Request) -> web.Response:
+        self.state.committed = await request.json()
         self._keep()
         return web.json_response({})
 

@@ -49,6 +49,7 @@ class State:
     commands: dict[str, Any] = field(default_factory=dict)  # status by command id
     executed: list[str] = field(default_factory=list)
     sequence: int = -1
+    committed: bool = True  # whether queries have committed how far they have read; a new one has not
 
     def sandbox(self) -> State:
         """A copy in which statements can be tried."""

@@ -55,6 +55,10 @@ class KsqlServer:
         """Tell it of a topic in Kafka, which it does not look at."""
         self._post("/_topics", {"name": name, "partitions": partitions})
 
+    def committed(self, *, now: bool) -> None:
+        """Whether its queries have committed how far they have read."""
+        self._post("/_committed", now)
+
     def ksql(self, text: str) -> Any:
         """Send statements as somebody else would."""
         return self._post("/ksql", {"ksql": text, "streamsProperties": {}})
@@ -64,7 +68,7 @@ class KsqlServer:
             found: dict[str, Any] = json.load(answer)
             return found
 
-    def _post(self, path: str, body: dict[str, Any]) -> Any:
+    def _post(self, path: str, body: object) -> Any:
         request = urllib.request.Request(self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from migrations.catalogue import Catalogue, read, same_text
+from migrations.catalogue import Catalogue, lag, read, same_text
+from migrations.swap import by_key
 from tests.support.vendor import ROOT
 
 TRANSCRIPTS = ROOT.parents[1] / "ksqldb" / "transcripts"
@@ -51,6 +52,21 @@ def test_a_source_that_a_query_makes_has_the_text_of_that_query(catalogue: Catal
     assert len(made) > 10
     for name, query in made.items():
         assert catalogue.sources[name].text == catalogue.queries[query]
+
+
+def test_of_what_a_query_has_not_begun_to_read_no_lag_is_known(said: dict[str, Any]) -> None:
+    lags = {source["name"]: lag(source) for source in said["SHOW TABLES EXTENDED;"][0]["sourceDescriptions"]}
+    assert lags["T3_BAR_1M_FINAL_Q"] == {"t3.bar_1m_final": 0}
+    fresh = json.loads((TRANSCRIPTS / "16_drift.jsonl").read_text(encoding="utf-8").splitlines()[3])
+    assert lag(fresh["response"]["body"][0]["sourceDescription"]) == {}
+
+
+def test_rows_are_told_apart_by_all_of_their_key_and_by_their_window(catalogue: Catalogue) -> None:
+    source = catalogue.sources["T3_BAR_1M_W"]
+    assert (source.keys, source.windowed) == (("BROKER", "SYMBOL"), True)
+    row = {"BROKER": "A", "SYMBOL": "X", "WINDOWSTART": 0, "WINDOWEND": 60, "N": 1}
+    rows: list[dict[str, object]] = [row, row | {"SYMBOL": "Y"}, row | {"WINDOWSTART": 60, "WINDOWEND": 120}]
+    assert list(by_key(rows, source).values()) == rows
 
 
 def test_texts_are_the_same_but_for_space_and_case_of_words() -> None:

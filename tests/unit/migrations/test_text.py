@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from migrations.compare import if_not_exists
 from migrations.ksql.errors import LexError
 from migrations.ksql.lexer import Lexeme, lex, tokenize
 from migrations.ksql.normal import normal_form, split, statement_hash, strip_comments, substitute
@@ -158,6 +159,19 @@ def test_what_a_statement_does_and_to_what(text: str, kind: Kind, name: str) -> 
 
 def test_the_id_of_a_query_is_in_upper_case_as_on_the_server() -> None:
     assert describe("INSERT INTO a WITH (query_id='ksql_Q') SELECT * FROM b;").query_id == "KSQL_Q"
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("create table t (a INT);", "create table IF NOT EXISTS t (a INT);"),
+        ("CREATE SOURCE TABLE t (a INT);", "CREATE SOURCE TABLE IF NOT EXISTS t (a INT);"),
+        ("CREATE TYPE x AS STRUCT<a INT>;", "CREATE TYPE IF NOT EXISTS x AS STRUCT<a INT>;"),
+        ("INSERT INTO a SELECT * FROM b;", "INSERT INTO a SELECT * FROM b;"),
+    ],
+)
+def test_if_not_exists_stands_where_the_grammar_has_it(text: str, sent: str) -> None:
+    assert if_not_exists(text) == sent
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no recorded exchanges in {DATA}")
