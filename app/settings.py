@@ -180,7 +180,8 @@ class Settings(BaseSettings):
 
     @field_validator("ksqldb_url", "schema_registry_url")
     @classmethod
-    def _url(cls, value: str) -> str:
+    def address(cls, value: str) -> str:
+        """Of an HTTP server, without a slash at its end; raises `ValueError` for another text."""
         if not value:
             return value
         try:

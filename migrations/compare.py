@@ -63,6 +63,8 @@ def compare(plan: Plan, history: History, catalogue: Catalogue | None) -> list[S
     steps = [_step(placed(statement, names), history.get(statement.id), catalogue) for statement in plan.statements]
     planned = {statement.id for statement in plan.statements}
     for entry in history.values():
+        if entry.plan not in ("", plan.name):
+            continue
         if entry.status is Status.replaced:
             steps.append(Step(entry.id, entry.name, Action.left, "something with a new name is in its place: `migrate retire`"))
         elif entry.id not in planned:

@@ -53,3 +53,9 @@ class KsqlDbError(MigrationError):
     def at(self, statement: str, line: int) -> KsqlDbError:
         """The same about one statement of those that were sent together, whose own line it is."""
         return KsqlDbError(self.code, _PLACE.sub(f"line {line}:{self.column}", self.text, count=1), statement)
+
+
+class PlanRefusedError(KsqlDbError):
+    """The server would refuse the plan as it stands; nothing of it was sent. What it lacks may be there later."""
+
+    exit_code = 4

@@ -53,6 +53,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     app_version: str
     user: str
     cluster_id: str
+    plan: str = ""  # of which it is; one app may apply several
     applied_at: int
     duration_ms: int = 0
 

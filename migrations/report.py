@@ -63,6 +63,9 @@ def diff(steps: Iterable[Step]) -> Group:
         if step.action in (Action.done, Action.left):
             continue
         parts.append(Text(f"{step.id}  {step.action}: {step.why}", STYLES[step.action]))
+        if step.entry is None and step.statement is not None and step.server_text is not None:
+            parts += _lines(step.server_text, step.statement.text, "server", "plan")
+            continue
         then = step.entry.text if step.entry is not None else ""
         if step.statement is not None and step.action is not Action.differs:
             parts += _lines(then, step.statement.text, "applied", "plan")

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import msgspec
@@ -21,7 +21,7 @@ from migrations import history
 from migrations.catalogue import Catalogue
 from migrations.client import Executed, KsqlClient
 from migrations.compare import Action, Step, compare, if_not_exists
-from migrations.errors import KsqlDbError, MigrationError, RefusedError, UnreachableError
+from migrations.errors import KsqlDbError, MigrationError, PlanRefusedError, RefusedError, UnreachableError
 from migrations.history import Entry, Status, Writer
 from migrations.lock import SESSION_MS, Lock
 from migrations.plan import Plan
@@ -67,7 +67,19 @@ async def survey(target: Target, plan: Plan) -> list[Step]:
     entries, catalogue = await asyncio.gather(
         history.read(target.cluster, target.topic, target.app_id), target.client.catalogue()
     )
-    return compare(plan, entries, catalogue)
+    steps = compare(plan, entries, catalogue)
+    if any(step.action.drift for step in steps):
+        here = (await target.client.info()).cluster
+        steps = [_elsewhere(step, here) for step in steps]
+    return steps
+
+
+def _elsewhere(step: Step, here: str) -> Step:
+    """With the reason of a drift that is none: the history is of another server."""
+    if not step.action.drift or step.entry is None or step.entry.cluster_id == here:
+        return step
+    why = f"it was applied on Kafka cluster {step.entry.cluster_id}, and this server is on {here}: is ksqldb_url the right one?"
+    return replace(step, why=f"{why} ({step.why})")
 
 
 async def apply(
@@ -93,8 +105,8 @@ async def apply(
         steps = await survey(target, plan)  # another runner may have been at it
         report = Report(steps)
         todo = _todo(steps, repair=repair)
-        await _check_on_server(target, plan, todo)
-        run = Run(target, plan.properties, lock.check, writer, idempotent=idempotent)
+        await check_on_server(target, plan, todo)
+        run = Run(target, plan, lock.check, writer, idempotent=idempotent)
         for step in todo:
             if told is not None:
                 told(step, None)
@@ -116,18 +128,22 @@ def _todo(steps: Sequence[Step], *, repair: bool) -> list[Step]:
     return found
 
 
-async def _check_on_server(target: Target, plan: Plan, todo: Sequence[Step]) -> None:
+async def check_on_server(target: Target, plan: Plan, todo: Sequence[Step]) -> None:
+    """Have the server check what is to be sent; raises `PlanRefusedError` where it would refuse that."""
     texts = [step.text for step in todo if step.action is not Action.adopt]
     if not texts:
         return
     try:
         await target.client.validate(texts, plan.properties)
     except KsqlDbError as error:
-        if any(step.action is Action.alter for step in todo):
+        if error.code < SERVER_FAULT and any(step.action is Action.alter for step in todo):
             raise RefusedError(
                 f"{error}; what the server cannot alter gets a new name: `apply --force-new-name`, or another statement"
             ) from error
-        raise
+        if error.code >= SERVER_FAULT:
+            raise
+        said = f"the server would refuse the plan: {error.text}"
+        raise PlanRefusedError(error.code, said, error.statement) from error
 
 
 class Run:
@@ -136,14 +152,14 @@ class Run:
     def __init__(
         self,
         target: Target,
-        properties: Mapping[str, str],
+        plan: Plan,
         check: Callable[[], Awaitable[None]],
         writer: Writer,
         *,
         idempotent: bool = False,
     ) -> None:
         self._target = target
-        self._properties = properties
+        self._plan = plan
         self._check = check
         self._writer = writer
         self._idempotent = idempotent
@@ -167,6 +183,7 @@ class Run:
             app_version=__version__,
             user=target.user,
             cluster_id=self._cluster_id,
+            plan=self._plan.name,
             applied_at=int(time.time() * 1_000),
             server_text=step.server_text or "" if step.action is Action.alter else "",
         )
@@ -197,7 +214,7 @@ class Run:
         text = if_not_exists(step.text) if self._idempotent and step.action is not Action.alter else step.text
         for left in range(TRIES - 1, -1, -1):
             try:
-                executed = await client.execute(text, self._properties, self._sequence)
+                executed = await client.execute(text, self._plan.properties, self._sequence)
             except (UnreachableError, KsqlDbError) as error:
                 if isinstance(error, KsqlDbError) and error.code < SERVER_FAULT:
                     if "already exists" not in error.text:

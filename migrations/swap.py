@@ -26,7 +26,7 @@ from migrations.ksql.statement import Kind
 from migrations.lock import Lock
 from migrations.plan import Plan, Statement
 from migrations.rename import affected, names_now, next_names, placed
-from migrations.runner import LOCK_SECONDS, Report, Run, Target, Told
+from migrations.runner import LOCK_SECONDS, Report, Run, Target, Told, check_on_server
 
 BACKFILL_SECONDS = 600.0
 POLL_SECONDS = 0.5
@@ -52,6 +52,7 @@ async def force_new_name(target: Target, plan: Plan, told: Told | None = None) -
     Raises `RefusedError` where nothing is to be swapped, or something else is in the way, `MigrationError` where the new half
     does not catch up.
     """
+    await history.ensure_topic(target.cluster, target.topic, target.replication_factor)
     async with (
         Lock(target.cluster, target.topic, wait_seconds=LOCK_SECONDS, session_ms=target.session_ms) as lock,
         Writer(target.cluster, target.topic) as writer,
@@ -63,7 +64,7 @@ async def force_new_name(target: Target, plan: Plan, told: Told | None = None) -
         now = names_now(plan, entries)
         new = [placed(statement, now | next_names(group, now)) for statement in group]
         fresh = [replace(one, id=f"{one.id}{NEW}{one.name}") for one in new]
-        run = Run(target, plan.properties, lock.check, writer)
+        run = Run(target, plan, lock.check, writer)
         report = Report(steps)
 
         async def send(statements: Sequence[Statement]) -> None:
@@ -76,8 +77,7 @@ async def force_new_name(target: Target, plan: Plan, told: Told | None = None) -
 
         sources = [one for one in fresh if one.about.kind is not Kind.insert_select]
         writers = [one for one in fresh if one.about.kind is Kind.insert_select]
-        there = await target.client.catalogue()
-        await target.client.validate([one.text for one in fresh if there.text_of(one) is None], plan.properties)
+        await check_on_server(target, plan, _left(plan, fresh, entries, await target.client.catalogue()))
         await send(sources)
         await _caught_up(target, plan, sources)
         pairs = [(entries[plain.id].name, one.name) for plain, one in zip(group, new, strict=True) if plain.id in entries]
@@ -203,14 +203,16 @@ async def _record(target: Target, writer: Writer, group: Sequence[Statement], en
     await writer.write_all(target.app_id, moved, gone)
 
 
-async def retire(target: Target) -> list[str]:
-    """Drop what was swapped out: its writers first, then its sources, the last made first; topics stay. What was sent."""
+async def retire(target: Target, plan: Plan) -> list[str]:
+    """Drop what was swapped out of a plan: writers first, then sources, the last made first; topics stay. What was sent."""
+    await history.ensure_topic(target.cluster, target.topic, target.replication_factor)
     async with (
         Lock(target.cluster, target.topic, wait_seconds=LOCK_SECONDS, session_ms=target.session_ms) as lock,
         Writer(target.cluster, target.topic) as writer,
     ):
         entries = await history.read(target.cluster, target.topic, target.app_id)
-        old = sorted((one for one in entries.values() if one.status is Status.replaced), key=lambda one: -one.applied_at)
+        replaced = [one for one in entries.values() if one.status is Status.replaced and one.plan in ("", plan.name)]
+        old = sorted(replaced, key=lambda one: -one.applied_at)
         catalogue = await target.client.catalogue()
         sent = [f"TERMINATE {one.name};" for one in old if one.name in catalogue.queries]
         sources = [catalogue.sources[one.name] for one in old if one.name in catalogue.sources]

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aiokafka.errors import KafkaError
 from faust.cli.base import argument, option
 
 from app.commands import base
-from app.errors import InputError
+from app.errors import BarwheelError, BrokerError, InputError
 from app.migrating import load_plan, target
 from app.security import Cluster
 from app.settings import Settings
 from migrations import report, swap
 from migrations.compare import Action, Step, exit_code
-from migrations.errors import KsqlDbError, RefusedError
+from migrations.errors import MigrationError
 from migrations.health import examine
 from migrations.history import Entry, Writer, ensure_topic
 from migrations.plan import Plan
 from migrations.registry import check as check_registry
-from migrations.runner import Target, apply, survey
+from migrations.runner import Target, apply, check_on_server, survey
 
 if TYPE_CHECKING:
     import faust
@@ -64,7 +65,7 @@ def register(app: faust.App) -> None:
         base.json_option,
         base=base.BarwheelCommand,
     )
-    async def migrate(  # noqa: PLR0911, PLR0913  # one argument an option, one return a deed
+    async def migrate(  # noqa: PLR0913  # one argument an option
         self: base.BarwheelCommand,  # noqa: ARG001 - Faust passes itself
         *,
         deed: str | None,
@@ -92,25 +93,64 @@ def register(app: faust.App) -> None:
           app migrate --apply
           app migrate diff --plan plans/bar1m.yaml
         """  # noqa: D301 - click reads \b
-        settings = Settings.load()
-        chosen = _chosen(deed, do_apply=do_apply, do_print=do_print)
-        plan = load_plan(settings, Path(path) if path else None)
-        if chosen in (Deed.plan, Deed.print, Deed.validate):
-            return _offline(plan, chosen, as_json=as_json)
-        cluster = await base.reach(settings)
-        if chosen is Deed.unlock:
-            return await _unlock(cluster, settings)
-        async with target(settings, cluster, url=server, try_seconds=base.COMMAND_DEADLINE) as where:
-            if chosen is Deed.health:
-                return await _health(where, registry or settings.schema_registry_url, as_json=as_json)
-            await check_registry(registry or settings.schema_registry_url)
-            if chosen is Deed.retire:
-                return await _retire(where, as_json=as_json)
-            if force_new_name:
-                return await _swap(where, plan, chosen, as_json=as_json)
-            if chosen is Deed.apply:
-                return await _apply(where, plan, repair=repair, idempotent=idempotent, as_json=as_json)
-            return await _look(where, plan, chosen, as_json=as_json)
+        try:
+            settings = Settings.load()
+            chosen = _chosen(deed, do_apply=do_apply, do_print=do_print)
+            plan = load_plan(settings, Path(path) if path else None)
+            if chosen in (Deed.plan, Deed.print, Deed.validate):
+                return _offline(plan, chosen, as_json=as_json)
+            asked = Asked(chosen, _address("--server", server), _address("--registry", registry), as_json=as_json)
+            return await _online(settings, plan, asked, idempotent=idempotent, force_new_name=force_new_name, repair=repair)
+        except BrokenPipeError:
+            raise
+        except (BrokerError, KafkaError, OSError) as error:  # a broker's own exit code, 3, means here that something is pending
+            failed = MigrationError(str(error) or type(error).__name__)
+            raise _said(failed, as_json=as_json) from error
+        except BarwheelError as error:
+            raise _said(error, as_json=as_json) from None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to do, and where."""
+
+    deed: Deed
+    server: str
+    registry: str
+    as_json: bool
+
+
+def _address(option: str, value: str) -> str:
+    """As the settings take one; raises `InputError`."""
+    try:
+        return Settings.address(value)
+    except ValueError as error:
+        raise InputError(f"migrate {option} {value}: {error}") from None
+
+
+def _said(error: BarwheelError, *, as_json: bool) -> BarwheelError:
+    """The same, for a program too."""
+    if as_json:
+        base.out_json({"error": str(error), "exit_code": error.exit_code})
+    return error
+
+
+async def _online(settings: Settings, plan: Plan, asked: Asked, *, idempotent: bool, force_new_name: bool, repair: bool) -> int:
+    cluster, as_json = await base.reach(settings), asked.as_json
+    if asked.deed is Deed.unlock:
+        return await _unlock(cluster, settings, as_json=as_json)
+    async with target(settings, cluster, url=asked.server, try_seconds=base.COMMAND_DEADLINE) as where:
+        registry = asked.registry or settings.schema_registry_url
+        if asked.deed is Deed.health:
+            return await _health(where, registry, as_json=as_json)
+        await check_registry(registry)
+        if asked.deed is Deed.retire:
+            return await _retire(where, plan, as_json=as_json)
+        if force_new_name:
+            return await _swap(where, plan, asked.deed, as_json=as_json)
+        if asked.deed is Deed.apply:
+            return await _apply(where, plan, repair=repair, idempotent=idempotent, as_json=as_json)
+        return await _look(where, plan, asked.deed, as_json=as_json)
 
 
 def _chosen(deed: str | None, *, do_apply: bool, do_print: bool) -> Deed:
@@ -137,11 +177,11 @@ def _offline(plan: Plan, deed: Deed, *, as_json: bool) -> int:
 
 
 async def _look(where: Target, plan: Plan, deed: Deed, *, as_json: bool) -> int:
-    """Compare; `check` also has the server validate what is pending. Raises `RefusedError` where it refuses."""
+    """Compare; `check` also has the server validate what is pending. Raises `PlanRefusedError` where it refuses."""
     steps = await survey(where, plan)
-    texts = [step.text for step in steps if step.action in (Action.apply, Action.alter)]
+    texts = [step for step in steps if step.action in (Action.apply, Action.alter)]
     if deed is Deed.check and texts:
-        await _validate(where, plan, texts)
+        await check_on_server(where, plan, texts)
     if as_json:
         base.out_json({"plan": plan.name, "summary": report.summary(steps), "steps": [report.step_data(s) for s in steps]})
     else:
@@ -150,13 +190,6 @@ async def _look(where: Target, plan: Plan, deed: Deed, *, as_json: bool) -> int:
         more = ", and the server accepts it: `app migrate --apply` does it" if deed is Deed.check and texts else ""
         base.say(report.summary(steps) + more)
     return exit_code(steps)
-
-
-async def _validate(where: Target, plan: Plan, texts: list[str]) -> None:
-    try:
-        await where.client.validate(texts, plan.properties)
-    except KsqlDbError as error:
-        raise RefusedError(f"the server would refuse the plan: {error}") from error
 
 
 def _told(step: Step, done: Entry | None) -> None:
@@ -191,8 +224,8 @@ async def _swap(where: Target, plan: Plan, deed: Deed, *, as_json: bool) -> int:
     return 0
 
 
-async def _retire(where: Target, *, as_json: bool) -> int:
-    sent = await swap.retire(where)
+async def _retire(where: Target, plan: Plan, *, as_json: bool) -> int:
+    sent = await swap.retire(where, plan)
     if as_json:
         base.out_json({"sent": sent})
     else:
@@ -217,10 +250,15 @@ async def _health(where: Target, registry: str, *, as_json: bool) -> int:
     return 0 if found.well else 1
 
 
-async def _unlock(cluster: Cluster, settings: Settings) -> int:
+async def _unlock(cluster: Cluster, settings: Settings, *, as_json: bool) -> int:
     """Fence whoever is at work: its next record is refused, and it ends."""
     await ensure_topic(cluster, settings.history_topic, settings.replication_factor)
     async with Writer(cluster, settings.history_topic):
         pass
-    base.out("whoever applies a plan now is stopped before its next statement; one that died loses the lock by session_timeout")
+    if as_json:
+        base.out_json({"unlocked": settings.history_topic})
+    else:
+        base.out(
+            "whoever applies a plan now is stopped before its next statement; one that died loses the lock by session_timeout"
+        )
     return 0

@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 
@@ -327,6 +328,9 @@ def test_what_the_server_can_alter_is_altered(worker: Worker, server: KsqlServer
         (("frobnicate",), 2, "migrate frobnicate: must be plan, print"),
         (("plan", "--plan", "bad.ksql"), 2, "bad.ksql: line 2, column 8: the last statement does not end with ;"),
         (("plan", "--apply"), 2, "apply and plan at once"),
+        (("status", "--server", "localhost:8088"), 2, "migrate --server localhost:8088: must look like http://host:8088"),
+        (("status", "--registry", "http://a:b@c"), 2, "migrate --registry http://a:b@c: must not hold a user"),
+        (("apply", "--force-new-name", "--plan", "five.ksql"), 4, "no windowed aggregation of the plan has changed"),
     ],
 )
 def test_what_cannot_be_used_is_one_line(worker: Worker, args: tuple[str, ...], code: int, said: str) -> None:
@@ -335,13 +339,56 @@ def test_what_cannot_be_used_is_one_line(worker: Worker, args: tuple[str, ...], 
     assert ended.returncode == code
     assert said in ended.stderr.splitlines()[-1]
     assert "Traceback" not in ended.stderr
+    for_programs = worker.run("migrate", *args, "--json")
+    assert (for_programs.returncode, json.loads(for_programs.stdout)["exit_code"]) == (code, code)
+    assert said in json.loads(for_programs.stdout)["error"]
+
+
+def test_where_nothing_was_ever_applied_nothing_is_retired(worker: Worker) -> None:
+    ended = worker.run("migrate", "retire")
+    assert (ended.returncode, ended.stdout) == (0, "nothing has been replaced\n"), ended.stderr
+
+
+def test_a_broker_that_is_away_is_a_failure_and_not_something_pending(worker: Worker) -> None:
+    worker.settings["broker"] = f"kafka://127.0.0.1:{free_port()}"
+    for deed in ("status", "unlock"):
+        ended = worker.run("migrate", deed, "--json")
+        assert (ended.returncode, json.loads(ended.stdout)["exit_code"]) == (1, 1), ended.stderr
+    for deed in ("plan", "print", "validate"):  # need nobody
+        assert worker.run("migrate", deed).returncode == 0
+
+
+def test_plans_of_one_app_leave_each_other_alone(worker: Worker, server: KsqlServer) -> None:
+    (worker.directory / "other.ksql").write_text("CREATE TYPE a AS STRUCT<b BIGINT>;")
+    for plan in ("five.ksql", "other.ksql"):
+        assert worker.run("migrate", "apply", "--plan", plan).returncode == 0
+    steps = json.loads(worker.run("migrate", "status", "--json", "--plan", "other.ksql").stdout)["steps"]
+    assert [step["id"] for step in steps] == ["other/A"]
+    (worker.directory / "five.ksql").write_text("CREATE TYPE c AS STRUCT<b BIGINT>;")
+    steps = json.loads(worker.run("migrate", "status", "--json", "--plan", "five.ksql").stdout)["steps"]
+    assert [(step["name"], step["state"]) for step in steps] == [("C", "apply"), *((name, "left") for name in NAMES)]
+
+
+async def test_the_history_of_another_server_is_not_called_drift_without_saying_so(where: Where, server: KsqlServer) -> None:
+    async with where() as target:
+        await runner.apply(target, five())
+        async with Writer(target.cluster, target.topic) as writer:
+            for entry in (await history.read(target.cluster, target.topic, "an-app")).values():
+                await writer.write(msgspec.structs.replace(entry, cluster_id="another"))
+        asked = len(server.requests())
+        assert all(step.action is Action.done for step in await runner.survey(target, five()))
+        assert len(server.requests()) == asked + 1
+        server.ksql("DROP STREAM big;")
+        steps = await runner.survey(target, five())
+    said = "it was applied on Kafka cluster another, and this server is on stand-in: is ksqldb_url the right one?"
+    assert [step.why.startswith(said) for step in steps] == [False, False, True, False, False]
 
 
 def test_what_the_server_would_refuse_is_known_before_anything_is_sent(worker: Worker, server: KsqlServer) -> None:
     (worker.directory / "bad.ksql").write_text(FIVE + "CREATE TABLE w AS SELECT * FROM n_w EMIT CHANGES;")
-    for args, code in ((("migrate",), 4), (("migrate", "--apply"), 1)):
+    for args in (("migrate",), ("migrate", "--apply")):
         ended = worker.run(*args, "--plan", "bad.ksql")
-        assert ended.returncode == code
+        assert ended.returncode == 4
         assert "does not support persistent queries on windowed tables" in ended.stderr.splitlines()[-1]
     assert server.executed() == []
 
