@@ -22,6 +22,7 @@ from migrations.client import KsqlClient
 from migrations.compare import Action, Step
 from migrations.errors import MigrationError, PlanError, RefusedError
 from migrations.history import Entry
+from migrations.ksql.decimals import decimals
 from migrations.plan import Plan
 from migrations.report import entry_data, summary
 from migrations.runner import Target, apply
@@ -48,6 +49,7 @@ def variables(settings: Settings) -> dict[str, str]:
         "ticks": settings.ticks_topic,
         "finals": settings.finals_topic,
         "partitions": str(settings.topic_partitions),
+        **decimals(settings.ksqldb_precision, settings.ksqldb_scale),
     }
 
 

@@ -35,6 +35,7 @@ from app.setting_types import (
 
 PREFIX = "BARWHEEL_"
 POCKET_PORT = 19092
+WHOLE_DIGITS = 8  # at least, of a price in ksqlDB: sums have ten more
 _TOPIC = re.compile(r"[A-Za-z0-9._-]*")
 OPEN_DOOR = "web_host={}: other machines can reach it: set web_token, or web_auth=none to let anybody read"
 
@@ -102,6 +103,10 @@ class Settings(BaseSettings):
     ksqldb_user: str = Field("", description="Its user, where it asks for one (HTTP Basic).")
     ksqldb_password: SecretStr = Field(SecretStr(""), description="Its password; never shown.")
     ksqldb_ca_file: str = Field("", description="With `https://`: PEM file of the CAs to trust; empty: the system's.")
+    ksqldb_precision: int = Field(
+        18, ge=9, le=28, description="Digits of a price or quantity in the shipped plans: what does not fit, ksqlDB drops."
+    )
+    ksqldb_scale: int = Field(8, ge=0, le=18, description="How many of them come after the point.")
     schema_registry_url: str = Field(
         "", description="Schema Registry as `http://host:8081`; empty: none, and it is not checked."
     )
@@ -201,6 +206,11 @@ class Settings(BaseSettings):
             raise ValueError("ksqldb_user and ksqldb_password go together: set both or none")
         if self.ksqldb_ca_file and not self.ksqldb_url.startswith("https://"):
             raise ValueError(f"ksqldb_ca_file={self.ksqldb_ca_file} is for a ksqldb_url that begins with https://")
+        if self.ksqldb_precision - self.ksqldb_scale < WHOLE_DIGITS:
+            raise ValueError(
+                f"ksqldb_precision={self.ksqldb_precision} leaves less than {WHOLE_DIGITS} digits before the point "
+                f"of ksqldb_scale={self.ksqldb_scale}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from migrations.ksql.decimals import PRICE, SUM
 from migrations.ksql.expressions import Column, Key
 from migrations.ksql.functions import WINDOWEND, WINDOWSTART, count, earliest, latest, maximum, minimum, total
 from migrations.ksql.queries import select, tumbling
 from migrations.ksql.sources import Stream, Table, delimited
-from migrations.ksql.types import BIGINT, DECIMAL, INTEGER, STRING, TIMESTAMP
+from migrations.ksql.types import BIGINT, INTEGER, STRING, TIMESTAMP
 
 PROPERTIES = {"ksql.streams.auto.offset.reset": "earliest", "ksql.streams.processing.guarantee": "exactly_once_v2"}
 KEY = delimited("|")
-PRICE, SUM = DECIMAL(18, 8), DECIMAL(28, 8)
 
 
 class Ticks(Stream, name="ticks", topic="${ticks}", key=KEY, value="JSON", timestamp="ts"):

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.broker import POCKET_HOST, cluster_for, unreachable
-from app.commands import base
+from app.commands import base, fitting
 from app.commands.topics import topic_table
 from app.errors import BrokerError, SettingsError
 from app.security import Cluster
@@ -23,6 +23,7 @@ from app.topics import TopicsReport, look
 if TYPE_CHECKING:
     import faust
 
+FIT_TICKS = 100  # of a partition, to look at
 APPEND_TIME = 1  # a record's timestamp_type when the broker stamped it
 
 
@@ -100,6 +101,7 @@ async def examine(settings: Settings) -> Examination:
     try:
         found.report = await look(settings, cluster)
         found.clock = await _clock(settings, found)
+        await _fit(settings, found)
     except (BrokerError, KafkaError) as error:
         found.wrong(str(error), "look at the broker's log")
         return found
@@ -155,7 +157,8 @@ async def _clock(settings: Settings, found: Examination) -> str:
     cluster = found.cluster
     if cluster is None or all(loopback(host) for host, _ in cluster.addresses):
         return f"the same clock: the broker is on this machine ({POCKET_HOST})"
-    newest = await _newest_stamp(cluster, settings.ticks_topic, found)
+    records = await _newest(cluster, settings.ticks_topic, found, 1)
+    newest = max((record.timestamp for record in records if record.timestamp_type == APPEND_TIME), default=None)
     if newest is None:
         return "not known: no tick that the broker stamped"
     ahead = newest - time.time_ns() // 1_000_000
@@ -167,11 +170,20 @@ async def _clock(settings: Settings, found: Examination) -> str:
     return f"the broker's clock is at least {ahead} ms ahead of this machine's"
 
 
-async def _newest_stamp(cluster: Cluster, topic: str, found: Examination) -> int | None:
-    """Epoch ms at which the broker appended the newest tick; None where there is none."""
+async def _fit(settings: Settings, found: Examination) -> None:
+    """Whether ksqlDB can read the newest ticks, where there is a ksqlDB."""
+    if found.cluster is None or not settings.ksqldb_url:
+        return
+    records = await _newest(found.cluster, settings.ticks_topic, found, FIT_TICKS)
+    for misfit in fitting.misfits(settings, ((record.key, record.value) for record in records)):
+        found.items.append(Item(misfit.level, misfit.text, misfit.advice))
+
+
+async def _newest(cluster: Cluster, topic: str, found: Examination, count: int) -> list[Any]:
+    """The newest records of each partition, not more than about `count` of it."""
     state = found.report.states.get(topic) if found.report else None
     if state is None:
-        return None
+        return []
     consumer = AIOKafkaConsumer(enable_auto_commit=False, client_id="barwheel-doctor", **cluster.client)
     await consumer.start()
     try:
@@ -179,13 +191,11 @@ async def _newest_stamp(cluster: Cluster, topic: str, found: Examination) -> int
         consumer.assign(partitions)
         begins = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)
-        newest = None
+        records: list[Any] = []
         for tp in (tp for tp in partitions if ends[tp] > begins[tp]):
-            consumer.seek(tp, ends[tp] - 1)
-            records = (await consumer.getmany(tp, timeout_ms=2_000)).get(tp, [])
-            stamps = [r.timestamp for r in records if r.timestamp_type == APPEND_TIME]
-            newest = max([*stamps, *([] if newest is None else [newest])], default=None)
-        return newest
+            consumer.seek(tp, max(begins[tp], ends[tp] - count))
+            records += (await consumer.getmany(tp, timeout_ms=2_000, max_records=count)).get(tp, [])
+        return records
     finally:
         await consumer.stop()
 

@@ -13,9 +13,10 @@ from rich.table import Table
 from app import reconciling
 from app.commands import bars, base
 from app.errors import InputError
-from app.reconciling import Difference, KsqlBar, Window
+from app.reconciling import Difference, KsqlBar, Numbers, Window
+from app.setting_types import Price, TimeUnit
 from app.settings import Settings
-from tables.ticks import PER_SECOND
+from tables.ticks import RejectedError, event_time
 
 if TYPE_CHECKING:
     import faust
@@ -51,6 +52,7 @@ def register(app: faust.App) -> None:
 
 async def run(settings: Settings, topic: str, *, as_json: bool) -> int:
     """Read both, compare, report; raises `InputError` where one of the two topics does not exist."""
+    _check(settings)
     cluster = await base.reach(settings)
     theirs_topic = topic or f"{settings.topics_prefix}ksql_bar_1m_final"
     async with bars.reader(cluster, settings.finals_topic) as consumer:
@@ -67,9 +69,22 @@ async def run(settings: Settings, topic: str, *, as_json: bool) -> int:
     newest: dict[tuple[str, str], int] = {}
     for broker, symbol, start in theirs:
         newest[broker, symbol] = max(start, newest.get((broker, symbol), start))
-    differences = list(reconciling.reconcile(ours, theirs, late, newest))
+    differences = list(reconciling.reconcile(ours, theirs, late, newest, settings.ksqldb_scale))
     _report(len(ours.keys() & theirs.keys()), differences, as_json=as_json)
     return 1 if differences else 0
+
+
+def _check(settings: Settings) -> None:
+    """Raise `InputError` where the two make bars of different things, so that every window would differ."""
+    for name, ours, theirs in (
+        ("price", settings.price.value, Price.bid.value),
+        ("window_size", settings.size_text, "1m"),
+        ("time_unit", settings.time_unit.value, TimeUnit.ms.value),
+    ):
+        if ours != theirs:
+            raise InputError(
+                f"{name}={ours}: plans/bar1m.yaml makes its bars with {name}={theirs}, and no two would be the same"
+            )
 
 
 async def _records(consumer: AIOKafkaConsumer) -> list[tuple[bytes | None, bytes | None, dict[str, bytes]]]:
@@ -98,13 +113,15 @@ async def _late(consumer: AIOKafkaConsumer, settings: Settings) -> Counter[Windo
     for _, value, headers in await _records(consumer):
         broker, _, symbol = headers.get("source_key", b"").decode(errors="replace").partition("|")
         try:
-            ts = msgspec.json.decode(value or b"", type=_Late).ts
-        except msgspec.MsgspecError:
+            _, ms = event_time(msgspec.json.decode(value or b"", type=_Late).ts, settings.time_unit.value)
+        except (msgspec.MsgspecError, RejectedError):
             continue  # it was cut: the window is not known
-        if isinstance(ts, int):
-            ms = int(ts * 1_000 // PER_SECOND[settings.time_unit.value])
-            found[broker, symbol, ms - ms % settings.window_size] += 1
+        found[broker, symbol, ms - ms % settings.window_size] += 1
     return found
+
+
+def _said(numbers: Numbers | None) -> list[str | None] | None:
+    return None if numbers is None else [None if number is None else f"{number:f}" for number in numbers]
 
 
 def _report(common: int, differences: list[Difference], *, as_json: bool) -> None:
@@ -119,8 +136,8 @@ def _report(common: int, differences: list[Difference], *, as_json: bool) -> Non
                         "symbol": one.window[1],
                         "bucket_start": one.window[2],
                         "cause": str(one.cause),
-                        "ours": None if one.ours is None else [str(value) for value in one.ours],
-                        "ksqldb": None if one.theirs is None else [str(value) for value in one.theirs],
+                        "ours": _said(one.ours),
+                        "ksqldb": _said(one.theirs),
                     }
                     for one in differences
                 ],
@@ -131,10 +148,10 @@ def _report(common: int, differences: list[Difference], *, as_json: bool) -> Non
         base.out(f"{common} windows, and every one is the same")
         return
     made = Table(box=None, pad_edge=False)
-    for name in ("start (UTC)", "broker", "symbol", "barwheel: o h l c n", "ksqlDB", "cause"):
+    for name in ("start (UTC)", "broker", "symbol", "barwheel: o h l c n volume vwap", "ksqlDB", "cause"):
         made.add_column(name, overflow="fold")
     for one in differences[:ROWS]:
-        cells = [" ".join(map(str, side)) if side is not None else "-" for side in (one.ours, one.theirs)]
+        cells = [" ".join(value or "-" for value in _said(side) or ("-",)) for side in (one.ours, one.theirs)]
         made.add_row(base.utc(one.window[2]), one.window[0], one.window[1], *cells, str(one.cause))
     base.console().print(made)
     for cause, number in causes.most_common():

@@ -174,7 +174,8 @@ class Cast(Expression):
     """An expression of another type."""
 
     def __init__(self, of: Expression, kind: SqlType) -> None:
-        super().__init__(f"CAST({{}} AS {kind})", kind, of)
+        plain = str(kind).replace("{", "{{").replace("}", "}}")  # a plan's variable
+        super().__init__(f"CAST({{}} AS {plain})", kind, of)
 
 
 class Case(Expression):

@@ -12,19 +12,19 @@ import sys
 
 import yaml
 
+from migrations.ksql.decimals import NOTIONAL, PRICE, SUM, USUAL
 from migrations.ksql.expressions import Column, Key
 from migrations.ksql.functions import WINDOWEND, WINDOWSTART, as_value, case, cast, count, null, ohlc, total
 from migrations.ksql.queries import Emit, select, tumbling
 from migrations.ksql.sources import NO_KEY, Insert, Stream, Table, delimited
-from migrations.ksql.types import BIGINT, DECIMAL, DOUBLE, STRING, TIMESTAMP
+from migrations.ksql.types import BIGINT, DOUBLE, STRING, TIMESTAMP
 
 PROPERTIES = {
     "ksql.streams.auto.offset.reset": "earliest",
     "ksql.streams.processing.guarantee": "exactly_once_v2",  # else a killed server counts ticks twice
 }
-VARIABLES = {"prefix": "ksql_"}
+VARIABLES = {"prefix": "ksql_", **USUAL}
 KEY = delimited("|")
-PRICE, SUM, NOTIONAL = DECIMAL(18, 8), DECIMAL(28, 8), DECIMAL(37, 16)
 
 
 class Ticks(Stream, name="${prefix}ticks", topic="${ticks}", key=KEY, value="JSON", timestamp="ts"):

@@ -291,6 +291,23 @@ def test_doctor_names_a_misspelt_variable_and_an_input_with_the_producers_times(
     assert all(item["advice"] for item in wrong)
 
 
+def test_doctor_names_ticks_that_ksqldb_would_drop_without_a_word(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="1", ksqldb_url="http://127.0.0.1:1")
+    done(worker, "topics")
+    ticks = [Tick(1_399_248_000_000, bid) for bid in ("1.1230000000", "1.123456789", "12345678901.5")]
+    produce(worker.bootstrap, worker.ticks_topic, ticks)
+    found = json.loads(done(worker, "doctor", "--json", code=FAILED))
+    wrong = [(item["text"], item["advice"]) for item in found["findings"] if item["level"] == "wrong"]
+    assert [text for text, _ in wrong] == [
+        "a tick of A|x has bid=1.123456789, 9 decimals: ksqlDB drops it and says nothing",
+        "a tick of A|x has bid=12345678901.5, 11 digits before the point: ksqlDB drops it and says nothing",
+    ]
+    assert "BARWHEEL_KSQLDB_SCALE" in wrong[0][1]
+    worker.settings |= {"ksqldb_precision": "24", "ksqldb_scale": "9"}
+    assert "DECIMAL(24,9)" in done(worker, "migrate", "print")
+    assert json.loads(done(worker, "doctor", "--json"))["ok"]
+
+
 def test_doctor_says_that_the_broker_is_away(tmp_path: Path) -> None:
     worker = Worker(f"127.0.0.1:{free_port()}", tmp_path)
     assert f"broker {worker.bootstrap} does not answer: connection refused" in done(worker, "doctor", code=FAILED)

@@ -66,6 +66,12 @@ def test_differences_between_the_two_are_found_and_explained(new_worker: NewWork
     assert "5 windows differ, both have 4" in shown
 
 
+def test_bars_of_another_price_are_not_compared(new_worker: NewWorker) -> None:
+    worker = new_worker(price="ask")
+    refused = worker.run("reconcile")
+    assert (refused.returncode, "makes its bars with price=bid" in refused.stderr) == (2, True)
+
+
 def test_the_same_bars_are_the_same(new_worker: NewWorker) -> None:
     worker = new_worker(topic_partitions="1").start()
     produce(worker.bootstrap, worker.ticks_topic, [Tick(T0, "1.10"), heartbeat(T0 + 66_000)])

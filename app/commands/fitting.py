@@ -1,0 +1,76 @@
+"""Whether the ticks fit what the shipped plans make of them: ksqlDB drops what does not, and says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+import msgspec
+
+from app.setting_types import Price, TimeUnit
+from app.settings import PREFIX, Settings
+
+
+class _Numbers(msgspec.Struct):
+    ts: int | str = 0
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    last: Decimal | None = None
+    qty: Decimal | None = None
+
+
+_decode = msgspec.json.Decoder(_Numbers).decode
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """What is lost, and what to do about it."""
+
+    text: str
+    advice: str
+    level: str = "wrong"
+
+
+def misfits(settings: Settings, ticks: Iterable[tuple[bytes | None, bytes | None]]) -> list[Misfit]:
+    """Of the settings and of some ticks (key and value), each kind once."""
+    found = []
+    if settings.time_unit is not TimeUnit.ms:
+        text = f"time_unit={settings.time_unit.value}, and the shipped plans read ts as milliseconds"
+        advice = "leave ksqlDB's stream `ticks` and plans/bar1m.yaml aside; the bars themselves are in milliseconds"
+        found.append(Misfit(text, advice))
+    if settings.price is not Price.bid:
+        text = f"price={settings.price.value}, and plans/bar1m.yaml makes bars of bid"
+        found.append(Misfit(text, "the two cannot be reconciled", level="note"))
+    by_kind: dict[str, Misfit] = {}
+    for key, value in ticks:
+        kind, text = _misfit(settings, value or b"")
+        if text:
+            where = f"a tick of {(key or b'?').decode(errors='replace')} has {text}"
+            advice = {
+                "scale": f"set {PREFIX}KSQLDB_SCALE (ksqldb_scale={settings.ksqldb_scale})",
+                "whole": f"set {PREFIX}KSQLDB_PRECISION (ksqldb_precision={settings.ksqldb_precision})",
+                "time": "ksqlDB reads epoch milliseconds alone",
+            }[kind]
+            by_kind.setdefault(kind, Misfit(f"{where}: ksqlDB drops it and says nothing", advice))
+    return [*found, *by_kind.values()]
+
+
+def _misfit(settings: Settings, value: bytes) -> tuple[str, str]:
+    """Kind and text of what does not fit; empty where all does, and for what is no tick."""
+    try:
+        tick = _decode(value)
+    except msgspec.MsgspecError:
+        return "", ""
+    if isinstance(tick.ts, str) and not tick.ts.lstrip("-").isdigit():
+        return "time", f"ts={tick.ts[:40]!r}"
+    for name in ("bid", "ask", "last", "qty"):
+        number: Decimal | None = getattr(tick, name)
+        if number is None or not number.is_finite():
+            continue
+        _, digits, exponent = number.normalize().as_tuple()
+        if -int(exponent) > settings.ksqldb_scale:
+            return "scale", f"{name}={number}, {-int(exponent)} decimals"
+        if len(digits) + int(exponent) > settings.ksqldb_precision - settings.ksqldb_scale:
+            return "whole", f"{name}={number}, {len(digits) + int(exponent)} digits before the point"
+    return "", ""
