@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from migrations.ksql import types
 from migrations.ksql.errors import KsqlError
 from migrations.ksql.expressions import Column, Expression
+from migrations.ksql.formats import FORMATS, check_formats
 from migrations.ksql.names import check_name
-from migrations.ksql.queries import Select
+from migrations.ksql.queries import Joining, Select
 from migrations.ksql.query_checks import check_query
 
 if TYPE_CHECKING:
     from migrations.ksql.sources import SourceType
 
-FORMATS = frozenset({"JSON", "JSON_SR", "AVRO", "PROTOBUF", "PROTOBUF_NOSR", "DELIMITED", "KAFKA", "NONE"})
 NAMED = {  # options of WITH that have an argument of their own
     "KAFKA_TOPIC": "topic",
     "PARTITIONS": "partitions",
@@ -40,12 +40,14 @@ def check_source(source: SourceType) -> None:
     check_name(name, "the name")
     for column in source.columns().values():
         check_name(column.name, f"{name}.{column.name}")
+    _check_twice(name, source)
     _check_options(source)
     keys = source.keys()
     key_format = source.key_format or (query.source.key_format if query is not None and query.source is not None else None)
     if len(keys) > 1 and (key_format is None or key_format.name == "KAFKA"):
         columns = ", ".join(key.name for key in keys)
         raise KsqlError(f"{name}: the KAFKA key format takes one column, not {columns}; say key=delimited('|') or JSON_KEY")
+    check_formats(source, "KAFKA" if key_format is None else key_format.name)
     if query is not None:
         check_query(query, f"{'table' if source.table else 'stream'} {name}")
         if not source.table and query.groups:
@@ -59,14 +61,24 @@ def check_source(source: SourceType) -> None:
         _check_declared(source)
 
 
-def check_insert(into: SourceType, query: Select) -> None:
+def check_insert(into: SourceType, query: Select, query_id: str) -> None:
     """Raises `KsqlError` for a query that does not fit the stream it writes to."""
     if into.table:
         raise KsqlError(f"INSERT INTO {into.ksql_name}: it is a table; declare a stream over its topic and insert into that")
+    check_name(query_id, f"INSERT INTO {into.ksql_name}: query_id={query_id!r}")
     check_query(query, f"INSERT INTO {into.ksql_name}")
     if query.groups or _reads_table(query):
         raise KsqlError(f"INSERT INTO {into.ksql_name}: its query gives a table; insert from a stream, without GROUP BY")
     _check_given(into.ksql_name, query, into.columns().values())
+
+
+def _check_twice(name: str, source: SourceType) -> None:
+    """The server does not tell `a` from `A`."""
+    first: dict[str, Column] = {}
+    for column in source.declared():
+        other = first.setdefault(column.name.upper(), column)
+        if other is not column:
+            raise KsqlError(f"{name}.{column.name}: {other.name} has that name too, as case does not count; take another")
 
 
 def _check_options(source: SourceType) -> None:
@@ -128,8 +140,10 @@ def _check_given(name: str, query: Select, declared: Iterable[Column]) -> None:
             raise KsqlError(
                 f"{name}.{column.name} is declared {column.kind} and its query gives {item.kind}: cast it, or declare that"
             )
-    if query.groups or query.partitions or not query.joins:  # of a join the server takes either side
+    if query.groups or query.partitions or not query.joins:
         _check_keys(name, query, wanted)
+    else:
+        _check_join_keys(name, query, wanted)
 
 
 def _check_keys(name: str, query: Select, declared: list[Column]) -> None:
@@ -147,6 +161,16 @@ def _check_keys(name: str, query: Select, declared: list[Column]) -> None:
             raise KsqlError(f"{name}.{column.name}: the key of its query is {by}; declare it as {remedy}")
     for key in missing.values():
         raise KsqlError(f"{name}: {key} belongs to the key and is not in the SELECT; add it")
+
+
+def _check_join_keys(name: str, query: Select, declared: list[Column]) -> None:
+    """Of a join the server takes what either side is joined by; of a full join it makes a key of its own."""
+    if any(join.how is Joining.full for join in query.joins) or query.source is None:
+        return
+    sides = [part for join in query.joins for part in join.on.parts] + list(query.source.keys())
+    texts = {_exact(side) for side in sides}
+    if not any(column.key and _exact(item) in texts for column, (_, item) in zip(declared, query.columns, strict=True)):
+        raise KsqlError(f"{name}: the key of a join is what it is joined by; select {_exact(sides[0])}, declared as Key")
 
 
 def _exact(expression: Expression) -> str:

@@ -88,6 +88,18 @@ class Expression:
     def __truediv__(self, other: Expression | int) -> Expression:
         return _arithmetic(self, "/", other)
 
+    def __radd__(self, other: int | str) -> Expression:
+        return _arithmetic(literal(other), "+", self)
+
+    def __rsub__(self, other: int) -> Expression:
+        return _arithmetic(literal(other), "-", self)
+
+    def __rmul__(self, other: int) -> Expression:
+        return _arithmetic(literal(other), "*", self)
+
+    def __rtruediv__(self, other: int) -> Expression:
+        return _arithmetic(literal(other), "/", self)
+
     def __eq__(self, other: object) -> Expression:  # type: ignore[override]  # it is the SQL operator
         return _comparison(self, "=", other)
 
@@ -220,7 +232,8 @@ def _arithmetic(left: Expression, sign: str, right: Expression | int | str) -> E
     for side in (left, other):
         if not side.kind.numeric and side.kind is not types.UNKNOWN:
             raise KsqlError(f"{_named(side)} is {side.kind}: {sign} takes numbers; cast it first")
-    if sign == "/" and isinstance(left.kind, DecimalType) and isinstance(other.kind, DecimalType):
+    decimal = isinstance(left.kind, DecimalType) or isinstance(other.kind, DecimalType)
+    if sign == "/" and decimal and not {types.DOUBLE, types.UNKNOWN} & {left.kind, other.kind}:  # an INTEGER becomes a DECIMAL
         raise KsqlError(
             f"{left} / {other}: of two DECIMALs the server makes NULL where the quotient does not end; "
             "cast both to DOUBLE and the result back"

@@ -78,6 +78,8 @@ def session(gap: str, *, retention: str = "", grace: str = "") -> Window:
 
 def _checked(window: Window) -> Window:
     size, grace = seconds(window.size), seconds(window.grace) if window.grace else 0
+    if not size:
+        raise KsqlError(f"{window.size}: a window must have a length")
     if window.advance and not 0 < seconds(window.advance) <= size:
         raise KsqlError(f"ADVANCE BY {window.advance}: must be at most the size, {window.size}")
     if window.retention and seconds(window.retention) < size + grace:

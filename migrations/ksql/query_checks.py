@@ -56,9 +56,21 @@ def _check_join(query: Select, join: Join, before: Iterable[object], where: str)
         raise KsqlError(f"{where}: within={join.within!r} is for two streams, and {right.ksql_name} is a table; leave it out")
     if right.table and not left.table and join.how is Joining.full:
         raise KsqlError(f"{where}: a stream and a table have no full join; take Joining.left")
+    _check_on(join, where)
     keys = right.keys()
     if right.table and not left.table and len(keys) == 1 and not any(part is keys[0] for part in join.on.walk()):
         raise KsqlError(f"{where}: {right.ksql_name} is joined by its primary key alone; join on {keys[0].where}")
+
+
+def _check_on(join: Join, where: str) -> None:
+    """The server joins by one equation: something of the one side is something of the other."""
+    sides = [{part.source for part in side.walk() if isinstance(part, Column)} for side in join.on.parts]
+    equation = join.on.pattern.replace("(", "").replace(")", "") == "{} = {}"
+    if not equation or [join.source] not in [list(side) for side in sides] or not all(sides) or sides[0] & sides[1]:
+        raise KsqlError(
+            f"{where}: ON {join.on.text(qualified=True)}: it must say that a column of {join.source.ksql_name} equals one of "
+            "what it is joined with; say the rest in .where(...)"
+        )
 
 
 def _check_table_groups(query: Select, source: str, where: str) -> None:
@@ -103,6 +115,9 @@ def _check_columns(query: Select, where: str) -> None:
 
 
 def _check_groups(query: Select, where: str) -> None:
+    bounds = [part for _, item in query.columns for part in item.walk() if part.pattern in {"WINDOWSTART", "WINDOWEND"}]
+    if bounds and query.over is None:
+        raise KsqlError(f"{where}: {bounds[0]} is of a window; add .window(...)")
     aggregates = any(part.aggregate for _, item in query.columns for part in item.walk())
     if query.groups and not aggregates:
         raise KsqlError(f"{where}: GROUP BY needs an aggregate in the SELECT or the HAVING; add count() or another")

@@ -55,6 +55,7 @@ class SourceType(type):
     query: Select | None
     options: Mapping[str, str | int]
     _columns: dict[str, Column]
+    _declared: list[Column]
 
     def __new__(  # noqa: PLR0913  # one argument an option of a statement
         cls,
@@ -77,7 +78,8 @@ class SourceType(type):
         made.ksql_name = name or class_name
         made.topic, made.partitions, made.key_format, made.value = topic, partitions, key, value
         made.timestamp, made.window, made.query, made.options = timestamp, window, query, dict(options or {})
-        made._columns = {column.name: column for column in namespace.values() if isinstance(column, Column)}
+        made._declared = [column for column in namespace.values() if isinstance(column, Column)]
+        made._columns = {column.name: column for column in made._declared}
         if bases:
             made.table = bases[0] is Table
             checks.check_source(made)
@@ -89,6 +91,10 @@ class SourceType(type):
     def columns(cls) -> dict[str, Column]:
         """By name, in the order in which they are declared."""
         return dict(cls._columns)
+
+    def declared(cls) -> list[Column]:
+        """All, also several of one name."""
+        return list(cls._declared)
 
     def keys(cls) -> list[Column]:
         """The columns of the key."""
@@ -123,7 +129,7 @@ class Insert:
         self.into = into
         self.query = query
         self.query_id = query_id
-        checks.check_insert(into, query)
+        checks.check_insert(into, query, query_id)
 
     def __str__(self) -> str:
         """The statement."""

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from app.migrating import load_plan
 from app.settings import Settings
 from migrations import plan_files
+from migrations.ksql.decimals import PRICE, decimals
 from migrations.ksql.errors import KsqlError
 from migrations.ksql.expressions import Column, Expression, Key, literal
 from migrations.ksql.functions import WINDOWSTART, as_value, average, case, cast, count, latest, maximum, total
@@ -213,6 +214,17 @@ def test_every_part_of_a_query_has_its_place() -> None:
         "SELECT\n  t.broker, names.long, t.bid * 2 AS twice\nFROM t\n"
         "LEFT JOIN names ON t.symbol = names.symbol\nWHERE (t.bid > 1 AND NOT (t.n = 0))\nPARTITION BY t.broker\nEMIT CHANGES;"
     )
+
+
+def test_numbers_may_stand_before_columns_and_a_type_may_be_a_variable() -> None:
+    assert [str(one) for one in (2 * Ticks.n, 1 - Ticks.n, 1 + Ticks.n, 6 / Ticks.n)] == ["2 * n", "1 - n", "1 + n", "6 / n"]
+    assert str(cast(Ticks.bid, PRICE) * 2) == "CAST(bid AS ${price}) * 2"
+
+
+def test_the_digits_of_the_shipped_plans_hold_what_they_must() -> None:
+    assert decimals(18, 8) == {"price": "DECIMAL(18,8)", "sum": "DECIMAL(28,8)", "notional": "DECIMAL(37,16)"}
+    assert decimals(28, 18) == {"price": "DECIMAL(28,18)", "sum": "DECIMAL(38,18)", "notional": "DECIMAL(38,18)"}
+    assert decimals(9, 0) == {"price": "DECIMAL(9,0)", "sum": "DECIMAL(19,0)", "notional": "DECIMAL(19,0)"}
 
 
 def test_brackets_stand_where_they_mean_something() -> None:
@@ -506,6 +518,53 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: Column(STRUCT(a=BIGINT), "s")["b"], r"s has no field b; it has a"),
     (lambda: Column(ARRAY(BIGINT), "s")[0], r"arrays are counted from 1"),
     (lambda: list(Ticks.n), r"n is not a list"),
+    (lambda: Ticks.bid / 3, r"bid / 3: of two DECIMALs the server makes NULL where the quotient does not end"),
+    (lambda: 1 / Ticks.bid, r"1 / bid: of two DECIMALs"),
+    (lambda: tumbling("0 SECONDS"), r"0 SECONDS: a window must have a length"),
+    (
+        lambda: source(Stream, {"a": Column(STRING), "A": Column(STRING)}, topic="t", value="JSON"),
+        r"Made.A: a has that name too, as case does not count",
+    ),
+    (
+        lambda: source(Stream, {"a": Column(STRING), "b": Column(STRING, "a")}, topic="t", value="JSON"),
+        r"Made.a: a has that name too",
+    ),
+    (
+        lambda: source(
+            Table,
+            {"w": Column(BIGINT), "n": Column(BIGINT)},
+            query=(select(WINDOWSTART.as_("w"), count().as_("n")).from_(Ticks).group_by(Ticks.n)),
+        ),
+        r"WINDOWSTART is of a window; add .window\(",
+    ),
+    (
+        lambda: joined(Ticks, Names, Ticks.symbol > Names.symbol),
+        r"ON t.symbol > names.symbol: it must say that a column of names",
+    ),
+    (lambda: joined(Ticks, Names, Names.symbol == "x"), r"ON names.symbol = 'x': it must say"),
+    (
+        lambda: stream_of(select(Names.long).from_(Ticks).join(Names, Ticks.symbol == Names.symbol), STRING),
+        r"the key of a join is what it is joined by; select t.symbol, declared as Key",
+    ),
+    (lambda: Insert(Other, select(Other).from_(Other), query_id=""), r"INSERT INTO o: query_id='': "),
+    (lambda: Insert(Other, select(Other).from_(Other), query_id="it's"), r"a name is made of letters"),
+    (
+        lambda: source(Stream, {"a": Key(DECIMAL(9, 2))}, topic="t", value="JSON"),
+        r"Made.a is DECIMAL\(9,2\), which the key format KAFKA does not take; say JSON_KEY",
+    ),
+    (
+        lambda: source(Stream, {"a": Key(MAP(STRING, STRING))}, topic="t", value="JSON", key=JSON_KEY),
+        r"Made.a is MAP<STRING, STRING>, of which no key can be made",
+    ),
+    (
+        lambda: source(Stream, {"a": Column(ARRAY(STRING))}, topic="t", value="DELIMITED"),
+        r"Made.a is ARRAY<STRING>, which the value format DELIMITED does not take; say value='JSON'",
+    ),
+    (
+        lambda: source(Stream, {"a": Column(STRING), "b": Column(STRING)}, topic="t", value="KAFKA"),
+        r"the KAFKA value format takes one column, not 2",
+    ),
+    (lambda: source(Stream, {"a": Column(STRING)}, topic="t", value="NONE"), r"Made.a is a value, and value=NONE says"),
 ]
 
 
