@@ -103,6 +103,8 @@ def _statement(tokens: list[Token], source: Source, origin: str, used: Counter[t
         raise PlanError(f"{shown}: leave OR REPLACE out: it is added where the server can alter what it has")
     name = about.query_id or about.name
     number = used[source.group, name] = used[source.group, name] + 1
+    if found := set(source.id) & set("<>|"):
+        raise PlanError(f"{source.origin}: id: {source.id} must not hold {' '.join(sorted(found))}")
     given = source.id or f"{source.group}/{name}" + (f"#{number}" if number > 1 else "")
     return Statement(given, text, statement_hash(tokens), about, origin)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import sys
 import traceback
 from collections.abc import Iterable, Mapping
@@ -81,7 +82,16 @@ def _read(path: Path) -> _File:
 
 
 class _Yaml(yaml.SafeLoader):
-    """As safe, and refuses a key that is given twice."""
+    """As safe, refuses a key that is given twice, and reads 010, 12:30, no and 2020-01-01 as the texts that they are."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  # of YAML 1.1 only what 1.2 has left
+        first: [(tag, pattern) for tag, pattern in found if tag.rpartition(":")[2] in {"null", "merge"}]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_Yaml.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+_Yaml.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
 
 
 def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -109,7 +119,7 @@ def _parsed(path: Path, text: str) -> Any:
         if path.suffix.lower() == ".json":
             return json.loads(text, object_pairs_hook=_once)
         return yaml.load(text, _Yaml)  # noqa: S506  # a safe loader
-    except (yaml.YAMLError, ValueError, TypeError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise PlanError(f"{path}: {' '.join(str(error).split())}") from None
 
 
@@ -159,7 +169,7 @@ def _from_module(file: _File) -> None:
         statements = getattr(module, "statements", None)
         found = statements() if callable(statements) else None
         texts = None if found is None or isinstance(found, str) else [str(one) for one in found]
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PlanError(_raised(file.path, error)) from error
     finally:
         del sys.modules[name]
@@ -170,7 +180,7 @@ def _from_module(file: _File) -> None:
     file.sources = [Source(text, f"{file.path}: statement {number}", file.name) for number, text in enumerate(texts, 1)]
 
 
-def _raised(path: Path, error: Exception) -> str:
+def _raised(path: Path, error: BaseException) -> str:
     """What a module raised, in one line, with the last line of that file on the way there."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     kind = "" if isinstance(error, KsqlError) else f"{type(error).__name__}: "

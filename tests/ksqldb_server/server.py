@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +18,11 @@ from tests.ksqldb_server.questions import answer
 from tests.ksqldb_server.recorded import refusals, text_of
 from tests.ksqldb_server.refusal import Refusal
 from tests.ksqldb_server.state import State
+from tests.ksqldb_server.trouble import Condition, Fault, ready, suffer
 
 PREFIXES = ("ksql.", "auto.offset.reset", "processing.guarantee", "cache.", "commit.", "num.stream")
 SETTINGS = {"SET", "UNSET", "DEFINE", "UNDEFINE", "ALTER"}
 Entity = dict[str, Any]
-
-
-@dataclass
-class Fault:
-    """What goes wrong with the next requests that hold `match`: `kind` delay, before, after, 503, 429 or error."""
-
-    kind: str
-    times: int = 1
-    match: str = ""
-    seconds: float = 0.0
 
 
 class Server:
@@ -43,6 +33,7 @@ class Server:
         self._file = state_file
         self.state = State.load(state_file) if state_file is not None and state_file.exists() else State()
         self.faults: list[Fault] = []
+        self.condition = Condition.well
         self.requests: list[str] = []
 
     def application(self) -> web.Application:
@@ -51,7 +42,12 @@ class Server:
         app.router.add_post("/ksql", self._guarded(self._ksql))
         app.router.add_get("/ksql", self._not_allowed)
         app.router.add_post("/query-stream", self._guarded(self._query))
+        app.router.add_post("/query", self._guarded(self._old_query))
         app.router.add_get("/info", self._guarded(self._info))
+        app.router.add_get("/clusterStatus", self._guarded(self._cluster))
+        app.router.add_get("/v1/metadata", self._guarded(self._metadata))
+        app.router.add_get("/v1/metadata/id", self._guarded(self._metadata))
+        app.router.add_get("/is_valid_property/{name}", self._guarded(self._valid_property))
         app.router.add_get("/healthcheck", self._guarded(self._health))
         app.router.add_get("/status", self._guarded(self._statuses))
         app.router.add_get("/status/{command:.+}", self._guarded(self._status))
@@ -117,6 +113,7 @@ class Server:
                 message = "Could not write the statement into the command topic."
                 return web.json_response(Refusal(message, text, code=50000).body, status=500)
             try:
+                ready(self.condition)
                 response = await handler(request, text)
             except Refusal as refusal:
                 return web.json_response(refusal.body, status=refusal.status)
@@ -143,9 +140,13 @@ class Server:
             raise Refusal(f"line {error.line}:{error.column}: Syntax Error\n{error}", body["ksql"]) from None
         trial = self.state.sandbox()
         for statement in statements:
+            suffer(self.condition, statement)
             _execute(trial, statement)
         self._recorded(body)
         entities = [_execute(self.state, statement) for statement in statements]
+        if self.condition is Condition.slow:
+            queued = {"status": "QUEUED", "message": "Statement written to command topic", "queryId": None}
+            entities = [entity | {"commandStatus": queued} if "commandStatus" in entity else entity for entity in entities]
         return _respond([entity for entity in entities if entity])
 
     def _recorded(self, body: Entity) -> None:
@@ -161,6 +162,10 @@ class Server:
         name = about[about.index("FROM") + 1].strip("`;") if "FROM" in about else ""
         if name not in self.state.sources:
             raise Refusal(f"Exception while preparing statement: {name} does not exist.", sql)
+        if self.condition is Condition.cold:
+            raise Refusal(
+                "Error starting pull query: Unable to execute pull query. [Partition 0 failed to find valid host.]", sql
+            )
         source = self.state.sources[name]
         if source.kind == "TABLE" and not source.query and "EMIT" not in about:
             raise Refusal(f"The `{name}` table isn't queryable. To derive a queryable table, you can do 'CREATE TABLE'", sql)
@@ -169,12 +174,37 @@ class Server:
         return web.Response(text=json.dumps(head) + "\n", content_type="application/vnd.ksqlapi.delimited.v1")
 
     async def _info(self, _: web.Request, __: str) -> web.Response:
-        about = {"version": "7.5.0", "kafkaClusterId": "stand-in", "ksqlServiceId": "default_", "serverStatus": "RUNNING"}
+        about = {
+            "version": "7.5.0",
+            "kafkaClusterId": "stand-in",
+            "ksqlServiceId": "default_",
+            "serverStatus": self._status_word(),
+        }
         return _respond({"KsqlServerInfo": about})
 
     async def _health(self, _: web.Request, __: str) -> web.Response:
-        details = {name: {"isHealthy": True} for name in ("metastore", "kafka", "commandRunner")}
-        return _respond({"isHealthy": True, "details": details, "serverState": "READY"})
+        well = self.condition is not Condition.kafka_away
+        details = {name: {"isHealthy": well or name == "metastore"} for name in ("metastore", "kafka", "commandRunner")}
+        return _respond({"isHealthy": well, "details": details, "serverState": "READY"})
+
+    def _status_word(self) -> str:
+        return "ERROR" if self.condition is Condition.kafka_away else "RUNNING"
+
+    async def _old_query(self, _: web.Request, __: str) -> web.Response:
+        """Of the API before /query-stream."""
+        return _respond([{"header": {"queryId": "query_1", "schema": ""}}, {"row": {"columns": []}}])
+
+    async def _cluster(self, _: web.Request, __: str) -> web.Response:
+        host = {"hostAlive": True, "lastStatusUpdateMs": 0, "activeStandbyPerQuery": {}, "hostStoreLags": {}}
+        return _respond({"clusterStatus": {"127.0.0.1:8088": host}})
+
+    async def _metadata(self, request: web.Request, _: str) -> web.Response:
+        found = {"scope": {"path": [], "clusters": {"kafka-cluster": "stand-in", "ksql-cluster": "default_"}}, "id": ""}
+        return _respond(found if request.path.endswith("/id") else {"version": "7.5.0", "clusterId": found})
+
+    async def _valid_property(self, request: web.Request, _: str) -> web.Response:
+        _check_properties({request.match_info["name"]: "earliest"}, "")
+        return _respond(True)
 
     async def _statuses(self, _: web.Request, __: str) -> web.Response:
         return _respond({"commandStatuses": {name: status["status"] for name, status in self.state.commands.items()}})

@@ -54,6 +54,13 @@ def test_numbers_and_truth_values_are_sent_as_the_server_reads_them(tmp_path: Pa
     assert plan_files.load(tmp_path / "p.yaml", {}).properties == {"a": "true", "b": "1", "c": "x"}
 
 
+def test_yaml_makes_no_numbers_and_dates_out_of_what_looks_like_them(tmp_path: Path) -> None:
+    text = "properties: {a: no, b: 010, c: 12:30, d: 2020-01-01, e: 1e3, f: 1_000, g: FALSE, h: -5}\n"
+    (tmp_path / "p.yaml").write_text(f"{text}statements: [{json.dumps(TWO)}]")
+    found = plan_files.load(tmp_path / "p.yaml", {}).properties
+    assert list(found.values()) == ["no", "010", "12:30", "2020-01-01", "1e3", "1_000", "false", "-5"]
+
+
 def test_the_line_ends_of_strings_stay_as_they_are_and_other_blank_lines_go(tmp_path: Path) -> None:
     (tmp_path / "p.ksql").write_text("CREATE STREAM a -- c\n\n  (x INT)\nWITH (KAFKA_TOPIC='t  \n\n u');")
     (one,) = plan_files.load(tmp_path / "p.ksql", {}).statements
@@ -83,6 +90,9 @@ def test_the_line_ends_of_strings_stay_as_they_are_and_other_blank_lines_go(tmp_
         ("p.yaml", "statements: [a]\nstatements: [b]", r"p.yaml: statements is given twice"),
         ("p.yaml", "statements: [a]\n? [b]\n: c", r"p.yaml: unhashable"),
         ("p.yaml", "statements: [a]\nproperties: {p: {q: 1}}", r"p.yaml: properties.p: \{'q': 1\} must be text"),
+        ("p.yaml", f"statements: [{{id: 'a>b', ksql: '{TWO}'}}]", r"statements\[1\]: id: a>b must not hold >"),
+        ("p.json", "[" * 100_000, r"p.json: maximum recursion depth"),
+        ("p.py", "import sys\nsys.exit(3)", r"p.py, line 2: SystemExit: 3"),
         ("p.json", '{"statements": [}', r"p.json: Expecting value: line 1 column 17"),
         ("p.json", '{"statements": ["a"], "statements": ["b"]}', r"p.json: statements is given twice"),
         ("p.py", "\n1/0", r"p.py, line 2: ZeroDivisionError"),
