@@ -509,6 +509,23 @@ def test_a_run_that_is_killed_while_the_server_is_at_work_is_finished_by_the_nex
     assert made(server) == NAMES
 
 
+def test_a_run_that_is_frozen_is_finished_by_another_and_does_nothing_when_it_thaws(worker: Worker, server: KsqlServer) -> None:
+    server.fault("delay", match='"ksql":"CREATE STREAM big', seconds=1.5)  # the dry run begins with another
+    frozen = worker.popen("migrate", "apply", "--plan", "five.ksql")
+    until_sync(lambda: any('"ksql":"CREATE STREAM big' in text for text in server.requests()), what="it has been sent")
+    os.kill(frozen.pid, signal.SIGSTOP)
+    try:
+        other = worker.run("migrate", "apply", "--plan", "five.ksql")
+        assert other.returncode == 0, other.stderr
+    finally:
+        os.kill(frozen.pid, signal.SIGCONT)
+    said, _ = frozen.communicate(timeout=60)
+    assert frozen.returncode == 1, said
+    assert "another runner has taken over" in said
+    assert made(server) == NAMES
+    assert worker.run("migrate", "status", "--plan", "five.ksql").returncode == 0
+
+
 @pytest.mark.parametrize("kind", ["before", "after", "error", "503", "429"])
 async def test_a_connection_that_is_cut_or_a_server_that_is_busy_executes_nothing_twice(
     where: Where, server: KsqlServer, kind: str
@@ -582,6 +599,31 @@ def test_workers_that_start_at_the_same_time_apply_the_plan_once(worker: Worker,
         assert sorted(made(server)) == sorted(names)
     finally:
         second.end()
+
+
+def test_a_worker_that_is_killed_half_way_leaves_the_rest_to_the_next(worker: Worker, server: KsqlServer) -> None:
+    server.fault("delay", match='"ksql":"CREATE TABLE bar_1m_all', times=1, seconds=1.0)
+    second = Worker(worker.bootstrap, worker.directory / "second", **{**worker.settings, "web_port": str(free_port())})
+    worker.spawn()
+    worker.wait(lambda: any('"ksql":"CREATE TABLE bar_1m_all' in text for text in server.requests()), "it is half way")
+    worker.kill()
+    try:
+        second.start()
+        second.wait_log("applied")
+        status = json.loads(second.run("migrate", "status", "--json").stdout)["steps"]
+        assert sorted(made(server)) == sorted(step["name"] for step in status)
+        assert {step["state"] for step in status} == {"done"}
+    finally:
+        second.end()
+
+
+def test_with_require_a_server_that_is_still_starting_is_waited_for(worker: Worker, server: KsqlServer) -> None:
+    server.fault("503", times=3)
+    worker.settings["migrate_on_boot"] = "require"
+    worker.start()
+    worker.stop()
+    assert worker.log().count("503 Service Unavailable; trying again") == 3
+    assert worker.run("migrate", "status").returncode == 0
 
 
 def test_health_says_what_the_server_has_and_which_query_does_not_run(worker: Worker, server: KsqlServer) -> None:
