@@ -77,6 +77,7 @@ async def force_new_name(target: Target, plan: Plan, told: Told | None = None) -
 
         sources = [one for one in fresh if one.about.kind is not Kind.insert_select]
         writers = [one for one in fresh if one.about.kind is Kind.insert_select]
+        await _check_topics(target, fresh, catalogue)
         await check_on_server(target, plan, _left(plan, fresh, entries, await target.client.catalogue()))
         await send(sources)
         await _caught_up(target, plan, sources)
@@ -121,10 +122,20 @@ def _left(plan: Plan, fresh: Sequence[Statement], entries: history.History, cata
         if step.action is Action.refused or step.action is Action.differs:
             raise RefusedError(
                 f"{step.id}: {step.name} is left of a swap that was cut off, and is not what the plan says now ({step.why}); "
-                f"set the plan's text back and finish that one, or drop {step.name} by hand"
+                f"set the plan's text back and finish that one, or drop {step.name} "
+                "(`app migrate retire`, where it was rolled back)"
             )
         found.append(step)
     return found
+
+
+async def _check_topics(target: Target, fresh: Sequence[Statement], catalogue: Catalogue) -> None:
+    """Raise `RefusedError` where a topic that is to be made holds records of an earlier swap: nothing here deletes topics."""
+    for one in fresh:
+        topic = one.about.topic or one.about.name
+        makes = one.about.kind.source and one.about.kind.query and catalogue.text_of(one) is None
+        if makes and (number := await _records(target, topic)):
+            raise RefusedError(f"topic {topic} holds {number} records of an earlier {one.name}; delete it, then swap again")
 
 
 def _table(catalogue: Catalogue, name: str) -> bool:
@@ -201,24 +212,3 @@ async def _record(target: Target, writer: Writer, group: Sequence[Statement], en
         if old is not None:
             moved.append(msgspec.structs.replace(old, id=f"{old.id}{OLD}{old.name}", status=Status.replaced))
     await writer.write_all(target.app_id, moved, gone)
-
-
-async def retire(target: Target, plan: Plan) -> list[str]:
-    """Drop what was swapped out of a plan: writers first, then sources, the last made first; topics stay. What was sent."""
-    await history.ensure_topic(target.cluster, target.topic, target.replication_factor)
-    async with (
-        Lock(target.cluster, target.topic, wait_seconds=LOCK_SECONDS, session_ms=target.session_ms) as lock,
-        Writer(target.cluster, target.topic) as writer,
-    ):
-        entries = await history.read(target.cluster, target.topic, target.app_id)
-        replaced = [one for one in entries.values() if one.status is Status.replaced and one.plan in ("", plan.name)]
-        old = sorted(replaced, key=lambda one: -one.applied_at)
-        catalogue = await target.client.catalogue()
-        sent = [f"TERMINATE {one.name};" for one in old if one.name in catalogue.queries]
-        sources = [catalogue.sources[one.name] for one in old if one.name in catalogue.sources]
-        sent += [f"DROP {source.kind} `{source.name}`;" for source in sources]
-        for text in sent:
-            await lock.check()
-            await target.client.execute(text, {})
-        await writer.write_all(target.app_id, [], [one.id for one in old])
-        return sent

@@ -15,7 +15,7 @@ from app.errors import BarwheelError, BrokerError, InputError
 from app.migrating import load_plan, target
 from app.security import Cluster
 from app.settings import Settings
-from migrations import report, swap
+from migrations import report, swap, swapped
 from migrations.compare import Action, Step, exit_code
 from migrations.errors import MigrationError
 from migrations.health import examine
@@ -39,8 +39,12 @@ class Deed(StrEnum):
     check = "check"
     apply = "apply"
     health = "health"
+    rollback = "rollback"
     retire = "retire"
     unlock = "unlock"
+
+
+NOTHING = {Deed.retire: "nothing has been replaced", Deed.rollback: "put back; no query had to be paused"}
 
 
 def register(app: faust.App) -> None:
@@ -82,7 +86,7 @@ def register(app: faust.App) -> None:
         """Bring a ksqlDB server to where a plan says; without --apply only check, on the server, what would be done.
 
         plan, print and validate need no server. status and diff compare the plan, what was applied and the server.
-        Nothing is ever dropped. Exit code 0: done or nothing to do, 1 failed, 2 the plan or an option cannot be used,
+        Only retire drops anything. Exit code 0: done or nothing to do, 1 failed, 2 the plan or an option cannot be used,
         3 something is pending, 4 refused, or the server is not as it was left.
 
         \b
@@ -144,8 +148,8 @@ async def _online(settings: Settings, plan: Plan, asked: Asked, *, idempotent: b
         if asked.deed is Deed.health:
             return await _health(where, registry, as_json=as_json)
         await check_registry(registry)
-        if asked.deed is Deed.retire:
-            return await _retire(where, plan, as_json=as_json)
+        if asked.deed in (Deed.retire, Deed.rollback):
+            return await _swapped(where, plan, asked.deed, as_json=as_json)
         if force_new_name:
             return await _swap(where, plan, asked.deed, as_json=as_json)
         if asked.deed is Deed.apply:
@@ -220,16 +224,16 @@ async def _swap(where: Target, plan: Plan, deed: Deed, *, as_json: bool) -> int:
         return 0
     for one in compared:
         base.out(f"{one.new} has {one.new_rows} rows, {one.old} {one.old_rows}: of the common ones {one.equal} are equal")
-    base.out("swapped; the old half is paused or without readers: `app migrate retire` drops it, and no topic")
+    base.out("swapped; the old half is paused or without readers: `app migrate rollback` puts it back, `retire` drops it")
     return 0
 
 
-async def _retire(where: Target, plan: Plan, *, as_json: bool) -> int:
-    sent = await swap.retire(where, plan)
+async def _swapped(where: Target, plan: Plan, deed: Deed, *, as_json: bool) -> int:
+    sent = await (swapped.retire if deed is Deed.retire else swapped.roll_back)(where, plan)
     if as_json:
         base.out_json({"sent": sent})
     else:
-        base.out("\n".join(sent) or "nothing has been replaced")
+        base.out("\n".join(sent) or NOTHING[deed])
     return 0
 
 

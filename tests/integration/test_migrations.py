@@ -237,6 +237,44 @@ async def test_a_new_half_is_not_swapped_in_before_its_queries_have_read_what_th
         assert (await history.read(target.cluster, target.topic, "an-app"))["five/N_W"].name == "N_W_V2"
 
 
+async def test_a_new_half_is_not_built_on_the_records_of_an_earlier_one(
+    where: Where, server: KsqlServer, pocket: str, swapping: None
+) -> None:
+    topic = f"{uuid4().hex[:8]}_n"
+    plan, changed = (text.replace("KAFKA_TOPIC='n_w'", f"KAFKA_TOPIC='{topic}'") for text in (FIVE, CHANGED))
+    await ensure_one(Cluster(pocket), TopicSpec(f"{topic}_v2", 1, {}, "left by an earlier swap"), 1)
+    async with where() as target:
+        await runner.apply(target, five(plan))
+        async with AIOKafkaProducer(bootstrap_servers=pocket) as producer:
+            await producer.send_and_wait(f"{topic}_v2", b"{}")
+        with pytest.raises(RefusedError, match=f"topic {topic}_v2 holds 1 records of an earlier N_W_V2; delete it"):
+            await swap.force_new_name(target, five(changed))
+    assert made(server) == NAMES
+
+
+def test_a_swap_is_rolled_back_and_what_it_made_is_retired(worker: Worker, server: KsqlServer) -> None:
+    given = ("--plan", "plan.ksql")
+    plan = worker.directory / "plan.ksql"
+    nothing = worker.run("migrate", "rollback", "--plan", "five.ksql")
+    assert (nothing.returncode, "nothing was swapped" in nothing.stderr) == (4, True), nothing.stderr
+    plan.write_text(SWAP.replace("9 SECONDS", "5 SECONDS"))
+    assert worker.run("migrate", "apply", *given).returncode == 0
+    plan.write_text(SWAP)
+    assert worker.run("migrate", "apply", "--force-new-name", *given).returncode == 0
+    back = worker.run("migrate", "rollback", *given)
+    assert (back.returncode, back.stdout) == (0, "RESUME N_WRITER;\nPAUSE N_WRITER_V2;\n"), back.stderr
+    assert worker.run("migrate", "status", *given).returncode == 4  # the plan still says the other text
+    again = worker.run("migrate", "apply", "--force-new-name", *given)
+    assert (again.returncode, "`app migrate retire`, where it was rolled back" in again.stderr) == (4, True)
+    plan.write_text(SWAP.replace("9 SECONDS", "5 SECONDS"))
+    assert worker.run("migrate", "status", *given).returncode == 0
+    retired = worker.run("migrate", "retire", *given)
+    assert retired.stdout.splitlines() == ["TERMINATE N_WRITER_V2;", "DROP STREAM `N_RAW_V2`;", "DROP TABLE `N_W_V2`;"]
+    assert worker.run("migrate", "status", *given).returncode == 0
+    health = json.loads(worker.run("migrate", "health", "--json").stdout)
+    assert health["troubled"] == {}
+
+
 def asked_since(server: KsqlServer, sent: str) -> int:
     """How many requests there were since a statement was sent; 0 while it was not."""
     requests = server.requests()
