@@ -255,6 +255,8 @@ class KsqlClient:
         try:
             async with asyncio.timeout(self._read_seconds):  # httpx counts from one byte to the next
                 return await self._http.request(method, path, json=body, headers=headers)
+        except httpx.DecodingError as error:  # it broke off within what was compressed
+            raise httpx.ReadError(str(error)) from error
         except TimeoutError:
             raise httpx.ReadTimeout(f"no whole answer within {self._read_seconds:.0f} s") from None
 

@@ -18,6 +18,7 @@ from migrations.ksql.errors import KsqlError
 from migrations.plan import Plan, Source, in_order, make
 
 VERSIONS = Path(__file__).parent / "versions"
+SHIPPED = {path.stem: path for path in sorted((Path(__file__).parent / "plans").glob("*.yaml"))}  # by name
 TEXT = {".ksql", ".sql"}
 DATA = {".json", ".yaml", ".yml"}
 SUFFIXES = TEXT | DATA | {".py"}
@@ -36,11 +37,13 @@ class _File:
 
 
 def load(path: Path | None, variables: Mapping[str, str]) -> Plan:
-    """Read a directory of `0001_*` files, or one file; None is the plan that is shipped.
+    """Read a directory of `0001_*` files, one file, or a shipped plan by its name; None is that of the running application.
 
     `variables` stand above those that the files give. Raises `PlanError`, which names the file and the place.
     """
     path = path or VERSIONS
+    if not path.exists():
+        path = SHIPPED.get(str(path), path)
     if path.is_dir():
         found = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith(("_", "."))]
         if not found:
@@ -49,7 +52,7 @@ def load(path: Path | None, variables: Mapping[str, str]) -> Plan:
     elif path.is_file():
         files = [_read(path)]
     else:
-        raise PlanError(f"{path}: no such file or directory")
+        raise PlanError(f"{path}: no such file or directory, nor a shipped plan ({', '.join(SHIPPED)})")
     given: dict[str, str] = {}
     properties: dict[str, str] = {}
     for file in files:

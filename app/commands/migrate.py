@@ -52,7 +52,7 @@ def register(app: faust.App) -> None:
 
     @app.command(
         argument("deed", required=False, metavar="[" + "|".join(Deed) + "]"),
-        option("--plan", "path", default="", show_default=False, help="A plan: a directory, or one .ksql, .json, .yaml, .py."),
+        option("--plan", "path", default="", show_default=False, help="A directory, one .ksql, .json, .yaml or .py, or bar1m."),
         option("--server", default="", show_default=False, help="ksqlDB, instead of the setting ksqldb_url."),
         option("--registry", default="", show_default=False, help="Schema Registry, instead of schema_registry_url."),
         option("--apply", "do_apply", is_flag=True, default=False, show_default=False, help="Do it; the same as `apply`."),
@@ -95,7 +95,7 @@ def register(app: faust.App) -> None:
           app migrate status --server http://localhost:8088
           app migrate                        a dry run on the server
           app migrate --apply
-          app migrate diff --plan plans/bar1m.yaml
+          app migrate diff --plan bar1m
         """  # noqa: D301 - click reads \b
         try:
             settings = Settings.load()

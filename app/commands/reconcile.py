@@ -40,7 +40,7 @@ def register(app: faust.App) -> None:
     async def reconcile(self: base.BarwheelCommand, *, topic: str, as_json: bool) -> int:  # noqa: ARG001 - Faust passes itself
         """Compare the application's bars with ksqlDB's and explain each difference; exit code 1 where there is one.
 
-        Apply the plan first that has ksqlDB compute them: app migrate --apply --plan migrations/plans/bar1m.yaml
+        Apply the plan first that has ksqlDB compute them: app migrate --apply --plan bar1m
 
         \b
         Example:
@@ -62,7 +62,7 @@ async def run(settings: Settings, topic: str, *, as_json: bool) -> int:
     ours = {(bar.broker, bar.symbol, bar.bucket_start): bar for bar in found}
     async with bars.reader(cluster, theirs_topic) as consumer:
         if consumer is None:
-            raise InputError(f"topic {theirs_topic} does not exist: has plans/bar1m.yaml been applied?")
+            raise InputError(f"topic {theirs_topic} does not exist: has the plan bar1m been applied?")
         theirs = await _theirs(consumer)
     async with bars.reader(cluster, settings.late_topic) as consumer:
         late = Counter[Window]() if consumer is None else await _late(consumer, settings)

@@ -53,7 +53,7 @@ def test_differences_between_the_two_are_found_and_explained(new_worker: NewWork
         (4, ["1.12345678", "1.12345678", "1.12345678", "1.12345678"], 1),
     ]
     missing = worker.run("reconcile")
-    assert (missing.returncode, "has plans/bar1m.yaml been applied?" in missing.stderr) == (2, True)
+    assert (missing.returncode, "has the plan bar1m been applied?" in missing.stderr) == (2, True)
     as_ksqldb(worker, rows)
     found = worker.run("reconcile", "--json")
     assert found.returncode == 1, found.stderr

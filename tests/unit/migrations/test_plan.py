@@ -27,6 +27,14 @@ def test_the_same_statements_are_the_same_plan_in_every_form(tmp_path: Path) -> 
         assert [one.id.split("/")[1] for one in plan.statements] == ["A", "B"]
 
 
+def test_a_shipped_plan_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    variables = {"ticks": "ticks", "topics": "", "partitions": "1"}
+    assert plan_files.load(Path("bar1m"), variables).statements[0].id == "bar1m/KSQL_TICKS"
+    with pytest.raises(PlanError, match=r"bar2m: no such file or directory, nor a shipped plan \(bar1m\)"):
+        plan_files.load(Path("bar2m"), variables)
+
+
 def test_a_directory_is_read_in_the_order_of_its_numbers(tmp_path: Path) -> None:
     (tmp_path / "0002_b.ksql").write_text(TWO)
     (tmp_path / "0001_a.yaml").write_text(json.dumps({"statements": [{"id": "first", "ksql": ONE}], "properties": {"p": "v"}}))
