@@ -199,7 +199,11 @@ def faust_app() -> BarwheelApp:
     async def migrate() -> None:
         """Beside the ticks, which do not wait for it."""
         if settings.migrate_on_boot is MigrateOnBoot.warn:
-            await at_boot(settings, runtime.cluster, app.migrating)
+            try:
+                await at_boot(settings, runtime.cluster, app.migrating)
+            except Exception as error:  # whatever it is, the bars go on
+                log.exception("migrations")
+                app.migrating.state, app.migrating.error = "failed", f"{type(error).__name__}: {error}"
 
     cast("Any", app).task(migrate)
     applied = history_table(app, settings.history_topic)

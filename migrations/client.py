@@ -113,7 +113,10 @@ class KsqlClient:
         kinds = [entity.get("@type") for entity in entities]
         if kinds != ["source_descriptions", "source_descriptions", "type_list"]:  # nothing found is not nothing there
             raise MigrationError(f"{self.url} answers {kinds} when asked for streams, tables and types: is it a ksqlDB server?")
-        return read(entities)
+        try:
+            return read(entities)
+        except (KeyError, TypeError, IndexError) as error:
+            raise MigrationError(f"{self.url} describes what it has in a form that is not known here ({error!r})") from error
 
     async def lags(self) -> dict[str, dict[str, int]]:
         """By source and topic: how many records the query that writes to it has not read yet; see `catalogue.lag`."""

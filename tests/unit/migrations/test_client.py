@@ -289,6 +289,17 @@ async def test_an_answer_that_is_not_a_whole_catalogue_is_not_taken_for_an_empty
             await client.catalogue()
 
 
+async def test_a_catalogue_of_another_make_is_an_error_of_ours_and_no_traceback() -> None:
+    said = [
+        {"@type": "source_descriptions", "sourceDescriptions": [{"name": "A"}]},
+        {"@type": "source_descriptions", "sourceDescriptions": []},
+        {"@type": "type_list", "types": {}},
+    ]
+    async with answering(says(said)) as server, KsqlClient(server.url) as client:
+        with pytest.raises(MigrationError, match="in a form that is not known here"):
+            await client.catalogue()
+
+
 # ---- who we are, and whom we trust
 
 
