@@ -564,6 +564,19 @@ def test_a_run_that_is_frozen_is_finished_by_another_and_does_nothing_when_it_th
     assert worker.run("migrate", "status", "--plan", "five.ksql").returncode == 0
 
 
+def test_unlock_stops_a_run_before_its_next_statement(worker: Worker, server: KsqlServer) -> None:
+    server.fault("delay", match='"ksql":"CREATE STREAM big', seconds=4.0)
+    runs = worker.popen("migrate", "apply", "--plan", "five.ksql")
+    until_sync(lambda: any('"ksql":"CREATE STREAM big' in text for text in server.requests()), what="it has been sent")
+    unlocked = worker.run("migrate", "unlock", "--json")
+    assert (unlocked.returncode, list(json.loads(unlocked.stdout))) == (0, ["unlocked"])
+    said, _ = runs.communicate(timeout=60)
+    assert (runs.returncode, "another runner has taken over" in said) == (1, True), said
+    assert made(server) == NAMES[:3]
+    assert worker.run("migrate", "apply", "--plan", "five.ksql").returncode == 0
+    assert made(server) == NAMES
+
+
 @pytest.mark.parametrize("kind", ["before", "after", "error", "503", "429"])
 async def test_a_connection_that_is_cut_or_a_server_that_is_busy_executes_nothing_twice(
     where: Where, server: KsqlServer, kind: str
