@@ -20,13 +20,13 @@ from app.topics import partition_counts
 from migrations import history
 from migrations.catalogue import Catalogue, Source
 from migrations.compare import Action, Step, compare
-from migrations.errors import MigrationError, RefusedError
+from migrations.errors import KsqlDbError, MigrationError, RefusedError
 from migrations.history import Entry, Status, Writer
 from migrations.ksql.statement import Kind
 from migrations.lock import Lock
 from migrations.plan import Plan, Statement
 from migrations.rename import affected, names_now, next_names, placed
-from migrations.runner import LOCK_SECONDS, Report, Run, Target, Told, check_on_server
+from migrations.runner import LOCK_SECONDS, SERVER_FAULT, Report, Run, Target, Told, check_on_server
 
 BACKFILL_SECONDS = 600.0
 POLL_SECONDS = 0.5
@@ -60,7 +60,7 @@ async def force_new_name(target: Target, plan: Plan, told: Told | None = None) -
         entries = await history.read(target.cluster, target.topic, target.app_id)
         catalogue = await target.client.catalogue()
         steps = compare(plan, entries, catalogue)
-        group = affected(plan, _changed(steps))
+        group = affected(plan, await _changed(target, plan, steps))
         now = names_now(plan, entries)
         new = [placed(statement, now | next_names(group, now)) for statement in group]
         fresh = [replace(one, id=f"{one.id}{NEW}{one.name}") for one in new]
@@ -95,8 +95,11 @@ async def force_new_name(target: Target, plan: Plan, told: Told | None = None) -
         return report, compared
 
 
-def _changed(steps: Sequence[Step]) -> list[str]:
-    """Ids of what is to be swapped; raises `RefusedError` for what stands in the way."""
+async def _changed(target: Target, plan: Plan, steps: Sequence[Step]) -> list[str]:
+    """Ids of what is to be swapped: windowed aggregations, and what the server does not alter.
+
+    Raises `RefusedError` for what stands in the way.
+    """
     found = []
     for step in steps:
         about = step.statement.about if step.statement is not None else None
@@ -105,9 +108,21 @@ def _changed(steps: Sequence[Step]) -> list[str]:
             found.append(step.id)
         elif step.action is Action.refused or step.action.drift:
             raise RefusedError(f"{step.id} ({step.name}): {step.why}")
+        elif step.action is Action.alter and not await _alterable(target, plan, step):
+            found.append(step.id)
     if not found:
-        raise RefusedError("nothing needs a new name: no windowed aggregation of the plan has changed")
+        raise RefusedError("nothing needs a new name: nothing of the plan has changed that cannot be altered")
     return found
+
+
+async def _alterable(target: Target, plan: Plan, step: Step) -> bool:
+    try:
+        await target.client.validate([step.text], plan.properties)
+    except KsqlDbError as error:
+        if error.code >= SERVER_FAULT:
+            raise
+        return False
+    return True
 
 
 def _left(plan: Plan, fresh: Sequence[Statement], entries: history.History, catalogue: Catalogue) -> list[Step]:

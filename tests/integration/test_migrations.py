@@ -237,6 +237,22 @@ async def test_a_new_half_is_not_swapped_in_before_its_queries_have_read_what_th
         assert (await history.read(target.cluster, target.topic, "an-app"))["five/N_W"].name == "N_W_V2"
 
 
+def test_what_the_server_does_not_alter_is_swapped_too(worker: Worker, server: KsqlServer) -> None:
+    given = ("--plan", "plan.ksql")
+    plan = worker.directory / "plan.ksql"
+    plain = "CREATE TABLE last WITH (KAFKA_TOPIC='last') AS SELECT broker, MAX(bid) AS bid FROM ticks_s GROUP BY broker"
+    plan.write_text(FIVE + plain + ";")
+    assert worker.run("migrate", "apply", *given).returncode == 0
+    plan.write_text(FIVE.replace("bid > 1 EMIT", "bid > 2 EMIT") + plain.replace("AS bid", "AS newest") + ";")
+    refused = worker.run("migrate", "apply", *given)
+    assert (refused.returncode, "gets a new name: `apply --force-new-name`" in refused.stderr) == (4, True), refused.stderr
+    swapped = worker.run("migrate", "apply", "--force-new-name", *given)
+    assert swapped.returncode == 0, swapped.stderr
+    assert made(server) == [*NAMES, "LAST", "LAST_V2"]
+    assert worker.run("migrate", "apply", *given).returncode == 0  # BIG is altered, as ever
+    assert made(server) == [*NAMES, "LAST", "LAST_V2", "BIG"]
+
+
 async def test_a_new_half_is_not_built_on_the_records_of_an_earlier_one(
     where: Where, server: KsqlServer, pocket: str, swapping: None
 ) -> None:
@@ -368,7 +384,7 @@ def test_what_the_server_can_alter_is_altered(worker: Worker, server: KsqlServer
         (("plan", "--apply"), 2, "apply and plan at once"),
         (("status", "--server", "localhost:8088"), 2, "migrate --server localhost:8088: must look like http://host:8088"),
         (("status", "--registry", "http://a:b@c"), 2, "migrate --registry http://a:b@c: must not hold a user"),
-        (("apply", "--force-new-name", "--plan", "five.ksql"), 4, "no windowed aggregation of the plan has changed"),
+        (("apply", "--force-new-name", "--plan", "five.ksql"), 4, "nothing of the plan has changed that cannot be altered"),
     ],
 )
 def test_what_cannot_be_used_is_one_line(worker: Worker, args: tuple[str, ...], code: int, said: str) -> None:

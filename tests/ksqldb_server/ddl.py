@@ -59,6 +59,8 @@ class Ddl:
             state.topics.setdefault(topic, int(options.get("PARTITIONS", PARTITIONS)))  # the orphan that the real one leaves
             message = f"Cannot add {kind.lower()} `{about.name}`: A {known.kind.lower()} with the same name already exists."
             return {"@type": "warning_entity", "statementText": words.text, "message": message, "warnings": []}
+        if known is not None and about.replace and not known.window and not about.windowed:
+            _check_upgrade(known, words.columns() or [[name, "STRING", ""] for name in _selected(words)], words.text)
         if about.kind.query:
             return self._create_as(words, kind, topic, options)
         self._check_declared(words, kind, topic, options)
@@ -273,6 +275,16 @@ class Ddl:
             "commandSequenceNumber": state.sequence,
             "warnings": [],
         }
+
+
+def _check_upgrade(known: Source, columns: list[list[str]], text: str) -> None:
+    """Columns are only added, at the end; of SELECT * nothing is known."""
+    if columns and known.columns and columns[: len(known.columns)] != known.columns:
+        had, has = (", ".join(f"`{name}` {kind}" for name, kind, _ in found) for found in (known.columns, columns))
+        message = (
+            f"Cannot upgrade data source: DataSource '`{known.name}`' has schema = {had} which is not upgradeable to {has}."
+        )
+        raise Refusal(message, text)
 
 
 def _rewritten(text: str) -> str:
