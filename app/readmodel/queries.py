@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from app.readmodel.store import LAST
 
+NEWEST = 20_000  # bars among which the last of a broker or a symbol are looked for
 _SYMBOLS = (
     "SELECT broker, symbol, part, (SELECT max(start) FROM bars WHERE bars.symbol = symbols.id), ORDERED FROM symbols"
     " WHERE ORDERED >= ? AND ORDERED < ? AND ORDERED > ? MORE ORDER BY ORDERED LIMIT ?"
@@ -78,6 +79,16 @@ class Queries:
         rows = self._connection.execute(
             "SELECT value FROM bars WHERE symbol = ? AND start >= ? AND start < ? ORDER BY start DESC LIMIT ?",
             (symbol, since, until, limit),
+        )
+        return [value for (value,) in rows]
+
+    def newest(self, broker: str | None, symbol: str | None, limit: int) -> list[bytes]:
+        """The bars that came last, newest first, of these names where they are given; looked for among the last of all."""
+        rows = self._connection.execute(
+            "SELECT value FROM bars CROSS JOIN symbols ON symbols.id = bars.symbol"
+            " WHERE bars.id > (SELECT max(id) FROM bars) - ?1 AND (?2 IS NULL OR broker = ?2)"
+            " AND (?3 IS NULL OR symbols.symbol = ?3) ORDER BY bars.id DESC LIMIT ?4",
+            (NEWEST, broker, symbol, limit),
         )
         return [value for (value,) in rows]
 

@@ -60,6 +60,7 @@ class SymbolsAsked(Asked):
     broker: Name | None = None
     limit: Annotated[int, Field(ge=1, le=500)] = 50
     cursor: Cursor | None = None
+    local: Local = "false"
 
 
 class WindowsAsked(Asked):
@@ -83,6 +84,14 @@ class BarsAsked(Asked):
     limit: Annotated[int, Field(ge=1, le=5_000)] = 500
     cursor: Cursor | None = None
     format: Annotated[Literal["objects", "columns"], Field(description="`columns` is small.")] = "objects"
+
+
+class NewestAsked(Asked):
+    """Which of the newest bars."""
+
+    broker: Name | None = None
+    symbol: Name | None = None
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 200
 
 
 class WhyAsked(Asked):

@@ -167,6 +167,7 @@ class Hub:
             await asyncio.sleep(self.interval)
             if not self._groups:
                 self._fresh.clear()
+                self._slow.clear()  # it is old when somebody comes
                 continue
             try:
                 await self._round()
@@ -232,7 +233,7 @@ class Hub:
         return chosen
 
     def _tell_slow(self) -> None:
-        """Watermarks and accounting, where they changed."""
+        """How the worker is, watermarks and accounting, where they changed."""
         owners = self._web.owners
         times = [
             {"partition": number, "stream_times": {k: v.model_dump() for k, v in sampling.scope_times(p.engine).items()}}
@@ -240,7 +241,12 @@ class Hub:
         ]
         found = local_accounting(self._web)
         accounting = {**found.model_dump(), "rates": self._rates(found.total.read)}
-        for kind, data in (("watermarks", {"partitions": times, "now": now_ms()}), ("accounting", accounting)):
+        worker = {**self._web.runtime.readiness(), "broker": str(self._web.runtime.cluster)}
+        for kind, data in (
+            ("worker", worker),
+            ("watermarks", {"partitions": times, "now": now_ms()}),
+            ("accounting", accounting),
+        ):
             if not _same(self._slow.get(kind), data):
                 self._slow[kind] = data
                 self._all(event(kind, data))

@@ -12,7 +12,7 @@ import msgspec
 from app.readmodel.model import State
 from app.readmodel.queries import Found, Side
 from app.web import sampling
-from app.web.asked import LATEST, BarsAsked, SideAsked, SymbolsAsked, WindowsAsked
+from app.web.asked import LATEST, BarsAsked, NewestAsked, SideAsked, SymbolsAsked, WindowsAsked
 from app.web.context import WebContext
 from app.web.cursors import from_cursor, to_cursor
 from app.web.endpoint import Raw, encode
@@ -27,7 +27,27 @@ COLUMNS = ("bucket_start", "open", "high", "low", "close", "volume", "ticks", "r
 
 
 async def symbols(web: WebContext, asked: SymbolsAsked) -> Symbols:
-    """Symbols by the beginning of their name; last come those that have an open window here and no bar yet."""
+    """Symbols by the beginning of their name; last come those that have an open window and no bar yet."""
+    others = [] if asked.local == "true" else web.others()
+    if not others:
+        return await _symbols_here(web, asked)
+    params = {name: str(value) for name, value in asked.model_dump(exclude_none=True).items()} | {"local": "true"}
+    mine, (answers, away) = await asyncio.gather(
+        _symbols_here(web, asked), web.peers.ask_owners(others, "/api/v1/symbols", params)
+    )
+    theirs = {(row.broker, row.symbol): row for answer in answers for row in map(SymbolRow.model_validate, answer["symbols"])}
+    unknown = {number for one in away for number in one.partitions}
+    rows = []
+    for row in mine.symbols:
+        other = theirs.pop((row.broker, row.symbol), None)
+        is_open = row.open or (other is not None and bool(other.open))
+        rows.append(row.model_copy(update={"open": None if row.partition in unknown and not is_open else is_open}))
+    if mine.next_cursor is None:
+        rows += [row for row in theirs.values() if row.last_start is None]
+    return Symbols(symbols=rows[: asked.limit], next_cursor=mine.next_cursor, away=away)
+
+
+async def _symbols_here(web: WebContext, asked: SymbolsAsked) -> Symbols:
     after = from_cursor(asked.cursor, str)[0] if asked.cursor else ""
     limit = asked.limit
     nothing: list[Found] = []
@@ -147,6 +167,13 @@ async def bars(web: WebContext, asked: BarsAsked) -> Raw:
         rows = [[getattr(bar, name) for name in COLUMNS] for bar in map(decode_bar, values)]
         return Raw(encode({**about, "bars": {"columns": COLUMNS, "rows": rows}}))
     return Raw(encode({**about, "bars": [msgspec.Raw(value) for value in values]}))
+
+
+async def newest(web: WebContext, asked: NewestAsked) -> Raw:
+    """The bars of all symbols that became final last, newest first: what a stream that begins now has missed."""
+    nothing: list[bytes] = []
+    values = await web.model.ask(lambda queries: queries.newest(asked.broker, asked.symbol, asked.limit), nothing)
+    return Raw(encode({"bars": [msgspec.Raw(value) for value in values], "complete": web.model.state is State.live}))
 
 
 async def late(web: WebContext, asked: SideAsked) -> SideRecords:

@@ -100,7 +100,8 @@ class WhyStatus(StrEnum):
     final = "final"
     open = "open"
     closing = "closing"
-    never_opened = "never_opened"
+    not_opened = "not_opened"  # and may still open
+    never_opened = "never_opened"  # and cannot any more
     recovering = "recovering"
     no_owner = "no_owner"
     owner_away = "owner_away"
@@ -138,7 +139,7 @@ class SymbolRow(Answer):
     symbol: str
     partition: int
     last_start: int | None = Field(description="Of its newest final bar.")
-    open: bool = Field(description="Whether this worker has a window of it open.")
+    open: bool | None = Field(description="Whether a window of it is open; null where its owner could not be asked.")
 
 
 class Symbols(Answer):
@@ -146,6 +147,7 @@ class Symbols(Answer):
 
     symbols: list[SymbolRow]
     next_cursor: str | None
+    away: list[Away] = []
 
 
 class Windows(Answer):
@@ -174,6 +176,13 @@ class Bars(Answer):
     oldest_kept: int | None = Field(description="Start of the oldest bar that is kept here, where older ones have been let go.")
     complete: bool = Field(description="Whether all final bars have been read from their topic.")
     away: list[Away]
+
+
+class NewestBars(Answer):
+    """The bars that became final last, newest first."""
+
+    bars: list[FinalBar]
+    complete: bool = Field(description="Whether all final bars have been read from their topic.")
 
 
 class SideRecord(Answer):

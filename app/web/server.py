@@ -17,6 +17,7 @@ from app.web.asked import (
     AccountingAsked,
     Asked,
     BarsAsked,
+    NewestAsked,
     PartitionsAsked,
     SideAsked,
     SymbolsAsked,
@@ -28,10 +29,11 @@ from app.web.endpoint import Endpoint, Raw, answer
 from app.web.events import Hub
 from app.web.metrics import registry
 from app.web.migrated import Migrated
-from app.web.models import Bars, SideRecords, Symbols, Why, Windows
+from app.web.models import Bars, NewestBars, SideRecords, Symbols, Why, Windows
 from app.web.openapi import document
 from app.web.pages import Pages
 from app.web.peers import Peers
+from app.web.protocol import Runner
 from app.web.safety import Guard, headers, token_of
 from app.web.window import why
 from app.web.worker_models import Accounting, Healthy, Migrations, Partitions, Ready, Status, Wheel
@@ -48,6 +50,7 @@ ENDPOINTS = [
     Endpoint("/api/v1/wheel", worker.wheel, Wheel, "workers"),
     Endpoint("/api/v1/symbols", market.symbols, Symbols, "market", SymbolsAsked),
     Endpoint("/api/v1/windows", market.windows, Windows, "market", WindowsAsked),
+    Endpoint("/api/v1/bars", market.newest, NewestBars, "market", NewestAsked),
     Endpoint("/api/v1/bars/{broker}/{symbol}", market.bars, Bars, "market", BarsAsked),
     Endpoint("/api/v1/why/{broker}/{symbol}/{bucket_start}", why, Why, "market", WhyAsked),
     Endpoint("/api/v1/late", market.late, SideRecords, "market", SideAsked),
@@ -67,7 +70,7 @@ def install(app: BarwheelApp, applied: Any) -> WebContext:
     server: Any = app.web
     site: web.Application = server.web_app
     # Faust's own would wait a minute for a stream that is open
-    server._runner = web.AppRunner(site, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, max_line_size=LONGEST_LINE)  # noqa: SLF001
+    server._runner = Runner(site, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, max_line_size=LONGEST_LINE)  # noqa: SLF001
     settings, runtime = app.settings, app.runtime
     model = ReadModel(settings, lambda: runtime.catching_up)
     peers = Peers(runtime)
@@ -123,7 +126,7 @@ def _operation(context: WebContext, app: BarwheelApp) -> list[web.RouteDef]:
         return response
 
     async def healthy(request: web.Request) -> web.Response:
-        return answer(request, Healthy(state=runtime.state))
+        return answer(request, Healthy(state=runtime.readiness()["state"]))
 
     return [
         web.get("/openapi.json", openapi),
@@ -135,7 +138,7 @@ def _operation(context: WebContext, app: BarwheelApp) -> list[web.RouteDef]:
 
 async def _healthz(web: WebContext, _: Asked) -> Healthy:
     """Whether the process answers."""
-    return Healthy(state=web.runtime.state)
+    return Healthy(state=web.runtime.readiness()["state"])
 
 
 async def _readyz(web: WebContext, _: Asked) -> Ready:

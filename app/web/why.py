@@ -26,7 +26,8 @@ class Facts:
     """What is known of one window. Times are epoch ms.
 
     `stream_time` is that of its scope; `lag` says how many records its worker has not read yet; `unpublished`: its partition
-    has closed bars that nobody can read yet; `loaded`: all final bars that there are have been looked at.
+    has closed bars that nobody can read yet; `loaded`: all final bars that there are have been looked at; `silent`: for how
+    many seconds the broker has not answered, where that is too long.
     """
 
     broker: str
@@ -48,6 +49,7 @@ class Facts:
     lag: int | None = None
     unpublished: bool = False
     loaded: bool = True
+    silent: float | None = None
     oldest_kept: int | None = None
 
 
@@ -73,6 +75,9 @@ def explain(facts: Facts) -> Why:  # noqa: PLR0911  # one return a case
         )
         return _answer(facts, WhyStatus.unknown, text)
     if not facts.loaded:
+        if facts.silent is not None:
+            text = f"Not known at the moment: {_silence(facts.silent)}."
+            return _answer(facts, WhyStatus.unknown, text)
         text = "Not known yet: the final bars are still being read from their topic, and the window is not open."
         return _answer(facts, WhyStatus.unknown, text)
     return _not_there(facts)
@@ -110,6 +115,8 @@ def _open(facts: Facts, window: OpenWindow) -> Why:
     else:
         by = "data"
         parts.append("silence does not close it (idle_close=off)")
+    if facts.silent is not None:
+        parts.append(_silence(facts.silent))
     if facts.lag:
         parts.append(f"{_count(facts.lag, 'record')} of its partition have not been read yet")
     where = f"partition {window.partition}" + (f" of {facts.worker}" if facts.worker else "")
@@ -127,17 +134,18 @@ def _open(facts: Facts, window: OpenWindow) -> Why:
 
 def _not_there(facts: Facts) -> Why:
     due = facts.bucket_end + facts.grace
-    stream_time = facts.stream_time
+    stream_time, status = facts.stream_time, WhyStatus.not_opened
     if facts.partition is None:
-        text = f"Never opened: {facts.broker} {facts.symbol} has no bar and no open window; no tick of it has been read."
+        text = f"Not opened: {facts.broker} {facts.symbol} has no bar and no open window; no tick of it has been read."
     elif stream_time is None:
-        text = f"Never opened: no tick of its scope has been read in partition {facts.partition}."
+        text = f"Not opened: no tick of its scope has been read in partition {facts.partition}."
     elif due <= stream_time:
         if facts.unpublished:
             text = (
                 f"Closed or empty: partition {facts.partition} has closed bars that are on their way to the topic; ask again."
             )
             return _answer(facts, WhyStatus.closing, text)
+        status = WhyStatus.never_opened
         text = (
             f"Never opened: no tick fell into it, and none can any more, as stream time is {moment(stream_time)}, past "
             f"{moment(due)} (end plus grace){_late(facts)}."
@@ -149,7 +157,9 @@ def _not_there(facts: Facts) -> Why:
         )
     if facts.lag:
         text += f" {_count(facts.lag, 'record')} of partition {facts.partition} have not been read yet."
-    return _answer(facts, WhyStatus.never_opened, text)
+    if facts.silent is not None:
+        text += f" At the moment {_silence(facts.silent)}."
+    return _answer(facts, status, text)
 
 
 def _answer(facts: Facts, status: WhyStatus, sentence: str, **more: object) -> Why:
@@ -172,6 +182,10 @@ def _answer(facts: Facts, status: WhyStatus, sentence: str, **more: object) -> W
         **more,
     }
     return Why.model_validate(found)
+
+
+def _silence(seconds: float) -> str:
+    return f"Kafka has not answered for {span(round(seconds * 1_000))}: nothing is read and nothing closes until it does"
 
 
 def _late(facts: Facts) -> str:

@@ -89,6 +89,7 @@ def _with_partition(web: WebContext, facts: Facts, number: int, partition: Parti
         worker=web.peers.me,
         stream_time=sampling.stream_time_for(partition.engine, facts.broker, facts.symbol),
         lag=None if end is None else end - partition.passed,
+        silent=web.runtime.readiness().get("broker_silent_for"),
         unpublished=partition.unseen(web.model.positions.get((web.settings.finals_topic, number), 0)),
     )
 

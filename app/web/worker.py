@@ -59,7 +59,7 @@ async def status(web: WebContext, _: Asked) -> Status:
         ),
         settings={name: _setting(settings, name) for name in Settings.model_fields},
         workers=[WorkerRow(url=url, me=url == web.peers.me, partitions=numbers) for url, numbers in workers],
-        recovery=Recovery(**ready["recovery"]) if "recovery" in ready else None,
+        recovery=recovery_of(web),
         read_model=ReadModelRow(
             state=model.state,
             bars=None if extent is None else extent.bars,
@@ -108,7 +108,7 @@ async def partitions(web: WebContext, asked: PartitionsAsked) -> Partitions:
                     rows.setdefault(one.partition, one.model_copy(update={"me": False}))
     for number in others:
         rows.setdefault(number, _missing(web, number, owners.get(number)))
-    return Partitions(partitions=[rows[number] for number in sorted(rows)], away=away)
+    return Partitions(now=now_ms(), partitions=[rows[number] for number in sorted(rows)], away=away)
 
 
 def _row(web: WebContext, number: int, partition: Partition) -> PartitionRow:
@@ -132,11 +132,18 @@ def _row(web: WebContext, number: int, partition: Partition) -> PartitionRow:
 
 def _missing(web: WebContext, number: int, url: str | None) -> PartitionRow:
     """A partition that is at work nowhere, as far as this worker can see."""
-    me = url == web.peers.me
+    me, recovery = url == web.peers.me, None
     state = PartitionState.no_owner if url is None else PartitionState.owner_away
     if me:
         state = PartitionState.waiting if web.runtime.state == "waiting" else PartitionState.recovering
-    return PartitionRow(partition=number, owner=url, me=me, state=state)
+        recovery = recovery_of(web)
+    return PartitionRow(partition=number, owner=url, me=me, state=state, recovery=recovery)
+
+
+def recovery_of(web: WebContext) -> Recovery | None:
+    """How far this worker's recovery is; None where there is none."""
+    found = web.runtime.readiness().get("recovery")
+    return None if found is None else Recovery(**found)
 
 
 async def accounting(web: WebContext, asked: AccountingAsked) -> Accounting:

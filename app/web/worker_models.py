@@ -90,11 +90,13 @@ class PartitionRow(Answer):
     open_windows: int | None = None
     stream_times: dict[str, ScopeTime] = Field(default_factory=dict)
     counts: Counts | None = None
+    recovery: Recovery | None = Field(default=None, description="How far its owner is with all partitions that it recovers.")
 
 
 class Partitions(Answer):
     """The partitions of the input, and who owns them."""
 
+    now: int
     partitions: list[PartitionRow]
     away: list[Away]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import socket
 import time
 from collections.abc import Iterator
 from decimal import Decimal
@@ -137,6 +139,17 @@ def test_symbols_are_found_by_the_beginning_of_their_name_whatever_its_case(work
     assert seen == ["6E", "A/B c", "EURUSD"]
 
 
+def test_the_newest_bars_of_everything_or_of_some_names_come_first(worker: Worker) -> None:
+    def found(query: str) -> list[tuple[str, int]]:
+        return [(bar["symbol"], bar["bucket_start"]) for bar in exact(ask(worker, f"/api/v1/bars{query}"))["bars"]]
+
+    assert len(found("")) == 9
+    assert {start for _, start in found("?limit=3")} == {START + 2 * MINUTE}
+    assert found("?broker=cme&limit=2") == [("6E", START + 2 * MINUTE), ("6E", START + MINUTE)]
+    assert found("?broker=fx&symbol=EURUSD&limit=1") == [("EURUSD", START + 2 * MINUTE)]
+    assert found("?symbol=NONE") == []
+
+
 def test_open_windows_are_listed_page_by_page(worker: Worker) -> None:
     seen, query = [], "?limit=2"
     while query:
@@ -151,9 +164,9 @@ def test_open_windows_are_listed_page_by_page(worker: Worker) -> None:
     [
         ("fx", "EURUSD", START, "final", r"Final since .* 60 ticks .* 1 tick of it came late"),
         ("fx", "EURUSD", START + 3 * MINUTE, "open", r"stream time of fx is .* 46\.0 s more.*silence closes it"),
-        ("fx", "EURUSD", START + 4 * MINUTE, "never_opened", r"can still open until"),
+        ("fx", "EURUSD", START + 4 * MINUTE, "not_opened", r"can still open until"),
         ("fx", "EURUSD", START - MINUTE, "never_opened", r"none can any more"),
-        ("fx", "NONE", START, "never_opened", r"no tick of it has been read"),
+        ("fx", "NONE", START, "not_opened", r"no tick of it has been read"),
     ],
 )
 def test_why_says_where_a_window_is(worker: Worker, broker: str, symbol: str, start: int, status: str, said: str) -> None:
@@ -268,6 +281,28 @@ def test_what_is_not_there_and_what_is_not_possible_are_problems_too(worker: Wor
     answer = httpx.request("GET", f"{address(worker)}/api/v1/status", content=b"x")
     assert answer.status_code == 413
     assert ask(worker, "/api/v1/symbols?prefix=" + "x" * 5_000).status_code == 414
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"\x16\x03\x01\x02 hello, is this TLS?\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nno header secret\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: secret\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"secret" * 20_000 + b"\r\n\r\n", 431),
+    ],
+)
+def test_what_is_no_request_is_a_problem_too_and_is_not_repeated(worker: Worker, sent: bytes, status: int) -> None:
+    with socket.create_connection(("127.0.0.1", int(worker.settings["web_port"])), timeout=10) as connection:
+        connection.sendall(sent)
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith((f"HTTP/1.1 {status} ".encode(), f"HTTP/1.0 {status} ".encode())), answer
+    assert b"application/problem+json" in head
+    assert b"default-src 'none'" in head
+    assert json.loads(body)["status"] == status
+    assert b"secret" not in body
+    assert "Traceback" not in worker.log()
 
 
 def test_a_request_to_another_name_is_refused_and_every_answer_has_a_strict_policy(worker: Worker) -> None:
@@ -402,21 +437,40 @@ def test_windows_of_another_worker_are_fetched_from_it_and_missed_in_words_when_
                 why = exact(ask(worker, why_path("fx", name, START + MINUTE)))
                 assert why["status"] == "open"
             assert exact(ask(worker, "/api/v1/accounting?workers=all"))["total"]["read"] == 6
+            listed = exact(ask(worker, "/api/v1/symbols"))
+            assert [(row["symbol"], row["open"]) for row in listed["symbols"]] == [("P0", True), ("P1", True)]
             rows = exact(ask(worker, "/api/v1/partitions"))["partitions"]
             assert {row["owner"] for row in rows} == {address(first), address(second)}
+        for number in range(2):
+            produce(first.bootstrap, first.ticks_topic, [Tick(START + MINUTE, name=f"fx|New{number}")], number)
+        rows = [("New0", None, True), ("New1", None, True)]
+        for worker in (first, second):
+            worker.wait(  # type: ignore[misc]  # bound now
+                lambda w=worker: (
+                    sorted(
+                        (row["symbol"], row["last_start"], row["open"])
+                        for row in exact(ask(w, "/api/v1/symbols?prefix=new"))["symbols"]
+                    )
+                    == rows
+                ),
+                "any worker finds symbols without a bar",
+            )
         theirs = {int(number) for number in exact(ask(second, "/api/v1/accounting"))["partitions"]}
         (number,) = theirs
         with listening(first, {"broker": "fx", "symbol": f"P{number}"}) as stream:
             stream.wait(lambda s: any(e.data["open"] for e in s.of("bars")), "the stream tells of the other's window")
         second.kill()
         found = exact(ask(first, "/api/v1/windows"))
-        assert [window["symbol"] for window in found["windows"]] == [f"P{1 - number}"]
+        assert [window["symbol"] for window in found["windows"]] == [f"New{1 - number}", f"P{1 - number}"]
         (away,) = found["away"]
         assert (away["partitions"], away["url"]) == ([number], address(second))
         assert "cannot be reached" in away["reason"]
         why = exact(ask(first, why_path("fx", f"P{number}", START + MINUTE)))
         assert why["status"] == "owner_away"
         assert address(second) in why["sentence"]
+        listed = exact(ask(first, "/api/v1/symbols?prefix=p"))
+        assert {row["symbol"]: row["open"] for row in listed["symbols"]} == {f"P{number}": None, f"P{1 - number}": True}
+        assert listed["away"][0]["partitions"] == [number]
         states = {row["partition"]: row["state"] for row in exact(ask(first, "/api/v1/partitions"))["partitions"]}
         assert states == {number: "owner_away", 1 - number: "running"}
     finally:

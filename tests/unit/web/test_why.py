@@ -95,6 +95,11 @@ def test_an_open_window_says_what_it_waits_for() -> None:
     assert "partition 3 of http://w:6066" in found.sentence
 
 
+def test_an_open_window_does_not_close_while_the_broker_is_silent_and_says_so() -> None:
+    found = explain(replace(FACTS, window=window(), silent=75.0))
+    assert "Kafka has not answered for 1 min 15 s: nothing is read and nothing closes until it does" in found.sentence
+
+
 def test_without_idle_close_only_data_closes() -> None:
     found = explain(replace(FACTS, window=window(idle_due=None), idle_close=False))
     assert (found.closes_by, found.closes_at) == ("data", None)
@@ -118,11 +123,13 @@ def test_the_scope_is_named_whose_ticks_close_it(scope: str, whose: str) -> None
         ({"owner": Owner.nobody}, WhyStatus.no_owner, "no worker owns partition 3"),
         ({"oldest_kept": END}, WhyStatus.unknown, "no longer kept"),
         ({"loaded": False}, WhyStatus.unknown, "still being read"),
+        ({"loaded": False, "silent": 14.2}, WhyStatus.unknown, "Kafka has not answered for 14.2 s"),
+        ({"silent": 14.2}, WhyStatus.not_opened, "Kafka has not answered for 14.2 s"),
         ({"stream_time": END + GRACE}, WhyStatus.never_opened, "none can any more"),
         ({"stream_time": END + GRACE, "unpublished": True}, WhyStatus.closing, "on their way"),
-        ({"stream_time": END + GRACE - 1}, WhyStatus.never_opened, "1 ms more"),
-        ({"stream_time": None}, WhyStatus.never_opened, "no tick of its scope"),
-        ({"partition": None, "owner": Owner.unknown}, WhyStatus.never_opened, "no tick of it has been read"),
+        ({"stream_time": END + GRACE - 1}, WhyStatus.not_opened, "1 ms more"),
+        ({"stream_time": None}, WhyStatus.not_opened, "no tick of its scope"),
+        ({"partition": None, "owner": Owner.unknown}, WhyStatus.not_opened, "no tick of it has been read"),
     ],
 )
 def test_a_window_that_is_not_there_says_why(change: dict[str, object], status: WhyStatus, said: str) -> None:
