@@ -7,14 +7,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.conformance.pocket_process import PocketProcess
 from tests.support.chromium import MISSING, chromium
-from tests.support.ticks import Tick, produce
+from tests.support.ticks import Tick, heartbeat, now_ms, produce
 from tests.support.waiting import until_sync
 from tests.support.worker import Worker
 
@@ -49,6 +51,12 @@ class Feed:
         """No more ticks."""
         self._ended.set()
         self._thread.join()
+
+
+def send(site: Worker, ticks: list[Tick]) -> None:
+    """Ticks of a test's own; the browser's driver has this thread's event loop."""
+    with ThreadPoolExecutor() as pool:
+        pool.submit(produce, site.bootstrap, site.ticks_topic, ticks).result()
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +172,28 @@ def test_the_chart_is_walked_by_keyboard_and_says_why(visit: Callable[..., Visit
     assert start.isdigit()
     seen.page.reload()
     seen.wait(lambda: seen.text("#why").startswith("Final since"), "the link leads to the same bar")
+    seen.page.focus("#chart")
+    seen.page.keyboard.press("Escape")
+    seen.wait(lambda: seen.page.evaluate("location.search") == "", "it follows the newest again")
+    assert not seen.page.is_visible("#follow")
     assert seen.wrong == []
+
+
+def test_the_newest_bar_is_in_sight_after_many_minutes_without_ticks(visit: Callable[..., Visit], site: Worker) -> None:
+    now = int(time.time() * 1_000)
+    newest = now - now % 2_000
+    ticks = [Tick(newest - ago, "1.5", "Gaps|rare") for ago in (400_000, 200_000, 0)]
+    send(site, [*ticks, heartbeat(newest + 2_500, "Gaps|rare")])
+    seen = visit("/chart/Gaps/rare")
+    seen.wait(lambda: seen.text("#bars").count("final") == 3, "all bars are there")
+    seen.page.wait_for_timeout(200)  # two frames, in which it takes its place
+    box = seen.page.locator("#chart").bounding_box()
+    assert box is not None
+    met = set()
+    for left in range(60, 260, 3):
+        seen.page.mouse.click(box["x"] + box["width"] - left, box["y"] + 40)
+        met.add(str(seen.page.evaluate("location.search")))
+    assert f"?at={newest}" in met
 
 
 def test_the_chart_goes_on_with_the_ticks(visit: Callable[..., Visit]) -> None:
@@ -209,12 +238,42 @@ def test_live_bars_come_and_can_be_held(visit: Callable[..., Visit]) -> None:
     assert seen.page.get_attribute("#pause", "aria-pressed") == "true"
 
 
+def test_live_bars_that_came_before_are_there_at_once(visit: Callable[..., Visit]) -> None:
+    seen = visit("/wheel")
+    seen.page.route("**/api/v1/events*", lambda route: route.abort())
+    seen.page.goto(seen.page.url.replace("/wheel", "/live?broker=A&symbol=other"))
+    seen.wait(lambda: "other" in seen.text("#rows"), "bars are there without a stream")
+    assert "EURUSD" not in seen.text("#rows")
+
+
+def test_every_page_says_when_kafka_is_silent(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "pocket").mkdir()
+    broker = PocketProcess(tmp_path / "pocket")
+    broker.start()
+    worker = Worker(broker.bootstrap, tmp_path / "worker", topic_partitions="1").start()
+    try:
+        start = now_ms() - now_ms() % 60_000
+        send(worker, [Tick(start, name="fx|EURUSD")])
+        seen = Visit(browser, worker, "phone", "dark")
+        seen.open("/chart/fx/EURUSD")
+        seen.wait(lambda: "open" in seen.text("#bars"), "its window is shown")
+        assert not seen.page.is_visible("#worker")
+        broker.kill()
+        seen.wait(lambda: f"Kafka at {broker.bootstrap} has not answered for" in seen.text("#worker"), "the page says so")
+        seen.wait(lambda: "Kafka has not answered for" in seen.text("#why"), "it is why the window does not close")
+        broker.start()
+        seen.wait(lambda: not seen.page.is_visible("#worker"), "all is well again")
+        seen.close()
+    finally:
+        worker.end()
+        if broker.alive:
+            broker.stop()
+
+
 def test_names_with_marks_are_shown_as_text(visit: Callable[..., Visit], site: Worker) -> None:
     name = "<b>x</b> & 'y'/%"
     tick = Tick(int(time.time() * 1_000), "1.5", f"A|{name}")
-    # the browser's driver has this thread's event loop
-    with ThreadPoolExecutor() as pool:
-        pool.submit(produce, site.bootstrap, site.ticks_topic, [tick]).result()
+    send(site, [tick])
     seen = visit(f"/chart/A/{quote(name, safe='')}")
     seen.wait(lambda: "1.5" in seen.text("#bars"), "its bar is shown")
     assert seen.text("h1").startswith(name)

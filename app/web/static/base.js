@@ -20,6 +20,22 @@ export function cell(value, kind = "", state) {
   return element("td", { class: kind || undefined, "data-state": state }, value instanceof Node ? value : String(value ?? ""));
 }
 
+// a time that takes two short lines where there is little room
+export function when(ms) {
+  if (ms === null || ms === undefined) return "-";
+  const [date, time] = moment(ms).split(" ");
+  return element("time", { datetime: new Date(ms).toISOString() }, element("span", { class: "day" }, date), " ", element("span", {}, time));
+}
+
+// the four prices of a bar with as many decimals each
+export const PRICES = ["open", "high", "low", "close"];
+export const decimalsOf = (bar) => Math.min(10, Math.max(...PRICES.map((name) => String(bar[name]).split(".")[1]?.length ?? 0)));
+export const prices = (bar, decimals = decimalsOf(bar)) => PRICES.map((name) => bar[name].toFixed(decimals));
+
+export const chartOf = (broker, symbol, at) =>
+  `/chart/${encodeURIComponent(broker)}/${encodeURIComponent(symbol)}${at === undefined || at === null ? "" : `?at=${at}`}`;
+export const counted = (count, what) => `${number(count)} ${what}${count === 1 ? "" : "s"}`;
+
 export const number = (value) => (value === null || value === undefined ? "-" : value.toLocaleString("en"));
 
 // ---- the API

@@ -1,6 +1,6 @@
 // The candles of one symbol: final, open, revised and missing bars told apart, the watermark, and why a bar is not final yet.
 
-import { $, cell, clock, day, element, get, load, moment, onZone, say, span } from "./base.js";
+import { $, cell, clock, counted, day, decimalsOf, element, get, load, moment, number, onZone, prices, say, span, when } from "./base.js";
 import { Events } from "./events.js";
 
 const { broker, symbol } = $("page").dataset;
@@ -8,10 +8,15 @@ const size = Number($("main").dataset.size);
 const LIMIT = 2_000;
 const MOST_EMPTY = 240; // minutes without ticks that are shown as such; longer gaps collapse
 const STALE_WINDOWS = 3;
+const BAR_WIDTH = 9; // pixels, as the chart opens
+const OLDER = 400; // bars about one that a link leads to, where it is older than those of the chart
 
 const bars = new Map(); // by start: {start, open, high, low, close, ticks, volume, revision, state}
 let order = [];
+let places = new Map(); // where each start is among all that is drawn, empty minutes too
+let kept = LIMIT;
 let watermark = null;
+let partition = null; // that the symbol is in: the watermark of its broker is another in each
 let at = Number($("page").dataset.at) || null;
 let dirty = false;
 let decimals = 2;
@@ -23,7 +28,7 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 const { createChart, CandlestickSeries, HistogramSeries, createSeriesMarkers } = window.LightweightCharts;
 const chart = createChart($("chart"), { autoSize: true });
 const candles = chart.addSeries(CandlestickSeries, { priceLineVisible: true });
-const volume = chart.addSeries(HistogramSeries, { priceFormat: { type: "volume" }, priceLineVisible: false, lastValueVisible: false }, 1);
+const volume = chart.addSeries(HistogramSeries, { priceFormat: { type: "volume" }, priceLineVisible: false }, 1);
 const markers = createSeriesMarkers(candles, []);
 chart.panes()[1].setStretchFactor(0.25);
 
@@ -76,7 +81,7 @@ const amount = (bar) => ({ time: bar.start / 1000, value: bar.volume ?? bar.tick
 
 function draw() {
   dirty = false;
-  order = [...bars.keys()].sort((a, b) => a - b).slice(-LIMIT);
+  order = [...bars.keys()].sort((a, b) => a - b).slice(-kept);
   const data = [];
   let before = null;
   for (const start of order) {
@@ -85,17 +90,23 @@ function draw() {
     data.push(candle(bars.get(start)));
     before = start;
   }
+  places = new Map(data.map(({ time }, place) => [time * 1_000, place]));
   candles.setData(data);
   volume.setData(order.map((start) => amount(bars.get(start))));
   const revised = order.filter((start) => bars.get(start).revision);
   markers.setMarkers(revised.map((start) => ({ time: start / 1000, position: "aboveBar", shape: "circle", color: colour("revised"), text: "revised" })));
-  decimals = Math.min(8, Math.max(2, ...order.slice(-50).map((start) => String(bars.get(start).close).split(".")[1]?.length ?? 0)));
+  decimals = Math.max(2, ...order.slice(-50).map((start) => decimalsOf(bars.get(start))));
   candles.applyOptions({ priceFormat: { type: "price", precision: decimals, minMove: 10 ** -decimals } });
   table();
   legend(bars.get(chosen()) ?? null);
 }
 
-const newest = () => chart.timeScale().setVisibleLogicalRange({ from: Math.max(0, order.length - 120), to: order.length + 3 });
+// the newest bars, or those about one; as many as have room, and not wider where they are few
+function look(start = null) {
+  const room = Math.max(30, Math.floor($("chart").clientWidth / BAR_WIDTH));
+  const last = start === null ? places.size + 3 : Math.min(places.size + 3, places.get(start) + room / 2);
+  chart.timeScale().setVisibleLogicalRange({ from: last - room, to: last });
+}
 
 function soon() {
   if (dirty) return;
@@ -106,18 +117,28 @@ function soon() {
 // ---- words
 
 const chosen = () => at ?? order.at(-1);
-const price = (value) => value.toFixed(decimals);
-const told = (bar) => `${moment(bar.start)}  O ${price(bar.open)}  H ${price(bar.high)}  L ${price(bar.low)}  C ${price(bar.close)}  ${bar.ticks} ticks, ${stateOf(bar)}`;
+const LETTERS = ["O", "H", "L", "C"];
+const amountOf = (bar) => (bar.volume === null ? "no volume" : `volume ${number(bar.volume)}`);
+const told = (bar) => `${moment(bar.start)}  ${prices(bar, decimals).map((text, at) => `${LETTERS[at]} ${text}`).join("  ")}  ${amountOf(bar)}, ${counted(bar.ticks, "tick")}, ${stateOf(bar)}`;
 const stateOf = (bar) => (bar.state === "open" ? "open" : bar.revision ? `revision ${bar.revision}` : "final");
 
 function legend(bar) {
-  $("legend").textContent = bar ? told(bar) : " ";
+  if (!bar) return $("legend").replaceChildren(" ");
+  const part = (name, value, kind) => element("span", { class: kind }, element("span", { class: "letter" }, name), ` ${value}`);
+  const side = bar.close >= bar.open ? "up" : "down";
+  $("legend").replaceChildren(
+    element("span", {}, moment(bar.start)),
+    ...prices(bar, decimals).flatMap((text, at) => [" ", part(LETTERS[at], text, side)]),
+    " ", part("V", bar.volume === null ? "-" : number(bar.volume)),
+    " ", element("span", {}, counted(bar.ticks, "tick")),
+    " ", element("span", { class: "badge", "data-state": bar.revision ? "revised" : bar.state }, stateOf(bar)),
+  );
 }
 
 function table() {
   const last = order.slice(-10).reverse().map((start) => bars.get(start));
   $("bars").replaceChildren(
-    ...last.map((bar) => element("tr", {}, cell(moment(bar.start)), ...["open", "high", "low", "close"].map((name) => cell(price(bar[name]), "number")), cell(bar.ticks, "number"), cell(stateOf(bar)))),
+    ...last.map((bar) => element("tr", {}, cell(when(bar.start)), ...prices(bar, decimals).map((text) => cell(text, "number")), cell(number(bar.volume), "number"), cell(number(bar.ticks), "number"), cell(stateOf(bar), "", bar.state))),
   );
   if (!last.length) say("No bar yet: they appear with the first tick of this symbol.");
   else if (watermark !== null && last[0].start + STALE_WINDOWS * size < watermark) say(`No tick for ${span(watermark - last[0].start - size)} of stream time.`);
@@ -126,7 +147,8 @@ function table() {
 
 async function why(start) {
   const found = await get(`why/${encodeURIComponent(broker)}/${encodeURIComponent(symbol)}/${start}`);
-  if (start !== chosen()) return;
+  if (start !== chosen()) return found;
+  partition = found.partition ?? partition;
   $("why").textContent = found.sentence;
   const facts = {
     status: found.status.replace("_", " "),
@@ -134,23 +156,38 @@ async function why(start) {
     "stream time": moment(found.stream_time),
     watermark: moment(found.watermark),
     "still missing": found.missing_ms === null ? "-" : span(found.missing_ms),
-    "closed by": found.bar?.close_reason ?? found.closes_by ?? "-",
-    "closes at the latest": moment(found.closes_at),
+    "closed by": found.bar ? (found.bar.close_reason === "idle" ? "silence" : "a record that moved the watermark") : "-",
+    "closed at": moment(found.bar?.closed_at),
+    "closes by": { idle: "a tick of a later time, else by silence", data: "a tick of a later time" }[found.closes_by] ?? "-",
+    "at the latest": moment(found.closes_at),
     offsets: found.bar ? `${found.bar.first_offset} to ${found.bar.last_offset}, closed at ${found.bar.closed_at_offset}` : found.window ? `${found.window.first_offset} to ${found.window.last_offset}` : "-",
     "late ticks": found.late_ticks,
     partition: found.partition ?? "-",
     worker: found.worker ?? "-",
   };
-  $("why-facts").replaceChildren(...Object.entries(facts).flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, String(value))]));
+  const known = Object.entries(facts).filter(([, value]) => value !== "-");
+  $("why-facts").replaceChildren(...known.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, String(value))]));
+  return found;
 }
 
 function choose(start, { spoken = false } = {}) {
   at = start;
+  $("follow").hidden = false;
   const bar = bars.get(start);
   legend(bar ?? null);
   if (bar) chart.setCrosshairPosition(bar.close, start / 1000, candles);
   if (spoken && bar) $("spoken").textContent = told(bar);
   history.replaceState(null, "", `?at=${start}`);
+}
+
+function follow() {
+  at = null;
+  $("follow").hidden = true;
+  chart.clearCrosshairPosition();
+  history.replaceState(null, "", location.pathname);
+  look();
+  legend(bars.get(chosen()) ?? null);
+  if (chosen() !== undefined) load(() => why(chosen()));
 }
 
 // ---- data
@@ -162,17 +199,27 @@ function put(bar, state) {
   bars.set(start, { start, open: bar.open, high: bar.high, low: bar.low, close: bar.close, ticks: bar.ticks, volume: bar.volume, revision: bar.revision ?? 0, state });
 }
 
-async function refill() {
-  const found = await get(`bars/${encodeURIComponent(broker)}/${encodeURIComponent(symbol)}`, { limit: LIMIT, format: "columns" });
-  const { columns, rows } = found.bars;
-  for (const start of [...bars.keys()]) if (bars.get(start).state === "open") bars.delete(start);
+const bars_of = (asked) => get(`bars/${encodeURIComponent(broker)}/${encodeURIComponent(symbol)}`, { ...asked, format: "columns" });
+
+function take_in({ bars: { columns, rows }, open }) {
   for (const row of rows) put(Object.fromEntries(columns.map((name, index) => [name, row[index]])), "final");
-  for (const window of found.open) put(window, "open");
+  for (const window of open) put(window, "open");
+  partition = open[0]?.partition ?? partition;
+}
+
+async function refill() {
+  const found = await bars_of({ limit: LIMIT });
+  for (const start of [...bars.keys()]) if (bars.get(start).state === "open") bars.delete(start);
+  take_in(found);
   watermark = Math.max(watermark ?? 0, ...found.open.map((window) => window.watermark ?? 0)) || null;
   const first = !order.length;
+  if (at !== null && !bars.has(at) && at < Math.min(...bars.keys())) {
+    take_in(await bars_of({ to: at + (OLDER / 2) * size, limit: OLDER }));
+    kept = LIMIT + OLDER;
+  }
   draw();
   performance.mark("drawn"); // for whoever measures
-  if (first) requestAnimationFrame(() => requestAnimationFrame(newest)); // it has its width then
+  if (first) requestAnimationFrame(() => requestAnimationFrame(() => look(places.has(at) ? at : null))); // it has its width then
   if (!found.complete) say("The final bars are still being read from their topic.");
   if (chosen() !== undefined) await why(chosen());
 }
@@ -182,6 +229,7 @@ function take({ final, open }) {
   const inserted = [...final, ...open].some((bar) => bar.bucket_start < last && !bars.has(bar.bucket_start));
   for (const bar of final) put(bar, "final");
   for (const bar of open) put(bar, "open");
+  partition = open[0]?.partition ?? partition;
   watermark = Math.max(watermark ?? 0, ...open.map((bar) => bar.watermark ?? 0), ...final.map((bar) => bar.watermark)) || null;
   const newer = [...final, ...open].filter((bar) => bar.bucket_start >= last);
   if (inserted || newer.some((bar) => bar.bucket_start > last + size) || final.some((bar) => bar.revision)) return soon();
@@ -190,7 +238,8 @@ function take({ final, open }) {
     candles.update(candle(bar), start < last);
     volume.update(amount(bar), start < last);
   }
-  if (newer.length) order = [...bars.keys()].sort((a, b) => a - b).slice(-LIMIT);
+  if (newer.length) order = [...bars.keys()].sort((a, b) => a - b).slice(-kept);
+  if (newer.length) for (const start of order.slice(-3)) if (!places.has(start)) places.set(start, places.size);
   table();
   if (at === null || [...final, ...open].some((bar) => bar.bucket_start === at)) {
     legend(bars.get(chosen()) ?? null);
@@ -199,9 +248,8 @@ function take({ final, open }) {
 }
 
 function clocks({ partitions }) {
-  const times = partitions.flatMap((one) => Object.entries(one.stream_times));
-  const mine = times.find(([scope]) => scope === `${broker}|${symbol}`) ?? times.find(([scope]) => scope === broker) ?? times.find(([scope]) => scope === "*");
-  if (mine) watermark = mine[1].watermark;
+  const times = partitions.find((one) => one.partition === partition)?.stream_times ?? {};
+  watermark = (times[broker] ?? times["*"])?.watermark ?? watermark;
   chart.timeScale().applyOptions({}); // draws the line again
 }
 
@@ -213,10 +261,18 @@ chart.subscribeClick(({ time }) => {
   choose(time * 1000);
   load(() => why(time * 1000));
 });
+$("follow").addEventListener("click", () => {
+  follow();
+  $("chart").focus();
+});
 $("chart").addEventListener("keydown", (event) => {
   const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
   if (event.key === "Enter" && chosen() !== undefined) {
-    load(() => why(chosen()));
+    load(async () => {
+      $("spoken").textContent = (await why(chosen())).sentence;
+    });
+  } else if (event.key === "Escape") {
+    follow();
   } else if (event.key in steps && order.length) {
     const place = order.indexOf(chosen());
     const step = steps[event.key] * (event.shiftKey ? 10 : 1);
@@ -224,7 +280,7 @@ $("chart").addEventListener("keydown", (event) => {
     choose(start, { spoken: true });
     load(() => why(start));
     const range = chart.timeScale().getVisibleRange();
-    if (range && (start / 1000 < range.from || start / 1000 > range.to)) chart.timeScale().scrollToPosition(order.indexOf(start) - order.length + 20, false);
+    if (range && (start / 1000 < range.from || start / 1000 > range.to)) chart.timeScale().scrollToPosition(places.get(start) - places.size + 20, false);
   } else return;
   event.preventDefault();
 });

@@ -1,6 +1,6 @@
 // KSQL migrations: each statement, what is to be done about it, and when it was applied.
 
-import { $, cell, element, every, get, moment, onZone, say } from "./base.js";
+import { $, cell, element, every, get, onZone, say, when } from "./base.js";
 import { Events } from "./events.js";
 
 let found = null;
@@ -11,7 +11,7 @@ function show() {
   $("summary").textContent = found.summary ?? "";
   const steps = found.steps.length ? found.steps : found.history.map((entry) => ({ ...entry, id: entry.migration, state: entry.status }));
   $("rows").replaceChildren(
-    ...steps.map((step) => element("tr", {}, cell(step.id), cell(step.name), cell(step.state, "", step.state), cell(step.why ?? "", "long"), cell(moment(step.applied_at)))),
+    ...steps.map((step) => element("tr", {}, cell(step.id), cell(step.name), cell(step.state, "", step.state), cell(step.why ?? "", "long"), cell(when(step.applied_at)))),
   );
 }
 

@@ -1,6 +1,6 @@
 // Late and rejected records, newest first, with the reason and the value as it came.
 
-import { $, cell, element, get, load, moment, number, onZone, say } from "./base.js";
+import { $, cell, chartOf, element, get, load, number, onZone, say, when } from "./base.js";
 import { Events } from "./events.js";
 
 const kind = $("page").dataset.kind;
@@ -17,14 +17,15 @@ function show(reasons) {
       element(
         "tr",
         {},
-        cell(moment(one.arrival)),
-        cell(one.partition, "number"),
-        cell(one.offset, "number"),
-        cell(one.broker),
-        cell(one.symbol),
+        cell(when(one.arrival)),
+        cell(when(one.ts)),
         cell(one.reason),
+        cell(one.broker ?? "-"),
+        cell(one.symbol && one.broker ? element("a", { href: chartOf(one.broker, one.symbol, kind === "late" ? one.bucket_start : null) }, one.symbol) : "-"),
         cell(element("span", { title: one.detail }, one.detail), "long"),
         cell(element("code", { title: one.value }, one.truncated ? `${one.value}…` : one.value), "long"),
+        cell(one.partition, "number"),
+        cell(one.offset, "number"),
       ),
     ),
   );

@@ -1,13 +1,13 @@
 // Symbols by the beginning of their name, a page at a time.
 
-import { $, cell, element, get, load, moment, onZone, say } from "./base.js";
+import { $, cell, chartOf, counted, element, get, load, onZone, say, when } from "./base.js";
 import { Events } from "./events.js";
 
 let rows = [];
 let cursor = null;
 let asked = 0;
 
-export const chartOf = (broker, symbol) => `/chart/${encodeURIComponent(broker)}/${encodeURIComponent(symbol)}`;
+let trouble = "";
 
 function show() {
   $("rows").replaceChildren(
@@ -17,14 +17,14 @@ function show() {
         {},
         cell(element("a", { href: chartOf(row.broker, row.symbol) }, row.symbol)),
         cell(row.broker),
+        cell(row.open === null ? "not known" : row.open ? "open" : "-", "", row.open ? "open" : undefined),
+        cell(when(row.last_start)),
         cell(row.partition, "number"),
-        cell(moment(row.last_start)),
-        cell(row.open ? "open" : ""),
       ),
     ),
   );
   $("more").hidden = !cursor;
-  say(rows.length ? `${rows.length}${cursor ? " or more" : ""} symbols` : "No symbol begins like this. Symbols appear with their first tick.");
+  say(rows.length ? `${cursor ? "More than " : ""}${counted(rows.length, "symbol")}.${trouble}` : "No symbol begins like this. Symbols appear with their first tick.");
 }
 
 async function find(more = false) {
@@ -33,6 +33,7 @@ async function find(more = false) {
   if (turn !== asked) return; // something else has been typed meanwhile
   rows = more ? [...rows, ...found.symbols] : found.symbols;
   cursor = found.next_cursor;
+  trouble = found.away.length ? ` Open windows of some are not known: ${found.away[0].reason}.` : "";
   show();
 }
 
