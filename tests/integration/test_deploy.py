@@ -21,7 +21,7 @@ ALERTS = DEPLOY / "prometheus" / "alerts.yml"
 DASHBOARD = DEPLOY / "grafana" / "dashboards" / "barwheel.json"
 T0 = 1_399_248_000_000
 NOT_OURS = {"up"}  # Prometheus' own
-WORDS = {"by", "le", "sum", "max", "rate", "increase", "and", "or", "on"}
+WORDS = {"by", "le", "sum", "max", "rate", "increase", "and", "or", "on", "offset"}
 
 
 def expressions() -> list[str]:
@@ -34,12 +34,13 @@ def expressions() -> list[str]:
 
 def metrics_of(expression: str) -> set[str]:
     """The names of metrics in an expression: what is left without labels, ranges, groupings and functions."""
-    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\"[^\"]*\"|\b(by|without)\s*\([^)]*\)|\b\d[\d.e]*", " ", expression)
+    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\"[^\"]*\"|\b(by|without)\s*\([^)]*\)|\b\d[\d.e]*[smhdw]?", " ", expression)
     return {name for name in re.findall(r"[a-z_][a-z0-9_]*(?!\s*\()\b", bare) if not re.search(rf"\b{name}\s*\(", bare)} - WORDS
 
 
 def test_the_names_are_found_in_expressions() -> None:
     assert metrics_of('histogram_quantile(0.99, sum by (le) (rate(a_bucket{x="y"}[5m]))) > 2') == {"a_bucket"}
+    assert metrics_of("sum(d) > (max_over_time(sum(max by (p) (d))[7d:5m] offset 10m) or vector(0))") == {"d"}
     assert metrics_of("sum(rate(b_total[1m])) > 0.01 * sum(rate(c_total[1m]))") == {"b_total", "c_total"}
 
 

@@ -38,6 +38,8 @@ export const counted = (count, what) => `${number(count)} ${what}${count === 1 ?
 
 export const number = (value) => (value === null || value === undefined ? "-" : value.toLocaleString("en"));
 
+export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
 // ---- the API
 
 export class Trouble extends Error {}

@@ -1,7 +1,8 @@
 // The candles of one symbol: final, open, revised and missing bars told apart, the watermark, and why a bar is not final yet.
 
-import { $, cell, clock, counted, day, decimalsOf, element, get, load, moment, number, onZone, prices, say, span, when } from "./base.js";
+import { $, cell, clock, colour, counted, day, decimalsOf, element, get, load, moment, number, onZone, prices, say, span, when } from "./base.js";
 import { Events } from "./events.js";
+import { watermarkLine } from "./watermark.js";
 
 const { broker, symbol } = $("page").dataset;
 const size = Number($("main").dataset.size);
@@ -9,13 +10,15 @@ const LIMIT = 2_000;
 const MOST_EMPTY = 240; // minutes without ticks that are shown as such; longer gaps collapse
 const STALE_WINDOWS = 3;
 const BAR_WIDTH = 9; // pixels, as the chart opens
-const OLDER = 400; // bars about one that a link leads to, where it is older than those of the chart
+const MOST = 5_000; // where a link leads to an older bar
+const ABOUT = 400; // bars about one that is older than even those
 
 const bars = new Map(); // by start: {start, open, high, low, close, ticks, volume, revision, state}
 let order = [];
 let places = new Map(); // where each start is among all that is drawn, empty minutes too
 let kept = LIMIT;
 let watermark = null;
+let leftOut = ""; // in words
 let partition = null; // that the symbol is in: the watermark of its broker is another in each
 let at = Number($("page").dataset.at) || null;
 let dirty = false;
@@ -24,7 +27,6 @@ let decimals = 2;
 // ---- drawing
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const { createChart, CandlestickSeries, HistogramSeries, createSeriesMarkers } = window.LightweightCharts;
 const chart = createChart($("chart"), { autoSize: true });
 const candles = chart.addSeries(CandlestickSeries, { priceLineVisible: true });
@@ -32,29 +34,13 @@ const volume = chart.addSeries(HistogramSeries, { priceFormat: { type: "volume" 
 const markers = createSeriesMarkers(candles, []);
 chart.panes()[1].setStretchFactor(0.25);
 
-const mark = {
-  // a vertical line at the bar in which the watermark is
-  updateAllViews() {},
-  paneViews: () => [{ renderer: () => ({ draw: drawMark }) }],
-};
-function drawMark(target) {
-  if (watermark === null) return;
+const line = watermarkLine(chart, () => {
+  if (watermark === null) return null;
   const start = Math.floor(watermark / size) * size;
-  const known = bars.has(start) ? start : order.findLast((one) => one <= start);
-  const x = known === undefined ? null : chart.timeScale().timeToCoordinate(known / 1000);
-  if (x === null) return;
-  target.useBitmapCoordinateSpace(({ context, bitmapSize, horizontalPixelRatio }) => {
-    context.strokeStyle = colour("warn");
-    context.setLineDash([4 * horizontalPixelRatio, 4 * horizontalPixelRatio]);
-    context.lineWidth = horizontalPixelRatio;
-    context.beginPath();
-    context.moveTo(x * horizontalPixelRatio, 0);
-    context.lineTo(x * horizontalPixelRatio, bitmapSize.height);
-    context.stroke();
-  });
-}
-candles.attachPrimitive(mark);
-volume.attachPrimitive({ ...mark });
+  return (bars.has(start) ? start : order.findLast((one) => one <= start)) ?? null;
+});
+candles.attachPrimitive(line());
+volume.attachPrimitive(line());
 
 function theme() {
   const line = colour("line");
@@ -142,7 +128,7 @@ function table() {
   );
   if (!last.length) say("No bar yet: they appear with the first tick of this symbol.");
   else if (watermark !== null && last[0].start + STALE_WINDOWS * size < watermark) say(`No tick for ${span(watermark - last[0].start - size)} of stream time.`);
-  else say();
+  else say(leftOut);
 }
 
 async function why(start) {
@@ -214,8 +200,15 @@ async function refill() {
   watermark = Math.max(watermark ?? 0, ...found.open.map((window) => window.watermark ?? 0)) || null;
   const first = !order.length;
   if (at !== null && !bars.has(at) && at < Math.min(...bars.keys())) {
-    take_in(await bars_of({ to: at + (OLDER / 2) * size, limit: OLDER }));
-    kept = LIMIT + OLDER;
+    const from = at - (ABOUT / 2) * size;
+    const older = await bars_of({ from, limit: MOST });
+    take_in(older);
+    kept = MOST + ABOUT;
+    if (older.next_cursor) {
+      const there = Math.min(...bars.keys());
+      take_in(await bars_of({ from, to: Math.min(there, from + ABOUT * size), limit: ABOUT }));
+      if (from + ABOUT * size < there) leftOut = `Bars from ${moment(from + ABOUT * size)} to ${moment(there)} are left out here.`;
+    }
   }
   draw();
   performance.mark("drawn"); // for whoever measures

@@ -74,7 +74,7 @@ function showPartitions() {
 }
 
 function showAbout({ version, broker, uptime_ms: up, workers, read_model: kept }) {
-  const copy = kept.bars === null ? kept.state.replace("_", " ") : `${kept.state.replace("_", " ")}, ${counted(kept.bars, "bar")} of ${counted(kept.symbols, "symbol")}`;
+  const copy = kept.bars === null ? kept.state.replace("_", " ") : `${kept.state.replace("_", " ")}, ${counted(kept.bars, "bar")} of ${counted(kept.symbols, "symbol")}${kept.error ? ` (${kept.error})` : ""}`;
   const behind = kept.behind ? `, ${counted(kept.behind, "record")} behind` : "";
   $("about").textContent = `barwheel ${version}, up ${span(up)}; ${counted(workers.length, "worker")}; ${broker.pocket ? "pocket broker" : "Kafka"} at ${broker.address}; local copy of the bars: ${copy}${behind}.`;
 }
