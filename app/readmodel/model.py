@@ -78,6 +78,7 @@ class ReadModel:
         self._told: Callable[[Sequence[BarRow]], None] = lambda _: None
         self._renewed: Callable[[], None] = lambda: None
         self._thread: threading.Thread | None = None
+        self._said = ""  # in the log, and not over yet
         self._stop = threading.Event()
         self._damaged = threading.Event()
         self._path = Path()
@@ -168,8 +169,9 @@ class ReadModel:
     def _trouble(self, state: State, error: Exception) -> None:
         if not self._stop.is_set():
             said = str(error) or type(error).__name__
-            if said != self.error:
+            if said != self._said:
                 log.warning("read model: %s; trying again", said)
+                self._said = said
             self.state, self.error = state, said
 
     async def _follow(self, cluster: Cluster, partitions: int, tell: Callable[..., None]) -> None:
@@ -223,6 +225,7 @@ class ReadModel:
                     caught_up = True
                     tell(self._renewed)
                 if caught_up:
+                    self._said = ""
                     self.state = State.waiting if reader.silence > SILENT_SECONDS else State.live
 
     async def _begin(self, reader: Reader, store: Store, places: list[Place]) -> dict[Place, int]:

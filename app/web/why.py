@@ -27,7 +27,8 @@ class Facts:
 
     `stream_time` is that of its scope; `lag` says how many records its worker has not read yet; `unpublished`: its partition
     has closed bars that nobody can read yet; `loaded`: all final bars that there are have been looked at; `silent`: for how
-    many seconds the broker has not answered, where that is too long.
+    many seconds the broker has not answered, where that is too long; `copy_trouble`: why the local copy of the bars
+    cannot be kept.
     """
 
     broker: str
@@ -50,6 +51,7 @@ class Facts:
     unpublished: bool = False
     loaded: bool = True
     silent: float | None = None
+    copy_trouble: str = ""
     oldest_kept: int | None = None
 
 
@@ -75,6 +77,12 @@ def explain(facts: Facts) -> Why:  # noqa: PLR0911  # one return a case
         )
         return _answer(facts, WhyStatus.unknown, text)
     if not facts.loaded:
+        if facts.copy_trouble:
+            text = (
+                f"Not known here: this worker cannot keep its copy of the final bars ({facts.copy_trouble}). Bars are "
+                "published all the same, and `app bars` reads them from their topic."
+            )
+            return _answer(facts, WhyStatus.unknown, text)
         if facts.silent is not None:
             text = f"Not known at the moment: {_silence(facts.silent)}."
             return _answer(facts, WhyStatus.unknown, text)

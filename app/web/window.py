@@ -39,7 +39,8 @@ async def why(web: WebContext, asked: WhyAsked) -> Why:
     local = _here(web, facts)
     values, part, oldest, late = await _kept(web, facts)
     loaded = web.model.state is State.live
-    found = replace(local, late_ticks=late, loaded=loaded, oldest_kept=oldest)
+    trouble = web.model.error if web.model.state is State.failed else ""
+    found = replace(local, late_ticks=late, loaded=loaded, copy_trouble=trouble, oldest_kept=oldest)
     if values:
         worker = web.peers.owners().get(part) if part is not None else None
         return explain(replace(found, bar=sampling.final_bar(values[0]), partition=part, worker=worker, window=None))

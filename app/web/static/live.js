@@ -47,18 +47,21 @@ function soon() {
   });
 }
 
+// a bar can come twice: by the stream, and with what is fetched
+const name = (bar) => JSON.stringify([bar.broker, bar.symbol, bar.bucket_start]);
+const once = (list) => [...new Map(list.map((bar) => [name(bar), bar])).values()];
+
 function take({ final, skipped }) {
   passed += skipped;
   held += paused ? final.length + skipped : 0;
-  bars = [...final.reverse(), ...bars].slice(0, KEPT);
+  bars = once([...final.reverse(), ...bars]).slice(0, KEPT);
   if (loaded) soon();
 }
 
 // what came before the stream began, or while it was away
 async function refill() {
   const found = await get("bars", { ...wanted, limit: KEPT });
-  const known = new Map([...bars, ...found.bars].map((bar) => [JSON.stringify([bar.broker, bar.symbol, bar.bucket_start]), bar]));
-  bars = [...known.values()].sort((a, b) => b.closed_at - a.closed_at).slice(0, KEPT);
+  bars = once([...bars, ...found.bars]).sort((a, b) => b.closed_at - a.closed_at).slice(0, KEPT);
   loaded = true;
   soon();
 }

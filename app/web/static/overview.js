@@ -100,6 +100,7 @@ async function refresh() {
   showBars();
   if (missing.length) say(`Partitions ${missing.join(", ")} are not in these numbers: ${away[0].reason}.`, "error");
   else if (!partitions.length) say("No partition yet: the worker is starting.");
+  else if (!accounting.total.read) say(`No tick yet: they are awaited in the topic ${status.topics.ticks}.`);
   else say();
 }
 

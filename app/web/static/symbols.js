@@ -24,7 +24,7 @@ function show() {
     ),
   );
   $("more").hidden = !cursor;
-  say(rows.length ? `${cursor ? "More than " : ""}${counted(rows.length, "symbol")}.${trouble}` : "No symbol begins like this. Symbols appear with their first tick.");
+  say(rows.length ? `${cursor ? "More than " : ""}${counted(rows.length, "symbol")}.${trouble}` : $("q").value.trim() ? "No symbol begins like this." : "No symbol yet: each appears with its first tick.");
 }
 
 async function find(more = false) {

@@ -57,6 +57,16 @@ def test_the_newest_bars_come_first_and_within_the_bounds(store: Store, queries:
     assert starts(queries, "A", 2, 8, 3) == [b"7", b"6", b"5"]
 
 
+def test_the_newest_of_all_come_first_and_can_be_those_of_a_name(store: Store, queries: Queries) -> None:
+    store.add([row("A", 7, "a7"), row("B", 3, "b3"), row("A", 8, "a8", "other")], [], {})
+    store.add([row("B", 4, "b4"), row("A", 7, "a7 again")], [], {})
+    assert queries.newest(None, None, 3) == [b"b4", b"a8", b"b3"]
+    assert queries.newest("fx", None, 9) == [b"b4", b"b3", b"a7 again"]
+    assert queries.newest(None, "A", 9) == [b"a8", b"a7 again"]
+    assert queries.newest("fx", "A", 9) == [b"a7 again"]
+    assert queries.newest("fx", "nobody", 9) == []
+
+
 def test_the_oldest_go_first_and_that_they_went_is_known(store: Store, queries: Queries) -> None:
     store.add([row("A", start, str(start)) for start in range(900)], [], {})
     known = queries.symbol("fx", "A")

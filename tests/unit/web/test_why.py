@@ -124,6 +124,7 @@ def test_the_scope_is_named_whose_ticks_close_it(scope: str, whose: str) -> None
         ({"oldest_kept": END}, WhyStatus.unknown, "no longer kept"),
         ({"loaded": False}, WhyStatus.unknown, "still being read"),
         ({"loaded": False, "silent": 14.2}, WhyStatus.unknown, "Kafka has not answered for 14.2 s"),
+        ({"loaded": False, "copy_trouble": "disk full"}, WhyStatus.unknown, "`app bars` reads them"),
         ({"silent": 14.2}, WhyStatus.not_opened, "Kafka has not answered for 14.2 s"),
         ({"stream_time": END + GRACE}, WhyStatus.never_opened, "none can any more"),
         ({"stream_time": END + GRACE, "unpublished": True}, WhyStatus.closing, "on their way"),
