@@ -221,6 +221,17 @@ def test_a_symbol_is_found_and_opened_by_keyboard_alone(visit: Callable[..., Vis
         seen.page.keyboard.press("Enter")
 
 
+def test_rejected_records_can_be_those_of_one_reason(visit: Callable[..., Visit], site: Worker) -> None:
+    send(site, [Tick(int(time.time() * 1_000), "-1", "A|live"), Tick(8_900_000_000_000_000, "-1", "A|live")])
+    seen = visit("/side/rejected")
+    seen.wait(lambda: "price" in seen.text("#reasons"), "both reasons are there")
+    seen.page.click("#reasons a:has-text('price')")
+    seen.wait(lambda: "is not above 0" in seen.text("#rows"), "its records are shown")
+    assert "8900000000000000" in seen.text("#rows tr:first-child td:nth-child(2)")  # no calendar has it
+    assert "no json" not in seen.text("#rows")
+    assert seen.text("#reasons a[aria-current]") == "price"
+
+
 def test_the_zone_of_choice_is_kept(visit: Callable[..., Visit]) -> None:
     seen = visit("/side/late")
     utc = seen.text("#rows tr:first-child td:first-child")

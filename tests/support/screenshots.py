@@ -66,7 +66,7 @@ def take(base: str, executable: str) -> None:
             page = context.new_page()
             page.goto(base + path)
             until_sync(lambda page=page: settled(page), deadline=30.0, what=name)  # type: ignore[misc]  # bound now
-            page.wait_for_timeout(3_000)  # a picture with rates needs some seconds of them
+            page.wait_for_timeout(8_000)  # a picture with rates needs some seconds of them, and the end of a window
             page.screenshot(path=PICTURES / f"{name}.png")
             sys.stdout.write(f"{PICTURES / name}.png\n")
             context.close()

@@ -23,6 +23,7 @@ export function cell(value, kind = "", state) {
 // a time that takes two short lines where there is little room
 export function when(ms) {
   if (ms === null || ms === undefined) return "-";
+  if (Math.abs(ms) > 8.64e15) return String(ms); // no calendar has it: a rejected tick may say anything
   const [date, time] = moment(ms).split(" ");
   return element("time", { datetime: new Date(ms).toISOString() }, element("span", { class: "day" }, date), " ", element("span", {}, time));
 }

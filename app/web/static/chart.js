@@ -89,7 +89,8 @@ function draw() {
 
 // the newest bars, or those about one; as many as have room, and not wider where they are few
 function look(start = null) {
-  const room = Math.max(30, Math.floor($("chart").clientWidth / BAR_WIDTH));
+  const most = Math.max(30, Math.floor($("chart").clientWidth / BAR_WIDTH));
+  const room = Math.max(most / 3, Math.min(most, places.size + 3));
   const last = start === null ? places.size + 3 : Math.min(places.size + 3, places.get(start) + room / 2);
   chart.timeScale().setVisibleLogicalRange({ from: last - room, to: last });
 }

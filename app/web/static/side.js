@@ -1,16 +1,24 @@
 // Late and rejected records, newest first, with the reason and the value as it came.
 
-import { $, cell, chartOf, element, get, load, number, onZone, say, when } from "./base.js";
+import { $, cell, chartOf, element, every, get, load, number, onZone, say, when } from "./base.js";
 import { Events } from "./events.js";
 
 const kind = $("page").dataset.kind;
+const reason = new URLSearchParams(location.search).get("reason");
+const PAGE = 100;
 let records = [];
 let cursor = null;
+
+function choice(name) {
+  const href = name ? `?reason=${encodeURIComponent(name)}` : location.pathname;
+  return element("a", { href, "aria-current": name === reason && "true" }, name ?? "all");
+}
 
 function show(reasons) {
   if (reasons) {
     const counted = Object.entries(reasons).sort((a, b) => b[1] - a[1]);
-    $("reasons").replaceChildren(...counted.map(([reason, count]) => element("li", {}, `${reason}: ${number(count)}`)));
+    const all = counted.reduce((sum, [, count]) => sum + count, 0);
+    $("reasons").replaceChildren(...[[null, all], ...counted].map(([name, count]) => element("li", {}, choice(name), `: ${number(count)}`)));
   }
   $("rows").replaceChildren(
     ...records.map((one) =>
@@ -30,17 +38,22 @@ function show(reasons) {
     ),
   );
   $("more").hidden = !cursor;
-  say(records.length ? "" : `No ${kind} record so far.`);
+  say(records.length ? "" : `No ${kind} record${reason ? ` of this reason` : ""} so far.`);
 }
 
 async function find(more = false) {
-  const found = await get(kind, { limit: 100, cursor: more ? cursor : null });
+  const newest = records[0]?.id;
+  const found = await get(kind, { limit: PAGE, reason, cursor: more ? cursor : null });
+  if (!more && newest !== undefined && found.records[0]?.id === newest) return say();
   records = more ? [...records, ...found.records] : found.records;
   cursor = found.next_cursor;
   show(found.reasons);
 }
 
 $("more").addEventListener("click", () => load(() => find(true)));
-load(() => find());
+// what is new comes by itself, as long as nobody has gone back to older ones
+every(5_000, async () => {
+  if (records.length <= PAGE) await find();
+});
 onZone(() => show());
 new Events({}, {}, () => load(() => find()));
