@@ -380,6 +380,7 @@ def test_a_stream_tells_of_open_windows_of_bars_as_they_become_final_and_of_the_
             final = next(e for e in one.of("bars") if e.data["final"])
             assert final.data["final"][0]["ticks"] == 3
             one.wait(lambda s: any(e.data["total"]["read"] == 4 for e in s.of("accounting")), "the accounting is told")
+            assert one.of("worker")[0].data == {"state": "running", "broker": worker.bootstrap}
             one.wait(lambda s: any(p["stream_times"] for e in s.of("watermarks") for p in e.data["partitions"]), "watermarks")
             produce(worker.bootstrap, worker.ticks_topic, [Tick(START, name="cme|6E"), heartbeat(START + 2 * MINUTE, "cme|6E")])
             other.wait(lambda s: any(e.data["final"] for e in s.of("bars")), "the other bar is told of")
