@@ -204,6 +204,28 @@ def test_the_chart_goes_on_with_the_ticks(visit: Callable[..., Visit]) -> None:
     seen.wait(lambda: seen.text("#bars tr:first-child td:first-child") != top, "a new bar comes")
 
 
+def test_the_legend_stays_with_the_crosshair_while_the_open_bar_moves(visit: Callable[..., Visit]) -> None:
+    seen = visit("/chart/A/live")
+    seen.wait(lambda: seen.text("#bars").count("final") >= 8, "there are bars")
+    seen.page.wait_for_timeout(200)  # two frames, in which they take their places
+    box = seen.page.locator("#chart").bounding_box()
+    assert box is not None
+    finals = 0
+    for left in range(60, 600, 3):  # well away from the open bar: a new bar moves all of them by one
+        seen.page.mouse.move(box["x"] + box["width"] - left, box["y"] + 60)
+        finals += "final" in seen.text("#legend")
+        if finals > 40:
+            break
+    assert "final" in seen.text("#legend")
+    seen.page.evaluate(
+        "window.said = []; new MutationObserver(() => said.push(document.getElementById('legend').innerText))"
+        ".observe(document.getElementById('legend'), {childList: true})"
+    )
+    top = seen.text("#bars tr:first-child")
+    seen.wait(lambda: seen.text("#bars tr:first-child") != top, "the open bar moves")
+    assert not [legend for legend in seen.page.evaluate("said") if "open" in legend]
+
+
 def test_a_symbol_is_found_and_opened_by_keyboard_alone(visit: Callable[..., Visit]) -> None:
     seen = visit("/symbols")
     for _ in range(20):

@@ -21,6 +21,7 @@ let watermark = null;
 let leftOut = ""; // in words
 let partition = null; // that the symbol is in: the watermark of its broker is another in each
 let at = Number($("page").dataset.at) || null;
+let hovered = null; // the bar under the crosshair: the legend stays with it while others change
 let dirty = false;
 let decimals = 2;
 
@@ -84,7 +85,7 @@ function draw() {
   decimals = Math.max(2, ...order.slice(-50).map((start) => decimalsOf(bars.get(start))));
   candles.applyOptions({ priceFormat: { type: "price", precision: decimals, minMove: 10 ** -decimals } });
   table();
-  legend(bars.get(chosen()) ?? null);
+  legend(shown());
 }
 
 // the newest bars, or those about one; as many as have room, and not wider where they are few
@@ -104,9 +105,8 @@ function soon() {
 // ---- words
 
 const chosen = () => at ?? order.at(-1);
-const LETTERS = ["O", "H", "L", "C"];
-const amountOf = (bar) => (bar.volume === null ? "no volume" : `volume ${number(bar.volume)}`);
-const told = (bar) => `${moment(bar.start)}  ${prices(bar, decimals).map((text, at) => `${LETTERS[at]} ${text}`).join("  ")}  ${amountOf(bar)}, ${counted(bar.ticks, "tick")}, ${stateOf(bar)}`;
+const shown = () => bars.get(hovered ?? chosen()) ?? null;
+const told = (bar) => `${moment(bar.start)}  ${prices(bar, decimals).map((text, at) => `${"OHLC"[at]} ${text}`).join("  ")}  volume ${number(bar.volume)}, ${counted(bar.ticks, "tick")}, ${stateOf(bar)}`;
 const stateOf = (bar) => (bar.state === "open" ? "open" : bar.revision ? `revision ${bar.revision}` : "final");
 
 function legend(bar) {
@@ -115,7 +115,7 @@ function legend(bar) {
   const side = bar.close >= bar.open ? "up" : "down";
   $("legend").replaceChildren(
     element("span", {}, moment(bar.start)),
-    ...prices(bar, decimals).flatMap((text, at) => [" ", part(LETTERS[at], text, side)]),
+    ...prices(bar, decimals).flatMap((text, at) => [" ", part("OHLC"[at], text, side)]),
     " ", part("V", bar.volume === null ? "-" : number(bar.volume)),
     " ", element("span", {}, counted(bar.ticks, "tick")),
     " ", element("span", { class: "badge", "data-state": bar.revision ? "revised" : bar.state }, stateOf(bar)),
@@ -165,15 +165,17 @@ function choose(start, { spoken = false } = {}) {
   if (bar) chart.setCrosshairPosition(bar.close, start / 1000, candles);
   if (spoken && bar) $("spoken").textContent = told(bar);
   history.replaceState(null, "", `?at=${start}`);
+  load(() => why(start));
 }
 
 function follow() {
   at = null;
   $("follow").hidden = true;
   chart.clearCrosshairPosition();
+  hovered = null;
   history.replaceState(null, "", location.pathname);
   look();
-  legend(bars.get(chosen()) ?? null);
+  legend(shown());
   if (chosen() !== undefined) load(() => why(chosen()));
 }
 
@@ -232,13 +234,13 @@ function take({ final, open }) {
     candles.update(candle(bar), start < last);
     volume.update(amount(bar), start < last);
   }
-  if (newer.length) order = [...bars.keys()].sort((a, b) => a - b).slice(-kept);
-  if (newer.length) for (const start of order.slice(-3)) if (!places.has(start)) places.set(start, places.size);
-  table();
-  if (at === null || [...final, ...open].some((bar) => bar.bucket_start === at)) {
-    legend(bars.get(chosen()) ?? null);
-    if (final.length) load(() => why(chosen()));
+  if (newer.length) {
+    order = [...bars.keys()].sort((a, b) => a - b).slice(-kept);
+    for (const start of order.slice(-3)) if (!places.has(start)) places.set(start, places.size);
   }
+  table();
+  legend(shown());
+  if (final.length && (at === null || final.some((bar) => bar.bucket_start === at))) load(() => why(chosen()));
 }
 
 function clocks({ partitions }) {
@@ -249,11 +251,12 @@ function clocks({ partitions }) {
 
 // ---- people
 
-chart.subscribeCrosshairMove(({ time }) => legend(bars.get(time === undefined ? chosen() : time * 1000) ?? null));
+chart.subscribeCrosshairMove(({ time }) => {
+  hovered = time === undefined ? null : time * 1000;
+  legend(shown());
+});
 chart.subscribeClick(({ time }) => {
-  if (time === undefined) return;
-  choose(time * 1000);
-  load(() => why(time * 1000));
+  if (time !== undefined) choose(time * 1000);
 });
 $("follow").addEventListener("click", () => {
   follow();
@@ -272,20 +275,17 @@ $("chart").addEventListener("keydown", (event) => {
     const step = steps[event.key] * (event.shiftKey ? 10 : 1);
     const start = order[Math.min(order.length - 1, Math.max(0, place + step))];
     choose(start, { spoken: true });
-    load(() => why(start));
     const range = chart.timeScale().getVisibleRange();
     if (range && (start / 1000 < range.from || start / 1000 > range.to)) chart.timeScale().scrollToPosition(places.get(start) - places.size + 20, false);
   } else return;
   event.preventDefault();
 });
-dark.addEventListener("change", () => {
+function again() {
   theme();
   soon();
-});
-onZone(() => {
-  theme();
-  soon();
-});
+}
+dark.addEventListener("change", again);
+onZone(again);
 
 // what an open window waits for changes with every tick
 setInterval(() => {
