@@ -22,7 +22,7 @@ from tables.state import POSITION_KEY, Counters, Position, SymbolState, decode_p
 from tables.ticks import Record, shown
 
 APP_HEADER = "app_id"
-FIRST_LOOK = 200  # records from the end that the search for the last one of a kind begins with
+FIRST_LOOK = 200  # records from the end that the search for the position begins with
 LOOK_FACTOR = 20
 SAY_EVERY = 500_000  # records between two lines of progress
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass
 class Recovered:
-    """What was found; `fresh` where the partition was never read before and a first position must be written."""
+    """What was found; `fresh` where a position must be written before anything is read: it is the first, or had to jump."""
 
     position: Position
     fresh: bool = False
@@ -81,10 +81,12 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
     found = Recovered(position, finals_end=finals_end, changelog_end=end)
     async for record in _records(reader, settings.changelog_topic, partition, max(position.changelog_start, begin), end):
         _take_state(found, record)
-    await _check_gap(reader, settings, partition, position)
+    made_anew = await _check_gap(reader, settings, partition, found)
     async for record in _records(reader, settings.finals_topic, partition, max(position.finals_end, finals_begin), finals_end):
         if record.value is not None and _owner(record) == settings.app_id.encode():
             found.tail.append(_decoded(decode_bar, record, "bar", settings.finals_topic))
+    if made_anew:  # its bars name offsets of records that are gone: all of them have been passed
+        found.tail = [msgspec.structs.replace(bar, closed_at_offset=position.next_offset) for bar in found.tail]
     return found
 
 
@@ -117,32 +119,34 @@ def _decoded(decode: Callable[[bytes], T], record: Record, what: str, where: str
         ) from error
 
 
-async def _last(
-    reader: Reader, topic: str, partition: int, bounds: tuple[int, int], wanted: Callable[[Record], bool] = lambda _: True
+async def _last_position(reader: Reader, topic: str, partition: int, begin: int, end: int) -> Position | None:
+    def is_position(record: Record) -> bool:
+        return record.key == POSITION_KEY and record.value is not None
+
+    record = await _last(reader, topic, partition, begin, end, is_position)
+    return None if record is None else _decoded(decode_position, record, "position", topic)
+
+
+async def _last(  # where, and what
+    reader: Reader, topic: str, partition: int, begin: int, end: int, wanted: Callable[[Record], bool]
 ) -> Record | None:
-    """The last record of a topic's partition that is wanted: behind it may be others, and the markers of transactions."""
-    (begin, end), look = bounds, FIRST_LOOK
-    start = end
-    while begin < start:
+    """The last record that is wanted, looked for from the end backwards: transactions end with offsets that hold none."""
+    look = FIRST_LOOK
+    while begin < end:
         start = max(begin, end - look)
         last: Record | None = None
         async for record in _records(reader, topic, partition, start, end):
             if wanted(record):
                 last = record
-        if last is not None:
+        if last is not None or start == begin:
             return last
         look *= LOOK_FACTOR
     return None
 
 
-async def _last_position(reader: Reader, topic: str, partition: int, begin: int, end: int) -> Position | None:
-    last = await _last(reader, topic, partition, (begin, end), lambda r: r.key == POSITION_KEY and r.value is not None)
-    return None if last is None else _decoded(decode_position, last, "position", topic)
-
-
 async def _check_owner(reader: Reader, settings: Settings, partition: int, begin: int, end: int) -> bool:
     """Whether the last bar is ours. Two apps on one finals topic would close each other's windows: stop before it begins."""
-    last = await _last(reader, settings.finals_topic, partition, (begin, end))
+    last = await _last(reader, settings.finals_topic, partition, begin, end, lambda _: True)
     owner = None if last is None else _owner(last)
     if owner not in (None, settings.app_id.encode()):
         other = (owner or b"").decode(errors="replace")
@@ -170,11 +174,13 @@ def _check_finals(settings: Settings, partition: int, position: Position, end: i
     position.finals_end = 0
 
 
-async def _check_gap(reader: Reader, settings: Settings, partition: int, position: Position) -> None:
+async def _check_gap(reader: Reader, settings: Settings, partition: int, found: Recovered) -> bool:
+    """Move a position that is not in the topic, if that is allowed; whether the topic was made anew."""
+    position = found.position
     begin, end = await reader.bounds(settings.ticks_topic, partition)
     wanted = position.next_offset
     if begin <= wanted <= end:
-        return
+        return False
     where = f"{settings.ticks_topic}[{partition}]"
     if wanted < begin:
         said = f"{begin - wanted} records before offset {begin} of {where} are gone unread (retention was faster)"
@@ -187,3 +193,5 @@ async def _check_gap(reader: Reader, settings: Settings, partition: int, positio
     log.warning("%s: going on from offset %d (on_gap=continue)", said, go_on)
     position.counters.lost += lost
     position.next_offset = go_on
+    found.fresh = True  # else the topic might reach the old position by the next start, and nobody would know
+    return wanted > end

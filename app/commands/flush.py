@@ -84,8 +84,6 @@ async def run(settings: Settings, broker: str | None, *, yes: bool, as_json: boo
 
 def open_windows(settings: Settings, found: Recovered, number: int, broker: str | None) -> Iterator[Open]:
     """The scopes of one partition with windows that are open, as recovery would take them up."""
-    if found.fresh:
-        return
     engine, position = Engine(engine_config(settings), found.position.next_offset), found.position
     engine.restore(position.counters, position.arrival, position.scopes, found.states, found.tail)
     scopes: dict[int, list[tuple[int, bytes]]] = {}

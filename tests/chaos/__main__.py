@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from app.setting_types import ScopeKind
 from tests.chaos import report
 from tests.chaos.options import MEANING, Kind, Options
 from tests.chaos.run import run
@@ -32,6 +33,7 @@ def main() -> int:
         given.workers,
         given.kinds,
         None if given.keep is None else given.keep.resolve(),
+        given.scope,
     )
     if not options.own_broker:
         if given.kinds == {Kind.broker}:
@@ -75,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         help="pocket (default), kafka (one of our own: Docker, or BARWHEEL_KAFKA=maven), or host:port, which is not killed",
     )
     parser.add_argument("--delivery", choices=("idempotent", "transactional"), default="idempotent")
+    parser.add_argument("--scope", choices=[kind.value for kind in ScopeKind], default="broker", help="of stream time")
     parser.add_argument("--workers", type=_count, default=2, metavar="N", help="at the beginning (default %(default)s)")
     parser.add_argument("--kinds", type=_kinds, default=frozenset(Kind), help="some faults only, with commas between")
     parser.add_argument("--json", action="store_true", help="for programs")

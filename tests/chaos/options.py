@@ -47,6 +47,7 @@ class Options:
     workers: int = 2
     kinds: frozenset[Kind] = frozenset(Kind)
     keep: Path | None = None
+    scope: str = "broker"
     broken: str | None = None  # a name of `tests.chaos.broken`: the workers break that rule
 
     @property
@@ -64,6 +65,8 @@ class Options:
         """What repeats this run."""
         words = [f"python -m tests.chaos --faults {self.faults} --seed {self.seed} --broker {self.broker}"]
         words.append(f"--delivery {self.delivery} --workers {self.workers}")
+        if self.scope != Options.scope:
+            words.append(f"--scope {self.scope}")
         if self.kinds != frozenset(Kind):
             words.append(f"--kinds {','.join(sorted(self.kinds))}")
         return " ".join(words)

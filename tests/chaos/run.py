@@ -90,6 +90,7 @@ class _Run:
             "checkpoint_interval": "500ms",
             "session_timeout": f"{options.session_seconds:.0f}s",
             "delivery": options.delivery,
+            "scope": options.scope,
         }
         self._names = Settings.load(broker=f"kafka://{bootstrap}", **self._settings)
         self._fleet = Fleet(bootstrap, directory, self._settings, options.broken)

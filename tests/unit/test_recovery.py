@@ -1,0 +1,68 @@
+"""What a recovery does where the topics do not hold what its last checkpoint left: it stops, or goes on as told."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from app.errors import StateError
+from app.setting_types import Delivery, ScopeKind
+from app.settings import Settings
+from tests.unit.test_recovery_simulation import NEXT_WINDOW, TICK, Simulation, Step, run
+
+WITH_BARS: list[Step] = [TICK, NEXT_WINDOW, ("read", 2), ("checkpoint", None)]
+
+
+@pytest.mark.parametrize("delivery", list(Delivery))
+def test_a_changelog_that_is_gone_is_noticed_by_the_bars_that_are_still_there(delivery: Delivery) -> None:
+    simulation = asyncio.run(run(WITH_BARS, ScopeKind.BROKER, delivery))
+    simulation.topics.rows[simulation.settings.changelog_topic].clear()
+    with pytest.raises(StateError, match="holds no position"):
+        asyncio.run(simulation.restart())
+
+
+@pytest.mark.parametrize("delivery", list(Delivery))
+def test_another_app_on_the_same_finals_is_noticed(delivery: Delivery) -> None:
+    simulation = asyncio.run(run(WITH_BARS, ScopeKind.BROKER, delivery))
+    other = Settings.load(**{**simulation.settings.model_dump(), "app_id": "other"})
+    simulation.settings = other
+    with pytest.raises(StateError, match="give one of the two another topics_prefix"):
+        asyncio.run(simulation.restart())
+
+
+async def _made_anew(scope: ScopeKind) -> Simulation:
+    """Ten ticks are in the checkpoint, a bar was published after it, and then the input is emptied."""
+    simulation = Simulation(scope, Delivery.idempotent)
+    await simulation.restart()
+    for _ in range(10):
+        simulation.tick(*TICK[1:])
+    await simulation.read(10)
+    await simulation.checkpoint(None)
+    simulation.tick(*NEXT_WINDOW[1:])
+    await simulation.read(1)
+    while simulation.wire.deliver():
+        pass
+    simulation.log.clear()
+    await simulation.restart()
+    return simulation
+
+
+@pytest.mark.parametrize("scope", list(ScopeKind))
+def test_after_an_input_that_was_made_anew_checkpoints_are_made_from_its_first_record_on(scope: ScopeKind) -> None:
+    async def checkpoints() -> None:
+        simulation = await _made_anew(scope)
+        assert simulation.partition.passed == 0
+        await simulation.restart()  # before anything is read: the new position is in the changelog
+        for _ in range(20):
+            simulation.tick(*TICK[1:])
+        await simulation.restart()
+        assert simulation.partition.passed == 0, "the records below the old position would be passed over"
+        await simulation.read(2)
+        await simulation.checkpoint(None)
+        assert simulation.partition.durable == 2
+        await simulation.finish()
+        finals = simulation.topics.committed(simulation.settings.finals_topic)
+        assert len({row.key for row in finals}) == len(finals)
+
+    asyncio.run(checkpoints())
