@@ -12,7 +12,9 @@ import copy
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import msgspec
 from aiokafka import TopicPartition
 
 from app.errors import StateError
@@ -99,6 +101,17 @@ class Partition:
     def durable(self) -> int:
         """The next offset after a crash."""
         return self._position.next_offset
+
+    def accounting(self) -> dict[str, Any]:
+        """What became of its records, and where it is."""
+        engine = self.engine
+        return {
+            **msgspec.structs.asdict(engine.counters),
+            "next_offset": engine.next_offset,
+            "open_windows": engine.open_windows,
+            "arrival_clock_violations": engine.arrival_violations,
+            "stream_times": {scope or "*": time for scope, (time, _) in sorted(engine.stream_times().items())},
+        }
 
     def unseen(self, offset: int) -> bool:
         """Whether bars have closed that a reader of the finals does not know which has read them up to this offset."""

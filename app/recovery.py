@@ -6,6 +6,7 @@ backwards, so recovery reads what is open and not what has been.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -45,6 +46,16 @@ def meaning(settings: Settings, partitions: int) -> dict[str, str]:
     """The settings that give the bars their meaning: one app id cannot go on with others."""
     names = ("window_size", "grace", "scope", "price", "time_unit")
     return {**{name: settings.text_of(name) for name in names}, "partitions": str(partitions)}
+
+
+def stop_if_given_up() -> None:
+    """End a recovery that was given up although a client it waited for kept the cancellation to itself, as `wait_for` may.
+
+    It would fence whoever has the partitions now, and put them among ours.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def recover(reader: Reader, settings: Settings, partition: int, partitions: int) -> Recovered:

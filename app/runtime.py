@@ -19,7 +19,7 @@ from app.membership import Membership
 from app.outbox import Outbox, Transactions
 from app.partitions import Partition, now_ms
 from app.reader import Reader
-from app.recovery import recover
+from app.recovery import recover, stop_if_given_up
 from app.security import Cluster
 from app.setting_types import Delivery
 from app.settings import Settings
@@ -121,7 +121,7 @@ class Runtime:
         try:
             await asyncio.gather(*(partition.checkpoint() for partition in self._partitions.values()))
         except Exception as error:  # noqa: BLE001  # Faust would only log it
-            await self.failed(error)
+            await self.failed(error, last=not self._open)
             return
         self._checkpoint_from = began + CHECKPOINT_SHARE * (time.monotonic() - began)
 
@@ -169,6 +169,7 @@ class Runtime:
                 log.warning("the broker is away (%s): trying again in %.1f s", error, wait)
                 await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311  # jitter
                 wait = min(wait * 2, BACKOFF_SECONDS[1])
+        stop_if_given_up()
         self.measures.recovery.add(time.monotonic() - began)
         self._partitions = partitions
         self._open = True
@@ -186,10 +187,12 @@ class Runtime:
         partitions: dict[int, Partition] = {}
         if not numbers:
             return partitions
+        stop_if_given_up()
         async with Reader(self.cluster, names) as reader:
             for done, number in enumerate(sorted(numbers)):
                 self._recovered = (reader, done, len(numbers))
                 found = await recover(reader, settings, number, topics.partitions)
+                stop_if_given_up()
                 partition = Partition(
                     settings,
                     number,
@@ -212,6 +215,7 @@ class Runtime:
         is read.
         """
         await self._stop_outboxes()
+        stop_if_given_up()
         settings = self.settings
         at_once = settings.delivery is Delivery.idempotent
         finals = Outbox(self.cluster, max_request=max_request) if at_once else None
@@ -232,18 +236,22 @@ class Runtime:
         outboxes, self._outboxes = self._outboxes, []
         await asyncio.gather(*(outbox.stop() for outbox in outboxes))
 
-    async def failed(self, error: BaseException) -> None:
-        """Something went wrong under way: with the broker, recover and go on; anything else ends the worker."""
-        if not self._open:
+    async def failed(self, error: BaseException, *, last: bool = False) -> None:
+        """Something went wrong under way: with the broker, recover and go on; anything else ends the worker.
+
+        `last`: in the checkpoint before the partitions go, which no bar depends on.
+        """
+        if not self._open and not last:
             return
         self._open = False
-        if isinstance(error, (GapError, kafka_errors.KafkaError)) and not isinstance(error, REFUSED):
-            log.warning("%s: %s; recovering the partitions", type(error).__name__, error)
-            self._begin(self._restart())
-        elif isinstance(error, kafka_errors.KafkaError):
-            await self._crash(BrokerError(f"the broker refused a write: {error}"))
+        refused = isinstance(error, REFUSED)
+        if isinstance(error, (GapError, kafka_errors.KafkaError)) and not refused:
+            then = "no last checkpoint, whoever is next goes on from the one before" if last else "recovering the partitions"
+            log.warning("%s: %s; %s", type(error).__name__, error, then)
+            if not last:
+                self._begin(self._restart())
         else:
-            await self._crash(error)
+            await self._crash(BrokerError(f"the broker refused a write: {error}") if refused else error)
 
     async def _restart(self) -> None:
         """Recover all partitions, once the group says that they are still ours: it would end what another owner is at."""

@@ -31,7 +31,6 @@ from app.web.worker_models import (
     WorkerRow,
 )
 from tables.wheel import SLOTS as WHEEL_SLOTS
-from tables.windows import Engine
 
 COUNTS = tuple(Counts.model_fields)
 
@@ -161,18 +160,10 @@ async def accounting(web: WebContext, asked: AccountingAsked) -> Accounting:
 
 def local_accounting(web: WebContext) -> Accounting:
     """That of the partitions at work here."""
-    rows = {str(number): _counts_of(partition.engine) for number, partition in sorted(web.runtime.owners().items())}
+    rows = {
+        str(number): PartitionCounts(**partition.accounting()) for number, partition in sorted(web.runtime.owners().items())
+    }
     return _summed(web.runtime.state, rows)
-
-
-def _counts_of(engine: Engine) -> PartitionCounts:
-    return PartitionCounts(
-        **{name: getattr(engine.counters, name) for name in COUNTS},
-        next_offset=engine.next_offset,
-        open_windows=engine.open_windows,
-        arrival_clock_violations=engine.arrival_violations,
-        stream_times={scope or "*": time for scope, (time, _) in sorted(engine.stream_times().items())},
-    )
 
 
 def _summed(state: str, rows: dict[str, PartitionCounts]) -> Accounting:

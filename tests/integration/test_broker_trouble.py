@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tests.conformance.pocket_process import PocketProcess
@@ -18,7 +18,7 @@ from tests.support.ticks import Tick, heartbeat, produce, read, windows
 from tests.support.worker import Worker
 
 T0 = 1_399_248_000_000
-BROKER_ERROR, STATE_ERROR = 3, 4
+BROKER_ERROR, STATE_ERROR, TOPICS_ERROR = 3, 4, 4
 END = heartbeat(T0 + 66_000)  # closes the window of T0
 
 
@@ -144,5 +144,29 @@ async def _delete(worker: Worker, topic: str) -> None:
     try:
         answer = await client.delete_topics([topic])
         assert [code for _, code in answer.topic_error_codes] == [0]
+    finally:
+        await client.close()
+
+
+def test_partitions_that_are_added_under_the_worker_stop_it_and_both_numbers_are_named(
+    new_worker: NewWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONSUMER_METADATA_MAX_AGE_MS", "1000")  # how often a client looks at the topics: else 5 minutes
+    worker = new_worker(topic_partitions="2").start()
+    produce(worker.bootstrap, worker.ticks_topic, [Tick(T0)])
+    worker.wait_read(1)
+    asyncio.run(_add_partitions(worker, 3))
+    assert worker.process is not None
+    assert worker.process.wait(60) == TOPICS_ERROR
+    assert f"topic {worker.ticks_topic}: has 3 partitions and had 2 when" in worker.log().splitlines()[-1]
+    assert "Traceback" not in worker.log()
+    worker.process = None
+
+
+async def _add_partitions(worker: Worker, partitions: int) -> None:
+    client = AIOKafkaAdminClient(bootstrap_servers=worker.bootstrap)
+    await client.start()
+    try:
+        await client.create_partitions({worker.ticks_topic: NewPartitions(partitions)})
     finally:
         await client.close()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from tests.integration.conftest import NewWorker
 from tests.integration.test_restart import check, market
@@ -20,8 +17,6 @@ from tests.support.worker import Worker
 PARTITIONS = 8
 CYCLES = 10 if os.environ.get("CI") else 3  # each a worker that comes and goes: two rebalances
 ASSIGNED = "generation id "
-T0 = 1_399_248_000_000
-TOPICS_ERROR = 4
 
 
 def beside(first: Worker, name: str, **settings: str) -> Worker:
@@ -121,33 +116,3 @@ def test_a_static_member_that_restarts_keeps_its_partitions_and_disturbs_nobody(
         assert assignments(first) == times
     finally:
         second.end()
-
-
-def test_partitions_that_are_added_to_the_input_stop_the_worker_and_both_numbers_are_named(new_worker: NewWorker) -> None:
-    worker = new_worker(topic_partitions="2").start()
-    produce(worker.bootstrap, worker.ticks_topic, [Tick(T0)])
-    worker.wait_read(1)
-    asyncio.run(_grow_and_rebalance(worker, 3))
-    assert worker.process is not None
-    assert worker.process.wait(60) == TOPICS_ERROR
-    said = worker.log().splitlines()[-1]
-    assert f"topic {worker.ticks_topic}: has 3 partitions and had 2 when this worker started" in said
-    assert "another app_id" in said
-
-
-async def _grow_and_rebalance(worker: Worker, partitions: int) -> None:
-    """Add partitions and let a stranger join the group: a client notices new ones only when its metadata is old."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=worker.bootstrap)
-    await admin.start()
-    try:
-        await admin.create_partitions({worker.ticks_topic: NewPartitions(partitions)})
-    finally:
-        await admin.close()
-    stranger = AIOKafkaConsumer(
-        worker.ticks_topic,
-        bootstrap_servers=worker.bootstrap,
-        group_id=worker.settings["app_id"],
-        enable_auto_commit=False,
-    )
-    await stranger.start()  # returns once it has joined
-    await stranger.stop()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
 from app.errors import StateError
+from app.recovery import stop_if_given_up
 from app.setting_types import Delivery, ScopeKind
 from app.settings import Settings
 from tests.unit.test_recovery_simulation import NEXT_WINDOW, TICK, Simulation, Step, run
@@ -66,3 +68,19 @@ def test_after_an_input_that_was_made_anew_checkpoints_are_made_from_its_first_r
         assert len({row.key for row in finals}) == len(finals)
 
     asyncio.run(checkpoints())
+
+
+async def test_a_recovery_ends_when_it_was_given_up_even_where_a_client_kept_that_to_itself() -> None:
+    waiting = asyncio.Event()
+
+    async def recovery() -> None:
+        with contextlib.suppress(asyncio.CancelledError):  # as a client may do
+            waiting.set()
+            await asyncio.Event().wait()
+        stop_if_given_up()
+
+    task = asyncio.ensure_future(recovery())
+    await waiting.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
