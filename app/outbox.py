@@ -55,14 +55,17 @@ class Outbox:
             max_request_size=max(max_request, 2 * BATCH_BYTES),
             request_timeout_ms=40_000,
         )
+        self._stopping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Connect; raises aiokafka's errors."""
         await self._producer.start()
 
     async def stop(self) -> None:
-        """Flush and close."""
-        await self._producer.stop()
+        """Flush and close; whoever asks again waits for the same end, also where the first to ask was cancelled."""
+        if self._stopping is None:
+            self._stopping = asyncio.ensure_future(self._producer.stop())
+        await asyncio.shield(self._stopping)  # aiokafka's own returns at once the second time, its sends under way
 
     async def send(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[Sent]:
         """Hand records over, in order; returns once the last batch is queued, not yet acknowledged."""

@@ -233,8 +233,8 @@ class Runtime:
         return finals, checkpoints
 
     async def _stop_outboxes(self) -> None:
-        outboxes, self._outboxes = self._outboxes, []
-        await asyncio.gather(*(outbox.stop() for outbox in outboxes))
+        await asyncio.gather(*(outbox.stop() for outbox in self._outboxes))
+        self._outboxes = []  # not before: a recovery that is cancelled here leaves it to the next one to wait for them
 
     async def failed(self, error: BaseException, *, last: bool = False) -> None:
         """Something went wrong under way: with the broker, recover and go on; anything else ends the worker.

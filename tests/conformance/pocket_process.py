@@ -57,6 +57,10 @@ class PocketProcess:
         """End it in order; its exit code."""
         return self._signal(signal.SIGTERM)
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """One that does not end it."""
+        os.kill(self.pid, number)
+
     def wait(self, deadline: float = 30.0) -> int:
         """Its exit code, once it has ended by itself."""
         assert self._process is not None

@@ -1,0 +1,56 @@
+"""A producer that is given up: its sends must have ended before anybody looks at what was written."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from app.outbox import Outbox
+from app.security import Cluster
+from tests.conformance.pocket_process import PocketProcess
+
+
+@pytest.fixture
+def own_pocket(tmp_path: Path) -> Iterator[PocketProcess]:
+    """A pocket broker that the test may hold; it is up."""
+    process = PocketProcess(tmp_path)
+    process.start()
+    yield process
+    if process.alive:
+        process.stop()
+
+
+async def _create(bootstrap: str) -> None:
+    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await client.start()
+    try:
+        await client.create_topics([NewTopic("t", 1, 1)])
+    finally:
+        await client.close()
+
+
+async def test_a_stop_that_was_cancelled_goes_on_and_the_next_one_waits_for_its_end(own_pocket: PocketProcess) -> None:
+    await _create(own_pocket.bootstrap)
+    outbox = Outbox(Cluster(own_pocket.bootstrap), max_request=1 << 20)
+    await outbox.start()
+    (first,) = await outbox.send("t", 0, [(b"k", b"1", None, [])])
+    await first.acknowledged  # connected, and the topic is known
+    own_pocket.send_signal(signal.SIGSTOP)
+    try:
+        (sent,) = await outbox.send("t", 0, [(b"k", b"2", None, [])])
+        given_up = asyncio.ensure_future(outbox.stop())
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await asyncio.gather(given_up, return_exceptions=True)
+        again = asyncio.ensure_future(outbox.stop())
+        await asyncio.wait([again], timeout=0.2)  # what does not wait is done by then
+        assert sent.acknowledged.done() or not again.done()
+    finally:
+        own_pocket.send_signal(signal.SIGCONT)
+    await again
+    assert sent.acknowledged.result().offset == 1
