@@ -41,6 +41,8 @@ REFUSED = (
     kafka_errors.MessageSizeTooLargeError,
     kafka_errors.TopicAuthorizationFailedError,
     kafka_errors.ClusterAuthorizationFailedError,
+    kafka_errors.GroupAuthorizationFailedError,
+    kafka_errors.TransactionalIdAuthorizationFailed,
     kafka_errors.InvalidTopicError,
 )
 

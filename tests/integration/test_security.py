@@ -115,3 +115,16 @@ def test_a_worker_that_may_not_write_its_bars_stops_and_publishes_them_when_it_m
     shown = secured.run("bars", "--json")
     (bar,) = [json.loads(line) for line in shown.stdout.splitlines()]
     assert bar["ticks"] == 2
+
+
+def test_a_worker_that_may_not_use_its_transactional_id_stops_instead_of_waiting_for_the_broker(
+    cluster: SecureKafka, secured: Worker
+) -> None:
+    secured.settings |= cluster.settings("PLAIN", sasl_username=LIMITED)
+    assert secured.run("topics").returncode == 0
+    mine = f"{secured.settings['app_id']}-{secured.ticks_topic}-0"
+    with cluster.transactions_denied(mine, LIMITED):
+        failed = secured.run("worker")
+    assert failed.returncode == BROKER, failed.stderr
+    assert "the broker refused a write" in failed.stderr.splitlines()[-1]
+    assert mine in failed.stderr.splitlines()[-1]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,24 +57,28 @@ class SecureKafka:
         }[listener]
         return {"broker": f"kafka://{self.addresses[listener]}", **chosen, **more}
 
-    @contextmanager
-    def writing_denied(self, topic: str, user: str) -> Iterator[None]:
+    def writing_denied(self, topic: str, user: str) -> AbstractContextManager[None]:
         """Take a user's right to write to a topic, for as long as it is entered."""
+        allowed = (AclOperation.READ, AclOperation.DESCRIBE_CONFIGS)
+        return self._rights(ResourceType.TOPIC, topic, user, AclOperation.WRITE, allowed)
+
+    def transactions_denied(self, transactional_id: str, user: str) -> AbstractContextManager[None]:
+        """Take a user's right to a transactional id, likewise."""
+        return self._rights(ResourceType.TRANSACTIONAL_ID, transactional_id, user, AclOperation.ALL, ())
+
+    @contextmanager
+    def _rights(
+        self, kind: ResourceType, name: str, user: str, denied: AclOperation, allowed: Iterable[AclOperation]
+    ) -> Iterator[None]:
         admin = AdminClient({"bootstrap.servers": self.addresses["OPEN"]})
-        rights = [
-            AclBinding(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, f"User:{user}", "*", what, allowed)
-            for what, allowed in (
-                (AclOperation.WRITE, AclPermissionType.DENY),
-                (AclOperation.READ, AclPermissionType.ALLOW),
-                (AclOperation.DESCRIBE_CONFIGS, AclPermissionType.ALLOW),
-            )
-        ]
+        wanted = [(denied, AclPermissionType.DENY), *((what, AclPermissionType.ALLOW) for what in allowed)]
+        rights = [AclBinding(kind, name, ResourcePatternType.LITERAL, f"User:{user}", "*", *right) for right in wanted]
         for future in admin.create_acls(rights).values():
             future.result(DEADLINE)
         yield
         every = AclBindingFilter(
-            ResourceType.TOPIC,
-            topic,
+            kind,
+            name,
             ResourcePatternType.LITERAL,
             None,  # type: ignore[arg-type]  # any
             None,  # type: ignore[arg-type]  # any
