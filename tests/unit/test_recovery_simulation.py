@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import ProducerFenced
@@ -31,7 +32,9 @@ from app.slices import Slice
 from tables import changelog
 from tables.bars import Bar, bar_key, decode_bar
 from tables.replay import Replay
-from tables.windows import Engine
+from tables.restoring import Restoring
+from tables.state import Counters, SymbolState
+from tables.windows import Engine, SideRecord
 
 START = 1_700_000_040_000
 MARKER = -1  # the timestamp of a control record
@@ -447,3 +450,128 @@ def test_the_simulation_fails_when_a_rule_is_broken(
     monkeypatch.setattr(owner, name, broken)
     with pytest.raises(AssertionError):
         judge(asyncio.run(run(steps, ScopeKind.BROKER)))
+
+
+LATER: Step = ("tick", 66_000, 0, 0, "bad")  # idling has closed what was open, and nothing else happens
+STALE: Step = ("tick", 66_000, 0, 61_000, "tick")  # late, as idling has closed its window
+CHECKED: list[Step] = [TICK, ("read", 1), ("checkpoint", None)]
+Found = dict[str, Any]  # what recovery gives the engine
+original_restore = Restoring.restore
+original_checkpoint = Partition._make_checkpoint
+
+
+def restored(change: Callable[[Found], Found]) -> tuple[type, str, Callable[..., None]]:
+    """A recovery that gives the engine something else than what was kept."""
+
+    def restore(self: Restoring, *kept: Any) -> None:
+        found: Found = dict(zip(("counters", "arrival", "stream_times", "states", "tail"), kept, strict=True))
+        original_restore(self, **(found | change(found)))
+
+    return Restoring, "restore", restore
+
+
+def tail_with(**other: Callable[[Bar, Found], Any]) -> Callable[[Found], Found]:
+    def change(found: Found) -> Found:
+        tail = [msgspec.structs.replace(bar, **{name: of(bar, found) for name, of in other.items()}) for bar in found["tail"]]
+        return {"tail": tail}
+
+    return change
+
+
+def set_with_the_position(found: Found) -> Found:
+    return {"stream_times": {scope: (time, found["arrival"]) for scope, (time, _) in found["stream_times"].items()}}
+
+
+def opened_at_no_time(found: Found) -> Found:
+    for state in found["states"].values():
+        for window in state.windows:
+            window.opened = 0
+    return {}
+
+
+def without_clocks(found: Found) -> Found:
+    return {"states": {key: SymbolState(state.windows) for key, state in found["states"].items()}}
+
+
+async def too_early(self: Partition) -> int | None:
+    """A checkpoint before the tail has been passed."""
+    replay, self.engine._replay = self.engine._replay, None
+    made = await original_checkpoint(self)
+    self.engine._replay = replay
+    return made
+
+
+async def send_nothing(self: Partition, side: list[SideRecord]) -> None:
+    """A checkpoint without the late and the rejected records."""
+
+
+@pytest.mark.parametrize(
+    ("scope", "broken", "steps"),
+    [
+        (ScopeKind.BROKER, restored(lambda _: {"counters": Counters()}), STATES_LOST),
+        (
+            ScopeKind.BROKER,
+            restored(set_with_the_position),
+            [TICK, ("tick", 4_999, 0, 0, "bad"), ("read", 2), ("checkpoint", None), ("crash",)],
+        ),
+        (
+            ScopeKind.BROKER,
+            restored(opened_at_no_time),
+            [TICK, ("tick", 300, 2, 800, "tick"), ("read", 2), ("checkpoint", None), ("crash",)],
+        ),
+        (
+            ScopeKind.BROKER,
+            restored(tail_with(closed_at=lambda _, found: found["arrival"])),
+            [*CHECKED, LATER, ("read", 1), ("deliver", 1), ("crash",), ("tick", 4_999, 0, 9_000, "tick")],
+        ),
+        (
+            ScopeKind.BROKER,
+            restored(tail_with(close_reason=lambda *_: "watermark")),
+            [
+                TICK,
+                ("tick", 0, 2, 0, "tick"),
+                ("read", 2),
+                ("checkpoint", None),
+                LATER,
+                ("read", 1),
+                ("deliver", 1),
+                ("crash",),
+            ],
+        ),
+        (
+            ScopeKind.BROKER,
+            restored(tail_with(closed_at_offset=lambda bar, _: bar.closed_at_offset + 1)),
+            [*CHECKED, STALE, ("read", 1), ("deliver", 1), ("crash",)],
+        ),
+        (ScopeKind.SYMBOL, restored(without_clocks), [*CHECKED, ("crash",), STALE]),
+        (
+            ScopeKind.BROKER,
+            (Partition, "_make_checkpoint", too_early),
+            [
+                *(*CHECKED, ("tick", 0, 0, 0, "bad"), STALE, ("read", 2), ("deliver", 1)),
+                *(("crash",), ("checkpoint", None), ("crash",)),
+            ],
+        ),
+        (ScopeKind.BROKER, (Partition, "_send_side", send_nothing), [("tick", 0, 0, 0, "bad"), ("read", 1)]),
+        (ScopeKind.BROKER, (changelog.Changelog, "live_from", property(lambda self: self.end)), STATES_LOST),
+    ],
+    ids=[
+        "counters are not kept",
+        "stream times are kept without the arrivals that set them",
+        "windows are kept without the arrival of the tick that opened them",
+        "a bar of the tail raises stream time as of another moment than its own",
+        "what a raise closes does not take the reason of the bar",
+        "a bar of the tail raises stream time after the record",
+        "a symbol's state is kept without its clock",
+        "a checkpoint is made before the tail has been passed",
+        "late and rejected records are not sent",
+        "reading begins behind live states",
+    ],
+)
+def test_the_simulation_fails_when_recovery_takes_up_something_else(
+    monkeypatch: pytest.MonkeyPatch, scope: ScopeKind, broken: tuple[type, str, Any], steps: list[Step]
+) -> None:
+    judge(asyncio.run(run(steps, scope)))
+    monkeypatch.setattr(*broken)
+    with pytest.raises(AssertionError):
+        judge(asyncio.run(run(steps, scope)))
