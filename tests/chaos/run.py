@@ -133,8 +133,8 @@ class _Run:
         selling.result(2 * DEADLINE)
         self._say(f"{len(feed.records)} records are in {self._names.ticks_topic}: waiting for the last windows")
         accounting = self._settle(background)
-        for member in self._fleet.members:  # one that has just been started does not know SIGTERM yet
-            self._fleet.wait(lambda member=member: member.up, f"{member.name} is up", DEADLINE)
+        # one that has just been started does not know SIGTERM yet
+        self._fleet.wait(lambda: all(member.up for member in self._fleet.members), "all workers are up", DEADLINE)
         self._fleet.stop_all()
         self._tell_problems()
         config = engine_config(self._names)
