@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow, Subnormal
+from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow, Rounded, Subnormal
 from typing import Any, Protocol, cast
 
 import msgspec
 
 MAX_DIGITS = 34  # those of IEEE 754 decimal128
+MAX_KEY = 1_024  # bytes; a bar holds the names twice, and one that is too large to be sent would stop its partition
 ZERO = Decimal(0)
 TWO = Decimal(2)
 PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
@@ -20,7 +21,7 @@ _check_digits = Context(
     prec=MAX_DIGITS,
     Emax=MAX_DIGITS - 1,
     Emin=1 - MAX_DIGITS,
-    traps=[Inexact, InvalidOperation, Overflow, Subnormal],
+    traps=[Rounded, InvalidOperation, Overflow, Subnormal],  # Inexact would let zeros at the end pass, however many
 ).plus
 # sums and products of such numbers fit in here without rounding; if one ever did not, it would raise
 EXACT = Context(prec=400, traps=[Inexact, InvalidOperation, Overflow])
@@ -189,6 +190,8 @@ def name_of(key: bytes | None) -> tuple[str, str]:
     """Broker and symbol of a record key `broker|symbol`; raises `RejectedError`."""
     if key is None:
         raise RejectedError("key", "key: missing, it must be broker|symbol")
+    if len(key) > MAX_KEY:
+        raise RejectedError("key", f"key: {shown(key[:MAX_KEY])} has {len(key)} bytes, more than {MAX_KEY}")
     try:
         broker, bar, symbol = key.decode().partition("|")
     except UnicodeDecodeError:

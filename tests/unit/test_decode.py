@@ -106,7 +106,7 @@ def test_a_missing_field_is_named(data: str, price: str, field: str) -> None:
 
 @pytest.mark.parametrize(
     "bid",
-    ["0", "-0", "0.000", "-1.5", '"-1.5"', '"NaN"', '"sNaN"', '"Infinity"', '"-inf"', "1" * 35, "1." + "3" * 34, "1" * 400,
+    ["0", "-0", "0.000", "-1.5", '"-1.5"', '"NaN"', '"sNaN"', '"Infinity"', '"-inf"', "1" * 35, "1." + "3" * 34, "1." + "0" * 34, "1." + "0" * 900_000, "1" * 400,
      '"' + "1" * 400 + '"', "1e400", "1e-400", '"1e999999"', "1e35", '"text"', '""', '"0x10"'],
 )  # fmt: skip
 def test_a_price_that_is_none_is_rejected_as_price(bid: str) -> None:
@@ -118,7 +118,7 @@ def test_a_price_of_up_to_34_digits_is_taken(bid: str) -> None:
     assert judged(value(bid)) is None
 
 
-@pytest.mark.parametrize("qty", ["-1", '"-0.1"', '"NaN"', '"Infinity"', "1" * 35, "1" * 400, "1e400", '"text"'])
+@pytest.mark.parametrize("qty", ["-1", '"-0.1"', '"NaN"', '"Infinity"', "1" * 35, "1." + "0" * 34, "1" * 400, "1e400", '"text"'])
 def test_a_quantity_that_is_none_is_rejected_as_qty(qty: str) -> None:
     assert reason(value(more=f', "qty": {qty}')) == "qty"
 
@@ -145,6 +145,8 @@ def test_a_quantity_of_0_or_more_or_none_at_all_is_taken(qty: str) -> None:
         b"A|\x1b[2J",
         b"A|\xc2\x85",
         b"\xff|x",
+        b"A|" + b"x" * 1_023,
+        b"x" * 600_000 + b"|A",
     ],
 )
 def test_a_key_that_is_not_broker_and_symbol_is_rejected_as_key(key: bytes | None) -> None:
