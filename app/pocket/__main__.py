@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import logging
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -46,6 +48,9 @@ def main() -> None:
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     gc.freeze()
+    _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # where the kernel takes less than it says, we go on with what we have
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))  # a file is open for each partition
     try:
         asyncio.run(serve(given.data_dir, given.host, given.port, given.idle_exit))
     except BarwheelError as error:

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from app.pocket.data import OUT_OF_RANGE, by_topic
-from app.pocket.topics import DEFAULTS, INVALID_PARTITIONS, INVALID_REPLICATION, TOPIC_EXISTS, UNKNOWN_TOPIC, Topics
+from app.pocket.topics import (
+    DEFAULTS,
+    INVALID_PARTITIONS,
+    INVALID_REPLICATION,
+    STORAGE,
+    TOO_MANY_FILES,
+    TOPIC_EXISTS,
+    UNKNOWN_TOPIC,
+    Topics,
+)
 from app.pocket.wire import Body
 
 NODE = 1
@@ -11,6 +20,8 @@ TOPIC_RESOURCE = 2
 MESSAGES = {
     INVALID_PARTITIONS: "more partitions than there are now, and at least one, must be asked for",
     INVALID_REPLICATION: "there is one broker, so there can be one replica",
+    STORAGE: "its files cannot be made: the broker's log says why",
+    TOO_MANY_FILES: "so many partitions need more open files than the broker may have (ulimit -n)",
     TOPIC_EXISTS: "the topic exists already",
     UNKNOWN_TOPIC: "there is no such topic",
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.pocket.data import by_topic
 from app.pocket.groups import Group
-from app.pocket.topics import Topics
+from app.pocket.topics import UNKNOWN_TOPIC, Topics
 from app.pocket.transactions import Transactions
 from app.pocket.wire import Body
 
@@ -31,6 +31,8 @@ class Coordinator:
         self._transactions.tick()
 
     def _group(self, name: str) -> Group:
+        if not name or "\0" in name:  # the journal's keys are parted by it
+            raise ValueError(f"group {name!r}: not a name")
         group = self._groups.get(name)
         if group is None:
             known = self._topics.generation(name)
@@ -107,10 +109,14 @@ class Coordinator:
         rows = []
         for topic in request["topics"]:
             for part in topic["partitions"]:
-                if not error:
+                code = error or self._known(topic["topic"], part["partition"])
+                if not code:
                     self._topics.commit(name, topic["topic"], part["partition"], part["offset"], part["metadata"] or "")
-                rows.append((topic["topic"], {"partition": part["partition"], "error_code": error}))
+                rows.append((topic["topic"], {"partition": part["partition"], "error_code": code}))
         return {"topics": by_topic(rows)}
+
+    def _known(self, topic: str, partition: int) -> int:
+        return UNKNOWN_TOPIC if self._topics.find(topic, partition) is None else 0
 
     def fetch_offsets(self, request: Body) -> Body:
         """Api 9."""
@@ -141,7 +147,7 @@ class Coordinator:
         """Api 25."""
         error = self._transactions.check(request)
         if not error:
-            self._transactions.add_offsets(request["transactional_id"], request["group_id"])
+            self._transactions.add_offsets(request["transactional_id"], self._group(request["group_id"]).name)
         return {"error_code": error}
 
     def pend_offsets(self, request: Body) -> Body:
@@ -151,10 +157,12 @@ class Coordinator:
         rows = []
         for topic in request["topics"]:
             for part in topic["partitions"]:
-                offsets[f"{topic['topic']}\0{part['partition']}"] = [part["offset"], part["metadata"] or ""]
-                rows.append((topic["topic"], {"partition": part["partition"], "error_code": error}))
+                code = error or self._known(topic["topic"], part["partition"])
+                if not code:
+                    offsets[f"{topic['topic']}\0{part['partition']}"] = [part["offset"], part["metadata"] or ""]
+                rows.append((topic["topic"], {"partition": part["partition"], "error_code": code}))
         if not error:
-            self._transactions.pend_offsets(request["transactional_id"], request["group_id"], offsets)
+            self._transactions.pend_offsets(request["transactional_id"], self._group(request["group_id"]).name, offsets)
         return {"errors": by_topic(rows, "partition_errors")}
 
     def end_transaction(self, request: Body) -> Body:

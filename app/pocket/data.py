@@ -15,6 +15,7 @@ from app.pocket.transactions import INVALID_STATE, PRODUCER_FENCED, Transactions
 from app.pocket.wire import Body
 
 OUT_OF_RANGE, CORRUPT, TOO_LARGE, OUT_OF_ORDER, UNKNOWN_PRODUCER, OLD_FORMAT, STORAGE = 1, 2, 10, 45, 59, 43, 56
+INVALID_RECORD = 87
 SEQUENCES = 1 << 31
 LATEST, EARLIEST = -1, -2
 READ_COMMITTED = 1
@@ -92,6 +93,8 @@ class Data:
             return OLD_FORMAT, None
         if header.size != len(raw) or not crc_is_right(raw):
             return CORRUPT, None
+        if header.control or header.records < 1 or header.last_delta != header.records - 1:
+            return INVALID_RECORD, None  # markers are ours alone, and offsets go by these numbers
         if len(raw) > largest:
             return TOO_LARGE, None
         if header.producer < 0:

@@ -56,7 +56,8 @@ class Group:
         member_id, instance = request["member_id"], request.get("group_instance_id")
         protocols = [(p["protocol_name"], p["protocol_metadata"]) for p in request["group_protocols"]]
         others = [m for m in self.members.values() if m.id != member_id]
-        if others and not set.intersection(*({n for n, _ in m.protocols} for m in others)) & {n for n, _ in protocols}:
+        common = set.intersection({n for n, _ in protocols}, *({n for n, _ in m.protocols} for m in others))
+        if not common:
             return {"error_code": NO_COMMON_PROTOCOL, "member_id": member_id}
         fresh = self.state == "Empty"
         if not member_id:

@@ -243,7 +243,12 @@ class PartitionLog:
             if header.control or any(p == header.producer and first <= base <= last for p, first, last in self.aborted):
                 contents.append(None)
                 continue
-            pairs = [(record.key, record.offset) for record in self.records(number)]
+            try:
+                pairs = [(record.key, record.offset) for record in self.records(number)]
+            except Exception as error:  # noqa: BLE001  # each codec has errors of its own
+                log.warning("%s: the batch at %d cannot be read, and is kept: %s", self.path, base, error)
+                contents.append(None)
+                continue
             contents.append(pairs)
             if base < limit:
                 newest.update(pairs)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import resource
 import time
 import uuid
 from pathlib import Path
@@ -50,7 +52,11 @@ OTHER_SETTINGS = frozenset(
     }
 )
 UNKNOWN_TOPIC, INVALID_TOPIC, TOPIC_EXISTS, INVALID_PARTITIONS, INVALID_REPLICATION, INVALID_CONFIG = 3, 17, 36, 37, 38, 40
-MAX_NAME = 249
+TOO_MANY_FILES = 44  # POLICY_VIOLATION
+STORAGE = 56
+MAX_NAME = 230  # Kafka has 249; a file is named after the topic, its id and the partition
+SPARE_FILES = 256  # that may be open besides those of the logs: connections most of all
+log = logging.getLogger("pocket")
 
 
 class Topics:
@@ -111,8 +117,27 @@ class Topics:
             return INVALID_CONFIG
         count = partitions if partitions > 0 else self._default_partitions
         row: dict[str, Any] = {"id": uuid.uuid4().hex[:12], "partitions": count, "configs": configs}
-        self._journal.put("topic", name, row)
-        self._logs[name] = [self._open(row["id"], name, number) for number in range(count)]
+        return self._add(name, row, range(count))
+
+    def _add(self, name: str, row: dict[str, Any], numbers: range) -> int:
+        """Open new partitions and note the topic with them; an error code, and no trace, where not all can be opened."""
+        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        wanted = sum(map(len, self._logs.values())) + len(numbers) + SPARE_FILES
+        if allowed != resource.RLIM_INFINITY and wanted > allowed:
+            log.error("%s: its partitions need %d open files, the limit (ulimit -n) is %d", name, wanted, allowed)
+            return TOO_MANY_FILES
+        logs: list[PartitionLog] = []
+        try:
+            for number in numbers:
+                logs.append(self._open(row["id"], name, number))  # noqa: PERF401  # those before the one that fails count
+            self._journal.put("topic", name, row)
+        except OSError as error:
+            log.error("%s: its partitions cannot be made: %s", name, error)  # noqa: TRY400  # a full disk
+            for made in logs:
+                made.close()
+                made.path.unlink()
+            return STORAGE
+        self._logs.setdefault(name, []).extend(logs)
         return 0
 
     def delete(self, name: str) -> int:
@@ -136,10 +161,7 @@ class Topics:
             return UNKNOWN_TOPIC
         if count <= len(logs):
             return INVALID_PARTITIONS
-        row = self._rows[name] | {"partitions": count}
-        self._journal.put("topic", name, row)
-        logs += [self._open(row["id"], name, number) for number in range(len(logs), count)]
-        return 0
+        return self._add(name, self._rows[name] | {"partitions": count}, range(len(logs), count))
 
     def configure(self, name: str, configs: dict[str, str]) -> int:
         """New settings in place of the old: an error code."""

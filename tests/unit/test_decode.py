@@ -106,8 +106,9 @@ def test_a_missing_field_is_named(data: str, price: str, field: str) -> None:
 
 @pytest.mark.parametrize(
     "bid",
-    ["0", "-0", "0.000", "-1.5", '"-1.5"', '"NaN"', '"sNaN"', '"Infinity"', '"-inf"', "1" * 35, "1." + "3" * 34, "1." + "0" * 34, "1." + "0" * 900_000, "1" * 400,
-     '"' + "1" * 400 + '"', "1e400", "1e-400", '"1e999999"', "1e35", '"text"', '""', '"0x10"'],
+    ["0", "-0", "0.000", "-1.5", '"-1.5"', '"NaN"', '"sNaN"', '"Infinity"', '"-inf"', "1" * 35, "1." + "3" * 34, "1" * 400,
+     "1." + "0" * 34, "1." + "0" * 900_000, '"' + "1" * 400 + '"', "1e400", "1e-400", '"1e999999"', "1e35", '"text"', '""',
+     '"0x10"'],
 )  # fmt: skip
 def test_a_price_that_is_none_is_rejected_as_price(bid: str) -> None:
     assert reason(value(bid)) == "price"
@@ -118,7 +119,7 @@ def test_a_price_of_up_to_34_digits_is_taken(bid: str) -> None:
     assert judged(value(bid)) is None
 
 
-@pytest.mark.parametrize("qty", ["-1", '"-0.1"', '"NaN"', '"Infinity"', "1" * 35, "1." + "0" * 34, "1" * 400, "1e400", '"text"'])
+@pytest.mark.parametrize("qty", ["-1", '"-0.1"', '"NaN"', '"Infinity"', "1" * 35, "1." + "0" * 34, "1" * 400, "1e400"])
 def test_a_quantity_that_is_none_is_rejected_as_qty(qty: str) -> None:
     assert reason(value(more=f', "qty": {qty}')) == "qty"
 
