@@ -65,6 +65,7 @@ class TopicsReport:
     created: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     states: dict[str, TopicState] = field(default_factory=dict)
+    max_side_bytes: int = DEFAULT_MAX_MESSAGE + SIDE_EXTRA  # what both side topics take
 
 
 def input_spec(settings: Settings) -> TopicSpec:
@@ -155,7 +156,9 @@ def judge(settings: Settings, states: dict[str, TopicState], created: list[str])
         elif spec.name != settings.ticks_topic:
             findings += _judge_output(spec, state, settings.ticks_topic)
     append_time = ticks is None or ticks.configs.get("message.timestamp.type") == "LogAppendTime"
-    return TopicsReport(partitions, append_time, largest, created, findings, states)
+    side = [states[name] for name in (settings.late_topic, settings.rejected_topic) if name in states]
+    takes = min([largest + SIDE_EXTRA, *map(_max_message, side)])
+    return TopicsReport(partitions, append_time, largest, created, findings, states, takes)
 
 
 def _judge_input(name: str, state: TopicState) -> list[Finding]:
