@@ -12,16 +12,23 @@ from typing import Any
 
 import orjson
 
+from app.errors import BrokerError
+
 
 class Journal:
     """Tables of keys and values that survive a kill of the process."""
 
     def __init__(self, path: Path) -> None:
+        """Raises `BrokerError` where a line before the last is none of ours, as after a machine has lost power."""
         self._path = path
         self.tables: dict[str, dict[str, Any]] = {}
         if path.exists():
-            for line in path.read_bytes().split(b"\n")[:-1]:  # the last piece is empty, or torn
-                table, key, value = orjson.loads(line)
+            for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):  # the last piece is empty, or torn
+                try:
+                    table, key, value = orjson.loads(line)
+                except ValueError:
+                    advice = "move the directory away to start with an empty one"
+                    raise BrokerError(f"{path}: line {number} cannot be read; {advice}") from None
                 self._apply(table, key, value)
         fresh = path.with_suffix(".new")
         with fresh.open("wb") as file:

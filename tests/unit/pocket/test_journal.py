@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from app.errors import BrokerError
 from app.pocket.journal import Journal
 
 
@@ -37,6 +38,16 @@ def test_a_torn_last_line_is_left_out_and_the_next_is_kept(tmp_path: Path) -> No
     again = Journal(path)
     assert again.table("offset") == {"g": [1, ""], "i": [3, ""]}
     again.close()
+
+
+@pytest.mark.parametrize("spoilt", [b"\0" * 40, b'["offset"]', b"\xff"])
+def test_a_spoilt_line_is_named_and_the_file_is_left_as_it_is(tmp_path: Path, spoilt: bytes) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(b'["offset","g",[1,""]]\n' + spoilt + b'\n["offset","h",[1,""]]\n')
+    before = path.read_bytes()
+    with pytest.raises(BrokerError, match="line 2 cannot be read"):
+        Journal(path)
+    assert path.read_bytes() == before
 
 
 def test_a_line_that_the_disk_took_in_part_does_not_spoil_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
