@@ -64,12 +64,12 @@ class Partition:
         finals: Outbox | None,
         *,
         append_time: bool,
-        max_side: int,
+        max_record: int,
         measures: Measures | None = None,
     ) -> None:
         """`finals`: what sends bars at once, None where they wait for the checkpoint; `outbox`: what makes the checkpoints.
 
-        `append_time`: whether `ticks` has LogAppendTime; `max_side`: the largest record, in bytes, that the side topics
+        `append_time`: whether `ticks` has LogAppendTime; `max_record`: the largest, in bytes, that the side topics
         take.
         """
         self.number = number
@@ -96,7 +96,7 @@ class Partition:
         self._fed_ms = 0
         self._last_arrival = position.arrival
         self._headers = [(APP_HEADER, settings.app_id.encode())]
-        self._side_records = SideRecords(settings.ticks_topic, number, max_size=max_side, headers=self._headers)
+        self._side_records = SideRecords(settings.ticks_topic, number, max_size=max_record, headers=self._headers)
 
     @property
     def durable(self) -> int:

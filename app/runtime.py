@@ -202,7 +202,7 @@ class Runtime:
                     outboxes[number],
                     finals,
                     append_time=topics.log_append_time,
-                    max_side=topics.max_side_bytes,
+                    max_record=topics.max_side_bytes,
                     measures=self.measures,
                 )
                 if partition.fresh:  # no position record means that nothing was ever sent

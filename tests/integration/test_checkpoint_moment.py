@@ -81,7 +81,7 @@ async def test_bars_published_during_a_checkpoint_are_in_the_tail_of_the_next_re
     outbox, finals = Held(cluster, settings.changelog_topic, unique), Outbox(cluster, max_request=1 << 20)
     await asyncio.gather(outbox.start(), finals.start())
     try:
-        partition = Partition(settings, 0, await recovered(), outbox, finals, append_time=True, max_side=1 << 20)
+        partition = Partition(settings, 0, await recovered(), outbox, finals, append_time=True, max_record=1 << 20)
         await partition.feed(Slice(partition, [minutes(0, 10)], T0))
         checkpoint = asyncio.create_task(partition.checkpoint())
         await until(outbox.at_gate.is_set, what="the checkpoint writes its states")

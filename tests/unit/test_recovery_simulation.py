@@ -233,7 +233,7 @@ class Simulation:
         checkpoints: Any = Checkpoints(self.wire)
         finals: Any = Finals(self.wire) if self.settings.delivery is Delivery.idempotent else None
         found = await recover(ListReader(self.topics), self.settings, 0, 1)  # type: ignore[arg-type]
-        self.partition = Partition(self.settings, 0, found, checkpoints, finals, append_time=True, max_side=1 << 20)
+        self.partition = Partition(self.settings, 0, found, checkpoints, finals, append_time=True, max_record=1 << 20)
         self.read_to = self.partition.passed
         if self.partition.fresh:
             await self.checkpoint(None)
