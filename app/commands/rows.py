@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import csv
 import io
+import lzma
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import msgspec
 
 from app.errors import InputError
+from tables.ticks import RejectedError, event_time
 
 PRICES = frozenset({"bid", "ask", "last", "qty"})
 FIELDS = PRICES | {"ts", "seq", "broker", "symbol"}
 UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_JSON_FIELDS = FIELDS | {"heartbeat"}
 _INTEGER = re.compile(r"-?\d+")
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -81,13 +84,20 @@ def rows(path: Path, reading: Reading) -> Iterator[Row | BadRowError]:
             with zipfile.ZipFile(path) as archive:
                 for name in archive.namelist():
                     if not name.endswith("/"):
-                        with archive.open(name) as member:
+                        with _member(archive, name) as member:
                             yield from _from_text(f"{path.name}/{name}", Path(name).suffix, member, reading)
         else:
             with path.open("rb") as file:
                 yield from _from_text(path.name, path.suffix, file, reading)
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
         raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    try:
+        return archive.open(name)
+    except RuntimeError as error:  # a password, or a compression Python does not know: NotImplementedError is one
+        raise InputError(f"{archive.filename}: {error}") from error
 
 
 def _from_text(name: str, suffix: str, file: Iterable[bytes], reading: Reading) -> Iterator[Row | BadRowError]:
@@ -108,7 +118,11 @@ def _csv_fields(name: str, file: Iterable[bytes], reading: Reading) -> Iterator[
         line = raw.rstrip(b"\r\n").decode("utf-8", "replace")
         if not line:
             continue
-        cells = line.split(",") if '"' not in line else next(csv.reader(io.StringIO(line)))
+        try:
+            cells = line.split(",") if '"' not in line else next(csv.reader(io.StringIO(line)))
+        except csv.Error as error:
+            yield number, BadRowError(f"{name}:{number}", f"is no row of a CSV ({error}): {line[:80]!r}", line), line
+            continue
         if len(cells) != len(columns):
             problem = f"has {len(cells)} columns, --columns names {len(columns)} ({','.join(columns)}): {line[:80]!r}"
             yield number, BadRowError(f"{name}:{number}", problem, line), line
@@ -123,8 +137,8 @@ def _json_fields(name: str, file: Iterable[bytes]) -> Iterator[Fields]:
             continue
         text = line.decode("utf-8", "replace")
         try:
-            found = {k: _unquoted(bytes(v)) for k, v in _object(line).items() if k in FIELDS}
-        except msgspec.MsgspecError as error:
+            found = {k: _unquoted(bytes(v)) for k, v in _object(line).items() if k in _JSON_FIELDS}
+        except (msgspec.MsgspecError, RecursionError) as error:
             yield (
                 number,
                 BadRowError(f"{name}:{number}", f"is no JSON object ({error}): {text[:80]!r}", text),
@@ -183,21 +197,23 @@ def _row(key: bytes, fields: dict[str, str], seq: int, shift: int, unit: str) ->
         if _INTEGER.fullmatch(given) is None:
             raise ValueError(f"seq={given[:40]!r}: is not a whole number")
         seq = int(given)
+    beat = fields.get("heartbeat", "")
+    if beat not in {"", "true", "false"}:
+        raise ValueError(f"heartbeat={beat[:40]!r}: is neither true nor false")
+    rest = ',"heartbeat":true' if beat == "true" else f'{"".join(parts)},"seq":{seq}'
     text = fields.get("ts", "").strip()
     if _INTEGER.fullmatch(text):
         ts = int(text) + shift
-        return Row(key, f'{{"ts":{ts}{"".join(parts)},"seq":{seq}}}'.encode(), to_ms(ts, unit))
+        return Row(key, f'{{"ts":{ts}{rest}}}'.encode(), to_ms(ts, unit))
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"ts={text[:40]!r}: is neither a whole number nor an RFC 3339 time") from None
-    if moment.tzinfo is None or shift:
-        raise ValueError(f"ts={text!r}: a time as text needs an offset (Z) and goes without --origin")
-    ms = int((moment.astimezone(UTC) - _EPOCH).total_seconds() * 1000)
-    return Row(key, f'{{"ts":"{text}"{"".join(parts)},"seq":{seq}}}'.encode(), ms)
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+        ms = event_time(text, unit)[1]  # the worker's own reading: what it would reject is refused here
+    except RejectedError:
+        raise ValueError(
+            f"ts={text[:40]!r}: is neither a whole number nor an RFC 3339 time, which needs an offset (Z)"
+        ) from None
+    if shift:
+        raise ValueError(f"ts={text!r}: a time as text goes without --origin")
+    return Row(key, f'{{"ts":"{text}"{rest}}}'.encode(), ms)
 
 
 def to_ms(ts: int, unit: str) -> int:

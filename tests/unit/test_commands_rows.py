@@ -164,3 +164,58 @@ def test_parquet_columns_go_by_name_and_keep_the_digits(tmp_path: Path) -> None:
 def test_a_time_in_another_unit_is_never_before_the_millisecond_it_stands_for(unit: str, ts: int) -> None:
     assert from_ms(1_399_248_000_001, unit) == ts
     assert to_ms(ts, unit) >= 1_399_248_000_001
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["20140505T000000Z", "2014-W19-1T00:00:00Z", "2014-05-05 00:00+00:00", "2014-05-05T00:00:00,5Z", "2014-05-05\t00:00:00Z"],
+)
+def test_a_time_that_the_worker_would_reject_is_a_bad_row(tmp_path: Path, text: str) -> None:
+    bad = only_bad(written(tmp_path / "t.jsonl", json.dumps({"ts": text, "bid": 1}) + "\n"))
+    assert "nor an RFC 3339 time" in str(bad)
+
+
+def test_a_heartbeat_of_a_recording_is_sent_as_a_heartbeat(tmp_path: Path) -> None:
+    lines = '{"ts":5,"heartbeat":true}\n{"ts":"2014-05-05T00:00:00Z","heartbeat":true}\n{"ts":6,"bid":1,"heartbeat":false}\n'
+    values = [row.value for row in good(written(tmp_path / "t.jsonl", lines))]
+    assert values == [
+        b'{"ts":5,"heartbeat":true}',
+        b'{"ts":"2014-05-05T00:00:00Z","heartbeat":true}',
+        b'{"ts":6,"bid":1,"seq":3}',
+    ]
+
+
+def test_a_row_that_the_csv_or_json_reader_gives_up_on_is_a_bad_row(tmp_path: Path) -> None:
+    assert "is no row of a CSV" in str(only_bad(written(tmp_path / "t.csv", '"5",1,' + "9" * 200_000 + "\n")))
+    deep = '{"ts":5,"bid":1,"x":' + "[" * 50_000 + "]" * 50_000 + "}\n"
+    assert "is no JSON object" in str(only_bad(written(tmp_path / "t.jsonl", deep)))
+
+
+def damaged(path: Path, *changes: tuple[bytes, int, bytes]) -> Path:
+    """A zip with bytes changed, each at a distance from a signature."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("t.csv", "5,1,2\n" * 5_000)
+    raw = bytearray(path.read_bytes())
+    for signature, distance, new in changes:
+        at = raw.index(signature) + distance
+        raw[at : at + len(new)] = new
+    path.write_bytes(raw)
+    return path
+
+
+LOCAL, CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (((LOCAL, 6, b"\x01"), (CENTRAL, 8, b"\x01")), "encrypted"),
+        (((LOCAL, 8, b"\x61"), (CENTRAL, 10, b"\x61")), "compression method"),
+        (((LOCAL, 40, b"\xff" * 20),), "decompressing"),
+    ],
+)
+def test_a_zip_that_cannot_be_read_is_one_line(
+    tmp_path: Path, changes: tuple[tuple[bytes, int, bytes], ...], says: str
+) -> None:
+    with pytest.raises(InputError, match=says):
+        list(rows(damaged(tmp_path / "t.zip", *changes), PLAIN))
