@@ -74,9 +74,9 @@ def out_json(value: object) -> None:
 
 def time_ms(text: str, name: str) -> int:
     """Epoch ms of `2014-05-05T00:00:00Z`, `2014-05-05` or a number; UTC where no offset is given."""
-    if text.lstrip("-").isdigit():
-        return int(text)
     try:
+        if text.lstrip("-").isdigit():
+            return int(text)
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise InputError(

@@ -194,3 +194,9 @@ def test_the_demo_uses_nothing_of_the_users_settings_but_the_folder(monkeypatch:
     found = demo_settings(Settings.load())
     assert (found.scope.value, found.broker, found.size_text) == ("broker", "", "5s")
     assert found.data_dir.name == "demo"
+
+
+@pytest.mark.parametrize("text", ["--5", "²", "9" * 5_000])
+def test_what_only_looks_like_a_number_is_no_time(text: str) -> None:
+    with pytest.raises(InputError, match="is not a time"):
+        time_ms(text, "--from")
