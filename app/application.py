@@ -23,7 +23,7 @@ from app.history_table import history_table, keep
 from app.migrating import Migrating, at_boot
 from app.runtime import Runtime
 from app.security import client_options, faust_credentials
-from app.setting_types import MigrateOnBoot
+from app.setting_types import MigrateOnBoot, make_folder
 from app.settings import Settings, unknown_variables
 from app.signals import Signals
 from app.topics import ensure
@@ -121,6 +121,7 @@ class BarwheelApp(faust.App):
             _say(f"{name} is set, but there is no such setting")
         settings, runtime = self.settings, self.runtime
         check_door(settings, self.conf.web_bind)
+        make_folder(settings.data_dir)  # Faust makes only the last folder of its own
         runtime.url = str(self.conf.canonical_url).rstrip("/")
         runtime.cluster = cluster_for(settings)
         # only now is the pocket broker's address known: what Faust was told at first was a guess
@@ -136,7 +137,6 @@ class BarwheelApp(faust.App):
             _say(str(finding))
         if settings.pocket:
             _say(f"using the pocket broker at {runtime.cluster}: for trying out and tests, production is Apache Kafka")
-        settings.data_dir.mkdir(parents=True, exist_ok=True)  # Faust makes only the last folder of its own
         if settings.migrate_on_boot is MigrateOnBoot.require:
             await at_boot(settings, runtime.cluster, self.migrating)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from enum import StrEnum
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, ValidationError
+
+from app.errors import SettingsError
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 _USER = re.compile(r"//.*@")  # of an address, with its password
@@ -148,6 +152,16 @@ def loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder of `data_dir`, and those above it; raises `SettingsError` where it cannot be made or written to."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(0, "it is not writable")
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}; set BARWHEEL_DATA_DIR to a folder that can be written to") from error
 
 
 def one_line(error: ValidationError) -> str:

@@ -162,7 +162,7 @@ async def reader(cluster: Cluster, topic: str) -> AsyncIterator[AIOKafkaConsumer
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
         yield consumer
-    except (KafkaError, OSError) as error:
+    except KafkaError as error:  # an OSError is not the broker's: it comes from where the bars are written to
         raise BrokerError(f"reading {topic} failed: {str(error) or type(error).__name__}") from error
     finally:
         await consumer.stop()

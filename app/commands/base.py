@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, ClassVar, NoReturn
 
@@ -32,12 +35,14 @@ class BarwheelCommand(AppCommand):
         """Run in a plain event loop: Faust's service worker would take over logging and signals."""
         try:
             code = asyncio.run(self.run(*self.args, **self.kwargs))
+            with _writing():
+                sys.stdout.flush()  # here, where a reader that has gone can be told from a failure
         except BarwheelError as error:
             fail(error)
         except KeyboardInterrupt:
             raise SystemExit(130) from None
         except BrokenPipeError:  # `app bars --json | head`: the reader has what it wanted
-            sys.stderr.close()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has no reader
             raise SystemExit(0) from None
         raise SystemExit(code or 0)
 
@@ -64,7 +69,19 @@ def console() -> Console:
 
 def out(text: str) -> None:
     """One line of result, on stdout."""
-    sys.stdout.write(text + "\n")
+    with _writing():
+        sys.stdout.write(text + "\n")
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries once more when it ends
+        raise BarwheelError(f"cannot write the result: {error.strerror}") from error
 
 
 def out_json(value: object) -> None:

@@ -20,7 +20,7 @@ from app.broker import POCKET_HOST, POCKET_IDLE_EXIT
 from app.errors import BarwheelError, InputError
 from app.pocket import process
 from app.security import Cluster
-from app.setting_types import duration_ms
+from app.setting_types import duration_ms, make_folder
 from app.settings import PREFIX, Settings
 
 WINDOW, GRACE = "5s", "1s"  # small, so that the first bar is there within seconds
@@ -91,7 +91,7 @@ class Host:
         _end_orphan(home / "worker.pid")  # these two outlived a demo that was killed
         process.stop(home / "pocket")
         shutil.rmtree(home, ignore_errors=True)
-        home.mkdir(parents=True)
+        make_folder(home)
         (home / "demo.pid").write_text(str(os.getpid()), encoding="ascii")
         found = process.ensure(home / "pocket", POCKET_HOST, self.settings.pocket_port, POCKET_IDLE_EXIT)
         self.cluster = Cluster(f"{found.host}:{found.port}")

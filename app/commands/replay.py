@@ -36,6 +36,7 @@ class Replayed:
     heartbeats: int = 0
     left_to_idle: int = 0
     skipped: int = 0
+    out_of_time: int = 0  # sent, and too early or too far ahead for the worker
     last_ts: dict[bytes, int] = field(default_factory=dict)
 
 
@@ -80,19 +81,21 @@ async def run(settings: Settings, given: dict[str, Any]) -> int:
         broker=given["broker_name"],
         symbol=given["symbol"],
         time_unit=settings.time_unit.value,
-        origin=base.time_ms(given["origin"], "--origin") // 1000 if given["origin"] else 0,
+        origin_ms=base.time_ms(given["origin"], "--origin") if given["origin"] else 0,
         header=given["header"],
     )
+    if reading.origin_ms * rows.UNITS_PER_SECOND[reading.time_unit] % 1000:
+        raise InputError(f"--origin {given['origin']}: is no whole second, and time_unit={reading.time_unit}")
     total = None if given["skip_bad"] else sum(_check(path, reading) for path in files)
     cluster = await base.reach(settings)
     report = await ensure(settings, cluster)
     done, started = Replayed(), time.monotonic()
     with ExitStack() as stack:
         rejected = {path: stack.enter_context(rows.rejected_file(path)) for path in files if given["skip_bad"]}
-        sources = [_good(path, reading, rejected.get(path), done) for path in files]
+        sources = [_good(part, rejected.get(path), done) for path in files for part in rows.streams(path, reading)]
         merged = sources[0] if len(sources) == 1 else heapq.merge(*sources, key=attrgetter("ts_ms"))
         async with Feed(cluster, settings.ticks_topic, report.partitions) as feed:
-            await _send(feed, merged, factor, total, done)
+            await _send(feed, _judged(merged, settings, done), factor, total, done)
             if given["close"]:
                 await feed.settle()  # a heartbeat must not overtake a tick of another partition's batch
                 _close(feed, settings, done, now_ms=time.time_ns() // 1_000_000)
@@ -123,8 +126,8 @@ def _check(path: Path, reading: rows.Reading) -> int:
     return count
 
 
-def _good(path: Path, reading: rows.Reading, rejected: list[str] | None, done: Replayed) -> Iterator[rows.Row]:
-    for row in rows.rows(path, reading):
+def _good(part: Iterator[rows.Row | rows.BadRowError], rejected: list[str] | None, done: Replayed) -> Iterator[rows.Row]:
+    for row in part:
         if isinstance(row, rows.BadRowError):
             if rejected is None:
                 raise InputError(f"{row}; the file changed after it was checked, {done.rows} rows were sent")
@@ -132,6 +135,16 @@ def _good(path: Path, reading: rows.Reading, rejected: list[str] | None, done: R
             done.skipped += 1
         else:
             yield row
+
+
+def _judged(source: Iterator[rows.Row], settings: Settings, done: Replayed) -> Iterator[rows.Row]:
+    """The same rows; those whose time the worker will refuse are counted, so that missing bars have a reason."""
+    latest = 0
+    for row in source:
+        if row.ts_ms > latest:
+            latest = time.time_ns() // 1_000_000 + settings.max_future
+        done.out_of_time += not settings.min_ts <= row.ts_ms <= latest
+        yield row
 
 
 async def _send(feed: Feed, source: Iterator[rows.Row], factor: float | None, total: int | None, done: Replayed) -> None:
@@ -170,6 +183,11 @@ def _close(feed: Feed, settings: Settings, done: Replayed, now_ms: int) -> None:
 
 
 def _report(settings: Settings, done: Replayed, seconds: float, *, as_json: bool) -> None:
+    if done.out_of_time:
+        base.say(
+            f"{done.out_of_time} of {done.rows} ticks lie before min_ts={base.utc(settings.min_ts)} or in the future, and a "
+            f"worker rejects them: is --origin missing, or is time_unit={settings.time_unit.value} wrong?"
+        )
     if as_json:
         base.out_json(
             {
@@ -178,6 +196,7 @@ def _report(settings: Settings, done: Replayed, seconds: float, *, as_json: bool
                 "heartbeats": done.heartbeats,
                 "left_to_idle": done.left_to_idle,
                 "skipped": done.skipped,
+                "out_of_time": done.out_of_time,
                 "symbols": len(done.last_ts),
                 "seconds": round(seconds, 3),
                 "rows_per_second": round(done.rows / seconds) if seconds else None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import lzma
 import re
 import zipfile
@@ -11,8 +10,9 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,9 +22,10 @@ from tables.ticks import RejectedError, event_time
 PRICES = frozenset({"bid", "ask", "last", "qty"})
 FIELDS = PRICES | {"ts", "seq", "broker", "symbol"}
 UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 _JSON_FIELDS = FIELDS | {"heartbeat"}
-_INTEGER = re.compile(r"-?\d+")
+_INTEGER = re.compile(r"-?\d+", re.ASCII)
+_BOM = b"\xef\xbb\xbf"  # what spreadsheets put before UTF-8
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -47,13 +48,13 @@ class BadRowError(InputError):
 
 @dataclass(frozen=True)
 class Reading:
-    """How the rows of a file are read; `origin` is the epoch second the times count from."""
+    """How the rows of a file are read; `origin_ms` is the epoch ms the times count from."""
 
     columns: tuple[str, ...] | None
     broker: str | None
     symbol: str | None
     time_unit: str = "ms"
-    origin: int = 0
+    origin_ms: int = 0
     header: bool = False
 
 
@@ -75,29 +76,49 @@ def rows(path: Path, reading: Reading) -> Iterator[Row | BadRowError]:
 
     Raises `InputError` where the file itself cannot be read.
     """
-    try:
-        if path.suffix == ".parquet":
+    return chain.from_iterable(streams(path, reading))
+
+
+def streams(path: Path, reading: Reading) -> list[Iterator[Row | BadRowError]]:
+    """The same, each member of a zip by itself: they are files of their own, to be merged by time."""
+    kind = path.suffix.lower()
+    with _readable(path):
+        if kind != ".zip":
+            return [_file(path, kind, reading)]
+        archive = zipfile.ZipFile(path)  # one for all members, which may be many; closed with the last of them
+        return [_member(path, archive, name, reading) for name in archive.namelist() if not _NO_TICKS.match(name)]
+
+
+_NO_TICKS = re.compile(r".*/$|__MACOSX/")  # folders, and what macOS puts beside each file
+
+
+def _file(path: Path, kind: str, reading: Reading) -> Iterator[Row | BadRowError]:
+    with _readable(path):
+        if kind == ".parquet":
             from app.commands.parquet import parquet_fields  # noqa: PLC0415 - an extra
 
             yield from _from_fields(path.name, parquet_fields(path, reading.columns, reading.time_unit), reading)
-        elif path.suffix == ".zip":
-            with zipfile.ZipFile(path) as archive:
-                for name in archive.namelist():
-                    if not name.endswith("/"):
-                        with _member(archive, name) as member:
-                            yield from _from_text(f"{path.name}/{name}", Path(name).suffix, member, reading)
         else:
             with path.open("rb") as file:
-                yield from _from_text(path.name, path.suffix, file, reading)
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
-        raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+                yield from _from_text(path.name, kind, file, reading)
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+def _member(path: Path, archive: zipfile.ZipFile, name: str, reading: Reading) -> Iterator[Row | BadRowError]:
+    with _readable(path):
+        try:
+            member = archive.open(name)
+        except RuntimeError as error:  # encrypted, or packed in a way that Python does not know
+            raise InputError(f"{path}: {error}") from error
+        with member:
+            yield from _from_text(f"{path.name}/{name}", Path(name).suffix.lower(), member, reading)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
     try:
-        return archive.open(name)
-    except RuntimeError as error:  # a password, or a compression Python does not know: NotImplementedError is one
-        raise InputError(f"{archive.filename}: {error}") from error
+        yield
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
+        raise InputError(f"{path}: {getattr(error, 'strerror', None) or str(error) or 'ends too early'}") from error
 
 
 def _from_text(name: str, suffix: str, file: Iterable[bytes], reading: Reading) -> Iterator[Row | BadRowError]:
@@ -110,34 +131,47 @@ def _from_text(name: str, suffix: str, file: Iterable[bytes], reading: Reading) 
 Fields = tuple[int, dict[str, str] | BadRowError, str]  # line, what stands in it by field, the row's text
 
 
+def _lines(name: str, file: Iterable[bytes]) -> Iterator[tuple[int, str, BadRowError | None]]:
+    """Number and text of each line that is not empty, and what keeps it from being read."""
+    for number, raw in enumerate(file, 1):
+        line = (raw.removeprefix(_BOM) if number == 1 else raw).rstrip(b"\r\n")
+        if line:
+            try:
+                yield number, line.decode(), None
+            except UnicodeDecodeError:
+                text = line.decode(errors="surrogateescape")  # FILE.rejected gets the same bytes again
+                yield number, text, BadRowError(f"{name}:{number}", f"is not UTF-8: {line[:80]!r}", text)
+
+
 def _csv_fields(name: str, file: Iterable[bytes], reading: Reading) -> Iterator[Fields]:
     columns = reading.columns or ("ts", "bid", "ask")
-    for number, raw in enumerate(file, 1):
+    for number, line, bad in _lines(name, file):
         if number == 1 and reading.header:
             continue
-        line = raw.rstrip(b"\r\n").decode("utf-8", "replace")
-        if not line:
-            continue
+        problem, cells = None, list[str]()
         try:
-            cells = line.split(",") if '"' not in line else next(csv.reader(io.StringIO(line)))
+            cells = line.split(",") if '"' not in line else next(csv.reader([line]))
         except csv.Error as error:
-            yield number, BadRowError(f"{name}:{number}", f"is no row of a CSV ({error}): {line[:80]!r}", line), line
-            continue
-        if len(cells) != len(columns):
+            problem = f"is no row of a CSV ({error}): {line[:80]!r}"
+        if number == 1 and not any(c.isdigit() for c in line):
+            problem = f"has no digit: if it is a header, --header skips it: {line[:80]!r}"
+        elif problem is None and len(cells) != len(columns):
             problem = f"has {len(cells)} columns, --columns names {len(columns)} ({','.join(columns)}): {line[:80]!r}"
+        if bad is not None:
+            yield number, bad, line
+        elif problem is not None:
             yield number, BadRowError(f"{name}:{number}", problem, line), line
         else:
             yield number, dict(zip(columns, cells, strict=True)), line
 
 
 def _json_fields(name: str, file: Iterable[bytes]) -> Iterator[Fields]:
-    for number, raw in enumerate(file, 1):
-        line = raw.rstrip(b"\r\n")
-        if not line:
+    for number, text, bad in _lines(name, file):
+        if bad is not None:
+            yield number, bad, text
             continue
-        text = line.decode("utf-8", "replace")
         try:
-            found = {k: _unquoted(bytes(v)) for k, v in _object(line).items() if k in _JSON_FIELDS}
+            found = {k: _unquoted(bytes(v)) for k, v in _object(text).items() if k in _JSON_FIELDS}
         except (msgspec.MsgspecError, RecursionError) as error:
             yield (
                 number,
@@ -156,7 +190,7 @@ def _unquoted(raw: bytes) -> str:
 
 
 def _from_fields(name: str, source: Iterable[Fields], reading: Reading) -> Iterator[Row | BadRowError]:
-    shift = reading.origin * UNITS_PER_SECOND[reading.time_unit]
+    shift = reading.origin_ms * UNITS_PER_SECOND[reading.time_unit] // 1000
     keys: dict[tuple[str, str], bytes] = {}
     for seq, (line, fields, text) in enumerate(source, 1):
         if isinstance(fields, BadRowError):
@@ -238,7 +272,7 @@ def rejected_file(path: Path) -> Iterator[list[str]]:
     finally:
         try:
             if kept:
-                target.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+                target.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8", errors="surrogateescape")
             else:
                 target.unlink(missing_ok=True)
         except OSError as error:

@@ -16,6 +16,7 @@ from pathlib import Path
 import orjson
 
 from app.errors import BrokerError
+from app.setting_types import make_folder
 
 STATE_FILE = "process.json"
 LOG_FILE = "broker.log"
@@ -64,7 +65,7 @@ def ensure(
     It ends by itself `idle_exit` seconds after its last connection closed, 0 for never. Raises `BrokerError` where it is not
     up after `deadline` seconds, with the end of its log, or where the port is another program's.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(data_dir)
     until = time.monotonic() + deadline
     started: subprocess.Popen[bytes] | None = None
     with (data_dir / "starting").open("ab") as turn:  # one starter at a time, or some would start what cannot run

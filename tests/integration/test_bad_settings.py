@@ -43,6 +43,17 @@ def test_a_bad_setting_ends_the_worker_with_one_line_that_names_it(tmp_path: Pat
     assert says in line
 
 
+@pytest.mark.parametrize("broker", ["", "kafka://127.0.0.1:9"])
+def test_a_data_directory_that_cannot_be_made_is_one_line_and_named_before_the_broker_is_waited_for(
+    tmp_path: Path, broker: str
+) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    worker = Worker("127.0.0.1:9", tmp_path, broker=broker, pocket_port="0", data_dir=str(tmp_path / "file" / "below"))
+    line = the_line(worker.run("worker"), SETTINGS)
+    assert str(tmp_path / "file" / "below") in line
+    assert "BARWHEEL_DATA_DIR" in line
+
+
 def test_several_bad_settings_are_named_in_one_line(tmp_path: Path) -> None:
     line = the_line(Worker("127.0.0.1:9", tmp_path, grace="banana", scope="planet").run("worker"), SETTINGS)
     assert "grace=banana" in line

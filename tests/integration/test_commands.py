@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -194,6 +195,34 @@ def test_bars_follow_until_they_are_interrupted(new_worker: NewWorker) -> None:
             following.stdout.close()
 
 
+def test_bars_whose_reader_has_gone_end_without_a_word_and_a_full_disk_is_named(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="1").start()
+    ticks = [Tick(DAY + minute * MINUTE) for minute in range(1_000)]  # more than a pipe and a buffer hold
+    produce(worker.bootstrap, worker.ticks_topic, ticks)
+    worker.wait(lambda: len(read(worker.bootstrap, worker.finals_topic)) >= 999, "the bars are there")
+    nobody, written = os.pipe()
+    os.close(nobody)
+    full = os.open("/dev/full", os.O_WRONLY)
+    wanted = {written: (0, ""), full: (FAILED, "app: cannot write the result: No space left on device\n")}
+    try:
+        for args in (("bars", "--json"), ("bars", "--json", "--last", "1")):
+            for place, expected in wanted.items():
+                found = subprocess.run(
+                    [sys.executable, "-m", "app", *args],
+                    cwd=worker.directory,
+                    env=worker.environment(),
+                    stdout=place,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    check=False,
+                    timeout=60,
+                )
+                assert (found.returncode, found.stderr) == expected, args
+    finally:
+        os.close(written)
+        os.close(full)
+
+
 def test_bars_of_a_topic_that_is_not_there_say_so(new_worker: NewWorker) -> None:
     worker = new_worker()
     found = worker.run("bars")
@@ -229,6 +258,30 @@ def test_several_files_are_merged_by_time_and_keys_go_where_kafka_sends_them(new
     for partition in range(4):
         times = [json.loads(record.value or b"")["ts"] for record in records if record.partition == partition]
         assert times == sorted(times)
+
+
+def test_the_members_of_a_zip_are_merged_by_time(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="1")
+    with zipfile.ZipFile(worker.directory / "days.zip", "w") as archive:
+        archive.writestr("second.csv", f"{2 * MINUTE},1,2\n{4 * MINUTE},1,2\n")
+        archive.writestr("first.csv", f"{MINUTE},1,2\n{3 * MINUTE},1,2\n")
+    done(worker, "replay", "days.zip", *NAMES, "--no-close")
+    times = [json.loads(record.value or b"")["ts"] - DAY for record in read(worker.bootstrap, worker.ticks_topic)]
+    assert times == [MINUTE, 2 * MINUTE, 3 * MINUTE, 4 * MINUTE]
+
+
+def test_ticks_whose_time_a_worker_will_refuse_are_counted_and_the_likely_cause_is_named(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="1")
+    found = worker.run("replay", quotes(worker), "--broker-name", "oanda", "--symbol", "EURUSD", "--json")
+    assert (found.returncode, json.loads(found.stdout)["out_of_time"]) == (0, 3)
+    assert "3 of 3 ticks lie before min_ts=1990-01-01 00:00:00 or in the future" in found.stderr
+    assert "--origin" in found.stderr
+
+
+def test_an_origin_that_the_time_unit_cannot_hold_is_refused(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="1", time_unit="s")
+    names = [*NAMES[:-1], "2014-05-05T00:00:00.500Z"]
+    assert "is no whole second" in failed(worker, "replay", quotes(worker), *names, code=USAGE)
 
 
 def test_a_window_that_is_still_open_is_left_to_idle_close(new_worker: NewWorker) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.commands.rows import BadRowError, Reading, Row, from_ms, parse_columns, rejected_file, rows, to_ms
+from app.commands.rows import BadRowError, Reading, Row, from_ms, parse_columns, rejected_file, rows, streams, to_ms
 from app.errors import InputError
 
 PLAIN = Reading(None, "oanda", "EURUSD")
@@ -40,9 +40,65 @@ def test_a_csv_row_goes_to_the_wire_with_the_digits_of_the_file(tmp_path: Path) 
 
 def test_times_count_from_the_origin_in_the_unit_of_the_setting(tmp_path: Path) -> None:
     path = written(tmp_path / "t.csv", "1500000,1,2\n")
-    (row,) = good(path, Reading(None, "a", "b", time_unit="us", origin=1_000))
+    (row,) = good(path, Reading(None, "a", "b", time_unit="us", origin_ms=1_000_000))
     assert json.loads(row.value)["ts"] == 1_001_500_000
     assert row.ts_ms == 1_001_500
+
+
+def test_an_origin_keeps_its_milliseconds(tmp_path: Path) -> None:
+    (row,) = good(written(tmp_path / "t.csv", "1,1,2\n"), Reading(None, "a", "b", origin_ms=1_399_248_000_500))
+    assert json.loads(row.value)["ts"] == row.ts_ms == 1_399_248_000_501
+
+
+@pytest.mark.parametrize(("name", "text"), [("t.csv", "1,1.5,2\n"), ("t.jsonl", '{"ts":1,"bid":1.5}\n')])
+def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path: Path, name: str, text: str) -> None:
+    (row,) = good(written(tmp_path / name, "\ufeff" + text))
+    assert (json.loads(row.value)["ts"], json.loads(row.value)["bid"]) == (1, 1.5)
+
+
+@pytest.mark.parametrize("header", ["ts,bid,ask", "Time,Bid", "\ufefftime;bid;ask"])
+def test_a_first_line_that_looks_like_a_header_is_answered_with_the_option_that_skips_it(tmp_path: Path, header: str) -> None:
+    bad = only_bad(written(tmp_path / "t.csv", f"{header}\n1,1,2\n"))
+    assert str(bad).startswith("t.csv:1: ")
+    assert "--header skips it" in str(bad)
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
+def test_a_row_that_is_not_utf8_is_bad_and_its_bytes_are_kept(tmp_path: Path, name: str) -> None:
+    path, line = tmp_path / name, b'{"ts":1,"bid":2,"symbol":"\xff"}' if name == "t.jsonl" else b"1,2,3\xff"
+    path.write_bytes(line + b"\n")
+    bad = only_bad(path)
+    assert f"{name}:1: is not UTF-8" in str(bad)
+    with rejected_file(path) as kept:
+        kept.append(bad.text)
+    assert path.with_name(name + ".rejected").read_bytes() == line + b"\n"
+
+
+def test_a_line_that_the_csv_reader_refuses_is_a_bad_row(tmp_path: Path) -> None:
+    assert "t.csv:1: is no row of a CSV" in str(only_bad(written(tmp_path / "t.csv", '1,"' + "2" * 200_000 + '",3\n')))
+
+
+def test_the_members_of_a_zip_are_streams_of_their_own_and_no_folders_or_companions(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "T.ZIP", "w") as archive:
+        archive.writestr("day/", "")
+        archive.writestr("day/b.csv", "2,1,2\n4,1,2\n")
+        archive.writestr("__MACOSX/day/._b.csv", "\0\1")
+        archive.writestr("day/a.CSV", "1,1,2\n3,1,2\n")
+    found = [[row.ts_ms for row in stream if isinstance(row, Row)] for stream in streams(tmp_path / "T.ZIP", PLAIN)]
+    assert found == [[2, 4], [1, 3]]
+
+
+def test_a_zip_that_is_encrypted_or_damaged_is_one_error_that_names_it(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "t.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.csv", "1,1,2\n" * 1_000)
+    whole = (tmp_path / "t.zip").read_bytes()
+    damaged = whole[:37] + b"\xff" * 8 + whole[45:]
+    directory = whole.index(b"PK\1\2")
+    encrypted = whole[:6] + b"\1" + whole[7 : directory + 8] + b"\1" + whole[directory + 9 :]
+    for name, content in (("damaged.zip", damaged), ("encrypted.zip", encrypted)):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=name):
+            list(rows(tmp_path / name, PLAIN))
 
 
 def test_columns_name_fields_and_skip_others(tmp_path: Path) -> None:
