@@ -28,7 +28,7 @@ from app.settings import Settings, unknown_variables
 from app.signals import Signals
 from app.topics import ensure
 from app.transport import Consumer, SliceSchema, Transport
-from app.web.server import check_door, install
+from app.web.server import check_door, check_port, install
 
 log = logging.getLogger(__name__)
 # open windows are many, live for a minute and hold no cycles: looking through them all the time finds nothing
@@ -121,6 +121,8 @@ class BarwheelApp(faust.App):
             _say(f"{name} is set, but there is no such setting")
         settings, runtime = self.settings, self.runtime
         check_door(settings, self.conf.web_bind)
+        if self.conf.web_enabled and self.conf.web_transport.scheme == "tcp":
+            check_port(self.conf.web_bind, self.conf.web_port)
         make_folder(settings.data_dir)  # Faust makes only the last folder of its own
         runtime.url = str(self.conf.canonical_url).rstrip("/")
         runtime.cluster = cluster_for(settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -63,6 +64,24 @@ def check_door(settings: Settings, bind: str) -> None:
     """Refuse an address that others can reach where nothing must be shown; `bind` may come from the command line."""
     if not loopback(bind) and settings.web_auth is WebAuth.token and not token_of(settings):
         raise SettingsError(OPEN_DOOR.format(bind))
+
+
+def check_port(bind: str, port: int) -> None:
+    """Refuse a port that is another program's before anything is started: a second worker on this machine needs its own."""
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            bind or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            with socket.socket(family, kind, protocol) as probe:  # with the options of the server's own
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind(address)
+    except OSError as error:
+        where = f"cannot listen on {bind}: {(error.strerror or str(error)).lower()}"
+        raise SettingsError(
+            f"web_port={port}: {where}; set BARWHEEL_WEB_PORT, or worker's --web-port, to a free one"
+        ) from error
 
 
 def install(app: BarwheelApp, applied: Any) -> WebContext:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -17,6 +18,13 @@ SETTINGS, TOPICS = 2, 4  # exit codes
 def the_line(done: CompletedProcess[str], code: int) -> str:
     """The one line a command said before it ended with a code."""
     assert (done.returncode, done.stdout) == (code, ""), done.stderr
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def complaint(done: CompletedProcess[str], code: int) -> str:
+    """The one line on stderr of a worker that had shown Faust's banner before it ended with a code."""
+    assert done.returncode == code, done.stderr
     (line,) = done.stderr.splitlines()
     return line
 
@@ -49,9 +57,17 @@ def test_a_data_directory_that_cannot_be_made_is_one_line_and_named_before_the_b
 ) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     worker = Worker("127.0.0.1:9", tmp_path, broker=broker, pocket_port="0", data_dir=str(tmp_path / "file" / "below"))
-    line = the_line(worker.run("worker"), SETTINGS)
+    line = complaint(worker.run("worker"), SETTINGS)
     assert str(tmp_path / "file" / "below") in line
     assert "BARWHEEL_DATA_DIR" in line
+
+
+def test_a_web_port_that_is_taken_is_one_line_before_anything_is_started(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        line = complaint(Worker("127.0.0.1:9", tmp_path, web_port=port).run("worker"), SETTINGS)
+    assert f"web_port={port}: cannot listen on 127.0.0.1: address already in use" in line
+    assert "BARWHEEL_WEB_PORT" in line
 
 
 def test_several_bad_settings_are_named_in_one_line(tmp_path: Path) -> None:
