@@ -179,7 +179,7 @@ class Settings(BaseSettings):
     def _broker(cls, value: str) -> str:
         for address in value.removeprefix("kafka://").split(",") if value else ():
             host, _, port = address.rpartition(":")
-            if not host or not port.isdigit():
+            if not host or "/" in host or not (port.isdecimal() and 0 < int(port) <= 65_535):  # noqa: PLR2004 - TCP's
                 raise ValueError("must look like kafka://host:9092[,host:9092], or be empty")
         return value
 
