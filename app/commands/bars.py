@@ -15,6 +15,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from faust.cli.base import argument, option
+from rich.console import Console
 from rich.table import Table
 
 from app.broker import admin
@@ -203,6 +204,15 @@ def table(bars: Iterable[Bar], title: str) -> Table:
     return made
 
 
+def fitted(made: Table, console: Console) -> Table:
+    """The table for a console; where that is too narrow it goes without a frame, and rather wraps than hide a digit."""
+    wide = console.options.update(width=base.PIPE_WIDTH)
+    if made.__rich_measure__(console, wide).maximum > console.width:
+        made.box, made.padding = None, (0, 1, 0, 0)
+        console.width = max(console.width, made.__rich_measure__(console, wide).maximum)
+    return made
+
+
 def _cells(bar: Bar) -> list[str]:
     prices = [f"{p:f}" for p in (bar.open, bar.high, bar.low, bar.close)]
     return [base.utc(bar.bucket_start), bar.broker, bar.symbol, *prices, str(bar.ticks), bar.close_reason]
@@ -212,7 +222,8 @@ def _print_table(settings: Settings, bars: list[Bar], total: int) -> None:
     if not bars:
         base.say(f"no final bars of {settings.app_id} in {settings.finals_topic} that fit")
         return
-    base.console().print(table(bars, f"{settings.finals_topic}: {len(bars)} of {total} bars"))
+    console = base.console()
+    console.print(fitted(table(bars, f"{settings.finals_topic}: {len(bars)} of {total} bars"), console))
 
 
 def _print_rows(bars: list[Bar]) -> None:

@@ -125,7 +125,7 @@ class Demo:
         if self.as_json:
             base.out_json(as_data(self.state, ok=ok))
         else:
-            self.console.print(summary(self.state))
+            self.console.print(summary(self.state, self.console))
         if self.once:
             return 0 if ok else 1
         base.say(f"the worker goes on at {self.state.web}; end with Ctrl-C")

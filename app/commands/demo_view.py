@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from app.commands.bars import table
+from app.commands.bars import fitted, table
 from app.commands.base import utc
 from app.market import SILENT, Kind
 from app.settings import Settings
@@ -107,10 +107,10 @@ def line(state: Progress) -> RenderableType:
     )
 
 
-def summary(state: Progress) -> RenderableType:
+def summary(state: Progress, console: Console) -> RenderableType:
     """The newest bars, the silent symbol, the accounting."""
     return Group(
-        table(state.newest(), f"the newest of {len(state.bars)} final bars in {state.settings.finals_topic}"),
+        fitted(table(state.newest(), f"the newest of {len(state.bars)} final bars in {state.settings.finals_topic}"), console),
         Text(),
         Text(silent_text(state)),
         Text(),

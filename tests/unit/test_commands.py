@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import random
 from collections import Counter
 from decimal import Decimal
@@ -10,8 +11,10 @@ from typing import Any
 
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
+from rich.console import Console
 
 from app.cli import command_of, with_defaults
+from app.commands.bars import fitted, table
 from app.commands.base import time_ms, utc
 from app.commands.demo_host import demo_settings
 from app.commands.demo_view import Progress
@@ -46,6 +49,17 @@ def test_the_worker_logs_what_happens_unless_a_level_is_given() -> None:
     assert with_defaults(["worker", "-l", "warn"]) == ["worker", "-l", "warn"]
     assert with_defaults(["worker", "--loglevel=debug"]) == ["worker", "--loglevel=debug"]
     assert with_defaults(["bars"]) == ["bars"]
+
+
+@pytest.mark.parametrize("width", [40, 80, 160])
+def test_the_table_of_bars_hides_no_digit_however_narrow_the_terminal(width: int) -> None:
+    price = Decimal("11.38710")
+    made = Bar("north", "N000", 0, 60_000, price, price, price, price, None, None, 12, 0, 0, "watermark", 0, 0, 0, 0, 0)
+    text = io.StringIO()
+    shown = Console(file=text, width=width, force_terminal=True, color_system=None)
+    shown.print(fitted(table([made], "bars"), shown))
+    assert text.getvalue().count("11.38710") == 4
+    assert "1970-01-01 00:00:00" in text.getvalue()
 
 
 @pytest.mark.parametrize(
