@@ -22,6 +22,7 @@ from aiokafka.errors import ProducerFenced
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app import partitions
 from app.fetching import Head
 from app.outbox import Outgoing, Sent
 from app.partitions import Partition, engine_config
@@ -105,26 +106,32 @@ class Topics:
         return [row for row in rows if row.timestamp != MARKER and row.transaction not in self.aborted]
 
 
+Queue = deque[tuple[Callable[[], int], asyncio.Future[Metadata] | None, int]]
+
+
 class Wire:
-    """What a worker has sent; records arrive one by one, when the schedule says so."""
+    """What a worker has sent; records arrive one by one, when the schedule says so, of its two producers in turn."""
 
     def __init__(self, topics: Topics) -> None:
         self.topics = topics
-        self._queue: deque[tuple[Callable[[], int], asyncio.Future[Metadata] | None, int]] = deque()
+        self._queues: tuple[Queue, Queue] = deque(), deque()  # of the checkpoints, of the finals
+        self._next = 0  # whose turn it is
 
-    def put(self, records: Iterable[Callable[[], int]]) -> list[Sent]:
+    def put(self, records: Iterable[Callable[[], int]], *, finals: bool = False) -> list[Sent]:
         every = list(records)
         if not every:
             return []
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         for number, arrive in enumerate(every, 1):
-            self._queue.append((arrive, future if number == len(every) else None, len(every)))
+            self._queues[finals].append((arrive, future if number == len(every) else None, len(every)))
         return [Sent(future, len(every), "")]
 
     def deliver(self) -> bool:
-        if not self._queue:
+        if not any(self._queues):
             return False
-        arrive, future, count = self._queue.popleft()
+        queue = self._queues[self._next] or self._queues[1 - self._next]
+        self._next = 1 - self._next
+        arrive, future, count = queue.popleft()
         try:
             offset = arrive()
         except ProducerFenced as error:
@@ -145,7 +152,7 @@ class Finals:
 
     async def send(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[Sent]:
         assert partition == 0
-        return self._wire.put(partial(self._wire.topics.append, topic, record) for record in records)
+        return self._wire.put((partial(self._wire.topics.append, topic, record) for record in records), finals=True)
 
 
 class Checkpoints:
@@ -411,6 +418,19 @@ OVERWRITTEN: list[Step] = [
 ]
 
 
+POSITION_FIRST: list[Step] = [  # of three bars the last one does not arrive
+    *(TICK, ("tick", 0, 2, 0, "tick"), ("tick", 0, 4, 0, "tick"), NEXT_WINDOW, ("read", 4), ("checkpoint", 5), ("crash",)),
+]
+TOO_EARLY: list[Step] = [
+    *(TICK, ("read", 1), ("checkpoint", None), TICK, NEXT_WINDOW, ("read", 2), ("deliver", 1), ("crash",)),
+    *(("read", 1), ("checkpoint", None), ("crash",)),
+]
+LATE_ONCE: list[Step] = [  # a tick that was late, as silence had closed its window
+    *(TICK, ("read", 1), ("checkpoint", None), ("tick", 66_000, 1, 0, "tick"), ("timer",), ("deliver", 3)),
+    *(("tick", 0, 0, 66_000, "tick"), ("read", 1), ("crash",)),
+]
+
+
 async def write_nothing(self: Partition, states: list[Outgoing]) -> None:
     """A checkpoint without its states."""
 
@@ -430,6 +450,16 @@ def never_fenced(self: Checkpoints) -> bool:
     return False
 
 
+async def without_waiting(sent: Iterable[Sent]) -> None:
+    """The position is on its way before the finals have arrived."""
+
+
+def not_raised(self: Engine, offset: int, replay: Replay) -> None:
+    """Stream time is not raised where the published bars say."""
+    while replay.pending and replay.pending[0].closed_at_offset <= offset:
+        replay.pending.popleft()
+
+
 original_replay = Replay.__init__
 
 
@@ -440,11 +470,22 @@ original_replay = Replay.__init__
         (Replay, "__init__", without_tail, TAIL_IGNORED),
         (Checkpoints, "_arrive", not_atomic, TORN),
         (Checkpoints, "fenced", never_fenced, OVERWRITTEN),
+        (partitions, "acknowledged", without_waiting, POSITION_FIRST),
+        (Restoring, "replaying", False, TOO_EARLY),
+        (Restoring, "_raise_to", not_raised, LATE_ONCE),
     ],
-    ids=["states are not written", "the tail is ignored", "checkpoints are not atomic", "former owners are not fenced"],
+    ids=[
+        "states are not written",
+        "the tail is ignored",
+        "checkpoints are not atomic",
+        "former owners are not fenced",
+        "finals are not waited for",
+        "checkpoints are made within the tail",
+        "the tail does not raise stream time",
+    ],
 )
 def test_the_simulation_fails_when_a_rule_is_broken(
-    monkeypatch: pytest.MonkeyPatch, owner: type, name: str, broken: Callable[..., Any], steps: list[Step]
+    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, broken: Any, steps: list[Step]
 ) -> None:
     judge(asyncio.run(run(steps, ScopeKind.BROKER)))
     monkeypatch.setattr(owner, name, broken)
