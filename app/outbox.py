@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
+from aiokafka import errors as kafka
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata, TopicPartition
 
@@ -15,6 +16,16 @@ from app.security import Cluster
 BATCH_BYTES = 512 * 1024
 YIELD_EVERY = 2_000  # records between two looks at the event loop
 TRANSACTION_SECONDS = 60.0  # the broker gives up on a transaction that is open for longer
+
+# what a broker refuses for good: trying again does not help
+REFUSED = (
+    kafka.MessageSizeTooLargeError,
+    kafka.TopicAuthorizationFailedError,
+    kafka.ClusterAuthorizationFailedError,
+    kafka.GroupAuthorizationFailedError,
+    kafka.TransactionalIdAuthorizationFailed,
+    kafka.InvalidTopicError,
+)
 
 Header = tuple[str, bytes]
 NO_HEADERS: list[Header] = []  # shared, never changed

@@ -16,7 +16,7 @@ from faust.types import TP
 from app.errors import BarwheelError, BrokerError
 from app.measures import Measures
 from app.membership import Membership
-from app.outbox import Outbox, Transactions
+from app.outbox import REFUSED, Outbox, Transactions
 from app.partitions import Partition, now_ms
 from app.reader import Reader
 from app.recovery import recover, stop_if_given_up
@@ -35,16 +35,9 @@ log = logging.getLogger(__name__)
 BACKOFF_SECONDS = (0.5, 30.0)  # first and longest wait between two tries
 SILENT_SECONDS = 5.0  # without an answer to a fetch, which is there in 0.2 s where there is nothing new
 FULL_SECONDS = 1.0  # for which a fetch of more than one slice tells that there is more
+STOP_SECONDS = 3.0  # for the producers at the end
 CONFIRM_SECONDS = 1.0  # between two questions to the group
 CHECKPOINT_SHARE = 8  # a checkpoint that took one second is followed by none for seven
-REFUSED = (
-    kafka_errors.MessageSizeTooLargeError,
-    kafka_errors.TopicAuthorizationFailedError,
-    kafka_errors.ClusterAuthorizationFailedError,
-    kafka_errors.GroupAuthorizationFailedError,
-    kafka_errors.TransactionalIdAuthorizationFailed,
-    kafka_errors.InvalidTopicError,
-)
 
 
 class Runtime:
@@ -286,7 +279,11 @@ class Runtime:
         """The end: after the last checkpoint."""
         self.state = "stopped"
         self.drop()
-        await self._stop_outboxes()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._stop_outboxes()
+        except TimeoutError:
+            log.warning("the broker has not taken what was sent to it: the next start looks what became of it")
 
     def readiness(self) -> dict[str, Any]:
         """The state, and how far a recovery is."""

@@ -29,6 +29,8 @@ FAUST_VERSION = "0.15.3"
 SLICE_RECORDS = 2_000
 FETCH_WAIT_MS = 200  # how long the broker holds an empty answer: the idle timer is at most this much late
 POLL_SECONDS = 1.0
+LEAVE_SECONDS = 5.0  # for the group's leaving
+LAST_SECONDS = 10.0  # for the last checkpoint: without a broker it would wait for ever, and nothing depends on it
 CONNECT_SECONDS = 1.0  # between two tries to connect
 
 
@@ -84,6 +86,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Connect."""
         await _patiently(super().on_start)
+
+    async def on_thread_stop(self) -> None:
+        """Leave the group and close, unless there is no broker to say it to."""
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await super().on_thread_stop()
+        except TimeoutError:
+            log.warning("the broker does not answer: left without a word, it gives the partitions on by itself")
 
     def heads(self) -> Heads:
         """The ends of the log as the fetcher saw them."""
@@ -215,8 +225,12 @@ class Consumer(driver.Consumer):
     async def on_stop(self) -> None:
         """Checkpoint, commit and leave."""
         self.runtime.close()
-        await self.maybe_wait_for_commit_to_finish()
-        await self.commit()
+        try:
+            async with asyncio.timeout(LAST_SECONDS):
+                await self.maybe_wait_for_commit_to_finish()
+                await self.commit()
+        except TimeoutError:
+            log.warning("no last checkpoint within %.0f s: the next start goes on from the one before", LAST_SECONDS)
         await self.runtime.stop()
         await super().on_stop()
 

@@ -49,3 +49,25 @@ def test_a_second_sigterm_ends_a_worker_that_cannot_finish(own_pocket: tuple[str
     worker.start()
     worker.wait(lambda: worker.open_windows() == 1, "the window is open again")
     worker.stop()
+
+
+def test_a_worker_whose_broker_answers_nothing_ends_when_it_is_asked_to_and_goes_on_where_it_was(
+    own_pocket: tuple[str, int], tmp_path: Path
+) -> None:
+    address, pid = own_pocket
+    worker = Worker(address, tmp_path / "worker", checkpoint_interval="1h").start()
+    try:
+        produce(address, worker.ticks_topic, [Tick(T0)])
+        worker.wait_read(1)
+        os.kill(pid, signal.SIGSTOP)
+        process = worker.process
+        assert process is not None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE) == 0
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        worker.end()
+    assert "no last checkpoint within" in worker.log()
+    worker.start()
+    worker.wait(lambda: worker.open_windows() == 1, "the window is open again")
+    worker.stop()
