@@ -83,7 +83,9 @@ class Settings(BaseSettings):
     )
     checkpoint_interval: Duration = Field(1_000, description="Time between checkpoints, more while they take long.")
     wheel_tick: Duration = Field(200, description="Width of a slot of the timing wheel.")
-    consumer_group_instance_id: str = Field("", description="Static membership: a fixed name of this worker; empty: dynamic.")
+    consumer_group_instance_id: str = Field(
+        "", description="Static membership: a fixed name of this worker, which no other may have; empty: dynamic."
+    )
     session_timeout: Duration = Field(30_000, description="A worker that is silent this long loses its partitions.")
     security_protocol: SecurityProtocol = Field(
         SecurityProtocol.plaintext,
