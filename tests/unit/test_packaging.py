@@ -36,6 +36,7 @@ class Healthcheck(_Strict):
     interval: str = Field(pattern=r"^\d+s$")
     timeout: str = Field(pattern=r"^\d+s$")
     retries: int = Field(ge=1)
+    start_period: str = Field("0s", pattern=r"^\d+s$")
 
 
 class Service(_Strict):
