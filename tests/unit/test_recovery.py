@@ -1,4 +1,4 @@
-"""What a recovery does where the topics do not hold what its last checkpoint left: it stops, or goes on as told."""
+"""How a recovery goes on from an input that was made anew, and ends when it was given up."""
 
 from __future__ import annotations
 
@@ -7,30 +7,9 @@ import contextlib
 
 import pytest
 
-from app.errors import StateError
 from app.recovery import stop_if_given_up
 from app.setting_types import Delivery, ScopeKind
-from app.settings import Settings
-from tests.unit.test_recovery_simulation import NEXT_WINDOW, TICK, Simulation, Step, run
-
-WITH_BARS: list[Step] = [TICK, NEXT_WINDOW, ("read", 2), ("checkpoint", None)]
-
-
-@pytest.mark.parametrize("delivery", list(Delivery))
-def test_a_changelog_that_is_gone_is_noticed_by_the_bars_that_are_still_there(delivery: Delivery) -> None:
-    simulation = asyncio.run(run(WITH_BARS, ScopeKind.BROKER, delivery))
-    simulation.topics.rows[simulation.settings.changelog_topic].clear()
-    with pytest.raises(StateError, match="holds no position"):
-        asyncio.run(simulation.restart())
-
-
-@pytest.mark.parametrize("delivery", list(Delivery))
-def test_another_app_on_the_same_finals_is_noticed(delivery: Delivery) -> None:
-    simulation = asyncio.run(run(WITH_BARS, ScopeKind.BROKER, delivery))
-    other = Settings.load(**{**simulation.settings.model_dump(), "app_id": "other"})
-    simulation.settings = other
-    with pytest.raises(StateError, match="give one of the two another topics_prefix"):
-        asyncio.run(simulation.restart())
+from tests.unit.test_recovery_simulation import NEXT_WINDOW, TICK, Simulation
 
 
 async def _made_anew(scope: ScopeKind) -> Simulation:
