@@ -1,6 +1,6 @@
 """Keeps the read model up to date in a thread of its own, with its own reader, and answers from it.
 
-The thread takes small bites and rests after each for three times as long as it took, and far longer while the worker catches
+The thread takes small bites and rests after each for three times as long as it took, and for seconds while the worker catches
 up with its ticks: what it does never holds them up.
 """
 
@@ -33,8 +33,9 @@ from app.settings import Settings
 from tables.ticks import Record
 
 BITE = 500  # records
-REST, REST_BUSY = 3, 19  # times as long as a bite took; while the worker catches up
-REST_SECONDS = 0.25  # at most
+REST = 3  # times as long as a bite took
+REST_SECONDS = 0.25  # at most; while the worker catches up,
+BUSY_RESTS = 8  # so many of them besides
 AGAIN_SECONDS = 2.0
 WAIT_MS = 500
 SILENT_SECONDS = 5.0  # without an answer, which comes twice a second where there is nothing new
@@ -214,8 +215,7 @@ class ReadModel:
                     self.positions.update(reached)
                     if caught_up and bars:
                         tell(self._told, bars)
-                    times = REST_BUSY if self._busy() else REST
-                    await asyncio.sleep(min(REST_SECONDS, times * (time.monotonic() - began)))
+                    await self._rest(time.monotonic() - began)
                     began = time.monotonic()
                 if self._stop.is_set() or self._damaged.is_set():
                     return
@@ -227,6 +227,13 @@ class ReadModel:
                 if caught_up:
                     self._said = ""
                     self.state = State.waiting if reader.silence > SILENT_SECONDS else State.live
+
+    async def _rest(self, took: float) -> None:
+        await asyncio.sleep(min(REST_SECONDS, REST * took))
+        for _ in range(BUSY_RESTS):
+            if not self._busy() or self._stop.is_set():
+                return
+            await asyncio.sleep(REST_SECONDS)
 
     async def _begin(self, reader: Reader, store: Store, places: list[Place]) -> dict[Place, int]:
         """Where the partitions end now; `positions` are set to where reading goes on: of much, at its newest part."""
