@@ -88,12 +88,12 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
             f"{settings.changelog_topic}[{partition}] was written with other settings ({'; '.join(differ)}): "
             "set them back, or use another app_id and topics_prefix"
         )
-    _check_finals(settings, partition, position, finals_end)
+    _check_finals(settings, partition, position, finals_begin, finals_end)
     found = Recovered(position, finals_end=finals_end, changelog_end=end)
     async for record in _records(reader, settings.changelog_topic, partition, max(position.changelog_start, begin), end):
         _take_state(found, record)
     made_anew = await _check_gap(reader, settings, partition, found)
-    async for record in _records(reader, settings.finals_topic, partition, max(position.finals_end, finals_begin), finals_end):
+    async for record in _records(reader, settings.finals_topic, partition, position.finals_end, finals_end):
         if record.value is not None and _owner(record) == settings.app_id.encode():
             found.tail.append(_decoded(decode_bar, record, "bar", settings.finals_topic))
     if made_anew:  # its bars name offsets of records that are gone: all of them have been passed
@@ -172,17 +172,20 @@ def _owner(record: Record) -> bytes | None:
     return next((value for name, value in record.headers if name == APP_HEADER), None)
 
 
-def _check_finals(settings: Settings, partition: int, position: Position, end: int) -> None:
-    if position.finals_end <= end:
+def _check_finals(settings: Settings, partition: int, position: Position, begin: int, end: int) -> None:
+    """That the bars published after the position are still there; raises `StateError`, or moves it, where they are not."""
+    where, known = f"{settings.finals_topic}[{partition}]", position.finals_end
+    if known > end:
+        said = f"{where} ends at offset {end}, before {known}, where this app's bars ended: it was made anew and they are gone"
+        then, position.finals_end = "publish those that are still open", 0
+    elif known < begin:
+        said = f"{where} begins at offset {begin}, after {known}: bars published since the last checkpoint were deleted from it"
+        then, position.finals_end = "publish them again", begin
+    else:
         return
-    said = (
-        f"{settings.finals_topic}[{partition}] ends at offset {end}, before {position.finals_end}, where the bars of this app "
-        "ended: the topic was made anew and they are gone"
-    )
     if settings.on_gap is OnGap.stop:
-        raise StateError(f"{said}: set on_gap=continue to publish those that are still open, or use another app_id")
+        raise StateError(f"{said}: set on_gap=continue to {then}, or use another app_id")
     log.warning("%s (on_gap=continue)", said)
-    position.finals_end = 0
 
 
 async def _check_gap(reader: Reader, settings: Settings, partition: int, found: Recovered) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tests.integration.conftest import NewWorker
-from tests.support.ticks import Tick, produce
+from tests.support.ticks import Tick, produce, read
 from tests.support.worker import Worker
 
 T0 = 1_399_248_000_000
@@ -67,6 +68,24 @@ def test_a_changelog_that_was_deleted_stops_the_worker_instead_of_publishing_eve
     assert "was the changelog deleted?" in said
 
 
+def test_bars_that_were_deleted_after_the_last_checkpoint_stop_the_worker_instead_of_being_published_again(
+    new_worker: NewWorker,
+) -> None:
+    worker = new_worker(topic_partitions="1", checkpoint_interval="1h").start()
+    produce(worker.bootstrap, worker.ticks_topic, [Tick(T0), Tick(T0 + 70_000)])
+    assert len(read(worker.bootstrap, worker.finals_topic, lambda bars: len(bars) == 1)) == 1
+    worker.kill()
+    asyncio.run(_delete_before(worker.bootstrap, worker.finals_topic, 1))
+    said = _last_words(worker)
+    assert f"{worker.finals_topic}[0] begins at offset 1, after 0: bars published since the last checkpoint were" in said
+    assert "on_gap=continue to publish them again" in said
+    worker.end()
+    worker.settings["on_gap"] = "continue"
+    worker.start()
+    again = read(worker.bootstrap, worker.finals_topic, lambda bars: len(bars) == 1)
+    assert [seen.offset for seen in again] == [1]
+
+
 def _stopped_after_a_bar(new_worker: NewWorker, delivery: str) -> Worker:
     worker = new_worker(topic_partitions="1", delivery=delivery).start()
     produce(worker.bootstrap, worker.ticks_topic, [Tick(T0), Tick(T0 + 70_000)])
@@ -81,6 +100,18 @@ def _last_words(worker: Worker) -> str:
     assert worker.process.wait(60) == STATE_ERROR
     assert "Traceback" not in worker.log()
     return worker.log().splitlines()[-1]
+
+
+async def _delete_before(bootstrap: str, topic: str, offset: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        for policy in ("delete", "compact"):
+            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"cleanup.policy": policy})])
+            if policy == "delete":  # a compacted topic refuses it
+                await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=offset)})
+    finally:
+        await admin.close()
 
 
 async def _delete(bootstrap: str, topic: str) -> None:
