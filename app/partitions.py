@@ -90,6 +90,7 @@ class Partition:
         self._finals: list[Sent] = []
         self._finals_end = found.finals_end  # no checkpoint is made before the tail has been passed
         self._side: list[SideRecord] = []
+        self.checkpointed = time.monotonic()  # when the last checkpoint began, also one that found nothing to do
         self._broken = False  # something failed half way: what it had taken up to publish is nowhere else
         self._turn = asyncio.Lock()  # the engine is fed, asked or copied by one at a time
         self._checkpoint = asyncio.Lock()
@@ -223,7 +224,7 @@ class Partition:
         async with self._checkpoint:
             if self._broken:
                 return None
-            began = time.monotonic()
+            self.checkpointed = began = time.monotonic()
             with self._whole():
                 made = await self._make_checkpoint()
             if made is not None:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import errors as kafka_errors
@@ -16,12 +16,12 @@ from faust.types import TP
 from app.errors import BarwheelError, BrokerError
 from app.measures import Measures
 from app.membership import Membership
-from app.outbox import REFUSED, Outbox, Transactions
+from app.outbox import REFUSED
 from app.partitions import Partition, now_ms
+from app.producers import Producers
 from app.reader import Reader
 from app.recovery import recover, stop_if_given_up
 from app.security import Cluster
-from app.setting_types import Delivery
 from app.settings import Settings
 from app.side import SIDE_MARGIN
 from app.slices import GapError, Slice
@@ -37,7 +37,8 @@ SILENT_SECONDS = 5.0  # without an answer to a fetch, which is there in 0.2 s wh
 FULL_SECONDS = 1.0  # for which a fetch of more than one slice tells that there is more
 STOP_SECONDS = 3.0  # for the producers at the end
 CONFIRM_SECONDS = 1.0  # between two questions to the group
-CHECKPOINT_SHARE = 8  # a checkpoint that took one second is followed by none for seven
+CHECKPOINT_SHARE = 20  # checkpoints take about a twentieth of the time at most
+STATE_SECONDS = 8e-6  # of CPU for each state in one
 
 
 class Runtime:
@@ -53,8 +54,8 @@ class Runtime:
         self.consumer: Consumer | None = None
         self.state = "starting"  # then recovering, running, waiting (for the broker), stopped
         self._crash = crash
-        self._outboxes: list[Outbox] = []
-        self._checkpoint_from = 0.0  # no checkpoint before this (monotonic), unless it is the last one
+        self._producers = Producers(settings)
+        self._between: dict[int, asyncio.Task[None]] = {}  # checkpoints that the timer did not ask for, by partition
         self._partitions: dict[int, Partition] = {}
         self._open = False  # whether slices are taken
         self._full_at = float("-inf")  # when a fetch brought more than one slice (monotonic)
@@ -89,6 +90,9 @@ class Runtime:
             await owner.feed(part)
         except Exception as error:  # noqa: BLE001  # Faust would go on with the next slice
             await self.failed(error)
+            return
+        if self.catching_up and self._begin_checkpoint(owner):
+            await asyncio.sleep(0)  # it has its turn before the next slice opens more windows
 
     async def tick(self) -> None:
         """One turn of the wheel's task."""
@@ -105,20 +109,32 @@ class Runtime:
             await self.failed(error)
 
     async def checkpoint(self) -> None:
-        """Checkpoint every partition.
+        """Checkpoint every partition that can afford it; all of them where it is the last one."""
+        await self._checkpoint([p for p in self._partitions.values() if not self._open or self._affordable(p)])
 
-        While much is read at once, checkpoints take long: they then come less often, and take a share of the time that is
-        bounded instead of all of it.
-        """
-        began = time.monotonic()
-        if self._open and began < self._checkpoint_from:
-            return
+    async def _checkpoint(self, partitions: Iterable[Partition]) -> None:
         try:
-            await asyncio.gather(*(partition.checkpoint() for partition in self._partitions.values()))
+            await asyncio.gather(*(partition.checkpoint() for partition in partitions))
         except Exception as error:  # noqa: BLE001  # Faust would only log it
             await self.failed(error, last=not self._open)
-            return
-        self._checkpoint_from = began + CHECKPOINT_SHARE * (time.monotonic() - began)
+
+    def _affordable(self, partition: Partition) -> bool:
+        """Whether enough time has passed for as many states as it would write.
+
+        While much is read at once, every window is in a checkpoint, and one a second could take all the time. Just after a
+        minute has closed few windows are open: then it costs little, and what was published is covered.
+        """
+        wait = CHECKPOINT_SHARE * len(self._partitions) * STATE_SECONDS * partition.engine.states_due
+        return time.monotonic() - partition.checkpointed >= wait
+
+    def _begin_checkpoint(self, partition: Partition) -> bool:
+        """Begin one at the right moment, for which the timer comes too seldom while much is read at once."""
+        number, running = partition.number, self._between.get(partition.number)
+        enough = time.monotonic() - partition.checkpointed >= self.settings.checkpoint_interval / 1_000
+        if (running is not None and not running.done()) or not enough or not self._affordable(partition):
+            return False
+        self._between[number] = asyncio.ensure_future(self._checkpoint([partition]))
+        return True
 
     # ---- partitions come and go
 
@@ -177,7 +193,10 @@ class Runtime:
         if topics is None:
             raise BrokerError("the topics have not been checked yet")
         await check_partitions(settings, self.cluster, topics.partitions)
-        finals, outboxes = await self._new_outboxes(sorted(numbers), topics.max_message_bytes + SIDE_MARGIN)
+        producers = self._producers
+        await producers.stop()  # every send of the old ones has ended before anything is read
+        stop_if_given_up()
+        await producers.renew(self.cluster, sorted(numbers), max_request=topics.max_message_bytes + SIDE_MARGIN)
         names = frozenset({settings.ticks_topic, settings.finals_topic, settings.changelog_topic})
         partitions: dict[int, Partition] = {}
         if not numbers:
@@ -192,8 +211,8 @@ class Runtime:
                     settings,
                     number,
                     found,
-                    outboxes[number],
-                    finals,
+                    producers.checkpoints[number],
+                    producers.finals,
                     append_time=topics.log_append_time,
                     max_record=topics.max_side_bytes,
                     measures=self.measures,
@@ -202,34 +221,6 @@ class Runtime:
                     await partition.checkpoint()
                 partitions[number] = partition
         return partitions
-
-    async def _new_outboxes(self, numbers: list[int], max_request: int) -> tuple[Outbox | None, dict[int, Transactions]]:
-        """Producers in the place of the old ones: for the bars, where those do not wait, and for each partition's checkpoints.
-
-        Every send of the old ones has ended, and another worker's checkpoints of these partitions are fenced, before anything
-        is read.
-        """
-        await self._stop_outboxes()
-        stop_if_given_up()
-        settings = self.settings
-        at_once = settings.delivery is Delivery.idempotent
-        finals = Outbox(self.cluster, max_request=max_request) if at_once else None
-        checkpoints = {
-            number: Transactions(
-                self.cluster,
-                max_request=max_request,
-                transactional_id=f"{settings.app_id}-{settings.ticks_topic}-{number}",
-                group=settings.app_id,
-            )
-            for number in numbers
-        }
-        self._outboxes = [*checkpoints.values(), *([finals] if finals is not None else [])]
-        await asyncio.gather(*(outbox.start() for outbox in self._outboxes))
-        return finals, checkpoints
-
-    async def _stop_outboxes(self) -> None:
-        await asyncio.gather(*(outbox.stop() for outbox in self._outboxes))
-        self._outboxes = []  # not before: a recovery that is cancelled here leaves it to the next one to wait for them
 
     async def failed(self, error: BaseException, *, last: bool = False) -> None:
         """Something went wrong under way: with the broker, recover and go on; anything else ends the worker.
@@ -281,7 +272,7 @@ class Runtime:
         self.drop()
         try:
             async with asyncio.timeout(STOP_SECONDS):
-                await self._stop_outboxes()
+                await self._producers.stop()
         except TimeoutError:
             log.warning("the broker has not taken what was sent to it: the next start looks what became of it")
 

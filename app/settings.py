@@ -81,7 +81,7 @@ class Settings(BaseSettings):
         Delivery.idempotent,
         description="`idempotent`: bars come at once; `transactional`: with the checkpoint, all or nothing.",
     )
-    checkpoint_interval: Duration = Field(1_000, description="Time between checkpoints, more while they take long.")
+    checkpoint_interval: Duration = Field(1_000, description="Time between checkpoints; more while much is read at once.")
     wheel_tick: Duration = Field(200, description="Width of a slot of the timing wheel.")
     consumer_group_instance_id: str = Field(
         "", description="Static membership: a fixed name of this worker, which no other may have; empty: dynamic."

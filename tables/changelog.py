@@ -1,8 +1,9 @@
 """Which states a checkpoint writes, so that what is live in the changelog stays near its end.
 
-Besides what changed, each checkpoint visits some symbols of the oldest round that still holds a latest state: a state with
-open windows is written again, one without is deleted. So recovery reads what is open, not what has been, and a tombstone is
-written only for a symbol that did not trade again soon.
+Besides what changed, each checkpoint visits some symbols of the oldest round that still holds a latest state and writes those
+with open windows again. A state whose windows have all closed is not live: stream time says that they have. So recovery reads
+what is open, not what has been. The key's tombstone waits: a symbol that trades on needs none, and is not made anew each time.
+It is written for symbols that rest while more of them do than windows were open lately.
 
     changelog = Changelog(engine, start=0, end=0)
     for key, state in changelog.round(): ...   # write it; None deletes
@@ -18,8 +19,8 @@ from collections.abc import Iterator
 from tables.clock import Symbol
 from tables.restoring import Restoring
 
-SPARE = 1_000  # symbols without open windows that may wait for their tombstone, beside as many as have some
-AT_ONCE = 20_000  # visits in one checkpoint where there are more of them
+SPARE = 1_000  # symbols without open windows that may rest beside as many as had some lately
+AT_ONCE = 20_000  # resting symbols that one checkpoint looks for, where there are more
 
 
 class Changelog:
@@ -35,6 +36,7 @@ class Changelog:
             symbol.written = 1
         # (number, offset before its first state, symbols): one that a later round wrote again is passed over when visited
         self._rounds: deque[tuple[int, int, list[Symbol]]] = deque([(1, start, symbols)] if symbols else [])
+        self._hand: Iterator[Symbol] = iter(())  # goes round all symbols, as that of a clock
 
     @property
     def live_from(self) -> int:
@@ -44,7 +46,7 @@ class Changelog:
     @property
     def overdue(self) -> bool:
         """Whether a checkpoint is wanted even if nothing changed: too many symbols wait for their tombstone."""
-        return self._engine.closed_symbols > self._engine.open_windows + SPARE
+        return self._engine.closed_symbols > self._engine.usually_open + SPARE
 
     def round(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Key and state of what this checkpoint writes; to be used up before the engine is fed again."""
@@ -53,26 +55,27 @@ class Changelog:
         changed = engine.take_dirty()
         for symbol in changed:
             state = engine.state_of(symbol)
-            if state is not None:
+            if state is None:
+                symbol.written = -number  # whatever is written of it is not live
+            else:
                 symbol.written = number
                 current.append(symbol)
                 yield symbol.key, state
-            elif not symbol.written:
-                engine.forget(symbol)
-        visits, writes = (AT_ONCE, AT_ONCE) if self.overdue else (len(changed) * 5 // 4 + 100, len(changed) // 10 + 1)
-        for symbol in self._oldest(visits, writes):
-            state = engine.state_of(symbol)
-            if state is not None:
-                symbol.written = number
-                current.append(symbol)
-            else:
-                engine.forget(symbol)
+        # some more visits than changes, or the oldest round would never be through
+        for symbol, state in self._oldest(visits=len(changed) * 5 // 4 + 100, writes=len(changed) // 10 + 1):
+            symbol.written = number
+            current.append(symbol)
             yield symbol.key, state
+        if self.overdue:
+            for symbol in self._resting(number):
+                engine.forget(symbol)
+                yield symbol.key, None
         if current:
             self._rounds.append((number, self.end, current))
         self._number = number
 
-    def _oldest(self, visits: int, writes: int) -> Iterator[Symbol]:
+    def _oldest(self, visits: int, writes: int) -> Iterator[tuple[Symbol, bytes]]:
+        """Symbols of the oldest round whose state in it is the latest, and live."""
         rounds = self._rounds
         while rounds and visits and writes:
             number, _, symbols = rounds[0]
@@ -82,5 +85,18 @@ class Changelog:
             symbol = symbols.pop()
             visits -= 1
             if symbol.written == number:
-                writes -= 1
+                state = self._engine.state_of(symbol)
+                if state is not None:
+                    writes -= 1
+                    yield symbol, state
+
+    def _resting(self, number: int) -> Iterator[Symbol]:
+        """Symbols without open windows that this round did not change, until no more of them are overdue."""
+        for _ in range(AT_ONCE):
+            symbol = next(self._hand, None)
+            if symbol is None:  # once round: on with those that are there now
+                self._hand = iter(list(self._engine.symbols.values()))
+            elif symbol.resting and symbol.written != -number:
                 yield symbol
+                if not self.overdue:
+                    return

@@ -36,7 +36,12 @@ class Symbol:
         self.current: Window | None = None  # the open window that took the last tick
         self.others: dict[int, Window] = _NONE  # its other open windows, by end
         self.dirty = False  # changed since the last checkpoint
-        self.written = 0  # number of the checkpoint that wrote its state last, 0 for none
+        self.written = 0  # number of the checkpoint that wrote its state last; negative if it found it changed and closed
+
+    @property
+    def resting(self) -> bool:
+        """Whether it has no open window."""
+        return self.current is None and not self.others
 
     def windows(self) -> list[Window]:
         """All open windows; usually there is one, and a dictionary for one would double what a symbol takes."""

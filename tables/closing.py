@@ -54,7 +54,14 @@ class Closing:
         self._dirty: list[Symbol] = []
         self._closed: list[Closed] = []
         self._closed_windows = 0
+        self._peak = self._peak_at = 0  # the most windows that were open at once lately, and when that was
         self._replay: Replay | None = None
+
+    @property
+    def usually_open(self) -> int:
+        """The most windows that were open at once, now or within about two windows' arrival time."""
+        lately = self.arrival - self._peak_at <= 2 * self.config.window_size + self.config.grace
+        return max(self.open_windows, self._peak if lately else 0)
 
     @property
     def finals_waiting(self) -> int:
@@ -154,6 +161,8 @@ class Closing:
         """Close every window whose end the watermark has reached: by end, broker and symbol."""
         if scope.stream_time < scope.deadline:
             return
+        if self.open_windows >= self._peak or at - self._peak_at >= self.config.window_size // 2:
+            self._peak, self._peak_at = self.open_windows, at
         published = self._replay.published if self._replay is not None else None
         per_symbol, dirty = self._per_symbol, self._dirty
         watermark = scope.stream_time - self.config.grace

@@ -38,6 +38,11 @@ class Restoring(Closing):
         """How many symbols are held that need not be: at least so many have no open window (0 under scope `symbol`)."""
         return 0 if self._per_symbol else len(self._symbols) - self.open_windows
 
+    @property
+    def states_due(self) -> int:
+        """About how many states a checkpoint would write now."""
+        return len(self._dirty) if self._per_symbol else min(len(self._dirty), self.open_windows)
+
     def take_dirty(self) -> list[Symbol]:
         """Symbols whose state changed since the last call."""
         dirty, self._dirty = self._dirty, []
@@ -47,14 +52,13 @@ class Restoring(Closing):
 
     def state_of(self, symbol: Symbol) -> bytes | None:
         """What the changelog is to hold for a symbol now; None, a tombstone, where nothing is open."""
-        windows = symbol.windows()
         if self._per_symbol:
             scope = symbol.scope
-            return encode_state((windows, scope.stream_time, scope.set_at))
-        return encode_state((windows,)) if windows else None
+            return encode_state((symbol.windows(), scope.stream_time, scope.set_at))
+        return None if symbol.resting else encode_state((symbol.windows(),))
 
     def forget(self, symbol: Symbol) -> None:
-        """Let go of a symbol without open windows, whose state the changelog does not hold, or no longer."""
+        """Let go of a symbol without open windows, whose state the changelog will not hold any longer."""
         del self._symbols[symbol.key]
 
     def restore(

@@ -123,7 +123,7 @@ class Engine(Restoring):
                         window = symbol.current
                         if window is None or not 0 < window.end - ts <= size:  # type: ignore[operator]
                             end = ts - ts % size + size  # type: ignore[operator]
-                            window = symbol.turn_to(end)
+                            window = symbol.turn_to(end) if symbol.others else None
                         if window is not None:
                             inside = window.low < price < window.high  # type: ignore[operator]  # not a number: raises
                             plain = inside or zero < price < too_large  # type: ignore[operator]

@@ -1,0 +1,67 @@
+"""When a checkpoint is made: each interval where few states have changed, and at a good moment where much is read at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from app.outbox import Transactions
+from app.partitions import Partition
+from app.recovery import Recovered
+from app.runtime import CHECKPOINT_SHARE, STATE_SECONDS, Runtime
+from app.security import Cluster
+from app.settings import Settings
+from tables.state import Counters, Position
+from tests.unit.model import Wire
+
+T0 = 1_399_248_000_000
+MINUTE, GRACE = 60_000, 5_000
+SYMBOLS = 1_000
+
+
+def tick(partition: Partition, ts: int, names: range) -> None:
+    first = partition.engine.next_offset
+    partition.engine.feed([Wire(first + n, ts, b"A|S%d" % name, b'{"ts":%d,"bid":1.5}' % ts) for n, name in enumerate(names)])
+
+
+async def crash(error: BaseException) -> None:
+    raise error
+
+
+@asynccontextmanager
+async def partition_of(runtime: Runtime) -> AsyncIterator[Partition]:
+    cluster = Cluster("127.0.0.1:1")  # nothing is sent
+    outbox = Transactions(cluster, max_request=1 << 20, transactional_id="t", group="g")
+    position = Position(next_offset=0, arrival=0, scopes={}, counters=Counters(), finals_end=0, changelog_start=0, meaning={})
+    found = Recovered(position, finals_end=0, changelog_end=0)
+    yield Partition(runtime.settings, 0, found, outbox, None, append_time=True, max_record=1 << 20)
+    await outbox.stop()
+
+
+async def test_a_checkpoint_waits_for_a_time_that_its_states_are_worth_and_comes_at_once_when_their_windows_have_closed() -> (
+    None
+):
+    runtime = Runtime(Settings.load(), crash)
+    async with partition_of(runtime) as partition:
+        runtime._partitions = {0: partition}  # as after a recovery
+        tick(partition, T0, range(SYMBOLS))
+        assert partition.engine.states_due == SYMBOLS
+        worth = CHECKPOINT_SHARE * STATE_SECONDS * SYMBOLS
+        now = time.monotonic()
+        partition.checkpointed = now + 60
+        assert not runtime._affordable(partition)  # the rule is the subject
+        partition.checkpointed = now - worth
+        assert runtime._affordable(partition)
+        tick(partition, T0 + MINUTE + GRACE, range(1))
+        assert partition.engine.states_due == 1, "all but the newest window have closed"
+        partition.checkpointed = now - worth / SYMBOLS
+        assert runtime._affordable(partition)
+
+
+async def test_under_scope_symbol_every_changed_symbol_is_due_as_its_state_holds_its_clock() -> None:
+    async with partition_of(Runtime(Settings.load(scope="symbol"), crash)) as partition:
+        tick(partition, T0, range(SYMBOLS))
+        partition.engine.nothing_until(T0 + 10 * MINUTE)
+        assert partition.engine.open_windows == 0
+        assert partition.engine.states_due == SYMBOLS
