@@ -35,8 +35,19 @@ class Batch(Protocol):
     def next_offset(self) -> int:
         """One after its last record."""
 
+    @property
+    def timestamp_type(self) -> int:
+        """Whose time its records bear: their producer's (0), or the broker's, of their arrival, which is one for all (1)."""
+
+    @property
+    def max_timestamp(self) -> int:
+        """The latest of them, epoch ms."""
+
     def __iter__(self) -> Iterator[Record]:
         """Its records, once."""
+
+
+LOG_APPEND_TIME = 1
 
 
 class Skipped(NamedTuple):
@@ -44,6 +55,8 @@ class Skipped(NamedTuple):
 
     base_offset: int
     next_offset: int
+    timestamp_type: int = 0
+    max_timestamp: int = -1
 
     def __iter__(self) -> Iterator[Record]:  # type: ignore[override]  # a batch without records, not a pair
         return iter(())

@@ -18,7 +18,7 @@ import msgspec
 from aiokafka import TopicPartition
 
 from app.errors import StateError
-from app.fetching import Head
+from app.fetching import LOG_APPEND_TIME, Head
 from app.measures import Measures
 from app.outbox import NO_HEADERS, YIELD_EVERY, Outbox, Outgoing, Sent, Transactions, acknowledged
 from app.recovery import APP_HEADER, Recovered
@@ -150,7 +150,10 @@ class Partition:
             records: Iterator[Record] = iter(batch)
             if batch.base_offset < self.passed:
                 records = from_offset(records, self.passed)
-            self.engine.feed(records, cap)
+            if self._append_time and batch.timestamp_type == LOG_APPEND_TIME:
+                self.engine.feed_together(records, batch.max_timestamp)
+            else:
+                self.engine.feed(records, cap)
             self.passed = batch.next_offset
         self._last_arrival = self.engine.arrival
         self._fed_ms = part.fetched_ms

@@ -14,13 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal, DecimalException
+from itertools import groupby
+from operator import attrgetter
 
 import msgspec
 
 from tables.clock import UNKNOWN, Scope, Symbol, order_of
 from tables.closing import EngineConfig
 from tables.ohlc import new_window
-from tables.replay import Replay
 from tables.restoring import Restoring
 from tables.ticks import (
     CHECK_DIGITS,
@@ -39,6 +40,7 @@ from tables.ticks import (
 )
 
 __all__ = ["Engine", "EngineConfig", "SideRecord"]
+_timestamp_of = attrgetter("timestamp")
 _TOO_LARGE = Decimal(10) ** MAX_DIGITS  # infinity is not below it
 
 
@@ -72,28 +74,44 @@ class Engine(Restoring):
     # ---- what goes in
 
     def feed(self, records: Iterable[Record], arrival_cap: int | None = None) -> None:
-        """Take in records in offset order.
+        """Take in records in offset order, each at its own arrival time.
 
         Where the topic's timestamps are the producers' own, `arrival_cap` is the time of the fetch (ms), which no record
         can have arrived after.
         """
-        if self._replay is not None:
-            records = (record for record in records)  # two loops go through it, and a raw batch allows one
-            self._feed_replay(records, self._replay, arrival_cap)
-        if arrival_cap is not None or self.config.time_unit != "ms" or self.config.price == "mid":
-            for record in records:
-                self._record(record, arrival_cap)
+        if arrival_cap is None:
+            every = (record for record in records)  # a raw batch must not be asked again after its last record
+            for came, together in groupby(every, _timestamp_of):
+                self.feed_together(together, came)
         else:
-            self._feed_fast(records)
+            remaining = self._feed_replay(iter(records), arrival_cap)
+            for record in remaining:
+                self._record(record, arrival_cap)
 
-    def _feed_replay(self, records: Iterator[Record], replay: Replay, arrival_cap: int | None) -> None:
+    def feed_together(self, records: Iterable[Record], came: int) -> None:
+        """Take in records in offset order that all arrived at `came` (epoch ms), as those of a LogAppendTime batch did."""
+        if self._replay is not None:
+            records = self._feed_replay(iter(records), None)
+        if self.config.time_unit == "ms" and self.config.price != "mid":
+            self._feed_fast(records, came)
+        else:
+            for record in records:
+                self._record(record, None)
+
+    def _feed_replay(self, records: Iterator[Record], arrival_cap: int | None) -> Iterator[Record]:
+        """Take in those that a replay goes past; the others are left in the iterator."""
+        replay = self._replay
+        if replay is None:
+            return records
+        records = (record for record in records)  # a raw batch allows one loop, and there is another one after this
         for record in records:
             self._record(record, arrival_cap)
             if not replay.in_tail(self.next_offset):
                 self._replay = None
-                return
+                break
+        return records
 
-    def _feed_fast(self, records: Iterable[Record]) -> None:  # noqa: C901, PLR0912, PLR0915  # a call a tick would cost more than the fold
+    def _feed_fast(self, records: Iterable[Record], came: int) -> None:  # noqa: C901, PLR0912, PLR0915  # a call a tick would cost more than the fold
         """The common case of `_record`, spelt out: a plain tick of a known symbol that closes nothing.
 
         Everything else goes to `_record`, before anything has been changed.
@@ -101,19 +119,20 @@ class Engine(Restoring):
         decode, check_digits, zero, too_large = self._decode, CHECK_DIGITS, ZERO, _TOO_LARGE
         symbols, dirty, opened, counters = self._symbols, self._dirty, self._opened, self.counters
         config = self.config
-        size, grace, max_future, min_ts = config.window_size, config.grace, config.max_future, config.min_ts
+        size, grace, min_ts, latest = config.window_size, config.grace, config.min_ts, came + config.max_future
         general, arrival, timed = self._record, self.arrival, self._timed
+        usual = timed < came <= arrival
         binned, offset = 0, self.next_offset - 1
         for record in records:
             symbol = symbols.get(record.key)  # type: ignore[arg-type]  # a missing key is not in there
             tick: RawTick | None = None
             plain = False
-            if symbol is not None and timed < (came := record.timestamp) <= arrival:
+            if usual and symbol is not None:
                 try:
                     tick = decode(record.value)  # type: ignore[arg-type]  # None raises, and is dealt with
                     ts, price, scope = tick.ts, tick.price, symbol.scope
                     if (
-                        min_ts <= ts <= came + max_future  # type: ignore[operator]  # text raises
+                        min_ts <= ts <= latest  # type: ignore[operator]  # text raises
                         and ts < scope.deadline  # type: ignore[operator]
                         and not tick.heartbeat
                         and tick.qty is None
@@ -136,6 +155,7 @@ class Engine(Restoring):
                 self.next_offset = offset + 1
                 general(record, None, tick)
                 offset, arrival = record.offset, self.arrival
+                usual = timed < came <= arrival
                 continue
             offset = record.offset
             if ts > scope.stream_time:  # type: ignore[operator]

@@ -16,6 +16,7 @@ class Part:
 
     def __init__(self, base_offset: int, next_offset: int) -> None:
         self.base_offset, self.next_offset = base_offset, next_offset
+        self.timestamp_type, self.max_timestamp = 0, -1
 
     def __iter__(self) -> Iterator[Record]:
         return iter(())

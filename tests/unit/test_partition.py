@@ -29,6 +29,8 @@ class Ticks(NamedTuple):
     base_offset: int
     next_offset: int
     rows: list[Row]
+    timestamp_type: int = 0
+    max_timestamp: int = -1
 
     def __iter__(self) -> Iterator[Row]:  # type: ignore[override]  # a batch, not a triple
         return iter(self.rows)
