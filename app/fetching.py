@@ -1,4 +1,4 @@
-"""The one place that reaches into aiokafka: raw record batches instead of a Python object a record, and the log's head.
+"""What reaches into aiokafka's consumer: raw record batches instead of a Python object a record, and the log's head.
 
 Written for aiokafka 0.14.0. A consumer made with `key_deserializer=RawTopics({...})` gets, for those topics, whole Cython
 record batches from `getmany` (each to be iterated once), and `Skipped` markers where control records or aborted
@@ -189,13 +189,13 @@ def install() -> None:
 
 def heads_of(consumer: aiokafka.AIOKafkaConsumer) -> Heads:
     """The heads that a started consumer has seen."""
-    heads: Heads = consumer._fetcher.heads  # noqa: SLF001  # this module is the one place for that
+    heads: Heads = consumer._fetcher.heads  # noqa: SLF001  # what this module is for
     return heads
 
 
 def silence_of(consumer: aiokafka.AIOKafkaConsumer) -> float:
     """Seconds since a started consumer's broker answered a fetch last."""
-    return float(consumer._fetcher.silence)  # noqa: SLF001  # this module is the one place for that
+    return float(consumer._fetcher.silence)  # noqa: SLF001  # what this module is for
 
 
 install()

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata, TopicPartition
 
+from app.packing import Header, Outgoing, pack
 from app.security import Cluster
 
 BATCH_BYTES = 512 * 1024
-YIELD_EVERY = 2_000  # records between two looks at the event loop
 TRANSACTION_SECONDS = 60.0  # the broker gives up on a transaction that is open for longer
 
 # what a broker refuses for good: trying again does not help
@@ -27,11 +27,7 @@ REFUSED = (
     kafka.InvalidTopicError,
 )
 
-Header = tuple[str, bytes]
 NO_HEADERS: list[Header] = []  # shared, never changed
-# a record to be sent: key, value, timestamp (epoch ms, None for now), headers (aiokafka's builder takes nothing but a list);
-# a plain tuple, as a named one costs as much as the rest of sending it
-Outgoing = tuple[bytes, bytes | None, int | None, list[Header]]
 
 
 class Sent(NamedTuple):
@@ -81,21 +77,14 @@ class Outbox:
     async def send(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[Sent]:
         """Hand records over, in order; returns once the last batch is queued, not yet acknowledged."""
         sent: list[Sent] = []
-        builder = self._producer.create_batch()
-        for number, (key, value, timestamp, headers) in enumerate(records, 1):
-            if builder.append(key=key, value=value, timestamp=timestamp, headers=headers) is None:
-                sent.append(await self._send(builder, topic, partition))
-                builder = self._producer.create_batch()
-                builder.append(key=key, value=value, timestamp=timestamp, headers=headers)
-            if not number % YIELD_EVERY:
-                await asyncio.sleep(0)
-        if builder.record_count():
-            sent.append(await self._send(builder, topic, partition))
+        for batch in pack(self._producer.create_batch, records):
+            sent.append(await self._send(batch, topic, partition))
+            await asyncio.sleep(0)  # to make a full one takes milliseconds
         return sent
 
-    async def _send(self, builder: object, topic: str, partition: int) -> Sent:
-        count = builder.record_count()  # type: ignore[attr-defined]  # aiokafka's BatchBuilder is untyped
-        future = await self._producer.send_batch(builder, topic, partition=partition)
+    async def _send(self, batch: Any, topic: str, partition: int) -> Sent:
+        count: int = batch.record_count()
+        future = await self._producer.send_batch(batch, topic, partition=partition)
         future.add_done_callback(_seen)
         return Sent(future, count, topic)
 

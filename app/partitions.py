@@ -20,7 +20,8 @@ from aiokafka import TopicPartition
 from app.errors import StateError
 from app.fetching import LOG_APPEND_TIME, Head
 from app.measures import Measures
-from app.outbox import NO_HEADERS, YIELD_EVERY, Outbox, Outgoing, Sent, Transactions, acknowledged
+from app.outbox import NO_HEADERS, Outbox, Sent, Transactions, acknowledged
+from app.packing import Outgoing
 from app.recovery import APP_HEADER, Recovered
 from app.setting_types import Switch
 from app.settings import Settings
@@ -34,6 +35,7 @@ from tables.windows import Engine, EngineConfig, SideRecord
 
 SIDE_BATCH = 20_000  # late and rejected records that wait for a checkpoint before one is made early
 FEW_FINALS = 2_000  # bars that wait for the rest of a fetch: a request each time would cost a quarter of everything
+YIELD_EVERY = 2_000  # states between two looks at the event loop
 FINALS_BATCH = 200_000  # bars that wait for a transaction, likewise
 
 

@@ -180,7 +180,12 @@ class Engine(Restoring):
                     opened(scope, symbol, end, arrival)
             else:
                 if not inside:
-                    window.extend(price, ts, tick.seq, offset)  # type: ignore[arg-type]
+                    if price > window.high:  # type: ignore[operator]
+                        window.high, window.high_ts, window.high_seq, window.high_offset = price, ts, tick.seq, offset  # type: ignore[assignment]
+                    elif price < window.low:  # type: ignore[operator]
+                        window.low, window.low_ts, window.low_seq, window.low_offset = price, ts, tick.seq, offset  # type: ignore[assignment]
+                    else:
+                        window.extend(price, ts, tick.seq, offset)  # type: ignore[arg-type]
                 if ts > window.close_ts:  # type: ignore[operator]
                     window.close = price  # type: ignore[assignment]
                     window.close_ts = ts  # type: ignore[assignment]

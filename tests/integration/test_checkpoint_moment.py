@@ -11,7 +11,8 @@ from uuid import uuid4
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
-from app.outbox import Outbox, Outgoing, Sent, Transactions
+from app.outbox import Outbox, Sent, Transactions
+from app.packing import Outgoing
 from app.partitions import Partition
 from app.reader import Reader
 from app.recovery import Recovered, recover

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from app.outbox import Outbox, Outgoing, Sent, Transactions
+from app.outbox import Outbox, Sent, Transactions
+from app.packing import Outgoing
 from app.partitions import Partition
 from app.recovery import Recovered
 from app.security import Cluster

@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 
 from app import partitions
 from app.fetching import Head
-from app.outbox import Outgoing, Sent
+from app.outbox import Sent
+from app.packing import Outgoing
 from app.partitions import Partition, engine_config
 from app.recovery import recover
 from app.setting_types import Delivery, ScopeKind

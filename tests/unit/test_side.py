@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from app.outbox import Outgoing
+from app.packing import Outgoing
 from app.settings import Settings
 from app.side import CUT_TO, SideRecords
 from app.topics import TopicState, judge
