@@ -75,12 +75,11 @@ class Outbox:
         await asyncio.shield(self._stopping)  # aiokafka's own returns at once the second time, its sends under way
 
     async def send(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[Sent]:
-        """Hand records over, in order; returns once the last batch is queued, not yet acknowledged."""
-        sent: list[Sent] = []
-        for batch in pack(self._producer.create_batch, records):
-            sent.append(await self._send(batch, topic, partition))
-            await asyncio.sleep(0)  # to make a full one takes milliseconds
-        return sent
+        """Hand records over, in order; returns once the last batch is queued, not yet acknowledged.
+
+        Each batch waits for the one before it to be on its way, so others have their turn in between.
+        """
+        return [await self._send(batch, topic, partition) for batch in pack(self._producer.create_batch, records)]
 
     async def _send(self, batch: Any, topic: str, partition: int) -> Sent:
         count: int = batch.record_count()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 DEADLINE = 600.0  # seconds for one subject
-POLL = 0.2  # seconds between two questions, which the subject pays for itself
+POLL = 0.5  # seconds between two questions, which the subject pays for itself
 FROM, TO = 0.10, 0.95  # the part of the ticks that counts: start-up and the end are left out
 _CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 _UTIME = 11  # of the fields after the command's name in /proc/<pid>/stat; stime follows

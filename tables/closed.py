@@ -78,7 +78,9 @@ def take_records(steps: Iterable[Closed], headers: H) -> Iterator[tuple[bytes, b
         windows.reverse()
         for symbol in step.symbols:
             w = windows.pop()  # freed with the next one, while the cache still has it
-            first_ts, last_ts = (w.open_ts, w.close_ts) if in_ms else step.times_of(w)
+            first_ts, last_ts = w.open_ts, w.close_ts
+            if not in_ms:
+                first_ts, last_ts = step.times_of(w)
             sums = ',"volume":null,"vwap":null' if w.volume is None else _sums(w)
             value = (
                 f'{symbol.json}{times}{w.open!s},"high":{w.high!s},"low":{w.low!s},"close":{w.close!s}{sums},"ticks":{w.ticks}'

@@ -143,11 +143,13 @@ class Engine(Restoring):
                         if window is None or not 0 < window.end - ts <= size:  # type: ignore[operator]
                             end = ts - ts % size + size  # type: ignore[operator]
                             window = symbol.turn_to(end) if symbol.others else None
-                        if window is not None:
-                            inside = window.low < price < window.high  # type: ignore[operator]  # not a number: raises
-                            plain = inside or zero < price < too_large  # type: ignore[operator]
-                        else:
+                        if window is None:
                             plain = end + grace > scope.stream_time and zero < price < too_large  # type: ignore[operator]
+                        elif price < window.high:  # type: ignore[operator]  # not a number: raises
+                            inside = price > window.low  # type: ignore[operator]
+                            plain = inside or price > zero  # type: ignore[operator]
+                        else:
+                            inside, plain = False, price < too_large  # type: ignore[operator]
                         check_digits(price)  # type: ignore[arg-type]
                 except (msgspec.MsgspecError, DecimalException, TypeError, RecursionError, UnicodeDecodeError):
                     plain = False  # `_record` finds out what is wrong with it

@@ -35,7 +35,7 @@ from tables.ticks import Record
 BITE = 500  # records
 REST = 3  # times as long as a bite took
 REST_SECONDS = 0.25  # at most; while the worker catches up,
-BUSY_RESTS = 8  # so many of them besides
+BUSY_RESTS = 20  # so many of them besides
 AGAIN_SECONDS = 2.0
 WAIT_MS = 500
 SILENT_SECONDS = 5.0  # without an answer, which comes twice a second where there is nothing new
