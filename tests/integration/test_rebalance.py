@@ -56,12 +56,13 @@ class Market:
     def _send(self) -> None:
         size = 3 * 4 - 1  # never a whole minute: windows are open whenever a rebalance comes
         for at in range(0, len(self._parts[0]), size):
+            last = self._stop.is_set()
             for number, part in enumerate(self._parts):
-                chunk = part[at : at + size]
+                chunk = part[at:] if last else part[at : at + size]
                 produce(self._worker.bootstrap, self._worker.ticks_topic, chunk, number)
                 self.sent += chunk
-            if self._stop.is_set():
-                size = len(self._parts[0])
+            if last:
+                return
 
     @contextmanager
     def running(self) -> Iterator[None]:
