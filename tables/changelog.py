@@ -36,7 +36,7 @@ class Changelog:
             symbol.written = 1
         # (number, offset before its first state, symbols): one that a later round wrote again is passed over when visited
         self._rounds: deque[tuple[int, int, list[Symbol]]] = deque([(1, start, symbols)] if symbols else [])
-        self._hand: Iterator[Symbol] = iter(())  # goes round all symbols, as that of a clock
+        self._ahead: list[Symbol] = []  # of the hand of a clock that goes round all symbols; the next one is the last
 
     @property
     def live_from(self) -> int:
@@ -61,12 +61,14 @@ class Changelog:
                 symbol.written = number
                 current.append(symbol)
                 yield symbol.key, state
-        # some more visits than changes, or the oldest round would never be through
-        for symbol, state in self._oldest(visits=len(changed) * 5 // 4 + 100, writes=len(changed) // 10 + 1):
+        overdue = self.overdue
+        # some more visits than changes, or the oldest round would never be through; it holds on to symbols that are let go, too
+        visits = max(len(changed) * 5 // 4 + 100, AT_ONCE if overdue else 0)
+        for symbol, state in self._oldest(visits, writes=len(changed) // 10 + 1):
             symbol.written = number
             current.append(symbol)
             yield symbol.key, state
-        if self.overdue:
+        if overdue:
             for symbol in self._resting(number):
                 engine.forget(symbol)
                 yield symbol.key, None
@@ -93,10 +95,10 @@ class Changelog:
     def _resting(self, number: int) -> Iterator[Symbol]:
         """Symbols without open windows that this round did not change, until no more of them are overdue."""
         for _ in range(AT_ONCE):
-            symbol = next(self._hand, None)
-            if symbol is None:  # once round: on with those that are there now
-                self._hand = iter(list(self._engine.symbols.values()))
-            elif symbol.resting and symbol.written != -number:
+            if not self._ahead:  # once round: on with those that are there now
+                self._ahead = list(self._engine.symbols.values())[::-1]
+            symbol = self._ahead.pop()  # nothing may hold on to one that is let go
+            if symbol.resting and symbol.written != -number:
                 yield symbol
                 if not self.overdue:
                     return

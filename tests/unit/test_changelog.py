@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tables.changelog import SPARE, Changelog
+from tables.clock import Symbol
 from tables.state import decode_state
 from tables.windows import Engine, EngineConfig
 from tests.unit.model import Wire
@@ -69,7 +72,14 @@ def test_every_live_state_is_at_live_from_or_later_and_says_what_is_open(
         assert set(stored) <= set(worker.engine.symbols), "a state in the changelog that nobody will ever delete"
 
 
+def in_memory() -> int:
+    """How many symbols there are, whoever holds them."""
+    return sum(isinstance(found, Symbol) for found in gc.get_objects())
+
+
 def test_symbols_that_ticked_once_are_let_go_with_a_tombstone_each() -> None:
+    gc.collect()
+    before = in_memory()
     worker, count = Worker(), 50_000
     worker.tick(NOON, *range(count))
     assert worker.checkpoint() == count
@@ -78,6 +88,7 @@ def test_symbols_that_ticked_once_are_let_go_with_a_tombstone_each() -> None:
     while worker.changelog.overdue:
         worker.checkpoint()
     assert len(worker.engine.symbols) == len(worker.stored()) == SPARE
+    assert in_memory() - before == SPARE, "something still holds those that were let go"
 
 
 def test_symbols_that_have_just_closed_wait_for_their_next_tick_as_many_as_were_open() -> None:
