@@ -20,6 +20,7 @@ from aiokafka.errors import CorruptRecordException
 from tables.ticks import Record
 
 AIOKAFKA_VERSION = "0.14.0"
+APPEND_TIME = 1  # a batch's or a record's timestamp_type where the broker stamped it
 CLOSE_SECONDS = 0.2  # between two requests to end
 METADATA_TRIES, METADATA_SECONDS = 50, 0.2  # that a group's leader makes to learn of its topics, and the time between them
 
@@ -45,9 +46,6 @@ class Batch(Protocol):
 
     def __iter__(self) -> Iterator[Record]:
         """Its records, once."""
-
-
-LOG_APPEND_TIME = 1
 
 
 class Skipped(NamedTuple):

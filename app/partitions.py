@@ -18,7 +18,7 @@ import msgspec
 from aiokafka import TopicPartition
 
 from app.errors import StateError
-from app.fetching import LOG_APPEND_TIME, Head
+from app.fetching import APPEND_TIME, Head
 from app.measures import Measures
 from app.outbox import NO_HEADERS, Outbox, Sent, Transactions, acknowledged
 from app.packing import Outgoing
@@ -152,7 +152,7 @@ class Partition:
             records: Iterator[Record] = iter(batch)
             if batch.base_offset < self.passed:
                 records = from_offset(records, self.passed)
-            if self._append_time and batch.timestamp_type == LOG_APPEND_TIME:
+            if self._append_time and batch.timestamp_type == APPEND_TIME:
                 self.engine.feed_together(records, batch.max_timestamp)
             else:
                 self.engine.feed(records, cap)

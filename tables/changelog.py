@@ -20,7 +20,7 @@ from tables.clock import Symbol
 from tables.restoring import Restoring
 
 SPARE = 1_000  # symbols without open windows that may rest beside as many as had some lately
-AT_ONCE = 20_000  # resting symbols that one checkpoint looks for, where there are more
+AT_ONCE = 20_000  # symbols that one checkpoint looks at for it, where too many rest
 
 
 class Changelog:

@@ -11,7 +11,7 @@ wherever the timer speaks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal, DecimalException
 from itertools import groupby
@@ -84,22 +84,20 @@ class Engine(Restoring):
             for came, together in groupby(every, _timestamp_of):
                 self.feed_together(together, came)
         else:
-            remaining = self._feed_replay(iter(records), arrival_cap)
-            for record in remaining:
+            for record in self._feed_replay(records, arrival_cap):
                 self._record(record, arrival_cap)
 
     def feed_together(self, records: Iterable[Record], came: int) -> None:
         """Take in records in offset order that all arrived at `came` (epoch ms), as those of a LogAppendTime batch did."""
-        if self._replay is not None:
-            records = self._feed_replay(iter(records), None)
+        records = self._feed_replay(records, None)
         if self.config.time_unit == "ms" and self.config.price != "mid":
             self._feed_fast(records, came)
         else:
             for record in records:
                 self._record(record, None)
 
-    def _feed_replay(self, records: Iterator[Record], arrival_cap: int | None) -> Iterator[Record]:
-        """Take in those that a replay goes past; the others are left in the iterator."""
+    def _feed_replay(self, records: Iterable[Record], arrival_cap: int | None) -> Iterable[Record]:
+        """Take in those that a replay goes past; gives the others."""
         replay = self._replay
         if replay is None:
             return records

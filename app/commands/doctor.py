@@ -15,6 +15,7 @@ from app.broker import POCKET_HOST, cluster_for, unreachable
 from app.commands import base, fitting
 from app.commands.topics import topic_table
 from app.errors import BrokerError, SettingsError
+from app.fetching import APPEND_TIME
 from app.security import Cluster
 from app.setting_types import WebAuth, loopback
 from app.settings import PREFIX, Settings, unknown_variables
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     import faust
 
 FIT_TICKS = 100  # of a partition, to look at
-APPEND_TIME = 1  # a record's timestamp_type when the broker stamped it
 
 
 @dataclass(frozen=True)

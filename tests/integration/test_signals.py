@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,33 +30,11 @@ def own_pocket(tmp_path: Path) -> Iterator[tuple[str, int]]:
     os.kill(pid, signal.SIGKILL)
 
 
-def test_a_second_sigterm_ends_a_worker_that_cannot_finish(own_pocket: tuple[str, int], tmp_path: Path) -> None:
+@contextmanager
+def silent_broker(own_pocket: tuple[str, int], worker: Worker) -> Iterator[subprocess.Popen[bytes]]:
+    """Tell a worker with an open window to end while its broker answers nothing; afterwards it goes on where it was."""
     address, pid = own_pocket
-    worker = Worker(address, tmp_path / "worker", checkpoint_interval="1h").start()
-    try:
-        produce(address, worker.ticks_topic, [Tick(T0)])
-        worker.wait_read(1)
-        os.kill(pid, signal.SIGSTOP)  # it holds the connection and answers nothing: no checkpoint can be made
-        process = worker.process
-        assert process is not None
-        process.send_signal(signal.SIGTERM)
-        worker.wait_log("Signal received")
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(DEADLINE) == 128 + signal.SIGTERM
-    finally:
-        os.kill(pid, signal.SIGCONT)
-        worker.end()
-    assert "SIGTERM again: ended at once, without a last checkpoint" in worker.log()
     worker.start()
-    worker.wait(lambda: worker.open_windows() == 1, "the window is open again")
-    worker.stop()
-
-
-def test_a_worker_whose_broker_answers_nothing_ends_when_it_is_asked_to_and_goes_on_where_it_was(
-    own_pocket: tuple[str, int], tmp_path: Path
-) -> None:
-    address, pid = own_pocket
-    worker = Worker(address, tmp_path / "worker", checkpoint_interval="1h").start()
     try:
         produce(address, worker.ticks_topic, [Tick(T0)])
         worker.wait_read(1)
@@ -63,11 +42,28 @@ def test_a_worker_whose_broker_answers_nothing_ends_when_it_is_asked_to_and_goes
         process = worker.process
         assert process is not None
         process.send_signal(signal.SIGTERM)
-        assert process.wait(DEADLINE) == 0
+        yield process
     finally:
         os.kill(pid, signal.SIGCONT)
         worker.end()
-    assert "no last checkpoint within" in worker.log()
     worker.start()
     worker.wait(lambda: worker.open_windows() == 1, "the window is open again")
     worker.stop()
+
+
+def test_a_second_sigterm_ends_a_worker_that_cannot_finish(own_pocket: tuple[str, int], tmp_path: Path) -> None:
+    worker = Worker(own_pocket[0], tmp_path / "worker", checkpoint_interval="1h")
+    with silent_broker(own_pocket, worker) as process:
+        worker.wait_log("Signal received")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE) == 128 + signal.SIGTERM
+    assert "SIGTERM again: ended at once, without a last checkpoint" in worker.log()
+
+
+def test_a_worker_whose_broker_answers_nothing_ends_when_it_is_asked_to_and_goes_on_where_it_was(
+    own_pocket: tuple[str, int], tmp_path: Path
+) -> None:
+    worker = Worker(own_pocket[0], tmp_path / "worker", checkpoint_interval="1h")
+    with silent_broker(own_pocket, worker) as process:
+        assert process.wait(DEADLINE) == 0
+    assert "no last checkpoint within" in worker.log()
