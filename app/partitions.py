@@ -27,11 +27,11 @@ from app.setting_types import Switch
 from app.settings import Settings
 from app.side import SideRecords
 from app.slices import GapError, Slice, from_offset
-from tables.changelog import Changelog
-from tables.closed import Closed, take_records
+from tables.checkpoint_plan import Changelog
+from tables.emission import Closed, take_records
+from tables.engine import Engine, EngineConfig, SideRecord
 from tables.state import POSITION_KEY, Position, encode_position
 from tables.ticks import Record
-from tables.windows import Engine, EngineConfig, SideRecord
 
 SIDE_BATCH = 20_000  # late and rejected records that wait for a checkpoint before one is made early
 FEW_FINALS = 2_000  # bars that wait for the rest of a fetch: a request each time would cost a quarter of everything

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from app.application import GC_THRESHOLDS
-from tables.changelog import Changelog
-from tables.closed import take_records
-from tables.windows import Engine, EngineConfig
+from tables.checkpoint_plan import Changelog
+from tables.emission import take_records
+from tables.engine import Engine, EngineConfig
 
 SEED = 20140505
 START_MS = 1_399_248_000_000

@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from app.application import GC_THRESHOLDS
-from tables.closed import take_records
+from tables.emission import take_records
+from tables.engine import Engine, EngineConfig
 from tables.wheel import Wheel
-from tables.windows import Engine, EngineConfig
 
 SEED = 20140505
 TICK_MS = 200

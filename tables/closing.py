@@ -11,14 +11,14 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from tables.bars import Bar
-from tables.clock import NEVER, UNKNOWN, Bucket, Scope, Symbol
-from tables.closed import Closed
+from tables.emission import Closed
 from tables.replay import Replay
+from tables.scopes import NEVER, UNKNOWN, Bucket, Scope, Symbol
 from tables.ticks import PER_SECOND
 from tables.wheel import Wheel
 
 if TYPE_CHECKING:
-    from tables.ohlc import Window
+    from tables.window import Window
 
 _by_order = attrgetter("order")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tables.ohlc import Window
+from tables.window import Window
 
 
 class Counters(msgspec.Struct):

@@ -17,7 +17,7 @@ from app.reader import Reader
 from app.recovery import Recovered, recover
 from app.settings import Settings
 from app.topics import look
-from tables.windows import Engine
+from tables.engine import Engine
 
 if TYPE_CHECKING:
     import faust

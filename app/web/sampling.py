@@ -9,10 +9,10 @@ from app.partitions import Partition
 from app.web.models import FinalBar, OpenWindow
 from app.web.worker_models import Due, ScopeTime, WheelPartition
 from tables.bars import decode_bar
-from tables.clock import UNKNOWN, Scope, Symbol
-from tables.ohlc import Window
+from tables.engine import Engine
+from tables.scopes import UNKNOWN, Scope, Symbol
 from tables.ticks import PER_SECOND
-from tables.windows import Engine
+from tables.window import Window
 
 DUE_SHOWN = 20
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tables.bars import encode_bar
-from tables.windows import Engine, EngineConfig
+from tables.engine import Engine, EngineConfig
 from tests.chaos.faults import COVERED, Fault
 from tests.chaos.feed import SERIAL, Feed
 from tests.chaos.market import Meant

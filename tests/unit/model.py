@@ -15,7 +15,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from tables.bars import Bar
-from tables.windows import EngineConfig
+from tables.engine import EngineConfig
 
 ScopeKey = tuple[str, ...]
 Window = tuple[int, str, str]  # end, broker, symbol: their order is the order of the bars that close in one step

@@ -7,10 +7,10 @@ import gc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tables.changelog import SPARE, Changelog
-from tables.clock import Symbol
+from tables.checkpoint_plan import SPARE, Changelog
+from tables.engine import Engine, EngineConfig
+from tables.scopes import Symbol
 from tables.state import decode_state
-from tables.windows import Engine, EngineConfig
 from tests.unit.model import Wire
 
 NOON = 1_700_000_040_000

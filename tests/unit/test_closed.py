@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tables.bars import bar_key, encode_bar
-from tables.clock import Scope, Symbol
-from tables.closed import Closed, take_records
-from tables.ohlc import Window, new_window
+from tables.emission import Closed, take_records
+from tables.scopes import Scope, Symbol
 from tables.ticks import PER_SECOND
+from tables.window import Window, new_window
 
 END, SIZE = 1_399_248_060_000, 60_000
 names = st.text(st.characters(codec="utf-8", exclude_characters="|", exclude_categories=("Cc", "Cs")), min_size=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tables.windows import Engine, EngineConfig, SideRecord
+from tables.engine import Engine, EngineConfig, SideRecord
 from tests.unit.model import Wire
 
 DAY = 1_399_248_000_000

@@ -9,8 +9,8 @@ import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
+from tables.engine import Engine, EngineConfig
 from tables.state import Counters
-from tables.windows import Engine, EngineConfig
 
 DAY = 1_399_248_000_000
 

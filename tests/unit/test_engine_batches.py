@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from tables.engine import Engine, EngineConfig
 from tables.state import Counters
-from tables.windows import Engine, EngineConfig
 from tests.unit.model import Wire
 
 MORNING = 1_399_248_000_000

@@ -10,7 +10,7 @@ from itertools import pairwise
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from tables.windows import Engine, EngineConfig
+from tables.engine import Engine, EngineConfig
 from tests.unit.model import Entry, expected, shown, wire
 
 EXAMPLES = {"thorough": 20_000}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 250)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tables.bars import Bar, encode_bar
-from tables.windows import Engine, EngineConfig
+from tables.engine import Engine, EngineConfig
 from tests.support.vendor import DAYS, Day, missing, rows_of
 from tests.unit.model import Wire
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tables.windows import Engine, EngineConfig
+from tables.engine import Engine, EngineConfig
 from tests.unit.model import Wire
 
 if TYPE_CHECKING:

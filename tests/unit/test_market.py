@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from app.market import BREAKERS, DISORDER_MS, LATE_MS, NORTH, SILENT, SKEW_MS, SOUTH, Kind, Record, market, symbols
-from tables.windows import Engine, EngineConfig
+from tables.engine import Engine, EngineConfig
 from tests.unit.model import Wire
 
 START = 1_800_000_000_000

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.measures import SHORT, Histogram, Measures
-from tables.clock import Scope, Symbol
-from tables.closed import Closed
-from tables.ohlc import new_window
+from tables.emission import Closed
+from tables.scopes import Scope, Symbol
+from tables.window import new_window
 
 
 @given(st.lists(st.tuples(st.floats(-1, 100), st.integers(1, 5))))

@@ -31,12 +31,12 @@ from app.recovery import recover
 from app.setting_types import Delivery, ScopeKind
 from app.settings import Settings
 from app.slices import Slice
-from tables import changelog
+from tables import checkpoint_plan
 from tables.bars import Bar, bar_key, decode_bar
+from tables.engine import Engine, SideRecord
 from tables.replay import Replay
-from tables.restoring import Restoring
+from tables.snapshots import Restoring
 from tables.state import Counters, SymbolState
-from tables.windows import Engine, SideRecord
 
 START = 1_700_000_040_000
 MARKER = -1  # the timestamp of a control record
@@ -393,12 +393,12 @@ def judge(simulation: Simulation) -> None:
 @pytest.mark.parametrize("delivery", list(Delivery))
 @pytest.mark.parametrize("scope", list(ScopeKind))
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(steps=st.lists(STEPS, max_size=60), spare=st.sampled_from([changelog.SPARE, 0]))
+@given(steps=st.lists(STEPS, max_size=60), spare=st.sampled_from([checkpoint_plan.SPARE, 0]))
 def test_a_crash_after_any_record_leaves_the_same_bars_as_no_crash_at_all(
     scope: ScopeKind, delivery: Delivery, steps: list[Step], spare: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(changelog, "SPARE", spare)  # 0: tombstones are written as soon as they can be
+        patch.setattr(checkpoint_plan, "SPARE", spare)  # 0: tombstones are written as soon as they can be
         judge(asyncio.run(run(steps, scope, delivery)))
 
 
@@ -597,7 +597,7 @@ async def send_nothing(self: Partition, side: list[SideRecord]) -> None:
             ],
         ),
         (ScopeKind.BROKER, (Partition, "_send_side", send_nothing), [("tick", 0, 0, 0, "bad"), ("read", 1)]),
-        (ScopeKind.BROKER, (changelog.Changelog, "live_from", property(lambda self: self.end)), STATES_LOST),
+        (ScopeKind.BROKER, (checkpoint_plan.Changelog, "live_from", property(lambda self: self.end)), STATES_LOST),
     ],
     ids=[
         "counters are not kept",

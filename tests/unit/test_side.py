@@ -9,7 +9,7 @@ from app.packing import Outgoing
 from app.settings import Settings
 from app.side import CUT_TO, SideRecords
 from app.topics import TopicState, judge
-from tables.windows import SideRecord
+from tables.engine import SideRecord
 from tests.unit.model import Wire
 
 LIMIT = 1_048_588

@@ -19,10 +19,9 @@ from operator import attrgetter
 
 import msgspec
 
-from tables.clock import UNKNOWN, Scope, Symbol, order_of
 from tables.closing import EngineConfig
-from tables.ohlc import new_window
-from tables.restoring import Restoring
+from tables.scopes import UNKNOWN, Scope, Symbol, order_of
+from tables.snapshots import Restoring
 from tables.ticks import (
     CHECK_DIGITS,
     MAX_DIGITS,
@@ -38,6 +37,7 @@ from tables.ticks import (
     quantity_of,
     read,
 )
+from tables.window import new_window
 
 __all__ = ["Engine", "EngineConfig", "SideRecord"]
 _timestamp_of = attrgetter("timestamp")

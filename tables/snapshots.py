@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tables.bars import Bar
-from tables.clock import Scope, Symbol, order_of
 from tables.closing import Closing, EngineConfig
 from tables.replay import Replay
+from tables.scopes import Scope, Symbol, order_of
 from tables.state import Counters, SymbolState, encode_state
 from tables.ticks import name_of
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec.json import encode as encode_json
 
 if TYPE_CHECKING:
-    from tables.ohlc import Window
+    from tables.window import Window
 
 NEVER = 1 << 62  # later than any time
 UNKNOWN = -NEVER  # stream time before the first tick

@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from tables.clock import Symbol
-from tables.restoring import Restoring
+from tables.scopes import Symbol
+from tables.snapshots import Restoring
 
 SPARE = 1_000  # symbols without open windows that may rest beside as many as had some lately
 AT_ONCE = 20_000  # symbols that one checkpoint looks at for it, where too many rest

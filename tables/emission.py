@@ -15,8 +15,8 @@ from tables.bars import Bar
 from tables.ticks import PER_SECOND
 
 if TYPE_CHECKING:
-    from tables.clock import Symbol
-    from tables.ohlc import Window
+    from tables.scopes import Symbol
+    from tables.window import Window
 
 
 H = TypeVar("H")
