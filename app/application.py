@@ -17,16 +17,16 @@ from faust.worker import Worker
 from yarl import URL
 
 from agents import ticks, timers
-from app.broker import cluster_for, unreachable, wait_for_broker
 from app.errors import BarwheelError, BrokerError, SettingsError
 from app.history_table import history_table, keep
+from app.kafka.bootstrap import cluster_for, unreachable, wait_for_broker
+from app.kafka.cluster import client_options, faust_credentials
+from app.kafka.topics import ensure
 from app.migrating import Migrating, at_boot
 from app.runtime import Runtime
-from app.security import client_options, faust_credentials
 from app.setting_types import MigrateOnBoot, make_folder
 from app.settings import Settings, unknown_variables
 from app.signals import Signals
-from app.topics import ensure
 from app.transport import Consumer, SliceSchema, Transport
 from app.web.server import check_door, check_port, install
 
@@ -87,7 +87,7 @@ class BarwheelApp(faust.App):
             datadir=str(settings.data_dir / "faust"),
             store="memory://",
             topic_disable_leader=True,  # nothing here needs a leader, nor the topic Faust makes for it
-            topic_allow_declare=False,  # `app.topics` creates them, with the right policies
+            topic_allow_declare=False,  # `app.kafka.topics` creates them, with the right policies
             table_standby_replicas=0,
             broker_commit_interval=settings.checkpoint_interval / 1_000,
             broker_commit_every=sys.maxsize,

@@ -10,7 +10,7 @@ import faust
 import msgspec
 from aiokafka.errors import KafkaError
 
-from app.security import Cluster
+from app.kafka.cluster import Cluster
 from migrations.errors import MigrationError
 from migrations.history import ensure_topic, follow
 

@@ -14,7 +14,7 @@ import orjson
 from aiokafka.errors import KafkaError
 
 from app.errors import SettingsError
-from app.security import Cluster
+from app.kafka.cluster import Cluster
 from app.setting_types import MigrateOnBoot
 from app.settings import Settings
 from migrations import plan_files

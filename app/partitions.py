@@ -18,15 +18,15 @@ import msgspec
 from aiokafka import TopicPartition
 
 from app.errors import StateError
-from app.fetching import APPEND_TIME, Head
+from app.kafka.batches import Outgoing
+from app.kafka.fetcher import APPEND_TIME, Head
+from app.kafka.producers import NO_HEADERS, Outbox, Sent, Transactions, acknowledged
+from app.kafka.slices import GapError, Slice, from_offset
 from app.measures import Measures
-from app.outbox import NO_HEADERS, Outbox, Sent, Transactions, acknowledged
-from app.packing import Outgoing
 from app.recovery import APP_HEADER, Recovered
 from app.setting_types import Switch
 from app.settings import Settings
 from app.side import SideRecords
-from app.slices import GapError, Slice, from_offset
 from tables.checkpoint_plan import Changelog
 from tables.emission import Closed, take_records
 from tables.engine import Engine, EngineConfig, SideRecord

@@ -15,7 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from app.errors import StateError
-from app.reader import Reader
+from app.kafka.reader import Reader
 from app.setting_types import OnGap, Start
 from app.settings import Settings
 from tables.bars import Bar, decode_bar

@@ -14,21 +14,21 @@ from aiokafka import errors as kafka_errors
 from faust.types import TP
 
 from app.errors import BarwheelError, BrokerError
+from app.kafka.assignor import Membership
+from app.kafka.cluster import Cluster
+from app.kafka.producer_pool import Producers
+from app.kafka.producers import REFUSED
+from app.kafka.reader import Reader
+from app.kafka.slices import GapError, Slice
+from app.kafka.topics import check_partitions
 from app.measures import Measures
-from app.membership import Membership
-from app.outbox import REFUSED
 from app.partitions import Partition, now_ms
-from app.producers import Producers
-from app.reader import Reader
 from app.recovery import recover, stop_if_given_up
-from app.security import Cluster
 from app.settings import Settings
 from app.side import SIDE_MARGIN
-from app.slices import GapError, Slice
-from app.topics import check_partitions
 
 if TYPE_CHECKING:
-    from app.topics import TopicsReport
+    from app.kafka.topics import TopicsReport
     from app.transport import Consumer
 
 log = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.packing import Header, Outgoing
+from app.kafka.batches import Header, Outgoing
 from tables.engine import SideRecord
 
 SIDE_MARGIN = 64 * 1024  # how much larger than a source record a side record may be

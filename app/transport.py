@@ -16,10 +16,10 @@ from aiokafka.errors import KafkaConnectionError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from app.fetching import Batch, Heads, RawTopics, heads_of, silence_of
-from app.order import Hole, Order
+from app.kafka.continuity import Hole, Order
+from app.kafka.fetcher import Batch, Heads, RawTopics, heads_of, silence_of
+from app.kafka.slices import GapError, Slice
 from app.partitions import now_ms
-from app.slices import GapError, Slice
 
 if TYPE_CHECKING:
     from app.runtime import Runtime

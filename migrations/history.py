@@ -18,8 +18,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
 from app.errors import BrokerError
-from app.security import Cluster
-from app.topics import TopicSpec, ensure_one
+from app.kafka.cluster import Cluster
+from app.kafka.topics import TopicSpec, ensure_one
 from migrations.errors import LockLostError, MigrationError
 
 TOPIC = "_meta_migrations"

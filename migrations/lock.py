@@ -17,7 +17,7 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 
-from app.security import Cluster
+from app.kafka.cluster import Cluster
 from migrations.errors import LockLostError, MigrationError
 
 SESSION_MS = 10_000

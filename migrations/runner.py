@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 
 from app import __version__
-from app.security import Cluster
+from app.kafka.cluster import Cluster
 from migrations import history
 from migrations.catalogue import Catalogue
 from migrations.client import Executed, KsqlClient

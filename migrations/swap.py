@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from app.broker import admin
-from app.topics import partition_counts
+from app.kafka.bootstrap import admin
+from app.kafka.topics import partition_counts
 from migrations import history
 from migrations.catalogue import Catalogue, Source
 from migrations.compare import Action, Step, compare

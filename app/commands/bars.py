@@ -18,12 +18,12 @@ from faust.cli.base import argument, option
 from rich.console import Console
 from rich.table import Table
 
-from app.broker import admin
 from app.commands import base
 from app.errors import BrokerError, InputError
-from app.security import Cluster
+from app.kafka.bootstrap import admin
+from app.kafka.cluster import Cluster
+from app.kafka.topics import partition_counts
 from app.settings import Settings
-from app.topics import partition_counts
 from tables.bars import Bar, decode_bar, encode_bar
 
 if TYPE_CHECKING:

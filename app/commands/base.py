@@ -14,10 +14,10 @@ import orjson
 from faust.cli.base import AppCommand, option
 from rich.console import Console
 
-from app.broker import cluster_for, wait_for_broker
 from app.cli import fail
 from app.errors import BarwheelError, InputError
-from app.security import Cluster
+from app.kafka.bootstrap import cluster_for, wait_for_broker
+from app.kafka.cluster import Cluster
 from app.settings import Settings
 
 COMMAND_DEADLINE = 15.0  # seconds a command waits for a broker; the worker waits for ever

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from faust.cli.base import option
 
-from app.broker import POCKET_HOST
 from app.commands import base
 from app.errors import InputError
+from app.kafka.bootstrap import POCKET_HOST
 from app.pocket import process
 from app.settings import Settings
 

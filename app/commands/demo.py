@@ -18,10 +18,10 @@ from app.commands.demo_host import Host, demo_settings
 from app.commands.demo_view import Progress, as_data, console, line, summary, title
 from app.commands.feed import Feed
 from app.errors import BarwheelError, InputError
+from app.kafka.topics import ensure
 from app.market import Record, market
 from app.partitions import now_ms
 from app.settings import Settings
-from app.topics import ensure
 
 if TYPE_CHECKING:
     import faust

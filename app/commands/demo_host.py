@@ -16,10 +16,10 @@ from typing import Any, Self
 
 import aiohttp
 
-from app.broker import POCKET_HOST, POCKET_IDLE_EXIT
 from app.errors import BarwheelError, InputError
+from app.kafka.bootstrap import POCKET_HOST, POCKET_IDLE_EXIT
+from app.kafka.cluster import Cluster
 from app.pocket import process
-from app.security import Cluster
 from app.setting_types import duration_ms, make_folder
 from app.settings import PREFIX, Settings
 

@@ -11,15 +11,15 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.table import Table
 
-from app.broker import POCKET_HOST, cluster_for, unreachable
 from app.commands import base, fitting
 from app.commands.topics import topic_table
 from app.errors import BrokerError, SettingsError
-from app.fetching import APPEND_TIME
-from app.security import Cluster
+from app.kafka.bootstrap import POCKET_HOST, cluster_for, unreachable
+from app.kafka.cluster import Cluster
+from app.kafka.fetcher import APPEND_TIME
+from app.kafka.topics import TopicsReport, look
 from app.setting_types import WebAuth, loopback
 from app.settings import PREFIX, Settings, unknown_variables
-from app.topics import TopicsReport, look
 
 if TYPE_CHECKING:
     import faust

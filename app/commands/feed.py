@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 
 from app.errors import BrokerError
-from app.security import Cluster
+from app.kafka.cluster import Cluster
 
 BATCH_BYTES = 262_144
 IN_FLIGHT = 64  # batches without an answer before sending waits

@@ -12,11 +12,11 @@ from faust.cli.base import argument, option
 from app.commands import base, rows
 from app.commands.feed import Feed
 from app.errors import TopicsError
+from app.kafka.reader import Reader
+from app.kafka.topics import look
 from app.partitions import engine_config
-from app.reader import Reader
 from app.recovery import Recovered, recover
 from app.settings import Settings
-from app.topics import look
 from tables.engine import Engine
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from faust.cli.base import argument, option
 
 from app.commands import base
 from app.errors import BarwheelError, BrokerError, InputError
+from app.kafka.cluster import Cluster
 from app.migrating import load_plan, target
-from app.security import Cluster
 from app.settings import Settings
 from migrations import report, swap, swapped
 from migrations.compare import Action, Step, exit_code

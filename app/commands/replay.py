@@ -18,8 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.commands import base, rows
 from app.commands.feed import Feed
 from app.errors import InputError
+from app.kafka.topics import ensure
 from app.settings import Settings
-from app.topics import ensure
 
 if TYPE_CHECKING:
     import faust

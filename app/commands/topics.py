@@ -11,8 +11,8 @@ from rich.table import Table
 
 from app.commands import base
 from app.errors import TopicsError
+from app.kafka.topics import TopicsReport, ensure, input_spec, look, specs
 from app.settings import Settings
-from app.topics import TopicsReport, ensure, input_spec, look, specs
 
 if TYPE_CHECKING:
     import faust

@@ -23,12 +23,12 @@ from typing import IO, TypeVar
 from aiokafka.errors import KafkaError
 
 from app.errors import BarwheelError
-from app.fetching import Batch
-from app.reader import Reader
+from app.kafka.cluster import Cluster
+from app.kafka.fetcher import Batch
+from app.kafka.reader import Reader
 from app.readmodel.queries import Queries
 from app.readmodel.records import bar_rows, side_rows
 from app.readmodel.store import SIDE_KEPT, BarRow, DamagedError, SideRow, Store, is_damage
-from app.security import Cluster
 from app.settings import Settings
 from tables.ticks import Record
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from app.membership import Member
+from app.kafka.assignor import Member
 from app.web.errors import AwayError
 from app.web.models import Away
 

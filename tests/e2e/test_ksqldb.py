@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.security import Cluster
+from app.kafka.cluster import Cluster
 from migrations import runner
 from migrations.client import KsqlClient
 from migrations.plan import Source, make

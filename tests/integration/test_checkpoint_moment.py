@@ -11,15 +11,15 @@ from uuid import uuid4
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
-from app.outbox import Outbox, Sent, Transactions
-from app.packing import Outgoing
+from app.kafka.batches import Outgoing
+from app.kafka.cluster import Cluster
+from app.kafka.producers import Outbox, Sent, Transactions
+from app.kafka.reader import Reader
+from app.kafka.slices import Slice
+from app.kafka.topics import ensure
 from app.partitions import Partition
-from app.reader import Reader
 from app.recovery import Recovered, recover
-from app.security import Cluster
 from app.settings import Settings
-from app.slices import Slice
-from app.topics import ensure
 from tests.support.ticks import Tick, produce
 from tests.support.waiting import until
 

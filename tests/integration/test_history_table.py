@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from app.history_table import history_table, keep
-from app.security import Cluster
+from app.kafka.cluster import Cluster
 from migrations.history import Writer, ensure_topic
 from tests.integration.test_migration_lock import entry
 from tests.support.waiting import until

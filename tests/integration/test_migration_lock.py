@@ -15,8 +15,8 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from app.security import Cluster
-from app.topics import TopicSpec, ensure_one
+from app.kafka.cluster import Cluster
+from app.kafka.topics import TopicSpec, ensure_one
 from migrations import history
 from migrations.errors import LockLostError, MigrationError
 from migrations.history import Entry, Status, Writer
@@ -27,7 +27,7 @@ from tests.support.worker import ROOT
 SESSION_MS = 6_000  # the least that Apache Kafka allows
 HOLDER = """
 import asyncio, sys
-from app.security import Cluster
+from app.kafka.cluster import Cluster
 from migrations.errors import LockLostError
 from migrations.history import Entry, Writer
 from migrations.lock import Lock

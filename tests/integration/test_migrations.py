@@ -17,8 +17,8 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from app.security import Cluster
-from app.topics import TopicSpec, ensure_one
+from app.kafka.cluster import Cluster
+from app.kafka.topics import TopicSpec, ensure_one
 from migrations import history, plan_files, runner, swap
 from migrations.client import KsqlClient
 from migrations.compare import Action

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from app.outbox import Outbox
-from app.security import Cluster
+from app.kafka.cluster import Cluster
+from app.kafka.producers import Outbox
 from tests.conformance.pocket_process import PocketProcess
 
 

@@ -11,12 +11,12 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
+from app.kafka.cluster import Cluster
+from app.kafka.topics import ensure
 from app.readmodel.model import ReadModel, State
 from app.readmodel.queries import Queries
 from app.readmodel.store import BarRow
-from app.security import Cluster
 from app.settings import Settings
-from app.topics import ensure
 from tables.bars import bar_key
 from tests.support.bars import bar_json
 from tests.support.waiting import until

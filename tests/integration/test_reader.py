@@ -10,11 +10,11 @@ from uuid import uuid4
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from app import reader as module
 from app.errors import StateError
-from app.fetching import RawTopics
-from app.reader import Reader
-from app.security import Cluster
+from app.kafka import reader as module
+from app.kafka.cluster import Cluster
+from app.kafka.fetcher import RawTopics
+from app.kafka.reader import Reader
 from tests.conformance.pocket_process import PocketProcess
 from tests.support.ticks import Tick, create_topic, produce
 from tests.support.waiting import until

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.broker import cluster_for, unreachable
+from app.kafka.bootstrap import cluster_for, unreachable
 from app.settings import Settings
 from tests.support.kafka import kafka_required, kafka_unavailable
 from tests.support.secure_kafka import LIMITED, SecureKafka, secure_kafka

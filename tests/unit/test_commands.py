@@ -21,9 +21,9 @@ from app.commands.demo_view import Progress
 from app.commands.feed import partition_of
 from app.commands.replay import speed
 from app.errors import InputError
+from app.kafka.topics import TopicState, input_spec, judge, specs
 from app.market import SILENT, Kind
 from app.settings import Settings
-from app.topics import TopicState, input_spec, judge, specs
 from tables.bars import Bar
 
 SETTINGS = Settings.load(app_id="t", ticks_topic="ticks", topics_prefix="", window_size="1m", broker="")

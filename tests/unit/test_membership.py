@@ -8,7 +8,7 @@ from typing import Any
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 
-from app.membership import Member, Membership
+from app.kafka.assignor import Member, Membership
 
 
 class Cluster:

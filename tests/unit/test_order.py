@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.fetching import Batch, Skipped
-from app.order import Order
+from app.kafka.continuity import Order
+from app.kafka.fetcher import Batch, Skipped
 from tables.ticks import Record
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from app.packing import Outgoing, pack
+from app.kafka.batches import Outgoing, pack
 
 SIZE = 1_000
 RECORDS: list[Outgoing] = [

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from app.outbox import Outbox, Sent, Transactions
-from app.packing import Outgoing
+from app.kafka.batches import Outgoing
+from app.kafka.cluster import Cluster
+from app.kafka.producers import Outbox, Sent, Transactions
+from app.kafka.slices import Slice
 from app.partitions import Partition
 from app.recovery import Recovered
-from app.security import Cluster
 from app.settings import Settings
-from app.slices import Slice
 from tables.state import Counters, Position
 
 T0 = 1_399_248_000_000

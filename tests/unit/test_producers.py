@@ -7,9 +7,9 @@ import asyncio
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from app.outbox import Outbox, Transactions
-from app.producers import Producers
-from app.security import Cluster
+from app.kafka.cluster import Cluster
+from app.kafka.producer_pool import Producers
+from app.kafka.producers import Outbox, Transactions
 from app.settings import Settings
 
 

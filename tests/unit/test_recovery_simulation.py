@@ -23,14 +23,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app import partitions
-from app.fetching import Head
-from app.outbox import Sent
-from app.packing import Outgoing
+from app.kafka.batches import Outgoing
+from app.kafka.fetcher import Head
+from app.kafka.producers import Sent
+from app.kafka.slices import Slice
 from app.partitions import Partition, engine_config
 from app.recovery import recover
 from app.setting_types import Delivery, ScopeKind
 from app.settings import Settings
-from app.slices import Slice
 from tables import checkpoint_plan
 from tables.bars import Bar, bar_key, decode_bar
 from tables.engine import Engine, SideRecord

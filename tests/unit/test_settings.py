@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import SettingsError
-from app.security import client_options
+from app.kafka.cluster import client_options
 from app.setting_types import duration_ms, duration_text
 from app.settings import Settings, unknown_variables
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from app.outbox import Outbox, Transactions
-from app.security import Cluster
+from app.kafka.cluster import Cluster
+from app.kafka.producers import Outbox, Transactions
 from app.setting_types import Delivery
 from app.settings import Settings
 

@@ -11,8 +11,8 @@ from aiokafka import errors as kafka
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata, TopicPartition
 
-from app.packing import Header, Outgoing, pack
-from app.security import Cluster
+from app.kafka.batches import Header, Outgoing, pack
+from app.kafka.cluster import Cluster
 
 BATCH_BYTES = 512 * 1024
 TRANSACTION_SECONDS = 60.0  # the broker gives up on a transaction that is open for longer

@@ -14,7 +14,7 @@ from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from app.errors import BrokerError
-from app.security import Cluster, client_options, refusal
+from app.kafka.cluster import Cluster, client_options, refusal
 from app.settings import Settings
 
 POCKET_HOST = "127.0.0.1"

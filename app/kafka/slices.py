@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from app.fetching import Batch
+from app.kafka.fetcher import Batch
 from tables.ticks import Record
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.errors import StateError
-from app.fetching import Batch, RawTopics, silence_of
-from app.security import Cluster
+from app.kafka.cluster import Cluster
+from app.kafka.fetcher import Batch, RawTopics, silence_of
 
 FETCH_BYTES = 4 << 20
 POLL_MS = 500

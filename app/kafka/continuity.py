@@ -5,7 +5,7 @@ A consumer's position moves on with every fetch, also with one whose records wer
 
 from __future__ import annotations
 
-from app.fetching import Batch, Skipped
+from app.kafka.fetcher import Batch, Skipped
 
 Hole = tuple[int, int]  # the first offset that is missing, and the first one after it
 

@@ -10,9 +10,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError, KafkaError, ReplicaNotAvailableError, TopicAlreadyExistsError, for_code
 
-from app.broker import admin
 from app.errors import BrokerError, TopicsError
-from app.security import Cluster
+from app.kafka.bootstrap import admin
+from app.kafka.cluster import Cluster
 from app.settings import Settings
 
 DEFAULT_MAX_MESSAGE = 1_048_588  # Kafka's default of max.message.bytes

@@ -1,0 +1,1 @@
+"""What knows brokers and not bars: clients, topics, batches, and the group."""
