@@ -17,13 +17,13 @@ from faust.worker import Worker
 from yarl import URL
 
 from agents import ticks, timers
+from agents.tasks import Runtime
 from app.errors import BarwheelError, BrokerError, SettingsError
 from app.history_table import history_table, keep
 from app.kafka.bootstrap import cluster_for, unreachable, wait_for_broker
 from app.kafka.cluster import client_options, faust_credentials
 from app.kafka.topics import ensure
 from app.migrating import Migrating, at_boot
-from app.runtime import Runtime
 from app.setting_types import MigrateOnBoot, make_folder
 from app.settings import Settings, unknown_variables
 from app.signals import Signals

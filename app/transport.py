@@ -16,13 +16,13 @@ from aiokafka.errors import KafkaConnectionError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from agents.task import now_ms
 from app.kafka.continuity import Hole, Order
 from app.kafka.fetcher import Batch, Heads, RawTopics, heads_of, silence_of
 from app.kafka.slices import GapError, Slice
-from app.partitions import now_ms
 
 if TYPE_CHECKING:
-    from app.runtime import Runtime
+    from agents.tasks import Runtime
 
 log = logging.getLogger(__name__)
 FAUST_VERSION = "0.15.3"

@@ -21,9 +21,9 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from rich.console import Console
 
+from agents.recovery import recover
 from app.kafka.cluster import Cluster
 from app.kafka.reader import Reader
-from app.recovery import recover
 from app.settings import Settings
 from benchmarks.market import BROKERS, PARTITIONS, WINDOW_MS, write
 from benchmarks.throughput import ROOT, Options, broker, delete_topics, free_port, say

@@ -12,6 +12,7 @@ import aiohttp
 from faust.cli.base import option
 from rich.live import Live
 
+from agents.task import now_ms
 from app.commands import base
 from app.commands.bars import Wanted, reader
 from app.commands.demo_host import Host, demo_settings
@@ -20,7 +21,6 @@ from app.commands.feed import Feed
 from app.errors import BarwheelError, InputError
 from app.kafka.topics import ensure
 from app.market import Record, market
-from app.partitions import now_ms
 from app.settings import Settings
 
 if TYPE_CHECKING:

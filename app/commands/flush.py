@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from faust.cli.base import argument, option
 
+from agents.recovery import Recovered, recover
+from agents.task import engine_config
 from app.commands import base, rows
 from app.commands.feed import Feed
 from app.errors import TopicsError
 from app.kafka.reader import Reader
 from app.kafka.topics import look
-from app.partitions import engine_config
-from app.recovery import Recovered, recover
 from app.settings import Settings
 from tables.engine import Engine
 

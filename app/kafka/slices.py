@@ -9,7 +9,7 @@ from app.kafka.fetcher import Batch
 from tables.ticks import Record
 
 if TYPE_CHECKING:
-    from app.partitions import Partition
+    from agents.task import Partition
 
 
 class GapError(Exception):

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from agents.recovery import APP_HEADER
 from app.readmodel.store import BarRow, SideRow
-from app.recovery import APP_HEADER
 from app.settings import Settings
 from tables.bars import decode_bar
 from tables.ticks import Record, RejectedError, decoder, event_time, name_of, read

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from faust.types import TP
 
-from app.partitions import Partition, now_ms
+from agents.task import Partition, now_ms
 from app.web import sampling
 from app.web.models import Away, OpenWindow
 from app.web.worker_models import Migrations
 
 if TYPE_CHECKING:
+    from agents.tasks import Runtime
     from app.readmodel.model import ReadModel
-    from app.runtime import Runtime
     from app.settings import Settings
     from app.web.events import Hub
     from app.web.peers import Peers

@@ -11,8 +11,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from agents.metrics import LONG, Histogram
 from app import __version__
-from app.measures import LONG, Histogram
 from app.readmodel.model import State
 
 if TYPE_CHECKING:

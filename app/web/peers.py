@@ -18,7 +18,7 @@ from app.web.errors import AwayError
 from app.web.models import Away
 
 if TYPE_CHECKING:
-    from app.runtime import Runtime
+    from agents.tasks import Runtime
 
 ASK_SECONDS = 2.0
 LARGEST = 64 << 20  # bytes of an answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from heapq import nsmallest
 
-from app.partitions import Partition
+from agents.task import Partition
 from app.web.models import FinalBar, OpenWindow
 from app.web.worker_models import Due, ScopeTime, WheelPartition
 from tables.bars import decode_bar

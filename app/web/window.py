@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from app.partitions import Partition, now_ms
+from agents.task import Partition, now_ms
 from app.readmodel.model import State
 from app.setting_types import Switch
 from app.web import sampling

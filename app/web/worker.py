@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from agents.task import Partition, now_ms
 from app import __version__
-from app.partitions import Partition, now_ms
 from app.setting_types import Switch
 from app.settings import Settings
 from app.web import sampling

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from app import runtime
+from agents import tasks
+from agents.recovery import recover
+from agents.task import Partition
 from app.cli import main
-from app.partitions import Partition
-from app.recovery import recover
 
 
 def without_states() -> None:
@@ -32,7 +32,7 @@ def without_tail() -> None:
         found.tail.clear()
         return found
 
-    setattr(runtime, "recover", forgetful)  # noqa: B010  # the same
+    setattr(tasks, "recover", forgetful)  # noqa: B010  # the same
 
 
 RULES: dict[str, Callable[[], None]] = {

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-from app.partitions import engine_config
+from agents.task import engine_config
 from app.settings import Settings
 from tests.chaos.background import Background
 from tests.chaos.brokers import Killable, running

@@ -11,14 +11,14 @@ from uuid import uuid4
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
+from agents.recovery import Recovered, recover
+from agents.task import Partition
 from app.kafka.batches import Outgoing
 from app.kafka.cluster import Cluster
 from app.kafka.producers import Outbox, Sent, Transactions
 from app.kafka.reader import Reader
 from app.kafka.slices import Slice
 from app.kafka.topics import ensure
-from app.partitions import Partition
-from app.recovery import Recovered, recover
 from app.settings import Settings
 from tests.support.ticks import Tick, produce
 from tests.support.waiting import until

@@ -15,7 +15,7 @@ from tests.support.worker import DEADLINE, Worker
 T0 = 1_399_248_000_000
 PROGRAM = """
 import sys
-from app import partitions, runtime
+from agents import task, tasks
 from app.cli import main
 
 def breaks(owner, name):
@@ -28,7 +28,7 @@ def breaks(owner, name):
 
     setattr(owner, name, broken)
 
-breaks({"Runtime": runtime.Runtime, "Partition": partitions.Partition}[sys.argv[1]], sys.argv[2])
+breaks({"Runtime": tasks.Runtime, "Partition": task.Partition}[sys.argv[1]], sys.argv[2])
 main(["worker", "-l", "info"])
 """
 

@@ -6,11 +6,11 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from agents.recovery import Recovered
+from agents.task import Partition
+from agents.tasks import CHECKPOINT_SHARE, STATE_SECONDS, Runtime
 from app.kafka.cluster import Cluster
 from app.kafka.producers import Transactions
-from app.partitions import Partition
-from app.recovery import Recovered
-from app.runtime import CHECKPOINT_SHARE, STATE_SECONDS, Runtime
 from app.settings import Settings
 from tables.state import Counters, Position
 from tests.unit.model import Wire

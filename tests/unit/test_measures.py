@@ -8,7 +8,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.measures import SHORT, Histogram, Measures
+from agents.metrics import SHORT, Histogram, Measures
 from tables.emission import Closed
 from tables.scopes import Scope, Symbol
 from tables.window import new_window

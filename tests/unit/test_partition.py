@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from agents.recovery import Recovered
+from agents.task import Partition
 from app.kafka.batches import Outgoing
 from app.kafka.cluster import Cluster
 from app.kafka.producers import Outbox, Sent, Transactions
 from app.kafka.slices import Slice
-from app.partitions import Partition
-from app.recovery import Recovered
 from app.settings import Settings
 from tables.state import Counters, Position
 

@@ -7,7 +7,7 @@ import contextlib
 
 import pytest
 
-from app.recovery import stop_if_given_up
+from agents.recovery import stop_if_given_up
 from app.setting_types import Delivery, ScopeKind
 from tests.unit.test_recovery_simulation import NEXT_WINDOW, TICK, Simulation
 

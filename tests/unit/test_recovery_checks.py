@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from agents.recovery import APP_HEADER
 from app.errors import StateError
-from app.recovery import APP_HEADER
 from app.setting_types import Delivery, ScopeKind
 from tests.unit.test_recovery_simulation import NEXT_WINDOW, TICK, Row, Simulation, Step, run
 

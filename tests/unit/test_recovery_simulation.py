@@ -22,13 +22,13 @@ from aiokafka.errors import ProducerFenced
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app import partitions
+from agents import task
+from agents.recovery import recover
+from agents.task import Partition, engine_config
 from app.kafka.batches import Outgoing
 from app.kafka.fetcher import Head
 from app.kafka.producers import Sent
 from app.kafka.slices import Slice
-from app.partitions import Partition, engine_config
-from app.recovery import recover
 from app.setting_types import Delivery, ScopeKind
 from app.settings import Settings
 from tables import checkpoint_plan
@@ -473,7 +473,7 @@ original_replay = Replay.__init__
         (Replay, "__init__", without_tail, TAIL_IGNORED),
         (Checkpoints, "_arrive", not_atomic, TORN),
         (Checkpoints, "fenced", never_fenced, OVERWRITTEN),
-        (partitions, "acknowledged", without_waiting, POSITION_FIRST),
+        (task, "acknowledged", without_waiting, POSITION_FIRST),
         (Restoring, "replaying", False, TOO_EARLY),
         (Restoring, "_raise_to", not_raised, LATE_ONCE),
     ],

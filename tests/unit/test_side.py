@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
+from agents.side_outputs import CUT_TO, SideRecords
 from app.kafka.batches import Outgoing
 from app.kafka.topics import TopicState, judge
 from app.settings import Settings
-from app.side import CUT_TO, SideRecords
 from tables.engine import SideRecord
 from tests.unit.model import Wire
 

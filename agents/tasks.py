@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Any
 from aiokafka import errors as kafka_errors
 from faust.types import TP
 
+from agents.metrics import Measures
+from agents.recovery import recover, stop_if_given_up
+from agents.side_outputs import SIDE_MARGIN
+from agents.task import Partition, now_ms
 from app.errors import BarwheelError, BrokerError
 from app.kafka.assignor import Membership
 from app.kafka.cluster import Cluster
@@ -21,11 +25,7 @@ from app.kafka.producers import REFUSED
 from app.kafka.reader import Reader
 from app.kafka.slices import GapError, Slice
 from app.kafka.topics import check_partitions
-from app.measures import Measures
-from app.partitions import Partition, now_ms
-from app.recovery import recover, stop_if_given_up
 from app.settings import Settings
-from app.side import SIDE_MARGIN
 
 if TYPE_CHECKING:
     from app.kafka.topics import TopicsReport

@@ -17,16 +17,16 @@ from typing import Any
 import msgspec
 from aiokafka import TopicPartition
 
+from agents.metrics import Measures
+from agents.recovery import APP_HEADER, Recovered
+from agents.side_outputs import SideRecords
 from app.errors import StateError
 from app.kafka.batches import Outgoing
 from app.kafka.fetcher import APPEND_TIME, Head
 from app.kafka.producers import NO_HEADERS, Outbox, Sent, Transactions, acknowledged
 from app.kafka.slices import GapError, Slice, from_offset
-from app.measures import Measures
-from app.recovery import APP_HEADER, Recovered
 from app.setting_types import Switch
 from app.settings import Settings
-from app.side import SideRecords
 from tables.checkpoint_plan import Changelog
 from tables.emission import Closed, take_records
 from tables.engine import Engine, EngineConfig, SideRecord
