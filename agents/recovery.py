@@ -16,8 +16,8 @@ import msgspec
 
 from app.errors import StateError
 from app.kafka.reader import Reader
-from app.setting_types import OnGap, Start
 from app.settings import Settings
+from app.settings.types import OnGap, Start
 from tables.bars import Bar, decode_bar
 from tables.state import POSITION_KEY, Counters, Position, SymbolState, decode_position, decode_state
 from tables.ticks import Record, shown

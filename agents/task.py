@@ -25,8 +25,8 @@ from app.kafka.batches import Outgoing
 from app.kafka.fetcher import APPEND_TIME, Head
 from app.kafka.producers import NO_HEADERS, Outbox, Sent, Transactions, acknowledged
 from app.kafka.slices import GapError, Slice, from_offset
-from app.setting_types import Switch
 from app.settings import Settings
+from app.settings.types import Switch
 from tables.checkpoint_plan import Changelog
 from tables.emission import Closed, take_records
 from tables.engine import Engine, EngineConfig, SideRecord

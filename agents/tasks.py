@@ -28,8 +28,8 @@ from app.kafka.topics import check_partitions
 from app.settings import Settings
 
 if TYPE_CHECKING:
+    from app.driver.transport import Consumer
     from app.kafka.topics import TopicsReport
-    from app.transport import Consumer
 
 log = logging.getLogger(__name__)
 BACKOFF_SECONDS = (0.5, 30.0)  # first and longest wait between two tries

@@ -18,16 +18,16 @@ from yarl import URL
 
 from agents import ticks, timers
 from agents.tasks import Runtime
+from app.driver.transport import Consumer, SliceSchema, Transport
 from app.errors import BarwheelError, BrokerError, SettingsError
-from app.history_table import history_table, keep
 from app.kafka.bootstrap import cluster_for, unreachable, wait_for_broker
 from app.kafka.cluster import client_options, faust_credentials
 from app.kafka.topics import ensure
-from app.migrating import Migrating, at_boot
-from app.setting_types import MigrateOnBoot, make_folder
+from app.ksqldb.boot import Migrating, at_boot
+from app.ksqldb.history_table import history_table, keep
 from app.settings import Settings, unknown_variables
+from app.settings.types import MigrateOnBoot, make_folder
 from app.signals import Signals
-from app.transport import Consumer, SliceSchema, Transport
 from app.web.server import check_door, check_port, install
 
 log = logging.getLogger(__name__)

@@ -15,13 +15,13 @@ from rich.live import Live
 from agents.task import now_ms
 from app.commands import base
 from app.commands.bars import Wanted, reader
-from app.commands.demo_host import Host, demo_settings
-from app.commands.demo_view import Progress, as_data, console, line, summary, title
-from app.commands.feed import Feed
+from app.demo.host import Host, demo_settings
+from app.demo.market import Record, market
+from app.demo.view import Progress, as_data, console, line, summary, title
 from app.errors import BarwheelError, InputError
 from app.kafka.topics import ensure
-from app.market import Record, market
 from app.settings import Settings
+from app.tickfiles.feed import Feed
 
 if TYPE_CHECKING:
     import faust

@@ -11,15 +11,16 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.table import Table
 
-from app.commands import base, fitting
+from app.commands import base
 from app.commands.topics import topic_table
 from app.errors import BrokerError, SettingsError
 from app.kafka.bootstrap import POCKET_HOST, cluster_for, unreachable
 from app.kafka.cluster import Cluster
 from app.kafka.fetcher import APPEND_TIME
 from app.kafka.topics import TopicsReport, look
-from app.setting_types import WebAuth, loopback
+from app.ksqldb import fit
 from app.settings import PREFIX, Settings, unknown_variables
+from app.settings.types import WebAuth, loopback
 
 if TYPE_CHECKING:
     import faust
@@ -175,7 +176,7 @@ async def _fit(settings: Settings, found: Examination) -> None:
     if found.cluster is None or not settings.ksqldb_url:
         return
     records = await _newest(found.cluster, settings.ticks_topic, found, FIT_TICKS)
-    for misfit in fitting.misfits(settings, ((record.key, record.value) for record in records)):
+    for misfit in fit.misfits(settings, ((record.key, record.value) for record in records)):
         found.items.append(Item(misfit.level, misfit.text, misfit.advice))
 
 

@@ -13,7 +13,7 @@ from faust.cli.base import argument, option
 from app.commands import base
 from app.errors import BarwheelError, BrokerError, InputError
 from app.kafka.cluster import Cluster
-from app.migrating import load_plan, target
+from app.ksqldb.boot import load_plan, target
 from app.settings import Settings
 from migrations import report, swap, swapped
 from migrations.compare import Action, Step, exit_code

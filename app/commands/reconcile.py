@@ -10,12 +10,12 @@ from aiokafka import AIOKafkaConsumer
 from faust.cli.base import option
 from rich.table import Table
 
-from app import reconciling
 from app.commands import bars, base
 from app.errors import InputError
-from app.reconciling import Difference, KsqlBar, Numbers, Window
-from app.setting_types import Price, TimeUnit
+from app.ksqldb import reconciliation
+from app.ksqldb.reconciliation import Difference, KsqlBar, Numbers, Window
 from app.settings import Settings
+from app.settings.types import Price, TimeUnit
 from tables.ticks import RejectedError, event_time
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ async def run(settings: Settings, topic: str, *, as_json: bool) -> int:
     newest: dict[tuple[str, str], int] = {}
     for broker, symbol, start in theirs:
         newest[broker, symbol] = max(start, newest.get((broker, symbol), start))
-    differences = list(reconciling.reconcile(ours, theirs, late, newest, settings.ksqldb_scale))
+    differences = list(reconciliation.reconcile(ours, theirs, late, newest, settings.ksqldb_scale))
     _report(len(ours.keys() & theirs.keys()), differences, as_json=as_json)
     return 1 if differences else 0
 

@@ -11,8 +11,8 @@ import faust
 from aiokafka import errors as kafka_errors
 
 from app.errors import SettingsError
-from app.setting_types import Switch
 from app.settings import Settings
+from app.settings.types import Switch
 
 REFUSED = (
     kafka_errors.AuthenticationFailedError,

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from app.kafka.cluster import Cluster
 from app.kafka.producers import Outbox, Transactions
-from app.setting_types import Delivery
 from app.settings import Settings
+from app.settings.types import Delivery
 
 
 class Producers:

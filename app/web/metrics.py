@@ -16,7 +16,7 @@ from app import __version__
 from app.readmodel.model import State
 
 if TYPE_CHECKING:
-    from app.migrating import Migrating
+    from app.ksqldb.boot import Migrating
     from app.web.context import WebContext
 
 STATES = ("starting", "recovering", "running", "waiting", "stopped")

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from app.migrating import Migrating, load_plan
+from app.ksqldb.boot import Migrating, load_plan
 from app.settings import Settings
 from app.web.worker_models import Migrations
 from migrations.compare import compare

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from app.setting_types import WebAuth
 from app.settings import Settings
+from app.settings.types import WebAuth
 from app.web.context import WebContext
 from app.web.endpoint import encode
 from app.web.errors import BusyError, ParameterProblem, WebError

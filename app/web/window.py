@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from agents.task import Partition, now_ms
 from app.readmodel.model import State
-from app.setting_types import Switch
+from app.settings.types import Switch
 from app.web import sampling
 from app.web.asked import WhyAsked
 from app.web.context import WebContext

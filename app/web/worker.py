@@ -6,8 +6,8 @@ import time
 
 from agents.task import Partition, now_ms
 from app import __version__
-from app.setting_types import Switch
 from app.settings import Settings
+from app.settings.types import Switch
 from app.web import sampling
 from app.web.asked import AccountingAsked, Asked, PartitionsAsked
 from app.web.context import WebContext

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from app.setting_types import ScopeKind
+from app.settings.types import ScopeKind
 from tests.chaos import report
 from tests.chaos.options import MEANING, Kind, Options
 from tests.chaos.run import run

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
-from app.market import BREAKERS
+from app.demo.market import BREAKERS
 
 AHEAD_MS = 3_000  # south's clock: above the grace, far below max_future
 QUIET_AFTER_MS = 4_000

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app.commands.rows import BadRowError, Reading, Row, from_ms, parse_columns, rejected_file, rows, streams, to_ms
 from app.errors import InputError
+from app.tickfiles.rows import BadRowError, Reading, Row, from_ms, parse_columns, rejected_file, rows, streams, to_ms
 
 PLAIN = Reading(None, "oanda", "EURUSD")
 

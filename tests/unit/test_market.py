@@ -8,7 +8,7 @@ from itertools import takewhile
 import orjson
 import pytest
 
-from app.market import BREAKERS, DISORDER_MS, LATE_MS, NORTH, SILENT, SKEW_MS, SOUTH, Kind, Record, market, symbols
+from app.demo.market import BREAKERS, DISORDER_MS, LATE_MS, NORTH, SILENT, SKEW_MS, SOUTH, Kind, Record, market, symbols
 from tables.engine import Engine, EngineConfig
 from tests.unit.model import Wire
 

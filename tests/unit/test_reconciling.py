@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from app.reconciling import EXPLAINED, Cause, KsqlBar, reconcile
+from app.ksqldb.reconciliation import EXPLAINED, Cause, KsqlBar, reconcile
 from tables.bars import Bar
 
 WINDOW = ("A", "x", 60_000)

@@ -8,7 +8,7 @@ import contextlib
 import pytest
 
 from agents.recovery import stop_if_given_up
-from app.setting_types import Delivery, ScopeKind
+from app.settings.types import Delivery, ScopeKind
 from tests.unit.test_recovery_simulation import NEXT_WINDOW, TICK, Simulation
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from agents.recovery import APP_HEADER
 from app.errors import StateError
-from app.setting_types import Delivery, ScopeKind
+from app.settings.types import Delivery, ScopeKind
 from tests.unit.test_recovery_simulation import NEXT_WINDOW, TICK, Row, Simulation, Step, run
 
 ONE_BAR: list[Step] = [TICK, ("read", 1), NEXT_WINDOW, ("read", 1), ("checkpoint", None)]

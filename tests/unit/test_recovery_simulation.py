@@ -29,8 +29,8 @@ from app.kafka.batches import Outgoing
 from app.kafka.fetcher import Head
 from app.kafka.producers import Sent
 from app.kafka.slices import Slice
-from app.setting_types import Delivery, ScopeKind
 from app.settings import Settings
+from app.settings.types import Delivery, ScopeKind
 from tables import checkpoint_plan
 from tables.bars import Bar, bar_key, decode_bar
 from tables.engine import Engine, SideRecord

@@ -8,8 +8,8 @@ import pytest
 
 from app.errors import SettingsError
 from app.kafka.cluster import client_options
-from app.setting_types import duration_ms, duration_text
 from app.settings import Settings, unknown_variables
+from app.settings.types import duration_ms, duration_text
 
 README = Path(__file__).parents[2] / "README.md"
 

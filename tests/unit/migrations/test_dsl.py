@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.migrating import load_plan
+from app.ksqldb.boot import load_plan
 from app.settings import Settings
 from migrations import plan_files
 from migrations.ksql.decimals import PRICE, decimals

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from app.commands.bars import fitted, table
 from app.commands.base import utc
-from app.market import SILENT, Kind
+from app.demo.market import SILENT, Kind
 from app.settings import Settings
 from tables.bars import Bar
 

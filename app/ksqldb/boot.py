@@ -15,8 +15,8 @@ from aiokafka.errors import KafkaError
 
 from app.errors import SettingsError
 from app.kafka.cluster import Cluster
-from app.setting_types import MigrateOnBoot
 from app.settings import Settings
+from app.settings.types import MigrateOnBoot
 from migrations import plan_files
 from migrations.client import KsqlClient
 from migrations.compare import Action, Step

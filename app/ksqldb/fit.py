@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import msgspec
 
-from app.setting_types import Price, TimeUnit
 from app.settings import PREFIX, Settings
+from app.settings.types import Price, TimeUnit
 
 
 class _Numbers(msgspec.Struct):

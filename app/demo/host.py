@@ -20,8 +20,8 @@ from app.errors import BarwheelError, InputError
 from app.kafka.bootstrap import POCKET_HOST, POCKET_IDLE_EXIT
 from app.kafka.cluster import Cluster
 from app.pocket import process
-from app.setting_types import duration_ms, make_folder
 from app.settings import PREFIX, Settings
+from app.settings.types import duration_ms, make_folder
 
 WINDOW, GRACE = "5s", "1s"  # small, so that the first bar is there within seconds
 _LOG_LINES = 15

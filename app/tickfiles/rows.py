@@ -95,7 +95,7 @@ _NO_TICKS = re.compile(r".*/$|__MACOSX/")  # folders, and what macOS puts beside
 def _file(path: Path, kind: str, reading: Reading) -> Iterator[Row | BadRowError]:
     with _readable(path):
         if kind == ".parquet":
-            from app.commands.parquet import parquet_fields  # noqa: PLC0415 - an extra
+            from app.tickfiles.parquet import parquet_fields  # noqa: PLC0415 - an extra
 
             yield from _from_fields(path.name, parquet_fields(path, reading.columns, reading.time_unit), reading)
         else:

@@ -1,0 +1,1 @@
+"""Faust's aiokafka driver, which hands on slices of record batches instead of messages."""
