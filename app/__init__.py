@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from app.version import __version__
+
 if TYPE_CHECKING:
     from app.application import BarwheelApp
 
     app: BarwheelApp
 
-__version__ = "0.1.0"
+
+__all__ = ["__version__", "app"]
 
 
 def __getattr__(name: str) -> Any:

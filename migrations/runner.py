@@ -15,8 +15,8 @@ from typing import Protocol
 
 import msgspec
 
-from app import __version__
 from app.kafka.cluster import Cluster
+from app.version import __version__
 from migrations import history
 from migrations.catalogue import Catalogue
 from migrations.client import Executed, KsqlClient

@@ -12,8 +12,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from agents.metrics import LONG, Histogram
-from app import __version__
 from app.readmodel.model import State
+from app.version import __version__
 
 if TYPE_CHECKING:
     from app.ksqldb.boot import Migrating

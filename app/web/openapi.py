@@ -10,7 +10,7 @@ from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from app import __version__
+from app.version import __version__
 from app.web.asked import Asked, EventsAsked
 from app.web.endpoint import Endpoint
 from app.web.models import Problem

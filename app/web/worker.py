@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from agents.task import Partition, now_ms
-from app import __version__
 from app.settings import Settings
 from app.settings.types import Switch
+from app.version import __version__
 from app.web import sampling
 from app.web.asked import AccountingAsked, Asked, PartitionsAsked
 from app.web.context import WebContext
