@@ -1,4 +1,4 @@
-"""What a worker measures of itself: durations in buckets and a few counts, all by the batch and none by the tick."""
+"""What a worker metrics of itself: durations in buckets and a few counts, all by the batch and none by the tick."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Histogram:
         return rows
 
 
-class Measures:
+class Metrics:
     """Of one worker, since it started."""
 
     def __init__(self, grace: int = 0, clock: Callable[[], float] = time.time) -> None:

@@ -32,17 +32,20 @@ T = TypeVar("T")
 
 @dataclass
 class Recovered:
-    """What was found; `fresh` where a position must be written before anything is read: it is the first, or had to jump."""
+    """What was found.
+
+    `needs_first_checkpoint`: a position must be written before anything is read. It is the first one, or it had to jump.
+    """
 
     position: Position
-    fresh: bool = False
+    needs_first_checkpoint: bool = False
     states: dict[bytes, SymbolState] = field(default_factory=dict)
     tail: list[Bar] = field(default_factory=list)
     finals_end: int = 0
     changelog_end: int = 0
 
 
-def meaning(settings: Settings, partitions: int) -> dict[str, str]:
+def fingerprint(settings: Settings, partitions: int) -> dict[str, str]:
     """The settings that give the bars their meaning: one app id cannot go on with others."""
     names = ("window_size", "grace", "scope", "price", "time_unit")
     return {**{name: settings.text_of(name) for name in names}, "partitions": str(partitions)}
@@ -64,7 +67,7 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
     position = await _last_position(reader, settings.changelog_topic, partition, begin, end)
     finals_begin, finals_end = await reader.bounds(settings.finals_topic, partition)
     ours = await _check_owner(reader, settings, partition, finals_begin, finals_end)
-    wanted = meaning(settings, partitions)
+    wanted = fingerprint(settings, partitions)
     if position is None:
         if ours:  # a position is written before the first bar: reading the ticks anew would publish all of them again
             raise StateError(
@@ -79,11 +82,13 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
             counters=Counters(),
             finals_end=finals_end,
             changelog_start=end,
-            meaning=wanted,
+            fingerprint=wanted,
         )
-        return Recovered(first, fresh=True, finals_end=finals_end, changelog_end=end)
-    if position.meaning != wanted:
-        differ = [f"{k}={position.meaning.get(k)} stored, {v} set" for k, v in wanted.items() if position.meaning.get(k) != v]
+        return Recovered(first, needs_first_checkpoint=True, finals_end=finals_end, changelog_end=end)
+    if position.fingerprint != wanted:
+        differ = [
+            f"{k}={position.fingerprint.get(k)} stored, {v} set" for k, v in wanted.items() if position.fingerprint.get(k) != v
+        ]
         raise StateError(
             f"{settings.changelog_topic}[{partition}] was written with other settings ({'; '.join(differ)}): "
             "set them back, or use another app_id and topics_prefix"
@@ -94,7 +99,7 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
         _take_state(found, record)
     made_anew = await _check_gap(reader, settings, partition, found)
     async for record in _records(reader, settings.finals_topic, partition, position.finals_end, finals_end):
-        if record.value is not None and _owner(record) == settings.app_id.encode():
+        if record.value is not None and _producer_app(record) == settings.app_id.encode():
             found.tail.append(_decoded(decode_bar, record, "bar", settings.finals_topic))
     if made_anew:  # its bars name offsets of records that are gone: all of them have been passed
         found.tail = [msgspec.structs.replace(bar, closed_at_offset=position.next_offset) for bar in found.tail]
@@ -158,7 +163,7 @@ async def _last(  # where, and what
 async def _check_owner(reader: Reader, settings: Settings, partition: int, begin: int, end: int) -> bool:
     """Whether the last bar is ours. Two apps on one finals topic would close each other's windows: stop before it begins."""
     last = await _last(reader, settings.finals_topic, partition, begin, end, lambda _: True)
-    owner = None if last is None else _owner(last)
+    owner = None if last is None else _producer_app(last)
     if owner not in (None, settings.app_id.encode()):
         other = (owner or b"").decode(errors="replace")
         raise StateError(
@@ -168,7 +173,7 @@ async def _check_owner(reader: Reader, settings: Settings, partition: int, begin
     return owner is not None
 
 
-def _owner(record: Record) -> bytes | None:
+def _producer_app(record: Record) -> bytes | None:
     return next((value for name, value in record.headers if name == APP_HEADER), None)
 
 
@@ -207,5 +212,5 @@ async def _check_gap(reader: Reader, settings: Settings, partition: int, found: 
     log.warning("%s: going on from offset %d (on_gap=continue)", said, go_on)
     position.counters.lost += lost
     position.next_offset = go_on
-    found.fresh = True  # else the topic might reach the old position by the next start, and nobody would know
+    found.needs_first_checkpoint = True  # else the topic might reach the old position by the next start, and nobody would know
     return wanted > end

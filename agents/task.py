@@ -17,17 +17,17 @@ from typing import Any
 import msgspec
 from aiokafka import TopicPartition
 
-from agents.metrics import Measures
+from agents.metrics import Metrics
 from agents.recovery import APP_HEADER, Recovered
 from agents.side_outputs import SideRecords
 from app.errors import StateError
 from app.kafka.batches import Outgoing
 from app.kafka.fetcher import APPEND_TIME, Head
-from app.kafka.producers import NO_HEADERS, Outbox, Sent, Transactions, acknowledged
+from app.kafka.producers import NO_HEADERS, BatchProducer, Sent, TransactionalProducer, acknowledged
 from app.kafka.slices import GapError, Slice, from_offset
 from app.settings import Settings
 from app.settings.types import Switch
-from tables.checkpoint_plan import Changelog
+from tables.checkpoint_plan import CheckpointPlan
 from tables.emission import Closed, take_records
 from tables.engine import Engine, EngineConfig, SideRecord
 from tables.state import POSITION_KEY, Position, encode_position
@@ -54,7 +54,7 @@ def engine_config(settings: Settings) -> EngineConfig:
     )
 
 
-class Partition:
+class PartitionTask:
     """The engine of one partition, what it owes the topics, and how far it is."""
 
     def __init__(  # noqa: PLR0913  # what it works with
@@ -62,14 +62,14 @@ class Partition:
         settings: Settings,
         number: int,
         found: Recovered,
-        outbox: Transactions,
-        finals: Outbox | None,
+        producer: TransactionalProducer,
+        finals: BatchProducer | None,
         *,
         append_time: bool,
         max_record: int,
-        measures: Measures | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
-        """`finals`: what sends bars at once, None where they wait for the checkpoint; `outbox`: what makes the checkpoints.
+        """`finals`: what sends bars at once, None where they wait for the checkpoint; `producer`: what makes the checkpoints.
 
         `append_time`: whether `ticks` has LogAppendTime; `max_record`: the largest, in bytes, that the side topics
         take.
@@ -78,31 +78,31 @@ class Partition:
         self.engine = Engine(engine_config(settings), found.position.next_offset)
         position = found.position
         self.engine.restore(position.counters, position.arrival, position.scopes, found.states, found.tail)
-        self.passed = position.next_offset  # offsets below have been fed, or hold nothing
-        self.fresh = found.fresh
+        self.consumed_to = position.next_offset  # offsets below have been fed, or hold nothing
+        self.needs_first_checkpoint = found.needs_first_checkpoint
         self._settings = settings
-        self._measures = measures or Measures(settings.grace)
-        self._outbox = outbox
-        self._finals_outbox = finals
+        self._metrics = metrics or Metrics(settings.grace)
+        self._producer = producer
+        self._finals_producer = finals
         self._append_time = append_time
         self._position = position
-        self._changelog = Changelog(self.engine, position.changelog_start, found.changelog_end)
+        self._changelog = CheckpointPlan(self.engine, position.changelog_start, found.changelog_end)
         self._closed: list[Closed] = []  # not sent yet
-        self._waiting = 0  # bars in there
+        self._unsent_bars = 0  # bars in there
         self._finals: list[Sent] = []
         self._finals_end = found.finals_end  # no checkpoint is made before the tail has been passed
         self._side: list[SideRecord] = []
         self.checkpointed = time.monotonic()  # when the last checkpoint began, also one that found nothing to do
-        self._broken = False  # something failed half way: what it had taken up to publish is nowhere else
-        self._turn = asyncio.Lock()  # the engine is fed, asked or copied by one at a time
-        self._checkpoint = asyncio.Lock()
+        self._poisoned = False  # something failed half way: what it had taken up to publish is nowhere else
+        self._engine_lock = asyncio.Lock()  # the engine is fed, asked or copied by one at a time
+        self._checkpoint_lock = asyncio.Lock()
         self._fed_ms = 0
         self._last_arrival = position.arrival
         self._headers = [(APP_HEADER, settings.app_id.encode())]
         self._side_records = SideRecords(settings.ticks_topic, number, max_size=max_record, headers=self._headers)
 
     @property
-    def durable(self) -> int:
+    def checkpointed_to(self) -> int:
         """The next offset after a crash."""
         return self._position.next_offset
 
@@ -119,44 +119,44 @@ class Partition:
 
     def unseen(self, offset: int) -> bool:
         """Whether bars have closed that a reader of the finals does not know which has read them up to this offset."""
-        in_hand = self._turn.locked() or self._checkpoint.locked()  # bars that are being sent
+        in_hand = self._engine_lock.locked() or self._checkpoint_lock.locked()  # bars that are being sent
         unsent = in_hand or self._closed or self.engine.finals_waiting
         return bool(unsent) or self._finals_end > offset or any(sent.end is None or sent.end > offset for sent in self._finals)
 
     @contextmanager
-    def _whole(self) -> Iterator[None]:
+    def _poison_on_error(self) -> Iterator[None]:
         """All of it or no checkpoint ever after: neither an error nor a cancellation may pass over bars that were not sent."""
         try:
             yield
         except BaseException:
-            self._broken = True
+            self._poisoned = True
             raise
 
     # ---- in
 
     async def feed(self, part: Slice) -> None:
         """Process a slice and send what it closed; raises `GapError` where it does not follow on the last one."""
-        async with self._turn:
-            with self._whole():
+        async with self._engine_lock:
+            with self._poison_on_error():
                 await self._feed(part)
-        if len(self._side) > SIDE_BATCH or self._waiting > FINALS_BATCH:
+        if len(self._side) > SIDE_BATCH or self._unsent_bars > FINALS_BATCH:
             await self.checkpoint()
 
     async def _feed(self, part: Slice) -> None:
         cap = None if self._append_time else part.fetched_ms
         for batch in part.batches:
-            if batch.next_offset <= self.passed:
+            if batch.next_offset <= self.consumed_to:
                 continue
-            if batch.base_offset > self.passed:
-                raise GapError(f"offset {batch.base_offset} comes after {self.passed - 1}")
+            if batch.base_offset > self.consumed_to:
+                raise GapError(f"offset {batch.base_offset} comes after {self.consumed_to - 1}")
             records: Iterator[Record] = iter(batch)
-            if batch.base_offset < self.passed:
-                records = from_offset(records, self.passed)
+            if batch.base_offset < self.consumed_to:
+                records = from_offset(records, self.consumed_to)
             if self._append_time and batch.timestamp_type == APPEND_TIME:
-                self.engine.feed_together(records, batch.max_timestamp)
+                self.engine.feed_same_arrival(records, batch.max_timestamp)
             else:
                 self.engine.feed(records, cap)
-            self.passed = batch.next_offset
+            self.consumed_to = batch.next_offset
         self._last_arrival = self.engine.arrival
         self._fed_ms = part.fetched_ms
         if part.last or self.engine.finals_waiting >= FEW_FINALS:
@@ -164,35 +164,35 @@ class Partition:
 
     async def tick(self, head: Head, now_ms: int) -> None:
         """The wheel's task: close what is due, if the log ended where this partition is."""
-        if head.offset != self.passed or self.engine.replaying:
+        if head.offset != self.consumed_to or self.engine.replaying:
             return
-        async with self._turn:
-            if head.offset != self.passed:
+        async with self._engine_lock:
+            if head.offset != self.consumed_to:
                 return
             t = min(now_ms, head.sent_ms) - self._settings.idle_margin
             if not self._append_time:
                 t += self._last_arrival - self._fed_ms  # the producers' clock goes on at the pace of ours
-            with self._whole():
-                self.engine.nothing_until(t)
+            with self._poison_on_error():
+                self.engine.advance_arrival(t)
                 await self._publish()
 
     # ---- out
 
     async def _publish(self) -> None:
-        self._side += self._measures.took_side(self.engine.take_side())
-        self._waiting += self.engine.finals_waiting
+        self._side += self._metrics.took_side(self.engine.take_side())
+        self._unsent_bars += self.engine.finals_waiting
         self._closed += self.engine.take_closed()
-        if self._closed and self._finals_outbox is not None:
-            self._finals += await self._send_finals(self._finals_outbox, self._take_closed())
+        if self._closed and self._finals_producer is not None:
+            self._finals += await self._send_finals(self._finals_producer, self._take_closed())
             self._forget_acknowledged()
 
     def _take_closed(self) -> list[Closed]:
-        closed, self._closed, self._waiting = self._closed, [], 0
+        closed, self._closed, self._unsent_bars = self._closed, [], 0
         return closed
 
-    async def _send_finals(self, outbox: Outbox, closed: list[Closed]) -> list[Sent]:
-        sent = await outbox.send(self._settings.finals_topic, self.number, take_records(closed, self._headers))
-        self._measures.sent(closed, sent[-1].acknowledged)
+    async def _send_finals(self, producer: BatchProducer, closed: list[Closed]) -> list[Sent]:
+        sent = await producer.send(self._settings.finals_topic, self.number, take_records(closed, self._headers))
+        self._metrics.sent(closed, sent[-1].acknowledged)
         return sent
 
     def _forget_acknowledged(self) -> None:
@@ -220,31 +220,35 @@ class Partition:
     async def _send_side(self, side: list[SideRecord]) -> None:
         for topic, kind in ((self._settings.late_topic, "late"), (self._settings.rejected_topic, "rejected")):
             records = (self._side_records.outgoing(record) for record in side if record.kind == kind)
-            await acknowledged(await self._outbox.send(topic, self.number, records))
+            await acknowledged(await self._producer.send(topic, self.number, records))
 
     # ---- checkpoint
 
     async def checkpoint(self) -> int | None:
         """Make everything so far durable; the position's next offset, or None where there is nothing to do (yet)."""
-        async with self._checkpoint:
-            if self._broken:
+        async with self._checkpoint_lock:
+            if self._poisoned:
                 return None
             self.checkpointed = began = time.monotonic()
-            with self._whole():
+            with self._poison_on_error():
                 made = await self._make_checkpoint()
             if made is not None:
-                self._measures.checkpoint.add(time.monotonic() - began)
+                self._metrics.checkpoint.add(time.monotonic() - began)
             return made
 
     async def _make_checkpoint(self) -> int | None:
-        engine, outbox = self.engine, self._outbox
+        engine, producer = self.engine, self._producer
         if engine.replaying:
             return None
-        async with self._turn:
+        async with self._engine_lock:
             await self._publish()
             nothing = not self._side and not self._closed and not self._finals and not self._changelog.overdue
             known = self._position
-            if nothing and not self.fresh and (engine.next_offset, self._finals_end) == (known.next_offset, known.finals_end):
+            if (
+                nothing
+                and not self.needs_first_checkpoint
+                and (engine.next_offset, self._finals_end) == (known.next_offset, known.finals_end)
+            ):
                 return None
             closed = self._take_closed()
             finals, self._finals = self._finals, []
@@ -257,13 +261,13 @@ class Partition:
                 counters=copy.copy(engine.counters),
                 finals_end=-1,
                 changelog_start=-1,
-                meaning=self._position.meaning,
+                fingerprint=self._position.fingerprint,
             )
             states = await self._states()
         end = await acknowledged(finals)  # never the position before them
-        await outbox.begin()
+        await producer.begin()
         if closed:
-            end = await acknowledged(await self._send_finals(outbox, closed))
+            end = await acknowledged(await self._send_finals(producer, closed))
         position.finals_end = finals_end if end is None else self._grown(self._settings.finals_topic, finals_end, end)
         self._finals_end = max(self._finals_end, position.finals_end)
         await self._send_side(side)
@@ -271,9 +275,9 @@ class Partition:
         position.changelog_start = self._changelog.live_from
         record: Outgoing = POSITION_KEY, encode_position(position), None, self._headers
         self._changelog.end = await self._written([record])
-        await outbox.commit(TopicPartition(self._settings.ticks_topic, self.number), position.next_offset)
+        await producer.commit(TopicPartition(self._settings.ticks_topic, self.number), position.next_offset)
         self._position = position
-        self.fresh = False
+        self.needs_first_checkpoint = False
         return position.next_offset
 
     async def _states(self) -> list[Outgoing]:
@@ -290,7 +294,7 @@ class Partition:
 
     async def _written(self, records: list[Outgoing]) -> int:
         """Send to the changelog; its end once that is acknowledged."""
-        end = await acknowledged(await self._outbox.send(self._settings.changelog_topic, self.number, records))
+        end = await acknowledged(await self._producer.send(self._settings.changelog_topic, self.number, records))
         known = self._changelog.end
         return known if end is None else self._grown(self._settings.changelog_topic, known, end)
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 from aiokafka import errors as kafka_errors
 from faust.types import TP
 
-from agents.metrics import Measures
+from agents.metrics import Metrics
 from agents.recovery import recover, stop_if_given_up
 from agents.side_outputs import SIDE_MARGIN
-from agents.task import Partition, now_ms
+from agents.task import PartitionTask, now_ms
 from app.errors import BarwheelError, BrokerError
-from app.kafka.assignor import Membership
+from app.kafka.assignor import AddressAssignor
 from app.kafka.cluster import Cluster
-from app.kafka.producer_pool import Producers
-from app.kafka.producers import REFUSED
+from app.kafka.producer_pool import ProducerPool
+from app.kafka.producers import PERMANENT_WRITE_ERRORS
 from app.kafka.reader import Reader
 from app.kafka.slices import GapError, Slice
 from app.kafka.topics import check_partitions
@@ -41,22 +41,22 @@ CHECKPOINT_SHARE = 20  # checkpoints take about a twentieth of the time at most
 STATE_SECONDS = 8e-6  # of CPU for each state in one
 
 
-class Runtime:
+class TaskManager:
     """All that is between Faust's consumer and the engines. `crash` ends the worker with an error."""
 
     def __init__(self, settings: Settings, crash: Callable[[BaseException], Awaitable[None]]) -> None:
         self.settings = settings
         self.cluster = Cluster("")
-        self.measures = Measures(settings.grace)
+        self.metrics = Metrics(settings.grace)
         self.url = ""  # of the web port, as other workers are told it
-        self.membership = Membership(settings.ticks_topic, lambda: self.url)
+        self.assignor = AddressAssignor(settings.ticks_topic, lambda: self.url)
         self.topics: TopicsReport | None = None
         self.consumer: Consumer | None = None
         self.state = "starting"  # then recovering, running, waiting (for the broker), stopped
         self._crash = crash
-        self._producers = Producers(settings)
+        self._producers = ProducerPool(settings)
         self._between: dict[int, asyncio.Task[None]] = {}  # checkpoints that the timer did not ask for, by partition
-        self._partitions: dict[int, Partition] = {}
+        self._partitions: dict[int, PartitionTask] = {}
         self._open = False  # whether slices are taken
         self._full_at = float("-inf")  # when a fetch brought more than one slice (monotonic)
         self._recovery: asyncio.Task[None] | None = None
@@ -64,13 +64,13 @@ class Runtime:
 
     # ---- what others ask
 
-    def owners(self) -> dict[int, Partition]:
+    def owners(self) -> dict[int, PartitionTask]:
         """The partitions at work now, by number."""
         return dict(self._partitions)
 
     def positions(self) -> dict[TP, int]:
         """Where each partition goes on reading."""
-        return {TP(self.settings.ticks_topic, n): p.passed for n, p in self._partitions.items()}
+        return {TP(self.settings.ticks_topic, n): p.consumed_to for n, p in self._partitions.items()}
 
     @property
     def catching_up(self) -> bool:
@@ -81,8 +81,8 @@ class Runtime:
 
     async def feed(self, part: Slice) -> None:
         """Process a slice, unless its partition has been given away or recovered since it was fetched."""
-        owner = part.owner
-        if not self._open or self._partitions.get(owner.number) is not owner:
+        owner = self._partitions.get(part.partition)
+        if not self._open or owner is None or owner is not part.task:
             return
         if not part.last:
             self._full_at = time.monotonic()
@@ -96,7 +96,7 @@ class Runtime:
 
     async def tick(self) -> None:
         """One turn of the wheel's task."""
-        self.measures.turned(self.settings.wheel_tick / 1_000)
+        self.metrics.turned(self.settings.wheel_tick / 1_000)
         if not self._open or self.consumer is None:
             return
         try:
@@ -112,13 +112,13 @@ class Runtime:
         """Checkpoint every partition that can afford it; all of them where it is the last one."""
         await self._checkpoint([p for p in self._partitions.values() if not self._open or self._affordable(p)])
 
-    async def _checkpoint(self, partitions: Iterable[Partition]) -> None:
+    async def _checkpoint(self, partitions: Iterable[PartitionTask]) -> None:
         try:
             await asyncio.gather(*(partition.checkpoint() for partition in partitions))
         except Exception as error:  # noqa: BLE001  # Faust would only log it
             await self.failed(error, last=not self._open)
 
-    def _affordable(self, partition: Partition) -> bool:
+    def _affordable(self, partition: PartitionTask) -> bool:
         """Whether enough time has passed for as many states as it would write.
 
         While much is read at once, every window is in a checkpoint, and one a second could take all the time. Just after a
@@ -127,7 +127,7 @@ class Runtime:
         wait = CHECKPOINT_SHARE * len(self._partitions) * STATE_SECONDS * partition.engine.states_due
         return time.monotonic() - partition.checkpointed >= wait
 
-    def _begin_checkpoint(self, partition: Partition) -> bool:
+    def _begin_checkpoint(self, partition: PartitionTask) -> bool:
         """Begin one at the right moment, for which the timer comes too seldom while much is read at once."""
         number, running = partition.number, self._between.get(partition.number)
         enough = time.monotonic() - partition.checkpointed >= self.settings.checkpoint_interval / 1_000
@@ -157,7 +157,7 @@ class Runtime:
             await self._crash(error)
         except asyncio.CancelledError as error:
             if task is None or task.cancelling():
-                raise  # taken away, see `close`
+                raise  # taken away, see `stop_intake`
             # out of a client whose own task was cancelled: it would look as if the partitions had been taken away
             await self._crash(RuntimeError("a recovery was cancelled from inside").with_traceback(error.__traceback__))
 
@@ -173,7 +173,7 @@ class Runtime:
                 await self._crash(error)
                 return
             except kafka_errors.KafkaError as error:
-                if isinstance(error, REFUSED):
+                if isinstance(error, PERMANENT_WRITE_ERRORS):
                     await self._crash(BrokerError(f"the broker refused a write: {error}"))
                     return
                 self.state = "waiting"
@@ -181,14 +181,14 @@ class Runtime:
                 await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311  # jitter
                 wait = min(wait * 2, BACKOFF_SECONDS[1])
         stop_if_given_up()
-        self.measures.recovery.add(time.monotonic() - began)
+        self.metrics.recovery.add(time.monotonic() - began)
         self._partitions = partitions
         self._open = True
         self.state = "running"
         if numbers:
             log.info("ready: partitions %s of %s", ", ".join(map(str, sorted(numbers))), self.settings.ticks_topic)
 
-    async def _try_recover(self, numbers: set[int]) -> dict[int, Partition]:
+    async def _try_recover(self, numbers: set[int]) -> dict[int, PartitionTask]:
         settings, topics = self.settings, self.topics
         if topics is None:
             raise BrokerError("the topics have not been checked yet")
@@ -198,7 +198,7 @@ class Runtime:
         stop_if_given_up()
         await producers.renew(self.cluster, sorted(numbers), max_request=topics.max_message_bytes + SIDE_MARGIN)
         names = frozenset({settings.ticks_topic, settings.finals_topic, settings.changelog_topic})
-        partitions: dict[int, Partition] = {}
+        partitions: dict[int, PartitionTask] = {}
         if not numbers:
             return partitions
         stop_if_given_up()
@@ -207,7 +207,7 @@ class Runtime:
                 self._recovered = (reader, done, len(numbers))
                 found = await recover(reader, settings, number, topics.partitions)
                 stop_if_given_up()
-                partition = Partition(
+                partition = PartitionTask(
                     settings,
                     number,
                     found,
@@ -215,9 +215,9 @@ class Runtime:
                     producers.finals,
                     append_time=topics.log_append_time,
                     max_record=topics.max_side_bytes,
-                    measures=self.measures,
+                    metrics=self.metrics,
                 )
-                if partition.fresh:  # no position record means that nothing was ever sent
+                if partition.needs_first_checkpoint:  # no position record means that nothing was ever sent
                     await partition.checkpoint()
                 partitions[number] = partition
         return partitions
@@ -230,7 +230,7 @@ class Runtime:
         if not self._open and not last:
             return
         self._open = False
-        refused = isinstance(error, REFUSED)
+        refused = isinstance(error, PERMANENT_WRITE_ERRORS)
         if isinstance(error, (GapError, kafka_errors.KafkaError)) and not refused:
             then = "no last checkpoint, whoever is next goes on from the one before" if last else "recovering the partitions"
             log.warning("%s: %s; %s", type(error).__name__, error, then)
@@ -248,28 +248,30 @@ class Runtime:
         self.state = "waiting"
         tps = {TP(self.settings.ticks_topic, number) for number in partitions}
         consumer.pause_partitions(tps)
-        durable = {TP(self.settings.ticks_topic, number): partition.durable for number, partition in partitions.items()}
-        while not await consumer.confirm(durable):
+        checkpointed = {
+            TP(self.settings.ticks_topic, number): partition.checkpointed_to for number, partition in partitions.items()
+        }
+        while not await consumer.verify_membership(checkpointed):
             log.info("the group is about to give the partitions to others, or did: waiting for its word")
             await asyncio.sleep(CONFIRM_SECONDS)
         await self._recover(set(partitions))
         await consumer.go_to(self.positions())
         consumer.resume_partitions(tps)
 
-    def close(self) -> None:
+    def stop_intake(self) -> None:
         """Take no more slices; a recovery under way is given up."""
         self._open = False
         if self._recovery is not None and not self._recovery.done():
             self._recovery.cancel()
 
-    def drop(self) -> None:
+    def release(self) -> None:
         """Forget the partitions: they belong to others now."""
         self._partitions = {}
 
     async def stop(self) -> None:
         """The end: after the last checkpoint."""
         self.state = "stopped"
-        self.drop()
+        self.release()
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 await self._producers.stop()

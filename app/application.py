@@ -17,7 +17,7 @@ from faust.worker import Worker
 from yarl import URL
 
 from agents import ticks, timers
-from agents.tasks import Runtime
+from agents.tasks import TaskManager
 from app.driver.transport import Consumer, SliceSchema, Transport
 from app.errors import BarwheelError, BrokerError, SettingsError
 from app.kafka.bootstrap import cluster_for, unreachable, wait_for_broker
@@ -72,13 +72,13 @@ class BarwheelWorker(Worker):
 
 
 class BarwheelApp(faust.App):
-    """The application; `runtime` holds the partitions."""
+    """The application; `tasks` holds the partitions."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.ended_by: BaseException | None = None
         self.stop_worker: Callable[[signal.Signals], None] = lambda _: None  # the worker puts its own here
-        self.runtime = Runtime(settings, self.end)
+        self.task_manager = TaskManager(settings, self.end)
         self.migrating = Migrating()
         super().__init__(
             settings.app_id,
@@ -119,28 +119,28 @@ class BarwheelApp(faust.App):
         gc.set_threshold(*GC_THRESHOLDS)
         for name in unknown_variables():
             _say(f"{name} is set, but there is no such setting")
-        settings, runtime = self.settings, self.runtime
+        settings, tasks = self.settings, self.task_manager
         check_door(settings, self.conf.web_bind)
         if self.conf.web_enabled and self.conf.web_transport.scheme == "tcp":
             check_port(self.conf.web_bind, self.conf.web_port)
         make_folder(settings.data_dir)  # Faust makes only the last folder of its own
-        runtime.url = str(self.conf.canonical_url).rstrip("/")
-        runtime.cluster = cluster_for(settings)
+        tasks.url = str(self.conf.canonical_url).rstrip("/")
+        tasks.cluster = cluster_for(settings)
         # only now is the pocket broker's address known: what Faust was told at first was a guess
-        self.transport.url = self.producer_transport.url = broker_urls(runtime.cluster.bootstrap)
-        while runtime.topics is None:
-            await wait_for_broker(runtime.cluster, say=_say)
+        self.transport.url = self.producer_transport.url = broker_urls(tasks.cluster.bootstrap)
+        while tasks.topics is None:
+            await wait_for_broker(tasks.cluster, say=_say)
             try:
-                runtime.topics = await ensure(settings, runtime.cluster)
+                tasks.topics = await ensure(settings, tasks.cluster)
             except BrokerError:
-                if await unreachable(runtime.cluster) is None:
+                if await unreachable(tasks.cluster) is None:
                     raise  # it is there, and means it
-        for finding in runtime.topics.findings:
+        for finding in tasks.topics.findings:
             _say(str(finding))
         if settings.pocket:
-            _say(f"using the pocket broker at {runtime.cluster}: for trying out and tests, production is Apache Kafka")
+            _say(f"using the pocket broker at {tasks.cluster}: for trying out and tests, production is Apache Kafka")
         if settings.migrate_on_boot is MigrateOnBoot.require:
-            await at_boot(settings, runtime.cluster, self.migrating)
+            await at_boot(settings, tasks.cluster, self.migrating)
 
     async def end(self, error: BaseException) -> None:
         """Stop the worker because of an error."""
@@ -148,7 +148,7 @@ class BarwheelApp(faust.App):
             self.ended_by = error
             if isinstance(error, BarwheelError):
                 log.critical("%s", error)
-                self.runtime.close()
+                self.task_manager.stop_intake()
                 self.stop_worker(signal.SIGTERM)  # the way out that Faust knows: checkpoint, leave, stop
             else:
                 await self.crash(error)
@@ -186,15 +186,15 @@ def faust_app() -> BarwheelApp:
         _end(error)
     logging.getLogger("aiokafka").setLevel(logging.WARNING)  # it tells of every subscription and every request
     app = BarwheelApp(settings)
-    runtime = app.runtime
+    tasks = app.task_manager
     topic = app.topic(settings.ticks_topic, schema=SliceSchema(), internal=False)
-    ticks.register(app, topic, runtime.feed)
-    timers.register(app, settings.wheel_tick, runtime.tick)
+    ticks.register(app, topic, tasks.feed)
+    timers.register(app, settings.wheel_tick, tasks.tick)
 
     async def recover(*_: Any, **__: Any) -> None:
-        runtime.consumer = cast("Consumer", app.consumer)
+        tasks.consumer = cast("Consumer", app.consumer)
         numbers = {tp.partition for tp in app.consumer.assignment() if tp.topic == settings.ticks_topic}
-        await runtime.assign(numbers)
+        await tasks.assign(numbers)
 
     app.on_rebalance_complete.connect(recover)
 
@@ -202,7 +202,7 @@ def faust_app() -> BarwheelApp:
         """Beside the ticks, which do not wait for it."""
         if settings.migrate_on_boot is MigrateOnBoot.warn:
             try:
-                await at_boot(settings, runtime.cluster, app.migrating)
+                await at_boot(settings, tasks.cluster, app.migrating)
             except Exception as error:  # whatever it is, the bars go on
                 log.exception("migrations")
                 app.migrating.state, app.migrating.error = "failed", f"{type(error).__name__}: {error}"
@@ -213,7 +213,7 @@ def faust_app() -> BarwheelApp:
     async def follow_history() -> None:
         """What any runner applied shows on every worker."""
         if settings.ksqldb_url:
-            await keep(applied, runtime.cluster, settings.history_topic, settings.app_id, settings.replication_factor)
+            await keep(applied, tasks.cluster, settings.history_topic, settings.app_id, settings.replication_factor)
 
     cast("Any", app).task(follow_history)
     install(app, applied)

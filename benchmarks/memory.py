@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.application import GC_THRESHOLDS
-from tables.checkpoint_plan import Changelog
+from tables.checkpoint_plan import CheckpointPlan
 from tables.emission import take_records
 from tables.engine import Engine, EngineConfig
 
@@ -40,12 +40,12 @@ class Arrived(NamedTuple):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
-class Partition:
+class PartitionTask:
     """The engine and its changelog; what they put out is encoded and let go, as after an acknowledgement."""
 
     def __init__(self) -> None:
         self.engine = Engine(EngineConfig())
-        self.changelog = Changelog(self.engine, 0, 0)
+        self.changelog = CheckpointPlan(self.engine, 0, 0)
         self.bars = 0
         self._offset = 0
 
@@ -65,7 +65,7 @@ class Partition:
 
     def pause(self, until: int) -> None:
         """Nothing comes until then; checkpoints go on."""
-        self.engine.nothing_until(until)
+        self.engine.advance_arrival(until)
         self._publish()
         while self.changelog.overdue:
             self.checkpoint()
@@ -96,20 +96,20 @@ def run(symbols: int, minutes: int) -> dict[str, Any]:
 
 def _once(symbols: int) -> dict[str, Any]:
     gc.set_threshold(*GC_THRESHOLDS)
-    partition = Partition()
+    partition = PartitionTask()
     before = _resident_mb()
     partition.tick((n, START_MS) for n in range(symbols))
     partition.checkpoint()
     opened = _resident_mb()
     partition.pause(START_MS + 10 * MINUTE_MS)
     if partition.bars != symbols:
-        raise RuntimeError(f"{partition.bars} of {symbols} windows closed: the benchmark measures something else")
+        raise RuntimeError(f"{partition.bars} of {symbols} windows closed: the benchmark metrics something else")
     return {"before_mb": before, "open_mb": opened, "after_mb": _resident_mb()}
 
 
 def _hour(symbols: int, minutes: int) -> dict[str, Any]:
     gc.set_threshold(*GC_THRESHOLDS)
-    rng, partition = random.Random(SEED), Partition()
+    rng, partition = random.Random(SEED), PartitionTask()
     turn = list(range(symbols))
     resident = []
     for minute in range(minutes):

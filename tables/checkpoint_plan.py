@@ -5,7 +5,7 @@ with open windows again. A state whose windows have all closed is not live: stre
 what is open, not what has been. The key's tombstone waits: a symbol that trades on needs none, and is not made anew each time.
 It is written for symbols that rest while more of them do than windows were open lately.
 
-    changelog = Changelog(engine, start=0, end=0)
+    changelog = CheckpointPlan(engine, start=0, end=0)
     for key, state in changelog.round(): ...   # write it; None deletes
     changelog.end = 7                          # once that is acknowledged
     changelog.live_from                        # nothing before it needs to be read
@@ -23,7 +23,7 @@ SPARE = 1_000  # symbols without open windows that may rest beside as many as ha
 AT_ONCE = 20_000  # symbols that one checkpoint looks at for it, where too many rest
 
 
-class Changelog:
+class CheckpointPlan:
     """The live states of one partition, by the checkpoint that wrote them."""
 
     def __init__(self, engine: Restoring, start: int, end: int) -> None:

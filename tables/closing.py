@@ -84,7 +84,7 @@ class Closing:
 
     def stream_times(self) -> dict[str, tuple[int, int]]:
         """Stream time and the arrival that set it, by scope; empty under scope `symbol`, whose states carry theirs."""
-        return {key: (s.stream_time, s.set_at) for key, s in self._scopes.items() if s.stream_time != UNKNOWN}
+        return {key: (s.stream_time, s.advanced_at) for key, s in self._scopes.items() if s.stream_time != UNKNOWN}
 
     def _scope(self, name: tuple[str, str]) -> Scope:
         key = name[0] if self.config.scope == "broker" else ""
@@ -99,9 +99,9 @@ class Closing:
             self._dirty.append(symbol)
 
     def _move(self, scope: Scope, stream_time: int, arrival: int) -> None:
-        sooner = arrival - stream_time < scope.set_at - scope.stream_time
+        sooner = arrival - stream_time < scope.advanced_at - scope.stream_time
         scope.stream_time = stream_time
-        scope.set_at = arrival
+        scope.advanced_at = arrival
         if sooner:
             self._sooner(scope)
 
@@ -119,7 +119,7 @@ class Closing:
     def _sooner(self, scope: Scope) -> None:
         """The scope may be due before its entry in the wheel says: put in an earlier one, the old one drops when it fires."""
         if scope.deadline != NEVER and self.config.idle_close:
-            earliest = scope.set_at - scope.stream_time + scope.deadline  # no end of this scope is due before
+            earliest = scope.advanced_at - scope.stream_time + scope.deadline  # no end of this scope is due before
             if earliest < scope.entry:
                 scope.entry = earliest
                 self._wheel.add(scope, earliest)
@@ -140,7 +140,7 @@ class Closing:
             at, _, end, scope = heappop(again) if again and (not due or again[0] < due[-1]) else due.pop()
             if scope.stream_time < end + grace:  # noqa: PLR1730  # twice as fast as max()
                 scope.stream_time = end + grace
-            scope.set_at = at
+            scope.advanced_at = at
             self._close(scope, "idle", self.next_offset, at)
             if scope.buckets:
                 found = self._look(scope, before)

@@ -5,7 +5,7 @@ wherever the timer speaks.
 
     engine = Engine(EngineConfig())
     engine.feed(records)              # records in offset order, each with its arrival time
-    engine.nothing_until(arrival_ms)  # "arrival time has reached this, nothing more came"
+    engine.advance_arrival(arrival_ms)  # "arrival time has reached this, nothing more came"
     engine.take_finals()              # bars, in order
 """
 
@@ -82,12 +82,12 @@ class Engine(Restoring):
         if arrival_cap is None:
             every = (record for record in records)  # a raw batch must not be asked again after its last record
             for came, together in groupby(every, _timestamp_of):
-                self.feed_together(together, came)
+                self.feed_same_arrival(together, came)
         else:
             for record in self._feed_replay(records, arrival_cap):
                 self._record(record, arrival_cap)
 
-    def feed_together(self, records: Iterable[Record], came: int) -> None:
+    def feed_same_arrival(self, records: Iterable[Record], came: int) -> None:
         """Take in records in offset order that all arrived at `came` (epoch ms), as those of a LogAppendTime batch did."""
         records = self._feed_replay(records, None)
         if self.config.time_unit == "ms" and self.config.price != "mid":
@@ -159,9 +159,9 @@ class Engine(Restoring):
                 continue
             offset = record.offset
             if ts > scope.stream_time:  # type: ignore[operator]
-                sooner = arrival - ts < scope.set_at - scope.stream_time  # type: ignore[operator]
+                sooner = arrival - ts < scope.advanced_at - scope.stream_time  # type: ignore[operator]
                 scope.stream_time = ts  # type: ignore[assignment]
-                scope.set_at = arrival
+                scope.advanced_at = arrival
                 if sooner:
                     self._sooner(scope)
             if window is None:
@@ -185,14 +185,14 @@ class Engine(Restoring):
                     elif price < window.low:  # type: ignore[operator]
                         window.low, window.low_ts, window.low_seq, window.low_offset = price, ts, tick.seq, offset  # type: ignore[assignment]
                     else:
-                        window.extend(price, ts, tick.seq, offset)  # type: ignore[arg-type]
+                        window.update_high_low(price, ts, tick.seq, offset)  # type: ignore[arg-type]
                 if ts > window.close_ts:  # type: ignore[operator]
                     window.close = price  # type: ignore[assignment]
                     window.close_ts = ts  # type: ignore[assignment]
                     window.close_seq = tick.seq
                     window.close_offset = offset
                 else:
-                    window.place(price, ts, tick.seq, offset)  # type: ignore[arg-type]
+                    window.update_open_close(price, ts, tick.seq, offset)  # type: ignore[arg-type]
                 window.ticks += 1
                 window.last_offset = offset
             if not symbol.dirty:
@@ -203,7 +203,7 @@ class Engine(Restoring):
         counters.binned += binned
         counters.read += binned
 
-    def nothing_until(self, t: int) -> None:
+    def advance_arrival(self, t: int) -> None:
         """The timer: no unread record has an arrival time of `t` (ms) or less. Ignored until a replay is through."""
         if t > self.arrival and not self.replaying:
             self.arrival = self._timed = t
@@ -219,7 +219,7 @@ class Engine(Restoring):
             self.arrival_violations += 1
         replay = self._replay
         if replay is not None:
-            self._raise_to(offset, replay)
+            self._advance_to_published(offset, replay)
         if came > self.arrival or replay is not None:
             self.arrival = max(self.arrival, came)
             if replay is None or not replay.in_tail(offset):
@@ -232,7 +232,7 @@ class Engine(Restoring):
             self.counters.rejected += 1
             self._side.append(SideRecord(offset, "rejected", error.reason, error.detail, record))
         if replay is not None:
-            self._raise_to(offset + 1, replay)
+            self._advance_to_published(offset + 1, replay)
 
     def _classify(self, record: Record, offset: int, came: int, tick: RawTick) -> None:  # noqa: C901, PLR0912  # the rules, in their order
         config = self.config

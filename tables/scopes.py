@@ -87,12 +87,12 @@ class Bucket:
 class Scope:
     """What shares one stream time."""
 
-    __slots__ = ("buckets", "deadline", "entry", "key", "set_at", "stream_time")
+    __slots__ = ("advanced_at", "buckets", "deadline", "entry", "key", "stream_time")
 
-    def __init__(self, key: str, stream_time: int = UNKNOWN, set_at: int = 0) -> None:
+    def __init__(self, key: str, stream_time: int = UNKNOWN, advanced_at: int = 0) -> None:
         self.key = key  # the broker, "" for the partition, or the `order` of the one symbol
         self.stream_time = stream_time
-        self.set_at = set_at  # arrival that moved stream time
+        self.advanced_at = advanced_at  # arrival that moved stream time
         self.buckets: dict[int, Bucket] = {}  # by end
         self.deadline = NEVER  # stream time at which the earliest end closes
         self.entry = NEVER  # due time of this scope's valid entry in the wheel
@@ -103,7 +103,7 @@ class Scope:
         D is the later of: the arrival time at which stream time, extended by the arrival time since it was set, reaches
         end + grace; and grace after the arrival of the last tick that opened a window with this end.
         """
-        lead = self.set_at - self.stream_time + grace
+        lead = self.advanced_at - self.stream_time + grace
         soonest = first = NEVER
         for end, bucket in self.buckets.items():
             at, filled = lead + end, bucket.opened + grace

@@ -54,7 +54,7 @@ class Restoring(Closing):
         """What the changelog is to hold for a symbol now; None, a tombstone, where nothing is open."""
         if self._per_symbol:
             scope = symbol.scope
-            return encode_state((symbol.windows(), scope.stream_time, scope.set_at))
+            return encode_state((symbol.windows(), scope.stream_time, scope.advanced_at))
         return None if symbol.resting else encode_state((symbol.windows(),))
 
     def forget(self, symbol: Symbol) -> None:
@@ -72,20 +72,20 @@ class Restoring(Closing):
         """Take up what a checkpoint kept; `tail` are the bars that were published after it, in order."""
         self.counters = counters
         self.arrival = arrival
-        for scope_key, (stream_time, set_at) in stream_times.items():
-            self._scopes[scope_key] = Scope(scope_key, stream_time, set_at)
+        for scope_key, (stream_time, advanced_at) in stream_times.items():
+            self._scopes[scope_key] = Scope(scope_key, stream_time, advanced_at)
         for key, state in states.items():
             self._take_up(key, state)
         self._replay = Replay(tail)
-        self._raise_to(self.next_offset, self._replay)
+        self._advance_to_published(self.next_offset, self._replay)
         if not self.replaying:
             self._replay = None
 
     def _take_up(self, key: bytes, state: SymbolState) -> None:
         name = name_of(key)
         if self._per_symbol:
-            known = state.stream_time is not None and state.set_at is not None
-            scope = Scope(order_of(name), state.stream_time or 0, state.set_at or 0) if known else Scope(order_of(name))
+            known = state.stream_time is not None and state.advanced_at is not None
+            scope = Scope(order_of(name), state.stream_time or 0, state.advanced_at or 0) if known else Scope(order_of(name))
         else:
             scope = self._scope(name)
         symbol = self._symbols[key] = Symbol(key, name, scope)
@@ -95,7 +95,7 @@ class Restoring(Closing):
                 symbol.open(window)
                 self._opened(scope, symbol, window.end, window.opened)
 
-    def _raise_to(self, offset: int, replay: Replay) -> None:
+    def _advance_to_published(self, offset: int, replay: Replay) -> None:
         """Raise stream times as the published bars that closed up to this offset say."""
         pending = replay.pending
         while pending and pending[0].closed_at_offset <= offset:

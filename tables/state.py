@@ -27,7 +27,7 @@ class SymbolState(msgspec.Struct, array_like=True):
 
     windows: list[Window]
     stream_time: int | None = None
-    set_at: int | None = None
+    advanced_at: int | None = None
 
 
 class Position(msgspec.Struct, kw_only=True):
@@ -39,7 +39,7 @@ class Position(msgspec.Struct, kw_only=True):
     counters: Counters
     finals_end: int  # end offset of our finals as of this moment
     changelog_start: int  # every live state was written at or after this offset of the changelog
-    meaning: dict[str, str]  # the settings that give the bars their meaning
+    fingerprint: dict[str, str] = msgspec.field(name="meaning")  # the settings that give the bars their meaning
 
 
 POSITION_KEY = b"position"

@@ -48,14 +48,14 @@ class Window(msgspec.Struct, array_like=True, gc=False, eq=False):
     def fold(self, price: Decimal, qty: Decimal | None, ts: int, seq: int, offset: int) -> None:
         """Take in one more tick of this window."""
         if not self.low < price < self.high:
-            self.extend(price, ts, seq, offset)
-        self.place(price, ts, seq, offset)
+            self.update_high_low(price, ts, seq, offset)
+        self.update_open_close(price, ts, seq, offset)
         self.ticks += 1
         self.last_offset = offset
         if qty is not None:
             self.add_quantity(price, qty)
 
-    def extend(self, price: Decimal, ts: int, seq: int, offset: int) -> None:
+    def update_high_low(self, price: Decimal, ts: int, seq: int, offset: int) -> None:
         """Take a price that is not between low and high."""
         if price > self.high:
             self.high, self.high_ts, self.high_seq, self.high_offset = price, ts, seq, offset
@@ -67,7 +67,7 @@ class Window(msgspec.Struct, array_like=True, gc=False, eq=False):
             if price == self.low and (ts, seq, offset) < (self.low_ts, self.low_seq, self.low_offset):
                 self.low, self.low_ts, self.low_seq, self.low_offset = price, ts, seq, offset
 
-    def place(self, price: Decimal, ts: int, seq: int, offset: int) -> None:
+    def update_open_close(self, price: Decimal, ts: int, seq: int, offset: int) -> None:
         """Take a tick for the close or the open, if it is the last or the first."""
         if (ts, seq, offset) > (self.close_ts, self.close_seq, self.close_offset):
             self.close, self.close_ts, self.close_seq, self.close_offset = price, ts, seq, offset

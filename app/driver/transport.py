@@ -1,7 +1,7 @@
 """The one place that reaches into Faust: slices of record batches instead of messages, checkpoints instead of acks.
 
 Written for faust-streaming 0.15.3. A Faust message here is a slice of one partition, about 2,000 records or one batch;
-what Faust would commit by acknowledged messages is committed by the runtime's checkpoints.
+what Faust would commit by acknowledged messages is committed by the tasks' checkpoints.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from agents.task import now_ms
-from app.kafka.continuity import Hole, Order
+from app.kafka.continuity import Continuity, OffsetGap
 from app.kafka.fetcher import Batch, Heads, RawTopics, heads_of, silence_of
 from app.kafka.slices import GapError, Slice
 
 if TYPE_CHECKING:
-    from agents.tasks import Runtime
+    from agents.tasks import TaskManager
 
 log = logging.getLogger(__name__)
 FAUST_VERSION = "0.15.3"
@@ -76,11 +76,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        runtime: Runtime = self.app.runtime  # type: ignore[attr-defined]
-        consumer._key_deserializer = RawTopics(frozenset({runtime.settings.ticks_topic}))  # noqa: SLF001
+        tasks: TaskManager = self.app.task_manager  # type: ignore[attr-defined]
+        consumer._key_deserializer = RawTopics(frozenset({tasks.settings.ticks_topic}))  # noqa: SLF001
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001  # Faust offers no setting for it
         consumer._isolation_level = "read_committed"  # noqa: SLF001  # an aborted transaction's ticks are none
-        consumer._partition_assignment_strategy = (runtime.membership,)  # noqa: SLF001  # round robin that tells addresses
+        consumer._partition_assignment_strategy = (tasks.assignor,)  # noqa: SLF001  # round robin that tells addresses
         return consumer
 
     async def on_start(self) -> None:
@@ -112,17 +112,17 @@ class Consumer(driver.Consumer):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._order: dict[TP, Order] = {}  # of the partitions that have been sought
-        self._holes: dict[tuple[TP, Hole], int] = {}  # how often each was met
+        self._continuity: dict[TP, Continuity] = {}  # of the partitions that have been sought
+        self._gaps_met: dict[tuple[TP, OffsetGap], int] = {}  # how often each was met
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     @property
-    def runtime(self) -> Runtime:
+    def tasks(self) -> TaskManager:
         """What the slices are for."""
-        runtime: Runtime = self.app.runtime  # type: ignore[attr-defined]
-        return runtime
+        tasks: TaskManager = self.app.task_manager  # type: ignore[attr-defined]
+        return tasks
 
     def heads(self) -> Heads:
         """The ends of the log, for the timer."""
@@ -146,7 +146,7 @@ class Consumer(driver.Consumer):
                 raise
         except Exception as error:  # noqa: BLE001  # whatever it is, the app must hear of it
             if not (self.transport.app.should_stop and isinstance(error, tuple(self.consumer_stopped_errors))):
-                await self.runtime.failed(error)
+                await self.tasks.failed(error)
 
     async def _drain_once(self) -> None:
         records, active = await self._wait_next_records(POLL_SECONDS)
@@ -155,7 +155,7 @@ class Consumer(driver.Consumer):
         if not self.flow_active:
             await self.perform_seek()
             return
-        owners, generation, fetched = self.runtime.owners(), self.app.consumer_generation_id, now_ms()
+        owners, generation, fetched = self.tasks.owners(), self.app.consumer_generation_id, now_ms()
         for tp, batches in records.items():
             reading = tp in (active or ()) or tp in self._buffered_partitions
             if tp.partition not in owners or not reading:
@@ -164,7 +164,7 @@ class Consumer(driver.Consumer):
             for number, part in enumerate(parts, 1):
                 if not self._goes_on(generation):
                     return
-                value = Slice(owners[tp.partition], part, fetched, last=number == len(parts))
+                value = Slice(tp.partition, owners[tp.partition], part, fetched, last=number == len(parts))
                 offset = part[-1].next_offset - 1
                 message = ConsumerMessage(
                     *(tp.topic, tp.partition, offset, 0.0, 0, None, None, cast("Any", value), None, 0, 0),
@@ -175,25 +175,23 @@ class Consumer(driver.Consumer):
 
     async def _in_order(self, tp: TP, batches: list[Batch]) -> list[Batch]:
         """The batches that follow on what was handed on before; what is missing in between is fetched again."""
-        order = self._order.get(tp)
-        if order is None:
+        continuity = self._continuity.get(tp)
+        if continuity is None:
             return []  # not sought yet: whatever this is, it will be read again
-        if batches and batches[-1].next_offset < order.next_offset:
-            text = f"{tp.topic}[{tp.partition}]: offset {batches[-1].base_offset} came, after {order.next_offset - 1}"
-            await self.runtime.failed(GapError(text))  # recovery knows whether the topic was made anew
+        if batches and batches[-1].next_offset < continuity.next_offset:
+            text = f"{tp.topic}[{tp.partition}]: offset {batches[-1].base_offset} came, after {continuity.next_offset - 1}"
+            await self.tasks.failed(GapError(text))  # recovery knows whether the topic was made anew
             return []
-        taken, hole = order.take(batches)
-        if hole is not None:
-            seen = self._holes[tp, hole] = self._holes.get((tp, hole), 0) + 1
+        taken, gap = continuity.take(batches)
+        if gap is not None:
+            seen = self._gaps_met[tp, gap] = self._gaps_met.get((tp, gap), 0) + 1
             if seen == 1:
-                await self.seek_wait({tp: order.next_offset})
+                await self.seek_wait({tp: continuity.next_offset})
             elif seen == 2:  # noqa: PLR2004  # recovery knows what to do where retention was faster
-                await self.runtime.failed(
-                    GapError(f"{tp.topic}[{tp.partition}]: offsets {hole[0]} to {hole[1] - 1} did not come")
-                )
+                await self.tasks.failed(GapError(f"{tp.topic}[{tp.partition}]: offsets {gap[0]} to {gap[1] - 1} did not come"))
             else:
-                log.warning("%s[%d]: there are no offsets %d to %d; going on", tp.topic, tp.partition, hole[0], hole[1] - 1)
-                taken.append(order.pass_over(hole))
+                log.warning("%s[%d]: there are no offsets %d to %d; going on", tp.topic, tp.partition, gap[0], gap[1] - 1)
+                taken.append(continuity.skip(gap))
         return taken
 
     def _goes_on(self, generation: int) -> bool:
@@ -203,45 +201,45 @@ class Consumer(driver.Consumer):
         self._acked.clear()
         self._acked_index.clear()
         self._n_acked = 0
-        await self.runtime.checkpoint()
+        await self.tasks.checkpoint()
         return False  # the offsets are part of it
 
-    async def confirm(self, offsets: Mapping[TP, int]) -> bool:
+    async def verify_membership(self, offsets: Mapping[TP, int]) -> bool:
         """Whether the group takes these offsets from us: only from a member whose partitions they are."""
         return await self._commit(offsets)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Stop reading, make everything so far durable, then let the partitions go."""
         self.stop_flow()
-        self._order.clear()
+        self._continuity.clear()
         self.app.flow_control.suspend()
         self.app.flow_control.clear()
-        self.runtime.close()
+        self.tasks.stop_intake()
         await self.maybe_wait_for_commit_to_finish()
         await self.commit()
-        self.runtime.drop()
+        self.tasks.release()
         await super().on_partitions_revoked(revoked)
 
     async def on_stop(self) -> None:
         """Checkpoint, commit and leave."""
-        self.runtime.close()
+        self.tasks.stop_intake()
         try:
             async with asyncio.timeout(LAST_SECONDS):
                 await self.maybe_wait_for_commit_to_finish()
                 await self.commit()
         except TimeoutError:
             log.warning("no last checkpoint within %.0f s: the next start goes on from the one before", LAST_SECONDS)
-        await self.runtime.stop()
+        await self.tasks.stop()
         await super().on_stop()
 
     async def perform_seek(self) -> None:
         """Go to where the recovered partitions are; the group's committed offsets decide nothing."""
-        positions = self.runtime.positions()
+        positions = self.tasks.positions()
         await self.go_to({tp: positions[tp] for tp in self.assignment() if tp in positions})
 
     async def go_to(self, positions: Mapping[TP, int]) -> None:
         """Go on reading there, and nowhere else."""
-        self._order = {tp: Order(offset) for tp, offset in positions.items()}
+        self._continuity = {tp: Continuity(offset) for tp, offset in positions.items()}
         if positions:
             await self.seek_wait(positions)
 

@@ -23,7 +23,7 @@ class Member(NamedTuple):
     partitions: list[int]
 
 
-class Membership(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka has no types
+class AddressAssignor(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka has no types
     """Round robin that also says who is where; one for each worker."""
 
     def __init__(self, topic: str, url: Callable[[], str]) -> None:

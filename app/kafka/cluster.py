@@ -14,7 +14,7 @@ from app.errors import SettingsError
 from app.settings import Settings
 from app.settings.types import Switch
 
-REFUSED = (
+AUTH_ERRORS = (
     kafka_errors.AuthenticationFailedError,
     kafka_errors.SaslAuthenticationFailed,
     kafka_errors.UnsupportedSaslMechanismError,
@@ -81,7 +81,7 @@ def refusal(error: BaseException, address: str) -> str | None:
         return f"{where}: its certificate is not trusted ({error.verify_message}); {remedy}"
     if isinstance(error, ssl.SSLError):
         return f"{where}: no TLS connection ({error.reason or error}); is security_protocol right?"
-    if isinstance(error, REFUSED):
+    if isinstance(error, AUTH_ERRORS):
         return f"{where} refused the credentials ({_text(error)}); check sasl_mechanism, sasl_username and sasl_password"
     return None
 

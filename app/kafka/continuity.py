@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from app.kafka.fetcher import Batch, Skipped
 
-Hole = tuple[int, int]  # the first offset that is missing, and the first one after it
+OffsetGap = tuple[int, int]  # the first offset that is missing, and the first one after it
 
 
-class Order:
+class Continuity:
     """How far one partition has been handed on."""
 
     def __init__(self, next_offset: int) -> None:
         self.next_offset = next_offset
 
-    def take(self, batches: list[Batch]) -> tuple[list[Batch], Hole | None]:
-        """The batches up to the first hole, and that hole."""
+    def take(self, batches: list[Batch]) -> tuple[list[Batch], OffsetGap | None]:
+        """The batches up to the first gap, and that gap."""
         taken: list[Batch] = []
         for batch in batches:
             if batch.base_offset > self.next_offset:
@@ -27,7 +27,7 @@ class Order:
                 taken.append(batch)
         return taken, None
 
-    def pass_over(self, hole: Hole) -> Batch:
-        """Go on after a hole: what stands in the place of the missing records."""
-        self.next_offset = hole[1]
-        return Skipped(*hole)
+    def skip(self, gap: OffsetGap) -> Batch:
+        """Go on after a gap: what stands in the place of the missing records."""
+        self.next_offset = gap[1]
+        return Skipped(*gap)

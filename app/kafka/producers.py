@@ -18,7 +18,7 @@ BATCH_BYTES = 512 * 1024
 TRANSACTION_SECONDS = 60.0  # the broker gives up on a transaction that is open for longer
 
 # what a broker refuses for good: trying again does not help
-REFUSED = (
+PERMANENT_WRITE_ERRORS = (
     kafka.MessageSizeTooLargeError,
     kafka.TopicAuthorizationFailedError,
     kafka.ClusterAuthorizationFailedError,
@@ -46,7 +46,7 @@ class Sent(NamedTuple):
         return int(future.result().offset) + self.records
 
 
-class Outbox:
+class BatchProducer:
     """One idempotent producer. A failed send is never repeated here: its caller cannot know whether it was written."""
 
     def __init__(self, cluster: Cluster, *, max_request: int, transactional_id: str | None = None) -> None:
@@ -94,7 +94,7 @@ def _seen(future: asyncio.Future[RecordMetadata]) -> None:
         future.exception()
 
 
-class Transactions(Outbox):
+class TransactionalProducer(BatchProducer):
     """A transactional producer: what is sent between `begin` and `commit` can be read by all or by nobody."""
 
     def __init__(self, cluster: Cluster, *, max_request: int, transactional_id: str, group: str) -> None:

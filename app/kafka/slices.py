@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from app.kafka.fetcher import Batch
 from tables.ticks import Record
-
-if TYPE_CHECKING:
-    from agents.task import Partition
 
 
 class GapError(Exception):
@@ -17,12 +14,14 @@ class GapError(Exception):
 
 
 class Slice(NamedTuple):
-    """Some batches of one partition, as one Faust message carries them; `owner` is whom they were fetched for.
+    """Some batches of one partition, as one Faust message carries them.
 
-    `last`: nothing more was fetched with it.
+    `task` is what owned the partition when they were fetched: a slice of a former owner is dropped. `fetched_ms` is the time
+    of the fetch (epoch ms). `last`: nothing more was fetched with it.
     """
 
-    owner: Partition
+    partition: int
+    task: object
     batches: Sequence[Batch]
     fetched_ms: int
     last: bool = True

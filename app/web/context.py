@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from faust.types import TP
 
-from agents.task import Partition, now_ms
+from agents.task import PartitionTask, now_ms
 from app.web import sampling
 from app.web.models import Away, OpenWindow
 from app.web.worker_models import Migrations
 
 if TYPE_CHECKING:
-    from agents.tasks import Runtime
+    from agents.tasks import TaskManager
     from app.readmodel.model import ReadModel
     from app.settings import Settings
     from app.web.events import Hub
@@ -30,7 +30,7 @@ class WebContext:
     """One for each worker."""
 
     settings: Settings
-    runtime: Runtime
+    tasks: TaskManager
     model: ReadModel
     peers: Peers
     migrations: Callable[[], Awaitable[Migrations]]
@@ -41,14 +41,14 @@ class WebContext:
     began: float = field(default_factory=time.monotonic)
 
     @property
-    def owners(self) -> dict[int, Partition]:
+    def owners(self) -> dict[int, PartitionTask]:
         """The partitions at work here."""
-        return self.runtime.owners()
+        return self.tasks.owners()
 
     @property
     def count(self) -> int:
         """How many partitions the input has."""
-        topics = self.runtime.topics
+        topics = self.tasks.topics
         return 0 if topics is None else topics.partitions
 
     def others(self) -> list[int]:
@@ -58,7 +58,7 @@ class WebContext:
 
     def high_watermark(self, number: int, position: int) -> int | None:
         """The end of the input as the broker said last; None before it said anything."""
-        consumer = self.runtime.consumer
+        consumer = self.tasks.consumer
         if consumer is None:
             return None
         tp = TP(self.settings.ticks_topic, number)

@@ -241,7 +241,7 @@ class Hub:
         ]
         found = local_accounting(self._web)
         accounting = {**found.model_dump(), "rates": self._rates(found.total.read)}
-        worker = {**self._web.runtime.readiness(), "broker": str(self._web.runtime.cluster)}
+        worker = {**self._web.tasks.readiness(), "broker": str(self._web.tasks.cluster)}
         for kind, data in (
             ("worker", worker),
             ("watermarks", {"partitions": times, "now": now_ms()}),
@@ -253,7 +253,7 @@ class Hub:
 
     def _rates(self, read_now: int) -> dict[str, float]:
         then, before, bars_before = self._read
-        now, bars = time.monotonic(), sum(self._web.runtime.measures.bars.values())
+        now, bars = time.monotonic(), sum(self._web.tasks.metrics.bars.values())
         self._read = now, read_now, bars
         took = now - then
         if not 0 < took < 10 * SLOW_INTERVAL:  # nobody listened meanwhile

@@ -93,35 +93,35 @@ class WorkerCollector(Collector):
             times = [stream_time for stream_time, _ in engine.stream_times().values()]
             if times:
                 lag.add_metric(name, now - max(times) + engine.config.grace)
-            end = self._web.high_watermark(number, partition.passed)
+            end = self._web.high_watermark(number, partition.consumed_to)
             if end is not None:
-                behind.add_metric(name, end - partition.passed)
-            unsaved.add_metric(name, partition.passed - partition.durable)
+                behind.add_metric(name, end - partition.consumed_to)
+            unsaved.add_metric(name, partition.consumed_to - partition.checkpointed_to)
             violations.add_metric(name, engine.arrival_violations)
             wheel.add_metric(name, engine.wheel.size)
         yield from (ticks, read, opened, lag, behind, unsaved, violations, wheel)
 
     def _worker(self) -> Iterator[Metric]:
-        web, measures = self._web, self._web.runtime.measures
+        web, metrics = self._web, self._web.tasks.metrics
         bars = self._counter(
             "bars_emitted",
             "Final bars that the broker acknowledged, by what closed them, since this worker started.",
             ("reason",),
         )
         for reason in ("watermark", "idle"):
-            bars.add_metric([reason], measures.bars[reason])
+            bars.add_metric([reason], metrics.bars[reason])
         late = self._counter(
             "late_ticks_dropped", "Ticks that came after their window had closed, since this worker started.", ("reason",)
         )
         rejected = self._counter(
             "rejected_ticks", "Records that are no ticks, by reason, since this worker started.", ("reason",)
         )
-        late.add_metric(["late"], measures.side["late", "late"])
-        for (kind, reason), count in sorted(measures.side.items()):
+        late.add_metric(["late"], metrics.side["late", "late"])
+        for (kind, reason), count in sorted(metrics.side.items()):
             if kind == "rejected":
                 rejected.add_metric([reason], count)
         yield from (bars, late, rejected)
-        ready = web.runtime.readiness()
+        ready = web.tasks.readiness()
         state = self._gauge("worker_state", "1 for the state that the worker is in, 0 for the others.", ("state",))
         for name in STATES:
             state.add_metric([name], float(name == ready["state"]))
@@ -129,7 +129,7 @@ class WorkerCollector(Collector):
         owned = self._gauge("partitions_owned_count", "Partitions at work on this worker.")
         owned.add_metric([], len(web.owners))
         yield owned
-        consumer = web.runtime.consumer
+        consumer = web.tasks.consumer
         silent = self._gauge("broker_silent_seconds", "Time since the broker answered a fetch; absent without partitions.")
         if consumer is not None and web.owners:
             silent.add_metric([], consumer.silence())
@@ -149,20 +149,20 @@ class WorkerCollector(Collector):
         )
 
     def _durations(self) -> Iterator[Metric]:
-        measures = self._web.runtime.measures
+        metrics = self._web.tasks.metrics
         yield self._histogram(
             "tick_to_bar_seconds",
             "From the arrival of what closed a window (the due time for idle) to the broker's acknowledgement of its bar.",
-            measures.arrival_to_bar,
+            metrics.arrival_to_bar,
         )
         yield self._histogram(
             "window_due_to_bar_seconds",
             "From the end of a window plus grace, in event time, to the acknowledgement of its bar; large in a replay.",
-            measures.due_to_bar,
+            metrics.due_to_bar,
         )
-        yield self._histogram("checkpoint_seconds", "How long the checkpoint of a partition took.", measures.checkpoint)
-        yield self._histogram("recovery_seconds", "From an assignment until its partitions were ready.", measures.recovery)
-        yield self._histogram("wheel_timer_lag_seconds", "How late a turn of the wheel's task was.", measures.timer_lag)
+        yield self._histogram("checkpoint_seconds", "How long the checkpoint of a partition took.", metrics.checkpoint)
+        yield self._histogram("recovery_seconds", "From an assignment until its partitions were ready.", metrics.recovery)
+        yield self._histogram("wheel_timer_lag_seconds", "How late a turn of the wheel's task was.", metrics.timer_lag)
 
     def _migrations(self) -> Iterator[Metric]:
         found = self._migrating

@@ -18,7 +18,7 @@ from app.web.errors import AwayError
 from app.web.models import Away
 
 if TYPE_CHECKING:
-    from agents.tasks import Runtime
+    from agents.tasks import TaskManager
 
 ASK_SECONDS = 2.0
 LARGEST = 64 << 20  # bytes of an answer
@@ -27,8 +27,8 @@ LARGEST = 64 << 20  # bytes of an answer
 class Peers:
     """Use between `start` and `stop`."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, tasks: TaskManager) -> None:
+        self._runtime = tasks
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
@@ -49,7 +49,7 @@ class Peers:
 
     def workers(self) -> list[Member]:
         """The workers as of the last assignment; none before the first."""
-        return self._runtime.membership.members
+        return self._runtime.assignor.members
 
     def owners(self) -> dict[int, str]:
         """The address of each partition's owner; partitions of nobody, and of workers that told no address, are not in it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from heapq import nsmallest
 
-from agents.task import Partition
+from agents.task import PartitionTask
 from app.web.models import FinalBar, OpenWindow
 from app.web.worker_models import Due, ScopeTime, WheelPartition
 from tables.bars import decode_bar
@@ -25,7 +25,7 @@ def final_bar(value: bytes) -> FinalBar:
 
 def idle_due(scope: Scope, end: int, grace: int) -> int:
     """When silence closes the windows of a scope with this end: closing one end closes every earlier end with it."""
-    lead = scope.set_at - scope.stream_time + grace
+    lead = scope.advanced_at - scope.stream_time + grace
     return min(max(lead + other, bucket.opened + grace) for other, bucket in scope.buckets.items() if other >= end)
 
 
@@ -64,7 +64,7 @@ def key_of(broker: str, symbol: str) -> bytes:
     return f"{broker}|{symbol}".encode()
 
 
-def windows_of(owners: Mapping[int, Partition], broker: str, symbol: str) -> list[OpenWindow]:
+def windows_of(owners: Mapping[int, PartitionTask], broker: str, symbol: str) -> list[OpenWindow]:
     """The open windows of one symbol, oldest first."""
     key, found = key_of(broker, symbol), []
     for number, partition in owners.items():

@@ -90,16 +90,16 @@ def install(app: BarwheelApp, applied: Any) -> WebContext:
     site: web.Application = server.web_app
     # Faust's own would wait a minute for a stream that is open
     server._runner = Runner(site, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, max_line_size=LONGEST_LINE)  # noqa: SLF001
-    settings, runtime = app.settings, app.runtime
-    model = ReadModel(settings, lambda: runtime.catching_up)
-    peers = Peers(runtime)
-    context = WebContext(settings, runtime, model, peers, Migrated(settings, app.migrating, applied))
+    settings, tasks = app.settings, app.task_manager
+    model = ReadModel(settings, lambda: tasks.catching_up)
+    peers = Peers(tasks)
+    context = WebContext(settings, tasks, model, peers, Migrated(settings, app.migrating, applied))
     context.hub = Hub(context)
 
     async def start(_: web.Application) -> None:
         await peers.start()
-        if runtime.topics is not None:
-            model.start(runtime.cluster, runtime.topics.partitions, context.hub.publish, context.hub.reset)
+        if tasks.topics is not None:
+            model.start(tasks.cluster, tasks.topics.partitions, context.hub.publish, context.hub.reset)
         context.hub.start()
 
     async def end_streams(_: web.Application) -> None:
@@ -126,7 +126,7 @@ def install(app: BarwheelApp, applied: Any) -> WebContext:
 
 def _operation(context: WebContext, app: BarwheelApp) -> list[web.RouteDef]:
     """What operators and tools ask for."""
-    settings, runtime = context.settings, context.runtime
+    settings, tasks = context.settings, context.tasks
     metrics = registry(context, app.migrating)
     described = [*ENDPOINTS, *PROBES]
     text = Raw(orjson.dumps(document(described, secured=bool(token_of(settings)), window_size=settings.window_size)))
@@ -139,13 +139,13 @@ def _operation(context: WebContext, app: BarwheelApp) -> list[web.RouteDef]:
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"})
 
     async def ready(request: web.Request) -> web.Response:
-        found = runtime.readiness()
+        found = tasks.readiness()
         response = answer(request, Ready(**found))
         response.set_status(200 if found["state"] == "running" else 503)
         return response
 
     async def healthy(request: web.Request) -> web.Response:
-        return answer(request, Healthy(state=runtime.readiness()["state"]))
+        return answer(request, Healthy(state=tasks.readiness()["state"]))
 
     return [
         web.get("/openapi.json", openapi),
@@ -157,12 +157,12 @@ def _operation(context: WebContext, app: BarwheelApp) -> list[web.RouteDef]:
 
 async def _healthz(web: WebContext, _: Asked) -> Healthy:
     """Whether the process answers."""
-    return Healthy(state=web.runtime.readiness()["state"])
+    return Healthy(state=web.tasks.readiness()["state"])
 
 
 async def _readyz(web: WebContext, _: Asked) -> Ready:
     """Whether the worker owns its partitions, has recovered them and hears from the broker; 503 where it does not."""
-    return Ready(**web.runtime.readiness())
+    return Ready(**web.tasks.readiness())
 
 
 PROBES = [Endpoint("/healthz", _healthz, Healthy, "operation"), Endpoint("/readyz", _readyz, Ready, "operation")]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from agents.task import Partition, now_ms
+from agents.task import PartitionTask, now_ms
 from app.readmodel.model import State
 from app.settings.types import Switch
 from app.web import sampling
@@ -81,16 +81,16 @@ def _here(web: WebContext, facts: Facts) -> Facts:
     return facts
 
 
-def _with_partition(web: WebContext, facts: Facts, number: int, partition: Partition) -> Facts:
-    end = web.high_watermark(number, partition.passed)
+def _with_partition(web: WebContext, facts: Facts, number: int, partition: PartitionTask) -> Facts:
+    end = web.high_watermark(number, partition.consumed_to)
     return replace(
         facts,
         owner=Owner.me,
         partition=number,
         worker=web.peers.me,
         stream_time=sampling.stream_time_for(partition.engine, facts.broker, facts.symbol),
-        lag=None if end is None else end - partition.passed,
-        silent=web.runtime.readiness().get("broker_silent_for"),
+        lag=None if end is None else end - partition.consumed_to,
+        silent=web.tasks.readiness().get("broker_silent_for"),
         unpublished=partition.unseen(web.model.positions.get((web.settings.finals_topic, number), 0)),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from agents.task import Partition, now_ms
+from agents.task import PartitionTask, now_ms
 from app.settings import Settings
 from app.settings.types import Switch
 from app.version import __version__
@@ -37,10 +37,10 @@ COUNTS = tuple(Counts.model_fields)
 
 async def status(web: WebContext, _: Asked) -> Status:
     """What this worker is, and how it is."""
-    settings, runtime, model = web.settings, web.runtime, web.model
-    ready = runtime.readiness()
+    settings, tasks, model = web.settings, web.tasks, web.model
+    ready = tasks.readiness()
     extent = await model.extent()
-    consumer, owners = runtime.consumer, web.owners
+    consumer, owners = tasks.consumer, web.owners
     workers = web.peers.workers()
     return Status(
         name="barwheel",
@@ -52,7 +52,7 @@ async def status(web: WebContext, _: Asked) -> Status:
         now=now_ms(),
         url=web.peers.me,
         broker=BrokerRow(
-            address=str(runtime.cluster),
+            address=str(tasks.cluster),
             pocket=settings.pocket,
             silent_for_s=round(consumer.silence(), 1) if consumer is not None and owners else None,
         ),
@@ -88,7 +88,7 @@ def _setting(settings: Settings, name: str) -> SettingRow:
     return SettingRow(value=settings.text_of(name), source=settings.source_of(name), description=description)
 
 
-def counts_of(partition: Partition) -> Counts:
+def counts_of(partition: PartitionTask) -> Counts:
     """What became of a partition's records."""
     return Counts(**{name: getattr(partition.engine.counters, name) for name in COUNTS})
 
@@ -110,19 +110,19 @@ async def partitions(web: WebContext, asked: PartitionsAsked) -> Partitions:
     return Partitions(now=now_ms(), partitions=[rows[number] for number in sorted(rows)], away=away)
 
 
-def _row(web: WebContext, number: int, partition: Partition) -> PartitionRow:
+def _row(web: WebContext, number: int, partition: PartitionTask) -> PartitionRow:
     engine = partition.engine
-    end = web.high_watermark(number, partition.passed)
-    state = web.runtime.readiness()["state"]
+    end = web.high_watermark(number, partition.consumed_to)
+    state = web.tasks.readiness()["state"]
     return PartitionRow(
         partition=number,
         owner=web.peers.me,
         me=True,
         state=PartitionState.running if state == "running" else PartitionState.waiting,
-        position=partition.passed,
+        position=partition.consumed_to,
         high_watermark=end,
-        lag=None if end is None else end - partition.passed,
-        checkpointed=partition.durable,
+        lag=None if end is None else end - partition.consumed_to,
+        checkpointed=partition.checkpointed_to,
         open_windows=engine.open_windows,
         stream_times=sampling.scope_times(engine),
         counts=counts_of(partition),
@@ -134,14 +134,14 @@ def _missing(web: WebContext, number: int, url: str | None) -> PartitionRow:
     me, recovery = url == web.peers.me, None
     state = PartitionState.no_owner if url is None else PartitionState.owner_away
     if me:
-        state = PartitionState.waiting if web.runtime.state == "waiting" else PartitionState.recovering
+        state = PartitionState.waiting if web.tasks.state == "waiting" else PartitionState.recovering
         recovery = recovery_of(web)
     return PartitionRow(partition=number, owner=url, me=me, state=state, recovery=recovery)
 
 
 def recovery_of(web: WebContext) -> Recovery | None:
     """How far this worker's recovery is; None where there is none."""
-    found = web.runtime.readiness().get("recovery")
+    found = web.tasks.readiness().get("recovery")
     return None if found is None else Recovery(**found)
 
 
@@ -160,10 +160,8 @@ async def accounting(web: WebContext, asked: AccountingAsked) -> Accounting:
 
 def local_accounting(web: WebContext) -> Accounting:
     """That of the partitions at work here."""
-    rows = {
-        str(number): PartitionCounts(**partition.accounting()) for number, partition in sorted(web.runtime.owners().items())
-    }
-    return _summed(web.runtime.state, rows)
+    rows = {str(number): PartitionCounts(**partition.accounting()) for number, partition in sorted(web.tasks.owners().items())}
+    return _summed(web.tasks.state, rows)
 
 
 def _summed(state: str, rows: dict[str, PartitionCounts]) -> Accounting:
@@ -175,14 +173,14 @@ def _summed(state: str, rows: dict[str, PartitionCounts]) -> Accounting:
 
 async def wheel(web: WebContext, _: Asked) -> Wheel:
     """The timing wheels of this worker: what silence will close, and how punctual the task is that turns them."""
-    measures = web.runtime.measures
+    metrics = web.tasks.metrics
     return Wheel(
         tick_ms=web.settings.wheel_tick,
         slots=WHEEL_SLOTS,
         timer=Timer(
             every=web.settings.wheel_tick,
-            lag_ms=round(measures.timer_lag_last * 1_000, 3),
-            worst_lag_ms=round(measures.timer_lag_worst * 1_000, 3),
+            lag_ms=round(metrics.timer_lag_last * 1_000, 3),
+            worst_lag_ms=round(metrics.timer_lag_worst * 1_000, 3),
         ),
         partitions=[sampling.wheel_of(number, partition.engine) for number, partition in sorted(web.owners.items())],
     )

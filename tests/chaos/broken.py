@@ -11,17 +11,17 @@ from typing import Any
 
 from agents import tasks
 from agents.recovery import recover
-from agents.task import Partition
+from agents.task import PartitionTask
 from app.cli import main
 
 
 def without_states() -> None:
     """The position is written, the states before it are not: open windows lose what came before a crash."""
 
-    async def nothing(_: Partition, __: list[Any]) -> None:
+    async def nothing(_: PartitionTask, __: list[Any]) -> None:
         return
 
-    setattr(Partition, "_write_states", nothing)  # noqa: B010  # as a patch, and not as an assignment that types forbid
+    setattr(PartitionTask, "_write_states", nothing)  # noqa: B010  # as a patch, and not as an assignment that types forbid
 
 
 def without_tail() -> None:

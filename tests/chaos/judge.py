@@ -179,7 +179,7 @@ class Judge:
             records = [seen for seen in self._topics.ticks if seen.partition == number]
             engine = Engine(self._config)
             engine.feed(records)  # type: ignore[arg-type]  # the engine passes on headers, which Seen has as a mapping
-            engine.nothing_until(engine.arrival + FOREVER_MS)
+            engine.advance_arrival(engine.arrival + FOREVER_MS)
             bars = [(bar.broker, bar.symbol, bar.bucket_start, encode_bar(bar)) for bar in engine.take_finals()]
             seen_once: dict[bytes | None, Seen] = {}
             for seen in self._topics.finals:

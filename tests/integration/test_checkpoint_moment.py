@@ -12,10 +12,10 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
 from agents.recovery import Recovered, recover
-from agents.task import Partition
+from agents.task import PartitionTask
 from app.kafka.batches import Outgoing
 from app.kafka.cluster import Cluster
-from app.kafka.producers import Outbox, Sent, Transactions
+from app.kafka.producers import BatchProducer, Sent, TransactionalProducer
 from app.kafka.reader import Reader
 from app.kafka.slices import Slice
 from app.kafka.topics import ensure
@@ -27,7 +27,7 @@ T0 = 1_399_248_000_000
 MINUTE = 60_000
 
 
-class Held(Transactions):
+class Held(TransactionalProducer):
     """The real producer of checkpoints, with a gate before the changelog."""
 
     def __init__(self, cluster: Cluster, changelog: str, unique: str) -> None:
@@ -79,21 +79,21 @@ async def test_bars_published_during_a_checkpoint_are_in_the_tail_of_the_next_re
         async with Reader(cluster, names) as reader:
             return await recover(reader, settings, 0, 1)
 
-    outbox, finals = Held(cluster, settings.changelog_topic, unique), Outbox(cluster, max_request=1 << 20)
-    await asyncio.gather(outbox.start(), finals.start())
+    producer, finals = Held(cluster, settings.changelog_topic, unique), BatchProducer(cluster, max_request=1 << 20)
+    await asyncio.gather(producer.start(), finals.start())
     try:
-        partition = Partition(settings, 0, await recovered(), outbox, finals, append_time=True, max_record=1 << 20)
-        await partition.feed(Slice(partition, [minutes(0, 10)], T0))
+        partition = PartitionTask(settings, 0, await recovered(), producer, finals, append_time=True, max_record=1 << 20)
+        await partition.feed(Slice(partition.number, partition, [minutes(0, 10)], T0))
         checkpoint = asyncio.create_task(partition.checkpoint())
-        await until(outbox.at_gate.is_set, what="the checkpoint writes its states")
+        await until(producer.at_gate.is_set, what="the checkpoint writes its states")
         for number in range(10, 60):  # goes on reading meanwhile; acknowledgements come in between
-            await partition.feed(Slice(partition, [minutes(number, number + 1)], T0))
+            await partition.feed(Slice(partition.number, partition, [minutes(number, number + 1)], T0))
             await asyncio.sleep(0.002)
-        outbox.gate.set()
+        producer.gate.set()
         assert await checkpoint == 10
     finally:
-        outbox.gate.set()
-        await asyncio.gather(outbox.stop(), finals.stop())
+        producer.gate.set()
+        await asyncio.gather(producer.stop(), finals.stop())
     found = await recovered()
     assert (found.position.next_offset, found.position.finals_end) == (10, 8)  # minutes 8 and 9 were open
     assert [bar.bucket_start for bar in found.tail] == [T0 + minute * MINUTE for minute in range(8, 58)]

@@ -11,7 +11,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from app.kafka.cluster import Cluster
-from app.kafka.producers import Outbox
+from app.kafka.producers import BatchProducer
 from tests.conformance.pocket_process import PocketProcess
 
 
@@ -36,18 +36,18 @@ async def _create(bootstrap: str) -> None:
 
 async def test_a_stop_that_was_cancelled_goes_on_and_the_next_one_waits_for_its_end(own_pocket: PocketProcess) -> None:
     await _create(own_pocket.bootstrap)
-    outbox = Outbox(Cluster(own_pocket.bootstrap), max_request=1 << 20)
-    await outbox.start()
-    (first,) = await outbox.send("t", 0, [(b"k", b"1", None, [])])
+    producer = BatchProducer(Cluster(own_pocket.bootstrap), max_request=1 << 20)
+    await producer.start()
+    (first,) = await producer.send("t", 0, [(b"k", b"1", None, [])])
     await first.acknowledged  # connected, and the topic is known
     own_pocket.send_signal(signal.SIGSTOP)
     try:
-        (sent,) = await outbox.send("t", 0, [(b"k", b"2", None, [])])
-        given_up = asyncio.ensure_future(outbox.stop())
+        (sent,) = await producer.send("t", 0, [(b"k", b"2", None, [])])
+        given_up = asyncio.ensure_future(producer.stop())
         await asyncio.sleep(0)
         given_up.cancel()
         await asyncio.gather(given_up, return_exceptions=True)
-        again = asyncio.ensure_future(outbox.stop())
+        again = asyncio.ensure_future(producer.stop())
         await asyncio.wait([again], timeout=0.2)  # what does not wait is done by then
         assert sent.acknowledged.done() or not again.done()
     finally:

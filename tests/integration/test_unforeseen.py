@@ -28,7 +28,7 @@ def breaks(owner, name):
 
     setattr(owner, name, broken)
 
-breaks({"Runtime": tasks.Runtime, "Partition": task.Partition}[sys.argv[1]], sys.argv[2])
+breaks({"TaskManager": tasks.TaskManager, "PartitionTask": task.PartitionTask}[sys.argv[1]], sys.argv[2])
 main(["worker", "-l", "info"])
 """
 
@@ -50,9 +50,9 @@ class Broken(Worker):
 @pytest.mark.parametrize(
     "method",
     [
-        ("Runtime", "_try_recover"),
-        ("Partition", "_feed"),
-        ("Partition", "_send_finals"),
+        ("TaskManager", "_try_recover"),
+        ("PartitionTask", "_feed"),
+        ("PartitionTask", "_send_finals"),
     ],
     ids="/".join,
 )
@@ -73,7 +73,7 @@ def test_an_error_that_nobody_foresaw_ends_the_worker_with_code_1(pocket: str, t
 
 def test_an_error_in_the_last_checkpoint_is_not_taken_for_a_good_end(pocket: str, tmp_path: Path) -> None:
     worker = Broken(pocket, tmp_path, topic_partitions="1", checkpoint_interval="1h")
-    worker.method = "Partition", "_make_checkpoint"
+    worker.method = "PartitionTask", "_make_checkpoint"
     worker.start()
     try:
         produce(worker.bootstrap, worker.ticks_topic, [Tick(T0)])

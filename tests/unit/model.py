@@ -47,7 +47,7 @@ class Clock:
     """The stream time of one scope, the arrival time that set it, and its open windows."""
 
     stream: int
-    set_at: int
+    advanced_at: int
     windows: dict[Window, list[Entry]] = field(default_factory=dict)
     opened: dict[int, int] = field(default_factory=dict)  # end: arrival of the last tick that opened a window
 
@@ -74,14 +74,14 @@ def expected(log: list[Entry], config: EngineConfig, until: int | None = None) -
     def idle(before: int) -> None:
         while config.idle_close:
             due = [
-                (max(c.set_at + (end - (c.stream - grace)), c.opened[end] + grace), key, end)
+                (max(c.advanced_at + (end - (c.stream - grace)), c.opened[end] + grace), key, end)
                 for key, c in clocks.items()
                 for end, _, _ in c.windows
             ]
             if not due or min(due)[0] >= before:
                 return
             at, key, end = min(due)
-            clocks[key].stream, clocks[key].set_at = end + grace, at
+            clocks[key].stream, clocks[key].advanced_at = end + grace, at
             close(clocks[key], "idle", at, answer.next_offset)
 
     for entry in log:
@@ -97,7 +97,7 @@ def expected(log: list[Entry], config: EngineConfig, until: int | None = None) -
         key = {"symbol": (entry.broker, entry.symbol), "broker": (entry.broker,), "partition": ()}[config.scope]
         clock = clocks.setdefault(key, Clock(entry.ts, now))
         if entry.ts > clock.stream:
-            clock.stream, clock.set_at = entry.ts, now
+            clock.stream, clock.advanced_at = entry.ts, now
             close(clock, "watermark", now, entry.offset)
         end = entry.ts - entry.ts % size + size
         if entry.heartbeat:

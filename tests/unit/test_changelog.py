@@ -7,7 +7,7 @@ import gc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tables.checkpoint_plan import SPARE, Changelog
+from tables.checkpoint_plan import SPARE, CheckpointPlan
 from tables.engine import Engine, EngineConfig
 from tables.scopes import Symbol
 from tables.state import decode_state
@@ -23,7 +23,7 @@ class Worker:
     def __init__(self, scope: str = "broker") -> None:
         self.engine = Engine(EngineConfig(scope=scope))
         self.log: list[tuple[bytes, bytes | None]] = []
-        self.changelog = Changelog(self.engine, 0, 0)
+        self.changelog = CheckpointPlan(self.engine, 0, 0)
         self.offset = 0
 
     def tick(self, ts: int, *names: int) -> None:
@@ -83,7 +83,7 @@ def test_symbols_that_ticked_once_are_let_go_with_a_tombstone_each() -> None:
     worker, count = Worker(), 50_000
     worker.tick(NOON, *range(count))
     assert worker.checkpoint() == count
-    worker.engine.nothing_until(NOON + 10 * MINUTE)
+    worker.engine.advance_arrival(NOON + 10 * MINUTE)
     assert len(worker.engine.take_finals()) == count
     while worker.changelog.overdue:
         worker.checkpoint()
@@ -95,10 +95,10 @@ def test_symbols_that_have_just_closed_wait_for_their_next_tick_as_many_as_were_
     worker, count = Worker(), 5_000
     worker.tick(NOON, *range(count))
     worker.checkpoint()
-    worker.engine.nothing_until(NOON + MINUTE + 10_000)
+    worker.engine.advance_arrival(NOON + MINUTE + 10_000)
     assert len(worker.engine.take_finals()) == count
     assert not worker.changelog.overdue
-    worker.engine.nothing_until(NOON + 4 * MINUTE)
+    worker.engine.advance_arrival(NOON + 4 * MINUTE)
     assert worker.changelog.overdue, "nothing has opened for three minutes"
 
 

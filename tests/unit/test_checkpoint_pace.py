@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from agents.recovery import Recovered
-from agents.task import Partition
-from agents.tasks import CHECKPOINT_SHARE, STATE_SECONDS, Runtime
+from agents.task import PartitionTask
+from agents.tasks import CHECKPOINT_SHARE, STATE_SECONDS, TaskManager
 from app.kafka.cluster import Cluster
-from app.kafka.producers import Transactions
+from app.kafka.producers import TransactionalProducer
 from app.settings import Settings
 from tables.state import Counters, Position
 from tests.unit.model import Wire
@@ -20,7 +20,7 @@ MINUTE, GRACE = 60_000, 5_000
 SYMBOLS = 1_000
 
 
-def tick(partition: Partition, ts: int, names: range) -> None:
+def tick(partition: PartitionTask, ts: int, names: range) -> None:
     first = partition.engine.next_offset
     partition.engine.feed([Wire(first + n, ts, b"A|S%d" % name, b'{"ts":%d,"bid":1.5}' % ts) for n, name in enumerate(names)])
 
@@ -30,38 +30,40 @@ async def crash(error: BaseException) -> None:
 
 
 @asynccontextmanager
-async def partition_of(runtime: Runtime) -> AsyncIterator[Partition]:
+async def partition_of(tasks: TaskManager) -> AsyncIterator[PartitionTask]:
     cluster = Cluster("127.0.0.1:1")  # nothing is sent
-    outbox = Transactions(cluster, max_request=1 << 20, transactional_id="t", group="g")
-    position = Position(next_offset=0, arrival=0, scopes={}, counters=Counters(), finals_end=0, changelog_start=0, meaning={})
+    producer = TransactionalProducer(cluster, max_request=1 << 20, transactional_id="t", group="g")
+    position = Position(
+        next_offset=0, arrival=0, scopes={}, counters=Counters(), finals_end=0, changelog_start=0, fingerprint={}
+    )
     found = Recovered(position, finals_end=0, changelog_end=0)
-    yield Partition(runtime.settings, 0, found, outbox, None, append_time=True, max_record=1 << 20)
-    await outbox.stop()
+    yield PartitionTask(tasks.settings, 0, found, producer, None, append_time=True, max_record=1 << 20)
+    await producer.stop()
 
 
 async def test_a_checkpoint_waits_for_a_time_that_its_states_are_worth_and_comes_at_once_when_their_windows_have_closed() -> (
     None
 ):
-    runtime = Runtime(Settings.load(), crash)
-    async with partition_of(runtime) as partition:
-        runtime._partitions = {0: partition}  # as after a recovery
+    tasks = TaskManager(Settings.load(), crash)
+    async with partition_of(tasks) as partition:
+        tasks._partitions = {0: partition}  # as after a recovery
         tick(partition, T0, range(SYMBOLS))
         assert partition.engine.states_due == SYMBOLS
         worth = CHECKPOINT_SHARE * STATE_SECONDS * SYMBOLS
         now = time.monotonic()
         partition.checkpointed = now + 60
-        assert not runtime._affordable(partition)  # the rule is the subject
+        assert not tasks._affordable(partition)  # the rule is the subject
         partition.checkpointed = now - worth
-        assert runtime._affordable(partition)
+        assert tasks._affordable(partition)
         tick(partition, T0 + MINUTE + GRACE, range(1))
         assert partition.engine.states_due == 1, "all but the newest window have closed"
         partition.checkpointed = now - worth / SYMBOLS
-        assert runtime._affordable(partition)
+        assert tasks._affordable(partition)
 
 
 async def test_under_scope_symbol_every_changed_symbol_is_due_as_its_state_holds_its_clock() -> None:
-    async with partition_of(Runtime(Settings.load(scope="symbol"), crash)) as partition:
+    async with partition_of(TaskManager(Settings.load(scope="symbol"), crash)) as partition:
         tick(partition, T0, range(SYMBOLS))
-        partition.engine.nothing_until(T0 + 10 * MINUTE)
+        partition.engine.advance_arrival(T0 + 10 * MINUTE)
         assert partition.engine.open_windows == 0
         assert partition.engine.states_due == SYMBOLS

@@ -43,12 +43,12 @@ def test_a_record_batch_is_read_to_its_end_and_not_beyond() -> None:
 def test_a_record_batch_is_read_once_wherever_a_replay_ends(end: int, together: bool) -> None:  # noqa: FBT001
     other = Engine(EngineConfig())
     other.feed(batch(1))
-    other.nothing_until(DAY + 10**8)
+    other.advance_arrival(DAY + 10**8)
     tail = [msgspec.structs.replace(bar, broker="B", closed_at_offset=end) for bar in other.take_finals()]
     engine = Engine(EngineConfig())
     engine.restore(Counters(), DAY, {}, {}, tail)
     if together:
-        engine.feed_together(batch(100), DAY + 100)
+        engine.feed_same_arrival(batch(100), DAY + 100)
     else:
         engine.feed(batch(100))
     assert (engine.counters.read, engine.counters.binned, engine.next_offset) == (100, 100, 100)

@@ -29,7 +29,7 @@ class Once:
 def test_a_batch_is_read_once_also_while_a_restart_is_replayed() -> None:
     early = Engine(EngineConfig())
     early.feed([Wire(0, MORNING, b"B|z", b'{"ts":%d,"bid":1.5}' % MORNING)])
-    early.nothing_until(MORNING + 10**8)
+    early.advance_arrival(MORNING + 10**8)
     (published,) = early.take_finals()
     tail = [msgspec.structs.replace(published, closed_at_offset=2)]
 
@@ -39,6 +39,6 @@ def test_a_batch_is_read_once_also_while_a_restart_is_replayed() -> None:
     engine.feed(Once([Wire(n, MORNING + n, b"A|x", b'{"ts":%d,"bid":1.5}' % (MORNING + n)) for n in range(4)]))
     assert (before, engine.replaying) == (True, False)
     assert engine.next_offset == 4
-    engine.nothing_until(MORNING + 10**8)
+    engine.advance_arrival(MORNING + 10**8)
     (bar,) = engine.take_finals()
     assert bar.ticks == engine.counters.binned == 4

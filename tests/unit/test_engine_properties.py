@@ -144,7 +144,7 @@ def test_every_slicing_and_every_timer_call_gives_what_the_model_says(
     quiet = quiet_times(log)
     for begin, end in pairwise([0, *cuts]):
         for _ in range(data.draw(st.sampled_from((0, 0, 1, 3)), label="timer calls")):
-            engine.nothing_until(data.draw(st.integers(*quiet[begin]), label="nothing until"))
+            engine.advance_arrival(data.draw(st.integers(*quiet[begin]), label="nothing until"))
             bars += engine.take_finals()
         engine.feed([wire(entry) for entry in log[begin:end]])
         if data.draw(st.booleans(), label="taken"):
@@ -157,7 +157,7 @@ def test_every_slicing_and_every_timer_call_gives_what_the_model_says(
             assert engine.open_windows == so_far.open_windows
             assert engine.next_offset == so_far.next_offset
     until = max(entry.arrival for entry in log) + silence
-    engine.nothing_until(until)
+    engine.advance_arrival(until)
     bars += engine.take_finals()
     side += engine.take_side()
     answer = expected(log, config, until)
@@ -182,8 +182,8 @@ def test_the_timer_shows_each_bar_at_its_due_time_and_not_a_millisecond_before(l
     answer = expected(log, config, last + 10**9).bars
     due = {bar.closed_at for bar in answer if bar.closed_at > last}
     for until in sorted({time for at in due for time in (at - 1, at) if time > last}):
-        engine.nothing_until(until)
-        engine.nothing_until(until - 1)  # time that has passed already says nothing new
+        engine.advance_arrival(until)
+        engine.advance_arrival(until - 1)  # time that has passed already says nothing new
         bars += engine.take_finals()
         assert [shown(bar) for bar in bars] == [shown(bar) for bar in answer if bar.closed_at <= until]
     assert len(bars) == len(answer)
@@ -194,7 +194,7 @@ def test_the_timer_shows_each_bar_at_its_due_time_and_not_a_millisecond_before(l
 def test_no_tick_is_lost_and_no_window_closes_twice(log: list[Entry], config: EngineConfig) -> None:
     engine = Engine(config)
     engine.feed([wire(entry) for entry in log])
-    engine.nothing_until(max(entry.arrival for entry in log) + 10**9)
+    engine.advance_arrival(max(entry.arrival for entry in log) + 10**9)
     bars, side = engine.take_finals(), engine.take_side()
     beats = sum(entry.heartbeat for entry in log) - sum(
         log_entry.heartbeat for log_entry in log if log_entry.offset in {s.offset for s in side}
@@ -244,7 +244,7 @@ def test_the_order_of_records_inside_the_grace_does_not_change_prices(log: list[
     for order in (burst, burst[::-1]):
         engine = Engine(replace(config, idle_close=True, max_future=60_000, grace=max(config.grace, config.window_size)))
         engine.feed([wire(replace(entry, offset=number)) for number, entry in enumerate(order)])
-        engine.nothing_until(T0 + 10**9)
+        engine.advance_arrival(T0 + 10**9)
         prices.append(
             [
                 (

@@ -36,7 +36,7 @@ def bars_of(log: list[Wire], price: str, slice_size: int = 2_000) -> list[Bar]:
     for begin in range(0, len(log), slice_size):
         engine.feed(log[begin : begin + slice_size])
         bars += engine.take_finals()
-    engine.nothing_until(log[-1].timestamp + 10 * 60_000)
+    engine.advance_arrival(log[-1].timestamp + 10 * 60_000)
     bars += engine.take_finals()
     assert engine.counters.read == engine.counters.binned == len(log)
     assert engine.open_windows == 0

@@ -45,7 +45,7 @@ class Market:
 
     def silence(self, until: int) -> None:
         """Nothing more arrives up to this time."""
-        self.engine.nothing_until(DAY + until)
+        self.engine.advance_arrival(DAY + until)
 
     def bars(self) -> list[Bar]:
         """The bars since the last call."""

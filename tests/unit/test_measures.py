@@ -1,4 +1,4 @@
-"""Measures: durations in buckets, bars counted when they are acknowledged."""
+"""Metrics: durations in buckets, bars counted when they are acknowledged."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.metrics import SHORT, Histogram, Measures
+from agents.metrics import SHORT, Histogram, Metrics
 from tables.emission import Closed
 from tables.scopes import Scope, Symbol
 from tables.window import new_window
@@ -25,18 +25,18 @@ def test_buckets_count_what_is_not_longer_and_the_last_counts_all(given: list[tu
 
 
 async def test_bars_are_counted_once_they_are_acknowledged_and_not_where_the_send_failed() -> None:
-    measures = Measures(grace=5_000, clock=lambda: 100.0)
+    metrics = Metrics(grace=5_000, clock=lambda: 100.0)
     future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    measures.sent([closed(99_900, windows=2), closed(90_000, "idle")], future)
-    assert not measures.bars
+    metrics.sent([closed(99_900, windows=2), closed(90_000, "idle")], future)
+    assert not metrics.bars
     future.set_result(None)
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    measures.sent([closed(99_900)], failed)
+    metrics.sent([closed(99_900)], failed)
     failed.set_exception(OSError())
     await asyncio.sleep(0)
-    assert dict(measures.bars) == {"watermark": 2, "idle": 1}
-    assert measures.arrival_to_bar.buckets()[6] == ("0.1", 2)
-    assert measures.due_to_bar.buckets()[-1] == ("+Inf", 3)
+    assert dict(metrics.bars) == {"watermark": 2, "idle": 1}
+    assert metrics.arrival_to_bar.buckets()[6] == ("0.1", 2)
+    assert metrics.due_to_bar.buckets()[-1] == ("+Inf", 3)
 
 
 def closed(at: int, reason: str = "watermark", windows: int = 1) -> Closed:

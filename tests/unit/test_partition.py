@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from agents.recovery import Recovered
-from agents.task import Partition
+from agents.task import PartitionTask
 from app.kafka.batches import Outgoing
 from app.kafka.cluster import Cluster
-from app.kafka.producers import Outbox, Sent, Transactions
+from app.kafka.producers import BatchProducer, Sent, TransactionalProducer
 from app.kafka.slices import Slice
 from app.settings import Settings
 from tables.state import Counters, Position
@@ -37,7 +37,7 @@ class Ticks(NamedTuple):
         return iter(self.rows)
 
 
-class Held(Outbox):
+class Held(BatchProducer):
     """Never reaches its broker: holds what it is given until it is told that it failed."""
 
     def __init__(self) -> None:
@@ -54,13 +54,15 @@ class Held(Outbox):
 
 async def test_bars_on_their_way_to_the_producer_are_not_taken_for_windows_that_never_opened() -> None:
     settings = Settings.load(broker="kafka://127.0.0.1:1")
-    position = Position(next_offset=0, arrival=0, scopes={}, counters=Counters(), finals_end=0, changelog_start=0, meaning={})
-    checkpoints = Transactions(Cluster("127.0.0.1:1"), max_request=1 << 20, transactional_id="x", group="x")
+    position = Position(
+        next_offset=0, arrival=0, scopes={}, counters=Counters(), finals_end=0, changelog_start=0, fingerprint={}
+    )
+    checkpoints = TransactionalProducer(Cluster("127.0.0.1:1"), max_request=1 << 20, transactional_id="x", group="x")
     finals = Held()
-    partition = Partition(settings, 0, Recovered(position), checkpoints, finals, append_time=True, max_record=1 << 20)
+    partition = PartitionTask(settings, 0, Recovered(position), checkpoints, finals, append_time=True, max_record=1 << 20)
     assert not partition.unseen(0)
     rows = [Row(n, T0 + n * 70_000, b"A|x", b'{"ts": %d, "bid": 1.5}' % (T0 + n * 70_000)) for n in range(2)]
-    feeding = asyncio.create_task(partition.feed(Slice(partition, [Ticks(0, 2, rows)], T0)))
+    feeding = asyncio.create_task(partition.feed(Slice(partition.number, partition, [Ticks(0, 2, rows)], T0)))
     await finals.holds.wait()
     assert partition.unseen(0)
     finals.failed.set_exception(OSError("gone"))

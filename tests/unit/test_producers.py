@@ -8,26 +8,26 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from app.kafka.cluster import Cluster
-from app.kafka.producer_pool import Producers
-from app.kafka.producers import Outbox, Transactions
+from app.kafka.producer_pool import ProducerPool
+from app.kafka.producers import BatchProducer, TransactionalProducer
 from app.settings import Settings
 
 
 async def test_where_one_producer_cannot_start_no_other_goes_on_starting(monkeypatch: pytest.MonkeyPatch) -> None:
     ends: list[str] = []
 
-    async def refused(_: Outbox) -> None:
+    async def refused(_: BatchProducer) -> None:
         raise KafkaConnectionError("no")
 
-    async def for_ever(_: Outbox) -> None:
+    async def for_ever(_: BatchProducer) -> None:
         try:
             await asyncio.Event().wait()
         finally:
             ends.append("given up")
 
-    monkeypatch.setattr(Outbox, "start", refused)
-    monkeypatch.setattr(Transactions, "start", for_ever)
-    producers = Producers(Settings.load())
+    monkeypatch.setattr(BatchProducer, "start", refused)
+    monkeypatch.setattr(TransactionalProducer, "start", for_ever)
+    producers = ProducerPool(Settings.load())
     with pytest.raises(KafkaConnectionError, match="no"):
         await producers.renew(Cluster("127.0.0.1:1"), [0, 1], max_request=1 << 20)
     assert ends == ["given up"] * 2

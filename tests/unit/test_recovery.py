@@ -33,15 +33,15 @@ async def _made_anew(scope: ScopeKind) -> Simulation:
 def test_after_an_input_that_was_made_anew_checkpoints_are_made_from_its_first_record_on(scope: ScopeKind) -> None:
     async def checkpoints() -> None:
         simulation = await _made_anew(scope)
-        assert simulation.partition.passed == 0
+        assert simulation.partition.consumed_to == 0
         await simulation.restart()  # before anything is read: the new position is in the changelog
         for _ in range(20):
             simulation.tick(*TICK[1:])
         await simulation.restart()
-        assert simulation.partition.passed == 0, "the records below the old position would be passed over"
+        assert simulation.partition.consumed_to == 0, "the records below the old position would be passed over"
         await simulation.read(2)
         await simulation.checkpoint(None)
-        assert simulation.partition.durable == 2
+        assert simulation.partition.checkpointed_to == 2
         await simulation.finish()
         finals = simulation.topics.committed(simulation.settings.finals_topic)
         assert len({row.key for row in finals}) == len(finals)

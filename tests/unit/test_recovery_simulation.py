@@ -1,6 +1,6 @@
 """The engine inside its checkpoints and recovery, without sockets: a log in memory, and a crash after any record.
 
-What runs is the worker's own code (`Partition`, `recover`); only the topics are lists. The bars, their evidence and their
+What runs is the worker's own code (`PartitionTask`, `recover`); only the topics are lists. The bars, their evidence and their
 order, and the late ticks, must be those of an engine that never stopped. A former owner may wake up beside its successor.
 """
 
@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from agents import task
 from agents.recovery import recover
-from agents.task import Partition, engine_config
+from agents.task import PartitionTask, engine_config
 from app.kafka.batches import Outgoing
 from app.kafka.fetcher import Head
 from app.kafka.producers import Sent
@@ -228,8 +228,8 @@ class Simulation:
         self.now = START
         self.read_to = 0
         self.wire = Wire(self.topics)
-        self.partition: Partition
-        self.former: tuple[Partition, Wire, int] | None = None  # an owner that was frozen, and up to where it had read
+        self.partition: PartitionTask
+        self.former: tuple[PartitionTask, Wire, int] | None = None  # an owner that was frozen, and up to where it had read
 
     @property
     def log(self) -> list[Row]:
@@ -243,9 +243,9 @@ class Simulation:
         checkpoints: Any = Checkpoints(self.wire)
         finals: Any = Finals(self.wire) if self.settings.delivery is Delivery.idempotent else None
         found = await recover(ListReader(self.topics), self.settings, 0, 1)  # type: ignore[arg-type]
-        self.partition = Partition(self.settings, 0, found, checkpoints, finals, append_time=True, max_record=1 << 20)
-        self.read_to = self.partition.passed
-        if self.partition.fresh:
+        self.partition = PartitionTask(self.settings, 0, found, checkpoints, finals, append_time=True, max_record=1 << 20)
+        self.read_to = self.partition.consumed_to
+        if self.partition.needs_first_checkpoint:
             await self.checkpoint(None)
 
     async def takeover(self) -> None:
@@ -260,7 +260,9 @@ class Simulation:
         partition, wire, read_to = self.former
         rows = self.log[read_to : read_to + count]
         if rows:
-            await partition.feed(Slice(partition, [Part(rows[0].offset, rows[-1].offset + 1, rows)], self.now))
+            await partition.feed(
+                Slice(partition.number, partition, [Part(rows[0].offset, rows[-1].offset + 1, rows)], self.now)
+            )
         self.former = partition, wire, read_to + len(rows)
         await partition.tick(Head(len(self.log), self.now - 1), self.now)
         task = asyncio.ensure_future(partition.checkpoint())
@@ -286,7 +288,9 @@ class Simulation:
         rows = self.log[self.read_to : self.read_to + count]
         if rows:
             self.read_to += len(rows)
-            await self.partition.feed(Slice(self.partition, [Part(rows[0].offset, rows[-1].offset + 1, rows)], self.now))
+            await self.partition.feed(
+                Slice(self.partition.number, self.partition, [Part(rows[0].offset, rows[-1].offset + 1, rows)], self.now)
+            )
 
     async def timer(self) -> None:
         await self.read(len(self.log))
@@ -370,7 +374,7 @@ def judge(simulation: Simulation) -> None:
     config = simulation.settings
     engine = Engine(engine_config(config))
     engine.feed(simulation.log)
-    engine.nothing_until(simulation.now - 1)
+    engine.advance_arrival(simulation.now - 1)
     expected = engine.take_finals()
     rows = [row for row in simulation.topics.committed(config.finals_topic) if row.value]
     if simulation.former is not None and simulation.settings.delivery is Delivery.idempotent:
@@ -434,7 +438,7 @@ LATE_ONCE: list[Step] = [  # a tick that was late, as silence had closed its win
 ]
 
 
-async def write_nothing(self: Partition, states: list[Outgoing]) -> None:
+async def write_nothing(self: PartitionTask, states: list[Outgoing]) -> None:
     """A checkpoint without its states."""
 
 
@@ -469,13 +473,13 @@ original_replay = Replay.__init__
 @pytest.mark.parametrize(
     ("owner", "name", "broken", "steps"),
     [
-        (Partition, "_write_states", write_nothing, STATES_LOST),
+        (PartitionTask, "_write_states", write_nothing, STATES_LOST),
         (Replay, "__init__", without_tail, TAIL_IGNORED),
         (Checkpoints, "_arrive", not_atomic, TORN),
         (Checkpoints, "fenced", never_fenced, OVERWRITTEN),
         (task, "acknowledged", without_waiting, POSITION_FIRST),
         (Restoring, "replaying", False, TOO_EARLY),
-        (Restoring, "_raise_to", not_raised, LATE_ONCE),
+        (Restoring, "_advance_to_published", not_raised, LATE_ONCE),
     ],
     ids=[
         "states are not written",
@@ -501,7 +505,7 @@ STALE: Step = ("tick", 66_000, 0, 61_000, "tick")  # late, as idling has closed 
 CHECKED: list[Step] = [TICK, ("read", 1), ("checkpoint", None)]
 Found = dict[str, Any]  # what recovery gives the engine
 original_restore = Restoring.restore
-original_checkpoint = Partition._make_checkpoint
+original_checkpoint = PartitionTask._make_checkpoint
 
 
 def restored(change: Callable[[Found], Found]) -> tuple[type, str, Callable[..., None]]:
@@ -537,7 +541,7 @@ def without_clocks(found: Found) -> Found:
     return {"states": {key: SymbolState(state.windows) for key, state in found["states"].items()}}
 
 
-async def too_early(self: Partition) -> int | None:
+async def too_early(self: PartitionTask) -> int | None:
     """A checkpoint before the tail has been passed."""
     replay, self.engine._replay = self.engine._replay, None
     made = await original_checkpoint(self)
@@ -545,7 +549,7 @@ async def too_early(self: Partition) -> int | None:
     return made
 
 
-async def send_nothing(self: Partition, side: list[SideRecord]) -> None:
+async def send_nothing(self: PartitionTask, side: list[SideRecord]) -> None:
     """A checkpoint without the late and the rejected records."""
 
 
@@ -590,14 +594,14 @@ async def send_nothing(self: Partition, side: list[SideRecord]) -> None:
         (ScopeKind.SYMBOL, restored(without_clocks), [*CHECKED, ("crash",), STALE]),
         (
             ScopeKind.BROKER,
-            (Partition, "_make_checkpoint", too_early),
+            (PartitionTask, "_make_checkpoint", too_early),
             [
                 *(*CHECKED, ("tick", 0, 0, 0, "bad"), STALE, ("read", 2), ("deliver", 1)),
                 *(("crash",), ("checkpoint", None), ("crash",)),
             ],
         ),
-        (ScopeKind.BROKER, (Partition, "_send_side", send_nothing), [("tick", 0, 0, 0, "bad"), ("read", 1)]),
-        (ScopeKind.BROKER, (checkpoint_plan.Changelog, "live_from", property(lambda self: self.end)), STATES_LOST),
+        (ScopeKind.BROKER, (PartitionTask, "_send_side", send_nothing), [("tick", 0, 0, 0, "bad"), ("read", 1)]),
+        (ScopeKind.BROKER, (checkpoint_plan.CheckpointPlan, "live_from", property(lambda self: self.end)), STATES_LOST),
     ],
     ids=[
         "counters are not kept",
