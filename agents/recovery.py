@@ -19,8 +19,9 @@ from app.kafka.reader import Reader
 from app.settings import Settings
 from app.settings.types import OnGap, Start
 from tables.bars import Bar, decode_bar
+from tables.records import Record
 from tables.state import POSITION_KEY, Counters, Position, SymbolState, decode_position, decode_state
-from tables.ticks import Record, shown
+from tables.ticks import shown
 
 APP_HEADER = "app_id"
 FIRST_LOOK = 200  # records from the end that the search for the position begins with

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.kafka.batches import Header, Outgoing
-from tables.engine import SideRecord
+from tables.records import SideRecord
 
 SIDE_MARGIN = 64 * 1024  # how much larger than a source record a side record may be
 CUT_TO = 64 * 1024  # bytes of a value that are kept where the whole is too large

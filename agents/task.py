@@ -28,10 +28,11 @@ from app.kafka.slices import GapError, Slice, from_offset
 from app.settings import Settings
 from app.settings.types import Switch
 from tables.checkpoint_plan import CheckpointPlan
+from tables.config import EngineConfig
 from tables.emission import Closed, take_records
-from tables.engine import Engine, EngineConfig, SideRecord
+from tables.engine import Engine
+from tables.records import Record, SideRecord
 from tables.state import POSITION_KEY, Position, encode_position
-from tables.ticks import Record
 
 SIDE_BATCH = 20_000  # late and rejected records that wait for a checkpoint before one is made early
 FEW_FINALS = 2_000  # bars that wait for the rest of a fetch: a request each time would cost a quarter of everything
@@ -86,7 +87,7 @@ class PartitionTask:
         self._finals_producer = finals
         self._append_time = append_time
         self._position = position
-        self._changelog = CheckpointPlan(self.engine, position.changelog_start, found.changelog_end)
+        self._changelog = CheckpointPlan(self.engine.snapshots, position.changelog_start, found.changelog_end)
         self._closed: list[Closed] = []  # not sent yet
         self._unsent_bars = 0  # bars in there
         self._finals: list[Sent] = []
@@ -120,7 +121,7 @@ class PartitionTask:
     def unseen(self, offset: int) -> bool:
         """Whether bars have closed that a reader of the finals does not know which has read them up to this offset."""
         in_hand = self._engine_lock.locked() or self._checkpoint_lock.locked()  # bars that are being sent
-        unsent = in_hand or self._closed or self.engine.finals_waiting
+        unsent = in_hand or self._closed or self.engine.bars_waiting
         return bool(unsent) or self._finals_end > offset or any(sent.end is None or sent.end > offset for sent in self._finals)
 
     @contextmanager
@@ -159,7 +160,7 @@ class PartitionTask:
             self.consumed_to = batch.next_offset
         self._last_arrival = self.engine.arrival
         self._fed_ms = part.fetched_ms
-        if part.last or self.engine.finals_waiting >= FEW_FINALS:
+        if part.last or self.engine.bars_waiting >= FEW_FINALS:
             await self._publish()
 
     async def tick(self, head: Head, now_ms: int) -> None:
@@ -180,7 +181,7 @@ class PartitionTask:
 
     async def _publish(self) -> None:
         self._side += self._metrics.took_side(self.engine.take_side())
-        self._unsent_bars += self.engine.finals_waiting
+        self._unsent_bars += self.engine.bars_waiting
         self._closed += self.engine.take_closed()
         if self._closed and self._finals_producer is not None:
             self._finals += await self._send_finals(self._finals_producer, self._take_closed())

@@ -124,7 +124,7 @@ class TaskManager:
         While much is read at once, every window is in a checkpoint, and one a second could take all the time. Just after a
         minute has closed few windows are open: then it costs little, and what was published is covered.
         """
-        wait = CHECKPOINT_SHARE * len(self._partitions) * STATE_SECONDS * partition.engine.states_due
+        wait = CHECKPOINT_SHARE * len(self._partitions) * STATE_SECONDS * partition.engine.snapshots.due
         return time.monotonic() - partition.checkpointed >= wait
 
     def _begin_checkpoint(self, partition: PartitionTask) -> bool:

@@ -17,8 +17,9 @@ from rich.table import Table
 
 from app.application import GC_THRESHOLDS
 from tables.checkpoint_plan import CheckpointPlan
+from tables.config import EngineConfig
 from tables.emission import take_records
-from tables.engine import Engine, EngineConfig
+from tables.engine import Engine
 
 SEED = 20140505
 START_MS = 1_399_248_000_000
@@ -45,7 +46,7 @@ class PartitionTask:
 
     def __init__(self) -> None:
         self.engine = Engine(EngineConfig())
-        self.changelog = CheckpointPlan(self.engine, 0, 0)
+        self.changelog = CheckpointPlan(self.engine.snapshots, 0, 0)
         self.bars = 0
         self._offset = 0
 

@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from app.application import GC_THRESHOLDS
+from tables.config import EngineConfig
 from tables.emission import take_records
-from tables.engine import Engine, EngineConfig
+from tables.engine import Engine
 from tables.wheel import Wheel
 
 SEED = 20140505
@@ -191,7 +192,7 @@ def _engine_once(scopes: int, kind: str) -> tuple[float, float, float]:
         )
         for n in range(scopes)
     )
-    engine.take_dirty()
+    engine.snapshots.take_changed()
     now = START_MS + 2_000
     started = time.process_time()
     for now in range(START_MS + 2_000, START_MS + 2_000 + IDLE_MS, TICK_MS):

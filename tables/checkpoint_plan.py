@@ -1,14 +1,16 @@
-"""Which states a checkpoint writes, so that what is live in the changelog stays near its end.
+"""Which states a checkpoint writes, so that every live state lies near the end of the changelog.
 
-Besides what changed, each checkpoint visits some symbols of the oldest round that still holds a latest state and writes those
-with open windows again. A state whose windows have all closed is not live: stream time says that they have. So recovery reads
-what is open, not what has been. The key's tombstone waits: a symbol that trades on needs none, and is not made anew each time.
-It is written for symbols that rest while more of them do than windows were open lately.
+A checkpoint writes the states that changed. It also rewrites a few of the oldest live states, so recovery reads only the end of
+the changelog: what is open, not what has been. A state whose windows have all closed is not live, as stream time implies that
+they are closed.
 
-    changelog = CheckpointPlan(engine, start=0, end=0)
-    for key, state in changelog.round(): ...   # write it; None deletes
-    changelog.end = 7                          # once that is acknowledged
-    changelog.live_from                        # nothing before it needs to be read
+A tombstone waits. A symbol that keeps trading needs none, and is not made anew for each window. Symbols without open windows
+get their tombstone while there are more of them than windows were open lately.
+
+    plan = CheckpointPlan(engine.snapshots, start=0, end=0)
+    for key, state in plan.round(): ...   # write it; None deletes
+    plan.end = 7                          # once the writes are acknowledged
+    plan.live_from                        # recovery need not read before this offset
 """
 
 from __future__ import annotations
@@ -17,67 +19,67 @@ from collections import deque
 from collections.abc import Iterator
 
 from tables.scopes import Symbol
-from tables.snapshots import Restoring
+from tables.snapshots import Snapshots
 
-SPARE = 1_000  # symbols without open windows that may rest beside as many as had some lately
-AT_ONCE = 20_000  # symbols that one checkpoint looks at for it, where too many rest
+SPARE = 1_000  # symbols without open windows that are kept, beside as many as had open windows lately
+SWEEP = 20_000  # symbols that one checkpoint visits to find those without open windows
 
 
 class CheckpointPlan:
     """The live states of one partition, by the checkpoint that wrote them."""
 
-    def __init__(self, engine: Restoring, start: int, end: int) -> None:
-        """All symbols the engine holds have a state at offset `start` or later; `end` is the end of the changelog."""
+    def __init__(self, snapshots: Snapshots, start: int, end: int) -> None:
+        """Every symbol that the engine holds has a state at offset `start` or later; `end` is the changelog's end offset."""
         self.end = end
-        self._engine = engine
+        self._snapshots = snapshots
         self._number = 1
-        symbols = list(engine.symbols.values())
+        symbols = list(snapshots.symbols.values())
         for symbol in symbols:
             symbol.written = 1
-        # (number, offset before its first state, symbols): one that a later round wrote again is passed over when visited
+        # (number, offset before its first state, symbols). A symbol that a later round wrote is skipped when it is visited.
         self._rounds: deque[tuple[int, int, list[Symbol]]] = deque([(1, start, symbols)] if symbols else [])
-        self._ahead: list[Symbol] = []  # of the hand of a clock that goes round all symbols; the next one is the last
+        self._to_sweep: list[Symbol] = []  # Symbols the sweep has still to visit, popped from the end.
 
     @property
     def live_from(self) -> int:
-        """Every live state has been written at this offset or later."""
+        """Every live state lies at this offset of the changelog or later."""
         return self._rounds[0][1] if self._rounds else self.end
 
     @property
     def overdue(self) -> bool:
-        """Whether a checkpoint is wanted even if nothing changed: too many symbols wait for their tombstone."""
-        return self._engine.closed_symbols > self._engine.usually_open + SPARE
+        """Whether a checkpoint is needed even if nothing changed: too many symbols wait for their tombstone."""
+        return self._snapshots.closed_symbols > self._snapshots.usually_open + SPARE
 
     def round(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """Key and state of what this checkpoint writes; to be used up before the engine is fed again."""
-        engine, number = self._engine, self._number + 1
+        """Yield key and state of everything this checkpoint writes. Exhaust it before the engine is fed again."""
+        snapshots, number = self._snapshots, self._number + 1
         current: list[Symbol] = []
-        changed = engine.take_dirty()
+        changed = snapshots.take_changed()
         for symbol in changed:
-            state = engine.state_of(symbol)
+            state = snapshots.state_of(symbol)
             if state is None:
-                symbol.written = -number  # whatever is written of it is not live
+                symbol.written = -number  # whatever the changelog holds of it is not live
             else:
                 symbol.written = number
                 current.append(symbol)
                 yield symbol.key, state
         overdue = self.overdue
-        # some more visits than changes, or the oldest round would never be through; it holds on to symbols that are let go, too
-        visits = max(len(changed) * 5 // 4 + 100, AT_ONCE if overdue else 0)
+        # More visits than changes, so that the oldest round ends some time. It also keeps forgotten symbols in memory.
+        visits = max(len(changed) * 5 // 4 + 100, SWEEP if overdue else 0)
         for symbol, state in self._oldest(visits, writes=len(changed) // 10 + 1):
             symbol.written = number
             current.append(symbol)
             yield symbol.key, state
         if overdue:
             for symbol in self._resting(number):
-                engine.forget(symbol)
+                snapshots.forget(symbol)
                 yield symbol.key, None
         if current:
             self._rounds.append((number, self.end, current))
         self._number = number
 
     def _oldest(self, visits: int, writes: int) -> Iterator[tuple[Symbol, bytes]]:
-        """Symbols of the oldest round whose state in it is the latest, and live."""
+        """Symbols of the oldest round that no later round wrote and that have open windows, with their state."""
         rounds = self._rounds
         while rounds and visits and writes:
             number, _, symbols = rounds[0]
@@ -87,17 +89,17 @@ class CheckpointPlan:
             symbol = symbols.pop()
             visits -= 1
             if symbol.written == number:
-                state = self._engine.state_of(symbol)
+                state = self._snapshots.state_of(symbol)
                 if state is not None:
                     writes -= 1
                     yield symbol, state
 
     def _resting(self, number: int) -> Iterator[Symbol]:
-        """Symbols without open windows that this round did not change, until no more of them are overdue."""
-        for _ in range(AT_ONCE):
-            if not self._ahead:  # once round: on with those that are there now
-                self._ahead = list(self._engine.symbols.values())[::-1]
-            symbol = self._ahead.pop()  # nothing may hold on to one that is let go
+        """Symbols without open windows that this round did not write, until few enough are left."""
+        for _ in range(SWEEP):
+            if not self._to_sweep:  # the sweep has visited all: start again with the symbols of now
+                self._to_sweep = list(self._snapshots.symbols.values())[::-1]
+            symbol = self._to_sweep.pop()  # popped, so that nothing keeps a forgotten symbol in memory
             if symbol.resting and symbol.written != -number:
                 yield symbol
                 if not self.overdue:

@@ -1,7 +1,7 @@
-"""Windows that closed in one step, and the bars of them: as objects, or as they go over the wire.
+"""Windows that closed in one step, and the records of their bars.
 
-Both say the same; tests hold them together. The worker takes the second, as a bar is then made in one walk through its
-window's memory instead of two.
+A record is made straight from the window, without a `Bar` in between: one walk through the window's memory instead of two. A
+test compares it with the encoding of the same bar as an object.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from tables.bars import Bar
 from tables.ticks import PER_SECOND
 
 if TYPE_CHECKING:
@@ -23,10 +22,10 @@ H = TypeVar("H")
 
 
 class Closed(msgspec.Struct, gc=False, eq=False):
-    """Windows with one end that one record, or one moment of silence, closed; in the order of their names."""
+    """Windows with the same end that closed together: by one record, or by idling. Ordered by (broker, symbol)."""
 
     symbols: list[Symbol]
-    windows: list[Window]  # of these symbols
+    windows: list[Window]  # one for each symbol
     end: int  # of the windows, epoch ms
     size: int  # of a window, ms
     per_second: int  # units of `ts` in a second; the wire floors to ms
@@ -37,34 +36,19 @@ class Closed(msgspec.Struct, gc=False, eq=False):
 
     @property
     def start(self) -> int:
-        """Where the windows start, epoch ms."""
+        """Start of the windows, epoch ms."""
         return self.end - self.size
 
-    def bars(self) -> Iterator[Bar]:
-        """The bars, in order."""
-        for symbol, window in zip(self.symbols, self.windows, strict=True):
-            broker, name = symbol.name
-            first_ts, last_ts = self.times_of(window)
-            # a line a group
-            # fmt: off
-            yield Bar(
-                broker, name, self.start, self.end,
-                window.open, window.high, window.low, window.close, window.volume, window.vwap(), window.ticks,
-                first_ts, last_ts,
-                self.reason, self.at, self.watermark, window.first_offset, window.last_offset, self.offset,
-            )
-            # fmt: on
-
     def times_of(self, window: Window) -> tuple[int, int]:
-        """When the first and the last tick of one of the windows were, epoch ms."""
+        """Event times of the first and the last tick of one of the windows, epoch ms."""
         per_second = self.per_second
         return window.open_ts * 1_000 // per_second, window.close_ts * 1_000 // per_second
 
 
 def take_records(steps: Iterable[Closed], headers: H) -> Iterator[tuple[bytes, bytes, int, H]]:
-    """Key, value, timestamp and these headers of each bar's record, in order; lets go of each window on the way.
+    """Yield key, value, timestamp (epoch ms) and these headers of each bar's record, in order.
 
-    Key and value are `bar_key` and `encode_bar` of `bars`, without the objects in between.
+    Each window is freed on the way. Key and value are those of `tables.bars.bar_key` and `encode_bar`.
     """
     start, end, suffix, times = 0, -1, b"", ""
     for step in steps:
@@ -77,7 +61,7 @@ def take_records(steps: Iterable[Closed], headers: H) -> Iterator[tuple[bytes, b
         windows = step.windows
         windows.reverse()
         for symbol in step.symbols:
-            w = windows.pop()  # freed with the next one, while the cache still has it
+            w = windows.pop()  # freed at the next turn, while it is still in the cache
             first_ts, last_ts = w.open_ts, w.close_ts
             if not in_ms:
                 first_ts, last_ts = step.times_of(w)

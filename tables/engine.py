@@ -1,287 +1,269 @@
-"""The engine of one source partition: records in offset order in, final bars, late ticks and rejects out.
+"""The engine of one source partition: records in offset order in, closed windows, late ticks and rejects out.
 
-Pure: it reads no clock and does no I/O, and gives the same answer for the same log however the log is cut into slices and
-wherever the timer speaks.
+It is pure. It reads no clock and does no I/O, and gives the same answer for the same log however the log is cut into slices
+and wherever the timer speaks.
 
     engine = Engine(EngineConfig())
-    engine.feed(records)              # records in offset order, each with its arrival time
-    engine.advance_arrival(arrival_ms)  # "arrival time has reached this, nothing more came"
-    engine.take_finals()              # bars, in order
+    engine.feed(records)                # records in offset order, each with its arrival time
+    engine.advance_arrival(arrival_ms)  # "arrival time has reached this, and no unread record arrived before it"
+    engine.take_closed()                # closed windows, in order; `tables.emission` makes bars of them
+    engine.take_side()                  # late and rejected records
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from decimal import Decimal, DecimalException
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 
-import msgspec
-
-from tables.closing import EngineConfig
-from tables.scopes import UNKNOWN, Scope, Symbol, order_of
-from tables.snapshots import Restoring
-from tables.ticks import (
-    CHECK_DIGITS,
-    MAX_DIGITS,
-    ZERO,
-    RawTick,
-    Record,
-    RejectedError,
-    check_name,
-    decoder,
-    event_time,
-    name_of,
-    price_of,
-    quantity_of,
-    read,
-)
+from tables.bars import Bar
+from tables.config import EngineConfig
+from tables.emission import Closed
+from tables.hot import FastPath
+from tables.idle import IdleScheduler
+from tables.open_windows import OpenWindows
+from tables.progress import Progress
+from tables.records import Record, SideRecord
+from tables.replay import Replay
+from tables.scopes import Scope, Symbol
+from tables.snapshots import Snapshots
+from tables.state import Counters, SymbolState
+from tables.ticks import RawTick, RejectedError, check_name, decoder, event_time, name_of, price_of, quantity_of, read
+from tables.wheel import Wheel
 from tables.window import new_window
 
-__all__ = ["Engine", "EngineConfig", "SideRecord"]
 _timestamp_of = attrgetter("timestamp")
-_TOO_LARGE = Decimal(10) ** MAX_DIGITS  # infinity is not below it
 
 
-@dataclass(frozen=True, slots=True)
-class SideRecord:
-    """A late or rejected record: as it came, with the reason (a fixed word) and a detail for people."""
-
-    offset: int
-    kind: str  # "late" or "rejected"
-    reason: str
-    detail: str
-    record: Record
-
-
-class Engine(Restoring):
-    """The windows of one source partition."""
+class Engine:
+    """The rules for one record, composed of the open windows, the idle scheduler, the snapshots and the fast path."""
 
     def __init__(self, config: EngineConfig, next_offset: int = 0) -> None:
-        super().__init__(config, next_offset)
-        self.arrival_violations = 0  # records that arrived before a time the timer had passed
-        self._timed = UNKNOWN
+        self.config = config
+        self.scheduler = IdleScheduler(config)
+        self.windows = OpenWindows(config, self.scheduler)
+        self.progress = Progress(next_offset)
+        self.snapshots = Snapshots(self.windows, self.progress)
         self._decode = decoder(config.price)
-        self._plain_ms = config.time_unit == "ms"
+        self._fast = FastPath(config, self.windows, self.scheduler, self.progress, self._decode, self._process)
+        self._integer_ms = config.time_unit == "ms"
+        self._replay: Replay | None = None
         self._side: list[SideRecord] = []
+
+    # ---- state, for readers
+
+    @property
+    def next_offset(self) -> int:
+        """One after the last record processed."""
+        return self.progress.next_offset
+
+    @property
+    def arrival(self) -> int:
+        """The running maximum of arrival times, epoch ms."""
+        return self.progress.arrival
+
+    @property
+    def counters(self) -> Counters:
+        """What became of the records."""
+        return self.progress.counters
+
+    @property
+    def arrival_violations(self) -> int:
+        """Records that arrived at or before a time that the timer had passed."""
+        return self.progress.arrival_violations
+
+    @property
+    def open_windows(self) -> int:
+        """How many windows are open."""
+        return self.windows.count
+
+    @property
+    def bars_waiting(self) -> int:
+        """How many windows have closed since `take_closed`."""
+        return self.windows.closed_count
+
+    @property
+    def symbols(self) -> Mapping[bytes, Symbol]:
+        """Symbols by record key; some have no open window."""
+        return self.windows.symbols
+
+    @property
+    def wheel(self) -> Wheel[Scope]:
+        """The timing wheel of the idle closes; read only."""
+        return self.scheduler.wheel
+
+    @property
+    def replaying(self) -> bool:
+        """Whether bars from before a restart are still ahead: no checkpoint and no timer until they are passed."""
+        return self._replay is not None and self._replay.in_tail(self.next_offset)
+
+    def stream_times(self) -> dict[str, tuple[int, int]]:
+        """Stream time and the arrival that moved it, by scope; empty under scope `symbol`."""
+        return self.windows.stream_times()
+
+    # ---- out
+
+    def take_closed(self) -> list[Closed]:
+        """The windows that closed since the last call, in order."""
+        return self.windows.take_closed()
 
     def take_side(self) -> list[SideRecord]:
         """The late and rejected records since the last call, in order."""
         side, self._side = self._side, []
         return side
 
-    # ---- what goes in
+    # ---- in
+
+    def restore(
+        self,
+        counters: Counters,
+        arrival: int,
+        stream_times: Mapping[str, tuple[int, int]],
+        states: Mapping[bytes, SymbolState],
+        tail: Sequence[Bar],
+    ) -> None:
+        """Take up what a checkpoint stored; `tail`: the bars that were published after it, in order."""
+        self.progress.counters = counters
+        self.progress.arrival = arrival
+        self.snapshots.restore(stream_times, states)
+        replay = self._replay = Replay(tail, self.windows, self.scheduler)
+        self.windows.published = replay.published
+        replay.advance_to(self.next_offset)
+        if not self.replaying:
+            self._replay = self.windows.published = None
 
     def feed(self, records: Iterable[Record], arrival_cap: int | None = None) -> None:
-        """Take in records in offset order, each at its own arrival time.
+        """Process records in offset order, each at its own arrival time.
 
-        Where the topic's timestamps are the producers' own, `arrival_cap` is the time of the fetch (ms), which no record
-        can have arrived after.
+        `arrival_cap`: for a topic with producers' timestamps (CreateTime), the time of the fetch (epoch ms). No record can
+        have arrived after it.
         """
         if arrival_cap is None:
-            every = (record for record in records)  # a raw batch must not be asked again after its last record
-            for came, together in groupby(every, _timestamp_of):
-                self.feed_same_arrival(together, came)
+            once = (record for record in records)  # a raw batch must not be asked again after its last record
+            for arrived, together in groupby(once, _timestamp_of):
+                self.feed_same_arrival(together, arrived)
         else:
             for record in self._feed_replay(records, arrival_cap):
-                self._record(record, arrival_cap)
+                self._process(record, arrival_cap)
 
-    def feed_same_arrival(self, records: Iterable[Record], came: int) -> None:
-        """Take in records in offset order that all arrived at `came` (epoch ms), as those of a LogAppendTime batch did."""
+    def feed_same_arrival(self, records: Iterable[Record], arrived: int) -> None:
+        """Process records in offset order that all arrived at `arrived` (epoch ms), as those of a LogAppendTime batch did."""
         records = self._feed_replay(records, None)
-        if self.config.time_unit == "ms" and self.config.price != "mid":
-            self._feed_fast(records, came)
+        if self._integer_ms and self.config.price != "mid":
+            self._fast.feed(records, arrived)
         else:
             for record in records:
-                self._record(record, None)
+                self._process(record)
+
+    def advance_arrival(self, t: int) -> None:
+        """The timer: no unread record has an arrival time of `t` (epoch ms) or less. Ignored until a replay has ended."""
+        progress = self.progress
+        if t > progress.arrival and not self.replaying:
+            progress.arrival = progress.timer = t
+            self._close_idle(t + 1)
 
     def _feed_replay(self, records: Iterable[Record], arrival_cap: int | None) -> Iterable[Record]:
-        """Take in those that a replay goes past; gives the others."""
+        """Process the records that a replay has still to pass; return the others."""
         replay = self._replay
         if replay is None:
             return records
-        records = (record for record in records)  # a raw batch allows one loop, and there is another one after this
+        records = (record for record in records)  # a raw batch allows one loop, and the caller's is another one
         for record in records:
-            self._record(record, arrival_cap)
+            self._process(record, arrival_cap)
             if not replay.in_tail(self.next_offset):
-                self._replay = None
+                self._replay = self.windows.published = None
                 break
         return records
 
-    def _feed_fast(self, records: Iterable[Record], came: int) -> None:  # noqa: C901, PLR0912, PLR0915  # a call a tick would cost more than the fold
-        """The common case of `_record`, spelt out: a plain tick of a known symbol that closes nothing.
-
-        Everything else goes to `_record`, before anything has been changed.
-        """
-        decode, check_digits, zero, too_large = self._decode, CHECK_DIGITS, ZERO, _TOO_LARGE
-        symbols, dirty, opened, counters = self._symbols, self._dirty, self._opened, self.counters
-        config = self.config
-        size, grace, min_ts, latest = config.window_size, config.grace, config.min_ts, came + config.max_future
-        general, arrival, timed = self._record, self.arrival, self._timed
-        usual = timed < came <= arrival
-        binned, offset = 0, self.next_offset - 1
-        for record in records:
-            symbol = symbols.get(record.key)  # type: ignore[arg-type]  # a missing key is not in there
-            tick: RawTick | None = None
-            plain = False
-            if usual and symbol is not None:
-                try:
-                    tick = decode(record.value)  # type: ignore[arg-type]  # None raises, and is dealt with
-                    ts, price, scope = tick.ts, tick.price, symbol.scope
-                    if (
-                        min_ts <= ts <= latest  # type: ignore[operator]  # text raises
-                        and ts < scope.deadline  # type: ignore[operator]
-                        and not tick.heartbeat
-                        and tick.qty is None
-                        and tick.broker is None
-                        and tick.symbol is None
-                    ):
-                        window = symbol.current
-                        if window is None or not 0 < window.end - ts <= size:  # type: ignore[operator]
-                            end = ts - ts % size + size  # type: ignore[operator]
-                            window = symbol.turn_to(end) if symbol.others else None
-                        if window is None:
-                            plain = end + grace > scope.stream_time and zero < price < too_large  # type: ignore[operator]
-                        elif price < window.high:  # type: ignore[operator]  # not a number: raises
-                            inside = price > window.low  # type: ignore[operator]
-                            plain = inside or price > zero  # type: ignore[operator]
-                        else:
-                            inside, plain = False, price < too_large  # type: ignore[operator]
-                        check_digits(price)  # type: ignore[arg-type]
-                except (msgspec.MsgspecError, DecimalException, TypeError, RecursionError, UnicodeDecodeError):
-                    plain = False  # `_record` finds out what is wrong with it
-            if not plain or symbol is None or tick is None:
-                self.next_offset = offset + 1
-                general(record, None, tick)
-                offset, arrival = record.offset, self.arrival
-                usual = timed < came <= arrival
-                continue
-            offset = record.offset
-            if ts > scope.stream_time:  # type: ignore[operator]
-                sooner = arrival - ts < scope.advanced_at - scope.stream_time  # type: ignore[operator]
-                scope.stream_time = ts  # type: ignore[assignment]
-                scope.advanced_at = arrival
-                if sooner:
-                    self._sooner(scope)
-            if window is None:
-                bucket = scope.buckets.get(end)
-                if bucket is not None:
-                    end = bucket.end  # the one that all of them share: an equal one each would be fetched from memory each
-                window = new_window(end, arrival, price, ts, tick.seq, offset)  # type: ignore[arg-type]
-                if symbol.current is None:
-                    symbol.current = window
-                else:
-                    symbol.open(window)
-                if bucket is not None and bucket.opened == arrival:
-                    bucket.symbols.append(symbol)
-                    self.open_windows += 1
-                else:
-                    opened(scope, symbol, end, arrival)
-            else:
-                if not inside:
-                    if price > window.high:  # type: ignore[operator]
-                        window.high, window.high_ts, window.high_seq, window.high_offset = price, ts, tick.seq, offset  # type: ignore[assignment]
-                    elif price < window.low:  # type: ignore[operator]
-                        window.low, window.low_ts, window.low_seq, window.low_offset = price, ts, tick.seq, offset  # type: ignore[assignment]
-                    else:
-                        window.update_high_low(price, ts, tick.seq, offset)  # type: ignore[arg-type]
-                if ts > window.close_ts:  # type: ignore[operator]
-                    window.close = price  # type: ignore[assignment]
-                    window.close_ts = ts  # type: ignore[assignment]
-                    window.close_seq = tick.seq
-                    window.close_offset = offset
-                else:
-                    window.update_open_close(price, ts, tick.seq, offset)  # type: ignore[arg-type]
-                window.ticks += 1
-                window.last_offset = offset
-            if not symbol.dirty:
-                symbol.dirty = True
-                dirty.append(symbol)
-            binned += 1
-        self.next_offset = offset + 1
-        counters.binned += binned
-        counters.read += binned
-
-    def advance_arrival(self, t: int) -> None:
-        """The timer: no unread record has an arrival time of `t` (ms) or less. Ignored until a replay is through."""
-        if t > self.arrival and not self.replaying:
-            self.arrival = self._timed = t
-            self._idle(t + 1)
+    def _close_idle(self, before: int) -> None:
+        """Close what is due before this arrival time, in the order of the due times."""
+        grace, windows = self.config.grace, self.windows
+        for at, end, scope in self.scheduler.due(before):
+            if scope.stream_time < end + grace:  # noqa: PLR1730  # twice as fast as max()
+                scope.stream_time = end + grace
+            scope.advanced_at = at
+            windows.close(scope, "idle", self.progress.next_offset, at)
 
     # ---- one record, every case
 
-    def _record(self, record: Record, arrival_cap: int | None, tick: RawTick | None = None) -> None:
-        offset, came = record.offset, record.timestamp
-        if arrival_cap is not None and came > arrival_cap:
-            came = arrival_cap
-        if came <= self._timed:
-            self.arrival_violations += 1
-        replay = self._replay
+    def _process(self, record: Record, arrival_cap: int | None = None, tick: RawTick | None = None) -> None:
+        """Process any record. `tick`: its decoded value, where the fast path has decoded it already."""
+        progress, replay = self.progress, self._replay
+        offset, arrived = record.offset, record.timestamp
+        if arrival_cap is not None and arrived > arrival_cap:
+            arrived = arrival_cap
+        if arrived <= progress.timer:
+            progress.arrival_violations += 1
         if replay is not None:
-            self._advance_to_published(offset, replay)
-        if came > self.arrival or replay is not None:
-            self.arrival = max(self.arrival, came)
+            replay.advance_to(offset)
+        if arrived > progress.arrival or replay is not None:
+            progress.arrival = max(progress.arrival, arrived)
             if replay is None or not replay.in_tail(offset):
-                self._idle(self.arrival)
-        self.next_offset = offset + 1
-        self.counters.read += 1
+                self._close_idle(progress.arrival)
+        progress.next_offset = offset + 1
+        progress.counters.read += 1
         try:
-            self._classify(record, offset, came, tick or read(self._decode, record.value))
+            self._classify(record, arrived, tick or read(self._decode, record.value))
         except RejectedError as error:
-            self.counters.rejected += 1
+            progress.counters.rejected += 1
             self._side.append(SideRecord(offset, "rejected", error.reason, error.detail, record))
         if replay is not None:
-            self._advance_to_published(offset + 1, replay)
+            replay.advance_to(offset + 1)
 
-    def _classify(self, record: Record, offset: int, came: int, tick: RawTick) -> None:  # noqa: C901, PLR0912  # the rules, in their order
-        config = self.config
+    def _classify(self, record: Record, arrived: int, tick: RawTick) -> None:  # noqa: C901  # the rules, in their order
+        """Fold a tick into its window, or count it as late or as a heartbeat. Raises `RejectedError`."""
+        config, windows, counters, offset = self.config, self.windows, self.progress.counters, record.offset
         key = record.key
-        symbol = self._symbols.get(key) if key is not None else None
+        symbol = windows.symbols.get(key)
         name = symbol.name if symbol is not None else name_of(key)
         if tick.broker is not None or tick.symbol is not None:
             check_name(tick, name)
-        # the common case of event_time without its arithmetic: this path is taken by every tick that opens a window
-        ts, ms = (tick.ts, tick.ts) if self._plain_ms and type(tick.ts) is int else event_time(tick.ts, config.time_unit)
+        # The common case of event_time without its arithmetic: every tick that opens a window comes through here.
+        ts, ms = (tick.ts, tick.ts) if self._integer_ms and type(tick.ts) is int else event_time(tick.ts, config.time_unit)
         heartbeat = tick.heartbeat
         if not heartbeat:
             price, qty = price_of(tick, config.price), quantity_of(tick)
-        if ms < config.min_ts:
-            detail = f"ts: {tick.ts} is before min_ts={config.min_ts} ms (is time_unit={config.time_unit} right?)"
-            raise RejectedError("ts", detail)
-        if ms > came + config.max_future:
-            detail = f"ts: {tick.ts} is {ms - came} ms after its arrival, max_future is {config.max_future} ms"
-            raise RejectedError("future", detail)
+        self._check_time(tick.ts, ms, arrived)
         assert key is not None  # noqa: S101  # name_of has refused it
-        if self._per_symbol and symbol is None:
-            symbol = self._symbols[key] = Symbol(key, name, Scope(order_of(name)))
-        scope = symbol.scope if symbol is not None else self._scope(name)
+        if windows.per_symbol and symbol is None:
+            symbol = windows.symbol_of(key, name)
+        scope = symbol.scope if symbol is not None else windows.scope_of(name)
         if ms > scope.stream_time:
-            self._move(scope, ms, self.arrival)
-            self._close(scope, "watermark", offset, self.arrival)
-            if self._per_symbol and symbol is not None:
-                self._touch(symbol)
+            self.scheduler.advance_stream_time(scope, ms, self.arrival)
+            windows.close(scope, "watermark", offset, self.arrival)
+            if windows.per_symbol and symbol is not None:
+                windows.mark_changed(symbol)
         if heartbeat:
-            self.counters.heartbeats += 1
-            if self._per_symbol and symbol is not None:
-                self._touch(symbol)
+            counters.heartbeats += 1
+            if windows.per_symbol and symbol is not None:
+                windows.mark_changed(symbol)
             return
         end = ms - ms % config.window_size + config.window_size
         if end + config.grace <= scope.stream_time:
-            self.counters.late += 1
+            counters.late += 1
             detail = f"window [{end - config.window_size}, {end}): the watermark is {scope.stream_time - config.grace}"
             self._side.append(SideRecord(offset, "late", "late", detail, record))
             return
-        self.counters.binned += 1
+        counters.binned += 1
         if symbol is None:
-            symbol = self._symbols[key] = Symbol(key, name, scope)
-        window = symbol.turn_to(end)
+            symbol = windows.symbols[key] = Symbol(key, name, scope)
+        window = symbol.switch_to(end)
         if window is None:
             window = new_window(end, self.arrival, price, ts, tick.seq, offset)
             if qty is not None:
                 window.add_quantity(price, qty)
             symbol.open(window)
-            self._opened(scope, symbol, end, self.arrival)
+            windows.add(scope, symbol, end, self.arrival)
         else:
             window.fold(price, qty, ts, tick.seq, offset)
-        self._touch(symbol)
+        windows.mark_changed(symbol)
+
+    def _check_time(self, ts: int | str, ms: int, arrived: int) -> None:
+        """Raise `RejectedError` where the event time `ms` is before `min_ts` or too far ahead of the record's arrival."""
+        config = self.config
+        if ms < config.min_ts:
+            detail = f"ts: {ts} is before min_ts={config.min_ts} ms (is time_unit={config.time_unit} right?)"
+            raise RejectedError("ts", detail)
+        if ms > arrived + config.max_future:
+            detail = f"ts: {ts} is {ms - arrived} ms after its arrival, max_future is {config.max_future} ms"
+            raise RejectedError("future", detail)

@@ -1,8 +1,8 @@
-"""What a restarted partition must still go past: the bars that were published after its last checkpoint.
+"""After a restart: the bars that were published after the last checkpoint, and how the engine replays past them.
 
-Such a bar names the offset at which its window closed and the watermark that closed it. While the records after the
-checkpoint are read again, stream time is raised at exactly those offsets, so that windows close and ticks are late just
-where they were the first time, and what was published is not published again.
+Each of these bars names the offset at which its window closed and the watermark that closed it. While the records after the
+checkpoint are read again, the engine raises stream time at exactly those offsets. So windows close, and ticks are late, where
+they were the first time, and no bar is published twice.
 """
 
 from __future__ import annotations
@@ -12,18 +12,37 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 from tables.bars import Bar
+from tables.idle import IdleScheduler
+from tables.open_windows import OpenWindows
 
 
 class Replay:
-    """The tail of the finals, until reading has passed it."""
+    """The tail of the finals topic, until reading has passed it."""
 
-    def __init__(self, tail: Sequence[Bar]) -> None:
-        """`tail`: bars published after the checkpoint, as they lie."""
+    def __init__(self, tail: Sequence[Bar], windows: OpenWindows, scheduler: IdleScheduler) -> None:
+        """`tail`: the bars published after the checkpoint, in the topic's order."""
         self.published = {(bar.broker, bar.symbol, bar.bucket_end): bar for bar in tail}
-        # a former owner that woke up may have put in a bar once more, among those of its successor
-        self.pending = deque(sorted(tail, key=attrgetter("closed_at_offset")))
+        # sorted, because a former owner that woke up may have repeated a bar among those of its successor
+        self._pending = deque(sorted(tail, key=attrgetter("closed_at_offset")))
         self._tail_end = max((bar.closed_at_offset for bar in tail), default=-1)
+        self._windows = windows
+        self._scheduler = scheduler
 
     def in_tail(self, next_offset: int) -> bool:
-        """Whether nothing may close by idling and no checkpoint may be made yet."""
-        return bool(self.pending) or next_offset < self._tail_end
+        """Whether published bars are still ahead. Until then no window closes by idling and no checkpoint is made."""
+        return bool(self._pending) or next_offset < self._tail_end
+
+    def advance_to(self, offset: int) -> None:
+        """Raise stream times as the published bars that closed up to this offset say, and close what that closes."""
+        pending, windows = self._pending, self._windows
+        while pending and pending[0].closed_at_offset <= offset:
+            bar = pending.popleft()
+            stream_time = bar.watermark + windows.config.grace
+            name = (bar.broker, bar.symbol)
+            symbol = windows.symbol_of(f"{bar.broker}|{bar.symbol}".encode(), name) if windows.per_symbol else None
+            scope = windows.scope_of(name) if symbol is None else symbol.scope
+            if stream_time > scope.stream_time:
+                self._scheduler.advance_stream_time(scope, stream_time, bar.closed_at)
+                if symbol is not None:
+                    windows.mark_changed(symbol)
+                windows.close(scope, bar.close_reason, bar.closed_at_offset, bar.closed_at)

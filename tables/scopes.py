@@ -1,4 +1,4 @@
-"""Stream time of a scope, its open windows by their end, and when it is due to close by idling."""
+"""Symbols and scopes: who has open windows, what shares one stream time, and when a scope is due to close by idling."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNKNOWN = -NEVER  # stream time before the first tick
 
 
 def order_of(name: tuple[str, str]) -> str:
-    """Sorts as the pair does, and faster: names hold no control characters."""
+    """A text that sorts as the pair does, only faster. Names hold no control characters."""
     return f"{name[0]}\0{name[1]}"
 
 
@@ -23,7 +23,7 @@ def _head_of(name: tuple[str, str]) -> str:
 
 
 class Symbol:
-    """One (broker, symbol) with open windows, or, under scope `symbol`, with a clock."""
+    """One (broker, symbol) with its open windows."""
 
     __slots__ = ("current", "dirty", "json", "key", "name", "order", "others", "scope", "written")
 
@@ -31,12 +31,12 @@ class Symbol:
         self.key = key
         self.name = name
         self.order = order_of(name)
-        self.json = _head_of(name)  # how its bars begin
+        self.json = _head_of(name)  # the beginning of its bars' JSON
         self.scope = scope
         self.current: Window | None = None  # the open window that took the last tick
         self.others: dict[int, Window] = _NONE  # its other open windows, by end
         self.dirty = False  # changed since the last checkpoint
-        self.written = 0  # number of the checkpoint that wrote its state last; negative if it found it changed and closed
+        self.written = 0  # number of the checkpoint that last wrote its state; negative if it wrote none, as nothing was open
 
     @property
     def resting(self) -> bool:
@@ -44,14 +44,14 @@ class Symbol:
         return self.current is None and not self.others
 
     def windows(self) -> list[Window]:
-        """All open windows; usually there is one, and a dictionary for one would double what a symbol takes."""
+        """All open windows. Usually there is one; a dictionary for it would double a symbol's memory."""
         others = self.others
         if self.current is None:
             return [*others.values()]
         return [self.current, *others.values()] if others else [self.current]
 
-    def turn_to(self, end: int) -> Window | None:
-        """The open window with this end, as the current one; None, and nothing changed, where there is none."""
+    def switch_to(self, end: int) -> Window | None:
+        """Make the open window with this end the current one and return it; None, with nothing changed, where there is none."""
         current = self.current
         if current is not None and current.end == end:
             return current
@@ -62,7 +62,7 @@ class Symbol:
         return window
 
     def open(self, window: Window) -> None:
-        """Put in a window, as the current one."""
+        """Add a window and make it the current one."""
         if self.current is not None:
             if self.others is _NONE:
                 self.others = {}
@@ -70,29 +70,29 @@ class Symbol:
         self.current = window
 
 
-_NONE: dict[int, Window] = {}  # shared by all that have no other window, never changed
+_NONE: dict[int, Window] = {}  # shared by all symbols without a second window; never changed
 
 
 class Bucket:
-    """The windows of a scope that share an end."""
+    """The open windows of a scope that have the same end. Times are epoch ms."""
 
-    __slots__ = ("end", "opened", "symbols")
+    __slots__ = ("end", "last_opened_at", "symbols")
 
-    def __init__(self, end: int, opened: int) -> None:
+    def __init__(self, end: int, last_opened_at: int) -> None:
         self.end = end
-        self.opened = opened  # arrival of the last tick that opened one of them
+        self.last_opened_at = last_opened_at  # arrival of the last tick that opened one of them
         self.symbols: list[Symbol] = []
 
 
 class Scope:
-    """What shares one stream time."""
+    """A stream time, and the open windows of all symbols that share it. Times are epoch ms."""
 
     __slots__ = ("advanced_at", "buckets", "deadline", "entry", "key", "stream_time")
 
     def __init__(self, key: str, stream_time: int = UNKNOWN, advanced_at: int = 0) -> None:
         self.key = key  # the broker, "" for the partition, or the `order` of the one symbol
         self.stream_time = stream_time
-        self.advanced_at = advanced_at  # arrival that moved stream time
+        self.advanced_at = advanced_at  # arrival of the record that moved stream time
         self.buckets: dict[int, Bucket] = {}  # by end
         self.deadline = NEVER  # stream time at which the earliest end closes
         self.entry = NEVER  # due time of this scope's valid entry in the wheel
@@ -100,13 +100,14 @@ class Scope:
     def due(self, grace: int) -> tuple[int, int]:
         """`(D, end)` of the end that closes first by idling; `(NEVER, NEVER)` where no window is open.
 
-        D is the later of: the arrival time at which stream time, extended by the arrival time since it was set, reaches
-        end + grace; and grace after the arrival of the last tick that opened a window with this end.
+        D is an arrival time, the later of two. One is when stream time, extended by the arrival time that has passed since
+        it moved, reaches end + grace. The other is grace after the arrival of the last tick that opened a window with this
+        end: a burst after a stall is not cut off after its first tick.
         """
         lead = self.advanced_at - self.stream_time + grace
         soonest = first = NEVER
         for end, bucket in self.buckets.items():
-            at, filled = lead + end, bucket.opened + grace
+            at, filled = lead + end, bucket.last_opened_at + grace
             if filled > at:  # noqa: PLR1730  # twice as fast as max()
                 at = filled
             if at < soonest or (at == soonest and end < first):
@@ -114,5 +115,5 @@ class Scope:
         return soonest, first
 
     def settle(self, grace: int) -> None:
-        """Work out the event-time deadline again after windows opened or closed."""
+        """Recompute the deadline after windows opened or closed."""
         self.deadline = min(self.buckets) + grace if self.buckets else NEVER

@@ -1,118 +1,81 @@
-"""What of the open windows a checkpoint keeps, and how they are taken up again after a restart.
+"""The state of a symbol as a checkpoint stores it, and how an engine takes stored states up again.
 
-A state is written when a tick changed it. That its windows closed since is not written: the stream time in the position says
-it, exactly, as every window with end + grace <= stream time is closed.
+A state is written when a tick changed it. Closed windows need no record: the position's stream time implies them, because
+every window with end + grace <= stream time is closed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from tables.bars import Bar
-from tables.closing import Closing, EngineConfig
-from tables.replay import Replay
+from tables.open_windows import OpenWindows
+from tables.progress import Progress
 from tables.scopes import Scope, Symbol, order_of
-from tables.state import Counters, SymbolState, encode_state
+from tables.state import SymbolState, encode_state
 from tables.ticks import name_of
 
 
-class Restoring(Closing):
-    """Adds to the windows their states, and the way back from them."""
+class Snapshots:
+    """Stores and restores the open windows of one partition."""
 
-    def __init__(self, config: EngineConfig, next_offset: int) -> None:
-        super().__init__(config, next_offset)
-        self.counters = Counters()
-
-    @property
-    def replaying(self) -> bool:
-        """Whether bars from before a restart are still ahead: no checkpoint and no timer until they are passed."""
-        return self._replay is not None and self._replay.in_tail(self.next_offset)
+    def __init__(self, windows: OpenWindows, progress: Progress) -> None:
+        self._windows = windows
+        self._progress = progress
 
     @property
     def symbols(self) -> Mapping[bytes, Symbol]:
         """Symbols with open windows, and those whose state in the changelog has not been deleted yet, by record key."""
-        return self._symbols
+        return self._windows.symbols
+
+    @property
+    def usually_open(self) -> int:
+        """The most windows that were open at once lately."""
+        return self._windows.usually_open(self._progress.arrival)
 
     @property
     def closed_symbols(self) -> int:
-        """How many symbols are held that need not be: at least so many have no open window (0 under scope `symbol`)."""
-        return 0 if self._per_symbol else len(self._symbols) - self.open_windows
+        """How many symbols have no open window, at least; 0 under scope `symbol`, where they are kept for their clock."""
+        windows = self._windows
+        return 0 if windows.per_symbol else len(windows.symbols) - windows.count
 
     @property
-    def states_due(self) -> int:
+    def due(self) -> int:
         """About how many states a checkpoint would write now."""
-        return len(self._dirty) if self._per_symbol else min(len(self._dirty), self.open_windows)
+        windows = self._windows
+        return len(windows.changed) if windows.per_symbol else min(len(windows.changed), windows.count)
 
-    def take_dirty(self) -> list[Symbol]:
+    def take_changed(self) -> list[Symbol]:
         """Symbols whose state changed since the last call."""
-        dirty, self._dirty = self._dirty, []
-        for symbol in dirty:
-            symbol.dirty = False
-        return dirty
+        return self._windows.take_changed()
 
     def state_of(self, symbol: Symbol) -> bytes | None:
-        """What the changelog is to hold for a symbol now; None, a tombstone, where nothing is open."""
-        if self._per_symbol:
+        """The value that the changelog must hold for a symbol now; None (a tombstone) where no window is open."""
+        if self._windows.per_symbol:
             scope = symbol.scope
             return encode_state((symbol.windows(), scope.stream_time, scope.advanced_at))
         return None if symbol.resting else encode_state((symbol.windows(),))
 
     def forget(self, symbol: Symbol) -> None:
-        """Let go of a symbol without open windows, whose state the changelog will not hold any longer."""
-        del self._symbols[symbol.key]
+        """Drop a symbol without open windows, whose tombstone is being written."""
+        del self._windows.symbols[symbol.key]
 
-    def restore(
-        self,
-        counters: Counters,
-        arrival: int,
-        stream_times: Mapping[str, tuple[int, int]],
-        states: Mapping[bytes, SymbolState],
-        tail: Sequence[Bar],
-    ) -> None:
-        """Take up what a checkpoint kept; `tail` are the bars that were published after it, in order."""
-        self.counters = counters
-        self.arrival = arrival
+    def restore(self, stream_times: Mapping[str, tuple[int, int]], states: Mapping[bytes, SymbolState]) -> None:
+        """Take up the stream times of a position record and the states of a changelog."""
         for scope_key, (stream_time, advanced_at) in stream_times.items():
-            self._scopes[scope_key] = Scope(scope_key, stream_time, advanced_at)
+            self._windows.scopes[scope_key] = Scope(scope_key, stream_time, advanced_at)
         for key, state in states.items():
-            self._take_up(key, state)
-        self._replay = Replay(tail)
-        self._advance_to_published(self.next_offset, self._replay)
-        if not self.replaying:
-            self._replay = None
+            self._restore_symbol(key, state)
 
-    def _take_up(self, key: bytes, state: SymbolState) -> None:
-        name = name_of(key)
-        if self._per_symbol:
+    def _restore_symbol(self, key: bytes, state: SymbolState) -> None:
+        windows, name = self._windows, name_of(key)
+        if windows.per_symbol:
             known = state.stream_time is not None and state.advanced_at is not None
             scope = Scope(order_of(name), state.stream_time or 0, state.advanced_at or 0) if known else Scope(order_of(name))
         else:
-            scope = self._scope(name)
-        symbol = self._symbols[key] = Symbol(key, name, scope)
-        watermark = scope.stream_time - self.config.grace
+            scope = windows.scope_of(name)
+        symbol = windows.symbols[key] = Symbol(key, name, scope)
+        watermark = scope.stream_time - windows.config.grace
         for window in state.windows:
             if window.end > watermark:
                 symbol.open(window)
-                self._opened(scope, symbol, window.end, window.opened)
-
-    def _advance_to_published(self, offset: int, replay: Replay) -> None:
-        """Raise stream times as the published bars that closed up to this offset say."""
-        pending = replay.pending
-        while pending and pending[0].closed_at_offset <= offset:
-            bar = pending.popleft()
-            stream_time = bar.watermark + self.config.grace
-            name = (bar.broker, bar.symbol)
-            symbol = None
-            if self._per_symbol:
-                key = f"{bar.broker}|{bar.symbol}".encode()
-                symbol = self._symbols.get(key)
-                if symbol is None:
-                    symbol = self._symbols[key] = Symbol(key, name, Scope(order_of(name)))
-                scope = symbol.scope
-            else:
-                scope = self._scope(name)
-            if stream_time > scope.stream_time:
-                self._move(scope, stream_time, bar.closed_at)
-                if symbol is not None:
-                    self._touch(symbol)
-                self._close(scope, bar.close_reason, bar.closed_at_offset, bar.closed_at)
+                windows.add(scope, symbol, window.end, window.opened_at)

@@ -1,9 +1,9 @@
-"""Reading a tick: typed, exact (no binary float between the wire and the bar), and only the fields the bar needs."""
+"""Decodes a tick: typed, exact (no binary float between the wire and the bar), and only the fields that a bar needs."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow, Rounded, Subnormal
 from typing import Any, Protocol, cast
@@ -11,19 +11,19 @@ from typing import Any, Protocol, cast
 import msgspec
 
 MAX_DIGITS = 34  # those of IEEE 754 decimal128
-MAX_KEY = 1_024  # bytes; a bar holds the names twice, and one that is too large to be sent would stop its partition
+MAX_KEY = 1_024  # bytes; a bar holds the names twice, and a bar too large for its topic would stop the partition
 ZERO = Decimal(0)
 TWO = Decimal(2)
 PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
-# unary plus in this context raises where a number has more digits, or a larger or smaller exponent, than a price may have
-_check_digits = Context(
+# `PRICE_LIMITS.plus(number)` raises where a number has more digits, or a larger or smaller exponent, than a price may have.
+PRICE_LIMITS = Context(
     prec=MAX_DIGITS,
     Emax=MAX_DIGITS - 1,
     Emin=1 - MAX_DIGITS,
-    traps=[Rounded, InvalidOperation, Overflow, Subnormal],  # Inexact would let zeros at the end pass, however many
-).plus
-# sums and products of such numbers fit in here without rounding; if one ever did not, it would raise
+    traps=[Rounded, InvalidOperation, Overflow, Subnormal],  # Inexact would let any number of trailing zeros pass
+)
+# Sums and products of such numbers fit in this context without rounding. If one ever did not, it would raise.
 EXACT = Context(prec=400, traps=[Inexact, InvalidOperation, Overflow])
 
 _RFC3339 = re.compile(
@@ -33,35 +33,11 @@ _RFC3339 = re.compile(
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PATH = re.compile(r"\$\.(\w+)")
 _MISSING = re.compile(r"missing required field `(\w+)`")
-_SHOWN = 60  # characters of a bad value that a message repeats
-
-
-class Record(Protocol):
-    """One record of the input: what aiokafka's Cython record batches yield; `timestamp` is the arrival time in ms."""
-
-    @property
-    def offset(self) -> int:
-        """Offset in the source partition."""
-
-    @property
-    def timestamp(self) -> int:
-        """Arrival time, epoch ms."""
-
-    @property
-    def key(self) -> bytes | None:
-        """`broker|symbol`."""
-
-    @property
-    def value(self) -> bytes | None:
-        """The tick's JSON."""
-
-    @property
-    def headers(self) -> Iterable[tuple[str, bytes | None]]:
-        """Whatever its producer added."""
+_SHOWN = 60  # characters of a bad value in a message
 
 
 class RawTick(Protocol):
-    """A decoded value; `price` stands for the field that makes the bar, `other` for the second one of a mid price."""
+    """A decoded tick. `price` is the field that makes the bar; `other` is the ask where the setting is `mid`."""
 
     ts: int | str
     price: Decimal | None
@@ -74,7 +50,7 @@ class RawTick(Protocol):
 
 
 class RejectedError(Exception):
-    """A record that is no tick: `reason` is a fixed word, `detail` names the field and the value."""
+    """The record is not a tick. `reason` is a fixed word; `detail` names the field and the value."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -101,7 +77,7 @@ def decoder(price: str) -> Callable[[bytes], RawTick]:
 
 
 def read(decode: Callable[[bytes], RawTick], value: bytes | None) -> RawTick:
-    """Decode a value; raises `RejectedError` with what is wrong with it."""
+    """Decode a record value; raises `RejectedError` with the field and what is wrong with it."""
     if not value:
         raise RejectedError("empty", "the record has no value")
     try:
@@ -124,7 +100,7 @@ def read(decode: Callable[[bytes], RawTick], value: bytes | None) -> RawTick:
 
 
 def event_time(ts: int | str, unit: str) -> tuple[int, int]:
-    """Event time as `(in the setting's unit, in epoch ms)`; text is RFC 3339 with an offset. Raises `RejectedError`."""
+    """Event time as `(in `unit`, in epoch ms)`; text must be RFC 3339 with an offset. Raises `RejectedError`."""
     if isinstance(ts, str):
         ts = _rfc3339(ts, PER_SECOND[unit])
     return ts, ts * 1_000 // PER_SECOND[unit]
@@ -160,7 +136,7 @@ def _positive(price: Decimal | None, field: str) -> Decimal:
         raise RejectedError("missing", f"{field}: the field is missing")
     if not price.is_finite() or price <= ZERO:
         raise RejectedError("price", f"{field}: {shown(price)} is not above 0 and finite")
-    check_digits(price, "price", field)
+    _check_digits(price, "price", field)
     return price
 
 
@@ -172,16 +148,16 @@ def quantity_of(tick: RawTick) -> Decimal | None:
     if not qty.is_finite() or qty < ZERO:
         raise RejectedError("qty", f"qty: {shown(qty)} is negative or not finite")
     if qty:
-        check_digits(qty, "qty", "qty")
+        _check_digits(qty, "qty", "qty")
     elif not -MAX_DIGITS <= cast("int", qty.as_tuple().exponent) <= 0:
         raise RejectedError("qty", f"qty: {shown(qty)} has more than {MAX_DIGITS} digits")
     return qty
 
 
-def check_digits(number: Decimal, reason: str, field: str) -> None:
+def _check_digits(number: Decimal, reason: str, field: str) -> None:
     """Raise `RejectedError` where a number has more than 34 digits or an exponent beyond them."""
     try:
-        _check_digits(number)
+        PRICE_LIMITS.plus(number)
     except DecimalException:
         raise RejectedError(reason, f"{field}: {shown(number)} has more than {MAX_DIGITS} digits") from None
 
@@ -211,10 +187,7 @@ def check_name(tick: RawTick, name: tuple[str, str]) -> None:
 
 
 def shown(value: object) -> str:
-    """A bad value as a message repeats it: cut, and with nothing in it that could spoil a terminal."""
+    """A bad value for a message: cut to 60 characters, control characters escaped."""
     text = value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
     cut = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
     return ascii(cut) if not cut.isprintable() else repr(cut)
-
-
-CHECK_DIGITS = _check_digits

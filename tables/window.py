@@ -1,4 +1,4 @@
-"""One open window: the running open, high, low, close of its ticks, exact and independent of the order they came in."""
+"""One window: open, high, low, close, volume of its ticks; exact, and independent of the order they came in."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _VWAP_STEP = Decimal("1e-8")
 
 
 class Window(msgspec.Struct, array_like=True, gc=False, eq=False):
-    """An open window; its JSON, an array, is what the changelog keeps of it.
+    """An open window. Its JSON, an array in the order of the fields, is its state in the changelog: the order is fixed.
 
-    Which of two ticks came first goes by (ts in the setting's unit, seq, offset): open is the first tick, close the last; of
-    equal prices high and low keep the text of the first. `opened` is the arrival (ms) of the tick that opened it.
+    Two ticks are ordered by (ts in the setting's unit, seq, offset). Open is the first tick, close the last; of equal prices
+    high and low keep the text of the first. `opened_at` is the arrival (epoch ms) of the tick that opened the window.
 
-    With 100,000 open windows the time goes into waiting for memory. So the three numbers are fields instead of a tuple, which
-    would be one more object at each price; what every tick looks at lies together, in front, then what a bar takes besides.
+    With 100,000 open windows, time goes into waiting for memory. So ts, seq and offset are fields of their own rather than a
+    tuple, which would be one more object for each price. The fields that every tick reads lie together, in front.
     """
 
     end: int
@@ -43,10 +43,10 @@ class Window(msgspec.Struct, array_like=True, gc=False, eq=False):
     low_ts: int
     low_seq: int
     low_offset: int
-    opened: int
+    opened_at: int
 
     def fold(self, price: Decimal, qty: Decimal | None, ts: int, seq: int, offset: int) -> None:
-        """Take in one more tick of this window."""
+        """Add a tick of this window. `price` and `qty` are exact; `ts` is in the setting's unit."""
         if not self.low < price < self.high:
             self.update_high_low(price, ts, seq, offset)
         self.update_open_close(price, ts, seq, offset)
@@ -56,7 +56,7 @@ class Window(msgspec.Struct, array_like=True, gc=False, eq=False):
             self.add_quantity(price, qty)
 
     def update_high_low(self, price: Decimal, ts: int, seq: int, offset: int) -> None:
-        """Take a price that is not between low and high."""
+        """Take over a price that is not strictly between low and high."""
         if price > self.high:
             self.high, self.high_ts, self.high_seq, self.high_offset = price, ts, seq, offset
         elif price < self.low:
@@ -68,7 +68,7 @@ class Window(msgspec.Struct, array_like=True, gc=False, eq=False):
                 self.low, self.low_ts, self.low_seq, self.low_offset = price, ts, seq, offset
 
     def update_open_close(self, price: Decimal, ts: int, seq: int, offset: int) -> None:
-        """Take a tick for the close or the open, if it is the last or the first."""
+        """Take over a tick that is the last so far as close, or one that is the first so far as open."""
         if (ts, seq, offset) > (self.close_ts, self.close_seq, self.close_offset):
             self.close, self.close_ts, self.close_seq, self.close_offset = price, ts, seq, offset
         elif (ts, seq, offset) < (self.open_ts, self.open_seq, self.open_offset):
@@ -84,7 +84,7 @@ class Window(msgspec.Struct, array_like=True, gc=False, eq=False):
         """Volume-weighted average price, rounded half-even to 8 decimals; None without quantities or where they sum to 0."""
         if not self.volume or self.notional is None:
             return None
-        # 400 digits first: far more than would let the first rounding move a tie of the second
+        # 400 digits first, so that this rounding cannot move a tie of the one that follows
         quotient = _WIDE.divide(self.notional, self.volume)
         return quotient.quantize(_VWAP_STEP, rounding=ROUND_HALF_EVEN, context=_WIDE)
 
@@ -93,9 +93,9 @@ _WIDE = EXACT.copy()
 _WIDE.clear_traps()
 
 
-def new_window(end: int, arrival: int, price: Decimal, ts: int, seq: int, offset: int) -> Window:  # a call a bar
-    """The window that a first tick opens, before its quantity."""
-    # as the fields stand: what every tick looks at; what a bar is made of besides; the rest
+def new_window(end: int, arrival: int, price: Decimal, ts: int, seq: int, offset: int) -> Window:
+    """The window that a first tick opens, without its quantity."""
+    # in the order of the fields; lines group them as their uses do: every tick, a bar, ties
     # fmt: off
     return Window(
         end, 1, price, price, price, ts, seq, offset, offset,

@@ -17,7 +17,7 @@ from aiokafka.consumer import consumer as consumer_module
 from aiokafka.consumer import fetcher as fetcher_module
 from aiokafka.errors import CorruptRecordException
 
-from tables.ticks import Record
+from tables.records import Record
 
 AIOKAFKA_VERSION = "0.14.0"
 APPEND_TIME = 1  # a batch's or a record's timestamp_type where the broker stamped it

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from app.kafka.fetcher import Batch
-from tables.ticks import Record
+from tables.records import Record
 
 
 class GapError(Exception):

@@ -30,7 +30,7 @@ from app.readmodel.queries import Queries
 from app.readmodel.records import bar_rows, side_rows
 from app.readmodel.store import SIDE_KEPT, BarRow, DamagedError, SideRow, Store, is_damage
 from app.settings import Settings
-from tables.ticks import Record
+from tables.records import Record
 
 BITE = 500  # records
 REST = 3  # times as long as a bite took

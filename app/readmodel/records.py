@@ -10,7 +10,8 @@ from agents.recovery import APP_HEADER
 from app.readmodel.store import BarRow, SideRow
 from app.settings import Settings
 from tables.bars import decode_bar
-from tables.ticks import Record, RejectedError, decoder, event_time, name_of, read
+from tables.records import Record
+from tables.ticks import RejectedError, decoder, event_time, name_of, read
 
 VALUE_KEPT = 1_000  # characters of a late or rejected value
 

@@ -26,7 +26,7 @@ def final_bar(value: bytes) -> FinalBar:
 def idle_due(scope: Scope, end: int, grace: int) -> int:
     """When silence closes the windows of a scope with this end: closing one end closes every earlier end with it."""
     lead = scope.advanced_at - scope.stream_time + grace
-    return min(max(lead + other, bucket.opened + grace) for other, bucket in scope.buckets.items() if other >= end)
+    return min(max(lead + other, bucket.last_opened_at + grace) for other, bucket in scope.buckets.items() if other >= end)
 
 
 def open_window(engine: Engine, number: int, symbol: Symbol, window: Window) -> OpenWindow:
@@ -51,7 +51,7 @@ def open_window(engine: Engine, number: int, symbol: Symbol, window: Window) -> 
         last_ts=window.close_ts * 1_000 // per_second,
         first_offset=window.first_offset,
         last_offset=window.last_offset,
-        opened_at=window.opened,
+        opened_at=window.opened_at,
         stream_time=scope.stream_time if known else None,
         watermark=scope.stream_time - config.grace if known else None,
         closes_at_stream_time=window.end + config.grace,

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tables.bars import encode_bar
-from tables.engine import Engine, EngineConfig
+from tables.config import EngineConfig
+from tables.engine import Engine
 from tests.chaos.faults import COVERED, Fault
 from tests.chaos.feed import SERIAL, Feed
 from tests.chaos.market import Meant
 from tests.chaos.truth import Shape, Window, fold, published
 from tests.support.ticks import Seen
+from tests.unit.model import take_finals
 
 SHOWN = 3  # violations of one sort that are told one by one
 LONGEST = 900  # characters of one
@@ -180,7 +182,7 @@ class Judge:
             engine = Engine(self._config)
             engine.feed(records)  # type: ignore[arg-type]  # the engine passes on headers, which Seen has as a mapping
             engine.advance_arrival(engine.arrival + FOREVER_MS)
-            bars = [(bar.broker, bar.symbol, bar.bucket_start, encode_bar(bar)) for bar in engine.take_finals()]
+            bars = [(bar.broker, bar.symbol, bar.bucket_start, encode_bar(bar)) for bar in take_finals(engine)]
             seen_once: dict[bytes | None, Seen] = {}
             for seen in self._topics.finals:
                 if seen.partition == number:

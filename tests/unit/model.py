@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 
 from tables.bars import Bar
-from tables.engine import EngineConfig
+from tables.config import EngineConfig
+from tables.emission import Closed
+from tables.engine import Engine
 
 ScopeKey = tuple[str, ...]
 Window = tuple[int, str, str]  # end, broker, symbol: their order is the order of the bars that close in one step
@@ -197,3 +199,24 @@ def shown(bar: Bar) -> tuple[object, ...]:
     """Everything in a bar, the prices digit for digit: equal decimals may be written differently."""
     fields = [getattr(bar, name) for name in bar.__struct_fields__]
     return *fields, *(str(price) for price in (bar.open, bar.high, bar.low, bar.close))
+
+
+def bars_of(closed: Closed) -> Iterator[Bar]:
+    """The bars of one step as objects; `tables.emission.take_records` must give the same as bytes."""
+    for symbol, window in zip(closed.symbols, closed.windows, strict=True):
+        broker, name = symbol.name
+        first_ts, last_ts = closed.times_of(window)
+        # a line a group
+        # fmt: off
+        yield Bar(
+            broker, name, closed.start, closed.end,
+            window.open, window.high, window.low, window.close, window.volume, window.vwap(), window.ticks,
+            first_ts, last_ts,
+            closed.reason, closed.at, closed.watermark, window.first_offset, window.last_offset, closed.offset,
+        )
+        # fmt: on
+
+
+def take_finals(engine: Engine) -> list[Bar]:
+    """The bars that closed since the last call, in order."""
+    return [bar for closed in engine.take_closed() for bar in bars_of(closed)]

@@ -48,7 +48,7 @@ async def test_a_checkpoint_waits_for_a_time_that_its_states_are_worth_and_comes
     async with partition_of(tasks) as partition:
         tasks._partitions = {0: partition}  # as after a recovery
         tick(partition, T0, range(SYMBOLS))
-        assert partition.engine.states_due == SYMBOLS
+        assert partition.engine.snapshots.due == SYMBOLS
         worth = CHECKPOINT_SHARE * STATE_SECONDS * SYMBOLS
         now = time.monotonic()
         partition.checkpointed = now + 60
@@ -56,7 +56,7 @@ async def test_a_checkpoint_waits_for_a_time_that_its_states_are_worth_and_comes
         partition.checkpointed = now - worth
         assert tasks._affordable(partition)
         tick(partition, T0 + MINUTE + GRACE, range(1))
-        assert partition.engine.states_due == 1, "all but the newest window have closed"
+        assert partition.engine.snapshots.due == 1, "all but the newest window have closed"
         partition.checkpointed = now - worth / SYMBOLS
         assert tasks._affordable(partition)
 
@@ -66,4 +66,4 @@ async def test_under_scope_symbol_every_changed_symbol_is_due_as_its_state_holds
         tick(partition, T0, range(SYMBOLS))
         partition.engine.advance_arrival(T0 + 10 * MINUTE)
         assert partition.engine.open_windows == 0
-        assert partition.engine.states_due == SYMBOLS
+        assert partition.engine.snapshots.due == SYMBOLS

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tables.engine import Engine, EngineConfig, SideRecord
+from tables.config import EngineConfig
+from tables.engine import Engine
+from tables.records import SideRecord
 from tests.unit.model import Wire
 
 DAY = 1_399_248_000_000

@@ -9,8 +9,10 @@ import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
-from tables.engine import Engine, EngineConfig
+from tables.config import EngineConfig
+from tables.engine import Engine
 from tables.state import Counters
+from tests.unit.model import take_finals
 
 DAY = 1_399_248_000_000
 
@@ -44,7 +46,7 @@ def test_a_record_batch_is_read_once_wherever_a_replay_ends(end: int, together: 
     other = Engine(EngineConfig())
     other.feed(batch(1))
     other.advance_arrival(DAY + 10**8)
-    tail = [msgspec.structs.replace(bar, broker="B", closed_at_offset=end) for bar in other.take_finals()]
+    tail = [msgspec.structs.replace(bar, broker="B", closed_at_offset=end) for bar in take_finals(other)]
     engine = Engine(EngineConfig())
     engine.restore(Counters(), DAY, {}, {}, tail)
     if together:

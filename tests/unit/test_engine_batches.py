@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from tables.engine import Engine, EngineConfig
+from tables.config import EngineConfig
+from tables.engine import Engine
 from tables.state import Counters
-from tests.unit.model import Wire
+from tests.unit.model import Wire, take_finals
 
 MORNING = 1_399_248_000_000
 
@@ -30,7 +31,7 @@ def test_a_batch_is_read_once_also_while_a_restart_is_replayed() -> None:
     early = Engine(EngineConfig())
     early.feed([Wire(0, MORNING, b"B|z", b'{"ts":%d,"bid":1.5}' % MORNING)])
     early.advance_arrival(MORNING + 10**8)
-    (published,) = early.take_finals()
+    (published,) = take_finals(early)
     tail = [msgspec.structs.replace(published, closed_at_offset=2)]
 
     engine = Engine(EngineConfig())
@@ -40,5 +41,5 @@ def test_a_batch_is_read_once_also_while_a_restart_is_replayed() -> None:
     assert (before, engine.replaying) == (True, False)
     assert engine.next_offset == 4
     engine.advance_arrival(MORNING + 10**8)
-    (bar,) = engine.take_finals()
+    (bar,) = take_finals(engine)
     assert bar.ticks == engine.counters.binned == 4

@@ -10,8 +10,9 @@ from itertools import pairwise
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from tables.engine import Engine, EngineConfig
-from tests.unit.model import Entry, expected, shown, wire
+from tables.config import EngineConfig
+from tables.engine import Engine
+from tests.unit.model import Entry, expected, shown, take_finals, wire
 
 EXAMPLES = {"thorough": 20_000}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 250)
 PROFILE = settings(
@@ -145,20 +146,20 @@ def test_every_slicing_and_every_timer_call_gives_what_the_model_says(
     for begin, end in pairwise([0, *cuts]):
         for _ in range(data.draw(st.sampled_from((0, 0, 1, 3)), label="timer calls")):
             engine.advance_arrival(data.draw(st.integers(*quiet[begin]), label="nothing until"))
-            bars += engine.take_finals()
+            bars += take_finals(engine)
         engine.feed([wire(entry) for entry in log[begin:end]])
         if data.draw(st.booleans(), label="taken"):
-            bars += engine.take_finals()
+            bars += take_finals(engine)
             side += engine.take_side()
         if end == look:
-            bars += engine.take_finals()
+            bars += take_finals(engine)
             so_far = expected(log[:end], config)
             assert [shown(bar) for bar in bars] == [shown(bar) for bar in so_far.bars]
             assert engine.open_windows == so_far.open_windows
             assert engine.next_offset == so_far.next_offset
     until = max(entry.arrival for entry in log) + silence
     engine.advance_arrival(until)
-    bars += engine.take_finals()
+    bars += take_finals(engine)
     side += engine.take_side()
     answer = expected(log, config, until)
     assert [shown(bar) for bar in bars] == [shown(bar) for bar in answer.bars]
@@ -177,14 +178,14 @@ def test_every_slicing_and_every_timer_call_gives_what_the_model_says(
 def test_the_timer_shows_each_bar_at_its_due_time_and_not_a_millisecond_before(log: list[Entry], config: EngineConfig) -> None:
     engine = Engine(config)
     engine.feed([wire(entry) for entry in log])
-    bars = engine.take_finals()
+    bars = take_finals(engine)
     last = max(entry.arrival for entry in log)
     answer = expected(log, config, last + 10**9).bars
     due = {bar.closed_at for bar in answer if bar.closed_at > last}
     for until in sorted({time for at in due for time in (at - 1, at) if time > last}):
         engine.advance_arrival(until)
         engine.advance_arrival(until - 1)  # time that has passed already says nothing new
-        bars += engine.take_finals()
+        bars += take_finals(engine)
         assert [shown(bar) for bar in bars] == [shown(bar) for bar in answer if bar.closed_at <= until]
     assert len(bars) == len(answer)
 
@@ -195,7 +196,7 @@ def test_no_tick_is_lost_and_no_window_closes_twice(log: list[Entry], config: En
     engine = Engine(config)
     engine.feed([wire(entry) for entry in log])
     engine.advance_arrival(max(entry.arrival for entry in log) + 10**9)
-    bars, side = engine.take_finals(), engine.take_side()
+    bars, side = take_finals(engine), engine.take_side()
     beats = sum(entry.heartbeat for entry in log) - sum(
         log_entry.heartbeat for log_entry in log if log_entry.offset in {s.offset for s in side}
     )
@@ -218,7 +219,7 @@ def test_an_arrival_cap_holds_back_timestamps_from_the_future(
     for begin in range(0, len(log), slices):
         capped.feed(records[begin : begin + slices], arrival_cap=limit)
     uncapped.feed([wire(replace(entry, arrival=min(entry.arrival, limit))) for entry in log])
-    assert [shown(bar) for bar in capped.take_finals()] == [shown(bar) for bar in uncapped.take_finals()]
+    assert [shown(bar) for bar in take_finals(capped)] == [shown(bar) for bar in take_finals(uncapped)]
     assert [(s.offset, s.kind, s.reason) for s in capped.take_side()] == [
         (s.offset, s.kind, s.reason) for s in uncapped.take_side()
     ]
@@ -258,7 +259,7 @@ def test_the_order_of_records_inside_the_grace_does_not_change_prices(log: list[
                     b.volume,
                     b.vwap,
                 )
-                for b in engine.take_finals()
+                for b in take_finals(engine)
             ]
         )
     assert prices[0] == prices[1]

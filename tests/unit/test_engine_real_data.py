@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tables.bars import Bar, encode_bar
-from tables.engine import Engine, EngineConfig
+from tables.config import EngineConfig
+from tables.engine import Engine
 from tests.support.vendor import DAYS, Day, missing, rows_of
-from tests.unit.model import Wire
+from tests.unit.model import Wire, take_finals
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "the test data is there")
 
@@ -35,9 +36,9 @@ def bars_of(log: list[Wire], price: str, slice_size: int = 2_000) -> list[Bar]:
     bars: list[Bar] = []
     for begin in range(0, len(log), slice_size):
         engine.feed(log[begin : begin + slice_size])
-        bars += engine.take_finals()
+        bars += take_finals(engine)
     engine.advance_arrival(log[-1].timestamp + 10 * 60_000)
-    bars += engine.take_finals()
+    bars += take_finals(engine)
     assert engine.counters.read == engine.counters.binned == len(log)
     assert engine.open_windows == 0
     return bars

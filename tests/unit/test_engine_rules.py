@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tables.engine import Engine, EngineConfig
-from tests.unit.model import Wire
+from tables.config import EngineConfig
+from tables.engine import Engine
+from tests.unit.model import Wire, take_finals
 
 if TYPE_CHECKING:
     from tables.bars import Bar
@@ -49,7 +50,7 @@ class Market:
 
     def bars(self) -> list[Bar]:
         """The bars since the last call."""
-        return self.engine.take_finals()
+        return take_finals(self.engine)
 
     def bar(self) -> Bar:
         """The only bar since the last call."""

@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from app.demo.market import BREAKERS, DISORDER_MS, LATE_MS, NORTH, SILENT, SKEW_MS, SOUTH, Kind, Record, market, symbols
-from tables.engine import Engine, EngineConfig
+from tables.config import EngineConfig
+from tables.engine import Engine
 from tests.unit.model import Wire
 
 START = 1_800_000_000_000

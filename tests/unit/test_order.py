@@ -8,7 +8,7 @@ import pytest
 
 from app.kafka.continuity import Continuity
 from app.kafka.fetcher import Batch, Skipped
-from tables.ticks import Record
+from tables.records import Record
 
 
 class Part:

@@ -33,10 +33,13 @@ from app.settings import Settings
 from app.settings.types import Delivery, ScopeKind
 from tables import checkpoint_plan
 from tables.bars import Bar, bar_key, decode_bar
-from tables.engine import Engine, SideRecord
+from tables.engine import Engine
+from tables.idle import IdleScheduler
+from tables.open_windows import OpenWindows
+from tables.records import SideRecord
 from tables.replay import Replay
-from tables.snapshots import Restoring
 from tables.state import Counters, SymbolState
+from tests.unit.model import take_finals
 
 START = 1_700_000_040_000
 MARKER = -1  # the timestamp of a control record
@@ -375,7 +378,7 @@ def judge(simulation: Simulation) -> None:
     engine = Engine(engine_config(config))
     engine.feed(simulation.log)
     engine.advance_arrival(simulation.now - 1)
-    expected = engine.take_finals()
+    expected = take_finals(engine)
     rows = [row for row in simulation.topics.committed(config.finals_topic) if row.value]
     if simulation.former is not None and simulation.settings.delivery is Delivery.idempotent:
         first: dict[bytes | None, Row] = {}
@@ -442,9 +445,9 @@ async def write_nothing(self: PartitionTask, states: list[Outgoing]) -> None:
     """A checkpoint without its states."""
 
 
-def without_tail(self: Replay, tail: Sequence[Bar]) -> None:
+def without_tail(self: Replay, tail: Sequence[Bar], windows: OpenWindows, scheduler: IdleScheduler) -> None:
     """A recovery that does not look at what was published."""
-    original_replay(self, ())
+    original_replay(self, (), windows, scheduler)
 
 
 def not_atomic(self: Checkpoints, topic: str, record: Outgoing, transaction: int) -> int:
@@ -461,10 +464,10 @@ async def without_waiting(sent: Iterable[Sent]) -> None:
     """The position is on its way before the finals have arrived."""
 
 
-def not_raised(self: Engine, offset: int, replay: Replay) -> None:
+def not_raised(self: Replay, offset: int) -> None:
     """Stream time is not raised where the published bars say."""
-    while replay.pending and replay.pending[0].closed_at_offset <= offset:
-        replay.pending.popleft()
+    while self._pending and self._pending[0].closed_at_offset <= offset:
+        self._pending.popleft()
 
 
 original_replay = Replay.__init__
@@ -478,8 +481,8 @@ original_replay = Replay.__init__
         (Checkpoints, "_arrive", not_atomic, TORN),
         (Checkpoints, "fenced", never_fenced, OVERWRITTEN),
         (task, "acknowledged", without_waiting, POSITION_FIRST),
-        (Restoring, "replaying", False, TOO_EARLY),
-        (Restoring, "_advance_to_published", not_raised, LATE_ONCE),
+        (Engine, "replaying", False, TOO_EARLY),
+        (Replay, "advance_to", not_raised, LATE_ONCE),
     ],
     ids=[
         "states are not written",
@@ -504,18 +507,18 @@ LATER: Step = ("tick", 66_000, 0, 0, "bad")  # idling has closed what was open, 
 STALE: Step = ("tick", 66_000, 0, 61_000, "tick")  # late, as idling has closed its window
 CHECKED: list[Step] = [TICK, ("read", 1), ("checkpoint", None)]
 Found = dict[str, Any]  # what recovery gives the engine
-original_restore = Restoring.restore
+original_restore = Engine.restore
 original_checkpoint = PartitionTask._make_checkpoint
 
 
 def restored(change: Callable[[Found], Found]) -> tuple[type, str, Callable[..., None]]:
     """A recovery that gives the engine something else than what was kept."""
 
-    def restore(self: Restoring, *kept: Any) -> None:
+    def restore(self: Engine, *kept: Any) -> None:
         found: Found = dict(zip(("counters", "arrival", "stream_times", "states", "tail"), kept, strict=True))
         original_restore(self, **(found | change(found)))
 
-    return Restoring, "restore", restore
+    return Engine, "restore", restore
 
 
 def tail_with(**other: Callable[[Bar, Found], Any]) -> Callable[[Found], Found]:
@@ -533,7 +536,7 @@ def set_with_the_position(found: Found) -> Found:
 def opened_at_no_time(found: Found) -> Found:
     for state in found["states"].values():
         for window in state.windows:
-            window.opened = 0
+            window.opened_at = 0
     return {}
 
 

@@ -9,7 +9,7 @@ from agents.side_outputs import CUT_TO, SideRecords
 from app.kafka.batches import Outgoing
 from app.kafka.topics import TopicState, judge
 from app.settings import Settings
-from tables.engine import SideRecord
+from tables.records import SideRecord
 from tests.unit.model import Wire
 
 LIMIT = 1_048_588

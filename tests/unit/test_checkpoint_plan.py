@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tables.checkpoint_plan import SPARE, CheckpointPlan
-from tables.engine import Engine, EngineConfig
+from tables.config import EngineConfig
+from tables.engine import Engine
 from tables.scopes import Symbol
 from tables.state import decode_state
-from tests.unit.model import Wire
+from tests.unit.model import Wire, take_finals
 
 NOON = 1_700_000_040_000
 MINUTE = 60_000
@@ -23,7 +24,7 @@ class Worker:
     def __init__(self, scope: str = "broker") -> None:
         self.engine = Engine(EngineConfig(scope=scope))
         self.log: list[tuple[bytes, bytes | None]] = []
-        self.changelog = CheckpointPlan(self.engine, 0, 0)
+        self.changelog = CheckpointPlan(self.engine.snapshots, 0, 0)
         self.offset = 0
 
     def tick(self, ts: int, *names: int) -> None:
@@ -84,7 +85,7 @@ def test_symbols_that_ticked_once_are_let_go_with_a_tombstone_each() -> None:
     worker.tick(NOON, *range(count))
     assert worker.checkpoint() == count
     worker.engine.advance_arrival(NOON + 10 * MINUTE)
-    assert len(worker.engine.take_finals()) == count
+    assert len(take_finals(worker.engine)) == count
     while worker.changelog.overdue:
         worker.checkpoint()
     assert len(worker.engine.symbols) == len(worker.stored()) == SPARE
@@ -96,7 +97,7 @@ def test_symbols_that_have_just_closed_wait_for_their_next_tick_as_many_as_were_
     worker.tick(NOON, *range(count))
     worker.checkpoint()
     worker.engine.advance_arrival(NOON + MINUTE + 10_000)
-    assert len(worker.engine.take_finals()) == count
+    assert len(take_finals(worker.engine)) == count
     assert not worker.changelog.overdue
     worker.engine.advance_arrival(NOON + 4 * MINUTE)
     assert worker.changelog.overdue, "nothing has opened for three minutes"

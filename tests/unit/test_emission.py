@@ -12,6 +12,7 @@ from tables.emission import Closed, take_records
 from tables.scopes import Scope, Symbol
 from tables.ticks import PER_SECOND
 from tables.window import Window, new_window
+from tests.unit.model import bars_of
 
 END, SIZE = 1_399_248_060_000, 60_000
 names = st.text(st.characters(codec="utf-8", exclude_characters="|", exclude_categories=("Cc", "Cs")), min_size=1)
@@ -52,7 +53,7 @@ def test_the_records_of_closed_windows_are_their_bars_encoded(
         windows = [window(unit, folded) for *_, folded in step]
         end, reason = END + later[number] * SIZE, "idle" if number % 2 else "watermark"
         steps.append(Closed(symbols, windows, end, SIZE, PER_SECOND[unit], reason, END + 5_000 + number, END, 17 + number))
-    bars = [bar for step in steps for bar in step.bars()]
+    bars = [bar for step in steps for bar in bars_of(step)]
     expected = [(bar_key(b.broker, b.symbol, b.bucket_start), encode_bar(b), b.bucket_start, unit) for b in bars]
     assert list(take_records(steps, unit)) == expected
     assert not any(step.windows for step in steps)  # let go of, so that a burst of bars does not hold them twice

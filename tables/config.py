@@ -1,0 +1,20 @@
+"""The settings that the engine's rules need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Durations and `min_ts` are in milliseconds; see docs/settings.md for what each setting means."""
+
+    window_size: int = 60_000
+    grace: int = 5_000
+    scope: str = "broker"  # or "symbol", "partition"
+    idle_close: bool = True
+    max_future: int = 60_000
+    min_ts: int = 631_152_000_000
+    time_unit: str = "ms"
+    price: str = "bid"
+    wheel_tick: int = 200

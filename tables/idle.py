@@ -1,0 +1,70 @@
+"""Idle close: when a silent scope closes its windows, and the timing wheel that finds the scopes that are due.
+
+The scheduler knows scopes and arrival times. It reads no clock, and it closes nothing itself: `due` yields what has to close,
+and the caller closes it. docs/delivery.md has the rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import heappop, heappush
+
+from tables.config import EngineConfig
+from tables.scopes import NEVER, Scope
+from tables.wheel import Wheel
+
+
+class IdleScheduler:
+    """The wheel of one partition. A scope has at most one valid entry: the one at `scope.entry`."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.wheel: Wheel[Scope] = Wheel(config.wheel_tick)
+        self._grace = config.grace
+        self._enabled = config.idle_close
+
+    def advance_stream_time(self, scope: Scope, stream_time: int, arrival: int) -> None:
+        """Set a scope's stream time, moved by a record that arrived at `arrival` (both epoch ms)."""
+        sooner = arrival - stream_time < scope.advanced_at - scope.stream_time
+        scope.stream_time = stream_time
+        scope.advanced_at = arrival
+        if sooner:
+            self.schedule(scope)
+
+    def schedule(self, scope: Scope) -> None:
+        """Add an earlier entry if the scope may be due before its present one, which is dropped when it fires."""
+        if scope.deadline != NEVER and self._enabled:
+            earliest = scope.advanced_at - scope.stream_time + scope.deadline  # no window of this scope is due before
+            if earliest < scope.entry:
+                scope.entry = earliest
+                self.wheel.add(scope, earliest)
+
+    def due(self, before: int) -> Iterator[tuple[int, int, Scope]]:
+        """Yield `(due time, window end, scope)` for everything due before this arrival time, ordered by (due time, scope, end).
+
+        The caller closes that end before it asks for the next item: closing one end changes when the scope's next one is due.
+        """
+        due: list[tuple[int, str, int, Scope]] = []
+        for at, scope in self.wheel.advance(before):
+            if at == scope.entry:  # otherwise an earlier entry has replaced this one
+                scope.entry = NEVER
+                item = self._due_or_reschedule(scope, before)
+                if item is not None:
+                    due.append(item)
+        due.sort(reverse=True)
+        again: list[tuple[int, str, int, Scope]] = []
+        while due or again:
+            at, _, end, scope = heappop(again) if again and (not due or again[0] < due[-1]) else due.pop()
+            yield at, end, scope
+            if scope.buckets:
+                item = self._due_or_reschedule(scope, before)
+                if item is not None:
+                    heappush(again, item)
+
+    def _due_or_reschedule(self, scope: Scope, before: int) -> tuple[int, str, int, Scope] | None:
+        at, end = scope.due(self._grace)
+        if at < before:
+            return at, scope.key, end, scope
+        if at < scope.entry:
+            scope.entry = at
+            self.wheel.add(scope, at)
+        return None

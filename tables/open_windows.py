@@ -1,0 +1,135 @@
+"""The open windows of one partition: which symbols have them, which scope they share stream time with, and how they close."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from operator import attrgetter
+from typing import Any
+
+from tables.config import EngineConfig
+from tables.emission import Closed
+from tables.idle import IdleScheduler
+from tables.scopes import NEVER, UNKNOWN, Bucket, Scope, Symbol, order_of
+from tables.ticks import PER_SECOND
+from tables.window import Window
+
+_by_order = attrgetter("order")
+WindowKey = tuple[str, str, int]  # broker, symbol, end (epoch ms)
+
+
+class OpenWindows:
+    """Symbols and scopes of one partition, and the windows that have closed since they were last taken."""
+
+    def __init__(self, config: EngineConfig, scheduler: IdleScheduler) -> None:
+        self.config = config
+        self.per_symbol = config.scope == "symbol"
+        self.symbols: dict[Any, Symbol] = {}  # by record key; a missing key is never in it
+        self.scopes: dict[str, Scope] = {}  # by broker, or "" for the partition; empty under scope `symbol`
+        self.count = 0
+        self.closed_count = 0  # closed since `take_closed`
+        self.changed: list[Symbol] = []  # since `take_changed`
+        self.published: Container[WindowKey] | None = None  # during a replay: close these without a bar
+        self._scheduler = scheduler
+        self._closed: list[Closed] = []
+        self._units_per_second = PER_SECOND[config.time_unit]
+        self._peak = self._peak_at = 0  # the most windows open at once lately, and the arrival time of that
+
+    def usually_open(self, arrival: int) -> int:
+        """The most windows that were open at once, now or within about two windows of arrival time."""
+        lately = arrival - self._peak_at <= 2 * self.config.window_size + self.config.grace
+        return max(self.count, self._peak if lately else 0)
+
+    def stream_times(self) -> dict[str, tuple[int, int]]:
+        """Stream time and the arrival that moved it, by scope. Empty under scope `symbol`, where each state holds its own."""
+        return {key: (s.stream_time, s.advanced_at) for key, s in self.scopes.items() if s.stream_time != UNKNOWN}
+
+    def scope_of(self, name: tuple[str, str]) -> Scope:
+        """The scope that (broker, symbol) shares with others; made on first use. Not for scope `symbol`."""
+        key = name[0] if self.config.scope == "broker" else ""
+        scope = self.scopes.get(key)
+        if scope is None:
+            scope = self.scopes[key] = Scope(key)
+        return scope
+
+    def symbol_of(self, key: bytes, name: tuple[str, str]) -> Symbol:
+        """The symbol with this record key; made on first use, under scope `symbol` with a scope of its own."""
+        symbol = self.symbols.get(key)
+        if symbol is None:
+            scope = Scope(order_of(name)) if self.per_symbol else self.scope_of(name)
+            symbol = self.symbols[key] = Symbol(key, name, scope)
+        return symbol
+
+    def mark_changed(self, symbol: Symbol) -> None:
+        """The next checkpoint must write this symbol's state."""
+        if not symbol.dirty:
+            symbol.dirty = True
+            self.changed.append(symbol)
+
+    def take_changed(self) -> list[Symbol]:
+        """Symbols whose state changed since the last call."""
+        changed, self.changed = self.changed, []
+        for symbol in changed:
+            symbol.dirty = False
+        return changed
+
+    def take_closed(self) -> list[Closed]:
+        """What closed since the last call, in order."""
+        closed, self._closed, self.closed_count = self._closed, [], 0
+        return closed
+
+    def add(self, scope: Scope, symbol: Symbol, end: int, arrival: int) -> None:
+        """Count a window that a symbol has just opened, by a tick that arrived at `arrival`, and schedule its idle close."""
+        self.count += 1
+        bucket = scope.buckets.get(end)
+        if bucket is None:
+            bucket = scope.buckets[end] = Bucket(end, arrival)
+            scope.settle(self.config.grace)
+            self._scheduler.schedule(scope)
+        elif arrival > bucket.last_opened_at:
+            bucket.last_opened_at = arrival
+        bucket.symbols.append(symbol)
+
+    def close(self, scope: Scope, reason: str, offset: int, at: int) -> None:
+        """Close every window of a scope whose end the watermark has reached, by end, broker and symbol.
+
+        `reason`, `offset` and `at` (arrival, epoch ms) are the bars' evidence: close_reason, closed_at_offset, closed_at.
+        """
+        if scope.stream_time < scope.deadline:
+            return
+        if self.count >= self._peak or at - self._peak_at >= self.config.window_size // 2:
+            self._peak, self._peak_at = self.count, at
+        watermark = scope.stream_time - self.config.grace
+        buckets = scope.buckets
+        for end in sorted([e for e in buckets if e <= watermark]) if len(buckets) > 1 else list(buckets):
+            symbols = buckets.pop(end).symbols
+            if len(symbols) > 1:
+                symbols.sort(key=_by_order)
+            self.count -= len(symbols)
+            windows = self._take_windows(symbols, end)
+            published = self.published
+            if published:
+                new = [(s, w) for s, w in zip(symbols, windows, strict=True) if (*s.name, end) not in published]
+                symbols, windows = [s for s, _ in new], [w for _, w in new]
+            if symbols:
+                self.closed_count += len(symbols)
+                size, units = self.config.window_size, self._units_per_second
+                self._closed.append(Closed(symbols, windows, end, size, units, reason, at, watermark, offset))
+        scope.deadline = min(buckets) + self.config.grace if buckets else NEVER
+
+    def _take_windows(self, symbols: list[Symbol], end: int) -> list[Window]:
+        """Remove the windows with this end from their symbols."""
+        per_symbol, changed = self.per_symbol, self.changed
+        windows: list[Window] = []
+        for symbol in symbols:
+            window = symbol.current
+            # With no other open window, `current` must be it; reading `.end` would cost a cache miss.
+            if window is not None and (not symbol.others or window.end == end):
+                symbol.current = None
+            else:
+                window = symbol.others.pop(end)
+            windows.append(window)
+            # Otherwise the stored state stays valid: the position's stream time implies that this window is closed.
+            if per_symbol and not symbol.dirty:
+                symbol.dirty = True
+                changed.append(symbol)
+        return windows
