@@ -1,4 +1,4 @@
-"""What a worker metrics of itself: durations in buckets and a few counts, all by the batch and none by the tick."""
+"""What a worker measures of itself: durations in buckets and counts. Each costs once a batch, never once a tick."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LONG = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600
 
 
 class Histogram:
-    """Durations in seconds, counted in buckets; `bounds` are upper ends, what is longer goes into one more."""
+    """Durations in seconds, counted in buckets. `bounds` are the upper ends; one more bucket takes what is longer."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds = bounds
@@ -25,13 +25,13 @@ class Histogram:
         self.sum = 0.0
 
     def add(self, seconds: float, times: int = 1) -> None:
-        """Count one duration, or as many of the same; a negative one, by clocks that differ, counts as none."""
+        """Count a duration, or several equal ones. A negative one, from clocks that differ, counts as 0."""
         seconds = max(0.0, seconds)
         self.counts[bisect_left(self.bounds, seconds)] += times
         self.sum += seconds * times
 
     def buckets(self) -> list[tuple[str, int]]:
-        """Upper end and how many are not longer, as Prometheus wants them."""
+        """Upper end and cumulative count of each bucket, as Prometheus wants them."""
         total, rows = 0, []
         for bound, count in zip((*self.bounds, float("inf")), self.counts, strict=True):
             total += count
@@ -40,7 +40,7 @@ class Histogram:
 
 
 class Metrics:
-    """Of one worker, since it started."""
+    """The measurements of one worker since it started."""
 
     def __init__(self, grace: int = 0, clock: Callable[[], float] = time.time) -> None:
         """`grace` in ms; `clock` gives epoch seconds."""
@@ -57,14 +57,14 @@ class Metrics:
         self._clock = clock
         self._turned: float | None = None
 
-    def took_side(self, records: list[SideRecord]) -> list[SideRecord]:
-        """Count what the engine found late or no tick, and give it back."""
+    def count_side(self, records: list[SideRecord]) -> list[SideRecord]:
+        """Count late and rejected records; return them."""
         if records:
             self.side.update((record.kind, record.reason) for record in records)
         return records
 
     def sent(self, closed: Sequence[Closed], acknowledged: asyncio.Future[Any]) -> None:
-        """Count bars once the broker has acknowledged the last of them: those that closed in one step are one duration."""
+        """Count bars once the broker has acknowledged the last of them. Bars that closed in one step share one duration."""
         steps = [(step.at, step.end, step.reason, len(step.symbols)) for step in closed]
 
         def count(future: asyncio.Future[Any]) -> None:
@@ -78,8 +78,8 @@ class Metrics:
 
         acknowledged.add_done_callback(count)
 
-    def turned(self, every: float) -> None:
-        """One turn of the wheel's task, which is meant to come so often (seconds)."""
+    def timer_turned(self, every: float) -> None:
+        """Measure how late a turn of the wheel's task is, which should come every so many seconds."""
         now = time.monotonic()
         if self._turned is not None:
             lag = max(0.0, now - self._turned - every)

@@ -1,29 +1,61 @@
-"""Late and rejected records on their way to the side topics: as they came, with the reason and where they came from."""
+"""Side outputs: late and rejected records, unchanged, with the reason and where they came from."""
 
 from __future__ import annotations
 
 from app.kafka.batches import Header, Outgoing
+from app.kafka.producers import BatchProducer, acknowledged
 from tables.records import SideRecord
 
 SIDE_MARGIN = 64 * 1024  # how much larger than a source record a side record may be
-CUT_TO = 64 * 1024  # bytes of a value that are kept where the whole is too large
-OVERHEAD = 4 * 1024  # of a batch and a record, lengths included
+CUT_TO = 64 * 1024  # bytes of a value that are kept where the whole value is too large
+OVERHEAD = 4 * 1024  # bytes of a batch and a record beside key, value and headers, at most
 PER_HEADER = 10  # bytes of a header's two lengths, at most
 
 
-class SideRecords:
-    """Makes the side records of one source partition."""
+class SideOutputs:
+    """The late and rejected records of one partition since its last checkpoint."""
+
+    def __init__(self, topics: dict[str, str], encoder: SideRecordEncoder, partition: int) -> None:
+        """`topics`: where each kind goes: "late" and "rejected"."""
+        self._topics = topics
+        self._encoder = encoder
+        self._partition = partition
+        self._pending: list[SideRecord] = []
+
+    def __len__(self) -> int:
+        """How many wait for the next checkpoint."""
+        return len(self._pending)
+
+    def add(self, records: list[SideRecord]) -> None:
+        """Keep records for the next checkpoint."""
+        self._pending += records
+
+    def take(self) -> list[SideRecord]:
+        """The records since the last call; the caller sends them."""
+        pending, self._pending = self._pending, []
+        return pending
+
+    async def send(self, producer: BatchProducer, side: list[SideRecord]) -> None:
+        """Send records to their topics and wait for the acknowledgements."""
+        for kind, topic in self._topics.items():
+            records = (self._encoder.encode(record) for record in side if record.kind == kind)
+            await acknowledged(await producer.send(topic, self._partition, records))
+
+
+class SideRecordEncoder:
+    """Encodes the side records of one source partition."""
 
     def __init__(self, topic: str, partition: int, *, max_size: int, headers: list[Header]) -> None:
-        """`max_size`: the largest record in bytes that may be sent; `headers`: what each side record carries at its end."""
+        """`max_size`: the largest record in bytes that may be sent; `headers`: appended to those of each record."""
         self._source = f"{topic}|{partition}|"
         self._max_size = max_size - OVERHEAD
         self._headers = headers
 
-    def outgoing(self, side: SideRecord) -> Outgoing:
-        """The side record: `topic|partition|offset` as its key, the value whole or, where it is too large, cut and marked.
+    def encode(self, side: SideRecord) -> Outgoing:
+        """The record to send, with the key `topic|partition|offset` of the source.
 
-        Where its headers alone are too large for the topic, as those of a compressed batch may be, they are left out.
+        A value that is too large for the topic is cut and marked. The source's headers are left out where they alone are too
+        large, which can happen to those of a compressed batch.
         """
         record = side.record
         key, value = record.key, record.value

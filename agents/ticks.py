@@ -1,4 +1,4 @@
-"""The agent that takes slices of ticks to the engine of their partition."""
+"""The Faust agent over the input topic: it hands each slice of ticks to the task of its partition."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from faust.types import StreamT
 
 
 def register(app: faust.App, topic: Any, feed: Callable[[Any], Awaitable[None]]) -> None:
-    """Make a Faust agent over `topic` whose every message is a slice for `feed`; `feed` deals with its own errors."""
+    """Make a Faust agent over `topic`. Each of its messages is a slice for `feed`, which handles its own errors."""
 
     async def ticks(stream: StreamT[Any]) -> None:
         async for part in stream:

@@ -45,7 +45,7 @@ class Engine:
         self.progress = Progress(next_offset)
         self.snapshots = Snapshots(self.windows, self.progress)
         self._decode = decoder(config.price)
-        self._fast = FastPath(config, self.windows, self.scheduler, self.progress, self._decode, self._process)
+        self._fast = FastPath(config, self.windows, self.scheduler, self.progress, self._decode)
         self._integer_ms = config.time_unit == "ms"
         self._replay: Replay | None = None
         self._side: list[SideRecord] = []
@@ -150,7 +150,7 @@ class Engine:
         """Process records in offset order that all arrived at `arrived` (epoch ms), as those of a LogAppendTime batch did."""
         records = self._feed_replay(records, None)
         if self._integer_ms and self.config.price != "mid":
-            self._fast.feed(records, arrived)
+            self._fast.feed(records, arrived, self._process)
         else:
             for record in records:
                 self._process(record)

@@ -21,32 +21,34 @@ from tables.ticks import MAX_DIGITS, PRICE_LIMITS, ZERO, RawTick
 from tables.window import new_window
 
 _TOO_LARGE = Decimal(10) ** MAX_DIGITS  # infinity is not below it
+Process = Callable[[Record, int | None, RawTick | None], None]
 
 
 class FastPath:
     """Folds batches whose records arrived together, in whole milliseconds and with one price."""
 
-    def __init__(  # the parts of the engine that it works on
+    def __init__(
         self,
         config: EngineConfig,
         windows: OpenWindows,
         scheduler: IdleScheduler,
         progress: Progress,
         decode: Callable[[bytes], RawTick],
-        process: Callable[[Record, int | None, RawTick | None], None],
     ) -> None:
-        """`process` handles a record that is not plain; it gets the decoded tick where there is one."""
         self._config = config
         self._windows = windows
         self._scheduler = scheduler
         self._progress = progress
         self._decode: Callable[[Any], Any] = decode  # typed locals follow the call; a cast would cost one more
-        self._process = process
 
-    def feed(self, records: Iterable[Record], arrived: int) -> None:  # noqa: C901, PLR0912, PLR0915  # a call a tick would cost more than the fold
-        """Process records in offset order that all arrived at `arrived` (epoch ms)."""
+    def feed(self, records: Iterable[Record], arrived: int, process: Process) -> None:  # noqa: C901, PLR0912, PLR0915  # a call a tick would cost more than the fold
+        """Process records in offset order that all arrived at `arrived` (epoch ms).
+
+        `process` handles a record that is not plain, and gets its decoded tick where there is one. It is the engine's method,
+        passed at each call: a reference to the engine kept here would be a cycle, and keep a former engine in memory.
+        """
         decode, check_digits, zero, too_large = self._decode, PRICE_LIMITS.plus, ZERO, _TOO_LARGE
-        windows, progress, schedule, process = self._windows, self._progress, self._scheduler.schedule, self._process
+        windows, progress, schedule = self._windows, self._progress, self._scheduler.schedule
         symbols, changed, add = windows.symbols, windows.changed, windows.add
         config = self._config
         size, grace, min_ts, latest = config.window_size, config.grace, config.min_ts, arrived + config.max_future

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaConnectionError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from agents.task import now_ms
+from app.kafka.clock import now_ms
 from app.kafka.continuity import Continuity, OffsetGap
 from app.kafka.fetcher import Batch, Heads, RawTopics, heads_of, silence_of
 from app.kafka.slices import GapError, Slice
@@ -155,7 +155,7 @@ class Consumer(driver.Consumer):
         if not self.flow_active:
             await self.perform_seek()
             return
-        owners, generation, fetched = self.tasks.owners(), self.app.consumer_generation_id, now_ms()
+        owners, generation, fetched = self.tasks.running(), self.app.consumer_generation_id, now_ms()
         for tp, batches in records.items():
             reading = tp in (active or ()) or tp in self._buffered_partitions
             if tp.partition not in owners or not reading:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from faust.types import TP
 
-from agents.task import PartitionTask, now_ms
+from agents.task import PartitionTask
+from app.kafka.clock import now_ms
 from app.web import sampling
 from app.web.models import Away, OpenWindow
 from app.web.worker_models import Migrations
@@ -43,7 +44,7 @@ class WebContext:
     @property
     def owners(self) -> dict[int, PartitionTask]:
         """The partitions at work here."""
-        return self.tasks.owners()
+        return self.tasks.running()
 
     @property
     def count(self) -> int:

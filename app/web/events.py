@@ -19,7 +19,7 @@ import msgspec
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
-from agents.task import now_ms
+from app.kafka.clock import now_ms
 from app.web import sampling
 from app.web.asked import EventsAsked
 from app.web.endpoint import read

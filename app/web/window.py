@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from agents.task import PartitionTask, now_ms
+from agents.task import PartitionTask
+from app.kafka.clock import now_ms
 from app.readmodel.model import State
 from app.settings.types import Switch
 from app.web import sampling
@@ -91,7 +92,7 @@ def _with_partition(web: WebContext, facts: Facts, number: int, partition: Parti
         stream_time=sampling.stream_time_for(partition.engine, facts.broker, facts.symbol),
         lag=None if end is None else end - partition.consumed_to,
         silent=web.tasks.readiness().get("broker_silent_for"),
-        unpublished=partition.unseen(web.model.positions.get((web.settings.finals_topic, number), 0)),
+        unpublished=partition.has_bars_beyond(web.model.positions.get((web.settings.finals_topic, number), 0)),
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from agents.task import PartitionTask, now_ms
+from agents.task import PartitionTask
+from app.kafka.clock import now_ms
 from app.settings import Settings
 from app.settings.types import Switch
 from app.version import __version__
@@ -160,7 +161,7 @@ async def accounting(web: WebContext, asked: AccountingAsked) -> Accounting:
 
 def local_accounting(web: WebContext) -> Accounting:
     """That of the partitions at work here."""
-    rows = {str(number): PartitionCounts(**partition.accounting()) for number, partition in sorted(web.tasks.owners().items())}
+    rows = {str(number): PartitionCounts(**partition.accounting()) for number, partition in sorted(web.tasks.running().items())}
     return _summed(web.tasks.state, rows)
 
 

@@ -9,19 +9,19 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from agents import tasks
+from agents import assignment
+from agents.checkpoints import Checkpoints
 from agents.recovery import recover
-from agents.task import PartitionTask
 from app.cli import main
 
 
 def without_states() -> None:
     """The position is written, the states before it are not: open windows lose what came before a crash."""
 
-    async def nothing(_: PartitionTask, __: list[Any]) -> None:
+    async def nothing(_: Checkpoints, __: list[Any]) -> None:
         return
 
-    setattr(PartitionTask, "_write_states", nothing)  # noqa: B010  # as a patch, and not as an assignment that types forbid
+    setattr(Checkpoints, "_write_states", nothing)  # noqa: B010  # as a patch, and not as an assignment that types forbid
 
 
 def without_tail() -> None:
@@ -32,7 +32,7 @@ def without_tail() -> None:
         found.tail.clear()
         return found
 
-    setattr(tasks, "recover", forgetful)  # noqa: B010  # the same
+    setattr(assignment, "recover", forgetful)  # noqa: B010  # the same
 
 
 RULES: dict[str, Callable[[], None]] = {

@@ -15,20 +15,23 @@ from tests.support.worker import DEADLINE, Worker
 T0 = 1_399_248_000_000
 PROGRAM = """
 import sys
-from agents import task, tasks
+from agents import assignment, finals, task
 from app.cli import main
 
 def breaks(owner, name):
     original = getattr(owner, name)
 
     async def broken(self, *args):
-        if getattr(self, "fresh", False):
+        if getattr(self, "needs_first_checkpoint", False):
             return await original(self, *args)
         raise RuntimeError("nobody foresaw this")
 
     setattr(owner, name, broken)
 
-breaks({"TaskManager": tasks.TaskManager, "PartitionTask": task.PartitionTask}[sys.argv[1]], sys.argv[2])
+owners = {
+    "Assignment": assignment.Assignment, "PartitionTask": task.PartitionTask, "FinalsPublisher": finals.FinalsPublisher
+}
+breaks(owners[sys.argv[1]], sys.argv[2])
 main(["worker", "-l", "info"])
 """
 
@@ -50,9 +53,9 @@ class Broken(Worker):
 @pytest.mark.parametrize(
     "method",
     [
-        ("TaskManager", "_try_recover"),
+        ("Assignment", "_try_recover"),
         ("PartitionTask", "_feed"),
-        ("PartitionTask", "_send_finals"),
+        ("FinalsPublisher", "send"),
     ],
     ids="/".join,
 )

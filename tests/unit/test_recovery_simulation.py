@@ -22,8 +22,9 @@ from aiokafka.errors import ProducerFenced
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents import task
+from agents import checkpoints
 from agents.recovery import recover
+from agents.side_outputs import SideOutputs
 from agents.task import PartitionTask, engine_config
 from app.kafka.batches import Outgoing
 from app.kafka.fetcher import Head
@@ -441,7 +442,7 @@ LATE_ONCE: list[Step] = [  # a tick that was late, as silence had closed its win
 ]
 
 
-async def write_nothing(self: PartitionTask, states: list[Outgoing]) -> None:
+async def write_nothing(self: checkpoints.Checkpoints, states: list[Outgoing]) -> None:
     """A checkpoint without its states."""
 
 
@@ -476,11 +477,11 @@ original_replay = Replay.__init__
 @pytest.mark.parametrize(
     ("owner", "name", "broken", "steps"),
     [
-        (PartitionTask, "_write_states", write_nothing, STATES_LOST),
+        (checkpoints.Checkpoints, "_write_states", write_nothing, STATES_LOST),
         (Replay, "__init__", without_tail, TAIL_IGNORED),
         (Checkpoints, "_arrive", not_atomic, TORN),
         (Checkpoints, "fenced", never_fenced, OVERWRITTEN),
-        (task, "acknowledged", without_waiting, POSITION_FIRST),
+        (checkpoints, "acknowledged", without_waiting, POSITION_FIRST),
         (Engine, "replaying", False, TOO_EARLY),
         (Replay, "advance_to", not_raised, LATE_ONCE),
     ],
@@ -552,7 +553,7 @@ async def too_early(self: PartitionTask) -> int | None:
     return made
 
 
-async def send_nothing(self: PartitionTask, side: list[SideRecord]) -> None:
+async def send_nothing(self: SideOutputs, producer: Any, side: list[SideRecord]) -> None:
     """A checkpoint without the late and the rejected records."""
 
 
@@ -603,7 +604,7 @@ async def send_nothing(self: PartitionTask, side: list[SideRecord]) -> None:
                 *(("crash",), ("checkpoint", None), ("crash",)),
             ],
         ),
-        (ScopeKind.BROKER, (PartitionTask, "_send_side", send_nothing), [("tick", 0, 0, 0, "bad"), ("read", 1)]),
+        (ScopeKind.BROKER, (SideOutputs, "send", send_nothing), [("tick", 0, 0, 0, "bad"), ("read", 1)]),
         (ScopeKind.BROKER, (checkpoint_plan.CheckpointPlan, "live_from", property(lambda self: self.end)), STATES_LOST),
     ],
     ids=[

@@ -60,11 +60,11 @@ async def test_bars_on_their_way_to_the_producer_are_not_taken_for_windows_that_
     checkpoints = TransactionalProducer(Cluster("127.0.0.1:1"), max_request=1 << 20, transactional_id="x", group="x")
     finals = Held()
     partition = PartitionTask(settings, 0, Recovered(position), checkpoints, finals, append_time=True, max_record=1 << 20)
-    assert not partition.unseen(0)
+    assert not partition.has_bars_beyond(0)
     rows = [Row(n, T0 + n * 70_000, b"A|x", b'{"ts": %d, "bid": 1.5}' % (T0 + n * 70_000)) for n in range(2)]
     feeding = asyncio.create_task(partition.feed(Slice(partition.number, partition, [Ticks(0, 2, rows)], T0)))
     await finals.holds.wait()
-    assert partition.unseen(0)
+    assert partition.has_bars_beyond(0)
     finals.failed.set_exception(OSError("gone"))
     (error,) = await asyncio.gather(feeding, return_exceptions=True)
     assert isinstance(error, OSError)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from agents.side_outputs import CUT_TO, SideRecords
+from agents.side_outputs import CUT_TO, SideRecordEncoder
 from app.kafka.batches import Outgoing
 from app.kafka.topics import TopicState, judge
 from app.settings import Settings
@@ -20,7 +20,7 @@ def outgoing(value: bytes | None, *, key: bytes = b"A|x", headers: list[tuple[st
     """What becomes of a rejected record where the topic takes `LIMIT` bytes."""
     record = Wire(7, 1_700_000_000_000, key, value, headers or [])
     side = SideRecord(7, "rejected", "json", "d" * 200, record)
-    return SideRecords("ticks", 3, max_size=LIMIT, headers=APP).outgoing(side)
+    return SideRecordEncoder("ticks", 3, max_size=LIMIT, headers=APP).encode(side)
 
 
 def size(record: Outgoing) -> int:

@@ -1,0 +1,115 @@
+"""Recovers the partitions of an assignment: new producers, then one task after the other. Waits while the broker is away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+
+from aiokafka import errors as kafka_errors
+
+from agents.metrics import Metrics
+from agents.readiness import Readiness, RecoveryProgress
+from agents.recovery import recover, stop_if_given_up
+from agents.side_outputs import SIDE_MARGIN
+from agents.task import PartitionTask
+from app.errors import BrokerError
+from app.kafka.cluster import Cluster
+from app.kafka.producer_pool import ProducerPool
+from app.kafka.producers import PERMANENT_WRITE_ERRORS
+from app.kafka.reader import Reader
+from app.kafka.topics import TopicsReport, check_partitions
+from app.settings import Settings
+
+log = logging.getLogger(__name__)
+BACKOFF_SECONDS = (0.5, 30.0)  # first and longest wait between two tries
+STOP_SECONDS = 3.0  # for the producers at the end
+
+
+class Assignment:
+    """Makes the tasks of an assignment. Its producers fence those of former owners."""
+
+    def __init__(self, settings: Settings, metrics: Metrics, readiness: Readiness) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._readiness = readiness
+        self._producers = ProducerPool(settings)
+
+    async def recover(self, cluster: Cluster, topics: TopicsReport | None, numbers: set[int]) -> dict[int, PartitionTask]:
+        """The tasks of these partitions, ready to be fed; waits while the broker is away.
+
+        Raises `BarwheelError` where the stored state cannot be used or the broker refuses a write for good.
+        """
+        self._readiness.state = "recovering"
+        began = time.monotonic()
+        wait = BACKOFF_SECONDS[0]
+        while True:
+            try:
+                tasks = await self._try_recover(cluster, topics, numbers)
+                break
+            except PERMANENT_WRITE_ERRORS as error:
+                raise write_refused(error) from error
+            except kafka_errors.KafkaError as error:
+                self._readiness.state = "waiting"
+                log.warning("the broker is away (%s): trying again in %.1f s", error, wait)
+                await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311  # jitter
+                wait = min(wait * 2, BACKOFF_SECONDS[1])
+        stop_if_given_up()
+        self._metrics.recovery.add(time.monotonic() - began)
+        return tasks
+
+    async def _try_recover(self, cluster: Cluster, topics: TopicsReport | None, numbers: set[int]) -> dict[int, PartitionTask]:
+        settings, producers = self._settings, self._producers
+        if topics is None:
+            raise BrokerError("the topics have not been checked yet")
+        await check_partitions(settings, cluster, topics.partitions)
+        await producers.stop()  # every send of the old producers has ended before anything is read
+        stop_if_given_up()
+        await producers.renew(cluster, sorted(numbers), max_request=topics.max_message_bytes + SIDE_MARGIN)
+        tasks: dict[int, PartitionTask] = {}
+        if not numbers:
+            return tasks
+        stop_if_given_up()
+        names = frozenset({settings.ticks_topic, settings.finals_topic, settings.changelog_topic})
+        async with Reader(cluster, names) as reader:
+            progress = self._readiness.recovery = RecoveryProgress(len(numbers), reading=_reading(reader))
+            for number in sorted(numbers):
+                tasks[number] = await self._recover_one(reader, topics, number)
+                progress.done += 1
+        return tasks
+
+    async def _recover_one(self, reader: Reader, topics: TopicsReport, number: int) -> PartitionTask:
+        found = await recover(reader, self._settings, number, topics.partitions)
+        stop_if_given_up()
+        task = PartitionTask(
+            self._settings,
+            number,
+            found,
+            self._producers.checkpoints[number],
+            self._producers.finals,
+            append_time=topics.log_append_time,
+            max_record=topics.max_side_bytes,
+            metrics=self._metrics,
+        )
+        if task.needs_first_checkpoint:  # afterwards, no position record means that no bar was ever sent
+            await task.checkpoint()
+        return task
+
+    async def stop(self) -> None:
+        """Stop the producers; what they had not sent is found by the next recovery."""
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._producers.stop()
+        except TimeoutError:
+            log.warning("the broker has not acknowledged what was sent to it: the next start finds out what was written")
+
+
+def write_refused(error: BaseException) -> BrokerError:
+    """The error that ends a worker whose write was refused for good."""
+    return BrokerError(f"the broker refused a write: {error}")
+
+
+def _reading(reader: Reader) -> Callable[[], tuple[str, int, int]]:
+    return lambda: reader.reading

@@ -1,0 +1,122 @@
+"""The checkpoint of one partition: a snapshot of one moment, written as one Kafka transaction.
+
+The order within the transaction: bars that wait for it, late and rejected records, changed states, the position record, the
+group's offset. It begins only when the bars that were sent before it are acknowledged. A crash in the middle, or a former
+owner that wakes up, leaves nothing of it. docs/delivery.md explains why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from dataclasses import dataclass
+
+from aiokafka import TopicPartition
+
+from agents.finals import FinalsPublisher, grown
+from agents.side_outputs import SideOutputs
+from app.kafka.batches import Header, Outgoing
+from app.kafka.producers import NO_HEADERS, Sent, TransactionalProducer, acknowledged
+from app.settings import Settings
+from tables.checkpoint_plan import CheckpointPlan
+from tables.emission import Closed
+from tables.engine import Engine
+from tables.records import SideRecord
+from tables.state import POSITION_KEY, Position, encode_position
+
+YIELD_EVERY = 2_000  # states that are encoded before the event loop gets a turn
+
+
+@dataclass
+class Snapshot:
+    """Copies of one moment: everything that a checkpoint writes and waits for."""
+
+    position: Position  # finals_end and changelog_start are filled in while it is written
+    states: list[Outgoing]
+    side: list[SideRecord]
+    unsent: list[Closed]  # bars that are part of the transaction
+    in_flight: list[Sent]  # bars that must be acknowledged before it
+    finals_end: int  # bars sent later must stay in the next owner's tail
+
+
+class Checkpoints:
+    """Takes and writes the snapshots of one partition."""
+
+    def __init__(  # noqa: PLR0913  # the parts of the partition that a checkpoint covers
+        self,
+        settings: Settings,
+        partition: int,
+        producer: TransactionalProducer,
+        *,
+        plan: CheckpointPlan,
+        finals: FinalsPublisher,
+        side: SideOutputs,
+        position: Position,
+        needs_first: bool,
+        headers: list[Header],
+    ) -> None:
+        """`position`: the stored one. `needs_first`: it is not stored yet, so the first checkpoint must write it."""
+        self.position = position
+        self.needs_first = needs_first
+        self._source = TopicPartition(settings.ticks_topic, partition)
+        self._changelog_topic = settings.changelog_topic
+        self._partition = partition
+        self._producer = producer
+        self._plan = plan
+        self._finals = finals
+        self._side = side
+        self._headers = headers
+
+    async def snapshot(self, engine: Engine) -> Snapshot | None:
+        """Copy what a checkpoint of this moment writes; None where there is nothing to write. The engine must not be fed."""
+        known, finals = self.position, self._finals
+        moved = (engine.next_offset, finals.end) != (known.next_offset, known.finals_end)
+        if not (moved or self.needs_first or self._side or finals.pending or self._plan.overdue):
+            return None
+        unsent, in_flight, side = finals.take_unsent(), finals.take_in_flight(), self._side.take()
+        finals_end = finals.end
+        position = Position(
+            next_offset=engine.next_offset,
+            arrival=engine.arrival,
+            scopes=engine.stream_times(),
+            counters=copy.copy(engine.counters),
+            finals_end=-1,
+            changelog_start=-1,
+            fingerprint=known.fingerprint,
+        )
+        return Snapshot(position, await self._encode_states(), side, unsent, in_flight, finals_end)
+
+    async def write(self, snapshot: Snapshot) -> int:
+        """Write a snapshot as one transaction; return the position's next offset. Raises aiokafka's errors and `StateError`."""
+        position, producer, finals = snapshot.position, self._producer, self._finals
+        end = await acknowledged(snapshot.in_flight)  # the position must never be written before these bars
+        await producer.begin()
+        if snapshot.unsent:
+            end = await acknowledged(await finals.send(producer, snapshot.unsent))
+        position.finals_end = snapshot.finals_end if end is None else finals.advance(snapshot.finals_end, end)
+        finals.end = max(finals.end, position.finals_end)
+        await self._side.send(producer, snapshot.side)
+        await self._write_states(snapshot.states)
+        position.changelog_start = self._plan.live_from
+        await self._write([(POSITION_KEY, encode_position(position), None, self._headers)])
+        await producer.commit(self._source, position.next_offset)
+        self.position = position
+        self.needs_first = False
+        return position.next_offset
+
+    async def _encode_states(self) -> list[Outgoing]:
+        states: list[Outgoing] = []
+        for key, state in self._plan.round():
+            states.append((key, state, None, NO_HEADERS))
+            if not len(states) % YIELD_EVERY:
+                await asyncio.sleep(0)
+        return states
+
+    async def _write_states(self, states: list[Outgoing]) -> None:
+        await self._write(states)
+
+    async def _write(self, records: list[Outgoing]) -> None:
+        """Write to the changelog and wait for the acknowledgement."""
+        end = await acknowledged(await self._producer.send(self._changelog_topic, self._partition, records))
+        if end is not None:
+            self._plan.end = grown(self._changelog_topic, self._partition, self._plan.end, end)

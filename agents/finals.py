@@ -1,0 +1,83 @@
+"""Publishes the bars of one partition: at once by an idempotent producer, or within the checkpoint's transaction."""
+
+from __future__ import annotations
+
+from agents.metrics import Metrics
+from app.errors import StateError
+from app.kafka.batches import Header
+from app.kafka.producers import BatchProducer, Sent
+from tables.emission import Closed, take_records
+
+
+class FinalsPublisher:
+    """The bars that have closed and are not known to be in the finals topic."""
+
+    def __init__(  # where the bars go, and by whom
+        self, topic: str, partition: int, producer: BatchProducer | None, *, end: int, headers: list[Header], metrics: Metrics
+    ) -> None:
+        """`producer` sends bars at once; None where they wait for the checkpoint. `end`: the topic's end offset so far."""
+        self.end = end
+        self.unsent_bars = 0
+        self._topic = topic
+        self._partition = partition
+        self._producer = producer
+        self._headers = headers
+        self._metrics = metrics
+        self._unsent: list[Closed] = []
+        self._in_flight: list[Sent] = []
+
+    @property
+    def pending(self) -> bool:
+        """Whether bars wait to be sent or to be acknowledged."""
+        return bool(self._unsent or self._in_flight)
+
+    def has_bars_beyond(self, offset: int) -> bool:
+        """Whether a reader of the finals that has read up to this offset lacks bars that have closed."""
+        return bool(self._unsent) or self.end > offset or any(sent.end is None or sent.end > offset for sent in self._in_flight)
+
+    async def publish(self, closed: list[Closed], bars: int) -> None:
+        """Take over closed windows, and send them unless they wait for the checkpoint."""
+        self._unsent += closed
+        self.unsent_bars += bars
+        if self._unsent and self._producer is not None:
+            self._in_flight += await self.send(self._producer, self.take_unsent())
+            self._forget_acknowledged()
+
+    async def send(self, producer: BatchProducer, closed: list[Closed]) -> list[Sent]:
+        """Send the bars of these windows, in order."""
+        sent = await producer.send(self._topic, self._partition, take_records(closed, self._headers))
+        self._metrics.sent(closed, sent[-1].acknowledged)
+        return sent
+
+    def take_unsent(self) -> list[Closed]:
+        """The windows that wait for a checkpoint; the caller sends them."""
+        unsent, self._unsent, self.unsent_bars = self._unsent, [], 0
+        return unsent
+
+    def take_in_flight(self) -> list[Sent]:
+        """The batches that have been sent and not forgotten; the caller waits for them."""
+        in_flight, self._in_flight = self._in_flight, []
+        return in_flight
+
+    def advance(self, known: int, end: int) -> int:
+        """The end offset after a batch was acknowledged; see `grown`."""
+        return grown(self._topic, self._partition, known, end)
+
+    def _forget_acknowledged(self) -> None:
+        """Drop the batches at the front that were written. A failed one stays, so that the checkpoint raises its error."""
+        while self._in_flight:
+            end = self._in_flight[0].end
+            if end is None:
+                return
+            self.end = self.advance(self.end, end)
+            del self._in_flight[0]
+
+
+def grown(topic: str, partition: int, known: int, end: int) -> int:
+    """`end`, the new end offset of a log that only grows. Raises `StateError` where it is not above the one known before."""
+    if end <= known:
+        raise StateError(
+            f"{topic}[{partition}] took a record before offset {known}, where it ended: it was deleted and made anew "
+            "under this worker, which stops with what it knows"
+        )
+    return end

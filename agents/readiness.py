@@ -1,0 +1,40 @@
+"""The state of a worker, for /readyz and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+SILENT_SECONDS = 5.0  # without an answer to a fetch; an empty answer comes after 0.2 s
+
+
+@dataclass
+class RecoveryProgress:
+    """How far a recovery is."""
+
+    partitions: int
+    done: int = 0
+    reading: Callable[[], tuple[str, int, int]] = field(default=lambda: ("", 0, 0))  # which partition, offset, end offset
+
+    def shown(self) -> dict[str, Any]:
+        """The same as /readyz shows it."""
+        where, offset, end = self.reading()
+        return {"partitions": self.partitions, "done": self.done, "reading": where, "offset": offset, "end": end}
+
+
+@dataclass
+class Readiness:
+    """`state` is starting, recovering, running, waiting (for the broker) or stopped."""
+
+    state: str = "starting"
+    recovery: RecoveryProgress | None = None
+
+    def answer(self, silence: float | None) -> dict[str, Any]:
+        """What /readyz says. `silence`: seconds since the broker answered a fetch, None where nothing is being fetched."""
+        if self.state == "running" and silence is not None and silence > SILENT_SECONDS:
+            return {"state": "waiting", "broker_silent_for": round(silence, 1)}
+        answer: dict[str, Any] = {"state": self.state}
+        if self.state in {"recovering", "waiting"} and self.recovery is not None:
+            answer["recovery"] = self.recovery.shown()
+        return answer
