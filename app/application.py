@@ -18,6 +18,7 @@ from yarl import URL
 
 from agents import ticks, timers
 from agents.tasks import TaskManager
+from app.driver.tables import ViewTableManager, add_views
 from app.driver.transport import Consumer, SliceSchema, Transport
 from app.errors import BarwheelError, BrokerError, SettingsError
 from app.kafka.bootstrap import cluster_for, unreachable, wait_for_broker
@@ -105,6 +106,7 @@ class BarwheelApp(faust.App):
             web_router_enabled=False,
             web_tables_enabled=False,
             Worker=BarwheelWorker,
+            TableManager=ViewTableManager,
             autodiscover=False,
         )
 
@@ -209,6 +211,7 @@ def faust_app() -> BarwheelApp:
 
     cast("Any", app).task(migrate)
     applied = history_table(app, settings.history_topic)
+    add_views(app, lambda: [task.engine for task in tasks.running().values()], applied)
 
     async def follow_history() -> None:
         """What any runner applied shows on every worker."""
