@@ -1,1 +1,1 @@
-"""The Faust agents and tasks that move slices of ticks through the engine."""
+"""The work on partitions: one task for each, and the Faust agent and timer that drive them."""

@@ -1,7 +1,7 @@
-"""What a partition needs to go on where its last checkpoint left it: position, states, and the bars sent since.
+"""Reads the state of a partition: position, open windows, and the bars that were published since the last checkpoint.
 
-The position record is the truth, and the last record of every checkpoint: it is looked for from the end of the changelog
-backwards, so recovery reads what is open and not what has been.
+The position record decides. It is the last record of every checkpoint, so recovery looks for it from the end of the changelog
+backwards, and reads the states from the offset that it names.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from tables.state import POSITION_KEY, Counters, Position, SymbolState, decode_p
 from tables.ticks import shown
 
 APP_HEADER = "app_id"
-FIRST_LOOK = 200  # records from the end that the search for the position begins with
-LOOK_FACTOR = 20
-SAY_EVERY = 500_000  # records between two lines of progress
+FIRST_SEARCH = 200  # records from the end that the search for the position reads first
+SEARCH_FACTOR = 20  # how many times more it reads at each further try
+LOG_EVERY = 500_000  # records between two lines of progress
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
 @dataclass
 class Recovered:
-    """What was found.
+    """The state of one partition; `tail` holds the bars that were published after the checkpoint.
 
-    `needs_first_checkpoint`: a position must be written before anything is read. It is the first one, or it had to jump.
+    `needs_first_checkpoint`: the position must be written before anything is read. It is the first one, or it had to jump.
     """
 
     position: Position
@@ -47,15 +47,15 @@ class Recovered:
 
 
 def fingerprint(settings: Settings, partitions: int) -> dict[str, str]:
-    """The settings that give the bars their meaning: one app id cannot go on with others."""
+    """The settings that decide what a bar contains. An app id cannot go on with other values than it began with."""
     names = ("window_size", "grace", "scope", "price", "time_unit")
     return {**{name: settings.text_of(name) for name in names}, "partitions": str(partitions)}
 
 
 def stop_if_given_up() -> None:
-    """End a recovery that was given up although a client it waited for kept the cancellation to itself, as `wait_for` may.
+    """Re-raise a cancellation that a client swallowed, as `wait_for` may do.
 
-    It would fence whoever has the partitions now, and put them among ours.
+    Otherwise an abandoned recovery would fence the new owner and register its partitions here.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
@@ -63,7 +63,10 @@ def stop_if_given_up() -> None:
 
 
 async def recover(reader: Reader, settings: Settings, partition: int, partitions: int) -> Recovered:
-    """Read the state of one partition; raises `StateError` where it does not fit the settings or the input has a gap."""
+    """Read the state of one partition. Raises `StateError` where it does not fit the settings, or records are gone.
+
+    `partitions`: how many the input has.
+    """
     begin, end = await reader.bounds(settings.changelog_topic, partition)
     position = await _last_position(reader, settings.changelog_topic, partition, begin, end)
     finals_begin, finals_end = await reader.bounds(settings.finals_topic, partition)
@@ -102,7 +105,7 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
     async for record in _records(reader, settings.finals_topic, partition, position.finals_end, finals_end):
         if record.value is not None and _producer_app(record) == settings.app_id.encode():
             found.tail.append(_decoded(decode_bar, record, "bar", settings.finals_topic))
-    if made_anew:  # its bars name offsets of records that are gone: all of them have been passed
+    if made_anew:  # the bars name offsets of records that are gone: treat all of them as passed
         found.tail = [msgspec.structs.replace(bar, closed_at_offset=position.next_offset) for bar in found.tail]
     return found
 
@@ -114,7 +117,7 @@ async def _records(reader: Reader, topic: str, partition: int, start: int, end: 
             if start <= record.offset < end:
                 yield record
                 read += 1
-                if not read % SAY_EVERY:
+                if not read % LOG_EVERY:
                     log.info("recovery: %s[%d] at offset %d of %d", topic, partition, record.offset, end)
 
 
@@ -144,25 +147,25 @@ async def _last_position(reader: Reader, topic: str, partition: int, begin: int,
     return None if record is None else _decoded(decode_position, record, "position", topic)
 
 
-async def _last(  # where, and what
+async def _last(
     reader: Reader, topic: str, partition: int, begin: int, end: int, wanted: Callable[[Record], bool]
 ) -> Record | None:
-    """The last record that is wanted, looked for from the end backwards: transactions end with offsets that hold none."""
-    look = FIRST_LOOK
+    """The last record for which `wanted` is true, searched from the end backwards: a transaction ends with a marker."""
+    size = FIRST_SEARCH
     while begin < end:
-        start = max(begin, end - look)
+        start = max(begin, end - size)
         last: Record | None = None
         async for record in _records(reader, topic, partition, start, end):
             if wanted(record):
                 last = record
         if last is not None or start == begin:
             return last
-        look *= LOOK_FACTOR
+        size *= SEARCH_FACTOR
     return None
 
 
 async def _check_owner(reader: Reader, settings: Settings, partition: int, begin: int, end: int) -> bool:
-    """Whether the last bar is ours. Two apps on one finals topic would close each other's windows: stop before it begins."""
+    """Whether the last bar is ours. Raises `StateError` where it is another app's: the two would close each other's windows."""
     last = await _last(reader, settings.finals_topic, partition, begin, end, lambda _: True)
     owner = None if last is None else _producer_app(last)
     if owner not in (None, settings.app_id.encode()):
@@ -179,7 +182,7 @@ def _producer_app(record: Record) -> bytes | None:
 
 
 def _check_finals(settings: Settings, partition: int, position: Position, begin: int, end: int) -> None:
-    """That the bars published after the position are still there; raises `StateError`, or moves it, where they are not."""
+    """Check that the bars published after the position still exist. Otherwise raise `StateError`, or move `finals_end`."""
     where, known = f"{settings.finals_topic}[{partition}]", position.finals_end
     if known > end:
         said = f"{where} ends at offset {end}, before {known}, where this app's bars ended: it was made anew and they are gone"
@@ -195,7 +198,7 @@ def _check_finals(settings: Settings, partition: int, position: Position, begin:
 
 
 async def _check_gap(reader: Reader, settings: Settings, partition: int, found: Recovered) -> bool:
-    """Move a position that is not in the topic, if that is allowed; whether the topic was made anew."""
+    """Move a position that is not in the topic, if `on_gap` allows it. Returns whether the topic was made anew."""
     position = found.position
     begin, end = await reader.bounds(settings.ticks_topic, partition)
     wanted = position.next_offset
@@ -213,5 +216,5 @@ async def _check_gap(reader: Reader, settings: Settings, partition: int, found: 
     log.warning("%s: going on from offset %d (on_gap=continue)", said, go_on)
     position.counters.lost += lost
     position.next_offset = go_on
-    found.needs_first_checkpoint = True  # else the topic might reach the old position by the next start, and nobody would know
+    found.needs_first_checkpoint = True  # otherwise the topic may have grown past the old position by the next start
     return wanted > end

@@ -1,1 +1,1 @@
-"""The engine: ticks in, final bars out. Pure: no Kafka, no Faust, no clock, no I/O."""
+"""The windowed tables and their rules. Pure: nothing here does I/O, reads a clock, or knows Kafka and Faust."""

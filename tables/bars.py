@@ -1,4 +1,4 @@
-"""The final bar as it goes over the wire (JSON), and its key."""
+"""The final bar, its JSON, and its record key."""
 
 from __future__ import annotations
 

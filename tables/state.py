@@ -1,4 +1,4 @@
-"""What a checkpoint keeps: a record per symbol, the position of the partition, and their JSON."""
+"""What a checkpoint stores, and its JSON: a record for each symbol, and the position record of the partition."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tables.window import Window
 
 
 class Counters(msgspec.Struct):
-    """What became of the records of a partition; `read` is always the sum of the four after it."""
+    """What became of the records of a partition. `read` is always the sum of the four after it."""
 
     read: int = 0
     binned: int = 0
@@ -18,12 +18,12 @@ class Counters(msgspec.Struct):
     lost: int = 0  # gone from the input before they were read (on_gap=continue)
 
     def balanced(self) -> bool:
-        """Whether nothing was lost or counted twice."""
+        """Whether every record was counted exactly once."""
         return self.read == self.binned + self.late + self.rejected + self.heartbeats
 
 
 class SymbolState(msgspec.Struct, array_like=True):
-    """One symbol: its open windows and, under scope `symbol`, its clock."""
+    """One symbol: its open windows and, under scope `symbol`, its stream time and the arrival that moved it (epoch ms)."""
 
     windows: list[Window]
     stream_time: int | None = None
@@ -31,7 +31,7 @@ class SymbolState(msgspec.Struct, array_like=True):
 
 
 class Position(msgspec.Struct, kw_only=True):
-    """Up to where a partition is done: the truth that recovery starts from. Times are ms."""
+    """How far a partition is. Recovery starts from it. Times are epoch ms."""
 
     next_offset: int
     arrival: int  # running maximum of arrival times

@@ -180,7 +180,7 @@ def name_of(key: bytes | None) -> tuple[str, str]:
 
 
 def check_name(tick: RawTick, name: tuple[str, str]) -> None:
-    """Raise `RejectedError` where the value repeats broker or symbol and disagrees with the key."""
+    """Raise `RejectedError` where the value repeats broker or symbol and differs from the key."""
     for field, said, known in (("broker", tick.broker, name[0]), ("symbol", tick.symbol, name[1])):
         if said is not None and said != known:
             raise RejectedError("key", f"{field}: the value says {shown(said)}, the key says {shown(known)}")

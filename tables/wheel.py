@@ -1,8 +1,8 @@
 """A hashed timing wheel over arrival time: insert in O(1), an empty slot costs a comparison.
 
 Scheme 6 of G. Varghese and T. Lauck, "Hashed and Hierarchical Timing Wheels" (SOSP 1987): an entry hashes into slot
-`due // tick % slots` and stays there, with its absolute due time, until a turn of the wheel finds it due. Nothing is ever
-moved or cancelled: the caller drops an entry it no longer wants when it fires.
+`due // tick % slots` and stays there, with its absolute due time, until a turn of the wheel finds it due. Entries are never
+moved or canceled. The caller ignores an entry that it no longer wants when it fires.
 
     wheel = Wheel(tick_ms=200)
     wheel.add("EURUSD", 1_005)
@@ -30,12 +30,12 @@ class Wheel(Generic[T]):
         self._tick = tick_ms
         self._mask = slots - 1
         self._slots: list[list[tuple[int, T]]] = [[] for _ in range(slots)]
-        self._cursor: int | None = None  # number of the slot that the next advance begins with
+        self._cursor: int | None = None  # number of the slot at which the next advance begins
         self._turned = False
         self.size = 0
 
     def add(self, item: T, due_ms: int) -> None:
-        """Put in an entry; one that is already overdue fires at the next `advance`."""
+        """Add an entry. One that is already due fires at the next `advance`."""
         number = due_ms // self._tick
         if self._cursor is None or (number < self._cursor and not self._turned):
             self._cursor = number
@@ -45,7 +45,7 @@ class Wheel(Generic[T]):
         self.size += 1
 
     def advance(self, before_ms: int) -> list[tuple[int, T]]:
-        """Take out and return, in no order, every entry that is due before this time."""
+        """Remove every entry that is due before this time (ms), and return them in no order."""
         last = (before_ms - 1) // self._tick
         cursor = self._cursor
         if cursor is None or last < cursor:
@@ -68,5 +68,5 @@ class Wheel(Generic[T]):
         return fired
 
     def slots(self) -> list[list[tuple[int, T]]]:
-        """The entries of each slot, for whoever wants to look; not to be changed."""
+        """The entries of each slot; read only."""
         return self._slots
