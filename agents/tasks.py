@@ -17,6 +17,7 @@ from agents.metrics import Metrics
 from agents.recovery import recover, stop_if_given_up
 from agents.side_outputs import SIDE_MARGIN
 from agents.task import PartitionTask, now_ms
+from agents.topics import check_partitions
 from app.errors import BarwheelError, BrokerError
 from app.kafka.assignor import AddressAssignor
 from app.kafka.cluster import Cluster
@@ -24,12 +25,11 @@ from app.kafka.producer_pool import ProducerPool
 from app.kafka.producers import PERMANENT_WRITE_ERRORS
 from app.kafka.reader import Reader
 from app.kafka.slices import GapError, Slice
-from app.kafka.topics import check_partitions
 from app.settings import Settings
 
 if TYPE_CHECKING:
+    from agents.topics import TopicsReport
     from app.driver.transport import Consumer
-    from app.kafka.topics import TopicsReport
 
 log = logging.getLogger(__name__)
 BACKOFF_SECONDS = (0.5, 30.0)  # first and longest wait between two tries

@@ -18,11 +18,11 @@ from yarl import URL
 
 from agents import ticks, timers
 from agents.tasks import TaskManager
+from agents.topics import ensure
 from app.driver.transport import Consumer, SliceSchema, Transport
 from app.errors import BarwheelError, BrokerError, SettingsError
 from app.kafka.bootstrap import cluster_for, unreachable, wait_for_broker
 from app.kafka.cluster import client_options, faust_credentials
-from app.kafka.topics import ensure
 from app.ksqldb.boot import Migrating, at_boot
 from app.ksqldb.history_table import history_table, keep
 from app.settings import Settings, unknown_variables
@@ -87,7 +87,7 @@ class BarwheelApp(faust.App):
             datadir=str(settings.data_dir / "faust"),
             store="memory://",
             topic_disable_leader=True,  # nothing here needs a leader, nor the topic Faust makes for it
-            topic_allow_declare=False,  # `app.kafka.topics` creates them, with the right policies
+            topic_allow_declare=False,  # `agents.topics` creates them, with the right policies
             table_standby_replicas=0,
             broker_commit_interval=settings.checkpoint_interval / 1_000,
             broker_commit_every=sys.maxsize,

@@ -13,6 +13,7 @@ import pytest
 from aiokafka.partitioner import DefaultPartitioner
 from rich.console import Console
 
+from agents.topics import input_spec, judge, specs
 from app.cli import command_of, with_defaults
 from app.commands.bars import fitted, table
 from app.commands.base import time_ms, utc
@@ -21,7 +22,7 @@ from app.demo.host import demo_settings
 from app.demo.market import SILENT, Kind
 from app.demo.view import Progress
 from app.errors import InputError
-from app.kafka.topics import TopicState, input_spec, judge, specs
+from app.kafka.topics import TopicState
 from app.settings import Settings
 from app.tickfiles.feed import partition_of
 from tables.bars import Bar
