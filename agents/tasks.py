@@ -29,7 +29,7 @@ from app.settings import Settings
 
 if TYPE_CHECKING:
     from agents.topics import TopicsReport
-    from app.driver.transport import Consumer
+    from app.driver.consumer import Consumer
 
 log = logging.getLogger(__name__)
 BACKOFF_SECONDS = (0.5, 30.0)  # first and longest wait between two tries
@@ -255,7 +255,7 @@ class TaskManager:
             log.info("the group is about to give the partitions to others, or did: waiting for its word")
             await asyncio.sleep(CONFIRM_SECONDS)
         await self._recover(set(partitions))
-        await consumer.go_to(self.positions())
+        await consumer.seek_to(self.positions())
         consumer.resume_partitions(tps)
 
     def stop_intake(self) -> None:

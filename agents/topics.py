@@ -139,7 +139,7 @@ def _judge_input(name: str, state: TopicState) -> list[Finding]:
         findings.append(Finding(name, text, _alter_command(name, "message.timestamp.type=LogAppendTime")))
     if "compact" in state.cleanup_policy:
         text = f"has cleanup.policy={state.cleanup_policy}: compaction removes all but a symbol's last tick"
-        findings.append(Finding(name, text, _alter_command(name, "cleanup.policy=delete")))
+        findings.append(Finding(name, text, _alter_command(name, "cleanup.policy=delete"), fatal=True))
     return findings
 
 

@@ -19,7 +19,9 @@ from yarl import URL
 from agents import ticks, timers
 from agents.tasks import TaskManager
 from agents.topics import ensure
-from app.driver.transport import Consumer, SliceSchema, Transport
+from app.driver.consumer import Consumer
+from app.driver.schema import SliceSchema
+from app.driver.transport import Transport
 from app.errors import BarwheelError, BrokerError, SettingsError
 from app.kafka.bootstrap import cluster_for, unreachable, wait_for_broker
 from app.kafka.cluster import client_options, faust_credentials
@@ -109,7 +111,7 @@ class BarwheelApp(faust.App):
         )
 
     def _new_transport(self) -> Transport:
-        return Transport(self.conf.broker, self)
+        return Transport(self.conf.broker, self, tasks=self.task_manager)
 
     def _new_producer_transport(self) -> Transport:
         return self._new_transport()

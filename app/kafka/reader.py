@@ -11,7 +11,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.errors import StateError
 from app.kafka.cluster import Cluster
-from app.kafka.fetcher import Batch, RawTopics, silence_of
+from app.kafka.fetcher import RawTopics, silence_of
+from app.kafka.records import Batch
 
 FETCH_BYTES = 4 << 20
 POLL_MS = 500

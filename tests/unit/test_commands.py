@@ -151,9 +151,17 @@ def test_an_input_with_the_producers_times_is_a_warning_only() -> None:
     assert [finding.fatal for finding in report.findings] == [False]
 
 
-def test_a_compacted_input_and_a_small_side_topic_are_warnings() -> None:
-    for found in (changed("ticks", cleanup_policy="compact"), changed("ticks_late", max_message_bytes="1000")):
-        assert [finding.fatal for finding in judge(SETTINGS, found, []).findings] == [False]
+@pytest.mark.parametrize("policy", ["compact", "compact,delete"])
+def test_a_compacted_input_is_fatal_and_its_remedy_is_named(policy: str) -> None:
+    (finding,) = judge(SETTINGS, changed("ticks", cleanup_policy=policy), []).findings
+    assert finding.fatal
+    assert f"topic ticks: has cleanup.policy={policy}: compaction removes all but a symbol's last tick" in str(finding)
+    assert "--entity-name ticks --add-config cleanup.policy=delete" in str(finding)
+
+
+def test_a_small_side_topic_is_a_warning() -> None:
+    (finding,) = judge(SETTINGS, changed("ticks_late", max_message_bytes="1000"), []).findings
+    assert not finding.fatal
 
 
 def test_what_is_missing_is_a_finding_and_not_fatal() -> None:
