@@ -90,6 +90,17 @@ def test_a_topic_with_the_wrong_number_of_partitions_ends_the_worker(new_worker:
     assert "Traceback" not in done.stderr
 
 
+def test_a_compacted_input_ends_the_worker_with_the_remedy(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="1")
+    create_topic(worker.bootstrap, worker.ticks_topic, 1, cleanup_policy="compact")
+    done = worker.run("worker")
+    assert done.returncode == TOPICS, done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert f"topic {worker.ticks_topic}: has cleanup.policy=compact: compaction removes all but a symbol's last tick" in line
+    assert f"--entity-name {worker.ticks_topic} --add-config cleanup.policy=delete" in line
+    assert "Traceback" not in done.stderr
+
+
 def test_other_settings_on_the_same_app_id_end_the_worker_and_both_are_named(new_worker: NewWorker, tmp_path: Path) -> None:
     worker = new_worker(topic_partitions="1", grace="5s").start()
     produce(worker.bootstrap, worker.ticks_topic, [Tick(1_399_248_000_000)])
