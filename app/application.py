@@ -28,7 +28,8 @@ from app.kafka.cluster import client_options, faust_credentials
 from app.ksqldb.boot import Migrating, at_boot
 from app.ksqldb.history_table import history_table, keep
 from app.settings import Settings, unknown_variables
-from app.settings.types import MigrateOnBoot, make_folder
+from app.settings.data_dir import make_folder
+from app.settings.types import MigrateOnBoot
 from app.signals import Signals
 from app.web.server import check_door, check_port, install
 
@@ -202,7 +203,7 @@ def faust_app() -> BarwheelApp:
 
     async def migrate() -> None:
         """Beside the ticks, which do not wait for it."""
-        if settings.migrate_on_boot is MigrateOnBoot.warn:
+        if settings.migrate_on_boot is MigrateOnBoot.background:
             try:
                 await at_boot(settings, tasks.cluster, app.migrating)
             except Exception as error:  # whatever it is, the bars go on

@@ -20,7 +20,8 @@ from app.kafka.cluster import Cluster
 from app.kafka.fetcher import APPEND_TIME
 from app.ksqldb import fit
 from app.settings import PREFIX, Settings, unknown_variables
-from app.settings.types import WebAuth, loopback
+from app.settings.addresses import loopback
+from app.settings.types import WebAuth
 
 if TYPE_CHECKING:
     import faust

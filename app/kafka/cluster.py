@@ -12,7 +12,6 @@ from aiokafka import errors as kafka_errors
 
 from app.errors import SettingsError
 from app.settings import Settings
-from app.settings.types import Switch
 
 AUTH_ERRORS = (
     kafka_errors.AuthenticationFailedError,
@@ -91,7 +90,7 @@ def _ssl_context(settings: Settings) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=settings.tls_ca_file or None)
     except OSError as error:  # ssl.SSLError is one
         raise SettingsError(f"tls_ca_file={settings.tls_ca_file}: not a file of PEM certificates ({_text(error)})") from None
-    context.check_hostname = settings.tls_check_hostname is Switch.on
+    context.check_hostname = settings.tls_check_hostname
     if settings.tls_cert_file:
         try:
             context.load_cert_chain(

@@ -16,7 +16,7 @@ from pathlib import Path
 import orjson
 
 from app.errors import BrokerError
-from app.settings.types import make_folder
+from app.settings.data_dir import make_folder
 
 STATE_FILE = "process.json"
 LOG_FILE = "broker.log"
