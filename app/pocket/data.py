@@ -9,7 +9,8 @@ import time
 from collections import defaultdict
 from typing import Any
 
-from app.pocket.log import MAGIC, BatchHeader, PartitionLog, crc_is_right, read_header
+from app.pocket.batch import MAGIC, BatchHeader, crc_is_right, read_header
+from app.pocket.log import PartitionLog
 from app.pocket.topics import UNKNOWN_TOPIC, Topics
 from app.pocket.transactions import INVALID_STATE, PRODUCER_FENCED, Transactions
 from app.pocket.wire import Body

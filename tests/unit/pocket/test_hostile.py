@@ -14,11 +14,11 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
 from app.pocket.admin import Admin
+from app.pocket.batch import ATTRIBUTES_AT, CONTROL, CRC_AT, HEADER
 from app.pocket.coordinator import Coordinator
 from app.pocket.data import CORRUPT, INVALID_RECORD, Data
 from app.pocket.groups import NO_COMMON_PROTOCOL
 from app.pocket.journal import Journal
-from app.pocket.log import ATTRIBUTES_AT, CONTROL, CRC_AT, HEADER
 from app.pocket.topics import STORAGE, TOO_MANY_FILES, UNKNOWN_TOPIC, Topics
 from app.pocket.transactions import Transactions
 
@@ -118,7 +118,7 @@ def test_a_batch_that_cannot_be_read_stays_and_does_not_keep_others_from_being_c
     for topic in ("a", "b"):
         log = parts.topics.find(topic, 0)
         assert log is not None
-        kept[topic] = list(log._bases)
+        kept[topic] = list(log._index.bases)
     assert kept == {"a": [0, 3], "b": [2]}
 
 
