@@ -23,7 +23,7 @@ T0 = 1_399_248_000_000
 
 
 async def test_reading_to_an_offset_that_never_comes_ends_with_the_reason(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "STILL_SECONDS", 0.5)
+    monkeypatch.setattr(module, "STUCK_SECONDS", 0.5)
     topic = f"short-{uuid4().hex[:8]}"
     await _filled(broker, topic)
     offsets: list[int] = []
