@@ -11,11 +11,11 @@ from typing import Any
 
 from app.pocket.batch import MAGIC, BatchHeader, crc_is_right, read_header
 from app.pocket.log import PartitionLog
-from app.pocket.topics import UNKNOWN_TOPIC, Topics
+from app.pocket.topics import STORAGE, UNKNOWN_TOPIC, Topics
 from app.pocket.transactions import INVALID_STATE, PRODUCER_FENCED, Transactions
 from app.pocket.wire import Body
 
-OUT_OF_RANGE, CORRUPT, TOO_LARGE, OUT_OF_ORDER, UNKNOWN_PRODUCER, OLD_FORMAT, STORAGE = 1, 2, 10, 45, 59, 43, 56
+OUT_OF_RANGE, CORRUPT, TOO_LARGE, OUT_OF_ORDER, UNKNOWN_PRODUCER, OLD_FORMAT = 1, 2, 10, 45, 59, 43
 INVALID_RECORD = 87
 SEQUENCES = 1 << 31
 LATEST, EARLIEST = -1, -2

@@ -1,4 +1,4 @@
-"""Records are packed as aiokafka's own builder packs them."""
+"""Records are packed into the same batches as by aiokafka's own builder."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_batches_are_those_of_aiokafkas_own_append(count: int) -> None:
     records = RECORDS[-count:]
     packed = list(pack(new_batch, records))
     assert [(batch.record_count(), bytes(batch._build())) for batch in packed] == by_aiokafka(records)
-    assert all(batch.append(key=b"k", value=b"v", timestamp=None) is None for batch in packed), "one that could still grow"
+    assert all(batch.append(key=b"k", value=b"v", timestamp=None) is None for batch in packed), "all are closed"
 
 
 def test_a_record_without_a_timestamp_gets_the_present_time() -> None:

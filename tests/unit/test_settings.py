@@ -1,4 +1,4 @@
-"""Settings: what they read, what they refuse in one line, and that the README's table is theirs."""
+"""Settings: valid and invalid values, the one line of an error, and the README's table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting of the surrounding shell or folder."""
+    """Remove the settings of the surrounding shell and directory."""
     for name in Settings.model_fields:
         monkeypatch.delenv(f"BARWHEEL_{name.upper()}", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -32,7 +32,7 @@ def test_a_duration_reads_a_number_and_a_unit(text: str, ms: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["banana", "5", "", "-5s", "1.5ms", "5 parsecs"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_a_text_that_is_not_a_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"duration|whole number"):
         duration_ms(text)
 
@@ -143,14 +143,14 @@ def test_every_value_is_read_back_from_its_text() -> None:
     assert Settings.load(**texts) == settings
 
 
-def test_topics_that_we_write_have_the_prefix_and_the_input_has_not() -> None:
+def test_output_topics_have_the_prefix_and_the_input_has_not() -> None:
     settings = Settings.load(topics_prefix="x.", app_id="me", window_size="5m")
     assert settings.ticks_topic == "ticks"
     written = (settings.finals_topic, settings.late_topic, settings.rejected_topic, settings.changelog_topic)
     assert written == ("x.bar_5m_final", "x.ticks_late", "x.ticks_rejected", "x.me-windows-changelog")
 
 
-def test_a_variable_that_is_no_setting_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_environment_variable_that_is_not_a_setting_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BARWHEEL_GRAEC", "5s")
     assert "BARWHEEL_GRAEC" in unknown_variables()
     assert "BARWHEEL_GRACE" not in unknown_variables()
