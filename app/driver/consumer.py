@@ -85,7 +85,7 @@ class Consumer(driver.Consumer):
                 await self.tasks.failed(error)
 
     async def _deliver_fetched(self) -> None:
-        """Wait for a fetch, and hand its batches on as slices."""
+        """Wait for a fetch, and deliver its batches as slices."""
         records, active = await self._wait_next_records(POLL_SECONDS)
         if not records or self.should_stop:
             return
@@ -115,7 +115,7 @@ class Consumer(driver.Consumer):
         return self.flow_active and self.app.consumer_generation_id == generation
 
     async def _without_gaps(self, tp: TP, batches: list[Batch]) -> list[Batch]:
-        """The batches that follow those handed on before, up to the first gap."""
+        """The batches that follow those delivered before, up to the first gap."""
         continuity = self._continuity.get(tp)
         if continuity is None:
             return []  # its position has not been set yet: these batches will be read again

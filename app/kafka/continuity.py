@@ -12,13 +12,13 @@ OffsetGap = tuple[int, int]  # the first offset that is missing, and the first o
 
 
 class Continuity:
-    """The next offset to hand on, of one partition."""
+    """The next offset that one partition has to deliver."""
 
     def __init__(self, next_offset: int) -> None:
         self.next_offset = next_offset
 
     def take(self, batches: list[Batch]) -> tuple[list[Batch], OffsetGap | None]:
-        """The batches up to the first gap, without those handed on before; and the gap, if there is one."""
+        """The batches up to the first gap, without those delivered before; and the gap, if there is one."""
         taken: list[Batch] = []
         for batch in batches:
             if batch.base_offset > self.next_offset:

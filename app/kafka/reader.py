@@ -75,7 +75,7 @@ class Reader:
                 begin, now_end = await self.bounds(topic, partition)
                 raise StateError(
                     f"{topic}[{partition}]: nothing comes after offset {position}, though {end} was its end "
-                    f"(it has {begin} to {now_end} now): was it made anew, or does a transaction stay open?"
+                    f"(it has {begin} to {now_end} now): was it deleted and created again, or does a transaction stay open?"
                 )
             for batches in (await self._consumer.getmany(tp, timeout_ms=POLL_MS)).values():
                 for batch in batches:
