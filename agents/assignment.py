@@ -15,12 +15,12 @@ from agents.readiness import Readiness, RecoveryProgress
 from agents.recovery import recover, stop_if_given_up
 from agents.side_outputs import SIDE_MARGIN
 from agents.task import PartitionTask
+from agents.topics import TopicsReport, check_partitions
 from app.errors import BrokerError
 from app.kafka.cluster import Cluster
 from app.kafka.producer_pool import ProducerPool
 from app.kafka.producers import PERMANENT_WRITE_ERRORS
 from app.kafka.reader import Reader
-from app.kafka.topics import TopicsReport, check_partitions
 from app.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,6 @@ from app.kafka.fetcher import APPEND_TIME, Head
 from app.kafka.producers import BatchProducer, TransactionalProducer
 from app.kafka.slices import GapError, Slice, from_offset
 from app.settings import Settings
-from app.settings.types import Switch
 from tables.checkpoint_plan import CheckpointPlan
 from tables.config import EngineConfig
 from tables.engine import Engine
@@ -40,7 +39,7 @@ def engine_config(settings: Settings) -> EngineConfig:
         window_size=settings.window_size,
         grace=settings.grace,
         scope=settings.scope.value,
-        idle_close=settings.idle_close is Switch.on,
+        idle_close=settings.idle_close,
         max_future=settings.max_future,
         min_ts=settings.min_ts,
         time_unit=settings.time_unit.value,

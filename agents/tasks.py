@@ -17,13 +17,13 @@ from agents.metrics import Metrics
 from agents.readiness import Readiness
 from agents.task import PartitionTask
 from agents.tick_consumer import TickConsumer
+from agents.topics import TopicsReport
 from app.errors import BarwheelError
 from app.kafka.assignor import AddressAssignor
 from app.kafka.clock import now_ms
 from app.kafka.cluster import Cluster
 from app.kafka.producers import PERMANENT_WRITE_ERRORS
 from app.kafka.slices import GapError, Slice
-from app.kafka.topics import TopicsReport
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -207,5 +207,5 @@ class TaskManager:
             log.info("the group is rebalancing: waiting to learn whether the partitions are still ours")
             await asyncio.sleep(VERIFY_SECONDS)
         await self._recover(set(tasks))
-        await consumer.go_to(self.positions())
+        await consumer.seek_to(self.positions())
         consumer.resume_partitions(tps)

@@ -34,5 +34,5 @@ class TickConsumer(Protocol):
     async def verify_membership(self, offsets: Mapping[TP, int]) -> bool:
         """Whether the group takes these offsets from us; it does so only from the member that owns the partitions."""
 
-    async def go_to(self, positions: Mapping[TP, int]) -> None:
+    async def seek_to(self, positions: Mapping[TP, int]) -> None:
         """Go on reading at these offsets, and nowhere else."""

@@ -18,16 +18,19 @@ from yarl import URL
 
 from agents import ticks, timers
 from agents.tasks import TaskManager
+from agents.topics import ensure
+from app.driver.consumer import Consumer
+from app.driver.schema import SliceSchema
 from app.driver.tables import ViewTableManager, add_views
-from app.driver.transport import Consumer, SliceSchema, Transport
+from app.driver.transport import Transport
 from app.errors import BarwheelError, BrokerError, SettingsError
 from app.kafka.bootstrap import cluster_for, unreachable, wait_for_broker
 from app.kafka.cluster import client_options, faust_credentials
-from app.kafka.topics import ensure
 from app.ksqldb.boot import Migrating, at_boot
 from app.ksqldb.history_table import history_table, keep
 from app.settings import Settings, unknown_variables
-from app.settings.types import MigrateOnBoot, make_folder
+from app.settings.data_dir import make_folder
+from app.settings.types import MigrateOnBoot
 from app.signals import Signals
 from app.web.server import check_door, check_port, install
 
@@ -88,7 +91,7 @@ class BarwheelApp(faust.App):
             datadir=str(settings.data_dir / "faust"),
             store="memory://",
             topic_disable_leader=True,  # nothing here needs a leader, nor the topic Faust makes for it
-            topic_allow_declare=False,  # `app.kafka.topics` creates them, with the right policies
+            topic_allow_declare=False,  # `agents.topics` creates them, with the right policies
             table_standby_replicas=0,
             broker_commit_interval=settings.checkpoint_interval / 1_000,
             broker_commit_every=sys.maxsize,
@@ -111,7 +114,7 @@ class BarwheelApp(faust.App):
         )
 
     def _new_transport(self) -> Transport:
-        return Transport(self.conf.broker, self)
+        return Transport(self.conf.broker, self, tasks=self.task_manager)
 
     def _new_producer_transport(self) -> Transport:
         return self._new_transport()
@@ -202,7 +205,7 @@ def faust_app() -> BarwheelApp:
 
     async def migrate() -> None:
         """Beside the ticks, which do not wait for it."""
-        if settings.migrate_on_boot is MigrateOnBoot.warn:
+        if settings.migrate_on_boot is MigrateOnBoot.background:
             try:
                 await at_boot(settings, tasks.cluster, app.migrating)
             except Exception as error:  # whatever it is, the bars go on

@@ -1,10 +1,10 @@
-"""Everything barwheel raises on purpose: one small tree, each class with the exit code of a command that ends by it."""
+"""The exceptions of barwheel; each class has the exit code of a command that it ends."""
 
 from __future__ import annotations
 
 
 class BarwheelError(Exception):
-    """The base: its text is one readable line that says what is wrong and what to do about it."""
+    """The base class. The text is one line that says what is wrong and what to do about it."""
 
     exit_code = 1
 
@@ -22,7 +22,7 @@ class InputError(BarwheelError):
 
 
 class BrokerError(BarwheelError):
-    """The broker cannot be reached, or refused what it was asked for."""
+    """The broker cannot be reached, or refused a request."""
 
     exit_code = 3
 
@@ -34,6 +34,6 @@ class TopicsError(BarwheelError):
 
 
 class StateError(BarwheelError):
-    """The stored state does not fit: other settings, another app's bars, or a gap in the input."""
+    """The stored state does not fit the settings, belongs to another app, or the input has a gap."""
 
     exit_code = 4

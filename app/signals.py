@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first asks a worker to finish, a second one ends the process where it stands."""
+"""SIGTERM and SIGINT: the first asks a worker to finish, the second ends the process at once."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from types import FrameType
 from typing import NoReturn
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-SHELL_OFFSET = 128  # what a shell adds to the number of the signal that ended a process
+SHELL_OFFSET = 128  # a shell reports 128 + n for a process that was ended by signal n
 
 
 class Signals:
-    """Counts the signals of one process; what the first one does may change while it starts."""
+    """The signal handlers of a process. What the first signal does can change while the worker starts."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.finish: Callable[[signal.Signals], object] | None = None  # called in the loop
+        self.finish: Callable[[signal.Signals], object] | None = None  # called in the event loop
         self._loop = loop
         self._first: signal.Signals | None = None
 
     @property
     def received(self) -> bool:
-        """Whether the first one has come."""
+        """Whether a signal has been received."""
         return self._first is not None
 
     def install(self) -> None:
-        """Handle both from now on.
+        """Install the handlers.
 
-        The interpreter's own handlers and not the loop's: a loop that is stuck must not keep the second one waiting.
+        They are the interpreter's and not the event loop's, so that the second signal works even if the loop is blocked.
         """
         for number in SIGNALS:
             signal.signal(number, self._handle)
@@ -38,7 +38,7 @@ class Signals:
         if self._first is not None:
             end_at_once(signal.Signals(number))
         self._first = signal.Signals(number)
-        if not self._loop.is_closed():  # otherwise it is about to end anyway
+        if not self._loop.is_closed():  # a closed loop means that the process is about to end
             self._loop.call_soon_threadsafe(self._finish)
 
     def _finish(self) -> None:
@@ -47,7 +47,7 @@ class Signals:
 
 
 def end_at_once(number: signal.Signals) -> NoReturn:
-    """End this process with one line on stderr and the code a shell shows for the signal; nothing else is run."""
-    said = f"app: {number.name} again: ended at once, without a last checkpoint; the next start goes on from the one before\n"
-    os.write(2, said.encode())  # not `sys.stderr`, which may be a logger by now, or in the middle of a write
+    """End this process with one line on stderr and the exit code 128 + n, without any cleanup."""
+    text = f"app: {number.name} again: ended at once, without a last checkpoint; the next start goes on from the one before\n"
+    os.write(2, text.encode())  # not `sys.stderr`: Faust may have replaced it, and it may be in the middle of a write
     os._exit(SHELL_OFFSET + number)

@@ -12,6 +12,7 @@ import aiohttp
 from faust.cli.base import option
 from rich.live import Live
 
+from agents.topics import ensure
 from app.commands import base
 from app.commands.bars import Wanted, reader
 from app.demo.host import Host, demo_settings
@@ -19,7 +20,6 @@ from app.demo.market import Record, market
 from app.demo.view import Progress, as_data, console, line, summary, title
 from app.errors import BarwheelError, InputError
 from app.kafka.clock import now_ms
-from app.kafka.topics import ensure
 from app.settings import Settings
 from app.tickfiles.feed import Feed
 

@@ -11,16 +11,17 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.table import Table
 
+from agents.topics import TopicsReport, look
 from app.commands import base
 from app.commands.topics import topic_table
 from app.errors import BrokerError, SettingsError
 from app.kafka.bootstrap import POCKET_HOST, cluster_for, unreachable
 from app.kafka.cluster import Cluster
 from app.kafka.fetcher import APPEND_TIME
-from app.kafka.topics import TopicsReport, look
 from app.ksqldb import fit
 from app.settings import PREFIX, Settings, unknown_variables
-from app.settings.types import WebAuth, loopback
+from app.settings.addresses import loopback
+from app.settings.types import WebAuth
 
 if TYPE_CHECKING:
     import faust

@@ -11,10 +11,10 @@ from faust.cli.base import argument, option
 
 from agents.recovery import Recovered, recover
 from agents.task import engine_config
+from agents.topics import look
 from app.commands import base
 from app.errors import TopicsError
 from app.kafka.reader import Reader
-from app.kafka.topics import look
 from app.settings import Settings
 from app.tickfiles import rows
 from app.tickfiles.feed import Feed

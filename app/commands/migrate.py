@@ -15,6 +15,7 @@ from app.errors import BarwheelError, BrokerError, InputError
 from app.kafka.cluster import Cluster
 from app.ksqldb.boot import load_plan, target
 from app.settings import Settings
+from app.settings.addresses import http_address
 from migrations import report, swap, swapped
 from migrations.compare import Action, Step, exit_code
 from migrations.errors import MigrationError
@@ -127,7 +128,7 @@ class Asked:
 def _address(option: str, value: str) -> str:
     """As the settings take one; raises `InputError`."""
     try:
-        return Settings.address(value)
+        return http_address(value)
     except ValueError as error:
         raise InputError(f"migrate {option} {value}: {error}") from None
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from faust.cli.base import argument, option
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from agents.topics import ensure
 from app.commands import base
 from app.errors import InputError
-from app.kafka.topics import ensure
 from app.settings import Settings
 from app.tickfiles import rows
 from app.tickfiles.feed import Feed

@@ -9,9 +9,9 @@ from faust.cli.base import option
 from rich.console import Console
 from rich.table import Table
 
+from agents.topics import TopicsReport, ensure, input_spec, look, specs
 from app.commands import base
 from app.errors import TopicsError
-from app.kafka.topics import TopicsReport, ensure, input_spec, look, specs
 from app.settings import Settings
 
 if TYPE_CHECKING:

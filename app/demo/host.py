@@ -21,7 +21,8 @@ from app.kafka.bootstrap import POCKET_HOST, POCKET_IDLE_EXIT
 from app.kafka.cluster import Cluster
 from app.pocket import process
 from app.settings import PREFIX, Settings
-from app.settings.types import duration_ms, make_folder
+from app.settings.data_dir import make_folder
+from app.settings.durations import duration_ms
 
 WINDOW, GRACE = "5s", "1s"  # small, so that the first bar is there within seconds
 _LOG_LINES = 15

@@ -1,1 +1,1 @@
-"""Faust's aiokafka driver, which hands on slices of record batches instead of messages."""
+"""Faust's aiokafka driver, changed to deliver slices of record batches instead of single messages."""

@@ -1,1 +1,1 @@
-"""What knows brokers and not bars: clients, topics, batches, and the group."""
+"""Kafka clients, topics, record batches and the consumer group; nothing here knows about ticks or bars."""

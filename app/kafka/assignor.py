@@ -1,7 +1,8 @@
-"""How the workers of a group learn each other's web addresses: each tells its own when it joins, the leader tells all to all.
+"""A partition assignor through which the workers of a group also learn each other's web addresses.
 
-Partitions are dealt out by aiokafka's round robin; the addresses travel in the fields that the group protocol leaves to the
-assignors, so that a group may hold members that tell none.
+Each member sends its address to the group's leader when it joins, and the leader sends all addresses to all members. They
+travel in the `user_data` fields that the group protocol leaves to the assignor, so a member without an address can take part.
+Partitions are assigned by aiokafka's round robin.
 """
 
 from __future__ import annotations
@@ -13,40 +14,44 @@ import orjson
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 
-LONGEST = 500  # characters of an address
+MAX_ADDRESS = 500  # characters
 
 
 class Member(NamedTuple):
-    """One worker of the group: its web address, empty where it told none, and its partitions of the input."""
+    """A worker of the group: its web address, empty if it sent none, and its partitions of the input."""
 
     url: str
     partitions: list[int]
 
 
 class AddressAssignor(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka has no types
-    """Round robin that also says who is where; one for each worker."""
+    """Round robin that also distributes the members' addresses. Each worker has one instance."""
 
     def __init__(self, topic: str, url: Callable[[], str]) -> None:
-        """`url` gives this worker's web address when it joins."""
+        """`url` returns this worker's web address; it is called when the worker joins the group."""
         self.members: list[Member] = []  # as of the last assignment
         self._topic = topic
         self._url = url
 
     def metadata(self, topics: Iterable[str]) -> Any:
-        """What this worker tells the group's leader."""
+        """What this member sends to the leader."""
         return ConsumerProtocolMemberMetadata(self.version, list(topics), self._url().encode())
 
     def assign(self, cluster: Any, members: Mapping[str, Any]) -> dict[str, Any]:
-        """As its leader: deal out the partitions, and tell every member who has which."""
-        dealt = super().assign(cluster, members)
-        rows = [(_text(members[member].user_data), _of(self._topic, share.assignment)) for member, share in dealt.items()]
-        told = orjson.dumps(sorted(rows))
+        """As leader: assign the partitions, and tell every member which member has which."""
+        assignments = super().assign(cluster, members)
+        rows = [
+            (_decoded(members[member].user_data), _partitions_of(self._topic, assigned.assignment))
+            for member, assigned in assignments.items()
+        ]
+        user_data = orjson.dumps(sorted(rows))
         return {
-            member: ConsumerProtocolMemberAssignment(share.version, share.assignment, told) for member, share in dealt.items()
+            member: ConsumerProtocolMemberAssignment(assigned.version, assigned.assignment, user_data)
+            for member, assigned in assignments.items()
         }
 
     def on_assignment(self, assignment: Any) -> None:
-        """Take in what the leader told; one of another version told nothing."""
+        """Read the addresses from the leader's assignment; a leader of another version sends none."""
         try:
             rows = orjson.loads(assignment.user_data or b"[]")
             self.members = [Member(str(url), [int(number) for number in numbers]) for url, numbers in rows]
@@ -54,9 +59,9 @@ class AddressAssignor(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aio
             self.members = []
 
 
-def _text(data: bytes | None) -> str:
-    return (data or b"").decode(errors="replace")[:LONGEST]
+def _decoded(user_data: bytes | None) -> str:
+    return (user_data or b"").decode(errors="replace")[:MAX_ADDRESS]
 
 
-def _of(topic: str, assignment: Iterable[tuple[str, list[int]]]) -> list[int]:
+def _partitions_of(topic: str, assignment: Iterable[tuple[str, list[int]]]) -> list[int]:
     return sorted(number for name, numbers in assignment if name == topic for number in numbers)

@@ -1,4 +1,4 @@
-"""Where the broker is, waiting until it answers, and short-lived admin connections to it."""
+"""Finding the broker, waiting until it answers, and short-lived admin connections to it."""
 
 from __future__ import annotations
 
@@ -18,31 +18,32 @@ from app.kafka.cluster import Cluster, client_options, refusal
 from app.settings import Settings
 
 POCKET_HOST = "127.0.0.1"
-POCKET_IDLE_EXIT = 60.0  # seconds after its last connection closed
+POCKET_IDLE_EXIT = 60.0  # seconds after its last connection closed, the pocket broker ends
 REQUEST_TIMEOUT_MS = 20_000
 TRY_TIMEOUT_MS = 5_000
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0  # seconds
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0  # seconds between two attempts
 
 
 def cluster_for(settings: Settings) -> Cluster:
-    """How to reach the broker; starts the pocket broker, or finds the one that runs, where it is used.
+    """How to reach the broker of these settings. Starts the pocket broker if it is used and does not run yet.
 
-    Blocks for up to a few seconds while the pocket broker starts. Raises `BrokerError` where it does not, and `SettingsError`
-    where a certificate cannot be used.
+    Blocks for up to a few seconds while the pocket broker starts. Raises `BrokerError` if it does not start, and
+    `SettingsError` if a certificate cannot be used.
     """
     if not settings.pocket:
         return Cluster(settings.bootstrap, client_options(settings))
-    from app.pocket import process  # noqa: PLC0415 - a worker on Kafka never needs it
+    from app.pocket import process  # noqa: PLC0415  # a worker on Kafka does not need it
 
-    found = process.ensure(settings.data_dir / "pocket", POCKET_HOST, settings.pocket_port, POCKET_IDLE_EXIT)
-    return Cluster(f"{found.host}:{found.port}")
+    running = process.ensure(settings.data_dir / "pocket", POCKET_HOST, settings.pocket_port, POCKET_IDLE_EXIT)
+    return Cluster(f"{running.host}:{running.port}")
 
 
 async def wait_for_broker(cluster: Cluster, *, say: Callable[[str], None], deadline: float | None = None) -> None:
-    """Return once the broker answers; `say` gets one line per failed try.
+    """Return once the broker answers; `say` gets one line for each failed attempt.
 
-    Waits between tries grow from 0.25 s to 15 s, with jitter so that many workers do not knock together. `deadline`
-    is in seconds from now, None waits for ever; raises `BrokerError` when it has passed, or where the broker refuses us.
+    The pauses between attempts grow from 0.25 s to 15 s, with jitter, so that many workers do not connect at the same time.
+    `deadline` is in seconds from now; None waits for ever. Raises `BrokerError` when it has passed, or if the broker refuses
+    the connection.
     """
     started, attempt = time.monotonic(), 0
     while True:
@@ -50,8 +51,8 @@ async def wait_for_broker(cluster: Cluster, *, say: Callable[[str], None], deadl
         if problem is None:
             return
         attempt += 1
-        # full jitter on the upper half: never a tight loop, never in step with another worker
-        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt - 1, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
+        # jitter between half of the pause and all of it
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt - 1, 10)) * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
         left = None if deadline is None else deadline - (time.monotonic() - started)
         if left is not None and left <= 0:
             raise BrokerError(
@@ -64,11 +65,14 @@ async def wait_for_broker(cluster: Cluster, *, say: Callable[[str], None], deadl
 
 
 async def unreachable(cluster: Cluster) -> str | None:
-    """None when the broker answers a metadata request, otherwise why it does not; raises `BrokerError` where it refuses us."""
+    """None if the broker answers a metadata request, else the reason why it does not.
+
+    Raises `BrokerError` if the broker refuses the connection, so that another attempt cannot help.
+    """
     problems = []
     for host, port in cluster.addresses:
         address = f"{host}:{port}"
-        try:  # by itself first: the client's own bootstrap hides why it fails
+        try:  # a plain connection first, because the client's own bootstrap hides the reason of a failure
             connection = await create_conn(
                 host, port, client_id="barwheel", request_timeout_ms=TRY_TIMEOUT_MS, **cluster.options
             )
@@ -89,7 +93,7 @@ async def unreachable(cluster: Cluster) -> str | None:
 
 @asynccontextmanager
 async def admin(cluster: Cluster, *, request_timeout_ms: int = REQUEST_TIMEOUT_MS) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Give an admin client that is closed again; raises `BrokerError` where it cannot connect."""
+    """Connect an admin client, and close it after the block. Raises `BrokerError` if it cannot connect."""
     client = AIOKafkaAdminClient(client_id="barwheel-admin", request_timeout_ms=request_timeout_ms, **cluster.client)
     try:
         with quiet_client():
@@ -105,7 +109,7 @@ async def admin(cluster: Cluster, *, request_timeout_ms: int = REQUEST_TIMEOUT_M
 
 @contextmanager
 def quiet_client() -> Iterator[None]:
-    """Keep aiokafka's own connection errors out of the log: ours name the address and say what happens next."""
+    """Keep aiokafka's connection errors out of the log; our own messages name the address and what happens next."""
     logger = logging.getLogger("aiokafka")
     before = logger.level
     logger.setLevel(logging.CRITICAL)

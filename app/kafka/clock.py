@@ -1,4 +1,4 @@
-"""The worker's wall clock, in Kafka's unit."""
+"""The wall clock in Kafka's unit."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import time
 
 
 def now_ms() -> int:
-    """Now, in epoch ms."""
-    return int(time.time() * 1_000)
+    """The present time, epoch ms."""
+    return time.time_ns() // 1_000_000

@@ -1,4 +1,4 @@
-"""How a client reaches the cluster and shows who it is: what every Kafka client of the project is made with."""
+"""The address of a Kafka cluster, and the options for protocol, credentials and TLS that every client gets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from aiokafka import errors as kafka_errors
 
 from app.errors import SettingsError
 from app.settings import Settings
-from app.settings.types import Switch
 
 AUTH_ERRORS = (
     kafka_errors.AuthenticationFailedError,
@@ -30,12 +29,12 @@ class Cluster:
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)  # holds the password
 
     def __str__(self) -> str:
-        """The address."""
+        """The addresses, without the options, which hold a password."""
         return self.bootstrap
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
-        """Host and port of each broker named."""
+        """Host and port of each bootstrap broker."""
         pairs = (address.rpartition(":") for address in self.bootstrap.split(","))
         return [(host.strip("[]"), int(port)) for host, _, port in pairs]
 
@@ -46,7 +45,7 @@ class Cluster:
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
-    """Aiokafka's options for these settings; raises `SettingsError` where a file of certificates cannot be used."""
+    """Aiokafka's options for these settings; raises `SettingsError` if a certificate file cannot be used."""
     protocol = settings.security_protocol
     options: dict[str, Any] = {}
     if protocol.tls or protocol.sasl:
@@ -61,7 +60,7 @@ def client_options(settings: Settings) -> dict[str, Any]:
 
 
 def faust_credentials(options: Mapping[str, Any]) -> Any:
-    """The same for Faust's own clients; None where there are none."""
+    """The same options for Faust's own clients; None without credentials and TLS."""
     if "sasl_mechanism" in options:
         return faust.SASLCredentials(
             username=options["sasl_plain_username"],
@@ -73,11 +72,11 @@ def faust_credentials(options: Mapping[str, Any]) -> Any:
 
 
 def refusal(error: BaseException, address: str) -> str | None:
-    """Why a broker will not have us, or we will not have it, and what to set; None where trying again may help."""
+    """Why a connection was refused, by the broker or by us, and the remedy; None if another attempt may help."""
     where = f"broker {address}"
     if isinstance(error, ssl.SSLCertVerificationError):
-        named = "mismatch" in error.verify_message
-        remedy = "give its name as in the certificate" if named else "set tls_ca_file to the CA that signed it"
+        wrong_name = "mismatch" in error.verify_message
+        remedy = "give its name as in the certificate" if wrong_name else "set tls_ca_file to the CA that signed it"
         return f"{where}: its certificate is not trusted ({error.verify_message}); {remedy}"
     if isinstance(error, ssl.SSLError):
         return f"{where}: no TLS connection ({error.reason or error}); is security_protocol right?"
@@ -89,15 +88,15 @@ def refusal(error: BaseException, address: str) -> str | None:
 def _ssl_context(settings: Settings) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=settings.tls_ca_file or None)
-    except OSError as error:  # ssl.SSLError is one
+    except OSError as error:  # the base class of ssl.SSLError
         raise SettingsError(f"tls_ca_file={settings.tls_ca_file}: not a file of PEM certificates ({_text(error)})") from None
-    context.check_hostname = settings.tls_check_hostname is Switch.on
+    context.check_hostname = settings.tls_check_hostname
     if settings.tls_cert_file:
         try:
             context.load_cert_chain(
                 settings.tls_cert_file,
                 settings.tls_key_file or None,
-                settings.tls_key_password.get_secret_value,  # a function: without one OpenSSL would ask on the terminal
+                settings.tls_key_password.get_secret_value,  # a function: without a password OpenSSL would ask for one
             )
         except OSError as error:
             files = f"tls_cert_file={settings.tls_cert_file}, tls_key_file={settings.tls_key_file}"

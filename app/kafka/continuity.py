@@ -1,23 +1,24 @@
-"""Whether what was fetched of a partition follows on what was handed on before: nothing may be left out unnoticed.
+"""Whether the batches fetched from a partition follow each other without a gap.
 
-A consumer's position moves on with every fetch, also with one whose records were dropped because a rebalance was under way.
+A consumer's position advances with every fetch, even if a rebalance drops the records of that fetch. A later fetch then
+leaves records out without any error.
 """
 
 from __future__ import annotations
 
-from app.kafka.fetcher import Batch, Skipped
+from app.kafka.records import Batch
 
-OffsetGap = tuple[int, int]  # the first offset that is missing, and the first one after it
+OffsetGap = tuple[int, int]  # the first offset that is missing, and the first one after the gap
 
 
 class Continuity:
-    """How far one partition has been handed on."""
+    """The next offset that one partition has to deliver."""
 
     def __init__(self, next_offset: int) -> None:
         self.next_offset = next_offset
 
     def take(self, batches: list[Batch]) -> tuple[list[Batch], OffsetGap | None]:
-        """The batches up to the first gap, and that gap."""
+        """The batches up to the first gap, without those delivered before; and the gap, if there is one."""
         taken: list[Batch] = []
         for batch in batches:
             if batch.base_offset > self.next_offset:
@@ -26,8 +27,3 @@ class Continuity:
                 self.next_offset = batch.next_offset
                 taken.append(batch)
         return taken, None
-
-    def skip(self, gap: OffsetGap) -> Batch:
-        """Go on after a gap: what stands in the place of the missing records."""
-        self.next_offset = gap[1]
-        return Skipped(*gap)

@@ -1,4 +1,4 @@
-"""The producers of a worker's partitions: one for the bars, where those go out at once, and one for each checkpoint."""
+"""The producers of a worker: a transactional one for the checkpoints of each partition, and one for bars sent at once."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from app.settings.types import Delivery
 
 
 class ProducerPool:
-    """Those of the last `renew`; all of them, or none after an error."""
+    """The producers made by the last `renew`; none before it, and after `stop`."""
 
     def __init__(self, settings: Settings) -> None:
-        self.finals: BatchProducer | None = None  # None where the bars wait for the checkpoint
+        self.finals: BatchProducer | None = None  # None if the bars are part of the checkpoint's transaction
         self.checkpoints: dict[int, TransactionalProducer] = {}  # by source partition
         self._settings = settings
         self._all: list[BatchProducer] = []
 
     async def renew(self, cluster: Cluster, numbers: Iterable[int], *, max_request: int) -> None:
-        """Put new ones, for these partitions, in the place of the old ones, which must have been stopped.
+        """Make and start producers for these partitions. The old ones must have been stopped.
 
-        Another worker's checkpoints of these partitions are fenced when this returns; raises aiokafka's errors.
+        When this returns, checkpoints by other workers of these partitions are fenced. Raises aiokafka's errors.
         """
         settings = self._settings
         at_once = settings.delivery is Delivery.idempotent
@@ -39,13 +39,13 @@ class ProducerPool:
         }
         self._all = [*self.checkpoints.values(), *([self.finals] if self.finals is not None else [])]
         try:
-            async with asyncio.TaskGroup() as group:  # where one fails, no other goes on starting behind the one who stops them
+            async with asyncio.TaskGroup() as group:  # if one fails, the others are cancelled: none starts after `stop`
                 for producer in self._all:
                     group.create_task(producer.start())
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
 
     async def stop(self) -> None:
-        """Every send has ended when this returns, one way or the other."""
+        """Stop all producers. When this returns, every send has succeeded or failed."""
         await asyncio.gather(*(producer.stop() for producer in self._all))
-        self._all = []  # not before: a recovery that is cancelled here leaves it to the next one to wait for them
+        self._all = []  # only now: if this call is cancelled, the next one waits for the same producers

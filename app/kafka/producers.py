@@ -1,4 +1,4 @@
-"""The worker's producers: records in batches of their own, in order, acknowledged by all replicas; or in transactions."""
+"""The worker's producers: they send batches of records, in order, acknowledged by all replicas; one kind in transactions."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from app.kafka.batches import Header, Outgoing, pack
 from app.kafka.cluster import Cluster
 
 BATCH_BYTES = 512 * 1024
-TRANSACTION_SECONDS = 60.0  # the broker gives up on a transaction that is open for longer
+TRANSACTION_SECONDS = 60.0  # the broker aborts a transaction that is open for longer
 
-# what a broker refuses for good: trying again does not help
+# errors of a write that a retry cannot help
 PERMANENT_WRITE_ERRORS = (
     kafka.MessageSizeTooLargeError,
     kafka.TopicAuthorizationFailedError,
@@ -27,11 +27,11 @@ PERMANENT_WRITE_ERRORS = (
     kafka.InvalidTopicError,
 )
 
-NO_HEADERS: list[Header] = []  # shared, never changed
+NO_HEADERS: list[Header] = []  # shared by all records without headers; never changed
 
 
 class Sent(NamedTuple):
-    """A batch on its way: its acknowledgement, how many records it holds, and where to."""
+    """A batch that was handed to the producer: its acknowledgement, its number of records, and its topic."""
 
     acknowledged: asyncio.Future[RecordMetadata]
     records: int
@@ -39,7 +39,7 @@ class Sent(NamedTuple):
 
     @property
     def end(self) -> int | None:
-        """One after the offset of its last record; None while it is on its way, and where it failed."""
+        """One after the offset of the last record; None before the acknowledgement and after an error."""
         future = self.acknowledged
         if not future.done() or future.cancelled() or future.exception() is not None:
             return None
@@ -47,10 +47,10 @@ class Sent(NamedTuple):
 
 
 class BatchProducer:
-    """One idempotent producer. A failed send is never repeated here: its caller cannot know whether it was written."""
+    """An idempotent producer. A failed send is never repeated here, because it may have been written all the same."""
 
     def __init__(self, cluster: Cluster, *, max_request: int, transactional_id: str | None = None) -> None:
-        """`max_request`: the largest record in bytes that may be sent."""
+        """`max_request`: size in bytes of the largest record that can be sent."""
         self._producer = AIOKafkaProducer(
             **cluster.client,
             enable_idempotence=True,
@@ -69,36 +69,40 @@ class BatchProducer:
         await self._producer.start()
 
     async def stop(self) -> None:
-        """Flush and close; whoever asks again waits for the same end, also where the first to ask was cancelled."""
+        """Flush and close.
+
+        Safe to call again: later callers await the same shutdown, even if the first was cancelled. aiokafka's own `stop`
+        returns at once when it is called again, while sends are still under way.
+        """
         if self._stopping is None:
             self._stopping = asyncio.ensure_future(self._producer.stop())
-        await asyncio.shield(self._stopping)  # aiokafka's own returns at once the second time, its sends under way
+        await asyncio.shield(self._stopping)
 
     async def send(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[Sent]:
-        """Hand records over, in order; returns once the last batch is queued, not yet acknowledged.
+        """Send records in order; returns when the last batch is queued, before it is acknowledged.
 
-        Each batch waits for the one before it to be on its way, so others have their turn in between.
+        Each batch waits until the one before it is on its way, so other tasks can run in between.
         """
         return [await self._send(batch, topic, partition) for batch in pack(self._producer.create_batch, records)]
 
     async def _send(self, batch: Any, topic: str, partition: int) -> Sent:
         count: int = batch.record_count()
         future = await self._producer.send_batch(batch, topic, partition=partition)
-        future.add_done_callback(_seen)
+        future.add_done_callback(_mark_retrieved)
         return Sent(future, count, topic)
 
 
-def _seen(future: asyncio.Future[RecordMetadata]) -> None:
-    """Of many sends that fail together the first is raised; asyncio would log the others."""
+def _mark_retrieved(future: asyncio.Future[RecordMetadata]) -> None:
+    """Keep asyncio from logging an error that was never retrieved: of many failed sends, only the first is raised."""
     if not future.cancelled():
         future.exception()
 
 
 class TransactionalProducer(BatchProducer):
-    """A transactional producer: what is sent between `begin` and `commit` can be read by all or by nobody."""
+    """A transactional producer: readers of committed records see all records of a transaction, or none."""
 
     def __init__(self, cluster: Cluster, *, max_request: int, transactional_id: str, group: str) -> None:
-        """One `transactional_id` a source partition: its next owner's `start` fences this one."""
+        """`transactional_id` belongs to one source partition: `start` by the partition's next owner fences this producer."""
         super().__init__(cluster, max_request=max_request, transactional_id=transactional_id)
         self._group = group
 
@@ -107,7 +111,10 @@ class TransactionalProducer(BatchProducer):
         await self._producer.begin_transaction()
 
     async def commit(self, source: TopicPartition, next_offset: int) -> None:
-        """Commit it, together with the group's offset; after an error nobody knows whether it was, before the next `start`."""
+        """Commit the transaction together with the group's offset.
+
+        Raises aiokafka's errors. After one it is unknown whether the transaction was committed, until the next `start`.
+        """
         try:
             async with asyncio.timeout(TRANSACTION_SECONDS):
                 offsets = {source: OffsetAndMetadata(next_offset, "")}
@@ -118,7 +125,10 @@ class TransactionalProducer(BatchProducer):
 
 
 async def acknowledged(sent: Iterable[Sent]) -> int | None:
-    """Wait for all; the end offset of the last batch, or None where nothing was sent. Raises what a send failed with."""
+    """Wait for all acknowledgements; returns the end offset of the last batch, None if nothing was sent.
+
+    Raises the error of the first send that failed.
+    """
     end = None
     for future, records, topic in sent:
         try:

@@ -1,4 +1,4 @@
-"""Reading a stretch of one partition as raw batches, outside any consumer group."""
+"""Reading partitions as raw batches, outside any consumer group."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.errors import StateError
 from app.kafka.cluster import Cluster
-from app.kafka.fetcher import Batch, RawTopics, silence_of
+from app.kafka.fetcher import RawTopics, silence_of
+from app.kafka.records import Batch
 
 FETCH_BYTES = 4 << 20
 POLL_MS = 500
-# a connection takes one request after the other: while the broker holds back an empty answer, the next question waits
+# A connection handles one request after another: while the broker holds an empty fetch response, the next request waits.
 FETCH_WAIT_MS = 5
-STILL_SECONDS = 60.0  # without anything new, before the question is asked why
+STUCK_SECONDS = 60.0  # without progress, before reading ends with an error
 
 
 class Reader:
-    """A group-less consumer of the topics given; use as `async with`."""
+    """A consumer of some topics, without a group. Use it with `async with`."""
 
     def __init__(self, cluster: Cluster, topics: frozenset[str], *, wait_ms: int = FETCH_WAIT_MS) -> None:
-        """`wait_ms`: how long the broker may hold an empty answer."""
-        self.reading = ("", 0, 0)  # which partition, at which offset, up to which
+        """`wait_ms`: how long the broker may hold an empty fetch response."""
+        self.reading = ("", 0, 0)  # progress of `read`: the partition, its offset, and the end offset
         self._consumer = AIOKafkaConsumer(
             **cluster.client,
             key_deserializer=RawTopics(topics),
@@ -46,60 +47,60 @@ class Reader:
         await self._consumer.stop()
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
-        """First offset that is still there, and the end offset."""
+        """The first offset that still exists, and the end offset."""
         place = topic, partition
         return (await self.all_bounds([place]))[place]
 
     async def all_bounds(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
-        """The same of many (topic, partition) at once."""
+        """The bounds of many partitions, each a (topic, partition), at once."""
         tps = [TopicPartition(*place) for place in places]
         begin = await self._consumer.beginning_offsets(tps)
         end = await self._consumer.end_offsets(tps)
         return {(tp.topic, tp.partition): (begin[tp], end[tp]) for tp in tps}
 
     async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Batch]:
-        """The batches from `start` up to `end`; the first may begin, and the last may go on, beyond these offsets.
+        """The batches from `start` up to `end`. The first may begin before `start`, and the last may end after `end`.
 
-        Raises aiokafka's errors where the broker is away, and `StateError` where it answers but does not give what it has.
+        Raises aiokafka's errors if the broker is away, and `StateError` if it answers but has no records up to `end`.
         """
         tp = TopicPartition(topic, partition)
         self._consumer.assign([tp])
         self._consumer.seek(tp, start)
-        moved, at = time.monotonic(), start
+        progressed, last_position = time.monotonic(), start
         while (position := await self._consumer.position(tp)) < end:
             self.reading = (f"{topic}[{partition}]", position, end)
-            if position != at:
-                moved, at = time.monotonic(), position
-            elif time.monotonic() - moved > STILL_SECONDS:
+            if position != last_position:
+                progressed, last_position = time.monotonic(), position
+            elif time.monotonic() - progressed > STUCK_SECONDS:
                 begin, now_end = await self.bounds(topic, partition)
                 raise StateError(
                     f"{topic}[{partition}]: nothing comes after offset {position}, though {end} was its end "
-                    f"(it has {begin} to {now_end} now): was it made anew, or does a transaction stay open?"
+                    f"(it has {begin} to {now_end} now): was it deleted and created again, or does a transaction stay open?"
                 )
             for batches in (await self._consumer.getmany(tp, timeout_ms=POLL_MS)).values():
                 for batch in batches:
                     yield batch
 
     async def follow(self, starts: Mapping[tuple[str, int], int]) -> AsyncIterator[list[tuple[str, int, Batch]]]:
-        """What there is and what comes, from an offset in each (topic, partition): a list of (topic, partition, batch).
+        """Read partitions from an offset each, and go on with new records; yields lists of (topic, partition, batch).
 
-        The list is empty where half a second brought nothing. A first batch may begin before its offset. Never ends by itself;
-        raises aiokafka's errors.
+        A list is empty if half a second brought nothing. The first batch of a partition may begin before its offset. Never
+        ends by itself. Raises aiokafka's errors.
         """
         places = {TopicPartition(*place): offset for place, offset in starts.items()}
         self._consumer.assign(list(places))
         for tp, offset in places.items():
             self._consumer.seek(tp, offset)
         while True:
-            found = await self._consumer.getmany(timeout_ms=POLL_MS)
-            yield [(tp.topic, tp.partition, batch) for tp, batches in found.items() for batch in batches]
+            fetched = await self._consumer.getmany(timeout_ms=POLL_MS)
+            yield [(tp.topic, tp.partition, batch) for tp, batches in fetched.items() for batch in batches]
 
     def ends(self) -> dict[tuple[str, int], int]:
-        """Where the partitions that are followed ended, as the broker said with its last answers."""
+        """The end offsets of the partitions that `follow` reads, as of the last fetch responses."""
         known = {tp: self._consumer.highwater(tp) for tp in self._consumer.assignment()}
         return {(tp.topic, tp.partition): end for tp, end in known.items() if end is not None}
 
     @property
     def silence(self) -> float:
-        """Seconds since the broker answered a fetch."""
+        """Seconds since the broker last answered a fetch."""
         return silence_of(self._consumer)

@@ -1,23 +1,22 @@
-"""What one Faust message carries: some record batches of one partition."""
+"""The payload of one Faust message: some record batches of one partition."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from app.kafka.fetcher import Batch
-from tables.records import Record
+from app.kafka.records import Batch, Record
 
 
 class GapError(Exception):
-    """Records between the last one and this one did not come: reading must go back."""
+    """Offsets are missing between two fetches of a partition: it must be read again from before the gap."""
 
 
 class Slice(NamedTuple):
-    """Some batches of one partition, as one Faust message carries them.
+    """Some batches of one partition.
 
-    `task` is what owned the partition when they were fetched: a slice of a former owner is dropped. `fetched_ms` is the time
-    of the fetch (epoch ms). `last`: nothing more was fetched with it.
+    `task` owned the partition when they were fetched; the slice of a former owner is dropped. `fetched_ms` is the time of
+    the fetch, epoch ms. `last` marks the last slice of a fetch.
     """
 
     partition: int
@@ -28,5 +27,5 @@ class Slice(NamedTuple):
 
 
 def from_offset(records: Iterator[Record], offset: int) -> Iterator[Record]:
-    """The records of a batch that are not below an offset: a seek leads to the batch that holds it."""
+    """Drop the records below an offset: after a seek, a fetch begins with the batch that holds the offset."""
     return (record for record in records if record.offset >= offset)

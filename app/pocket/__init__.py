@@ -1,1 +1,1 @@
-"""The embedded broker: Kafka's protocol on one node, for the first run, for tests and for laptops."""
+"""The embedded broker: one node that speaks Kafka's protocol, for a first run, for tests and for laptops."""

@@ -18,7 +18,7 @@ from app.pocket.server import Broker
 
 
 async def serve(data_dir: Path, host: str, port: int, idle_exit: float) -> None:
-    """Run until SIGTERM, SIGINT, or `idle_exit` seconds (0: never) without a connection."""
+    """Run until SIGTERM or SIGINT, or until there was no connection for `idle_exit` seconds (0: no such limit)."""
     broker = Broker(data_dir, host, port)
     try:
         await broker.start()
@@ -39,25 +39,25 @@ async def serve(data_dir: Path, host: str, port: int, idle_exit: float) -> None:
 
 
 def main() -> None:
-    """Read the arguments and run."""
+    """Parse the arguments and run the broker."""
     parser = argparse.ArgumentParser(prog="python -m app.pocket", description="The pocket broker alone.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=19092)
     parser.add_argument("--data-dir", type=Path, default=Path(".barwheel/pocket"))
     parser.add_argument("--idle-exit", type=float, default=60.0, help="seconds without a connection, 0: never")
-    given = parser.parse_args()
+    args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     gc.freeze()
     _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(OSError, ValueError):  # where the kernel takes less than it says, we go on with what we have
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))  # a file is open for each partition
+    with contextlib.suppress(OSError, ValueError):  # some kernels refuse their own hard limit: then the soft one stays
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))  # each partition has an open file
     try:
-        asyncio.run(serve(given.data_dir, given.host, given.port, given.idle_exit))
+        asyncio.run(serve(args.data_dir, args.host, args.port, args.idle_exit))
     except BarwheelError as error:
         sys.stderr.write(f"pocket broker: {error}\n")
         raise SystemExit(error.exit_code) from None
     except OSError as error:
-        sys.stderr.write(f"pocket broker: {given.data_dir}: {error}\n")
+        sys.stderr.write(f"pocket broker: {args.data_dir}: {error}\n")
         raise SystemExit(BrokerError.exit_code) from None
 
 

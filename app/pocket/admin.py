@@ -1,4 +1,4 @@
-"""Metadata, topics and their settings."""
+"""Metadata, and the requests of an admin client on topics and their configs."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ MESSAGES = {
 
 
 class Admin:
-    """Handlers of what an administrator asks for."""
+    """Handlers of Metadata and of the requests of an admin client."""
 
     def __init__(self, topics: Topics) -> None:
         self._topics = topics
         self.host, self.port, self.cluster = "", 0, "pocket"
 
     def metadata(self, request: Body) -> Body:
-        """Api 3; asking makes no topic: one that makes itself has the wrong cleanup policy."""
+        """Metadata (key 3). It never creates a topic, because that topic would have the wrong cleanup policy."""
         names, version = request["topics"], request["_version"]
         named = bool(names) if version == 0 else names is not None
         if not named:
@@ -52,7 +52,7 @@ class Admin:
         return {"brokers": [broker], "cluster_id": self.cluster, "controller_id": NODE, "topics": rows}
 
     def create_topics(self, request: Body) -> Body:
-        """Api 19."""
+        """CreateTopics (key 19)."""
         rows = []
         for wanted in request["create_topic_requests"]:
             name = wanted["topic"]
@@ -67,11 +67,11 @@ class Admin:
         return {"topic_errors": rows}
 
     def delete_topics(self, request: Body) -> Body:
-        """Api 20."""
+        """DeleteTopics (key 20)."""
         return {"topic_error_codes": [{"topic": name, "error_code": self._topics.delete(name)} for name in request["topics"]]}
 
     def delete_records(self, request: Body) -> Body:
-        """Api 21: everything before an offset, -1 for everything."""
+        """DeleteRecords (key 21): deletes the records before an offset; -1 deletes all."""
         rows = []
         for topic in request["topics"]:
             for part in topic["partitions"]:
@@ -85,7 +85,7 @@ class Admin:
         return {"topics": by_topic(rows)}
 
     def create_partitions(self, request: Body) -> Body:
-        """Api 37."""
+        """CreatePartitions (key 37)."""
         rows = []
         for topic in request["topic_partitions"]:
             wanted = topic["new_partitions"]
@@ -95,13 +95,13 @@ class Admin:
         return {"topic_errors": rows}
 
     def describe_configs(self, request: Body) -> Body:
-        """Api 32."""
+        """DescribeConfigs (key 32)."""
         rows = []
         for resource in request["resources"]:
             name, is_topic = resource["resource_name"], resource["resource_type"] == TOPIC_RESOURCE
             known = not is_topic or self._topics.logs(name) is not None
             own = self._topics.own_configs(name) if is_topic and known else {}
-            asked = resource["config_names"]
+            wanted = resource["config_names"]
             entries: list[Body] = [
                 {
                     "config_names": key,
@@ -113,14 +113,14 @@ class Admin:
                     "config_synonyms": [],
                 }
                 for key, value in {**DEFAULTS, **own}.items()
-                if known and (not asked or key in asked)
+                if known and (not wanted or key in wanted)
             ]
             about = {"resource_type": resource["resource_type"], "resource_name": name, "config_entries": entries}
             rows.append(about | {"error_code": 0 if known else UNKNOWN_TOPIC, "error_message": None})
         return {"resources": rows}
 
     def alter_configs(self, request: Body) -> Body:
-        """Api 33: the settings given take the place of all that a topic had."""
+        """AlterConfigs (key 33): replaces all configs of a topic."""
         rows = []
         for resource in request["resources"]:
             error = 0

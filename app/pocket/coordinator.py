@@ -1,4 +1,4 @@
-"""Groups, offsets and transactions: the requests of Kafka's coordinators."""
+"""The requests of the group coordinator and the transaction coordinator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GROUP_NOT_EMPTY, GROUP_NOT_FOUND = 68, 69
 
 
 class Coordinator:
-    """Handlers of what consumers and transactional producers agree on."""
+    """Handlers of the requests on groups, committed offsets and transactions."""
 
     def __init__(self, topics: Topics, transactions: Transactions, first_delay: float) -> None:
         self._topics = topics
@@ -25,13 +25,13 @@ class Coordinator:
         self.host, self.port, self.node = "", 0, 1
 
     def tick(self) -> None:
-        """Let time pass for groups and transactions."""
+        """Apply the timeouts of groups and transactions."""
         for group in list(self._groups.values()):
             group.tick()
         self._transactions.tick()
 
     def _group(self, name: str) -> Group:
-        if not name or "\0" in name:  # the journal's keys are parted by it
+        if not name or "\0" in name:  # the separator in the keys of the journal
             raise ValueError(f"group {name!r}: not a name")
         group = self._groups.get(name)
         if group is None:
@@ -41,34 +41,34 @@ class Coordinator:
         return group
 
     def find_coordinator(self, _: Body) -> Body:
-        """Api 10."""
+        """FindCoordinator (key 10)."""
         return {"error_code": 0, "coordinator_id": self.node, "host": self.host, "port": self.port}
 
     # ---- groups
 
     async def join_group(self, request: Body) -> Body:
-        """Api 11."""
+        """JoinGroup (key 11)."""
         return await self._group(request["group"]).join(request, request["_client"], request["_host"])
 
     async def sync_group(self, request: Body) -> Body:
-        """Api 14."""
+        """SyncGroup (key 14)."""
         return await self._group(request["group"]).sync(request)
 
     def heartbeat(self, request: Body) -> Body:
-        """Api 12."""
+        """Heartbeat (key 12)."""
         return {"error_code": self._group(request["group"]).heartbeat(request)}
 
     def leave_group(self, request: Body) -> Body:
-        """Api 13."""
+        """LeaveGroup (key 13)."""
         return {"error_code": self._group(request["group"]).leave(request["member_id"])}
 
     def list_groups(self, _: Body) -> Body:
-        """Api 16."""
+        """ListGroups (key 16)."""
         names = sorted(set(self._groups) | self._topics.groups())
         return {"groups": [{"group": name, "protocol_type": self._group(name).protocol_type} for name in names]}
 
     def describe_groups(self, request: Body) -> Body:
-        """Api 15."""
+        """DescribeGroups (key 15)."""
         rows = []
         for name in request["groups"]:
             group = self._groups.get(name)
@@ -88,7 +88,7 @@ class Coordinator:
         return {"groups": rows}
 
     def delete_groups(self, request: Body) -> Body:
-        """Api 42."""
+        """DeleteGroups (key 42)."""
         rows = []
         for name in request["groups_names"]:
             group = self._groups.get(name)
@@ -103,7 +103,7 @@ class Coordinator:
     # ---- offsets
 
     def commit_offsets(self, request: Body) -> Body:
-        """Api 8."""
+        """OffsetCommit (key 8)."""
         name = request["consumer_group"]
         error = self._group(name).may_commit(request)
         rows = []
@@ -119,10 +119,10 @@ class Coordinator:
         return UNKNOWN_TOPIC if self._topics.find(topic, partition) is None else 0
 
     def fetch_offsets(self, request: Body) -> Body:
-        """Api 9."""
+        """OffsetFetch (key 9)."""
         known = self._topics.committed(request["consumer_group"])
-        asked = request["topics"]
-        keys = list(known) if asked is None else [(t["topic"], n) for t in asked for n in t["partitions"]]
+        wanted = request["topics"]
+        keys = list(known) if wanted is None else [(t["topic"], n) for t in wanted for n in t["partitions"]]
         rows = []
         for topic, number in keys:
             offset, metadata = known.get((topic, number), (-1, ""))
@@ -132,11 +132,11 @@ class Coordinator:
     # ---- transactions
 
     def init_producer(self, request: Body) -> Body:
-        """Api 22."""
+        """InitProducerId (key 22)."""
         return self._transactions.init(request["transactional_id"], request["transaction_timeout_ms"])
 
     def add_partitions(self, request: Body) -> Body:
-        """Api 24."""
+        """AddPartitionsToTxn (key 24)."""
         error = self._transactions.check(request)
         parts = [(topic["topic"], number) for topic in request["topics"] for number in topic["partitions"]]
         if not error:
@@ -144,14 +144,14 @@ class Coordinator:
         return {"errors": by_topic([(t, {"partition": n, "error_code": error}) for t, n in parts], "partition_errors")}
 
     def add_offsets(self, request: Body) -> Body:
-        """Api 25."""
+        """AddOffsetsToTxn (key 25)."""
         error = self._transactions.check(request)
         if not error:
             self._transactions.add_offsets(request["transactional_id"], self._group(request["group_id"]).name)
         return {"error_code": error}
 
-    def pend_offsets(self, request: Body) -> Body:
-        """Api 28."""
+    def commit_offsets_in_transaction(self, request: Body) -> Body:
+        """TxnOffsetCommit (key 28)."""
         error = self._transactions.check(request)
         offsets: dict[str, Any] = {}
         rows = []
@@ -162,11 +162,11 @@ class Coordinator:
                     offsets[f"{topic['topic']}\0{part['partition']}"] = [part["offset"], part["metadata"] or ""]
                 rows.append((topic["topic"], {"partition": part["partition"], "error_code": code}))
         if not error:
-            self._transactions.pend_offsets(request["transactional_id"], self._group(request["group_id"]).name, offsets)
+            self._transactions.add_pending_offsets(request["transactional_id"], self._group(request["group_id"]).name, offsets)
         return {"errors": by_topic(rows, "partition_errors")}
 
     def end_transaction(self, request: Body) -> Body:
-        """Api 26."""
+        """EndTxn (key 26)."""
         error = self._transactions.check(request)
         if not error:
             error = self._transactions.end(request["transactional_id"], commit=bool(request["transaction_result"]))

@@ -1,4 +1,4 @@
-"""Produce, Fetch and ListOffsets."""
+"""The requests Produce, Fetch and ListOffsets."""
 
 from __future__ import annotations
 
@@ -9,40 +9,41 @@ import time
 from collections import defaultdict
 from typing import Any
 
-from app.pocket.log import MAGIC, BatchHeader, PartitionLog, crc_is_right, read_header
-from app.pocket.topics import UNKNOWN_TOPIC, Topics
+from app.pocket.batch import MAGIC, BatchHeader, crc_is_right, read_header
+from app.pocket.log import PartitionLog
+from app.pocket.topics import STORAGE, UNKNOWN_TOPIC, Topics
 from app.pocket.transactions import INVALID_STATE, PRODUCER_FENCED, Transactions
 from app.pocket.wire import Body
 
-OUT_OF_RANGE, CORRUPT, TOO_LARGE, OUT_OF_ORDER, UNKNOWN_PRODUCER, OLD_FORMAT, STORAGE = 1, 2, 10, 45, 59, 43, 56
+OUT_OF_RANGE, CORRUPT, TOO_LARGE, OUT_OF_ORDER, UNKNOWN_PRODUCER, OLD_FORMAT = 1, 2, 10, 45, 59, 43
 INVALID_RECORD = 87
 SEQUENCES = 1 << 31
 LATEST, EARLIEST = -1, -2
 READ_COMMITTED = 1
-MAX_ANSWER = 64 << 20
+MAX_RESPONSE = 64 << 20
 logger = logging.getLogger("pocket")
 
 
 def by_topic(rows: list[tuple[str, Any]], inner: str = "partitions") -> list[Body]:
-    """Rows of (topic, partition's answer) in the nested form of the protocol."""
+    """Group rows of (topic, response of a partition) by topic, as the protocol nests them."""
     topics: defaultdict[str, list[Any]] = defaultdict(list)
     for topic, row in rows:
         topics[topic].append(row)
-    return [{"topic": name, "topics": name, "name": name, inner: found} for name, found in topics.items()]
+    return [{"topic": name, "topics": name, "name": name, inner: parts} for name, parts in topics.items()]
 
 
 class Data:
-    """Handlers of what moves records."""
+    """Handlers of the requests that carry records."""
 
     def __init__(self, topics: Topics, transactions: Transactions) -> None:
         self._topics = topics
         self._transactions = transactions
-        self._failing: set[PartitionLog] = set()  # those that could not be written to when it was last tried
+        self._failing: set[PartitionLog] = set()  # logs whose last append failed; the error is logged once
 
     # ---- produce
 
     def produce(self, request: Body) -> Body | None:
-        """Api 0; no answer where none is wanted."""
+        """Produce (key 0). With acks=0 there is no response."""
         rows = []
         for topic in request["topics"]:
             name = topic["topic"]
@@ -59,7 +60,7 @@ class Data:
         return {"topics": by_topic(rows)} if request["required_acks"] else None
 
     def _append(self, log: PartitionLog, name: str, number: int, data: bytearray) -> tuple[int, int, int]:
-        """Error code, base offset and append time (ms, -1 for the producer's own) of the batches of one request."""
+        """Append the batches of one request: error code, base offset, and append time (epoch ms, -1 with CreateTime)."""
         at, first = 0, -1
         append_time = self._topics.config(name, "message.timestamp.type") == "LogAppendTime"
         largest = int(self._topics.config(name, "max.message.bytes"))
@@ -70,31 +71,33 @@ class Data:
                 return CORRUPT, -1, -1
             raw = data[at : at + header.size]
             at += max(header.size, 1)
-            error, known = self._check(log, name, number, header, raw, largest)
+            error, repeated = self._check(log, name, number, header, raw, largest)
             if error:
                 return error, -1, -1
-            if known is None:
+            if repeated is None:
                 try:
-                    known = log.append(raw, header, append_time=append_time)
+                    base = log.append(raw, header, append_time=append_time)
                 except OSError as failure:
                     if log not in self._failing:
-                        logger.error("%s[%d] takes no records: %s", name, number, failure)  # noqa: TRY400  # a full disk
+                        logger.error("%s[%d] takes no records: %s", name, number, failure)  # noqa: TRY400  # a full disk needs no traceback
                     self._failing.add(log)
                     return STORAGE, -1, -1
                 self._failing.discard(log)
-            first = known if first < 0 else first
+            else:
+                base = repeated
+            first = base if first < 0 else first
         return 0, first, log.last_append if append_time else -1
 
-    def _check(  # noqa: PLR0911  # one return a reason
+    def _check(  # noqa: PLR0911  # one return for each reason
         self, log: PartitionLog, name: str, number: int, header: BatchHeader, raw: bytearray, largest: int
     ) -> tuple[int, int | None]:
-        """Error code, and the offset that the batch has already where it is a repeat."""
+        """An error code; and the base offset of the same batch if it was appended before."""
         if header.magic != MAGIC:
             return OLD_FORMAT, None
         if header.size != len(raw) or not crc_is_right(raw):
             return CORRUPT, None
         if header.control or header.records < 1 or header.last_delta != header.records - 1:
-            return INVALID_RECORD, None  # markers are ours alone, and offsets go by these numbers
+            return INVALID_RECORD, None  # only the broker writes markers, and the offsets depend on these numbers
         if len(raw) > largest:
             return TOO_LARGE, None
         if header.producer < 0:
@@ -103,14 +106,14 @@ class Data:
             return UNKNOWN_PRODUCER, None
         if header.epoch < self._transactions.epochs.get(header.producer, 0):
             return PRODUCER_FENCED, None
-        if header.transactional and not self._transactions.takes(header.producer, name, number):
+        if header.transactional and not self._transactions.accepts(header.producer, name, number):
             return INVALID_STATE, None
         return self._check_sequence(log, header)
 
     def _check_sequence(self, log: PartitionLog, header: BatchHeader) -> tuple[int, int | None]:
         state = log.producers.get(header.producer)
         if state is None or not state.batches:
-            return 0, None  # new here, or all of its batches have been deleted
+            return 0, None  # the producer's first batch here, or its former ones have been deleted
         if state.epoch != header.epoch:
             return (0, None) if header.sequence == 0 else (OUT_OF_ORDER, None)
         for sequence, last, offset in state.batches:
@@ -122,7 +125,7 @@ class Data:
     # ---- fetch
 
     async def fetch(self, request: Body) -> Body:
-        """Api 1: answered when there is enough, when something is wrong, or when the client's time is up."""
+        """Fetch (key 1). Responds when it has `min_bytes`, when a partition has an error, or after `max_wait_time`."""
         until = time.monotonic() + request["max_wait_time"] / 1_000
         wanted = [
             (topic["topic"], part["partition"], part.get("fetch_offset", part.get("offset")), part["max_bytes"])
@@ -130,37 +133,37 @@ class Data:
             for part in topic["partitions"]
         ]
         while True:
-            rows, size, urgent = self._read(request, wanted)
+            rows, size, failed = self._read(request, wanted)
             left = until - time.monotonic()
-            if urgent or size >= max(1, request["min_bytes"]) or left <= 0:
+            if failed or size >= max(1, request["min_bytes"]) or left <= 0:
                 return {"topics": by_topic(rows), "session_id": 0, "error_code": 0}
             await self._wait(wanted, left)
 
     def _read(self, request: Body, wanted: list[tuple[str, int, int, int]]) -> tuple[list[tuple[str, Body]], int, bool]:
         committed = request.get("isolation_level") == READ_COMMITTED
-        budget, size, urgent = min(request.get("max_bytes") or MAX_ANSWER, MAX_ANSWER), 0, False
+        budget, size, failed = min(request.get("max_bytes") or MAX_RESPONSE, MAX_RESPONSE), 0, False
         rows: list[tuple[str, Body]] = []
-        for name, number, offset, most in wanted:
+        for name, number, offset, partition_max in wanted:
             log = self._topics.find(name, number)
             row: Body = {"partition": number, "error_code": 0, "message_set": b"", "preferred_read_replica": -1}
             if log is None:
                 row |= {"error_code": UNKNOWN_TOPIC, "highwater_offset": -1, "last_stable_offset": -1, "log_start_offset": -1}
-                urgent = True
+                failed = True
             else:
                 row |= {"highwater_offset": log.end, "last_stable_offset": log.stable_end, "log_start_offset": log.start}
                 if not log.start <= offset <= log.end:
                     row["error_code"] = OUT_OF_RANGE
-                    urgent = True
+                    failed = True
                 elif offset < log.end and (size < budget or not size):
                     end = log.stable_end if committed else log.end
-                    data = log.read(offset, min(most, budget - size), end)
+                    data = log.read(offset, min(partition_max, budget - size), end)
                     size += len(data)
                     row["message_set"] = data
                     if committed and data:
                         pairs = log.aborted_from(offset)
                         row["aborted_transactions"] = [{"producer_id": p, "first_offset": f} for p, f in pairs]
             rows.append((name, row))
-        return rows, size, urgent
+        return rows, size, failed
 
     async def _wait(self, wanted: list[tuple[str, int, int, int]], seconds: float) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -176,7 +179,7 @@ class Data:
     # ---- offsets by time
 
     def list_offsets(self, request: Body) -> Body:
-        """Api 2."""
+        """ListOffsets (key 2)."""
         committed = request.get("isolation_level") == READ_COMMITTED
         rows = []
         for topic in request["topics"]:
@@ -189,7 +192,7 @@ class Data:
                     row["offset"] = log.stable_end if committed else log.end
                 elif wanted == EARLIEST:
                     row["offset"] = log.start
-                elif (found := log.offset_for_time(wanted)) is not None:
-                    row["offset"], row["timestamp"] = found
+                elif (first := log.offset_for_time(wanted)) is not None:
+                    row["offset"], row["timestamp"] = first
                 rows.append((topic["topic"], row))
         return {"topics": by_topic(rows)}

@@ -1,7 +1,7 @@
-"""Consumer groups: eager rebalances, static members, session timeouts. Memberships live in memory, offsets in the journal.
+"""Consumer groups: eager rebalances, static members, session timeouts. Members are kept in memory only.
 
-The states are Kafka's: Empty, PreparingRebalance (members are asked to join again), CompletingRebalance (the leader works
-out who gets what), Stable.
+The states are Kafka's: Empty, PreparingRebalance (the members must join again), CompletingRebalance (the leader assigns the
+partitions), Stable.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ Answer = dict[str, Any]
 
 @dataclass
 class Member:
-    """One consumer; times in seconds of the monotonic clock."""
+    """A member of a group. Times are seconds, of the monotonic clock."""
 
     id: str
     instance: str | None
     client: str
     host: str
-    session: float
-    rebalance: float
+    session: float  # session timeout
+    rebalance: float  # rebalance timeout
     protocols: list[tuple[str, bytes]]
-    seen: float = field(default_factory=time.monotonic)
-    join: asyncio.Future[Answer] | None = None
-    sync: asyncio.Future[tuple[int, bytes]] | None = None
+    seen: float = field(default_factory=time.monotonic)  # its last request
+    join: asyncio.Future[Answer] | None = None  # the JoinGroup request that waits for a response
+    sync: asyncio.Future[tuple[int, bytes]] | None = None  # the SyncGroup request that waits for a response
     assignment: bytes = b""
 
 
@@ -41,18 +41,18 @@ class Group:
         self.name = name
         self.members: dict[str, Member] = {}
         self.generation = generation
-        self._keep_generation = keep_generation  # it must not go back: clients tell owners apart by it
+        self._keep_generation = keep_generation  # must not decrease: clients distinguish owners by it
         self.state = "Empty"
         self.protocol_type = ""
         self.protocol = ""
         self._leader = ""
-        self._first_delay = first_delay  # so that workers started together make one rebalance, not many
+        self._first_delay = first_delay  # of the first rebalance, so that members that start together take part in one
         self._deadline = self._hold = 0.0
 
     # ---- requests
 
     async def join(self, request: Answer, client: str, host: str) -> Answer:
-        """JoinGroup: answered when the rebalance that it begins has gathered its members."""
+        """JoinGroup. Responds when all members have joined the rebalance that it begins."""
         member_id, instance = request["member_id"], request.get("group_instance_id")
         protocols = [(p["protocol_name"], p["protocol_metadata"]) for p in request["group_protocols"]]
         others = [m for m in self.members.values() if m.id != member_id]
@@ -62,9 +62,9 @@ class Group:
         fresh = self.state == "Empty"
         if not member_id:
             member_id = f"{client}-{uuid.uuid4()}"
-            former = self._replace_instance(instance)
+            former = self._remove_instance(instance)
             if former is not None and self.state == "Stable" and self.protocol in {name for name, _ in protocols}:
-                return self._take_place(former, member_id, protocols)
+                return self._replace_member(former, member_id, protocols)
             session = request["session_timeout"] / 1_000
             rebalance = (request.get("rebalance_timeout") or request["session_timeout"]) / 1_000
             self.members[member_id] = Member(member_id, instance, client, host, session, rebalance, protocols)
@@ -80,8 +80,8 @@ class Group:
         self._rebalance(self._first_delay if fresh else 0.0)
         return await waiting
 
-    def _replace_instance(self, instance: str | None) -> Member | None:
-        """A static member that comes back takes the place of its former self, which is fenced and given back."""
+    def _remove_instance(self, instance: str | None) -> Member | None:
+        """Remove and fence the former member with the same `group.instance.id`; returns it."""
         former = next((m for m in self.members.values() if instance and m.instance == instance), None)
         if former is not None:
             del self.members[former.id]
@@ -91,8 +91,11 @@ class Group:
                 former.sync.set_result((FENCED_INSTANCE, b""))
         return former
 
-    def _take_place(self, former: Member, member_id: str, protocols: list[tuple[str, bytes]]) -> Answer:
-        """No rebalance (KIP-345): the assignment stays. A leader is told that another one leads, so that it asks for it."""
+    def _replace_member(self, former: Member, member_id: str, protocols: list[tuple[str, bytes]]) -> Answer:
+        """Replace a static member without a rebalance (KIP-345): the assignment stays.
+
+        The response to a returning leader names its former id as leader, so that it fetches its assignment by SyncGroup.
+        """
         leader = self._leader
         if leader == former.id:
             self._leader = member_id
@@ -108,7 +111,7 @@ class Group:
         }
 
     async def sync(self, request: Answer) -> Answer:
-        """SyncGroup: the leader brings the assignment, everybody takes theirs."""
+        """SyncGroup. The leader sends the assignment, and every member gets its own part."""
         error = self._check(request)
         member = self.members.get(request["member_id"])
         if error or member is None:
@@ -130,15 +133,18 @@ class Group:
         return {"error_code": error, "member_assignment": assignment}
 
     def heartbeat(self, request: Answer) -> int:
-        """Heartbeat: an error code, REBALANCE_IN_PROGRESS where the member must join again."""
+        """Heartbeat; returns an error code, REBALANCE_IN_PROGRESS if the member must join again."""
         return self._check(request)
 
     def leave(self, member_id: str) -> int:
-        """LeaveGroup."""
+        """LeaveGroup; returns an error code."""
         return 0 if self.remove(member_id) else UNKNOWN_MEMBER
 
     def may_commit(self, request: Answer) -> int:
-        """Whether an OffsetCommit is accepted: from a member of this generation, or from outside while there is none."""
+        """Check an OffsetCommit; returns an error code.
+
+        It is accepted from a member of this generation, or from a client outside the group while it has no members.
+        """
         generation = request["consumer_group_generation_id"]
         if generation < 0 and not self.members:
             return 0
@@ -159,7 +165,7 @@ class Group:
             return ILLEGAL_GENERATION
         return REBALANCING if self.state == "PreparingRebalance" else 0
 
-    # ---- the walk through a rebalance
+    # ---- rebalances
 
     def _rebalance(self, delay: float) -> None:
         for member in self.members.values():
@@ -171,10 +177,10 @@ class Group:
             self.state = "PreparingRebalance"
             self._deadline = now + max((m.rebalance for m in self.members.values()), default=0.0)
             self._hold = now + delay
-        self._gather()
+        self._complete_join()
 
-    def _gather(self) -> None:
-        """End the joining phase when all have joined, or their time is up."""
+    def _complete_join(self) -> None:
+        """Complete the rebalance when all members have joined, or the rebalance timeout has passed."""
         now = time.monotonic()
         if self.state != "PreparingRebalance" or now < self._hold:
             return
@@ -212,7 +218,7 @@ class Group:
                 )
 
     def remove(self, member_id: str) -> bool:
-        """Take a member out and rebalance; whether it was there."""
+        """Remove a member and begin a rebalance; whether it was a member."""
         member = self.members.pop(member_id, None)
         if member is None:
             return False
@@ -224,9 +230,9 @@ class Group:
         return True
 
     def tick(self) -> None:
-        """Turn out members that were silent for longer than their session, and move a rebalance on."""
+        """Remove members whose session timeout has passed, and complete a rebalance if that is possible now."""
         now = time.monotonic()
         for member in list(self.members.values()):
             if member.join is None and now - member.seen > member.session:
                 self.remove(member.id)
-        self._gather()
+        self._complete_join()

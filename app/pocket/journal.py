@@ -1,6 +1,7 @@
-"""What the broker must remember besides records: a journal of JSON lines, written before anything is acknowledged.
+"""The broker's state besides records, in a journal of JSON lines. A line is written before a request is acknowledged.
 
-Each line sets one value: `["topic", "ticks", {...}]`; null forgets it. The journal is written anew when it is opened.
+Each line sets one value, as in `["topic", "ticks", {...}]`; null deletes it. Opening the journal rewrites it without the
+lines that later ones replace.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ class Journal:
     """Tables of keys and values that survive a kill of the process."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `BrokerError` where a line before the last is none of ours, as after a machine has lost power."""
+        """Raises `BrokerError` if a line cannot be read, as after a power failure. An incomplete last line is dropped."""
         self._path = path
         self.tables: dict[str, dict[str, Any]] = {}
         if path.exists():
-            for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):  # the last piece is empty, or torn
+            for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):  # the last piece is empty or incomplete
                 try:
                     table, key, value = orjson.loads(line)
                 except ValueError:
@@ -40,14 +41,14 @@ class Journal:
         self._size = os.fstat(self._file).st_size
 
     def table(self, name: str) -> dict[str, Any]:
-        """A table to read from; change it by `put` only."""
+        """A table to read; it is changed by `put` only."""
         return self.tables.setdefault(name, {})
 
     def put(self, table: str, key: str, value: Any) -> None:
-        """Set a value, or forget it with None; written when this returns."""
+        """Set a value, or delete it with None. It is written when this returns; raises `OSError` if the disk is full."""
         line = orjson.dumps([table, key, value]) + b"\n"
         if os.write(self._file, line) != len(line):
-            os.ftruncate(self._file, self._size)  # or the next line would be spoilt as well
+            os.ftruncate(self._file, self._size)  # otherwise the next line would be appended to the incomplete one
             raise OSError(ENOSPC, f"{self._path}: the disk is full")
         self._size += len(line)
         self._apply(table, key, value)

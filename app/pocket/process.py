@@ -1,4 +1,4 @@
-"""The pocket broker as a process of its own: started detached, found again, ended by its process id."""
+"""The pocket broker as a detached process: starting it, finding the one that runs, and stopping it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import orjson
 
 from app.errors import BrokerError
-from app.settings.types import make_folder
+from app.settings.data_dir import make_folder
 
 STATE_FILE = "process.json"
 LOG_FILE = "broker.log"
@@ -24,12 +24,13 @@ POLL = 0.05  # seconds
 _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 
 
-_detached: list[subprocess.Popen[bytes]] = []  # they outlive us on purpose: letting go of one would be reported as a leak
+# Brokers outlive the process that started them. Python warns when the object of a running process is deleted.
+_detached: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True)
 class Running:
-    """A broker that runs."""
+    """A running broker."""
 
     host: str
     port: int
@@ -38,7 +39,7 @@ class Running:
 
 
 def write_state(data_dir: Path, host: str, port: int) -> None:
-    """Tell others where this process listens; called by the broker itself once it does."""
+    """Publish the address of this process. The broker calls it as soon as it listens."""
     state = {"host": host, "port": port, "pid": os.getpid()}
     fresh = data_dir / f"{STATE_FILE}.new"
     fresh.write_bytes(orjson.dumps(state))
@@ -46,36 +47,36 @@ def write_state(data_dir: Path, host: str, port: int) -> None:
 
 
 def running(data_dir: Path) -> Running | None:
-    """The broker that holds this directory; None if there is none, or it is still starting."""
+    """The broker that runs in this directory; None if there is none, or if it is still starting."""
     if not _locked(data_dir):
         return None
     try:
         state = orjson.loads((data_dir / STATE_FILE).read_bytes())
     except FileNotFoundError:
         return None
-    found = Running(state["host"], state["port"], state["pid"], data_dir)
-    return found if _alive(found.pid) and answers(found.host, found.port) else None
+    broker = Running(state["host"], state["port"], state["pid"], data_dir)
+    return broker if _alive(broker.pid) and answers(broker.host, broker.port) else None
 
 
 def ensure(
     data_dir: Path, host: str = "127.0.0.1", port: int = 19092, idle_exit: float = 60.0, deadline: float = 20.0
 ) -> Running:
-    """The broker of this directory, started if it does not run; `port` 0 takes a free one.
+    """The broker of this directory; it is started if it does not run. `port` 0 takes a free one.
 
-    It ends by itself `idle_exit` seconds after its last connection closed, 0 for never. Raises `BrokerError` where it is not
-    up after `deadline` seconds, with the end of its log, or where the port is another program's.
+    It ends by itself `idle_exit` seconds after its last connection was closed; 0 means never. Raises `BrokerError` with the
+    last line of its log if it does not answer within `deadline` seconds, or if another program has the port.
     """
     make_folder(data_dir)
     until = time.monotonic() + deadline
     started: subprocess.Popen[bytes] | None = None
-    with (data_dir / "starting").open("ab") as turn:  # one starter at a time, or some would start what cannot run
+    with (data_dir / "starting").open("ab") as lock:  # only one process at a time may start a broker
         while time.monotonic() < until:
-            if not _try_lock(turn.fileno()):
+            if not _try_lock(lock.fileno()):
                 time.sleep(POLL)
                 continue
-            found = running(data_dir)
-            if found is not None:
-                return found
+            broker = running(data_dir)
+            if broker is not None:
+                return broker
             if started is None and not _locked(data_dir):
                 started = _start(data_dir, host, port, idle_exit)
             if started is not None and started.poll() is not None:
@@ -85,21 +86,21 @@ def ensure(
 
 
 def stop(data_dir: Path, deadline: float = 10.0) -> bool:
-    """End the broker of this directory; whether there was one. Raises `BrokerError` where it does not end in time."""
-    found = running(data_dir)
-    if found is None:
+    """Stop the broker of this directory; whether there was one. Raises `BrokerError` if it does not end in time."""
+    broker = running(data_dir)
+    if broker is None:
         return False
-    os.kill(found.pid, signal.SIGTERM)
+    os.kill(broker.pid, signal.SIGTERM)
     until = time.monotonic() + deadline
     while _locked(data_dir):
         if time.monotonic() > until:
-            raise BrokerError(f"the pocket broker (process {found.pid}) did not end within {deadline:.0f} s")
+            raise BrokerError(f"the pocket broker (process {broker.pid}) did not end within {deadline:.0f} s")
         time.sleep(POLL)
     return True
 
 
 def answers(host: str, port: int) -> bool:
-    """Whether something there answers as a Kafka broker does."""
+    """Whether a program at this address answers an ApiVersions request."""
     try:
         with socket.create_connection((host, port), timeout=2.0) as connection:
             connection.sendall(_API_VERSIONS)
@@ -114,12 +115,12 @@ def _start(data_dir: Path, host: str, port: int, idle_exit: float) -> subprocess
     command += ["--data-dir", str(data_dir.resolve()), "--idle-exit", str(idle_exit)]
     path = os.pathsep.join([str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")])
     with (data_dir / LOG_FILE).open("ab") as log:
-        started = subprocess.Popen(  # noqa: S603  # our own module
+        started = subprocess.Popen(  # noqa: S603  # a fixed command
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # a worker that is killed must not take it along
+            start_new_session=True,  # a signal to the worker's process group must not end it
             env={**os.environ, "PYTHONPATH": path.rstrip(os.pathsep)},
         )
     _detached.append(started)
@@ -127,13 +128,13 @@ def _start(data_dir: Path, host: str, port: int, idle_exit: float) -> subprocess
 
 
 def _locked(data_dir: Path) -> bool:
-    """Whether a broker holds the directory."""
+    """Whether a broker holds the lock of the directory."""
     try:
         file = os.open(data_dir / "lock", os.O_RDWR)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: many may ask at once
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared, so that several processes can check at once
     except OSError:
         return True
     finally:

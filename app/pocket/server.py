@@ -1,4 +1,7 @@
-"""The broker: connections, one request after another on each, and the clock that groups, retention and compaction run by."""
+"""The broker: its connections, and the clock for groups, transactions, retention and compaction.
+
+Each connection handles one request after another.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +28,12 @@ from app.pocket.wire import API_VERSIONS, MAX_FRAME, Body, api_versions, read_he
 
 log = logging.getLogger("pocket")
 LOCK_TRIES = 10
-TICK = 0.05  # seconds between two looks at sessions and transactions
-READ_LIMIT = 4 << 20  # bytes that a connection may have waiting
+TICK = 0.05  # seconds between two checks of the timeouts of sessions and transactions
+READ_LIMIT = 4 << 20  # bytes that are buffered for a connection
 
 
 class Broker:
-    """A single-node broker on a directory of its own."""
+    """A single-node broker with a data directory."""
 
     def __init__(
         self,
@@ -42,13 +45,16 @@ class Broker:
         first_delay: float = 0.05,
         housekeeping: float = 30.0,
     ) -> None:
-        """`partitions` of topics that are created without a number; `housekeeping`: seconds between two retention runs.
+        """Open the data directory.
 
-        Raises `BrokerError` where another broker holds the directory.
+        `partitions`: of a topic that is created without a number. `first_delay`: seconds that a group's first rebalance waits
+        for more members. `housekeeping`: seconds between two runs of retention and compaction.
+
+        Raises `BrokerError` if another broker uses the directory.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-        if not _take(self._lock):
+        if not _lock_directory(self._lock):
             os.close(self._lock)
             raise BrokerError(f"{folder}: another pocket broker uses this directory")
         self.host, self.port = host, port
@@ -81,14 +87,15 @@ class Broker:
             24: self._coordinator.add_partitions,
             25: self._coordinator.add_offsets,
             26: self._end_transaction,
-            28: self._coordinator.pend_offsets,
+            28: self._coordinator.commit_offsets_in_transaction,
             32: self._admin.describe_configs,
             33: self._admin.alter_configs,
             37: self._admin.create_partitions,
             42: self._coordinator.delete_groups,
         }
         self._versions = {api: versions(api) for api in self._handlers}
-        # old message formats are not stored; ListOffsets and DescribeGroups end where aiokafka's schemas are not Kafka's
+        # Produce and Fetch: record batches only, no older message formats. ListOffsets and DescribeGroups: no later versions,
+        # because aiokafka's schemas of those differ from Kafka's.
         self._versions |= {0: (3, self._versions[0][1]), 1: (4, self._versions[1][1]), 2: (1, 3), 15: (0, 2)}
         self._connections: set[asyncio.Task[None]] = set()
         self._idle_since = time.monotonic()
@@ -96,7 +103,7 @@ class Broker:
         self._clock: asyncio.Task[None] | None = None
 
     async def start(self) -> Self:
-        """Listen; raises `OSError` where the port is taken."""
+        """Listen; raises `OSError` if the port is taken."""
         self._server = await asyncio.start_server(self._serve, self.host, self.port, limit=READ_LIMIT)
         self.port = self._server.sockets[0].getsockname()[1]
         for part in (self._admin, self._coordinator):
@@ -132,7 +139,7 @@ class Broker:
 
     def _end_transaction(self, request: Body) -> Body:
         answer = self._coordinator.end_transaction(request)
-        for topic, partition in list(self._topics.waiting):  # the stable end has moved on
+        for topic, partition in list(self._topics.waiting):  # the last stable offset has advanced
             self._topics.wake(topic, partition)
         return answer
 
@@ -147,7 +154,7 @@ class Broker:
                     self._topics.expire()
                     self._topics.compact()
             except OSError as error:
-                log.error("housekeeping put off: %s", error)  # noqa: TRY400  # a full disk
+                log.error("housekeeping put off: %s", error)  # noqa: TRY400  # a full disk needs no traceback
             except Exception:
                 log.exception("housekeeping failed")
 
@@ -163,9 +170,9 @@ class Broker:
             while await self._answer(reader, writer, host):
                 pass
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass  # the client has gone, or the broker is going
+            pass  # the client has disconnected, or the broker stops
         except OSError as error:
-            log.error("connection from %s closed, its request was not carried out: %s", host, error)  # noqa: TRY400  # a full disk
+            log.error("connection from %s closed, its request was not carried out: %s", host, error)  # noqa: TRY400  # a full disk needs no traceback
         except Exception:
             log.exception("connection from %s closed", host)
         finally:
@@ -174,7 +181,7 @@ class Broker:
             writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> bool:
-        """Read and answer one request; False where the connection must be closed."""
+        """Read one request and respond to it; False if the connection must be closed."""
         (size,) = struct.unpack(">i", await reader.readexactly(4))
         if not 0 < size <= MAX_FRAME:
             log.error("connection from %s: a frame of %d bytes is not Kafka's protocol", host, size)
@@ -199,8 +206,8 @@ class Broker:
         return True
 
 
-def _take(lock: int) -> bool:
-    """Lock the directory; tried for a moment, as whoever asks whether a broker runs holds the lock that long."""
+def _lock_directory(lock: int) -> bool:
+    """Lock the directory. Tries several times: a process that checks for a running broker holds the lock for a moment."""
     for _ in range(LOCK_TRIES):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

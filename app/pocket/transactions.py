@@ -1,4 +1,4 @@
-"""Producer ids and transactions; every step is in the journal before it is answered, so a restart finishes what it finds."""
+"""Producer ids and transactions. Every step is in the journal before it is acknowledged, so a restart can finish it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ Row = dict[str, Any]
 
 
 class Transactions:
-    """By transactional id: producer, epoch, what it has touched."""
+    """The transactions by transactional id: producer, epoch, state, partitions and offsets."""
 
     def __init__(self, journal: Journal, find: FindLog, commit_offsets: Callable[[str, Row], None]) -> None:
         self._journal = journal
         self._find = find
         self._commit_offsets = commit_offsets
         self._rows: dict[str, Row] = journal.table("transaction")
-        self._began: dict[str, float] = {}  # monotonic
+        self._began: dict[str, float] = {}  # time of the monotonic clock
         self.epochs: dict[int, int] = {row["producer"]: row["epoch"] for row in self._rows.values()}
         self._next = int(journal.table("producer").get("next", FIRST_PRODUCER))
 
     def resume(self) -> None:
-        """After a restart: finish what was being ended; what was open goes on, or times out."""
+        """After a restart: finish transactions that were ending. Open ones go on, or time out."""
         for name, row in list(self._rows.items()):
             if row["state"] in ("commit", "abort"):
                 self._finish(name, row)
@@ -36,11 +36,11 @@ class Transactions:
                 self._began[name] = time.monotonic()
 
     def known(self, producer: int) -> bool:
-        """Whether this broker gave out that producer id."""
+        """Whether this broker has assigned the producer id."""
         return FIRST_PRODUCER <= producer < self._next
 
     def init(self, name: str | None, timeout_ms: int) -> Row:
-        """InitProducerId: a new id, or, for a transactional id, the next epoch, which fences the former producer."""
+        """InitProducerId: a new producer id; for a known transactional id the next epoch, which fences the former producer."""
         if name is None:
             return {"error_code": 0, "producer_id": self._new_producer(), "producer_epoch": 0}
         row = self._rows.get(name)
@@ -58,25 +58,25 @@ class Transactions:
         return producer
 
     def check(self, request: Row) -> int:
-        """The error code for a request in a transaction."""
+        """Check producer id and epoch of a request; returns an error code."""
         row = self._rows.get(request["transactional_id"])
         if row is None or row["producer"] != request["producer_id"]:
             return INVALID_MAPPING
         return PRODUCER_FENCED if row["epoch"] != request["producer_epoch"] else 0
 
     def add_partitions(self, name: str, partitions: list[tuple[str, int]]) -> None:
-        """AddPartitionsToTxn; begins the transaction if it is the first thing in it."""
+        """AddPartitionsToTxn; begins the transaction if none is open."""
         row = self._opened(name)
         parts = [list(part) for part in dict.fromkeys([*map(tuple, row["parts"]), *partitions])]
         self._put(name, row | {"parts": parts})
 
     def add_offsets(self, name: str, group: str) -> None:
-        """AddOffsetsToTxn."""
+        """AddOffsetsToTxn; begins the transaction if none is open."""
         row = self._opened(name)
         self._put(name, row | {"offsets": {group: {}, **row["offsets"]}})
 
-    def pend_offsets(self, name: str, group: str, offsets: Row) -> None:
-        """TxnOffsetCommit: offsets that count once the transaction is committed."""
+    def add_pending_offsets(self, name: str, group: str, offsets: Row) -> None:
+        """TxnOffsetCommit: offsets that take effect when the transaction is committed."""
         row = self._opened(name)
         pending = {**row["offsets"], group: {**row["offsets"].get(group, {}), **offsets}}
         self._put(name, row | {"offsets": pending})
@@ -88,15 +88,15 @@ class Transactions:
             row = row | {"state": "open", "parts": [], "offsets": {}}
         return row
 
-    def takes(self, producer: int, topic: str, partition: int) -> bool:
-        """Whether a transactional batch of this producer belongs here now."""
+    def accepts(self, producer: int, topic: str, partition: int) -> bool:
+        """Whether the producer has an open transaction that includes this partition."""
         for row in self._rows.values():
             if row["producer"] == producer:
                 return row["state"] == "open" and [topic, partition] in row["parts"]
         return False
 
     def end(self, name: str, *, commit: bool) -> int:
-        """EndTxn: an error code."""
+        """EndTxn; returns an error code."""
         row = self._rows[name]
         wanted = "commit" if commit else "abort"
         if row["state"] == "open":
@@ -104,7 +104,7 @@ class Transactions:
             self._put(name, row)
         elif row["state"] != wanted:
             return 0 if row["state"] == "empty" else INVALID_STATE
-        self._finish(name, row)  # also what could not be finished before, on a full disk
+        self._finish(name, row)  # also if it could not be finished before because the disk was full
         return 0
 
     def _finish(self, name: str, row: Row) -> None:
@@ -119,7 +119,7 @@ class Transactions:
         self._put(name, row | {"state": "empty", "parts": [], "offsets": {}})
 
     def tick(self) -> None:
-        """Abort what has been open for longer than its timeout, and fence its producer."""
+        """Abort transactions that are open for longer than their timeout, and fence their producers."""
         now = time.monotonic()
         for name, began in list(self._began.items()):
             row = self._rows[name]

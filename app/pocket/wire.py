@@ -1,4 +1,4 @@
-"""Kafka's wire format as dictionaries: frames, and requests and responses by aiokafka's own schemas.
+"""Kafka's wire format: requests and responses as dictionaries, by aiokafka's schemas.
 
 Written for aiokafka 0.14.0, whose protocol classes describe every request and response this broker knows.
 """
@@ -17,16 +17,16 @@ _MODULES = ("admin", "commit", "coordination", "fetch", "group", "metadata", "of
 _ZERO = {"Int8": 0, "Int16": 0, "Int32": 0, "Int64": 0, "Boolean": False}
 _HEADER = struct.Struct(">hhih")  # api key, version, correlation id, length of the client id
 API_VERSIONS = 18
-MAX_FRAME = 128 << 20  # bytes; a longer frame is not Kafka's protocol
+MAX_FRAME = 128 << 20  # bytes; a longer frame cannot be a Kafka request
 
 Body = dict[str, Any]
 
 
 def _subclasses(kind: type[Any]) -> list[type[Any]]:
-    found = []
+    classes = []
     for child in kind.__subclasses__():
-        found += [child, *_subclasses(child)]
-    return found
+        classes += [child, *_subclasses(child)]
+    return classes
 
 
 def _requests() -> dict[tuple[int, int], Any]:
@@ -43,13 +43,13 @@ REQUESTS = _requests()
 
 
 def versions(api: int) -> tuple[int, int]:
-    """Lowest and highest version of an API that can be read and answered."""
+    """Lowest and highest version of an API for which there is a schema."""
     known = [version for key, version in REQUESTS if key == api]
     return min(known), max(known)
 
 
 def read_header(frame: bytes) -> tuple[int, int, int, str, int]:
-    """API key, version, correlation id, client id, and where the body begins."""
+    """API key, version, correlation id, client id, and the position of the body."""
     api, version, correlation, length = _HEADER.unpack_from(frame)
     start = _HEADER.size
     if length < 0:
@@ -58,40 +58,41 @@ def read_header(frame: bytes) -> tuple[int, int, int, str, int]:
 
 
 def read_request(api: int, version: int, body: bytes) -> Body:
-    """A request's fields by name; raises `KeyError` for a version that is not known, `ValueError` for a broken body."""
+    """A request's fields by name; raises `KeyError` for an unknown version and `ValueError` for an invalid body."""
     schema = REQUESTS[api, version].SCHEMA
-    fields: Body = _named(schema, schema.decode(BytesIO(body)))
+    fields: Body = _to_dict(schema, schema.decode(BytesIO(body)))
     return fields
 
 
 def write_response(api: int, version: int, fields: Body) -> bytes:
-    """A response's bytes; a field that is not given is zero, empty or null."""
+    """The bytes of a response; a missing field is zero, empty or null."""
     schema = REQUESTS[api, version].RESPONSE_TYPE.SCHEMA
-    return b"".join(kind.encode(_plain(kind, fields.get(name))) for name, kind in zip(schema.names, schema.fields, strict=True))
+    kinds = zip(schema.names, schema.fields, strict=True)
+    return b"".join(kind.encode(_to_fields(kind, fields.get(name))) for name, kind in kinds)
 
 
 def api_versions(version: int, supported: dict[int, tuple[int, int]]) -> bytes:
-    """The answer to ApiVersions: versions beyond 2 are told, in the form of version 0, to ask again with less."""
+    """The response to ApiVersions. Above version 2 it is an error in the format of version 0, so that the client downgrades."""
     rows = {**supported, API_VERSIONS: (0, 2)}
     error = 35 if version > 2 else 0  # noqa: PLR2004  # UNSUPPORTED_VERSION
     body = struct.pack(">hi", error, len(rows)) + b"".join(struct.pack(">hhh", k, *v) for k, v in sorted(rows.items()))
     return body + (b"\0\0\0\0" if version in (1, 2) else b"")
 
 
-def _named(kind: Any, value: Any) -> Any:
+def _to_dict(kind: Any, value: Any) -> Any:
     if isinstance(kind, Array):
-        return None if value is None else [_named(kind.array_of, item) for item in value]
+        return None if value is None else [_to_dict(kind.array_of, item) for item in value]
     if isinstance(kind, Schema):
-        return {name: _named(field, item) for name, field, item in zip(kind.names, kind.fields, value, strict=True)}
+        return {name: _to_dict(field, item) for name, field, item in zip(kind.names, kind.fields, value, strict=True)}
     return value
 
 
-def _plain(kind: Any, value: Any) -> Any:
+def _to_fields(kind: Any, value: Any) -> Any:
     if isinstance(kind, Array):
-        return [_plain(kind.array_of, item) for item in value or ()]
+        return [_to_fields(kind.array_of, item) for item in value or ()]
     if isinstance(kind, Schema):
         return (
-            [_plain(field, value.get(name)) for name, field in zip(kind.names, kind.fields, strict=True)]
+            [_to_fields(field, value.get(name)) for name, field in zip(kind.names, kind.fields, strict=True)]
             if isinstance(value, dict)
             else value
         )

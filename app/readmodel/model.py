@@ -24,8 +24,8 @@ from aiokafka.errors import KafkaError
 
 from app.errors import BarwheelError
 from app.kafka.cluster import Cluster
-from app.kafka.fetcher import Batch
 from app.kafka.reader import Reader
+from app.kafka.records import Batch
 from app.readmodel.queries import Queries
 from app.readmodel.records import bar_rows, side_rows
 from app.readmodel.store import SIDE_KEPT, BarRow, DamagedError, SideRow, Store, is_damage

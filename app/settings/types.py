@@ -1,60 +1,51 @@
-"""What the values of settings are made of: durations, words, addresses; and how a wrong one is put."""
+"""The values that settings can have: choices, switches and names."""
 
 from __future__ import annotations
 
-import os
 import re
 from enum import StrEnum
-from ipaddress import ip_address
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, ValidationError
+from pydantic import AfterValidator, BeforeValidator
 
-from app.errors import SettingsError
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
-_USER = re.compile(r"//.*@")  # of an address, with its password
-_UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_NAME = re.compile(r"[A-Za-z0-9._-]*")  # of a topic, as Kafka allows it
+_ON_OFF = {"on": True, "off": False}
 
 
-def duration_ms(value: object) -> int:
-    """Read `5s`, `200ms`, `1m`, `2h` or `1d` as whole milliseconds; a bare number has no unit and is refused."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value  # a default, already in ms
-    match = _DURATION.fullmatch(str(value).strip())
-    if match is None:
-        raise ValueError("is not a duration: write a number and a unit, for example 5s, 200ms or 1m")
-    exact = float(match[1]) * _UNIT_MS[match[2]]
-    if exact != int(exact):
-        raise ValueError("is not a whole number of milliseconds")
-    return int(exact)
+def on_or_off(value: object) -> bool:
+    """Read `on` or `off`; raises `ValueError` for other texts."""
+    if isinstance(value, bool):
+        return value
+    if value not in _ON_OFF:
+        raise ValueError("must be 'on' or 'off'")
+    return _ON_OFF[str(value)]
 
 
-def duration_text(ms: int) -> str:
-    """The shortest text that `duration_ms` reads back as this many milliseconds."""
-    for unit in ("d", "h", "m", "s"):
-        if ms and ms % _UNIT_MS[unit] == 0:
-            return f"{ms // _UNIT_MS[unit]}{unit}"
-    return f"{ms}ms"
+def topic_name(value: str) -> str:
+    """Check the characters of a topic name, or of a part of one; raises `ValueError`."""
+    if not _NAME.fullmatch(value):
+        raise ValueError("may hold letters, digits, '.', '_' and '-' only")
+    return value
 
 
-Duration = Annotated[int, BeforeValidator(duration_ms)]
+def app_name(value: str) -> str:
+    """Check the name of an app, which is part of topic names; raises `ValueError`."""
+    if not value or not _NAME.fullmatch(value):
+        raise ValueError("may hold letters, digits, '.', '_' and '-' only, and is not empty")
+    return value
+
+
+OnOff = Annotated[bool, BeforeValidator(on_or_off)]
+TopicName = Annotated[str, AfterValidator(topic_name)]
+AppName = Annotated[str, AfterValidator(app_name)]
 
 
 class ScopeKind(StrEnum):
-    """What shares one stream time."""
+    """Which ticks share one stream time."""
 
     SYMBOL = "symbol"
     BROKER = "broker"
     PARTITION = "partition"
-
-
-class Switch(StrEnum):
-    """On or off."""
-
-    on = "on"
-    off = "off"
 
 
 class TimeUnit(StrEnum):
@@ -76,42 +67,47 @@ class Price(StrEnum):
 
 
 class LatePolicy(StrEnum):
-    """What becomes of a late tick."""
+    """What to do with a late tick."""
 
     drop = "drop"
 
 
 class Start(StrEnum):
-    """Where reading begins on a partition that has never been read."""
+    """Where to begin on a partition that has never been read."""
 
     earliest = "earliest"
     latest = "latest"
 
 
 class OnGap(StrEnum):
-    """What to do when records that were not read yet are gone from `ticks`."""
+    """What to do if records were deleted from `ticks` before they were read."""
 
     stop = "stop"
     keep_going = "continue"
 
 
 class MigrateOnBoot(StrEnum):
-    """What a worker does about pending migrations when it starts."""
+    """When a worker applies pending migrations: before it reads ticks, in the background, or never."""
 
     require = "require"
-    warn = "warn"
+    background = "background"
     off = "off"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        """`warn` is the former name of `background`, and still read."""
+        return cls("background") if value == "warn" else None
 
 
 class WebAuth(StrEnum):
-    """What a request to the web port must show."""
+    """What the web port asks of a request."""
 
-    token = "token"  # noqa: S105  # the word, not one
+    token = "token"  # noqa: S105  # the name of a choice, not a token
     none = "none"
 
 
 class SecurityProtocol(StrEnum):
-    """How clients speak to the brokers."""
+    """The protocol of the connections to the brokers."""
 
     plaintext = "plaintext"
     ssl = "ssl"
@@ -130,7 +126,7 @@ class SecurityProtocol(StrEnum):
 
 
 class SaslMechanism(StrEnum):
-    """How the password is shown."""
+    """How a client proves that it knows the password."""
 
     plain = "plain"
     scram_sha_256 = "scram-sha-256"
@@ -138,39 +134,7 @@ class SaslMechanism(StrEnum):
 
 
 class Delivery(StrEnum):
-    """How a checkpoint is made durable."""
+    """When the final bars are sent: at once, or in the checkpoint's transaction."""
 
     idempotent = "idempotent"
     transactional = "transactional"
-
-
-def loopback(host: str) -> bool:
-    """Whether an address is reached from this machine alone."""
-    if host.strip("[]").lower() == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder of `data_dir`, and those above it; raises `SettingsError` where it cannot be made or written to."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        if not os.access(path, os.W_OK | os.X_OK):
-            raise PermissionError(0, "it is not writable")
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}; set BARWHEEL_DATA_DIR to a folder that can be written to") from error
-
-
-def one_line(error: ValidationError) -> str:
-    """What is wrong with which setting, for people."""
-    parts = []
-    for problem in error.errors():
-        name = str(problem["loc"][0]) if problem["loc"] else ""
-        what = problem["msg"].removeprefix("Value error, ")
-        what = what.replace("Input should be", "must be")
-        shown = _USER.sub("//***@", str(problem["input"]))
-        parts.append(f"{name}={shown}: {what}" if name else what)
-    return "; ".join(parts)

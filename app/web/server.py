@@ -12,7 +12,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from app.errors import SettingsError
 from app.readmodel.model import ReadModel
 from app.settings import OPEN_DOOR, Settings
-from app.settings.types import WebAuth, loopback
+from app.settings.addresses import loopback
+from app.settings.types import WebAuth
 from app.web import market, worker
 from app.web.asked import (
     AccountingAsked,

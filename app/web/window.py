@@ -9,7 +9,6 @@ from urllib.parse import quote
 from agents.task import PartitionTask
 from app.kafka.clock import now_ms
 from app.readmodel.model import State
-from app.settings.types import Switch
 from app.web import sampling
 from app.web.asked import WhyAsked
 from app.web.context import WebContext
@@ -33,7 +32,7 @@ async def why(web: WebContext, asked: WhyAsked) -> Why:
         bucket_end=start + settings.window_size,
         grace=settings.grace,
         scope=settings.scope.value,
-        idle_close=settings.idle_close is Switch.on,
+        idle_close=settings.idle_close,
         now=now_ms(),
     )
     # the engines first: a window that closes meanwhile is then known as open, or its bar is

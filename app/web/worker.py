@@ -7,7 +7,6 @@ import time
 from agents.task import PartitionTask
 from app.kafka.clock import now_ms
 from app.settings import Settings
-from app.settings.types import Switch
 from app.version import __version__
 from app.web import sampling
 from app.web.asked import AccountingAsked, Asked, PartitionsAsked
@@ -79,7 +78,7 @@ async def status(web: WebContext, _: Asked) -> Status:
         window_size=settings.window_size,
         grace=settings.grace,
         scope=settings.scope.value,
-        idle_close=settings.idle_close is Switch.on,
+        idle_close=settings.idle_close,
         streams=web.hub.clients,
     )
 

@@ -1,4 +1,4 @@
-"""aiokafka clients that close themselves, and the few things that every test of a broker does with them."""
+"""aiokafka clients as context managers, and helpers that the conformance tests share."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ T = TypeVar("T")
 
 
 async def eventually(condition: Callable[[], Awaitable[T]], *, every: float = 0.05) -> T:
-    """The first true answer of a question to a broker; raises `AssertionError` after the deadline."""
-    asked: Callable[[], Any] = condition
-    answer: T = await until(asked, deadline=DEADLINE, every=every)
-    return answer
+    """Repeat a query until its result is true, and return that; raises `AssertionError` after the deadline."""
+    query: Callable[[], Any] = condition
+    result: T = await until(query, deadline=DEADLINE, every=every)
+    return result
 
 
 def unique(prefix: str = "t") -> str:
-    """A name that no other test has."""
+    """A name that no other test uses."""
     return f"{prefix}-{uuid4().hex[:10]}"
 
 
@@ -66,24 +66,24 @@ async def admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 async def new_topic(bootstrap: str, partitions: int = 1, **settings: str) -> str:
-    """Create a topic and wait until it can be used; dots of settings' names are written `__`."""
+    """Create a topic and wait until it can be used; `__` in the name of a config stands for a dot."""
     name = unique()
     configs = {key.replace("__", "."): value for key, value in settings.items()}
     async with admin(bootstrap) as client:
         answer = await client.create_topics([NewTopic(name, partitions, 1, topic_configs=configs)])
         assert [error[1] for error in answer.topic_errors] == [0], answer.topic_errors
-        await eventually(lambda: _led(client, name, partitions))
+        await eventually(lambda: _has_leaders(client, name, partitions))
     return name
 
 
-async def _led(client: AIOKafkaAdminClient, name: str, partitions: int) -> bool:
-    (found,) = await client.describe_topics([name])
-    led = [part for part in found["partitions"] if part["leader"] >= 0 and not part["error_code"]]
-    return len(led) == partitions
+async def _has_leaders(client: AIOKafkaAdminClient, name: str, partitions: int) -> bool:
+    (topic,) = await client.describe_topics([name])
+    ready = [part for part in topic["partitions"] if part["leader"] >= 0 and not part["error_code"]]
+    return len(ready) == partitions
 
 
 async def read(client: AIOKafkaConsumer, count: int, *, deadline: float = DEADLINE) -> list[Any]:
-    """The next `count` records, or more if they came with them."""
+    """The next `count` records, and any others of the same fetches."""
     found: list[Any] = []
     end = time.monotonic() + deadline
     while len(found) < count:
@@ -94,7 +94,7 @@ async def read(client: AIOKafkaConsumer, count: int, *, deadline: float = DEADLI
 
 
 async def read_all(bootstrap: str, topic: str, partition: int = 0, **settings: Any) -> list[Any]:
-    """Every record of a partition up to its end as it is now."""
+    """Every record of a partition up to its present end."""
     place = TopicPartition(topic, partition)
     async with consumer(bootstrap, **settings) as client:
         client.assign([place])
@@ -110,13 +110,13 @@ async def read_all(bootstrap: str, topic: str, partition: int = 0, **settings: A
 
 
 async def settings_of(client: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
-    """A topic's settings by name."""
+    """A topic's configs by name."""
     answers = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
     return {entry[0]: entry[1] for entry in answers[0].resources[0][4]}
 
 
 async def refused(action: Any) -> type[KafkaError] | None:
-    """The class of the Kafka error that awaiting this raises, None where it raises none."""
+    """The class of the Kafka error that the action raises; None if it raises none."""
     try:
         await action
     except KafkaError as error:

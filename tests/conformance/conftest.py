@@ -1,4 +1,4 @@
-"""The brokers that the suite runs against: the pocket broker as a process of its own, and Apache Kafka."""
+"""The brokers under test: the pocket broker in its own process, and Apache Kafka."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.conformance.pocket_process import PocketProcess
 
 @pytest.fixture(scope="session")
 def pocket_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the shared pocket broker keeps its data."""
+    """The data directory of the shared pocket broker."""
     return tmp_path_factory.mktemp("pocket")
 
 
@@ -34,7 +34,7 @@ def broker(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def own_pocket(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PocketProcess]:
-    """A pocket broker that the test may kill and start again; it is up."""
+    """A running pocket broker of this test alone, which may kill and restart it."""
     process = PocketProcess(tmp_path_factory.mktemp("own-pocket"))
     process.start()
     yield process

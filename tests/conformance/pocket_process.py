@@ -1,4 +1,4 @@
-"""A pocket broker as users have it, a process of its own; ended by signals to its own id."""
+"""A pocket broker in its own process, as users run it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TAIL = 4_000  # characters
 
 
 class PocketProcess:
-    """Started on `directory`; restarts use the same port."""
+    """A pocket broker with its data in `directory`. A restart uses the same port."""
 
     def __init__(self, directory: Path, *, port: int = 0, idle_exit: float = 0) -> None:
         self.directory = directory
@@ -26,7 +26,7 @@ class PocketProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start, and return when it answers; raises AssertionError with the end of its log where it ends instead."""
+        """Start, and return when it answers; raises AssertionError with the end of its log if the process ends."""
         with (self.directory / "test.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -54,15 +54,15 @@ class PocketProcess:
         self._signal(signal.SIGKILL)
 
     def stop(self) -> int:
-        """End it in order; its exit code."""
+        """Stop it by SIGTERM; returns its exit code."""
         return self._signal(signal.SIGTERM)
 
     def send_signal(self, number: signal.Signals) -> None:
-        """One that does not end it."""
+        """Send a signal that does not end it."""
         os.kill(self.pid, number)
 
     def wait(self, deadline: float = 30.0) -> int:
-        """Its exit code, once it has ended by itself."""
+        """Wait until it ends by itself; returns its exit code."""
         assert self._process is not None
         return self._process.wait(deadline)
 

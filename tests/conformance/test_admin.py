@@ -1,4 +1,4 @@
-"""Topics, their settings, and records deleted on request."""
+"""Admin requests: topics, their configs, and the deletion of records."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def _create(bootstrap: str, name: str, partitions: int = 1, replicas: int 
         return int(answer.topic_errors[0][1])
 
 
-async def test_a_topic_has_the_partitions_it_was_made_with(broker: str) -> None:
+async def test_a_topic_has_the_partitions_it_was_created_with(broker: str) -> None:
     topic = await new_topic(broker, 4)
     async with admin(broker) as client:
         assert topic in await client.list_topics()
@@ -30,11 +30,11 @@ async def test_a_topic_has_the_partitions_it_was_made_with(broker: str) -> None:
     assert sorted(part["partition"] for part in found["partitions"]) == [0, 1, 2, 3]
 
 
-async def test_a_topic_is_made_only_once(broker: str) -> None:
+async def test_a_topic_is_created_only_once(broker: str) -> None:
     assert await _create(broker, await new_topic(broker)) == EXISTS
 
 
-async def test_asking_for_a_topic_does_not_make_it(broker: str) -> None:
+async def test_a_metadata_request_does_not_create_a_topic(broker: str) -> None:
     topic = unique()
     async with admin(broker) as client:
         (found,) = await client.describe_topics([topic])
@@ -54,12 +54,12 @@ async def test_asking_for_a_topic_does_not_make_it(broker: str) -> None:
     ],
     ids=str,
 )
-async def test_what_cannot_be_a_topic_is_refused(broker: str, wanted: dict[str, Any], error: int) -> None:
+async def test_an_invalid_topic_is_refused(broker: str, wanted: dict[str, Any], error: int) -> None:
     wanted = {"name": unique(), **wanted}
     assert await _create(broker, wanted.pop("name"), **wanted) == error
 
 
-async def test_settings_are_kept_and_shown_with_the_defaults(broker: str) -> None:
+async def test_configs_are_stored_and_described_with_the_defaults(broker: str) -> None:
     topic = await new_topic(broker, cleanup__policy="compact,delete", retention__ms="123456")
     async with admin(broker) as client:
         found = await eventually(lambda: settings_of(client, topic))
@@ -68,19 +68,19 @@ async def test_settings_are_kept_and_shown_with_the_defaults(broker: str) -> Non
     assert found["max.message.bytes"] == "1048588"
 
 
-async def test_compaction_settings_are_kept_too(broker: str) -> None:
+async def test_configs_of_compaction_are_stored(broker: str) -> None:
     topic = await new_topic(broker, cleanup__policy="compact", delete__retention__ms="1000", min__cleanable__dirty__ratio="0.1")
     async with admin(broker) as client:
         found = await eventually(lambda: settings_of(client, topic))
     assert (found["delete.retention.ms"], found["min.cleanable.dirty.ratio"]) == ("1000", "0.1")
 
 
-async def test_settings_can_be_changed_and_count_at_once(broker: str) -> None:
+async def test_changed_configs_take_effect_at_once(broker: str) -> None:
     topic = await new_topic(broker)
     async with admin(broker) as client:
         changed = ConfigResource(ConfigResourceType.TOPIC, topic, configs={"message.timestamp.type": "LogAppendTime"})
         await client.alter_configs([changed])
-        await eventually(lambda: _stamps(client, topic))
+        await eventually(lambda: _has_append_time(client, topic))
     async with producer(broker) as client:
 
         async def stamped() -> bool:
@@ -89,11 +89,11 @@ async def test_settings_can_be_changed_and_count_at_once(broker: str) -> None:
         await eventually(stamped)
 
 
-async def _stamps(client: Any, topic: str) -> bool:
+async def _has_append_time(client: Any, topic: str) -> bool:
     return (await settings_of(client, topic)).get("message.timestamp.type") == "LogAppendTime"
 
 
-async def test_settings_of_an_unknown_topic_are_an_error(broker: str) -> None:
+async def test_configs_of_an_unknown_topic_are_an_error(broker: str) -> None:
     async with admin(broker) as client:
         answers = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, unique())])
     assert answers[0].resources[0][0] == UNKNOWN
@@ -114,7 +114,7 @@ async def _partitions(client: Any, topic: str, count: int) -> bool:
     return len([part for part in found["partitions"] if part["leader"] >= 0]) == count
 
 
-async def test_a_deleted_topic_is_gone_and_made_anew_it_is_empty(broker: str) -> None:
+async def test_a_topic_that_is_deleted_and_created_again_is_empty(broker: str) -> None:
     topic = await new_topic(broker)
     async with producer(broker) as client:
         await client.send_and_wait(topic, b"x")
@@ -150,7 +150,7 @@ async def test_records_before_an_offset_are_deleted(broker: str) -> None:
         assert [int(record.value) for record in await read(client, 5)] == list(range(5, 10))
 
 
-async def test_when_all_records_are_deleted_offsets_go_on(broker: str) -> None:
+async def test_offsets_continue_after_all_records_are_deleted(broker: str) -> None:
     topic = await new_topic(broker)
     place = TopicPartition(topic, 0)
     async with producer(broker) as client:

@@ -1,4 +1,4 @@
-"""Consumer groups: who reads what, who takes over, and what a commit keeps."""
+"""Consumer groups: assignment, rebalances, static members and committed offsets."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_a_consumer_without_membership_may_commit_to_an_empty_group(broker
         assert await client.committed(place) == 7
 
 
-async def test_partitions_are_shared_and_taken_over_when_a_member_leaves(broker: str) -> None:
+async def test_partitions_are_shared_and_reassigned_when_a_member_leaves(broker: str) -> None:
     topic, group = await new_topic(broker, 4), unique("g")
     async with consumer(broker, topic, group_id=group, **QUICK) as first:
         await until(lambda: _parts(first) == [0, 1, 2, 3], deadline=DEADLINE)
@@ -72,7 +72,7 @@ async def test_partitions_are_shared_and_taken_over_when_a_member_leaves(broker:
         await until(lambda: _parts(first) == [0, 1, 2, 3], deadline=DEADLINE)
 
 
-async def test_nothing_is_skipped_through_a_rebalance(broker: str) -> None:
+async def test_a_rebalance_skips_no_record(broker: str) -> None:
     topic, group = await new_topic(broker, 4), unique("g")
     seen: list[int] = []
 
@@ -80,7 +80,7 @@ async def test_nothing_is_skipped_through_a_rebalance(broker: str) -> None:
         while True:
             for records in (await client.getmany(timeout_ms=100)).values():
                 seen.extend(int(record.value) for record in records)
-            # a commit that a rebalance overtakes is read again by the next owner
+            # if a rebalance overtakes the commit, the next owner reads the records again
             await refused_by_rebalance(client)
 
     async with consumer(broker, topic, group_id=group, **QUICK) as first, producer(broker) as writer:
@@ -109,10 +109,10 @@ async def _end(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_a_member_that_dies_without_a_word_loses_its_partitions(broker: str) -> None:
+async def test_a_member_that_dies_without_leaving_loses_its_partitions(broker: str) -> None:
     topic, group = await new_topic(broker, 2), unique("g")
     async with consumer(broker, topic, group_id=group, **QUICK) as survivor:
-        other = subprocess.Popen(  # noqa: ASYNC220  # it is only killed, never talked to
+        other = subprocess.Popen(  # noqa: ASYNC220  # the test only kills it
             [sys.executable, "-c", MEMBER, topic, broker, group], stdout=subprocess.PIPE
         )
         try:
@@ -123,17 +123,17 @@ async def test_a_member_that_dies_without_a_word_loses_its_partitions(broker: st
         await until(lambda: _parts(survivor) == [0, 1], deadline=DEADLINE)
 
 
-async def test_a_static_member_comes_back_in_its_own_place(broker: str) -> None:
+async def test_a_static_member_that_returns_gets_its_partitions_back(broker: str) -> None:
     topic, group = await new_topic(broker, 2), unique("g")
     static = {"group_id": group, "group_instance_id": "one", "session_timeout_ms": 30_000}
     async with consumer(broker, topic, **static) as client:
         await until(lambda: _parts(client) == [0, 1], deadline=DEADLINE)
     async with consumer(broker, topic, **static) as client:
-        # its former self left no word, and its session lasts longer than this test waits
+        # the former member has not left the group, and its session lasts longer than this test waits
         await until(lambda: _parts(client) == [0, 1], deadline=20)
 
 
-async def test_a_static_member_that_comes_back_disturbs_nobody(broker: str) -> None:
+async def test_a_static_member_that_returns_causes_no_rebalance(broker: str) -> None:
     topic, group = await new_topic(broker, 2), unique("g")
     static = {"group_id": group, "session_timeout_ms": 30_000}
     async with consumer(broker, topic, group_instance_id="one", **static) as one:
@@ -145,7 +145,7 @@ async def test_a_static_member_that_comes_back_disturbs_nobody(broker: str) -> N
             assert two._coordinator.generation == generation == one._coordinator.generation
 
 
-async def test_generations_grow_and_a_member_that_was_left_behind_cannot_commit(broker: str) -> None:
+async def test_generations_increase_and_a_member_of_an_old_one_cannot_commit(broker: str) -> None:
     topic, group = await new_topic(broker, 2), unique("g")
     place = TopicPartition(topic, 0)
     async with consumer(broker, topic, group_id=group, **QUICK) as first:

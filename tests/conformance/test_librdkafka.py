@@ -1,4 +1,4 @@
-"""The same promises through librdkafka, which speaks to a broker in other versions and another order."""
+"""The same through librdkafka, which uses other versions of the requests, in another order."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_an_idempotent_producer_keeps_order(broker: str, codec: str) -> None:
         assert [message.value() for message in _read(client, len(values))] == values
 
 
-def test_a_group_goes_on_from_what_it_committed(broker: str) -> None:
+def test_a_group_continues_from_its_committed_offsets(broker: str) -> None:
     topic, group = _topic(broker), unique("g")
     _send(Producer({"bootstrap.servers": broker}), topic, [b"%d" % number for number in range(10)])
     with _consumer(broker, **{"group.id": group}) as client:
@@ -123,7 +123,7 @@ def test_two_members_share_the_partitions(broker: str) -> None:
         until_sync(shared, deadline=DEADLINE)
 
 
-def test_a_static_member_comes_back_in_its_own_place(broker: str) -> None:
+def test_a_static_member_that_returns_gets_its_partitions_back(broker: str) -> None:
     topic = _topic(broker, 2)
     settings = {"group.id": unique("g"), "group.instance.id": "one", "session.timeout.ms": 30_000}
     for _ in range(2):
@@ -137,7 +137,7 @@ def test_a_static_member_comes_back_in_its_own_place(broker: str) -> None:
             until_sync(assigned, deadline=20)
 
 
-def test_log_append_time_is_told_as_such(broker: str) -> None:
+def test_the_timestamp_type_of_log_append_time_is_reported(broker: str) -> None:
     topic = _topic(broker, message__timestamp__type="LogAppendTime")
     before = int(time.time() * 1000) - 1
     _send(Producer({"bootstrap.servers": broker, "compression.type": "zstd"}), topic, [b"a", b"b"], timestamp=1_000_000)
@@ -181,7 +181,7 @@ def test_a_second_transactional_producer_fences_the_first(broker: str) -> None:
     assert caught.value.args[0].fatal()
 
 
-def test_an_administrator_can_do_its_work(broker: str) -> None:
+def test_an_admin_client_creates_describes_and_deletes_topics(broker: str) -> None:
     topic = _topic(broker, retention__ms="123456")
     client = AdminClient({"bootstrap.servers": broker})
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic)

@@ -1,4 +1,4 @@
-"""The pocket broker alone, on a disk that is full: what it acknowledged is there, what it could not write it refuses."""
+"""The pocket broker on a full disk: acknowledged records stay, and writes that fail are refused."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.conformance.pocket_process import PocketProcess
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the files of another process (prlimit)")
-FULL = 256 * 1024  # bytes that no file may be larger than: the journal and the log stay below
+FULL = 256 * 1024  # largest size of a file in bytes; the journal stays below it
 
 
 @contextmanager
 def full_disk(pocket: PocketProcess, limit: int = FULL) -> Iterator[None]:
-    """Files that reached the limit cannot be written to; what the kernel then says stands for a disk without space."""
+    """Limit the size of the broker's files: a write beyond it fails as on a full disk."""
     before = resource.prlimit(pocket.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pocket.pid, resource.RLIMIT_FSIZE, (limit, before[1]))
     try:
@@ -32,11 +32,11 @@ def full_disk(pocket: PocketProcess, limit: int = FULL) -> Iterator[None]:
 
 
 def refused(pocket: PocketProcess, topic: str) -> bool:
-    """Whether its log says that it takes no records."""
+    """Whether the broker has logged that it takes no records."""
     return f"{topic}[0] takes no records" in pocket.log_tail()
 
 
-async def test_what_a_full_disk_does_not_take_is_not_acknowledged_and_comes_when_there_is_room(
+async def test_a_record_that_a_full_disk_refuses_is_not_acknowledged_and_is_written_when_there_is_room(
     own_pocket: PocketProcess,
 ) -> None:
     topic = await new_topic(own_pocket.bootstrap)

@@ -1,4 +1,4 @@
-"""The pocket broker alone: `kill -9` loses nothing that was acknowledged, and a directory has one broker."""
+"""The pocket broker alone: `kill -9` loses nothing that was acknowledged, and a directory has only one broker."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ print(json.dumps([found.host, found.port, found.pid]))
 """
 
 
-async def test_every_acknowledged_record_outlives_a_kill_in_order_and_once(own_pocket: PocketProcess) -> None:
+async def test_every_acknowledged_record_survives_a_kill_in_order_and_once(own_pocket: PocketProcess) -> None:
     topic = await new_topic(own_pocket.bootstrap)
     acknowledged: list[int] = []
 
@@ -49,7 +49,7 @@ async def test_every_acknowledged_record_outlives_a_kill_in_order_and_once(own_p
                 own_pocket.kill()
                 own_pocket.start()
             enough = len(acknowledged) + 300
-            # the same idempotent producer goes on: what it sends again is recognised
+            # the same idempotent producer continues: the broker recognizes what it sends again
             await until(lambda: len(acknowledged) > enough, deadline=DEADLINE)
         finally:
             task.cancel()
@@ -59,7 +59,7 @@ async def test_every_acknowledged_record_outlives_a_kill_in_order_and_once(own_p
     assert found == list(range(len(found)))
 
 
-async def test_topics_settings_offsets_and_starts_outlive_a_kill(own_pocket: PocketProcess) -> None:
+async def test_topics_configs_committed_offsets_and_log_starts_survive_a_kill(own_pocket: PocketProcess) -> None:
     bootstrap = own_pocket.bootstrap
     topic, group = await new_topic(bootstrap, 3, retention__ms="777000"), unique("g")
     place = TopicPartition(topic, 1)
@@ -82,7 +82,7 @@ async def test_topics_settings_offsets_and_starts_outlive_a_kill(own_pocket: Poc
         assert (await client.end_offsets([place]))[place] == 5
 
 
-async def test_when_all_records_were_deleted_offsets_go_on_after_a_kill(own_pocket: PocketProcess) -> None:
+async def test_offsets_continue_after_a_kill_if_all_records_were_deleted(own_pocket: PocketProcess) -> None:
     topic = await new_topic(own_pocket.bootstrap)
     async with producer(own_pocket.bootstrap) as client, admin(own_pocket.bootstrap) as other:
         for number in range(3):
@@ -94,7 +94,7 @@ async def test_when_all_records_were_deleted_offsets_go_on_after_a_kill(own_pock
         assert (await client.send_and_wait(topic, b"next")).offset == 3
 
 
-async def test_the_generation_of_a_group_does_not_go_back_after_a_kill(own_pocket: PocketProcess) -> None:
+async def test_the_generation_of_a_group_does_not_decrease_after_a_kill(own_pocket: PocketProcess) -> None:
     topic, group = await new_topic(own_pocket.bootstrap), unique("g")
     generations: list[int] = []
     for _ in range(2):
@@ -134,7 +134,7 @@ async def test_an_aborted_transaction_stays_aborted_after_a_kill(own_pocket: Poc
         assert [record.value for record in await read(client, 1)] == [b"committed"]
 
 
-async def test_a_torn_last_batch_is_cut_off_and_writing_goes_on(own_pocket: PocketProcess) -> None:
+async def test_an_incomplete_last_batch_is_cut_off_and_writing_continues(own_pocket: PocketProcess) -> None:
     topic = await new_topic(own_pocket.bootstrap)
     async with producer(own_pocket.bootstrap) as client:
         for number in range(10):
@@ -153,7 +153,7 @@ async def test_a_torn_last_batch_is_cut_off_and_writing_goes_on(own_pocket: Pock
 
 
 def _ensure(directory: Path, port: int = 0, idle_exit: float = 0) -> tuple[process.Running | None, str]:
-    """Ask from another process, as a worker does: the broker found, or what was said instead."""
+    """Call `ensure` in another process, as a worker does: the broker, or the error message."""
     command = [sys.executable, "-c", ENSURE, str(directory), str(port), str(idle_exit)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     if done.returncode:
@@ -174,12 +174,12 @@ def test_a_broker_is_started_found_again_and_stopped(tmp_path: Path) -> None:
     assert not process.stop(tmp_path)
 
 
-def test_many_who_start_at_once_get_the_same_broker(tmp_path: Path) -> None:
+def test_processes_that_start_at_once_get_the_same_broker(tmp_path: Path) -> None:
     command = [sys.executable, "-c", ENSURE, str(tmp_path), "0", "0"]
-    asked = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
-    answers = [one.communicate(timeout=60) for one in asked]
+    starters = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
+    answers = [one.communicate(timeout=60) for one in starters]
     try:
-        assert [one.returncode for one in asked] == [0] * 4, answers
+        assert [one.returncode for one in starters] == [0] * 4, answers
         assert len({json.loads(out)[2] for out, _ in answers}) == 1
     finally:
         assert process.stop(tmp_path), "the broker was not found again, and is left over"
@@ -203,7 +203,7 @@ def test_a_port_that_is_taken_is_named_in_the_error(tmp_path: Path) -> None:
             process.ensure(tmp_path, port=port)
 
 
-def test_it_ends_by_itself_when_its_last_connection_has_closed(tmp_path: Path) -> None:
+def test_a_broker_ends_by_itself_when_its_last_connection_has_closed(tmp_path: Path) -> None:
     broker = PocketProcess(tmp_path, port=free_port(), idle_exit=1.0)
     broker.start()
     with socket.create_connection(("127.0.0.1", broker.port)):
@@ -212,7 +212,7 @@ def test_it_ends_by_itself_when_its_last_connection_has_closed(tmp_path: Path) -
     assert process.running(tmp_path) is None
 
 
-async def test_what_is_not_kafkas_protocol_closes_that_connection_only(own_pocket: PocketProcess) -> None:
+async def test_bytes_that_are_not_kafkas_protocol_close_that_connection_only(own_pocket: PocketProcess) -> None:
     topic = await new_topic(own_pocket.bootstrap)
     for nonsense in (b"GET / HTTP/1.1\r\n\r\n", b"\x00\x00\x00\x0a" + b"\xff" * 10, b"\x00\x00\x00\x02\x00\x01"):
         reader, writer = await asyncio.open_connection("127.0.0.1", own_pocket.port)
@@ -224,7 +224,7 @@ async def test_what_is_not_kafkas_protocol_closes_that_connection_only(own_pocke
         await client.send_and_wait(topic, b"still here")
 
 
-async def test_a_stop_in_order_ends_with_0(own_pocket: PocketProcess) -> None:
+async def test_a_broker_that_is_stopped_exits_with_0(own_pocket: PocketProcess) -> None:
     topic = await new_topic(own_pocket.bootstrap)
     async with producer(own_pocket.bootstrap) as client:
         await client.send_and_wait(topic, b"x")

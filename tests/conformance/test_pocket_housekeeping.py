@@ -1,4 +1,4 @@
-"""The pocket broker alone: retention by the records' own times, and compaction, with a clock that runs fast."""
+"""The pocket broker alone: retention by the records' timestamps, and compaction, with housekeeping all the time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COMMITTED: dict[str, Any] = {"isolation_level": "read_committed"}
 
 @pytest.fixture
 async def quick(tmp_path: Path) -> AsyncIterator[str]:
-    """`host:port` of a broker in this process that looks for old and superseded records all the time."""
+    """`host:port` of a broker in this process that runs retention and compaction all the time."""
     broker = await Broker(tmp_path, housekeeping=0.1).start()
     try:
         yield f"{broker.host}:{broker.port}"
@@ -34,7 +34,7 @@ async def _start(bootstrap: str, topic: str) -> int:
         return int((await client.beginning_offsets([place]))[place])
 
 
-async def test_records_with_an_old_time_of_their_producer_vanish(quick: str) -> None:
+async def test_records_with_an_old_timestamp_of_their_producer_are_deleted(quick: str) -> None:
     topic = await new_topic(quick, segment__bytes="1000")
     async with producer(quick) as client:
         for _ in range(3):
@@ -44,7 +44,7 @@ async def test_records_with_an_old_time_of_their_producer_vanish(quick: str) -> 
             return await _start(quick, topic) == 3
 
         await eventually(begins_at_3)
-        # offsets go on, and a record of today stays
+        # the offsets continue, and a record of today stays
         assert (await client.send_and_wait(topic, b"new")).offset == 3
     assert [record.value for record in await read_all(quick, topic)] == [b"new"]
 
@@ -54,7 +54,7 @@ async def test_records_with_an_old_time_of_their_producer_vanish(quick: str) -> 
     [{"message__timestamp__type": "LogAppendTime"}, {"retention__ms": "-1"}, {"cleanup__policy": "compact"}],
     ids=lambda settings: next(iter(settings)),
 )
-async def test_records_with_an_old_time_stay_where_time_does_not_count(quick: str, settings: dict[str, Any]) -> None:
+async def test_records_with_an_old_timestamp_stay_if_retention_does_not_use_it(quick: str, settings: dict[str, Any]) -> None:
     kept, canary = await new_topic(quick, **settings), await new_topic(quick)
     async with producer(quick) as client:
         for topic in (kept, canary):
@@ -68,7 +68,7 @@ async def test_records_with_an_old_time_stay_where_time_does_not_count(quick: st
 
 
 async def _compacted(bootstrap: str, topic: str, wanted: dict[bytes, bytes | None]) -> list[Any]:
-    """The records once no superseded batch is left; every key's last record is what was wanted all the while."""
+    """The records once no superseded batch is left. The last record of every key is checked all the time."""
 
     async def small() -> list[Any]:
         records = await read_all(bootstrap, topic, **COMMITTED)
@@ -90,7 +90,7 @@ async def test_compaction_keeps_the_newest_of_every_key_at_its_offset(quick: str
         assert (await client.end_offsets([place]))[place] == 60
 
 
-async def test_a_tombstone_supersedes_what_was_before_it(quick: str) -> None:
+async def test_a_tombstone_supersedes_the_records_before_it(quick: str) -> None:
     topic = await new_topic(quick, cleanup__policy="compact", segment__bytes="1000", min__cleanable__dirty__ratio="0.01")
     async with producer(quick) as client:
         for number in range(30):
@@ -101,7 +101,7 @@ async def test_a_tombstone_supersedes_what_was_before_it(quick: str) -> None:
 
 
 @pytest.mark.parametrize("codec", [None, "gzip", "zstd"])
-async def test_a_batch_with_one_living_record_keeps_it_readable(quick: str, codec: str | None) -> None:
+async def test_a_batch_with_one_live_record_stays_readable(quick: str, codec: str | None) -> None:
     topic = await new_topic(quick, cleanup__policy="compact", segment__bytes="1000", min__cleanable__dirty__ratio="0.01")
     async with producer(quick, linger_ms=50, compression_type=codec) as client:
         await asyncio.gather(*[await client.send(topic, b"first", key=b"k%d" % number) for number in range(20)])
@@ -132,7 +132,7 @@ async def test_an_aborted_record_does_not_supersede_a_committed_one(quick: str) 
     await eventually(newest, every=0.1)
 
 
-async def test_housekeeping_does_not_touch_what_is_young_and_new(quick: str) -> None:
+async def test_housekeeping_leaves_recent_records_alone(quick: str) -> None:
     topic = await new_topic(quick)
     now = int(time.time() * 1000)
     async with producer(quick) as client:

@@ -41,7 +41,7 @@ async def test_compressed_batches_come_back_whole(broker: str, codec: str, stamp
     assert {record.timestamp_type for record in found} == {int(stamp == "LogAppendTime")}
 
 
-async def test_log_append_time_replaces_the_producers_own(broker: str) -> None:
+async def test_log_append_time_replaces_the_producers_time(broker: str) -> None:
     topic = await new_topic(broker, message__timestamp__type="LogAppendTime")
     before = int(time.time() * 1000) - 1
     async with producer(broker, linger_ms=50) as client:
@@ -88,7 +88,7 @@ async def test_an_oversized_record_is_refused_and_the_next_is_taken(broker: str)
     assert [record.value for record in await read_all(broker, topic)] == [b"small"]
 
 
-async def test_a_batch_larger_than_the_fetch_is_delivered_all_the_same(broker: str) -> None:
+async def test_a_batch_larger_than_the_fetch_is_delivered(broker: str) -> None:
     topic = await new_topic(broker)
     values = [b"%d" % number * 5000 for number in range(4)]
     async with producer(broker) as client:
@@ -141,7 +141,7 @@ async def test_offsets_are_found_by_time(broker: str, linger_ms: int) -> None:
     assert (first[place], end[place]) == (0, 6)
 
 
-async def test_offsets_by_time_go_by_append_time_where_the_broker_stamps(broker: str) -> None:
+async def test_offsets_by_time_use_the_append_time_of_a_topic_that_has_it(broker: str) -> None:
     topic = await new_topic(broker, message__timestamp__type="LogAppendTime")
     place = TopicPartition(topic, 0)
     async with producer(broker) as client:
@@ -168,7 +168,7 @@ async def test_an_idle_fetch_waits_on_the_broker_and_new_records_end_the_wait(br
 
 
 def _count_fetches(reader: Any) -> list[float]:
-    """When each fetch was answered from now on."""
+    """The times of all fetch responses from now on."""
     answered: list[float] = []
     send = reader._client.send
 

@@ -1,4 +1,4 @@
-"""Transactions: all or nothing, one producer an id, and nobody waits for ever."""
+"""Transactions: atomic, one producer for each transactional id, and aborted after their timeout."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_an_aborted_transaction_is_seen_by_read_uncommitted_only(broker: s
         assert _values(await read(client, 4)) == [b"c1", b"a1", b"a2", b"c2"]
 
 
-async def test_an_open_transaction_holds_back_what_comes_after_it(broker: str) -> None:
+async def test_an_open_transaction_holds_back_the_records_after_it(broker: str) -> None:
     topic = await new_topic(broker)
     place = TopicPartition(topic, 0)
     async with producer(broker, transactional_id=unique("tx")) as client, producer(broker) as other:
@@ -73,7 +73,7 @@ async def test_an_open_transaction_holds_back_what_comes_after_it(broker: str) -
             reader.assign([place])
             await reader.seek_to_beginning(place)
             seen = await read(reader, 1)
-            # c1, its marker, open, plain: the answer that says so holds no more than c1
+            # c1, its marker, open, plain: a fetch response with this end holds only c1
             await until(lambda: reader.highwater(place) == 4, deadline=DEADLINE)
             assert reader.last_stable_offset(place) == 2
             assert (await reader.end_offsets([place]))[place] == 2
@@ -82,7 +82,7 @@ async def test_an_open_transaction_holds_back_what_comes_after_it(broker: str) -
             assert _values(await read(reader, 2)) == [b"open", b"plain"]
 
 
-async def test_offsets_count_with_a_commit_and_not_with_an_abort(broker: str) -> None:
+async def test_offsets_take_effect_with_a_commit_and_not_with_an_abort(broker: str) -> None:
     topic, out, group = await new_topic(broker), await new_topic(broker), unique("g")
     place = TopicPartition(topic, 0)
     async with (
@@ -95,7 +95,7 @@ async def test_offsets_count_with_a_commit_and_not_with_an_abort(broker: str) ->
             await client.send(out, value)
             await client.send_offsets_to_transaction({place: offset}, group)
             await (client.commit_transaction() if commit else client.abort_transaction())
-            # Kafka may answer with the offset before, for some milliseconds
+            # Kafka may return the former offset for some milliseconds
             await eventually(lambda: _committed_is(reader, place, 4))
         async with client.transaction():
             await client.send(out, b"r3")

@@ -1,4 +1,4 @@
-"""Bad settings end a worker with one clear line and the documented exit code; a broker that is away does not."""
+"""Bad settings and topics end a worker with one line and the documented exit code; a broker that is away does not."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SETTINGS, TOPICS = 2, 4  # exit codes
 
 
 def the_line(done: CompletedProcess[str], code: int) -> str:
-    """The one line a command said before it ended with a code."""
+    """The only line that a command printed before it ended with this code."""
     assert (done.returncode, done.stdout) == (code, ""), done.stderr
     (line,) = done.stderr.splitlines()
     return line
 
 
 def complaint(done: CompletedProcess[str], code: int) -> str:
-    """The one line on stderr of a worker that had shown Faust's banner before it ended with a code."""
+    """The only line on stderr of a worker that ended with this code, after Faust's banner on stdout."""
     assert done.returncode == code, done.stderr
     (line,) = done.stderr.splitlines()
     return line
@@ -90,6 +90,17 @@ def test_a_topic_with_the_wrong_number_of_partitions_ends_the_worker(new_worker:
     assert "Traceback" not in done.stderr
 
 
+def test_a_compacted_input_ends_the_worker_with_the_remedy(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="1")
+    create_topic(worker.bootstrap, worker.ticks_topic, 1, cleanup_policy="compact")
+    done = worker.run("worker")
+    assert done.returncode == TOPICS, done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert f"topic {worker.ticks_topic}: has cleanup.policy=compact: compaction removes all but a symbol's last tick" in line
+    assert f"--entity-name {worker.ticks_topic} --add-config cleanup.policy=delete" in line
+    assert "Traceback" not in done.stderr
+
+
 def test_other_settings_on_the_same_app_id_end_the_worker_and_both_are_named(new_worker: NewWorker, tmp_path: Path) -> None:
     worker = new_worker(topic_partitions="1", grace="5s").start()
     produce(worker.bootstrap, worker.ticks_topic, [Tick(1_399_248_000_000)])
@@ -118,7 +129,7 @@ def test_two_apps_cannot_write_the_same_bars(new_worker: NewWorker, tmp_path: Pa
     assert "topics_prefix" in line
 
 
-def test_a_worker_whose_broker_is_away_says_so_and_tries_again(tmp_path: Path) -> None:
+def test_a_worker_whose_broker_is_away_logs_it_and_retries(tmp_path: Path) -> None:
     worker = Worker(f"127.0.0.1:{free_port()}", tmp_path).spawn()
     try:
         worker.wait_log("try 1,")

@@ -13,12 +13,12 @@ from aiokafka.record.memory_records import MemoryRecords
 
 from agents.recovery import Recovered, recover
 from agents.task import PartitionTask
+from agents.topics import ensure
 from app.kafka.batches import Outgoing
 from app.kafka.cluster import Cluster
 from app.kafka.producers import BatchProducer, Sent, TransactionalProducer
 from app.kafka.reader import Reader
 from app.kafka.slices import Slice
-from app.kafka.topics import ensure
 from app.settings import Settings
 from tests.support.ticks import Tick, produce
 from tests.support.waiting import until

@@ -11,8 +11,8 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
+from agents.topics import ensure
 from app.kafka.cluster import Cluster
-from app.kafka.topics import ensure
 from app.readmodel.model import ReadModel, State
 from app.readmodel.queries import Queries
 from app.readmodel.store import BarRow

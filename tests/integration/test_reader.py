@@ -1,4 +1,4 @@
-"""Reading a stretch of a topic ends, or says why it does not."""
+"""Reading up to an offset ends, or fails with the reason."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T0 = 1_399_248_000_000
 
 
 async def test_reading_to_an_offset_that_never_comes_ends_with_the_reason(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "STILL_SECONDS", 0.5)
+    monkeypatch.setattr(module, "STUCK_SECONDS", 0.5)
     topic = f"short-{uuid4().hex[:8]}"
     await _filled(broker, topic)
     offsets: list[int] = []
@@ -39,8 +39,8 @@ async def test_reading_to_an_offset_that_never_comes_ends_with_the_reason(broker
     assert offsets == [0, 1, 2]
 
 
-async def test_a_consumer_ends_while_a_fetch_waits_to_be_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    # aiokafka cancels whoever ends it then: a recovery ended in silence, as if its partitions had been taken away
+async def test_a_consumer_stops_while_a_fetch_waits_for_its_retry(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    # aiokafka passes the cancellation of that fetch on to the caller of `stop`, which looks like a lost partition
     pocket = PocketProcess(tmp_path)
     pocket.start()
     with contextlib.ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""TLS and SASL against a real Apache Kafka: bars come over each protocol, and what is wrong is one line."""
+"""TLS and SASL with Apache Kafka: every protocol works, and every failure is one line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BROKER, USAGE = 3, 2  # exit codes
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
-    """One for all tests; from Kafka's jars, whose listeners can be set up as they are wanted."""
+    """One cluster for all tests, started from Kafka's jars, so that its listeners can be configured."""
     reason = kafka_unavailable(own=True)
     if reason is not None and kafka_required():
         pytest.fail(reason)
@@ -32,7 +32,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
 
 @pytest.fixture
 def secured(cluster: SecureKafka, tmp_path: Path) -> Iterator[Worker]:
-    """A worker whose settings the test completes."""
+    """A worker; the test adds the settings of a listener."""
     worker = Worker(cluster.addresses["OPEN"], tmp_path, topic_partitions="1")
     yield worker
     worker.end()
@@ -66,7 +66,7 @@ def test_ticks_become_bars_over_a_secured_connection(cluster: SecureKafka, secur
         ("SCRAM", {"broker": "localhost"}, "give its name as in the certificate"),
     ],
 )
-def test_what_the_broker_or_we_refuse_is_one_line_and_no_endless_wait(
+def test_a_refused_connection_is_one_line_and_ends_the_worker(
     cluster: SecureKafka, secured: Worker, listener: str, wrong: dict[str, str], said: str
 ) -> None:
     secured.settings |= cluster.settings(listener, **wrong)
@@ -86,7 +86,7 @@ def test_what_the_broker_or_we_refuse_is_one_line_and_no_endless_wait(
     ("listener", "wrong"),
     [("TLS", {"tls_cert_file": ""}), ("TLS", None), ("PLAIN", None), ("PLAIN", {"security_protocol": "sasl_ssl"})],
 )
-async def test_a_broker_that_hangs_up_is_said_to_expect_something_else(
+async def test_a_broker_that_closes_the_connection_hints_at_the_security_protocol(
     cluster: SecureKafka, monkeypatch: pytest.MonkeyPatch, listener: str, wrong: dict[str, str] | None
 ) -> None:
     given = cluster.settings(listener, **wrong) if wrong is not None else {"broker": f"kafka://{cluster.addresses[listener]}"}

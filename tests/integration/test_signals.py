@@ -1,4 +1,4 @@
-"""How a worker ends when it is told to."""
+"""How a worker ends after SIGTERM, also while its broker does not respond."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T0 = 1_399_248_000_000
 
 @pytest.fixture
 def own_pocket(tmp_path: Path) -> Iterator[tuple[str, int]]:
-    """`host:port` and process id of a pocket broker that this test may stop."""
+    """`host:port` and process id of a pocket broker that this test may suspend."""
     command = [sys.executable, "-c", ENSURE, str(tmp_path / "broker")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     address, pid = json.loads(done.stdout)
@@ -32,7 +32,7 @@ def own_pocket(tmp_path: Path) -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def silent_broker(own_pocket: tuple[str, int], worker: Worker) -> Iterator[subprocess.Popen[bytes]]:
-    """Tell a worker with an open window to end while its broker answers nothing; afterwards it goes on where it was."""
+    """Send SIGTERM to a worker with an open window while its broker is suspended; the next start resumes from there."""
     address, pid = own_pocket
     worker.start()
     try:
@@ -60,7 +60,7 @@ def test_a_second_sigterm_ends_a_worker_that_cannot_finish(own_pocket: tuple[str
     assert "SIGTERM again: ended at once, without a last checkpoint" in worker.log()
 
 
-def test_a_worker_whose_broker_answers_nothing_ends_when_it_is_asked_to_and_goes_on_where_it_was(
+def test_a_worker_whose_broker_does_not_respond_ends_after_sigterm_and_resumes_at_the_next_start(
     own_pocket: tuple[str, int], tmp_path: Path
 ) -> None:
     worker = Worker(own_pocket[0], tmp_path / "worker", checkpoint_interval="1h")

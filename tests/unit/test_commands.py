@@ -13,6 +13,7 @@ import pytest
 from aiokafka.partitioner import DefaultPartitioner
 from rich.console import Console
 
+from agents.topics import input_spec, judge, specs
 from app.cli import command_of, with_defaults
 from app.commands.bars import fitted, table
 from app.commands.base import time_ms, utc
@@ -21,7 +22,7 @@ from app.demo.host import demo_settings
 from app.demo.market import SILENT, Kind
 from app.demo.view import Progress
 from app.errors import InputError
-from app.kafka.topics import TopicState, input_spec, judge, specs
+from app.kafka.topics import TopicState
 from app.settings import Settings
 from app.tickfiles.feed import partition_of
 from tables.bars import Bar
@@ -150,9 +151,17 @@ def test_an_input_with_the_producers_times_is_a_warning_only() -> None:
     assert [finding.fatal for finding in report.findings] == [False]
 
 
-def test_a_compacted_input_and_a_small_side_topic_are_warnings() -> None:
-    for found in (changed("ticks", cleanup_policy="compact"), changed("ticks_late", max_message_bytes="1000")):
-        assert [finding.fatal for finding in judge(SETTINGS, found, []).findings] == [False]
+@pytest.mark.parametrize("policy", ["compact", "compact,delete"])
+def test_a_compacted_input_is_fatal_and_its_remedy_is_named(policy: str) -> None:
+    (finding,) = judge(SETTINGS, changed("ticks", cleanup_policy=policy), []).findings
+    assert finding.fatal
+    assert f"topic ticks: has cleanup.policy={policy}: compaction removes all but a symbol's last tick" in str(finding)
+    assert "--entity-name ticks --add-config cleanup.policy=delete" in str(finding)
+
+
+def test_a_small_side_topic_is_a_warning() -> None:
+    (finding,) = judge(SETTINGS, changed("ticks_late", max_message_bytes="1000"), []).findings
+    assert not finding.fatal
 
 
 def test_what_is_missing_is_a_finding_and_not_fatal() -> None:

@@ -1,4 +1,4 @@
-"""Settings: what they read, what they refuse in one line, and that the README's table is theirs."""
+"""Settings: valid and invalid values, the one line of an error, and the README's table."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import pytest
 from app.errors import SettingsError
 from app.kafka.cluster import client_options
 from app.settings import Settings, unknown_variables
-from app.settings.types import duration_ms, duration_text
+from app.settings.durations import duration_ms, duration_text
+from app.settings.types import MigrateOnBoot
 
 README = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting of the surrounding shell or folder."""
+    """Remove the settings of the surrounding shell and directory."""
     for name in Settings.model_fields:
         monkeypatch.delenv(f"BARWHEEL_{name.upper()}", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -31,7 +32,7 @@ def test_a_duration_reads_a_number_and_a_unit(text: str, ms: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["banana", "5", "", "-5s", "1.5ms", "5 parsecs"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_a_text_that_is_not_a_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"duration|whole number"):
         duration_ms(text)
 
@@ -52,7 +53,16 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         ("schema_registry_url", "http://", "schema_registry_url=http://: must look like"),
         ("ksqldb_user", "me", "ksqldb_user and ksqldb_password go together"),
         ("ksqldb_ca_file", "ca.pem", "ksqldb_ca_file=ca.pem is for a ksqldb_url that begins with https://"),
-        ("migrate_on_boot", "maybe", "migrate_on_boot=maybe: must be 'require', 'warn' or 'off'"),
+        ("migrate_on_boot", "maybe", "migrate_on_boot=maybe: must be 'require', 'background' or 'off'"),
+        ("idle_close", "maybe", "idle_close=maybe: must be 'on' or 'off'"),
+        ("idle_close", "yes", "idle_close=yes: must be 'on' or 'off'"),
+        ("tls_check_hostname", "1", "tls_check_hostname=1: must be 'on' or 'off'"),
+        ("wheel_tick", "5ms", "wheel_tick=5ms: must lie between 10ms and 10s"),
+        ("ticks_topic", "", "ticks_topic must not be empty"),
+        ("app_id", "", "app_id=: may hold letters"),
+        ("web_url", "worker:6066", "web_url=worker:6066: must look like http://host:6066, or be empty"),
+        ("web_host", "0.0.0.0", "web_host=0.0.0.0: other machines can reach it: set web_token"),
+        ("ksqldb_scale", "18", "ksqldb_precision=18 leaves less than 8 digits before the point of ksqldb_scale=18"),
         ("delivery", "twice", "must be 'idempotent' or 'transactional'"),
     ],
 )
@@ -111,14 +121,36 @@ def test_the_password_in_an_address_is_refused_and_not_shown(monkeypatch: pytest
     assert "cret" not in str(raised.value)
 
 
-def test_topics_that_we_write_have_the_prefix_and_the_input_has_not() -> None:
+@pytest.mark.parametrize(("text", "value"), [("on", True), ("off", False)])
+def test_a_switch_reads_and_prints_on_and_off(monkeypatch: pytest.MonkeyPatch, text: str, value: bool) -> None:  # noqa: FBT001  # the expected value
+    monkeypatch.setenv("BARWHEEL_IDLE_CLOSE", text)
+    settings = Settings.load()
+    assert settings.idle_close is value
+    assert settings.text_of("idle_close") == text
+
+
+@pytest.mark.parametrize("text", ["background", "warn"])
+def test_migrations_in_the_background_have_a_former_name(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("BARWHEEL_MIGRATE_ON_BOOT", text)
+    settings = Settings.load()
+    assert settings.migrate_on_boot is MigrateOnBoot.background
+    assert settings.text_of("migrate_on_boot") == "background"
+
+
+def test_every_value_is_read_back_from_its_text() -> None:
+    settings = Settings.load()
+    texts = {name: settings.text_of(name) for name in Settings.model_fields if "password" not in name and name != "web_token"}
+    assert Settings.load(**texts) == settings
+
+
+def test_output_topics_have_the_prefix_and_the_input_has_not() -> None:
     settings = Settings.load(topics_prefix="x.", app_id="me", window_size="5m")
     assert settings.ticks_topic == "ticks"
     written = (settings.finals_topic, settings.late_topic, settings.rejected_topic, settings.changelog_topic)
     assert written == ("x.bar_5m_final", "x.ticks_late", "x.ticks_rejected", "x.me-windows-changelog")
 
 
-def test_a_variable_that_is_no_setting_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_environment_variable_that_is_not_a_setting_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BARWHEEL_GRAEC", "5s")
     assert "BARWHEEL_GRAEC" in unknown_variables()
     assert "BARWHEEL_GRACE" not in unknown_variables()

@@ -6,8 +6,9 @@ import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from agents.side_outputs import CUT_TO, SideRecordEncoder
+from agents.topics import judge
 from app.kafka.batches import Outgoing
-from app.kafka.topics import TopicState, judge
+from app.kafka.topics import TopicState
 from app.settings import Settings
 from tables.records import SideRecord
 from tests.unit.model import Wire

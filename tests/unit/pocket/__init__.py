@@ -1,1 +1,1 @@
-"""Parts of the pocket broker on their own."""
+"""Parts of the pocket broker without its sockets."""

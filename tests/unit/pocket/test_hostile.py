@@ -1,4 +1,4 @@
-"""What clients should never send: it is refused, and leaves the broker and its data as they were."""
+"""Invalid requests are refused, and leave the broker and its data unchanged."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
 from app.pocket.admin import Admin
+from app.pocket.batch import ATTRIBUTES_AT, CONTROL, CRC_AT, HEADER
 from app.pocket.coordinator import Coordinator
 from app.pocket.data import CORRUPT, INVALID_RECORD, Data
 from app.pocket.groups import NO_COMMON_PROTOCOL
 from app.pocket.journal import Journal
-from app.pocket.log import ATTRIBUTES_AT, CONTROL, CRC_AT, HEADER
 from app.pocket.topics import STORAGE, TOO_MANY_FILES, UNKNOWN_TOPIC, Topics
 from app.pocket.transactions import Transactions
 
@@ -49,7 +49,7 @@ class Parts:
         return int(answer["topics"][0]["partitions"][0]["error_code"])
 
     def create(self, topic: str, partitions: int = 1, **configs: str) -> tuple[int, str | None]:
-        """The error code and what is said about it."""
+        """The error code and the error message."""
         rows = [{"config_key": key.replace("__", "."), "config_value": value} for key, value in configs.items()]
         wanted = {
             "topic": topic,
@@ -79,7 +79,7 @@ def batch(*keys: bytes) -> bytearray:
 
 
 def tampered(raw: bytearray, at: int, form: str, value: int) -> bytearray:
-    """The same with one number changed and a checksum that is right."""
+    """The same batch with one field changed and a valid checksum."""
     struct.pack_into(form, raw, at, value)
     struct.pack_into(">I", raw, CRC_AT, calc_crc32c(bytes(raw[ATTRIBUTES_AT:])))
     return raw
@@ -88,13 +88,13 @@ def tampered(raw: bytearray, at: int, form: str, value: int) -> bytearray:
 @pytest.mark.parametrize(
     ("at", "form", "value"),
     [
-        pytest.param(LAST_DELTA_AT, ">i", -5, id="offsets that go back"),
-        pytest.param(LAST_DELTA_AT, ">i", 2**31 - 1, id="offsets of records that are not there"),
+        pytest.param(LAST_DELTA_AT, ">i", -5, id="a negative last offset delta"),
+        pytest.param(LAST_DELTA_AT, ">i", 2**31 - 1, id="a last offset delta beyond the records"),
         pytest.param(COUNT_AT, ">i", 0, id="no records"),
-        pytest.param(ATTRIBUTES_AT, ">h", CONTROL, id="a marker of a transaction"),
+        pytest.param(ATTRIBUTES_AT, ">h", CONTROL, id="a transaction marker"),
     ],
 )
-def test_a_batch_whose_header_lies_is_refused(parts: Parts, at: int, form: str, value: int) -> None:
+def test_a_batch_with_an_invalid_header_is_refused(parts: Parts, at: int, form: str, value: int) -> None:
     parts.create("t")
     assert parts.produce("t", tampered(batch(b"a", b"b"), at, form, value)) == INVALID_RECORD
     assert parts.produce("t", batch(b"a")[:-1]) == CORRUPT
@@ -104,7 +104,7 @@ def test_a_batch_whose_header_lies_is_refused(parts: Parts, at: int, form: str, 
     assert log.end == 2
 
 
-def test_a_batch_that_cannot_be_read_stays_and_does_not_keep_others_from_being_compacted(parts: Parts) -> None:
+def test_a_batch_that_cannot_be_read_stays_and_others_are_compacted(parts: Parts) -> None:
     parts.create("a", cleanup__policy="compact")
     parts.create("b", cleanup__policy="compact")
     unreadable = batch(b"k")
@@ -118,11 +118,11 @@ def test_a_batch_that_cannot_be_read_stays_and_does_not_keep_others_from_being_c
     for topic in ("a", "b"):
         log = parts.topics.find(topic, 0)
         assert log is not None
-        kept[topic] = list(log._bases)
+        kept[topic] = list(log._index.bases)
     assert kept == {"a": [0, 3], "b": [2]}
 
 
-async def test_a_member_without_a_protocol_is_refused_and_its_group_lives_on(parts: Parts) -> None:
+async def test_a_member_without_a_protocol_is_refused_and_its_group_still_works(parts: Parts) -> None:
     request: dict[str, Any] = {
         "group": "g",
         "member_id": "",
@@ -149,7 +149,7 @@ def _commit(parts: Parts, group: str, topic: str) -> int:
     return int(parts.coordinator.commit_offsets(request)["topics"][0]["partitions"][0]["error_code"])
 
 
-def test_names_that_cannot_be_kept_spoil_no_other_groups_offsets(parts: Parts) -> None:
+def test_an_invalid_group_name_leaves_the_offsets_of_other_groups_unchanged(parts: Parts) -> None:
     parts.create("t")
     assert _commit(parts, "g", "no\0topic") == UNKNOWN_TOPIC
     assert _commit(parts, "g", "t") == 0
@@ -162,7 +162,7 @@ def test_names_that_cannot_be_kept_spoil_no_other_groups_offsets(parts: Parts) -
 
 @contextmanager
 def limited(kind: int, soft: int) -> Iterator[None]:
-    """This process under another limit."""
+    """Set a resource limit of this process for a while."""
     before = resource.getrlimit(kind)
     resource.setrlimit(kind, (soft, before[1]))
     try:
@@ -171,7 +171,7 @@ def limited(kind: int, soft: int) -> Iterator[None]:
         resource.setrlimit(kind, before)
 
 
-def test_more_partitions_than_files_may_be_open_are_refused_and_leave_no_trace(parts: Parts, tmp_path: Path) -> None:
+def test_partitions_beyond_the_limit_of_open_files_are_refused_and_leave_no_files(parts: Parts, tmp_path: Path) -> None:
     with limited(resource.RLIMIT_NOFILE, 600):
         code, message = parts.create("many", 1_000)
         assert code == TOO_MANY_FILES
@@ -185,7 +185,7 @@ def test_more_partitions_than_files_may_be_open_are_refused_and_leave_no_trace(p
     again.close()
 
 
-def test_a_topic_that_a_full_disk_does_not_take_leaves_no_trace(parts: Parts, tmp_path: Path) -> None:
+def test_a_topic_that_cannot_be_created_on_a_full_disk_leaves_no_files(parts: Parts, tmp_path: Path) -> None:
     assert parts.create("old") == (0, None)
     with limited(resource.RLIMIT_FSIZE, (tmp_path / "journal.jsonl").stat().st_size):
         assert parts.create("new", 3)[0] == STORAGE
@@ -194,6 +194,6 @@ def test_a_topic_that_a_full_disk_does_not_take_leaves_no_trace(parts: Parts, tm
     assert parts.create("new", 3) == (0, None)
 
 
-def test_a_name_as_long_as_a_topics_may_be_can_be_a_file(parts: Parts) -> None:
+def test_the_longest_allowed_topic_name_fits_in_a_file_name(parts: Parts) -> None:
     assert parts.create("t" * 230) == (0, None)
     assert parts.create("t" * 231)[0] != 0

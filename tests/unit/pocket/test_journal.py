@@ -1,4 +1,4 @@
-"""The journal of the pocket broker: what was put is there when it is opened again."""
+"""The journal of the pocket broker: values that were put are there when it is opened again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.errors import BrokerError
 from app.pocket.journal import Journal
 
 
-def test_what_was_put_last_is_read_again(tmp_path: Path) -> None:
+def test_the_last_value_of_each_key_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     journal = Journal(path)
     journal.put("topic", "a", {"partitions": 1})
@@ -24,7 +24,7 @@ def test_what_was_put_last_is_read_again(tmp_path: Path) -> None:
     again.close()
 
 
-def test_a_torn_last_line_is_left_out_and_the_next_is_kept(tmp_path: Path) -> None:
+def test_an_incomplete_last_line_is_dropped_and_later_lines_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     journal = Journal(path)
     journal.put("offset", "g", [1, ""])
@@ -40,17 +40,17 @@ def test_a_torn_last_line_is_left_out_and_the_next_is_kept(tmp_path: Path) -> No
     again.close()
 
 
-@pytest.mark.parametrize("spoilt", [b"\0" * 40, b'["offset"]', b"\xff"])
-def test_a_spoilt_line_is_named_and_the_file_is_left_as_it_is(tmp_path: Path, spoilt: bytes) -> None:
+@pytest.mark.parametrize("corrupt", [b"\0" * 40, b'["offset"]', b"\xff"])
+def test_a_corrupt_line_is_named_and_the_file_is_unchanged(tmp_path: Path, corrupt: bytes) -> None:
     path = tmp_path / "journal.jsonl"
-    path.write_bytes(b'["offset","g",[1,""]]\n' + spoilt + b'\n["offset","h",[1,""]]\n')
+    path.write_bytes(b'["offset","g",[1,""]]\n' + corrupt + b'\n["offset","h",[1,""]]\n')
     before = path.read_bytes()
     with pytest.raises(BrokerError, match="line 2 cannot be read"):
         Journal(path)
     assert path.read_bytes() == before
 
 
-def test_a_line_that_the_disk_took_in_part_does_not_spoil_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_was_written_in_part_does_not_corrupt_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "journal.jsonl"
     journal = Journal(path)
     write = os.write

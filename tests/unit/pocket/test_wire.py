@@ -1,4 +1,4 @@
-"""The codec over aiokafka's schemas: written for one version, and only for what those schemas get right."""
+"""The codec for requests and responses, based on the schemas of one version of aiokafka."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A producer that is given up: its sends must have ended before anybody looks at what was written."""
+"""A producer that is stopped: its sends must have ended before the log is read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conformance.pocket_process import PocketProcess
 
 @pytest.fixture
 def own_pocket(tmp_path: Path) -> Iterator[PocketProcess]:
-    """A pocket broker that the test may hold; it is up."""
+    """A running pocket broker that the test may suspend."""
     process = PocketProcess(tmp_path)
     process.start()
     yield process
@@ -34,7 +34,7 @@ async def _create(bootstrap: str) -> None:
         await client.close()
 
 
-async def test_a_stop_that_was_cancelled_goes_on_and_the_next_one_waits_for_its_end(own_pocket: PocketProcess) -> None:
+async def test_a_stop_that_was_cancelled_continues_and_the_next_one_waits_for_its_end(own_pocket: PocketProcess) -> None:
     await _create(own_pocket.bootstrap)
     producer = BatchProducer(Cluster(own_pocket.bootstrap), max_request=1 << 20)
     await producer.start()
@@ -43,12 +43,12 @@ async def test_a_stop_that_was_cancelled_goes_on_and_the_next_one_waits_for_its_
     own_pocket.send_signal(signal.SIGSTOP)
     try:
         (sent,) = await producer.send("t", 0, [(b"k", b"2", None, [])])
-        given_up = asyncio.ensure_future(producer.stop())
+        cancelled = asyncio.ensure_future(producer.stop())
         await asyncio.sleep(0)
-        given_up.cancel()
-        await asyncio.gather(given_up, return_exceptions=True)
+        cancelled.cancel()
+        await asyncio.gather(cancelled, return_exceptions=True)
         again = asyncio.ensure_future(producer.stop())
-        await asyncio.wait([again], timeout=0.2)  # what does not wait is done by then
+        await asyncio.wait([again], timeout=0.2)  # a stop that does not wait is done by then
         assert sent.acknowledged.done() or not again.done()
     finally:
         own_pocket.send_signal(signal.SIGCONT)

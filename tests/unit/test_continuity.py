@@ -1,4 +1,4 @@
-"""What follows on what was handed on before, and what leaves a gap."""
+"""Batches that follow each other are taken, and a gap between them is named."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.kafka.continuity import Continuity
-from app.kafka.fetcher import Batch, Skipped
-from tables.records import Record
+from app.kafka.records import Batch, Record, Skipped
 
 
 class Part:
@@ -22,7 +21,7 @@ class Part:
         return iter(())
 
 
-def test_batches_that_follow_on_are_taken_and_move_the_order_on() -> None:
+def test_batches_without_a_gap_are_taken_and_advance_the_next_offset() -> None:
     continuity = Continuity(10)
     parts: list[Batch] = [Part(10, 20), Part(20, 25)]
     assert continuity.take(parts) == (parts, None)
@@ -30,7 +29,7 @@ def test_batches_that_follow_on_are_taken_and_move_the_order_on() -> None:
 
 
 @pytest.mark.parametrize(("base", "end"), [(0, 10), (5, 10), (9, 10)])
-def test_what_was_handed_on_before_is_left_out(base: int, end: int) -> None:
+def test_a_batch_that_was_handed_on_before_is_left_out(base: int, end: int) -> None:
     continuity = Continuity(10)
     assert continuity.take([Part(base, end)]) == ([], None)
     assert continuity.next_offset == 10
@@ -42,17 +41,16 @@ def test_a_batch_that_begins_earlier_and_ends_later_is_taken() -> None:
     assert continuity.next_offset == 12
 
 
-def test_nothing_after_a_hole_is_taken_and_the_hole_is_named() -> None:
+def test_nothing_after_a_gap_is_taken_and_the_gap_is_named() -> None:
     continuity, part = Continuity(10), Part(10, 12)
     assert continuity.take([part, Part(15, 20), Part(20, 30)]) == ([part], (12, 15))
     assert continuity.next_offset == 12
-    assert continuity.take([Part(15, 20)]) == ([], (12, 15)), "a gap stays one until it is filled or passed over"
+    assert continuity.take([Part(15, 20)]) == ([], (12, 15)), "a gap stays one until it is filled"
     filled: list[Batch] = [Part(12, 15), Part(15, 20)]
     assert continuity.take(filled) == (filled, None)
 
 
-def test_a_hole_that_is_passed_over_leaves_a_mark_in_its_place() -> None:
-    continuity = Continuity(10)
-    assert continuity.skip((10, 15)) == Skipped(10, 15)
-    part = Part(15, 20)
-    assert continuity.take([part]) == ([part], None)
+def test_control_records_and_aborted_transactions_fill_their_offsets_without_records() -> None:
+    continuity, skipped, part = Continuity(10), Skipped(10, 15), Part(15, 20)
+    assert continuity.take([skipped, part]) == ([skipped, part], None)
+    assert list(skipped) == []

@@ -13,7 +13,7 @@ from app.kafka.producers import BatchProducer, TransactionalProducer
 from app.settings import Settings
 
 
-async def test_where_one_producer_cannot_start_no_other_goes_on_starting(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_if_one_producer_cannot_start_the_others_are_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     ends: list[str] = []
 
     async def refused(_: BatchProducer) -> None:
@@ -23,12 +23,12 @@ async def test_where_one_producer_cannot_start_no_other_goes_on_starting(monkeyp
         try:
             await asyncio.Event().wait()
         finally:
-            ends.append("given up")
+            ends.append("cancelled")
 
     monkeypatch.setattr(BatchProducer, "start", refused)
     monkeypatch.setattr(TransactionalProducer, "start", for_ever)
     producers = ProducerPool(Settings.load())
     with pytest.raises(KafkaConnectionError, match="no"):
         await producers.renew(Cluster("127.0.0.1:1"), [0, 1], max_request=1 << 20)
-    assert ends == ["given up"] * 2
+    assert ends == ["cancelled"] * 2
     await producers.stop()

@@ -1,0 +1,170 @@
+"""The topics of one app: their specifications, creating the missing ones, and judging those that exist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from aiokafka.errors import KafkaConnectionError
+
+from app.errors import BrokerError, TopicsError
+from app.kafka.bootstrap import admin
+from app.kafka.cluster import Cluster
+from app.kafka.topics import (
+    DEFAULT_MAX_MESSAGE_BYTES,
+    Finding,
+    TopicSpec,
+    TopicState,
+    create_missing,
+    partition_counts,
+    topic_admin,
+    wait_for_topics,
+)
+from app.settings import Settings
+
+SIDE_EXTRA_BYTES = 65_536  # a side record is the source record plus its reason and position in headers
+SIDE_RETENTION_MS = 30 * 24 * 3_600_000
+
+
+@dataclass(frozen=True)
+class TopicsReport:
+    """The result of `ensure` and `look`. Sizes are in bytes."""
+
+    partitions: int
+    log_append_time: bool
+    max_message_bytes: int
+    created: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    states: dict[str, TopicState] = field(default_factory=dict)
+    max_side_bytes: int = DEFAULT_MAX_MESSAGE_BYTES + SIDE_EXTRA_BYTES  # the largest record that both side topics take
+
+
+def input_spec(settings: Settings) -> TopicSpec:
+    """The input topic as we create it if it is missing.
+
+    LogAppendTime: retention must not delete the replay of an old day, and idle close needs the time of arrival.
+    The retention is the cluster's default: it is not our decision how long ticks are kept.
+    """
+    configs = {"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime"}
+    return TopicSpec(settings.ticks_topic, settings.topic_partitions, configs, "the ticks")
+
+
+def specs(settings: Settings, partitions: int, max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES) -> list[TopicSpec]:
+    """The topics we write, for an input with this many partitions and messages of up to this many bytes.
+
+    The side topics keep 30 days. That is longer than an input usually keeps its records, so the evidence outlives
+    the records it is about, and it is still bounded.
+    """
+    compact = {"cleanup.policy": "compact", "message.timestamp.type": "CreateTime"}
+    side = {
+        "cleanup.policy": "delete",
+        "message.timestamp.type": "LogAppendTime",
+        "retention.ms": str(SIDE_RETENTION_MS),
+        "max.message.bytes": str(max_message_bytes + SIDE_EXTRA_BYTES),
+    }
+    return [
+        TopicSpec(settings.finals_topic, partitions, compact, "final bars, one record a window"),
+        TopicSpec(settings.late_topic, partitions, side, "late ticks, as they came"),
+        TopicSpec(settings.rejected_topic, partitions, side, "records that are no ticks, with the reason"),
+        TopicSpec(settings.changelog_topic, partitions, compact, "open windows and positions"),
+    ]
+
+
+async def ensure(settings: Settings, cluster: Cluster) -> TopicsReport:
+    """Create the missing topics and check the others. Several workers may do so at the same time.
+
+    Raises `TopicsError` where a topic does not fit, and `BrokerError` where the broker fails.
+    """
+    async with topic_admin(cluster) as client:
+        created = await create_missing(client, [input_spec(settings)], settings.replication_factor)
+        ticks = (await wait_for_topics(client, [settings.ticks_topic]))[settings.ticks_topic]
+        wanted = specs(settings, ticks.partitions, ticks.max_message_bytes)
+        created += await create_missing(client, wanted, settings.replication_factor)
+        states = await wait_for_topics(client, [settings.ticks_topic, *(spec.name for spec in wanted)])
+    report = judge(settings, states, created)
+    fatal = [str(finding) for finding in report.findings if finding.fatal]
+    if fatal:
+        raise TopicsError("; ".join(fatal))
+    return report
+
+
+async def look(settings: Settings, cluster: Cluster) -> TopicsReport:
+    """Check the topics without creating any: a missing topic is a finding. Raises nothing but `BrokerError`."""
+    async with topic_admin(cluster) as client:
+        names = [settings.ticks_topic, *(spec.name for spec in specs(settings, 1))]
+        present = await partition_counts(client)
+        states = await wait_for_topics(client, [name for name in names if name in present])
+    return judge(settings, states, [])
+
+
+async def check_partitions(settings: Settings, cluster: Cluster, known: int) -> None:
+    """Check that the input still has the number of partitions that was known at the start.
+
+    Raises `TopicsError` where it has not, and aiokafka's errors, `KafkaConnectionError` where the broker is away.
+    """
+    try:
+        async with admin(cluster) as client:
+            count = (await partition_counts(client)).get(settings.ticks_topic, known)  # its reader notices a missing topic
+    except BrokerError as error:  # a BrokerError would end the worker, which can wait for the broker instead
+        raise KafkaConnectionError(str(error)) from error
+    if count != known:
+        raise TopicsError(
+            f"topic {settings.ticks_topic}: has {count} partitions and had {known} when this worker started: symbols have "
+            "moved to other partitions, and the topics of this app no longer fit; go on under another app_id and topics_prefix"
+        )
+
+
+def judge(settings: Settings, states: dict[str, TopicState], created: list[str]) -> TopicsReport:
+    """Compare the topics that exist with those that must exist; a pure function."""
+    ticks = states.get(settings.ticks_topic)
+    findings = [] if ticks is None else _judge_input(settings.ticks_topic, ticks)
+    partitions = ticks.partitions if ticks else settings.topic_partitions
+    largest = ticks.max_message_bytes if ticks else DEFAULT_MAX_MESSAGE_BYTES
+    for spec in [input_spec(settings), *specs(settings, partitions, largest)]:
+        state = states.get(spec.name)
+        if state is None:
+            advice = "`app topics` or the next start of a worker creates it"
+            findings.append(Finding(spec.name, f"is missing ({spec.why})", advice))
+        elif spec.name != settings.ticks_topic:
+            findings += _judge_output(spec, state, settings.ticks_topic)
+    append_time = ticks is None or ticks.timestamp_type == "LogAppendTime"
+    side = [states[name].max_message_bytes for name in (settings.late_topic, settings.rejected_topic) if name in states]
+    max_side = min([largest + SIDE_EXTRA_BYTES, *side])
+    return TopicsReport(partitions, append_time, largest, created, findings, states, max_side)
+
+
+def _judge_input(name: str, state: TopicState) -> list[Finding]:
+    findings = []
+    if state.timestamp_type != "LogAppendTime":
+        text = "has message.timestamp.type=CreateTime: arrival times are the producers' word and old ticks fall to retention"
+        findings.append(Finding(name, text, _alter_command(name, "message.timestamp.type=LogAppendTime")))
+    if "compact" in state.cleanup_policy:
+        text = f"has cleanup.policy={state.cleanup_policy}: compaction removes all but a symbol's last tick"
+        findings.append(Finding(name, text, _alter_command(name, "cleanup.policy=delete"), fatal=True))
+    return findings
+
+
+def _judge_output(spec: TopicSpec, state: TopicState, source: str) -> list[Finding]:
+    findings = []
+    if state.partitions != spec.partitions:
+        text = f"has {state.partitions} partitions and must have {spec.partitions}, as many as {source}"
+        advice = "delete it, or set BARWHEEL_TOPICS_PREFIX to write beside it"
+        findings.append(Finding(spec.name, text, advice, fatal=True))
+    policy, wanted = state.cleanup_policy, spec.configs["cleanup.policy"]
+    if policy != wanted:
+        # retention would delete bars and states for good; compaction of a side topic removes nothing, as its keys are unique
+        fatal = wanted == "compact"
+        text = f"has cleanup.policy={policy} and must have {wanted}"
+        findings.append(Finding(spec.name, text, _alter_command(spec.name, f"cleanup.policy={wanted}"), fatal=fatal))
+    timestamp_type, wanted = state.timestamp_type, spec.configs["message.timestamp.type"]
+    if timestamp_type != wanted:
+        text = f"has message.timestamp.type={timestamp_type} and should have {wanted}"
+        findings.append(Finding(spec.name, text, _alter_command(spec.name, f"message.timestamp.type={wanted}")))
+    size = spec.configs.get("max.message.bytes")
+    if size is not None and state.max_message_bytes < int(size):
+        text = f"takes records of {state.max_message_bytes} bytes, {size} are needed: the values of larger ones are cut"
+        findings.append(Finding(spec.name, text, _alter_command(spec.name, f"max.message.bytes={size}")))
+    return findings
+
+
+def _alter_command(name: str, config: str) -> str:
+    return f"kafka-configs.sh --alter --entity-type topics --entity-name {name} --add-config {config}"

@@ -1,0 +1,199 @@
+"""The Faust consumer: it delivers slices of record batches instead of messages, and checkpoints instead of acks.
+
+Written for faust-streaming 0.15.3. A Faust message holds a slice of one partition: about 2,000 records, in whole batches.
+Where Faust would commit the offsets of acknowledged messages, the partition tasks make a checkpoint, which holds them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar, cast
+
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from app.driver.clients import ConsumerThread
+from app.driver.tasks import Tasks
+from app.errors import StateError
+from app.kafka.clock import now_ms
+from app.kafka.continuity import Continuity, OffsetGap
+from app.kafka.fetcher import Heads
+from app.kafka.records import Batch
+from app.kafka.slices import GapError, Slice
+
+log = logging.getLogger(__name__)
+FAUST_VERSION = "0.15.3"
+SLICE_RECORDS = 2_000
+POLL_SECONDS = 1.0
+LAST_CHECKPOINT_SECONDS = 10.0  # without a broker it would take for ever, and no bar depends on it
+
+
+class Consumer(driver.Consumer):
+    """A Faust consumer that reads slices and commits checkpoints."""
+
+    slice_records: ClassVar[int] = SLICE_RECORDS
+    _thread: ConsumerThread
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._continuity: dict[TP, Continuity] = {}  # of the partitions whose position has been set
+        self._gap_counts: dict[tuple[TP, OffsetGap], int] = {}  # how often each gap was met
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    @property
+    def tasks(self) -> Tasks:
+        """The partition tasks, which process the slices."""
+        tasks: Tasks = cast("Any", self.transport).tasks
+        return tasks
+
+    def heads(self) -> Heads:
+        """The ends of the log, as the last empty fetch responses said."""
+        return self._thread.heads()
+
+    def silence(self) -> float:
+        """Seconds since the broker last answered a fetch."""
+        return self._thread.silence()
+
+    # ---- reading
+
+    async def seek_to(self, positions: Mapping[TP, int]) -> None:
+        """Read these partitions from these offsets, and no others."""
+        self._continuity = {tp: Continuity(offset) for tp, offset in positions.items()}
+        if positions:
+            await self.seek_wait(positions)
+
+    async def perform_seek(self) -> None:
+        """Start reading where the recovered tasks are; the group's committed offsets are not used."""
+        positions = self.tasks.positions()
+        await self.seek_to({tp: positions[tp] for tp in self.assignment() if tp in positions})
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        consumer_stopped, fetcher_stopped = self._stopped.is_set, fetcher._stopped.is_set  # noqa: SLF001  # as Faust's own does
+        try:
+            while not (consumer_stopped() or fetcher_stopped()):
+                await asyncio.sleep(0)
+                await self._deliver_fetched()
+        except asyncio.CancelledError:
+            if not self.transport.app.should_stop:
+                raise
+        except Exception as error:  # noqa: BLE001  # a silent end of this task would look like a topic without ticks
+            if not (self.transport.app.should_stop and isinstance(error, tuple(self.consumer_stopped_errors))):
+                await self.tasks.failed(error)
+
+    async def _deliver_fetched(self) -> None:
+        """Wait for a fetch, and deliver its batches as slices."""
+        records, active = await self._wait_next_records(POLL_SECONDS)
+        if not records or self.should_stop:
+            return
+        if not self.flow_active:
+            await self.perform_seek()
+            return
+        owners, generation, fetched_ms = self.tasks.running(), self.app.consumer_generation_id, now_ms()
+        for tp, batches in records.items():
+            is_active = tp in (active or ()) or tp in self._buffered_partitions
+            if tp.partition not in owners or not is_active:
+                continue
+            parts = list(cut(await self._without_gaps(tp, batches), self.slice_records))
+            for number, part in enumerate(parts, 1):
+                if not self._may_deliver(generation):
+                    return
+                value = Slice(tp.partition, owners[tp.partition], part, fetched_ms, last=number == len(parts))
+                offset = part[-1].next_offset - 1
+                message = ConsumerMessage(
+                    *(tp.topic, tp.partition, offset, 0.0, 0, None, None, cast("Any", value), None, 0, 0),
+                    tp=tp,
+                    generation_id=generation,
+                )
+                await self.wait_first(self.callback(message), self.suspend_flow.wait())
+
+    def _may_deliver(self, generation: int) -> bool:
+        """Whether no rebalance has begun since the fetch."""
+        return self.flow_active and self.app.consumer_generation_id == generation
+
+    async def _without_gaps(self, tp: TP, batches: list[Batch]) -> list[Batch]:
+        """The batches that follow those delivered before, up to the first gap."""
+        continuity = self._continuity.get(tp)
+        if continuity is None:
+            return []  # its position has not been set yet: these batches will be read again
+        if batches and batches[-1].next_offset < continuity.next_offset:
+            text = f"{tp.topic}[{tp.partition}]: offset {batches[-1].base_offset} came, after {continuity.next_offset - 1}"
+            await self.tasks.failed(GapError(text))  # the recovery checks whether the topic was deleted and created again
+            return []
+        taken, gap = continuity.take(batches)
+        if gap is not None:
+            await self._handle_gap(tp, gap)
+        return taken
+
+    async def _handle_gap(self, tp: TP, gap: OffsetGap) -> None:
+        """Seek back at first; then recover, which notices records deleted by retention; the third time, end the worker."""
+        count = self._gap_counts[tp, gap] = self._gap_counts.get((tp, gap), 0) + 1
+        where, first, last = f"{tp.topic}[{tp.partition}]", gap[0], gap[1] - 1
+        if count == 1:
+            await self.seek_wait({tp: first})
+        elif count == 2:  # noqa: PLR2004  # see the docstring
+            await self.tasks.failed(GapError(f"{where}: offsets {first} to {last} did not come"))
+        else:
+            await self.tasks.failed(
+                StateError(
+                    f"{where}: there are no offsets {first} to {last}, as in a topic that was compacted: give another "
+                    "ticks_topic, or set another app_id and topics_prefix and start=latest to begin after them"
+                )
+            )
+
+    # ---- checkpoints and the group
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Faust's check for a stuck stream: it does nothing, because it counts acks of messages, and there are none."""
+
+    async def _commit_tps(self, tps: Iterable[TP], start_new_transaction: bool) -> bool:  # noqa: ARG002, FBT001  # Faust's signature
+        self._acked.clear()
+        self._acked_index.clear()
+        self._n_acked = 0
+        await self.tasks.checkpoint()
+        return False  # Faust must commit no offsets: the checkpoint holds them
+
+    async def verify_membership(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit these offsets; the group accepts them only from a member that owns the partitions."""
+        return await self._commit(offsets)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Stop reading, make a last checkpoint, then release the partitions."""
+        self.stop_flow()
+        self._continuity.clear()
+        self.app.flow_control.suspend()
+        self.app.flow_control.clear()
+        self.tasks.stop_intake()
+        await self.maybe_wait_for_commit_to_finish()
+        await self.commit()
+        self.tasks.release()
+        await super().on_partitions_revoked(revoked)
+
+    async def on_stop(self) -> None:
+        """Make a last checkpoint, then leave the group."""
+        self.tasks.stop_intake()
+        try:
+            async with asyncio.timeout(LAST_CHECKPOINT_SECONDS):
+                await self.maybe_wait_for_commit_to_finish()
+                await self.commit()
+        except TimeoutError:
+            log.warning("no last checkpoint within %.0f s: the next start goes on from the one before", LAST_CHECKPOINT_SECONDS)
+        await self.tasks.stop()
+        await super().on_stop()
+
+
+def cut(batches: list[Batch], limit: int) -> Iterator[list[Batch]]:
+    """Group whole batches into slices of about `limit` records; a larger batch is a slice of its own."""
+    part: list[Batch] = []
+    size = 0
+    for batch in batches:
+        part.append(batch)
+        size += batch.next_offset - batch.base_offset
+        if size >= limit:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part

@@ -1,0 +1,63 @@
+"""Checks of settings that must fit each other, and the text of a failed validation. Pure functions.
+
+Each check raises `ValueError` with the names of the settings and their values; it never shows a password.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import ValidationError
+
+from app.settings.addresses import loopback
+from app.settings.types import SecurityProtocol, WebAuth
+
+WHOLE_DIGITS = 8  # at least, before the point of a price in ksqlDB; the sums have ten more
+OPEN_DOOR = "web_host={}: other machines can reach it: set web_token, or web_auth=none to let anybody read"
+_CREDENTIALS = re.compile(r"//.*@")  # in an address
+
+
+def check_ksqldb(*, url: str, user: str, password: str, ca_file: str, precision: int, scale: int) -> None:
+    """User and password come together, a CA file needs TLS, and prices keep enough digits before the point."""
+    if bool(user) != bool(password):
+        raise ValueError("ksqldb_user and ksqldb_password go together: set both or none")
+    if ca_file and not url.startswith("https://"):
+        raise ValueError(f"ksqldb_ca_file={ca_file} is for a ksqldb_url that begins with https://")
+    if precision - scale < WHOLE_DIGITS:
+        raise ValueError(
+            f"ksqldb_precision={precision} leaves less than {WHOLE_DIGITS} digits before the point of ksqldb_scale={scale}"
+        )
+
+
+def check_security(
+    protocol: SecurityProtocol, *, pocket: bool, user: str, password: str, ca_file: str, cert_file: str, key_file: str
+) -> None:
+    """Credentials and certificates are set if the protocol needs them, and only then."""
+    shown = f"security_protocol={protocol.value}"
+    if pocket and protocol is not SecurityProtocol.plaintext:
+        raise ValueError(f"{shown}: the pocket broker speaks plaintext only, set broker to a Kafka")
+    if protocol.sasl and not (user and password):
+        raise ValueError(f"{shown} needs sasl_username and sasl_password")
+    if not protocol.sasl and (user or password):
+        raise ValueError(f"{shown} sends no sasl_username and sasl_password: use sasl_ssl, or leave them out")
+    if not protocol.tls and (ca_file or cert_file):
+        raise ValueError(f"{shown} uses no tls_ca_file and tls_cert_file: use ssl or sasl_ssl, or leave them out")
+    if key_file and not cert_file:
+        raise ValueError(f"tls_key_file={key_file} is the key of no tls_cert_file")
+
+
+def check_web(*, host: str, auth: WebAuth, token: str) -> None:
+    """A web port that other machines can reach needs a token, or the explicit choice of none."""
+    if not (loopback(host) or auth is WebAuth.none or token):
+        raise ValueError(OPEN_DOOR.format(host))
+
+
+def one_line(error: ValidationError) -> str:
+    """Every failed setting with its value and the reason, on one line; credentials in an address are masked."""
+    parts = []
+    for problem in error.errors():
+        name = str(problem["loc"][0]) if problem["loc"] else ""
+        reason = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        value = _CREDENTIALS.sub("//***@", str(problem["input"]))
+        parts.append(f"{name}={value}: {reason}" if name else reason)
+    return "; ".join(parts)

@@ -1,0 +1,88 @@
+"""The Faust consumer: a gap in what was fetched is read again, then recovered, and ends the worker if it stays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from app.driver.consumer import Consumer, cut
+from app.errors import BarwheelError, StateError
+from app.kafka.records import Batch, Skipped
+from app.kafka.slices import GapError
+
+INPUT = TP("ticks", 0)
+
+
+class Reading(Consumer):
+    """A consumer without Faust: it notes its seeks, and the errors it reports."""
+
+    def __init__(self) -> None:
+        self._continuity, self._gap_counts = {}, {}
+        self.seeks: list[Mapping[TP, int]] = []
+        self.errors: list[BaseException] = []
+        self.transport: Any = SimpleNamespace(tasks=SimpleNamespace(failed=self._failed))
+
+    async def _failed(self, error: BaseException) -> None:
+        self.errors.append(error)
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        self.seeks.append(partitions)
+
+
+@pytest.fixture
+async def reading() -> Reading:
+    made = Reading()
+    await made.seek_to({INPUT: 10})
+    made.seeks.clear()
+    return made
+
+
+async def test_batches_of_a_partition_without_a_position_are_left_out(reading: Reading) -> None:
+    assert await reading._without_gaps(TP("ticks", 1), [Skipped(0, 5)]) == []
+    assert (reading.seeks, reading.errors) == ([], [])
+
+
+async def test_a_gap_is_fetched_again_then_recovered_and_then_ends_the_worker_with_its_offsets(reading: Reading) -> None:
+    before, after = Skipped(10, 12), Skipped(15, 20)
+    assert await reading._without_gaps(INPUT, [before, after]) == [before]
+    assert (reading.seeks, reading.errors) == ([{INPUT: 12}], [])
+    assert await reading._without_gaps(INPUT, [after]) == []
+    (error,) = reading.errors
+    assert isinstance(error, GapError), "the partitions are recovered"
+    assert "ticks[0]: offsets 12 to 14 did not come" in str(error)
+    reading.errors.clear()
+    await reading.seek_to({INPUT: 12})  # as after the recovery
+    assert await reading._without_gaps(INPUT, [after]) == [], "nothing behind a gap is ever handed on"
+    (error,) = reading.errors
+    assert isinstance(error, StateError)
+    assert isinstance(error, BarwheelError), "ends the worker with one line"
+    assert (error.exit_code, "\n" in str(error)) == (4, False)
+    assert "ticks[0]: there are no offsets 12 to 14" in str(error)
+
+
+async def test_a_gap_that_is_filled_by_the_second_fetch_is_no_error(reading: Reading) -> None:
+    missing, after = Skipped(10, 15), Skipped(15, 20)
+    assert await reading._without_gaps(INPUT, [after]) == []
+    assert reading.seeks == [{INPUT: 10}]
+    assert await reading._without_gaps(INPUT, [missing, after]) == [missing, after]
+    assert reading.errors == []
+
+
+async def test_offsets_far_below_those_handed_on_are_recovered_from(reading: Reading) -> None:
+    assert await reading._without_gaps(INPUT, [Skipped(0, 5)]) == []
+    (error,) = reading.errors
+    assert isinstance(error, GapError)
+    assert "ticks[0]: offset 0 came, after 9" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "slices"),
+    [([], []), ([3], [[3]]), ([3, 3, 3, 3], [[3, 3], [3, 3]]), ([20, 1], [[20], [1]]), ([4, 4], [[4, 4]])],
+)
+def test_slices_are_whole_batches_of_about_the_limit(sizes: list[int], slices: list[list[int]]) -> None:
+    batches: list[Batch] = [Skipped(10 * n, 10 * n + size) for n, size in enumerate(sizes)]
+    assert [[b.next_offset - b.base_offset for b in part] for part in cut(batches, 6)] == slices
