@@ -10,9 +10,9 @@ from typing import Any
 
 from rich.console import Console
 
-from migrations.catalogue import Catalogue
-from migrations.compare import compare
-from migrations.plan_files import load
+from migrations.plan.compare import compare
+from migrations.plan.files import load
+from migrations.server.catalog import Catalogue
 
 STATEMENTS = 1_000
 BOUND = 2.0  # seconds

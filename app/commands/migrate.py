@@ -15,14 +15,14 @@ from app.errors import BarwheelError, BrokerError, InputError
 from app.kafka.cluster import Cluster
 from app.ksqldb.boot import load_plan, target
 from app.settings import Settings
-from migrations import report, swap, swapped
-from migrations.compare import Action, Step, exit_code
 from migrations.errors import MigrationError
-from migrations.health import examine
-from migrations.history import Entry, Writer, ensure_topic
-from migrations.plan import Plan
-from migrations.registry import check as check_registry
-from migrations.runner import Target, apply, check_on_server, survey
+from migrations.plan.compare import Action, Step, exit_code
+from migrations.plan.model import Plan
+from migrations.run import report, rollback, swap
+from migrations.run.history import Entry, Writer, ensure_topic
+from migrations.run.runner import Target, apply, check_on_server, survey
+from migrations.server.health import examine
+from migrations.server.registry import check as check_registry
 
 if TYPE_CHECKING:
     import faust
@@ -229,7 +229,7 @@ async def _swap(where: Target, plan: Plan, deed: Deed, *, as_json: bool) -> int:
 
 
 async def _swapped(where: Target, plan: Plan, deed: Deed, *, as_json: bool) -> int:
-    sent = await (swapped.retire if deed is Deed.retire else swapped.roll_back)(where, plan)
+    sent = await (rollback.retire if deed is Deed.retire else rollback.roll_back)(where, plan)
     if as_json:
         base.out_json({"sent": sent})
     else:

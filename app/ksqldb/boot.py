@@ -17,15 +17,15 @@ from app.errors import SettingsError
 from app.kafka.cluster import Cluster
 from app.settings import Settings
 from app.settings.types import MigrateOnBoot
-from migrations import plan_files
-from migrations.client import KsqlClient
-from migrations.compare import Action, Step
 from migrations.errors import MigrationError, PlanError, RefusedError
-from migrations.history import Entry
-from migrations.ksql.decimals import decimals
-from migrations.plan import Plan
-from migrations.report import entry_data, summary
-from migrations.runner import Target, apply
+from migrations.plan import files as plan_files
+from migrations.plan.compare import Action, Step
+from migrations.plan.model import Plan
+from migrations.run.history import Entry
+from migrations.run.report import entry_data, summary
+from migrations.run.runner import Target, apply
+from migrations.server.client import KsqlClient
+from migrations.shipped.decimals import decimals
 
 AGAIN_SECONDS = 5.0
 BOOT_SECONDS = 10.0  # how long one request is tried again at boot, before that is said

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from app.kafka.cluster import Cluster
 from migrations.errors import MigrationError
-from migrations.history import ensure_topic, follow
+from migrations.run.history import ensure_topic, follow
 
 AGAIN_SECONDS = 5.0
 log = logging.getLogger(__name__)

@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from migrations.ksql import checks, render
+from migrations.ksql import render
+from migrations.ksql.check import sources as checks
 from migrations.ksql.errors import KsqlError
 from migrations.ksql.expressions import Column, Key
 from migrations.ksql.queries import Select

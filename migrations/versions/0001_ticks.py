@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migrations.served import PROPERTIES, Ticks
+from migrations.shipped.app_bars import PROPERTIES, Ticks
 
 __all__ = ["PROPERTIES"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migrations.served import PROPERTIES, Bars, Events
+from migrations.shipped.app_bars import PROPERTIES, Bars, Events
 
 __all__ = ["PROPERTIES"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migrations.served import PROPERTIES, AllBars, Newest
+from migrations.shipped.app_bars import PROPERTIES, AllBars, Newest
 
 __all__ = ["PROPERTIES"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migrations.served import PROPERTIES, FiveMinutes
+from migrations.shipped.app_bars import PROPERTIES, FiveMinutes
 
 __all__ = ["PROPERTIES"]
 

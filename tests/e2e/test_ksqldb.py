@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from app.kafka.cluster import Cluster
-from migrations import runner
-from migrations.client import KsqlClient
-from migrations.plan import Source, make
-from migrations.runner import Target
+from migrations.plan.model import Source, make
+from migrations.run import runner
+from migrations.run.runner import Target
+from migrations.server.client import KsqlClient
 from tests.support.ticks import Tick, heartbeat, produce
 from tests.support.waiting import until_sync
 from tests.support.worker import ROOT, Worker

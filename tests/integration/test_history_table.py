@@ -12,7 +12,7 @@ import pytest
 
 from app.kafka.cluster import Cluster
 from app.ksqldb.history_table import history_table, keep
-from migrations.history import Writer, ensure_topic
+from migrations.run.history import Writer, ensure_topic
 from tests.integration.test_migration_lock import entry
 from tests.support.waiting import until
 

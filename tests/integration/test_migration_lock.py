@@ -17,10 +17,10 @@ from aiokafka import AIOKafkaProducer
 
 from app.kafka.cluster import Cluster
 from app.kafka.topics import TopicSpec, ensure_one
-from migrations import history
 from migrations.errors import LockLostError, MigrationError
-from migrations.history import Entry, Status, Writer
-from migrations.lock import Lock
+from migrations.run import history
+from migrations.run.history import Entry, Status, Writer
+from migrations.run.lock import Lock
 from tests.support.waiting import until
 from tests.support.worker import ROOT
 
@@ -29,8 +29,8 @@ HOLDER = """
 import asyncio, sys
 from app.kafka.cluster import Cluster
 from migrations.errors import LockLostError
-from migrations.history import Entry, Writer
-from migrations.lock import Lock
+from migrations.run.history import Entry, Writer
+from migrations.run.lock import Lock
 import msgspec
 
 async def main(broker, topic, session_ms):

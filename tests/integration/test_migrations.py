@@ -19,13 +19,14 @@ from aiokafka import AIOKafkaProducer
 
 from app.kafka.cluster import Cluster
 from app.kafka.topics import TopicSpec, ensure_one
-from migrations import history, plan_files, runner, swap
-from migrations.client import KsqlClient
-from migrations.compare import Action
 from migrations.errors import LockLostError, RefusedError
-from migrations.history import Entry, Writer
-from migrations.plan import Plan, Source, make
-from migrations.runner import Target
+from migrations.plan import files as plan_files
+from migrations.plan.compare import Action
+from migrations.plan.model import Plan, Source, make
+from migrations.run import history, runner, swap
+from migrations.run.history import Entry, Writer
+from migrations.run.runner import Target
+from migrations.server.client import KsqlClient
 from tests.support.ksqldb import KsqlServer, running_server
 from tests.support.waiting import until, until_sync
 from tests.support.worker import Worker, free_port
@@ -119,7 +120,7 @@ def test_a_plan_is_applied_once_and_the_second_time_says_that_there_is_nothing_t
 
 
 def test_the_plan_in_which_ksqldb_computes_the_bars_is_applied_once_too(worker: Worker, server: KsqlServer) -> None:
-    given = ("--plan", str(plan_files.VERSIONS.parent / "plans" / "bar1m.yaml"))
+    given = ("--plan", str(plan_files.VERSIONS.parent / "shipped" / "bar1m.yaml"))
     first = worker.run("migrate", "apply", *given)
     assert first.returncode == 0, first.stderr
     executed = server.executed()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from migrations.ksql.normal import normal_form
-from migrations.ksql.statement import Kind, describe
+from migrations.ksql.parse.normal import normal_form
+from migrations.ksql.parse.statement import Kind, describe
 from tests.ksqldb_server.refusal import Refusal
 from tests.ksqldb_server.state import Query, Source, State
 from tests.ksqldb_server.words import Words

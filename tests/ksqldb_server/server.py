@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from migrations.ksql.errors import LexError
-from migrations.ksql.normal import split, strip_comments, substitute
+from migrations.ksql.parse.normal import split, strip_comments, substitute
 from tests.ksqldb_server.ddl import Ddl
 from tests.ksqldb_server.questions import answer
 from tests.ksqldb_server.recorded import refusals, text_of

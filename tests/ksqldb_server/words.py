@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from migrations.ksql.lexer import Lexeme, Token, tokenize
-from migrations.ksql.statement import identifier
+from migrations.ksql.parse.lexer import Lexeme, Token, tokenize
+from migrations.ksql.parse.statement import identifier
 
 
 class Words:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from migrations.catalogue import Catalogue, lag, read, same_text
-from migrations.swap import by_key
+from migrations.run.swap import by_key
+from migrations.server.catalog import Catalogue, lag, read, same_text
 from tests.support.vendor import ROOT
 
 TRANSCRIPTS = ROOT.parents[1] / "ksqldb" / "transcripts"

@@ -15,10 +15,10 @@ import pytest
 import trustme
 
 from app.errors import SettingsError
-from migrations import registry
-from migrations.answers import retry_after
-from migrations.client import SENTINEL, Info, KsqlClient
 from migrations.errors import KsqlDbError, MigrationError, UnreachableError
+from migrations.server import registry
+from migrations.server.client import SENTINEL, Info, KsqlClient
+from migrations.server.responses import retry_after
 from tests.support.waiting import until
 from tests.support.worker import free_port
 from tests.unit.migrations.answering import Answer, answering, done, hangs_up, raw, refuses, says, trickles

@@ -17,22 +17,22 @@ from hypothesis import strategies as st
 
 from app.ksqldb.boot import load_plan
 from app.settings import Settings
-from migrations import plan_files
-from migrations.ksql.decimals import PRICE, decimals
 from migrations.ksql.errors import KsqlError
 from migrations.ksql.expressions import Column, Expression, Key, literal
 from migrations.ksql.functions import WINDOWSTART, as_value, average, case, cast, count, latest, maximum, total
-from migrations.ksql.lexer import tokenize
-from migrations.ksql.normal import normal_form, split
+from migrations.ksql.parse.lexer import tokenize
+from migrations.ksql.parse.normal import normal_form, split
 from migrations.ksql.queries import Emit, Joining, Select, select, session, tumbling
 from migrations.ksql.sources import JSON_KEY, NO_KEY, Insert, SourceType, Stream, Table, delimited
 from migrations.ksql.types import ARRAY, BIGINT, BOOLEAN, DECIMAL, DOUBLE, INTEGER, MAP, STRING, STRUCT, SqlType
-from migrations.plans import bar1m
+from migrations.plan import files as plan_files
+from migrations.shipped import bar1m
+from migrations.shipped.decimals import PRICE, decimals
 from tests.support.worker import ROOT
 
 DATA = Path(os.environ.get("BARWHEEL_TEST_DATA") or Path(__file__).parents[4] / "shared") / "ksqldb"
 GOLDEN = Path(__file__).parent / "golden"
-PLANS = Path(plan_files.__file__).parent / "plans"
+PLANS = Path(plan_files.__file__).parents[1] / "shipped"
 
 
 class Ticks(Stream, name="t", topic="t", key=delimited("|"), value="JSON"):
@@ -578,7 +578,7 @@ def test_what_a_server_would_refuse_or_lose_data_by_is_refused_with_the_remedy(m
 def test_a_wrong_column_is_a_type_error(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.py"
     wrong.write_text(
-        "from migrations.ksql.functions import maximum\nfrom migrations.served import Ticks\n\n"
+        "from migrations.ksql.functions import maximum\nfrom migrations.shipped.app_bars import Ticks\n\n"
         "maximum(Ticks.bid)\nmaximum(Ticks.bit)\n"
     )
     command = [

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from migrations import plan_files
 from migrations.errors import PlanError
+from migrations.plan import files as plan_files
 
 ONE = "CREATE STREAM a (x STRING KEY) WITH (KAFKA_TOPIC='${t}', VALUE_FORMAT='JSON');"
 TWO = "CREATE STREAM b AS SELECT * FROM a EMIT CHANGES;"

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrations.compare import if_not_exists
 from migrations.ksql.errors import LexError
-from migrations.ksql.lexer import Lexeme, lex, tokenize
-from migrations.ksql.normal import normal_form, split, statement_hash, strip_comments, substitute
-from migrations.ksql.statement import Kind, describe
+from migrations.ksql.parse.lexer import Lexeme, lex, tokenize
+from migrations.ksql.parse.normal import normal_form, split, statement_hash, strip_comments, substitute
+from migrations.ksql.parse.statement import Kind, describe
+from migrations.plan.compare import if_not_exists
 
 DATA = Path(os.environ.get("BARWHEEL_TEST_DATA") or Path(__file__).parents[4] / "shared") / "ksqldb"
 

@@ -6,7 +6,7 @@ from aiokafka import TopicPartition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migrations.lock import Turns
+from migrations.run.lock import Turns
 
 PLACE = TopicPartition("t", 0)
 

@@ -17,14 +17,14 @@ import msgspec
 
 from app.kafka.cluster import Cluster
 from app.version import __version__
-from migrations import history
-from migrations.catalogue import Catalogue
-from migrations.client import Executed, KsqlClient
-from migrations.compare import Action, Step, compare, if_not_exists
 from migrations.errors import KsqlDbError, MigrationError, PlanRefusedError, RefusedError, UnreachableError
-from migrations.history import Entry, Status, Writer
-from migrations.lock import SESSION_MS, Lock
-from migrations.plan import Plan
+from migrations.plan.compare import Action, Step, compare, if_not_exists
+from migrations.plan.model import Plan
+from migrations.run import history
+from migrations.run.history import Entry, Status, Writer
+from migrations.run.lock import SESSION_MS, Lock
+from migrations.server.catalog import Catalogue
+from migrations.server.client import Executed, KsqlClient
 
 LOCK_SECONDS = 60.0
 TRIES = 4  # of a statement of which the server does not know what became

@@ -15,10 +15,10 @@ import yaml
 
 from migrations.errors import PlanError
 from migrations.ksql.errors import KsqlError
-from migrations.plan import Plan, Source, in_order, make
+from migrations.plan.model import Plan, Source, in_order, make
 
-VERSIONS = Path(__file__).parent / "versions"
-SHIPPED = {path.stem: path for path in sorted((Path(__file__).parent / "plans").glob("*.yaml"))}  # by name
+VERSIONS = Path(__file__).parents[1] / "versions"
+SHIPPED = {path.stem: path for path in sorted((VERSIONS.parent / "shipped").glob("*.yaml"))}  # by name
 TEXT = {".ksql", ".sql"}
 DATA = {".json", ".yaml", ".yml"}
 SUFFIXES = TEXT | DATA | {".py"}

@@ -1,6 +1,6 @@
 """The bars computed by ksqlDB itself, beside those of the application: for comparing the two, and for doing without one.
 
-`python -m migrations.plans.bar1m` prints `bar1m.yaml`, which is this as text; a test keeps the two equal. Everything has
+`python -m migrations.shipped.bar1m` prints `bar1m.yaml`, which is this as text; a test keeps the two equal. Everything has
 the prefix `ksql_` (variable `prefix`), so that both run side by side. EMIT FINAL gives a window
 when a later tick of its partition comes, open and close go by offset, and a tick that does not fit its column vanishes.
 Heartbeats move its time as well, and are no ticks: a window of nothing else gives no bar.
@@ -12,12 +12,12 @@ import sys
 
 import yaml
 
-from migrations.ksql.decimals import NOTIONAL, PRICE, SUM, USUAL
 from migrations.ksql.expressions import Column, Key
 from migrations.ksql.functions import WINDOWEND, WINDOWSTART, as_value, case, cast, count, null, ohlc, total
 from migrations.ksql.queries import Emit, select, tumbling
 from migrations.ksql.sources import NO_KEY, Insert, Stream, Table, delimited
 from migrations.ksql.types import BIGINT, DOUBLE, STRING, TIMESTAMP
+from migrations.shipped.decimals import NOTIONAL, PRICE, SUM, USUAL
 
 PROPERTIES = {
     "ksql.streams.auto.offset.reset": "earliest",

@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from migrations.history import History, Status
-from migrations.ksql.lexer import Lexeme, Token, tokenize
-from migrations.ksql.statement import Kind, describe, identifier
-from migrations.plan import Plan, Statement
+from migrations.ksql.parse.lexer import Lexeme, Token, tokenize
+from migrations.ksql.parse.statement import Kind, describe, identifier
+from migrations.plan.model import Plan, Statement
+from migrations.run.history import History, Status
 
 _VERSION = re.compile(r"^(?P<name>.*?)(?P<mark>[._-]?[vV])(?P<number>[0-9]+)$")
 _BEFORE_NAME = {"STREAM", "TABLE", "INTO", "FROM", "JOIN", "EXISTS"}

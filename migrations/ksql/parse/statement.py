@@ -8,7 +8,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 from migrations.ksql.errors import LexError
-from migrations.ksql.lexer import GAPS, Lexeme, Token, lex
+from migrations.ksql.parse.lexer import GAPS, Lexeme, Token, lex
 
 
 class Kind(StrEnum):

@@ -21,9 +21,19 @@ from urllib.parse import quote
 import httpx
 
 from app.errors import SettingsError
-from migrations.answers import BAD_REQUEST, NOT_FOUND, as_object, busy, content, no_ksqldb, refusal, retry_after, within
-from migrations.catalogue import QUESTION, Catalogue, lag, read
 from migrations.errors import KsqlDbError, MigrationError, UnreachableError
+from migrations.server.catalog import QUESTION, Catalogue, lag, read
+from migrations.server.responses import (
+    BAD_REQUEST,
+    NOT_FOUND,
+    as_object,
+    busy,
+    content,
+    no_ksqldb,
+    refusal,
+    retry_after,
+    within,
+)
 
 KSQL = "application/vnd.ksql.v1+json"
 ROWS = "application/vnd.ksqlapi.delimited.v1"  # with the other one /query-stream answers in the shape of older servers

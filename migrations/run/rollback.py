@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import msgspec
 
-from migrations import history
 from migrations.errors import RefusedError
-from migrations.history import Entry, Status, Writer
-from migrations.ksql.statement import Kind, describe
-from migrations.lock import Lock
-from migrations.plan import Plan
-from migrations.runner import LOCK_SECONDS, Target
-from migrations.swap import OLD
+from migrations.ksql.parse.statement import Kind, describe
+from migrations.plan.model import Plan
+from migrations.run import history
+from migrations.run.history import Entry, Status, Writer
+from migrations.run.lock import Lock
+from migrations.run.runner import LOCK_SECONDS, Target
+from migrations.run.swap import OLD
 
 
 @dataclass(frozen=True)

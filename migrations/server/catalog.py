@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from migrations.ksql.normal import normal_form
-from migrations.ksql.statement import Kind
-from migrations.plan import Statement
+from migrations.ksql.parse.normal import normal_form
+from migrations.ksql.parse.statement import Kind
+from migrations.plan.model import Statement
 
 QUESTION = "SHOW STREAMS EXTENDED; SHOW TABLES EXTENDED; LIST TYPES;"
 

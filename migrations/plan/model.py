@@ -9,9 +9,9 @@ from pathlib import Path
 
 from migrations.errors import PlanError
 from migrations.ksql.errors import KsqlError
-from migrations.ksql.lexer import Token
-from migrations.ksql.normal import clean, split_tokens, statement_hash, substitute
-from migrations.ksql.statement import Described, Kind, describe
+from migrations.ksql.parse.lexer import Token
+from migrations.ksql.parse.normal import clean, split_tokens, statement_hash, substitute
+from migrations.ksql.parse.statement import Described, Kind, describe
 
 FORBIDDEN = {
     "DROP": "a plan only creates: drop by hand, in the order that docs/migrations.md gives",

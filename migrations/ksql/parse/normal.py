@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
 from migrations.ksql.errors import LexError
-from migrations.ksql.lexer import GAPS, Lexeme, Token, is_one, lex
+from migrations.ksql.parse.lexer import GAPS, Lexeme, Token, is_one, lex
 
 HASH_VERSION = "v1"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_@:]*)\}")

@@ -17,16 +17,16 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.kafka.bootstrap import admin
 from app.kafka.topics import partition_counts
-from migrations import history
-from migrations.catalogue import Catalogue, Source
-from migrations.compare import Action, Step, compare
 from migrations.errors import KsqlDbError, MigrationError, RefusedError
-from migrations.history import Entry, Status, Writer
-from migrations.ksql.statement import Kind
-from migrations.lock import Lock
-from migrations.plan import Plan, Statement
-from migrations.rename import affected, names_now, next_names, placed
-from migrations.runner import LOCK_SECONDS, SERVER_FAULT, Report, Run, Target, Told, check_on_server
+from migrations.ksql.parse.statement import Kind
+from migrations.plan.compare import Action, Step, compare
+from migrations.plan.model import Plan, Statement
+from migrations.plan.rename import affected, names_now, next_names, placed
+from migrations.run import history
+from migrations.run.history import Entry, Status, Writer
+from migrations.run.lock import Lock
+from migrations.run.runner import LOCK_SECONDS, SERVER_FAULT, Report, Run, Target, Told, check_on_server
+from migrations.server.catalog import Catalogue, Source
 
 BACKFILL_SECONDS = 600.0
 POLL_SECONDS = 0.5

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from migrations.catalogue import Catalogue, same_text
-from migrations.history import Entry, History, Status
-from migrations.ksql.lexer import Lexeme, tokenize
-from migrations.ksql.statement import Kind
-from migrations.plan import Plan, Statement
-from migrations.rename import names_now, placed
+from migrations.ksql.parse.lexer import Lexeme, tokenize
+from migrations.ksql.parse.statement import Kind
+from migrations.plan.model import Plan, Statement
+from migrations.plan.rename import names_now, placed
+from migrations.run.history import Entry, History, Status
+from migrations.server.catalog import Catalogue, same_text
 
 
 class Action(StrEnum):

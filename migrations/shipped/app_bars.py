@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from migrations.ksql.decimals import PRICE, SUM
 from migrations.ksql.expressions import Column, Key
 from migrations.ksql.functions import WINDOWEND, WINDOWSTART, count, earliest, latest, maximum, minimum, total
 from migrations.ksql.queries import select, tumbling
 from migrations.ksql.sources import Stream, Table, delimited
 from migrations.ksql.types import BIGINT, INTEGER, STRING, TIMESTAMP
+from migrations.shipped.decimals import PRICE, SUM
 
 PROPERTIES = {"ksql.streams.auto.offset.reset": "earliest", "ksql.streams.processing.guarantee": "exactly_once_v2"}
 KEY = delimited("|")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from migrations.client import KsqlClient
-from migrations.registry import Registry
-from migrations.registry import check as check_registry
+from migrations.server.client import KsqlClient
+from migrations.server.registry import Registry
+from migrations.server.registry import check as check_registry
 
 RUNNING = "RUNNING"
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from migrations.ksql import types
+from migrations.ksql.check.formats import FORMATS, check_formats
+from migrations.ksql.check.queries import check_query
 from migrations.ksql.errors import KsqlError
 from migrations.ksql.expressions import Column, Expression
-from migrations.ksql.formats import FORMATS, check_formats
 from migrations.ksql.names import check_name
 from migrations.ksql.queries import Joining, Select
-from migrations.ksql.query_checks import check_query
 
 if TYPE_CHECKING:
     from migrations.ksql.sources import SourceType

@@ -10,9 +10,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from migrations.compare import Action, Step
-from migrations.history import Entry
-from migrations.plan import Plan
+from migrations.plan.compare import Action, Step
+from migrations.plan.model import Plan
+from migrations.run.history import Entry
 
 STYLES = {
     Action.done: "green",

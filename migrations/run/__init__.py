@@ -1,0 +1,1 @@
+"""Applying a plan: the lock, the history topic, the runner, and swaps."""
