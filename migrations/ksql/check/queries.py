@@ -1,4 +1,7 @@
-"""Queries that a server would refuse, or take and lose data by; each refusal names the column and the remedy."""
+"""Checks of queries.
+
+They reject what a server would reject, and what it would accept and lose data by. Each message names the column and a remedy.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ from migrations.ksql.expressions import Column, Expression
 from migrations.ksql.queries import Emit, Join, Joining, Select, seconds
 from migrations.ksql.types import BOOLEAN, UNKNOWN
 
-LEAST_RETENTION = 86_400  # seconds; with EMIT FINAL, longer than the longest gap between two ticks
+LEAST_RETENTION = 86_400  # seconds; with EMIT FINAL it must exceed the longest gap between two ticks
 
 
 def check_query(query: Select, where: str) -> None:
-    """Raises `KsqlError` for a query of which no stream or table can be made; `where` says whose it is."""
+    """Raises `KsqlError` for a query that cannot run; `where` names its statement in the message."""
     if query.source is None:
         raise KsqlError(f"{where}: the query reads from nothing; add .from_(...)")
     for source in query.sources:
@@ -59,11 +62,11 @@ def _check_join(query: Select, join: Join, before: Iterable[object], where: str)
     _check_on(join, where)
     keys = right.keys()
     if right.table and not left.table and len(keys) == 1 and not any(part is keys[0] for part in join.on.walk()):
-        raise KsqlError(f"{where}: {right.ksql_name} is joined by its primary key alone; join on {keys[0].where}")
+        raise KsqlError(f"{where}: {right.ksql_name} is joined by its primary key alone; join on {keys[0].qualified_name}")
 
 
 def _check_on(join: Join, where: str) -> None:
-    """The server joins by one equation: something of the one side is something of the other."""
+    """ON must be one equation between an expression of the joined source and one of an earlier source."""
     sides = [{part.source for part in side.walk() if isinstance(part, Column)} for side in join.on.parts]
     equation = join.on.pattern.replace("(", "").replace(")", "") == "{} = {}"
     if not equation or [join.source] not in [list(side) for side in sides] or not all(sides) or sides[0] & sides[1]:
@@ -74,7 +77,7 @@ def _check_on(join: Join, where: str) -> None:
 
 
 def _check_table_groups(query: Select, source: str, where: str) -> None:
-    """A row of a table may change its group, so the old one must be able to forget it."""
+    """A row of a table may move to another group, so the aggregate must support removal from the old one."""
     remedy = "declare a stream over its topic and read that"
     if query.over is not None:
         raise KsqlError(f"{where}: {source} is a table and has no windows; {remedy}")
@@ -88,13 +91,18 @@ def _check_conditions(query: Select, where: str) -> None:
     for clause, condition in (("WHERE", query.condition), ("HAVING", query.filter)):
         if condition is not None and condition.kind not in (BOOLEAN, UNKNOWN):
             raise KsqlError(f"{where}: {clause} {condition} is {condition.kind}; say what it is compared with")
-    if query.condition is not None and (found := next(filter(_aggregates, query.condition.walk()), None)) is not None:
-        raise KsqlError(f"{where}: {found} is known after grouping, not in WHERE; say it in .having(...)")
+    if query.condition is not None and (aggregate := next(filter(_aggregates, query.condition.walk()), None)) is not None:
+        raise KsqlError(f"{where}: {aggregate} is known after grouping, not in WHERE; say it in .having(...)")
     if query.filter is not None and not query.groups:
         raise KsqlError(f"{where}: HAVING {query.filter} is for groups; add .group_by(...), or say it in .where(...)")
     for part in (part for one in query.expressions() for part in one.walk() if part.aggregate):
         if any(_aggregates(inner) for of in part.parts for inner in of.walk()):
             raise KsqlError(f"{where}: {part}: an aggregate of an aggregate; make a table of the inner one first")
+
+
+def reads_table(query: Select) -> bool:
+    """Whether the query reads a table, so that its result is a table."""
+    return query.source is not None and query.source.table
 
 
 def _aggregates(part: Expression) -> bool:
@@ -111,7 +119,9 @@ def _check_columns(query: Select, where: str) -> None:
         for part in expression.walk():
             if isinstance(part, Column) and part.source is not None and part.source not in known:
                 names = ", ".join(source.ksql_name for source in known)
-                raise KsqlError(f"{where}: {part.where} is no column of {names}; join {part.source.ksql_name}, or leave it out")
+                raise KsqlError(
+                    f"{where}: {part.qualified_name} is no column of {names}; join {part.source.ksql_name}, or leave it out"
+                )
 
 
 def _check_groups(query: Select, where: str) -> None:
@@ -124,19 +134,20 @@ def _check_groups(query: Select, where: str) -> None:
     if not query.groups and (aggregates or query.over is not None):
         raise KsqlError(f"{where}: an aggregate or a window needs .group_by(...)")
     for name, item in query.columns if query.groups else []:
-        if (loose := _loose(item, query.groups)) is not None:
+        if (ungrouped := _ungrouped(item, query.groups)) is not None:
             raise KsqlError(
-                f"{where}: {name}: {loose.where} is neither grouped by nor aggregated; group by it, or take latest() of it"
+                f"{where}: {name}: {ungrouped.qualified_name} is neither grouped by nor aggregated; "
+                "group by it, or take latest() of it"
             )
 
 
-def _loose(item: Expression, groups: Iterable[Column]) -> Column | None:
-    """A column outside of an aggregate that is not grouped by."""
+def _ungrouped(item: Expression, groups: Iterable[Column]) -> Column | None:
+    """The first column outside of an aggregate that is not in GROUP BY."""
     if item.aggregate:
         return None
     if isinstance(item, Column):
         return None if any(item is group for group in groups) else item
-    return next((found for part in item.parts if (found := _loose(part, groups)) is not None), None)
+    return next((column for part in item.parts if (column := _ungrouped(part, groups)) is not None), None)
 
 
 def _check_final(query: Select, where: str) -> None:
