@@ -1,7 +1,7 @@
-"""The tokens of ksqlDB's grammar (SqlBase.g4 of the 0.29 line), with where each stands.
+"""The tokens of ksqlDB's grammar (SqlBase.g4 of the 0.29 line), with their positions.
 
-Traps that the grammar sets: white space is only space, tab, CR and LF; a `--` comment takes one character after the dashes
-whatever it is, so that a line of two dashes swallows the line below; `/* */` does not nest; a backslash escapes nothing.
+The grammar has surprises. White space is only space, tab, CR and LF. A `--` comment consumes one character after the dashes
+whatever it is, so a line of two dashes swallows the next line. `/* */` does not nest. A backslash escapes nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from migrations.ksql.errors import LexError
 
 
 class Lexeme(StrEnum):
-    """What a token is."""
+    """The kind of a token."""
 
     word = "word"
     quoted = "quoted"  # an identifier in backquotes or double quotes
@@ -27,11 +27,11 @@ class Lexeme(StrEnum):
     space = "space"
 
 
-GAPS = frozenset({Lexeme.space, Lexeme.comment})  # what stands between tokens that mean something
+GAPS = frozenset({Lexeme.space, Lexeme.comment})  # tokens without a meaning
 
 
 class Token(NamedTuple):
-    """A piece of text; `start` is its index, line and column count from 1."""
+    """A piece of text. `start` is its index; `line` and `column` count from 1."""
 
     kind: Lexeme
     text: str
@@ -55,7 +55,7 @@ _UNFINISHED = {"'": "a string without its end", "`": "an identifier without its 
 
 
 def lex(text: str) -> Iterator[Token]:
-    """Every token, white space and comments too: their texts joined are the input. Raises `LexError`."""
+    """All tokens, including white space and comments; their joined texts are the input. Raises `LexError`."""
     at, line, begin = 0, 1, 0
     while at < len(text):
         match = _PATTERN.match(text, at)
@@ -70,12 +70,12 @@ def lex(text: str) -> Iterator[Token]:
 
 
 def tokenize(text: str) -> list[Token]:
-    """The tokens that mean something; raises `LexError`."""
+    """The tokens without white space and comments. Raises `LexError`."""
     return [token for token in lex(text) if token.kind not in GAPS]
 
 
 def is_one(text: str, kind: Lexeme) -> bool:
-    """Whether the whole text is a single token of this kind."""
+    """Whether the whole text is one token of this kind."""
     match = _PATTERN.fullmatch(text)
     return match is not None and match.lastgroup == kind
 

@@ -1,4 +1,4 @@
-"""Statements out of text, and what makes two of them the same: a normal form and its hash."""
+"""Text into statements, and a normal form whose hash tells whether two statements are the same."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_@:]*)\}")
 
 
 def split(text: str) -> list[str]:
-    """The statements as they are written, each with its semicolon, without what stands between them.
+    """The statements as written, each with its semicolon.
 
-    By tokens: a semicolon in a string, a comment or a quoted name ends nothing. Raises `LexError`, also for an empty statement
-    and for a last one without a semicolon.
+    A semicolon in a string, a comment or a quoted name does not end a statement. Raises `LexError`, also for an empty
+    statement and for a last one without a semicolon.
     """
     return [text[tokens[0].start : tokens[-1].start + 1] for tokens in split_tokens(text)]
 
 
 def split_tokens(text: str) -> list[list[Token]]:
-    """The tokens of each statement, from its first to the semicolon, with the white space and comments in between."""
+    """The tokens of each statement up to its semicolon, including white space and comments. Raises `LexError`; see `split`."""
     statements: list[list[Token]] = []
     current: list[Token] = []
     for token in lex(text):
@@ -41,9 +41,9 @@ def split_tokens(text: str) -> list[list[Token]]:
 
 
 def substitute(text: str, variables: Mapping[str, str]) -> str:
-    """Put values in the place of `${NAME}`, in strings and quoted names too, not in comments.
+    """Replace each `${NAME}` by its value, also in strings and quoted names but not in comments.
 
-    Raises `LexError` where a variable has no value, or one that ends the string or the name it stands in.
+    Raises `LexError` if a variable has no value, or if its value would end the string or name that contains it.
     """
     if "${" not in text:
         return text
@@ -67,12 +67,12 @@ def _substituted(token: Token, variables: Mapping[str, str]) -> str:
 
 
 def strip_comments(text: str) -> str:
-    """The text without comments, blank lines and white space at the ends of lines; raises `LexError`."""
+    """The text without comments, blank lines and trailing white space. Raises `LexError`."""
     return clean(lex(text))
 
 
 def clean(tokens: Iterable[Token]) -> str:
-    """The text of tokens as it is sent to a server: what is left out stands between them, never within a string."""
+    """The text of tokens as it is sent to a server: without comments and blank lines. Strings stay as they are."""
     parts: list[str] = []
     gap = ""
     for token in tokens:
@@ -87,7 +87,7 @@ def clean(tokens: Iterable[Token]) -> str:
 
 
 def _narrowed(gap: str) -> str:
-    """Of several lines the indentation of the last; of a comment within a line one space."""
+    """A gap over several lines becomes a line end and the last indentation; a comment within a line becomes one space."""
     _, newline, last = gap.replace("\r", "\n").rpartition("\n")
     if newline:
         return newline + last[: len(last) - len(last.lstrip(" \t"))]
@@ -95,17 +95,17 @@ def _narrowed(gap: str) -> str:
 
 
 def normal_form(statement: str) -> str:
-    """What remains of a statement when spacing, comments and the case of words are left out.
+    """A statement without differences of spacing, comments and the case of words.
 
-    Tokens are joined by one space, unquoted words are upper case, quoted names are in backquotes, `!=` is `<>`; strings stay
-    as they are, and the semicolon at the end is left out.
+    Tokens are joined by one space. Unquoted words are upper case, quoted names are in backquotes, and `!=` is `<>`. Strings
+    stay as they are. The final semicolon is left out.
     """
     return _joined(lex(statement))
 
 
 def _joined(tokens: Iterable[Token]) -> str:
-    found = [_normal(token) for token in tokens if token.kind not in GAPS]
-    return " ".join(found[:-1] if found[-1:] == [";"] else found)
+    texts = [_normal(token) for token in tokens if token.kind not in GAPS]
+    return " ".join(texts[:-1] if texts[-1:] == [";"] else texts)
 
 
 def _normal(token: Token) -> str:
@@ -118,6 +118,6 @@ def _normal(token: Token) -> str:
 
 
 def statement_hash(statement: str | Iterable[Token]) -> str:
-    """`v1:sha256:<hex>` of the normal form; the version is of that form, so that it may change."""
+    """`v1:sha256:<hex>` of the normal form. `v1` is the version of the normal form, which may change."""
     normal = _joined(lex(statement) if isinstance(statement, str) else statement)
     return f"{HASH_VERSION}:sha256:{sha256(normal.encode()).hexdigest()}"
