@@ -17,12 +17,14 @@ from app.ksqldb.boot import load_plan, target
 from app.settings import Settings
 from migrations.errors import MigrationError
 from migrations.plan.compare import Action, Step, exit_code
+from migrations.plan.entry import Entry
 from migrations.plan.model import Plan
 from migrations.run import report, rollback, swap
-from migrations.run.history import Entry, Writer, ensure_topic
-from migrations.run.runner import Target, apply, check_on_server, survey
-from migrations.server.health import examine
-from migrations.server.registry import check as check_registry
+from migrations.run.history import Writer, ensure_topic
+from migrations.run.runner import apply, check_on_server, survey
+from migrations.run.target import Target
+from migrations.server.health import check_health
+from migrations.server.registry import check_registry
 
 if TYPE_CHECKING:
     import faust
@@ -204,7 +206,7 @@ def _told(step: Step, done: Entry | None) -> None:
 
 
 async def _apply(where: Target, plan: Plan, *, repair: bool, idempotent: bool, as_json: bool) -> int:
-    found = await apply(where, plan, repair=repair, idempotent=idempotent, told=_told)
+    found = await apply(where, plan, repair=repair, idempotent=idempotent, on_progress=_told)
     if as_json:
         base.out_json({"plan": plan.name, "applied": [report.entry_data(entry) for entry in found.applied]})
     elif found.applied:
@@ -238,7 +240,7 @@ async def _swapped(where: Target, plan: Plan, deed: Deed, *, as_json: bool) -> i
 
 
 async def _health(where: Target, registry: str, *, as_json: bool) -> int:
-    found = await examine(where.client, registry)
+    found = await check_health(where.client, registry)
     if as_json:
         base.out_json({**asdict(found), "well": found.well})
     else:

@@ -20,10 +20,11 @@ from app.settings.types import MigrateOnBoot
 from migrations.errors import MigrationError, PlanError, RefusedError
 from migrations.plan import files as plan_files
 from migrations.plan.compare import Action, Step
+from migrations.plan.entry import Entry
 from migrations.plan.model import Plan
-from migrations.run.history import Entry
 from migrations.run.report import entry_data, summary
-from migrations.run.runner import Target, apply
+from migrations.run.runner import apply
+from migrations.run.target import Target
 from migrations.server.client import KsqlClient
 from migrations.shipped.decimals import decimals
 
@@ -99,7 +100,7 @@ async def at_boot(settings: Settings, cluster: Cluster, found: Migrating) -> Non
         try:
             plan = await asyncio.to_thread(load_plan, settings, None)
             async with target(settings, cluster, try_seconds=BOOT_SECONDS) as where:
-                report = await apply(where, plan, told=_tell)
+                report = await apply(where, plan, on_progress=_tell)
         except (RefusedError, PlanError, SettingsError) as error:
             _failed(found, error)
             if required:

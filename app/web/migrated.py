@@ -13,7 +13,7 @@ from app.settings import Settings
 from app.web.worker_models import Migrations
 from migrations.errors import PlanError
 from migrations.plan.compare import compare
-from migrations.run.history import Entry
+from migrations.plan.entry import Entry
 from migrations.run.report import entry_data, step_data, summary
 
 

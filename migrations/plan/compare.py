@@ -1,45 +1,45 @@
-"""What is to be done: the plan beside what was applied and what the server has. Pure."""
+"""The steps of a run: the plan compared with the history and the server's catalog. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from migrations.ksql.parse.lexer import Lexeme, tokenize
 from migrations.ksql.parse.statement import Kind
+from migrations.plan.entry import Entry, History, Status
 from migrations.plan.model import Plan, Statement
-from migrations.plan.rename import names_now, placed
-from migrations.run.history import Entry, History, Status
-from migrations.server.catalog import Catalogue, same_text
+from migrations.plan.rename import current_names, with_names
+from migrations.server.catalog import Catalog, same_text
 
 
 class Action(StrEnum):
-    """What becomes of one statement."""
+    """What to do about one statement."""
 
     done = "done"
     apply = "apply"
-    adopt = "adopt"  # it was sent before a crash, and is there: only the record is missing
-    alter = "alter"  # sent as CREATE OR REPLACE
+    adopt = "adopt"  # a crashed run sent it and the server has it: only the history lacks it
+    alter = "alter"  # send it as CREATE OR REPLACE
     refused = "refused"
-    missing = "missing"  # drift: it was applied and is gone
-    differs = "differs"  # drift: the server's text is not what it was
-    left = "left"  # in the history, no longer in the plan
+    missing = "missing"  # drift: it was applied, and the server no longer has it
+    differs = "differs"  # drift: the server's text has changed
+    left = "left"  # in the history, but no longer in the plan
 
     @property
     def pending(self) -> bool:
-        """Whether `apply` does something about it."""
+        """Whether `apply` acts on it."""
         return self in (Action.apply, Action.adopt, Action.alter)
 
     @property
     def drift(self) -> bool:
-        """Whether the server is not as the history says."""
+        """Whether the server does not match the history."""
         return self in (Action.missing, Action.differs)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One statement, what to do about it and why; `statement` is None for what the plan has left."""
+    """One statement, the action, and the reason. `statement` is None for an entry that the plan no longer has."""
 
     id: str
     name: str
@@ -51,92 +51,99 @@ class Step:
 
     @property
     def text(self) -> str:
-        """What is sent."""
+        """The text to be sent."""
         if self.statement is None:
             return ""
         return or_replace(self.statement.text) if self.action is Action.alter else self.statement.text
 
 
-def compare(plan: Plan, history: History, catalogue: Catalogue | None) -> list[Step]:
-    """A step for each statement of the plan, in its order, then what the plan has left; no catalogue: the history alone."""
-    names = names_now(plan, history)
-    steps = [_step(placed(statement, names), history.get(statement.id), catalogue) for statement in plan.statements]
+def compare(plan: Plan, history: History, catalog: Catalog | None) -> list[Step]:
+    """A step for each statement of the plan, in order, then one for each entry that the plan no longer has.
+
+    Without a catalog, only the history is compared.
+    """
+    names = current_names(plan, history)
+    steps = [_step(with_names(statement, names), history.get(statement.id), catalog) for statement in plan.statements]
     planned = {statement.id for statement in plan.statements}
     for entry in history.values():
         if entry.plan not in ("", plan.name):
             continue
         if entry.status is Status.replaced:
-            steps.append(Step(entry.id, entry.name, Action.left, "something with a new name is in its place: `migrate retire`"))
+            why = "swapped for an object with a new name: `migrate retire` drops it"
+            steps.append(Step(entry.id, entry.name, Action.left, why))
         elif entry.id not in planned:
             why = "applied once, no longer in the plan: it stays"
             steps.append(Step(entry.id, entry.name, Action.left, why, entry=entry, server_text=entry.server_text))
     return steps
 
 
-def _step(statement: Statement, entry: Entry | None, catalogue: Catalogue | None) -> Step:  # noqa: PLR0911  # one return a case
-    found = None if catalogue is None else catalogue.text_of(statement)
+def _step(statement: Statement, entry: Entry | None, catalog: Catalog | None) -> Step:
+    server_text = None if catalog is None else catalog.text_of(statement.info.kind, statement.name)
+    action, why = _action(statement, entry, catalog, server_text)
+    return Step(statement.id, statement.name, action, why, statement, entry, server_text)
 
-    def step(action: Action, why: str) -> Step:
-        return Step(statement.id, statement.name, action, why, statement, entry, found)
 
+def _action(  # noqa: PLR0911  # one return per case
+    statement: Statement, entry: Entry | None, catalog: Catalog | None, server_text: str | None
+) -> tuple[Action, str]:
     if entry is None:
-        if found is None:
-            return step(Action.apply, "new")
+        if server_text is None:
+            return Action.apply, "new"
         why = f"the server has {statement.name} already, and not by this plan: drop it, or leave it out of the plan"
-        return step(Action.refused, why)
-    changed = entry.hash != statement.hash
-    if entry.status is Status.sending and (found is not None or not entry.server_text):
-        return step(*_cut_off(statement, entry, found))
-    if catalogue is not None and found is None:
-        return step(Action.missing, "it was applied and is gone from the server; `apply --repair` makes it again")
-    if changed:
-        return _changed(statement, step)
-    if catalogue is not None and statement.about.kind.source and entry.query_id and entry.query_id not in catalogue.queries:
+        return Action.refused, why
+    if entry.status is Status.sending and (server_text is not None or not entry.server_text):
+        return _after_interruption(statement, entry, server_text)
+    if catalog is not None and server_text is None:
+        return Action.missing, "it was applied and is gone from the server; `apply --repair` makes it again"
+    if entry.hash != statement.hash:
+        return _after_change(statement)
+    if catalog is not None and statement.info.kind.source and entry.query_id and entry.query_id not in catalog.queries:
         why = f"its query {entry.query_id} is gone, and nothing goes on: drop {statement.name}, then `apply --repair`"
-        return step(Action.differs, why)
-    if found is not None and not same_text(found, entry.server_text):
-        return step(Action.differs, "the server's text is not the one it had after it was applied")
-    return step(Action.done, f"applied {entry.hash.rpartition(':')[2][:8]}")
+        return Action.differs, why
+    if server_text is not None and not same_text(server_text, entry.server_text):
+        return Action.differs, "the server's text is not the one it had after it was applied"
+    return Action.done, f"applied {entry.hash.rpartition(':')[2][:8]}"
 
 
-def _cut_off(statement: Statement, entry: Entry, found: str | None) -> tuple[Action, str]:
-    """What to do about a statement that was being sent when a run ended."""
-    if found is None:
+def _after_interruption(statement: Statement, entry: Entry, server_text: str | None) -> tuple[Action, str]:
+    """The action for a statement that was being sent when a run ended."""
+    if server_text is None:
         return Action.apply, "a run was cut off before the server had it"
-    if entry.server_text and same_text(found, entry.server_text):
+    if entry.server_text and same_text(server_text, entry.server_text):
         return Action.alter, "a run was cut off before the server had altered it"
     if entry.hash != statement.hash:
         return Action.refused, f"a run was cut off while it made another {statement.name}: set that text back first"
     return Action.adopt, "a run was cut off after the server had it"
 
 
-def _changed(statement: Statement, step: Callable[[Action, str], Step]) -> Step:
-    about = statement.about
-    if about.kind is Kind.create_table_as and about.windowed:
+def _after_change(statement: Statement) -> tuple[Action, str]:
+    """The action for a statement whose text in the plan has changed since it was applied."""
+    info = statement.info
+    if info.kind is Kind.create_table_as and info.windowed:
         why = (
             "a windowed aggregation cannot be altered without losing its windows; "
             "`apply --force-new-name` builds the new one beside it"
         )
-        return step(Action.refused, why)
-    if about.kind.source:
-        return step(Action.alter, "changed: CREATE OR REPLACE, which the server checks first")
-    if about.kind is Kind.insert_select:
-        return step(Action.refused, "changed: a running query cannot be altered; give the new one another QUERY_ID and id")
-    return step(Action.refused, "changed: a type cannot be altered; give the new one another name and id")
+        return Action.refused, why
+    if info.kind.source:
+        return Action.alter, "changed: CREATE OR REPLACE, which the server checks first"
+    if info.kind is Kind.insert_select:
+        return Action.refused, "changed: a running query cannot be altered; give the new one another QUERY_ID and id"
+    return Action.refused, "changed: a type cannot be altered; give the new one another name and id"
 
 
 def or_replace(text: str) -> str:
     """`CREATE ..` as `CREATE OR REPLACE ..`."""
-    return _after(text, "CREATE", "OR REPLACE")
+    return _inserted_after(text, "CREATE", "OR REPLACE")
 
 
 def if_not_exists(text: str) -> str:
-    """`CREATE TABLE x ..` as `CREATE TABLE IF NOT EXISTS x ..`; other statements as they are."""
+    """`CREATE TABLE x ..` as `CREATE TABLE IF NOT EXISTS x ..`; other statements unchanged."""
     words = [token.text.upper() for token in tokenize(text)[:3] if token.text.upper() != "SOURCE"]
-    return _after(text, words[1], "IF NOT EXISTS") if words[0] == "CREATE" else text
+    return _inserted_after(text, words[1], "IF NOT EXISTS") if words[0] == "CREATE" else text
 
 
-def _after(text: str, word: str, more: str) -> str:
+def _inserted_after(text: str, word: str, more: str) -> str:
     for token in tokenize(text):
         if token.kind is Lexeme.word and token.text.upper() == word:
             at = token.start + len(token.text)
@@ -145,7 +152,7 @@ def _after(text: str, word: str, more: str) -> str:
 
 
 def exit_code(steps: Sequence[Step]) -> int:
-    """0 nothing to do, 3 something pending, 4 drift or refused."""
+    """0: nothing to do; 3: something is pending; 4: drift, or something is refused."""
     actions = {step.action for step in steps}
     if Action.refused in actions or any(action.drift for action in actions):
         return 4

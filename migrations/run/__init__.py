@@ -1,1 +1,1 @@
-"""Applying a plan: the lock, the history topic, the runner, and swaps."""
+"""Applying a plan: the history topic, the lock, the runner, swaps, and reports."""

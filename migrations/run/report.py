@@ -1,4 +1,4 @@
-"""What people and programs see of a plan, a comparison and a run."""
+"""Plans, steps and entries as text for people and as data for programs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from migrations.plan.compare import Action, Step
+from migrations.plan.entry import Entry
 from migrations.plan.model import Plan
-from migrations.run.history import Entry
 
 STYLES = {
     Action.done: "green",
@@ -27,27 +27,27 @@ STYLES = {
 
 
 def plan_table(plan: Plan) -> Table:
-    """The statements of a plan."""
-    made = Table(box=None, pad_edge=False)
+    """A table of a plan's statements."""
+    table = Table(box=None, pad_edge=False)
     for name in ("id", "makes", "name", "hash"):
-        made.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold")
     for statement in plan.statements:
-        made.add_row(statement.id, str(statement.about.kind), statement.name, short(statement.hash))
-    return made
+        table.add_row(statement.id, str(statement.info.kind), statement.name, short_hash(statement.hash))
+    return table
 
 
 def steps_table(steps: Iterable[Step]) -> Table:
-    """What is to be done about each statement, and why."""
-    made = Table(box=None, pad_edge=False)
+    """A table of steps with their reasons."""
+    table = Table(box=None, pad_edge=False)
     for name in ("id", "name", "state", "why"):
-        made.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold")
     for step in steps:
-        made.add_row(step.id, step.name, Text(str(step.action), STYLES[step.action]), Text(step.why))
-    return made
+        table.add_row(step.id, step.name, Text(str(step.action), STYLES[step.action]), Text(step.why))
+    return table
 
 
 def summary(steps: Sequence[Step]) -> str:
-    """One line."""
+    """How many steps are pending, done or refused, in one line."""
     pending = sum(step.action.pending for step in steps)
     wrong = sum(step.action.drift or step.action is Action.refused for step in steps)
     done = sum(step.action is Action.done for step in steps)
@@ -57,31 +57,31 @@ def summary(steps: Sequence[Step]) -> str:
 
 
 def diff(steps: Iterable[Step]) -> Group:
-    """For each statement that is not done: plan against history, and the server then and now, as a reviewer reads it."""
+    """Unified diffs of all steps that are not done: plan and history, or the server's text then and now."""
     parts: list[Text] = []
     for step in steps:
         if step.action in (Action.done, Action.left):
             continue
         parts.append(Text(f"{step.id}  {step.action}: {step.why}", STYLES[step.action]))
         if step.entry is None and step.statement is not None and step.server_text is not None:
-            parts += _lines(step.server_text, step.statement.text, "server", "plan")
+            parts += _diff_lines(step.server_text, step.statement.text, "server", "plan")
             continue
-        then = step.entry.text if step.entry is not None else ""
+        applied = step.entry.text if step.entry is not None else ""
         if step.statement is not None and step.action is not Action.differs:
-            parts += _lines(then, step.statement.text, "applied", "plan")
+            parts += _diff_lines(applied, step.statement.text, "applied", "plan")
         if step.entry is not None and step.server_text is not None and step.action is Action.differs:
-            parts += _lines(step.entry.server_text, step.server_text, "server then", "server now")
+            parts += _diff_lines(step.entry.server_text, step.server_text, "server then", "server now")
     return Group(*parts)
 
 
-def _lines(old: str, new: str, old_name: str, new_name: str) -> list[Text]:
-    colours = {"+": "green", "-": "red", "@": "cyan"}
-    found = unified_diff(old.splitlines(), new.splitlines(), old_name, new_name, lineterm="")
-    return [Text(f"  {line}", colours.get(line[:1], "")) for line in found]
+def _diff_lines(old: str, new: str, old_name: str, new_name: str) -> list[Text]:
+    colors = {"+": "green", "-": "red", "@": "cyan"}
+    lines = unified_diff(old.splitlines(), new.splitlines(), old_name, new_name, lineterm="")
+    return [Text(f"  {line}", colors.get(line[:1], "")) for line in lines]
 
 
 def step_data(step: Step) -> dict[str, Any]:
-    """One step for a program."""
+    """A step as JSON data."""
     return {
         "id": step.id,
         "name": step.name,
@@ -94,7 +94,7 @@ def step_data(step: Step) -> dict[str, Any]:
 
 
 def entry_data(entry: Entry) -> dict[str, Any]:
-    """One applied statement for a program; also a line of the log."""
+    """An entry as JSON data; also a line of the log."""
     return {
         "migration": entry.id,
         "name": entry.name,
@@ -108,14 +108,14 @@ def entry_data(entry: Entry) -> dict[str, Any]:
 
 
 def statement_data(plan: Plan) -> list[dict[str, Any]]:
-    """A plan for a program."""
+    """A plan's statements as JSON data."""
     return [
-        {"id": one.id, "kind": str(one.about.kind), "name": one.name, "hash": one.hash, "text": one.text, "origin": one.origin}
+        {"id": one.id, "kind": str(one.info.kind), "name": one.name, "hash": one.hash, "text": one.text, "origin": one.origin}
         for one in plan.statements
     ]
 
 
-def short(text: str) -> str:
-    """The version and the beginning of a hash."""
+def short_hash(text: str) -> str:
+    """The version and the first 12 digits of a hash."""
     version, _, digest = text.partition(":sha256:")
     return f"{version}:{digest[:12]}"

@@ -1,8 +1,8 @@
-"""What was swapped out: put in its place again by `rollback`, or dropped by `retire`."""
+"""The old half of a swap: `roll_back` puts it back in its place, `retire` drops it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -10,77 +10,83 @@ import msgspec
 
 from migrations.errors import RefusedError
 from migrations.ksql.parse.statement import Kind, describe
+from migrations.plan.entry import Entry, History, Status
 from migrations.plan.model import Plan
 from migrations.run import history
-from migrations.run.history import Entry, Status, Writer
-from migrations.run.lock import Lock
-from migrations.run.runner import LOCK_SECONDS, Target
+from migrations.run.history import Writer
+from migrations.run.lock import ApplyLock
 from migrations.run.swap import OLD
+from migrations.run.target import LOCK_SECONDS, Target
 
 
 @dataclass(frozen=True)
-class _Turn:
-    """Ours until the block ends; `old` is what was swapped out of the plan, the last made first."""
+class _LockedHistory:
+    """The lock, a writer and the entries. `replaced` are those of the plan that were swapped out, the newest first."""
 
-    lock: Lock
+    lock: ApplyLock
     writer: Writer
-    entries: history.History
-    old: list[Entry]
+    entries: History
+    replaced: list[Entry]
+
+    async def execute(self, target: Target, texts: Sequence[str]) -> None:
+        """Send statements, each one only while the lock is held."""
+        for text in texts:
+            await self.lock.check()
+            await target.client.execute(text, {})
 
 
 @asynccontextmanager
-async def _turn(target: Target, plan: Plan) -> AsyncIterator[_Turn]:
+async def _locked_history(target: Target, plan: Plan) -> AsyncIterator[_LockedHistory]:
     await history.ensure_topic(target.cluster, target.topic, target.replication_factor)
     async with (
-        Lock(target.cluster, target.topic, wait_seconds=LOCK_SECONDS, session_ms=target.session_ms) as lock,
+        ApplyLock(target.cluster, target.topic, wait_seconds=LOCK_SECONDS, session_ms=target.session_ms) as lock,
         Writer(target.cluster, target.topic) as writer,
     ):
         entries = await history.read(target.cluster, target.topic, target.app_id)
-        old = [one for one in entries.values() if one.status is Status.replaced and one.plan in ("", plan.name)]
-        yield _Turn(lock, writer, entries, sorted(old, key=lambda one: -one.applied_at))
+        replaced = [entry for entry in entries.values() if entry.status is Status.replaced and entry.plan in ("", plan.name)]
+        yield _LockedHistory(lock, writer, entries, sorted(replaced, key=lambda entry: -entry.applied_at))
 
 
 async def roll_back(target: Target, plan: Plan) -> list[str]:
-    """Let the old half write again and pause the new one, which then waits for `retire`. Gives what was sent.
+    """Let the old half write again and pause the new one, which `retire` then drops. Returns the statements sent.
 
-    Raises `RefusedError` where nothing was swapped, or something of the old half is gone.
+    Raises `RefusedError` if nothing was swapped, or something of the old half is gone.
     """
-    async with _turn(target, plan) as turn:
+    async with _locked_history(target, plan) as locked:
         pairs: dict[str, tuple[Entry, Entry]] = {}
-        for one in turn.old:  # of several swaps the last
-            name = one.id.partition(OLD)[0]
-            if name in turn.entries:
-                pairs.setdefault(name, (one, turn.entries[name]))
+        for entry in locked.replaced:  # after several swaps, the newest counts
+            statement_id = entry.id.partition(OLD)[0]
+            if statement_id in locked.entries:
+                pairs.setdefault(statement_id, (entry, locked.entries[statement_id]))
         if not pairs:
             raise RefusedError("nothing was swapped that could be put back")
-        catalogue = await target.client.catalogue()
+        catalog = await target.client.catalog()
         for old, _ in pairs.values():
-            if old.name not in catalogue.queries and old.name not in catalogue.sources:
+            if old.name not in catalog.queries and old.name not in catalog.sources:
                 raise RefusedError(f"{old.name} is gone from the server, and cannot be put in its place again")
-        writers = [pair for pair in pairs.values() if describe(pair[0].text).kind is Kind.insert_select]
-        sent = [f"RESUME {old.name};" for old, _ in writers]
-        sent += [f"PAUSE {new.name};" for _, new in writers if new.name in catalogue.queries]
-        for text in sent:
-            await turn.lock.check()
-            await target.client.execute(text, {})
+        inserts = [pair for pair in pairs.values() if describe(pair[0].text).kind is Kind.insert_select]
+        sent = [f"RESUME {old.name};" for old, _ in inserts]
+        sent += [f"PAUSE {new.name};" for _, new in inserts if new.name in catalog.queries]
+        await locked.execute(target, sent)
         moved = []
-        for name, (old, new) in pairs.items():
-            moved.append(msgspec.structs.replace(old, id=name, status=Status.applied))
-            moved.append(msgspec.structs.replace(new, id=f"{name}{OLD}{new.name}", status=Status.replaced))
-        await turn.lock.check()
-        await turn.writer.write_all(target.app_id, moved, [old.id for old, _ in pairs.values()])
+        for statement_id, (old, new) in pairs.items():
+            moved.append(msgspec.structs.replace(old, id=statement_id, status=Status.applied))
+            moved.append(msgspec.structs.replace(new, id=f"{statement_id}{OLD}{new.name}", status=Status.replaced))
+        await locked.lock.check()
+        await locked.writer.write_all(target.app_id, moved, [old.id for old, _ in pairs.values()])
         return sent
 
 
 async def retire(target: Target, plan: Plan) -> list[str]:
-    """Drop what was swapped out of a plan: writers first, then sources, the last made first; topics stay. What was sent."""
-    async with _turn(target, plan) as turn:
-        catalogue = await target.client.catalogue()
-        sent = [f"TERMINATE {one.name};" for one in turn.old if one.name in catalogue.queries]
-        sources = [catalogue.sources[one.name] for one in turn.old if one.name in catalogue.sources]
+    """Drop what was swapped out of a plan: first the INSERT queries, then the sources, the newest first.
+
+    Topics are not deleted. Returns the statements sent.
+    """
+    async with _locked_history(target, plan) as locked:
+        catalog = await target.client.catalog()
+        sent = [f"TERMINATE {entry.name};" for entry in locked.replaced if entry.name in catalog.queries]
+        sources = [catalog.sources[entry.name] for entry in locked.replaced if entry.name in catalog.sources]
         sent += [f"DROP {source.kind} `{source.name}`;" for source in sources]
-        for text in sent:
-            await turn.lock.check()
-            await target.client.execute(text, {})
-        await turn.writer.write_all(target.app_id, [], [one.id for one in turn.old])
+        await locked.execute(target, sent)
+        await locked.writer.write_all(target.app_id, [], [entry.id for entry in locked.replaced])
         return sent

@@ -1,4 +1,4 @@
-"""What a ksqlDB server has: sources, persistent queries and types, each with the server's own text of it."""
+"""The catalog of a ksqlDB server: its sources, persistent queries and types, each with the server's own text."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import orjson
 
 from migrations.ksql.parse.normal import normal_form
 from migrations.ksql.parse.statement import Kind
-from migrations.plan.model import Statement
 
-QUESTION = "SHOW STREAMS EXTENDED; SHOW TABLES EXTENDED; LIST TYPES;"
+CATALOG_STATEMENTS = "SHOW STREAMS EXTENDED; SHOW TABLES EXTENDED; LIST TYPES;"
 
 
 @dataclass(frozen=True)
-class Source:
-    """A stream or a table; `queries` are the ids of those that write to it."""
+class SourceDescription:
+    """A stream or table. `queries` are the ids of the queries that write to it, `readers` of those that read from it."""
 
     name: str
     kind: str  # STREAM or TABLE
@@ -30,38 +29,41 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Catalogue:
-    """By name, as the server shows it; `queries` and `types` by id and name, with their texts."""
+class Catalog:
+    """Sources by name, and the texts of queries by id and of types by name. Names are as the server shows them."""
 
-    sources: Mapping[str, Source] = field(default_factory=dict)
+    sources: Mapping[str, SourceDescription] = field(default_factory=dict)
     queries: Mapping[str, str] = field(default_factory=dict)
     types: Mapping[str, str] = field(default_factory=dict)
 
-    def text_of(self, statement: Statement) -> str | None:
-        """The server's text of what this statement makes, None where that is not there."""
-        if statement.about.kind is Kind.insert_select:
-            return self.queries.get(statement.name)
-        if statement.about.kind is Kind.create_type:
-            return self.types.get(statement.name)
-        source = self.sources.get(statement.name)
+    def text_of(self, kind: Kind, name: str) -> str | None:
+        """The server's text of what a statement creates; None if the server does not have it.
+
+        `name` is the id of the query for an INSERT, else the name of the source or type.
+        """
+        if kind is Kind.insert_select:
+            return self.queries.get(name)
+        if kind is Kind.create_type:
+            return self.types.get(name)
+        source = self.sources.get(name)
         return None if source is None else source.text
 
-    def query_of(self, statement: Statement) -> str:
-        """The id of the query that this statement started; empty where there is none."""
-        if statement.about.kind is Kind.insert_select:
-            return statement.name if statement.name in self.queries else ""
-        source = self.sources.get(statement.name)
+    def query_of(self, kind: Kind, name: str) -> str:
+        """The id of the query that a statement starts; empty if there is none. `name` is as in `text_of`."""
+        if kind is Kind.insert_select:
+            return name if name in self.queries else ""
+        source = self.sources.get(name)
         return source.queries[0] if source is not None and source.queries else ""
 
 
-def read(entities: Iterable[Mapping[str, Any]]) -> Catalogue:
-    """Make a catalogue of the answer to `QUESTION`; its `statement` of a source is that of DESCRIBE."""
-    sources: dict[str, Source] = {}
+def parse_catalog(entities: Iterable[Mapping[str, Any]]) -> Catalog:
+    """The catalog from the response to `CATALOG_STATEMENTS`. A source's text is that of DESCRIBE."""
+    sources: dict[str, SourceDescription] = {}
     queries: dict[str, str] = {}
     types: dict[str, str] = {}
     for entity in entities:
         for source in entity.get("sourceDescriptions", ()):
-            sources[source["name"]] = Source(
+            sources[source["name"]] = SourceDescription(
                 source["name"],
                 source["type"],
                 source["topic"],
@@ -75,13 +77,13 @@ def read(entities: Iterable[Mapping[str, Any]]) -> Catalogue:
                 queries[query["id"]] = query["queryString"]
         for name, schema in (entity.get("types") or {}).items():
             types[name] = orjson.dumps(schema, option=orjson.OPT_SORT_KEYS).decode()
-    return Catalogue(sources, queries, types)
+    return Catalog(sources, queries, types)
 
 
-def lag(source: Mapping[str, Any]) -> dict[str, int]:
-    """By topic, records that the query which writes to a source has not read yet; `source` is the server's description of it.
+def query_lag(source: Mapping[str, Any]) -> dict[str, int]:
+    """By topic: records that the query writing a source has still to read. `source` is the server's description of it.
 
-    A topic of which it has committed nothing yet is not there.
+    A topic is absent while the query has committed no offset of it.
     """
     topics = [topic for summary in source["queryOffsetSummaries"] for topic in summary["topicSummaries"]]
     return {
@@ -91,7 +93,7 @@ def lag(source: Mapping[str, Any]) -> dict[str, int]:
 
 
 def same_text(one: str, other: str) -> bool:
-    """Whether two of the server's texts say the same; they are equal to the letter unless the server was upgraded."""
+    """Whether two of the server's texts are the same statement. Only an upgraded server formats the same one differently."""
     if one == other or one.startswith("{"):
         return one == other
     return normal_form(one) == normal_form(other)

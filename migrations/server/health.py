@@ -1,19 +1,18 @@
-"""Whether the server can be worked with: what it says of itself, and which of its queries do not run."""
+"""The health of a ksqlDB server: its own status, and the queries that do not run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from migrations.server.client import KsqlClient
-from migrations.server.registry import Registry
-from migrations.server.registry import check as check_registry
+from migrations.server.registry import Registry, check_registry
 
 RUNNING = "RUNNING"
 
 
 @dataclass(frozen=True)
 class Health:
-    """What was found; `troubled` has queries by id with the state they are in instead of running."""
+    """The result of `check_health`. `troubled` are the queries that do not run, by id, with their states."""
 
     version: str
     cluster: str
@@ -27,17 +26,17 @@ class Health:
 
     @property
     def well(self) -> bool:
-        """Whether nothing is wrong; a server that is DEGRADED answers and refuses statements."""
+        """Whether everything runs. A server whose status is DEGRADED answers, but rejects statements."""
         return self.healthy and self.status == RUNNING and not self.troubled
 
 
-async def examine(client: KsqlClient, registry_url: str) -> Health:
-    """Ask /info, /healthcheck, the catalogue, the queries' states, and Schema Registry where there is one."""
+async def check_health(client: KsqlClient, registry_url: str) -> Health:
+    """Request /info, /healthcheck, the catalog and the states of queries; also Schema Registry, if it has an address."""
     info = await client.info()
     healthy = await client.healthy()
-    catalogue = await client.catalogue()
+    catalog = await client.catalog()
     states = await client.query_states()
-    kinds = [source.kind for source in catalogue.sources.values()]
+    kinds = [source.kind for source in catalog.sources.values()]
     return Health(
         info.version,
         info.cluster,

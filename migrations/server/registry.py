@@ -1,4 +1,4 @@
-"""Schema Registry: whether it is there and can be read, for plans whose formats need it."""
+"""Schema Registry, which some serialization formats need: whether it answers and its schemas can be read."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import httpx
 
 from migrations.errors import UnreachableError
 
-SECONDS = 10.0
+SECONDS = 10.0  # time limit of one request
 
 
 @dataclass(frozen=True)
 class Registry:
-    """What a registry holds: its subjects, and whether schemas can be asked for by id."""
+    """The number of subjects, and whether schemas can be requested by id."""
 
     subjects: int
     by_id: bool
 
 
-async def check(url: str) -> Registry | None:
-    """Ask for /subjects and /schemas/ids; None without an address. Raises `UnreachableError` where it does not answer well."""
+async def check_registry(url: str) -> Registry | None:
+    """Request /subjects and a schema by id; None if `url` is empty. Raises `UnreachableError` if a request fails."""
     if not url:
         return None
     try:

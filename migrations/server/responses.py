@@ -1,4 +1,4 @@
-"""What an answer of ksqlDB means: its content, its refusal, when to ask again, or that it is no ksqlDB that answers."""
+"""The meaning of an HTTP response: its JSON, an error of ksqlDB, a request to retry, or a server that is not ksqlDB."""
 
 from __future__ import annotations
 
@@ -16,37 +16,43 @@ GOOD, BAD_REQUEST, NOT_AUTHENTICATED, NOT_FOUND = 200, 400, 401, 404
 TOO_MANY, UNAVAILABLE = 429, 503
 
 
-def content(answer: httpx.Response, url: str, statement: str = "") -> Any:
-    """The JSON of a good answer; raises `KsqlDbError` for a refusal, `MigrationError` for what no ksqlDB says."""
-    if answer.status_code >= BAD_REQUEST:
-        raise refusal(answer, statement)
-    if answer.status_code == GOOD:
+def json_content(response: httpx.Response, url: str, statement: str = "") -> Any:
+    """The JSON of a successful response.
+
+    Raises `KsqlDbError` for an error response, and `MigrationError` for a response that ksqlDB would not send.
+    """
+    if response.status_code >= BAD_REQUEST:
+        raise ksqldb_error(response, statement)
+    if response.status_code == GOOD:
         with contextlib.suppress(ValueError):
-            return answer.json()
-    raise no_ksqldb(url, answer)
+            return response.json()
+    raise not_ksqldb(url, response)
 
 
-def refusal(answer: httpx.Response, statement: str) -> KsqlDbError:
-    """What the server refused and why; a proxy's answer, which has no error_code, gets its status times 100."""
+def ksqldb_error(response: httpx.Response, statement: str) -> KsqlDbError:
+    """The error in a response. A proxy's response has no error_code; its code is the HTTP status times 100."""
     try:
-        found = as_object(answer.json())
+        body = as_object(response.json())
     except ValueError:
-        found = {}
-    text = str(found.get("message") or answer.text or answer.reason_phrase)
-    if answer.status_code == NOT_AUTHENTICATED:
+        body = {}
+    text = str(body.get("message") or response.text or response.reason_phrase)
+    if response.status_code == NOT_AUTHENTICATED:
         text += "; check ksqldb_user and ksqldb_password"
-    code = int(found.get("error_code") or answer.status_code * 100)
-    return KsqlDbError(code, text, str(statement or found.get("statementText") or ""))
+    code = int(body.get("error_code") or response.status_code * 100)
+    return KsqlDbError(code, text, str(statement or body.get("statementText") or ""))
 
 
-def no_ksqldb(url: str, answer: httpx.Response) -> MigrationError:
-    """For what no ksqlDB says: an address that leads elsewhere must not look like a server that has nothing."""
-    kind = answer.headers.get("Location") or answer.headers.get("Content-Type") or "nothing"
-    return MigrationError(f"{url} answers {answer.status_code} with {kind}: is ksqldb_url={url} a ksqlDB server?")
+def not_ksqldb(url: str, response: httpx.Response) -> MigrationError:
+    """The error for a response that ksqlDB would not send, so that a wrong address does not look like an empty server."""
+    kind = response.headers.get("Location") or response.headers.get("Content-Type") or "nothing"
+    return MigrationError(f"{url} answers {response.status_code} with {kind}: is ksqldb_url={url} a ksqlDB server?")
 
 
-def within(texts: Sequence[str], error: KsqlDbError) -> KsqlDbError:
-    """The same error with its line counted from the first of the one statement it is in, where it names a line."""
+def located_in(texts: Sequence[str], error: KsqlDbError) -> KsqlDbError:
+    """The error about the one statement that contains its line, with the line counted from that statement's first.
+
+    `texts` are the statements of the request, one after the other. An error without a line is returned unchanged.
+    """
     if error.line is None:
         return error
     first = 1
@@ -58,29 +64,30 @@ def within(texts: Sequence[str], error: KsqlDbError) -> KsqlDbError:
     return error
 
 
-def busy(answer: httpx.Response, *, harmless: bool) -> bool:
-    """Whether it says: not now, and nothing was done. Of a request that does something a 503 must be ksqlDB's own.
+def is_busy(response: httpx.Response, *, idempotent: bool) -> bool:
+    """Whether the server did nothing and asks to retry later.
 
-    A proxy says 503 too when the server behind it broke off, and may have done what it was asked for.
+    A proxy also sends 503, when the server behind it broke off and may have executed the statement. So after a request that is
+    not idempotent, only a 503 of ksqlDB itself counts.
     """
-    if answer.status_code != UNAVAILABLE or harmless:
-        return answer.status_code in (UNAVAILABLE, TOO_MANY)
+    if response.status_code != UNAVAILABLE or idempotent:
+        return response.status_code in (UNAVAILABLE, TOO_MANY)
     with contextlib.suppress(ValueError):
-        return "error_code" in as_object(answer.json())
+        return "error_code" in as_object(response.json())
     return False
 
 
 def as_object(body: Any) -> dict[str, Any]:
-    """A JSON object; empty for anything else."""
+    """A JSON object; an empty one for any other value."""
     return body if isinstance(body, dict) else {}
 
 
-def retry_after(answer: httpx.Response) -> float | None:
-    """Seconds that the server wants to be left alone; it may say so as a number or as a date."""
-    said = answer.headers.get("Retry-After", "").strip()
-    if said.isascii() and said.isdigit():
-        return float(said)
+def retry_after(response: httpx.Response) -> float | None:
+    """Seconds in the header Retry-After, which is a number or a date; None if it is absent or invalid."""
+    value = response.headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value)
     try:
-        return max(0.0, (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds())
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError):  # TypeError: a date without a zone
         return None

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from app.kafka.cluster import Cluster
-from migrations.plan.model import Source, make
+from migrations.plan.model import KsqlText, build_plan
 from migrations.run import runner
-from migrations.run.runner import Target
+from migrations.run.target import Target
 from migrations.server.client import KsqlClient
 from tests.support.ticks import Tick, heartbeat, produce
 from tests.support.waiting import until_sync
@@ -129,7 +129,7 @@ async def cutting(url: str, cuts: int) -> AsyncIterator[str]:
 
 async def test_an_answer_that_is_cut_off_is_looked_up_and_nothing_is_executed_twice(worker: Worker, servers: Servers) -> None:
     assert worker.run("topics").returncode == 0
-    plan = make("cut", [Source(plan_of(worker), "cut", "cut")], {}, {})
+    plan = build_plan("cut", [KsqlText(plan_of(worker), "cut", "cut")], {}, {})
     async with cutting(servers.ksqldb, cuts=2) as url, KsqlClient(url) as client:
         target = Target(client, Cluster(servers.kafka), f"{worker.settings['app_id']}-history", "an-app", "me")
         report = await runner.apply(target, plan)

@@ -22,10 +22,11 @@ from app.kafka.topics import TopicSpec, ensure_one
 from migrations.errors import LockLostError, RefusedError
 from migrations.plan import files as plan_files
 from migrations.plan.compare import Action
-from migrations.plan.model import Plan, Source, make
-from migrations.run import history, runner, swap
-from migrations.run.history import Entry, Writer
-from migrations.run.runner import Target
+from migrations.plan.entry import Entry
+from migrations.plan.model import KsqlText, Plan, build_plan
+from migrations.run import backfill, history, runner, swap
+from migrations.run.history import Writer
+from migrations.run.target import Target
 from migrations.server.client import KsqlClient
 from tests.support.ksqldb import KsqlServer, running_server
 from tests.support.waiting import until, until_sync
@@ -65,8 +66,8 @@ def worker(pocket: str, server: KsqlServer, tmp_path: Path) -> Iterator[Worker]:
 
 def five(text: str = FIVE) -> Plan:
     """The plan of five statements, or with another text."""
-    sources = [Source(text, "five", "five")]
-    return make("five", sources, {}, {"ksql.streams.auto.offset.reset": "earliest"})
+    sources = [KsqlText(text, "five", "five")]
+    return build_plan("five", sources, {}, {"ksql.streams.auto.offset.reset": "earliest"})
 
 
 Where = Callable[[], AbstractAsyncContextManager[Target]]
@@ -120,7 +121,7 @@ def test_a_plan_is_applied_once_and_the_second_time_says_that_there_is_nothing_t
 
 
 def test_the_plan_in_which_ksqldb_computes_the_bars_is_applied_once_too(worker: Worker, server: KsqlServer) -> None:
-    given = ("--plan", str(plan_files.VERSIONS.parent / "shipped" / "bar1m.yaml"))
+    given = ("--plan", str(plan_files.SHIPPED["bar1m"]))
     first = worker.run("migrate", "apply", *given)
     assert first.returncode == 0, first.stderr
     executed = server.executed()
@@ -211,7 +212,7 @@ def test_a_changed_windowed_aggregation_is_built_under_a_new_name_and_swapped_an
 @pytest.fixture
 def swapping(monkeypatch: pytest.MonkeyPatch) -> None:
     """Swaps look again at once."""
-    monkeypatch.setattr(swap, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(backfill, "POLL_SECONDS", 0.05)
 
 
 CHANGED = FIVE.replace("GRACE PERIOD 5 SECONDS", "GRACE PERIOD 9 SECONDS")

@@ -17,11 +17,11 @@ import trustme
 from app.errors import SettingsError
 from migrations.errors import KsqlDbError, MigrationError, UnreachableError
 from migrations.server import registry
-from migrations.server.client import SENTINEL, Info, KsqlClient
+from migrations.server.client import SENTINEL, KsqlClient, ServerInfo
 from migrations.server.responses import retry_after
 from tests.support.waiting import until
 from tests.support.worker import free_port
-from tests.unit.migrations.answering import Answer, answering, done, hangs_up, raw, refuses, says, trickles
+from tests.unit.migrations.scripted_server import Answer, answering, done, hangs_up, raw, refuses, says, trickles
 
 CREATE = "CREATE STREAM s (a INT) WITH (KAFKA_TOPIC='t', VALUE_FORMAT='JSON');"
 EARLIEST = {"ksql.streams.auto.offset.reset": "earliest"}
@@ -132,7 +132,7 @@ async def test_a_statement_that_ended_in_a_server_error_is_not_sent_twice(status
 @pytest.mark.parametrize("silence", [hangs_up, refuses(50302, "KSQL is not yet ready to serve requests.")])
 async def test_a_question_without_an_answer_is_asked_again(silence: Answer) -> None:
     async with answering(silence, silence, EMPTY) as server, KsqlClient(server.url) as client:
-        assert (await client.catalogue()).sources == {}
+        assert (await client.catalog()).sources == {}
     assert len(server.asked) == 3
 
 
@@ -198,7 +198,7 @@ async def test_a_refusal_has_code_statement_and_place(code: int, message: str, l
 async def test_a_missing_user_is_said_with_the_settings_to_look_at() -> None:
     async with answering(raw("", 401)) as server, KsqlClient(server.url) as client:
         with pytest.raises(KsqlDbError, match="40100: Unauthorized; check ksqldb_user and ksqldb_password"):
-            await client.catalogue()
+            await client.catalog()
 
 
 # ---- checking without running
@@ -261,7 +261,7 @@ async def test_a_server_gives_an_account_of_itself() -> None:
     told = {"version": "7.5.0", "kafkaClusterId": "c", "ksqlServiceId": "s_", "serverStatus": "RUNNING"}
     answers = says({"KsqlServerInfo": told}), says({"isHealthy": False, "details": {}})
     async with answering(*answers) as server, KsqlClient(server.url + "/") as client:
-        assert await client.info() == Info("7.5.0", "c", "s_", "RUNNING")
+        assert await client.info() == ServerInfo("7.5.0", "c", "s_", "RUNNING")
         assert not await client.healthy()
     assert [asked.path for asked in server.asked] == ["/info", "/healthcheck"]
 
@@ -277,7 +277,7 @@ async def test_a_server_gives_an_account_of_itself() -> None:
 )
 async def test_an_address_that_leads_elsewhere_is_not_a_server_that_has_nothing(answer: Answer) -> None:
     async with answering(answer) as server, KsqlClient(server.url) as client:
-        for ask in (client.catalogue(), client.execute(CREATE, {}), client.query("SELECT 1;")):
+        for ask in (client.catalog(), client.execute(CREATE, {}), client.query("SELECT 1;")):
             with pytest.raises(MigrationError, match="a ksqlDB server"):
                 await ask
 
@@ -286,7 +286,7 @@ async def test_an_address_that_leads_elsewhere_is_not_a_server_that_has_nothing(
 async def test_an_answer_that_is_not_a_whole_catalogue_is_not_taken_for_an_empty_one(said: list[object]) -> None:
     async with answering(says(said)) as server, KsqlClient(server.url) as client:
         with pytest.raises(MigrationError, match="when asked for streams, tables and types"):
-            await client.catalogue()
+            await client.catalog()
 
 
 async def test_a_catalogue_of_another_make_is_an_error_of_ours_and_no_traceback() -> None:
@@ -297,7 +297,7 @@ async def test_a_catalogue_of_another_make_is_an_error_of_ours_and_no_traceback(
     ]
     async with answering(says(said)) as server, KsqlClient(server.url) as client:
         with pytest.raises(MigrationError, match="in a form that is not known here"):
-            await client.catalogue()
+            await client.catalog()
 
 
 # ---- who we are, and whom we trust
@@ -305,7 +305,7 @@ async def test_a_catalogue_of_another_make_is_an_error_of_ours_and_no_traceback(
 
 async def test_user_and_password_go_with_every_request() -> None:
     async with answering(EMPTY) as server, KsqlClient(server.url, user="me", password="pä:ss") as client:
-        await client.catalogue()
+        await client.catalog()
     kind, _, token = server.asked[0].headers["Authorization"].partition(" ")
     assert (kind, base64.b64decode(token).decode()) == ("Basic", "me:pä:ss")
 
@@ -317,10 +317,10 @@ async def test_a_certificate_is_checked_against_the_ca_that_was_named(tmp_path: 
     authority.cert_pem.write_to_path(ca_file)
     async with answering(EMPTY, tls=context) as server:
         async with KsqlClient(server.url, ca_file=str(ca_file)) as client:
-            assert (await client.catalogue()).sources == {}
+            assert (await client.catalog()).sources == {}
         async with KsqlClient(server.url) as client:
             with pytest.raises(SettingsError, match=r"certificate is not trusted .* set ksqldb_ca_file"):
-                await client.catalogue()
+                await client.catalog()
             assert client.requests == 1  # it would not be trusted the next time either
     assert len(server.asked) == 1
 
@@ -338,13 +338,13 @@ def test_a_file_that_holds_no_certificates_is_named(tmp_path: Path) -> None:
 async def test_a_schema_registry_is_asked_for_subjects_and_ids() -> None:
     unknown = says({"error_code": 40403, "message": "Schema 1 not found"}, 404)
     async with answering(says(["ticks-value", "bars-value"]), unknown) as server:
-        assert await registry.check(server.url) == registry.Registry(subjects=2, by_id=True)
+        assert await registry.check_registry(server.url) == registry.Registry(subjects=2, by_id=True)
     assert [asked.path for asked in server.asked] == ["/subjects", "/schemas/ids/1"]
-    assert await registry.check("") is None
+    assert await registry.check_registry("") is None
 
 
 @pytest.mark.parametrize("answer", [raw("", 500), raw("<html>"), hangs_up])
 async def test_a_schema_registry_that_does_not_answer_well_is_named(answer: Answer) -> None:
     async with answering(answer) as server:
         with pytest.raises(UnreachableError, match=f"Schema Registry at {server.url}"):
-            await registry.check(server.url)
+            await registry.check_registry(server.url)

@@ -1,4 +1,4 @@
-"""The catalogue as a real server gave it: what is there, and the server's own text of it."""
+"""The catalog as a real server gave it: what is there, and the server's own text of it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from migrations.run.swap import by_key
-from migrations.server.catalog import Catalogue, lag, read, same_text
+from migrations.run.backfill import rows_by_key
+from migrations.server.catalog import Catalog, parse_catalog, query_lag, same_text
 from tests.support.vendor import ROOT
 
 TRANSCRIPTS = ROOT.parents[1] / "ksqldb" / "transcripts"
@@ -29,44 +29,42 @@ def said() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def catalogue(said: dict[str, Any]) -> Catalogue:
-    return read([said[text][0] for text in ("SHOW STREAMS EXTENDED;", "SHOW TABLES EXTENDED;", "LIST TYPES;")])
+def catalog(said: dict[str, Any]) -> Catalog:
+    return parse_catalog([said[text][0] for text in ("SHOW STREAMS EXTENDED;", "SHOW TABLES EXTENDED;", "LIST TYPES;")])
 
 
-def test_it_names_what_the_server_lists(said: dict[str, Any], catalogue: Catalogue) -> None:
+def test_it_names_what_the_server_lists(said: dict[str, Any], catalog: Catalog) -> None:
     listed = [*said["SHOW STREAMS;"][0]["streams"], *said["SHOW TABLES;"][0]["tables"]]
-    assert {(s.name, s.kind, s.topic) for s in catalogue.sources.values()} == {
-        (s["name"], s["type"], s["topic"]) for s in listed
-    }
-    assert {s.name for s in catalogue.sources.values() if s.windowed} == {s["name"] for s in listed if s["isWindowed"]}
+    assert {(s.name, s.kind, s.topic) for s in catalog.sources.values()} == {(s["name"], s["type"], s["topic"]) for s in listed}
+    assert {s.name for s in catalog.sources.values() if s.windowed} == {s["name"] for s in listed if s["isWindowed"]}
 
 
-def test_every_query_has_the_text_that_the_server_shows_of_it(said: dict[str, Any], catalogue: Catalogue) -> None:
+def test_every_query_has_the_text_that_the_server_shows_of_it(said: dict[str, Any], catalog: Catalog) -> None:
     shown = {query["id"]: query["queryString"] for query in said["SHOW QUERIES;"][0]["queries"]}
-    assert catalogue.queries == shown
+    assert catalog.queries == shown
     assert "T3_BAR_1M_FINAL_WRITER" in shown  # an INSERT's, found by the stream that it writes to
 
 
-def test_a_source_that_a_query_makes_has_the_text_of_that_query(catalogue: Catalogue) -> None:
-    made = {name: query for name, source in catalogue.sources.items() for query in source.queries if query.startswith("C")}
+def test_a_source_that_a_query_makes_has_the_text_of_that_query(catalog: Catalog) -> None:
+    made = {name: query for name, source in catalog.sources.items() for query in source.queries if query.startswith("C")}
     assert len(made) > 10
     for name, query in made.items():
-        assert catalogue.sources[name].text == catalogue.queries[query]
+        assert catalog.sources[name].text == catalog.queries[query]
 
 
 def test_of_what_a_query_has_not_begun_to_read_no_lag_is_known(said: dict[str, Any]) -> None:
-    lags = {source["name"]: lag(source) for source in said["SHOW TABLES EXTENDED;"][0]["sourceDescriptions"]}
+    lags = {source["name"]: query_lag(source) for source in said["SHOW TABLES EXTENDED;"][0]["sourceDescriptions"]}
     assert lags["T3_BAR_1M_FINAL_Q"] == {"t3.bar_1m_final": 0}
     fresh = json.loads((TRANSCRIPTS / "16_drift.jsonl").read_text(encoding="utf-8").splitlines()[3])
-    assert lag(fresh["response"]["body"][0]["sourceDescription"]) == {}
+    assert query_lag(fresh["response"]["body"][0]["sourceDescription"]) == {}
 
 
-def test_rows_are_told_apart_by_all_of_their_key_and_by_their_window(catalogue: Catalogue) -> None:
-    source = catalogue.sources["T3_BAR_1M_W"]
+def test_rows_are_told_apart_by_all_of_their_key_and_by_their_window(catalog: Catalog) -> None:
+    source = catalog.sources["T3_BAR_1M_W"]
     assert (source.keys, source.windowed) == (("BROKER", "SYMBOL"), True)
     row = {"BROKER": "A", "SYMBOL": "X", "WINDOWSTART": 0, "WINDOWEND": 60, "N": 1}
     rows: list[dict[str, object]] = [row, row | {"SYMBOL": "Y"}, row | {"WINDOWSTART": 60, "WINDOWEND": 120}]
-    assert list(by_key(rows, source).values()) == rows
+    assert list(rows_by_key(rows, source).values()) == rows
 
 
 def test_texts_are_the_same_but_for_space_and_case_of_words() -> None:

@@ -6,7 +6,7 @@ from aiokafka import TopicPartition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migrations.run.lock import Turns
+from migrations.run.lock import LockAssignor
 
 PLACE = TopicPartition("t", 0)
 
@@ -15,14 +15,14 @@ class Group:
     """A group's coordinator: who is in it, and rounds of joining."""
 
     def __init__(self) -> None:
-        self.members: dict[str, Turns] = {}
+        self.members: dict[str, LockAssignor] = {}
         self._ids = 0
 
-    def join(self, member: Turns) -> None:
+    def join(self, member: LockAssignor) -> None:
         self._ids += 1
         self.members[f"id-{self._ids}"] = member
 
-    def leave(self, member: Turns) -> None:
+    def leave(self, member: LockAssignor) -> None:
         """Expelled, or gone: nobody tells it."""
         self.members = {name: other for name, other in self.members.items() if other is not member}
 
@@ -35,12 +35,12 @@ class Group:
                 member.on_assignment(decided[name])
 
     @property
-    def owners(self) -> list[Turns]:
-        return [member for member in self.members.values() if member.mine]
+    def owners(self) -> list[LockAssignor]:
+        return [member for member in self.members.values() if member.owned]
 
 
 def test_who_has_it_keeps_it_while_others_come_and_go() -> None:
-    group, first, second = Group(), Turns(PLACE), Turns(PLACE)
+    group, first, second = Group(), LockAssignor(PLACE), LockAssignor(PLACE)
     for move, member in ((group.join, first), (group.join, second), (group.leave, second)):
         move(member)
         group.settle()
@@ -49,7 +49,7 @@ def test_who_has_it_keeps_it_while_others_come_and_go() -> None:
 
 
 def test_who_was_expelled_comes_back_without_it_even_where_nobody_else_wants_it() -> None:
-    group, frozen = Group(), Turns(PLACE)
+    group, frozen = Group(), LockAssignor(PLACE)
     group.join(frozen)
     group.settle()
     group.leave(frozen)
@@ -57,7 +57,7 @@ def test_who_was_expelled_comes_back_without_it_even_where_nobody_else_wants_it(
     group.settle()
     assert frozen.lost
     assert group.owners == []
-    other = Turns(PLACE)
+    other = LockAssignor(PLACE)
     group.join(other)
     group.settle()
     assert group.owners == [other]
@@ -71,8 +71,8 @@ MOVES = st.lists(
 @given(MOVES)
 @settings(max_examples=200, deadline=None)
 def test_there_is_never_more_than_one_and_never_a_former_one(moves: list[tuple[str, int, int]]) -> None:
-    group, everyone = Group(), [Turns(PLACE) for _ in range(5)]
-    owner: Turns | None = None
+    group, everyone = Group(), [LockAssignor(PLACE) for _ in range(5)]
+    owner: LockAssignor | None = None
     for move, number, leader in moves:
         member = everyone[number]
         inside = member in group.members.values()
