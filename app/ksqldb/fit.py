@@ -37,10 +37,10 @@ def misfits(settings: Settings, ticks: Iterable[tuple[bytes | None, bytes | None
     found = []
     if settings.time_unit is not TimeUnit.ms:
         text = f"time_unit={settings.time_unit.value}, and the shipped plans read ts as milliseconds"
-        advice = "leave ksqlDB's stream `ticks` and plans/bar1m.yaml aside; the bars themselves are in milliseconds"
+        advice = "leave ksqlDB's stream `ticks` and the plan bar1m aside; the bars themselves are in milliseconds"
         found.append(Misfit(text, advice))
     if settings.price is not Price.bid:
-        text = f"price={settings.price.value}, and plans/bar1m.yaml makes bars of bid"
+        text = f"price={settings.price.value}, and the plan bar1m makes bars of bid"
         found.append(Misfit(text, "the two cannot be reconciled", level="note"))
     by_kind: dict[str, Misfit] = {}
     for key, value in ticks:

@@ -1,37 +1,60 @@
-"""The bars computed by ksqlDB itself, beside those of the application: for comparing the two, and for doing without one.
+"""One-minute bars that ksqlDB itself computes from the ticks, to compare with the application's or to use instead of them.
 
-`python -m migrations.shipped.bar1m` prints `bar1m.yaml`, which is this as text; a test keeps the two equal. Everything has
-the prefix `ksql_` (variable `prefix`), so that both run side by side. EMIT FINAL gives a window
-when a later tick of its partition comes, open and close go by offset, and a tick that does not fit its column vanishes.
-Heartbeats move its time as well, and are no ticks: a window of nothing else gives no bar.
+All names have the prefix `ksql_` (variable `prefix`), so that both can run side by side. They differ in three ways. EMIT FINAL
+emits a window when a later tick of its partition arrives. Open and close go by offset. A tick that does not fit its columns
+vanishes. Heartbeats advance ksqlDB's stream time too; they are not ticks, and a window that has only heartbeats makes no bar.
 """
 
 from __future__ import annotations
 
-import sys
-
-import yaml
-
-from migrations.ksql.expressions import Column, Key
+from migrations.ksql.expressions import Column
 from migrations.ksql.functions import WINDOWEND, WINDOWSTART, as_value, case, cast, count, null, ohlc, total
 from migrations.ksql.queries import Emit, select, tumbling
-from migrations.ksql.sources import NO_KEY, Insert, Stream, Table, delimited
+from migrations.ksql.sources import NO_KEY, Insert, Stream, Table
 from migrations.ksql.types import BIGINT, DOUBLE, STRING, TIMESTAMP
+from migrations.shipped.columns import KEY, PROPERTIES, BarKey, SymbolKey, WindowEnd, WindowStart
 from migrations.shipped.decimals import NOTIONAL, PRICE, SUM, USUAL
 
-PROPERTIES = {
-    "ksql.streams.auto.offset.reset": "earliest",
-    "ksql.streams.processing.guarantee": "exactly_once_v2",  # else a killed server counts ticks twice
-}
+__all__ = ["PROPERTIES", "VARIABLES", "statements"]
+
 VARIABLES = {"prefix": "ksql_", **USUAL}
-KEY = delimited("|")
 
 
-class Ticks(Stream, name="${prefix}ticks", topic="${ticks}", key=KEY, value="JSON", timestamp="ts"):
-    """The input."""
+class Prices:
+    """The prices of a bar: open, high, low, close."""
 
-    broker = Key(STRING)
-    symbol = Key(STRING)
+    o = Column(PRICE)
+    h = Column(PRICE)
+    l = Column(PRICE)  # noqa: E741  # low
+    c = Column(PRICE)
+
+
+class SymbolValue:
+    """A copy of the key in the value."""
+
+    broker_v = Column(STRING)
+    symbol_v = Column(STRING)
+
+
+class WindowColumns(SymbolValue, WindowStart, WindowEnd, Prices):
+    """The result of the aggregation."""
+
+    volume = Column(SUM)
+    notional = Column(NOTIONAL)
+    n = Column(BIGINT)
+
+
+class BarColumns(WindowEnd, Prices):
+    """The value of a bar, without the start of its window."""
+
+    volume = Column(SUM)
+    vwap = Column(PRICE)
+    n = Column(BIGINT)
+
+
+class Ticks(SymbolKey, Stream, name="${prefix}ticks", topic="${ticks}", key=KEY, value="JSON", timestamp="ts"):
+    """The ticks topic."""
+
     ts = Column(TIMESTAMP)
     bid = Column(PRICE)
     qty = Column(PRICE)
@@ -58,6 +81,8 @@ windows = (
 
 
 class Windows(
+    SymbolKey,
+    WindowColumns,
     Table,
     name="${prefix}bar_1m_w",
     topic="${topics}${prefix}bar_1m_w",
@@ -66,40 +91,14 @@ class Windows(
     value="JSON",
     query=windows,
 ):
-    """One row a window; its key holds the window."""
-
-    broker = Key(STRING)
-    symbol = Key(STRING)
-    broker_v = Column(STRING)
-    symbol_v = Column(STRING)
-    bucket_start = Column(BIGINT)
-    bucket_end = Column(BIGINT)
-    o = Column(PRICE)
-    h = Column(PRICE)
-    l = Column(PRICE)  # noqa: E741  # low
-    c = Column(PRICE)
-    volume = Column(SUM)
-    notional = Column(NOTIONAL)
-    n = Column(BIGINT)
+    """One row per window. The key contains the window."""
 
 
-class Raw(Stream, name="${prefix}bar_1m_raw", topic="${topics}${prefix}bar_1m_w", key=NO_KEY, value="JSON"):
-    """The same records without their key, as no query can be kept of a windowed table."""
-
-    broker_v = Column(STRING)
-    symbol_v = Column(STRING)
-    bucket_start = Column(BIGINT)
-    bucket_end = Column(BIGINT)
-    o = Column(PRICE)
-    h = Column(PRICE)
-    l = Column(PRICE)  # noqa: E741  # low
-    c = Column(PRICE)
-    volume = Column(SUM)
-    notional = Column(NOTIONAL)
-    n = Column(BIGINT)
+class Raw(WindowColumns, Stream, name="${prefix}bar_1m_raw", topic="${topics}${prefix}bar_1m_w", key=NO_KEY, value="JSON"):
+    """The same records without their key: ksqlDB runs no persistent query on a windowed table."""
 
 
-# a quotient of DECIMALs is NULL where it does not end
+# the server makes NULL of a quotient of DECIMALs that does not end, so divide as DOUBLE
 vwap = case(
     (Raw.volume == 0, null(PRICE)),
     otherwise=cast(cast(Raw.notional, DOUBLE) / cast(Raw.volume, DOUBLE), PRICE),
@@ -119,6 +118,9 @@ events = (
 
 
 class Events(
+    SymbolKey,
+    WindowStart,
+    BarColumns,
     Stream,
     name="${prefix}bar_1m_events",
     topic="${topics}${prefix}bar_1m_events",
@@ -127,22 +129,12 @@ class Events(
     value="JSON",
     query=events,
 ):
-    """One event a window."""
-
-    broker = Key(STRING)
-    symbol = Key(STRING)
-    bucket_start = Column(BIGINT)
-    bucket_end = Column(BIGINT)
-    o = Column(PRICE)
-    h = Column(PRICE)
-    l = Column(PRICE)  # noqa: E741  # low
-    c = Column(PRICE)
-    volume = Column(SUM)
-    vwap = Column(PRICE)
-    n = Column(BIGINT)
+    """One record per window, keyed by symbol."""
 
 
 class Final(
+    BarKey,
+    BarColumns,
     Table,
     name="${prefix}bar_1m_final",
     topic="${topics}${prefix}bar_1m_final",
@@ -150,35 +142,13 @@ class Final(
     key=KEY,
     value="JSON",
 ):
-    """The bars by broker, symbol and window."""
-
-    broker = Key(STRING)
-    symbol = Key(STRING)
-    bucket_start = Key(BIGINT)
-    bucket_end = Column(BIGINT)
-    o = Column(PRICE)
-    h = Column(PRICE)
-    l = Column(PRICE)  # noqa: E741  # low
-    c = Column(PRICE)
-    volume = Column(SUM)
-    vwap = Column(PRICE)
-    n = Column(BIGINT)
+    """The bars by symbol and window."""
 
 
-class FinalIn(Stream, name="${prefix}bar_1m_final_in", topic="${topics}${prefix}bar_1m_final", key=KEY, value="JSON"):
-    """The way into it."""
-
-    broker = Key(STRING)
-    symbol = Key(STRING)
-    bucket_start = Key(BIGINT)
-    bucket_end = Column(BIGINT)
-    o = Column(PRICE)
-    h = Column(PRICE)
-    l = Column(PRICE)  # noqa: E741  # low
-    c = Column(PRICE)
-    volume = Column(SUM)
-    vwap = Column(PRICE)
-    n = Column(BIGINT)
+class FinalIn(
+    BarKey, BarColumns, Stream, name="${prefix}bar_1m_final_in", topic="${topics}${prefix}bar_1m_final", key=KEY, value="JSON"
+):
+    """A stream over the topic of `Final`, as an INSERT cannot write into a table."""
 
 
 writer = Insert(
@@ -189,6 +159,8 @@ writer = Insert(
 
 
 class Queryable(
+    BarKey,
+    BarColumns,
     Table,
     name="${prefix}bar_1m_final_q",
     topic="${topics}${prefix}bar_1m_final_q",
@@ -197,46 +169,9 @@ class Queryable(
     value="JSON",
     query=select(Final).from_(Final),
 ):
-    """A copy that pull queries can ask, which a declared table cannot be."""
-
-    broker = Key(STRING)
-    symbol = Key(STRING)
-    bucket_start = Key(BIGINT)
-    bucket_end = Column(BIGINT)
-    o = Column(PRICE)
-    h = Column(PRICE)
-    l = Column(PRICE)  # noqa: E741  # low
-    c = Column(PRICE)
-    volume = Column(SUM)
-    vwap = Column(PRICE)
-    n = Column(BIGINT)
+    """A copy of `Final` that answers pull queries, which a declared table does not."""
 
 
 def statements() -> list[object]:
-    """In the order in which they are made."""
+    """The statements in the order of their application."""
     return [Ticks, Windows, Raw, Events, Final, FinalIn, writer, Queryable]
-
-
-def as_yaml() -> str:
-    """The plan as a file of text."""
-    data = {
-        "name": "bar1m",
-        "properties": PROPERTIES,
-        "variables": VARIABLES,
-        "statements": [str(one) for one in statements()],
-    }
-    return yaml.dump(data, sort_keys=False, default_style=None, width=200, Dumper=_Literal)
-
-
-class _Literal(yaml.SafeDumper):
-    """Texts of several lines as they are."""
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Literal.add_representer(str, _text)
-
-if __name__ == "__main__":
-    sys.stdout.write(as_yaml())

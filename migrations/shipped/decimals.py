@@ -1,4 +1,4 @@
-"""The DECIMALs of the shipped plans: their digits are a setting, so plans name them by variables."""
+"""The DECIMAL types of the shipped plans. Settings decide their digits, so the plans name them by variables."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from dataclasses import replace
 
 from migrations.ksql.types import DECIMAL, MAX_PRECISION, DecimalType
 
-SUM_MORE = 10  # digits that a sum has more than what is summed
+SUM_DIGITS = 10  # digits that a sum has more than its summands
 NOTIONAL_WHOLE = 21  # digits before the point of a sum of price times quantity
 
 
 def decimals(precision: int, scale: int) -> dict[str, str]:
-    """By variable: a price or quantity, their sum, and the sum of their products."""
+    """The types by variable: a price or quantity, a sum of those, and a sum of price times quantity."""
     product = min(MAX_PRECISION, 2 * precision + 1)
     return {
         "price": str(DECIMAL(precision, scale)),
-        "sum": str(DECIMAL(min(MAX_PRECISION, precision + SUM_MORE), scale)),
+        "sum": str(DECIMAL(min(MAX_PRECISION, precision + SUM_DIGITS), scale)),
         "notional": str(DECIMAL(product, min(2 * scale, max(scale, product - NOTIONAL_WHOLE)))),
     }
 
 
 def by_variable(name: str, usual: DecimalType) -> DecimalType:
-    """A type that is written as `${name}`; it is checked as the one that it usually is."""
+    """A type that statements write as `${name}`. Checks treat it as its usual type."""
     return replace(usual, text=f"${{{name}}}")
 
 

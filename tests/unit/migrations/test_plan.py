@@ -13,6 +13,7 @@ from migrations.plan import files as plan_files
 ONE = "CREATE STREAM a (x STRING KEY) WITH (KAFKA_TOPIC='${t}', VALUE_FORMAT='JSON');"
 TWO = "CREATE STREAM b AS SELECT * FROM a EMIT CHANGES;"
 T = {"t": "ticks"}
+PLANS = Path(__file__).parent / "plans"
 
 
 def test_the_same_statements_are_the_same_plan_in_every_form(tmp_path: Path) -> None:
@@ -25,6 +26,14 @@ def test_the_same_statements_are_the_same_plan_in_every_form(tmp_path: Path) -> 
         assert [one.text for one in plan.statements] == [ONE.replace("${t}", "ticks"), TWO]
         assert [one.hash for one in plan.statements] == [one.hash for one in plans[0].statements]
         assert [one.id.split("/")[1] for one in plan.statements] == ["A", "B"]
+
+
+def test_the_plan_as_text_is_the_plan_as_code() -> None:
+    plans = [plan_files.load(PLANS / name, {"finals": "f", "topics": ""}) for name in ("closes.py", "closes.yaml")]
+    code, text = ([(one.id, one.text, one.hash) for one in plan.statements] for plan in plans)
+    assert code == text
+    assert plans[0].properties == plans[1].properties
+    assert [one.id for one in plans[0].statements] == ["closes/MY_BARS", "closes/MY_CLOSES"]
 
 
 def test_a_shipped_plan_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
