@@ -62,7 +62,7 @@ def test_differences_between_the_two_are_found_and_explained(new_worker: NewWork
     assert causes == {0: "late ticks", 1: "order", 3: "lost", 4: "digits", 5: "waiting"}
     assert data["windows_of_both"] == 4
     shown = worker.run("reconcile").stdout
-    assert "1 waiting: EMIT FINAL gives a window when a later tick of its partition comes" in shown
+    assert "1 waiting: EMIT FINAL emits a window when a later tick of its partition arrives" in shown
     assert "5 windows differ, both have 4" in shown
 
 
