@@ -62,9 +62,9 @@ class Difference:
 
 EXPLAINED = {
     Cause.waiting: (
-        "EMIT FINAL emits a window when a later tick of its partition arrives; ksqlDB has emitted no later window of this symbol"
+        "EMIT FINAL emits a window when a later tick of its partition arrives; ksqlDB has emitted no later one of this symbol"
     ),
-    Cause.lost: "ksqlDB skipped it: its store no longer had the window, or its ticks did not fit their columns and were dropped",
+    Cause.lost: "ksqlDB skipped it: its store no longer had the window, or its ticks did not fit their columns",
     Cause.ours_open: "the application has not closed it, or all its ticks were late or rejected there",
     Cause.late: "late ticks: ksqlDB measures the grace by the stream time of a partition, the application by that of a scope",
     Cause.order: "its first or last tick by offset is not the one by event time",

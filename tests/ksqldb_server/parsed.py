@@ -1,4 +1,4 @@
-"""A statement taken apart a little further than plans need it."""
+"""A parsed statement, in more detail than plans need."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from migrations.ksql.parse.lexer import Lexeme, Token, tokenize
 from migrations.ksql.parse.statement import identifier
 
 
-class Words:
-    """The tokens of a statement, and its words in upper case."""
+class Parsed:
+    """The tokens of a statement, and their texts in upper case."""
 
     def __init__(self, text: str) -> None:
         self.text = text.strip()
@@ -15,24 +15,24 @@ class Words:
         self.upper = [token.text.upper() if token.kind is Lexeme.word else token.text for token in self.tokens]
 
     def starts(self, *words: str) -> bool:
-        """Whether it begins with these."""
+        """Whether the statement begins with these words."""
         return self.upper[: len(words)] == list(words)
 
     def has(self, *words: str) -> bool:
-        """Whether these come one after the other somewhere."""
+        """Whether it contains these words in a row."""
         return self.index(*words) is not None
 
     def index(self, *words: str) -> int | None:
-        """Where they come first."""
+        """The first position of these words in a row; None if there is none."""
         size = len(words)
         return next((n for n in range(len(self.upper) - size + 1) if self.upper[n : n + size] == list(words)), None)
 
     def name(self, at: int) -> str:
-        """The identifier at a place."""
+        """The identifier at a position."""
         return identifier(self.tokens[at])
 
     def options(self) -> dict[str, str]:
-        """Of the first WITH: names in upper case, values as texts."""
+        """The options of the first WITH: names in upper case, values as text."""
         at = self.index("WITH", "(")
         found: dict[str, str] = {}
         if at is None:
@@ -45,7 +45,7 @@ class Words:
         return found
 
     def columns(self) -> list[list[str]]:
-        """Of the list after a declared source's name: name, type, and KEY for a key."""
+        """The declared columns: name, type, and KEY for a key column."""
         opened = next((n for n, word in enumerate(self.upper[:8]) if word == "("), None)
         if opened is None or (self.has("WITH") and opened > (self.index("WITH") or 0)):
             return []

@@ -1,42 +1,43 @@
-"""Statements that only ask."""
+"""Statements that change nothing: SHOW, LIST, DESCRIBE, EXPLAIN and ASSERT; and INSERT VALUES, whose rows are not kept."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from tests.ksqldb_server.ddl import execute
+from tests.ksqldb_server.parsed import Parsed
 from tests.ksqldb_server.refusal import Refusal
 from tests.ksqldb_server.state import Query, Source, State
-from tests.ksqldb_server.words import Words
 
 HOST = "127.0.0.1:8088"
 Entity = dict[str, Any]
 
 
 def answer(state: State, text: str) -> Entity | None:
-    """The entity of a SHOW, LIST, DESCRIBE, EXPLAIN or ASSERT; None for another statement. Raises `Refusal`."""
-    words = Words(text)
-    first = words.upper[0]
-    if first in {"SHOW", "LIST"} or words.upper[:2] in (["DESCRIBE", "STREAMS"], ["DESCRIBE", "TABLES"]):
-        return _show(state, words)
+    """The response entity of one of these statements; None for another one. Raises `Refusal`."""
+    parsed = Parsed(text)
+    first = parsed.upper[0]
+    if first in {"SHOW", "LIST"} or parsed.upper[:2] in (["DESCRIBE", "STREAMS"], ["DESCRIBE", "TABLES"]):
+        return _show(state, parsed)
     if first == "DESCRIBE":
-        return _describe(state, words)
+        return _describe(state, parsed)
     if first == "EXPLAIN":
-        return _explain(state, words)
+        return _explain(state, parsed)
     if first == "ASSERT":
-        return _assert(state, words)
-    if words.starts("INSERT", "INTO"):
-        return _insert_values(state, words)
+        return _assert(state, parsed)
+    if parsed.starts("INSERT", "INTO"):
+        return _insert_values(state, parsed)
     return None
 
 
-def _show(state: State, words: Words) -> Entity:  # noqa: C901, PLR0911  # one branch a question
-    what = next(word for word in words.upper[1:] if word != "ALL")
-    extended = words.upper[-1] == "EXTENDED" or words.upper[0] == "DESCRIBE"
-    base: Entity = {"@type": what.lower(), "statementText": words.text}
+def _show(state: State, parsed: Parsed) -> Entity:  # noqa: C901, PLR0911  # one branch per statement
+    what = next(word for word in parsed.upper[1:] if word != "ALL")
+    extended = parsed.upper[-1] == "EXTENDED" or parsed.upper[0] == "DESCRIBE"
+    base: Entity = {"@type": what.lower(), "statementText": parsed.text}
     if what in {"STREAMS", "TABLES"}:
         found = [source for source in state.sources.values() if source.kind == what[:-1]]
         if extended:
-            rows = [description(state, source, extended=words.upper[0] != "DESCRIBE") for source in found]
+            rows = [description(state, source, extended=parsed.upper[0] != "DESCRIBE") for source in found]
             return base | {"@type": "source_descriptions", "sourceDescriptions": rows, "warnings": []}
         return base | {what.lower(): [_row(source) for source in found], "warnings": []}
     if what == "QUERIES":
@@ -65,7 +66,7 @@ def _show(state: State, words: Words) -> Entity:  # noqa: C901, PLR0911  # one b
         return base | {"@type": "function_names", "functions": [one], "warnings": []}
     if what == "VARIABLES":
         return base | {"variables": [], "warnings": []}
-    raise Refusal(f"line 1:6: Syntax Error\nUnknown statement '{what}'", words.text)
+    raise Refusal(f"line 1:6: Syntax Error\nUnknown statement '{what}'", parsed.text)
 
 
 def _row(source: Source) -> Entity:
@@ -87,12 +88,12 @@ def _query(state: State, query: Query) -> Entity:
         "id": query.id,
         "statusCount": {query.status: 1},
         "queryType": "PERSISTENT",
-        "state": "RUNNING",  # also while it is paused
+        "state": "RUNNING",  # also of a paused query
     }
 
 
 def description(state: State, source: Source, *, extended: bool) -> Entity:
-    """What DESCRIBE says of a source."""
+    """The description of a source by DESCRIBE."""
     queries = state.queries.values()
     group = f"_confluent-ksql-default_query_{source.query}"
     offsets = [{"partition": 0, "logStartOffset": 0, "logEndOffset": 0, "consumerOffset": 0}]
@@ -132,7 +133,7 @@ def _field(name: str, type_: str, key: str) -> Entity:
 
 
 def query_description(state: State, query: Query) -> Entity:
-    """What EXPLAIN and SHOW QUERIES EXTENDED say of a query."""
+    """The description of a query by EXPLAIN and SHOW QUERIES EXTENDED."""
     sink = state.sources.get(query.sink)
     return {
         "id": query.id,
@@ -153,8 +154,8 @@ def query_description(state: State, query: Query) -> Entity:
     }
 
 
-def _describe(state: State, words: Words) -> Entity:
-    if words.upper[1] == "FUNCTION":
+def _describe(state: State, parsed: Parsed) -> Entity:
+    if parsed.upper[1] == "FUNCTION":
         rows = [{"arguments": [], "returnType": "T", "description": "", "argumentTypes": ["T"]}]
         about = {
             "description": "",
@@ -164,61 +165,59 @@ def _describe(state: State, words: Words) -> Entity:
             "functions": rows,
             "type": "AGGREGATE",
         }
-        return {"@type": "describe_function", "statementText": words.text, "name": words.name(2), **about, "warnings": []}
-    name = words.name(1)
+        return {"@type": "describe_function", "statementText": parsed.text, "name": parsed.name(2), **about, "warnings": []}
+    name = parsed.name(1)
     if name not in state.sources:
-        raise Refusal(f"Could not find STREAM/TABLE '{name}' in the Metastore", words.text)
-    found = description(state, state.sources[name], extended=words.upper[-1] == "EXTENDED")
-    return {"@type": "sourceDescription", "statementText": words.text, "sourceDescription": found, "warnings": []}
+        raise Refusal(f"Could not find STREAM/TABLE '{name}' in the Metastore", parsed.text)
+    found = description(state, state.sources[name], extended=parsed.upper[-1] == "EXTENDED")
+    return {"@type": "sourceDescription", "statementText": parsed.text, "sourceDescription": found, "warnings": []}
 
 
-def _explain(state: State, words: Words) -> Entity:
-    base = {"@type": "queryDescription", "statementText": words.text, "warnings": []}
-    if len(words.tokens) == 2:  # EXPLAIN id
-        name = words.name(1)
+def _explain(state: State, parsed: Parsed) -> Entity:
+    base = {"@type": "queryDescription", "statementText": parsed.text, "warnings": []}
+    if len(parsed.tokens) == 2:  # EXPLAIN id
+        name = parsed.name(1)
         if name not in state.queries:
             message = f"Query with id:{name} does not exist, use SHOW QUERIES to view the full set of queries."
-            raise Refusal(message, words.text)
+            raise Refusal(message, parsed.text)
         return base | {"queryDescription": query_description(state, state.queries[name])}
-    from tests.ksqldb_server.ddl import Ddl  # noqa: PLC0415  # both know each other
-
-    if not words.has("SELECT"):
-        raise Refusal("The provided statement does not run a ksql query", words.text)
+    if not parsed.has("SELECT"):
+        raise Refusal("The provided statement does not run a ksql query", parsed.text)
     trial = state.sandbox()
-    inner = words.text[words.tokens[1].start :]
+    inner = parsed.text[parsed.tokens[1].start :]
     before = set(trial.queries)
-    if words.upper[1] != "SELECT":
-        Ddl(trial).execute(inner)
+    if parsed.upper[1] != "SELECT":
+        execute(trial, inner)
     fresh = [query for name, query in trial.queries.items() if name not in before]
     query = fresh[0] if fresh else Query("transient_1", inner, [], "")
     return base | {"queryDescription": query_description(trial, query) | {"ksqlHostQueryStatus": {}, "state": None}}
 
 
-def _assert(state: State, words: Words) -> Entity:
-    absent = words.upper[1] == "NOT"
-    at = words.index("TOPIC") or 0
-    topic = words.tokens[at + 1].text.strip("'")
+def _assert(state: State, parsed: Parsed) -> Entity:
+    absent = parsed.upper[1] == "NOT"
+    at = parsed.index("TOPIC") or 0
+    topic = parsed.tokens[at + 1].text.strip("'")
     exists = topic in state.topics
     if exists == absent:
         raise Refusal(f"Topic {topic} {'exists' if absent else 'does not exist'}", code=41700)
-    wanted = words.options().get("PARTITIONS")
+    wanted = parsed.options().get("PARTITIONS")
     if wanted is not None and int(wanted) != state.topics[topic]:
         raise Refusal(f"Mismatched configuration for topic {topic}: For config partitions, expected {wanted}", code=41700)
-    return {"@type": "assert_topic", "statementText": words.text, "topicName": topic, "exists": exists, "warnings": []}
+    return {"@type": "assert_topic", "statementText": parsed.text, "topicName": topic, "exists": exists, "warnings": []}
 
 
-def _insert_values(state: State, words: Words) -> Entity:
-    source = state.sources.get(words.name(2))
+def _insert_values(state: State, parsed: Parsed) -> Entity:
+    source = state.sources.get(parsed.name(2))
     if source is None:
-        raise Refusal(f"Exception while preparing statement: {words.name(2)} does not exist.", words.text)
+        raise Refusal(f"Exception while preparing statement: {parsed.name(2)} does not exist.", parsed.text)
     if source.read_only:
         raise Refusal(f"Cannot insert values into read-only table: {source.name}", code=40000)
-    end = words.index("VALUES") or 0
-    given = {words.name(n) for n in range(3, end) if words.tokens[n].text not in "(),"}
+    end = parsed.index("VALUES") or 0
+    given = {parsed.name(n) for n in range(3, end) if parsed.tokens[n].text not in "(),"}
     keys = [name for name, _, key in source.columns if key]
     if source.kind == "TABLE" and given and (missing := [name for name in keys if name not in given]):
         message = (
             f"Failed to insert values into '{source.name}'. Value for primary key column(s) {', '.join(missing)} is required"
         )
-        raise Refusal(message, words.text)
+        raise Refusal(message, parsed.text)
     return {}
