@@ -1,4 +1,4 @@
-"""A server that answers as a test says, request by request, on real HTTP: what no well-behaved ksqlDB does on demand."""
+"""A server that sends scripted responses, one per request, over real HTTP: what a well-behaved ksqlDB never sends."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 
 from aiohttp import web
 
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request as it came; `at` is of the monotonic clock."""
+class Received:
+    """One request. `at` is its time by the monotonic clock, in seconds."""
 
     method: str
     path: str
@@ -28,82 +28,82 @@ class Asked:
 
 
 @dataclass
-class Answering:
-    """The answers still to be given, the last of them for ever; `asked` is what came."""
+class ScriptedServer:
+    """The handlers of the next requests; the last one serves all further requests."""
 
-    answers: list[Answer]
-    asked: list[Asked] = field(default_factory=list)
+    handlers: list[Handler]
+    requests: list[Received] = field(default_factory=list)
     url: str = ""
 
     @property
     def texts(self) -> list[str]:
-        return [asked.body["ksql"] for asked in self.asked]
+        return [request.body["ksql"] for request in self.requests]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         text = await request.text()
         body = json.loads(text) if text else {}
-        self.asked.append(Asked(request.method, request.raw_path, dict(request.headers), body, time.monotonic()))
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return await answer(request)
+        self.requests.append(Received(request.method, request.raw_path, dict(request.headers), body, time.monotonic()))
+        handler = self.handlers.pop(0) if len(self.handlers) > 1 else self.handlers[0]
+        return await handler(request)
 
 
 @asynccontextmanager
-async def answering(*answers: Answer, port: int = 0, tls: ssl.SSLContext | None = None) -> AsyncIterator[Answering]:
-    """Run it; `port` 0 takes a free one."""
-    found = Answering(list(answers))
+async def scripted(*handlers: Handler, port: int = 0, tls: ssl.SSLContext | None = None) -> AsyncIterator[ScriptedServer]:
+    """A running server; port 0 is any free port."""
+    server = ScriptedServer(list(handlers))
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", found.handle)
+    app.router.add_route("*", "/{path:.*}", server.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
-        found.url = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
-        yield found
+        server.url = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
+        yield server
     finally:
         await runner.cleanup()
 
 
-def says(body: object, status: int = 200, **headers: str) -> Answer:
-    """JSON."""
+def json_response(body: object, status: int = 200, **headers: str) -> Handler:
+    """A response with JSON. Underscores in names of headers become dashes."""
 
-    async def answer(request: web.Request) -> web.StreamResponse:
+    async def handler(request: web.Request) -> web.StreamResponse:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return web.json_response(body, status=status, headers=named)
 
-    return answer
+    return handler
 
 
-def raw(text: str, status: int = 200, **headers: str) -> Answer:
-    """Anything else."""
+def text_response(text: str, status: int = 200, **headers: str) -> Handler:
+    """A response with any text."""
 
-    async def answer(request: web.Request) -> web.StreamResponse:
+    async def handler(request: web.Request) -> web.StreamResponse:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return web.Response(text=text, status=status, headers=named)
 
-    return answer
+    return handler
 
 
-async def hangs_up(request: web.Request) -> web.StreamResponse:
-    """Takes the request and ends the connection instead of answering."""
+async def disconnect(request: web.Request) -> web.StreamResponse:
+    """Aborts the connection instead of responding."""
     assert request.transport is not None
     request.transport.abort()
     return web.Response()
 
 
-async def trickles(request: web.Request) -> web.StreamResponse:
-    """Sends something now and then, and never comes to an end."""
-    answer = web.StreamResponse()
-    await answer.prepare(request)
+async def trickle(request: web.Request) -> web.StreamResponse:
+    """Sends a byte now and then, forever."""
+    response = web.StreamResponse()
+    await response.prepare(request)
     while True:
-        await answer.write(b" ")
+        await response.write(b" ")
         await asyncio.sleep(0.05)
 
 
-def done(
+def command_status(
     name: str, sequence: int, status: str = "SUCCESS", message: str = "Stream created", query: str | None = None
-) -> Answer:
-    """What a server says after a CREATE STREAM."""
-    return says(
+) -> Handler:
+    """The response to a CREATE STREAM."""
+    return json_response(
         [
             {
                 "@type": "currentStatus",
@@ -117,7 +117,7 @@ def done(
     )
 
 
-def refuses(code: int, message: str, statement: str = "") -> Answer:
-    """What it says instead."""
+def error_response(code: int, message: str, statement: str = "") -> Handler:
+    """The response to a statement that the server rejects."""
     body = {"@type": "statement_error", "error_code": code, "message": message, "statementText": statement, "entities": []}
-    return says(body, code // 100)
+    return json_response(body, code // 100)

@@ -33,33 +33,33 @@ def catalog(said: dict[str, Any]) -> Catalog:
     return parse_catalog([said[text][0] for text in ("SHOW STREAMS EXTENDED;", "SHOW TABLES EXTENDED;", "LIST TYPES;")])
 
 
-def test_it_names_what_the_server_lists(said: dict[str, Any], catalog: Catalog) -> None:
+def test_the_catalog_has_the_sources_that_the_server_lists(said: dict[str, Any], catalog: Catalog) -> None:
     listed = [*said["SHOW STREAMS;"][0]["streams"], *said["SHOW TABLES;"][0]["tables"]]
     assert {(s.name, s.kind, s.topic) for s in catalog.sources.values()} == {(s["name"], s["type"], s["topic"]) for s in listed}
     assert {s.name for s in catalog.sources.values() if s.windowed} == {s["name"] for s in listed if s["isWindowed"]}
 
 
-def test_every_query_has_the_text_that_the_server_shows_of_it(said: dict[str, Any], catalog: Catalog) -> None:
+def test_every_query_has_the_text_that_the_server_shows(said: dict[str, Any], catalog: Catalog) -> None:
     shown = {query["id"]: query["queryString"] for query in said["SHOW QUERIES;"][0]["queries"]}
     assert catalog.queries == shown
     assert "T3_BAR_1M_FINAL_WRITER" in shown  # an INSERT's, found by the stream that it writes to
 
 
-def test_a_source_that_a_query_makes_has_the_text_of_that_query(catalog: Catalog) -> None:
+def test_a_source_created_by_a_query_has_the_text_of_that_query(catalog: Catalog) -> None:
     made = {name: query for name, source in catalog.sources.items() for query in source.queries if query.startswith("C")}
     assert len(made) > 10
     for name, query in made.items():
         assert catalog.sources[name].text == catalog.queries[query]
 
 
-def test_of_what_a_query_has_not_begun_to_read_no_lag_is_known(said: dict[str, Any]) -> None:
+def test_a_topic_without_committed_offsets_has_no_lag(said: dict[str, Any]) -> None:
     lags = {source["name"]: query_lag(source) for source in said["SHOW TABLES EXTENDED;"][0]["sourceDescriptions"]}
     assert lags["T3_BAR_1M_FINAL_Q"] == {"t3.bar_1m_final": 0}
     fresh = json.loads((TRANSCRIPTS / "16_drift.jsonl").read_text(encoding="utf-8").splitlines()[3])
     assert query_lag(fresh["response"]["body"][0]["sourceDescription"]) == {}
 
 
-def test_rows_are_told_apart_by_all_of_their_key_and_by_their_window(catalog: Catalog) -> None:
+def test_rows_are_distinguished_by_all_key_columns_and_the_window(catalog: Catalog) -> None:
     source = catalog.sources["T3_BAR_1M_W"]
     assert (source.keys, source.windowed) == (("BROKER", "SYMBOL"), True)
     row = {"BROKER": "A", "SYMBOL": "X", "WINDOWSTART": 0, "WINDOWEND": 60, "N": 1}
@@ -67,7 +67,7 @@ def test_rows_are_told_apart_by_all_of_their_key_and_by_their_window(catalog: Ca
     assert list(rows_by_key(rows, source).values()) == rows
 
 
-def test_texts_are_the_same_but_for_space_and_case_of_words() -> None:
+def test_texts_are_compared_without_spacing_and_the_case_of_words() -> None:
     assert same_text("CREATE STREAM A (B INTEGER);", "create stream a (b  integer);")
     assert not same_text("CREATE STREAM A (B INTEGER);", "CREATE STREAM A (B BIGINT);")
     assert not same_text("CREATE STREAM A (B INTEGER);", "CREATE STREAM `a` (B INTEGER);")

@@ -70,7 +70,7 @@ class Windows(Table, name="w", key=JSON_KEY, query=(
 
 
 @pytest.mark.parametrize(("name", "path"), [("running", None), ("bar1m", Path("bar1m"))])
-def test_the_shipped_plans_are_as_they_were_when_last_looked_at(name: str, path: Path | None) -> None:
+def test_the_shipped_plans_equal_their_golden_files(name: str, path: Path | None) -> None:
     """After a change that is meant: python -m app migrate print [--plan ..] > tests/unit/migrations/golden/NAME.ksql."""
     plan = load_plan(Settings(_env_file=None), path)  # type: ignore[call-arg]  # pydantic-settings' own
     text = "\n\n".join(statement.text for statement in plan.statements) + "\n"
@@ -78,7 +78,7 @@ def test_the_shipped_plans_are_as_they_were_when_last_looked_at(name: str, path:
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no accepted statements in {DATA}")
-def test_the_plan_that_computes_the_bars_is_the_one_that_a_server_was_seen_to_take() -> None:
+def test_the_plan_bar1m_equals_the_statements_that_a_server_accepted() -> None:
     """But for names, the input's time, which is ts here, SELECT *, which is spelt out, and heartbeats, which are no ticks."""
     taken = [normal_form(statement) for statement in split((DATA / "final_set.ksql").read_text(encoding="utf-8"))]
     variables = {"prefix": "", "topics": "", "ticks": "ticks.v1", "partitions": "6"}
@@ -106,7 +106,7 @@ def accepted(recording: str, name: str) -> str:
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no accepted statements in {DATA}")
-def test_what_reads_the_applications_bars_is_said_as_a_server_was_seen_to_take_it() -> None:
+def test_statements_over_the_finals_topic_equal_those_that_a_server_accepted() -> None:
     class Mispartitioned(Stream, name="mp_events", topic="mp.bars", key=delimited("|"), value="JSON"):
         broker = Key(STRING)
         symbol = Key(STRING)
@@ -190,7 +190,7 @@ def test_what_reads_the_applications_bars_is_said_as_a_server_was_seen_to_take_i
 # ---- rendering
 
 
-def test_every_part_of_a_query_has_its_place() -> None:
+def test_the_clauses_of_a_query_are_in_order() -> None:
     query = (
         select(Ticks.broker, Names.long, (Ticks.bid * 2).as_("twice"))
         .from_(Ticks)
@@ -211,18 +211,18 @@ def test_every_part_of_a_query_has_its_place() -> None:
     )
 
 
-def test_numbers_may_stand_before_columns_and_a_type_may_be_a_variable() -> None:
+def test_a_number_may_be_the_left_operand_and_a_type_may_be_a_variable() -> None:
     assert [str(one) for one in (2 * Ticks.n, 1 - Ticks.n, 1 + Ticks.n, 6 / Ticks.n)] == ["2 * n", "1 - n", "1 + n", "6 / n"]
     assert str(cast(Ticks.bid, PRICE) * 2) == "CAST(bid AS ${price}) * 2"
 
 
-def test_the_digits_of_the_shipped_plans_hold_what_they_must() -> None:
+def test_the_decimals_of_the_shipped_plans_have_room_for_sums_and_products() -> None:
     assert decimals(18, 8) == {"price": "DECIMAL(18,8)", "sum": "DECIMAL(28,8)", "notional": "DECIMAL(37,16)"}
     assert decimals(28, 18) == {"price": "DECIMAL(28,18)", "sum": "DECIMAL(38,18)", "notional": "DECIMAL(38,18)"}
     assert decimals(9, 0) == {"price": "DECIMAL(9,0)", "sum": "DECIMAL(19,0)", "notional": "DECIMAL(19,0)"}
 
 
-def test_brackets_stand_where_they_mean_something() -> None:
+def test_parentheses_appear_only_where_precedence_needs_them() -> None:
     n, bid = Ticks.n, Ticks.bid
     assert str((n + 1) * 2) == "(n + 1) * 2"
     assert str(n + bid * 2) == "n + bid * 2"
@@ -230,7 +230,7 @@ def test_brackets_stand_where_they_mean_something() -> None:
     assert str(n - n - 1) == "n - n - 1"
 
 
-def test_types_with_parts() -> None:
+def test_types_with_parameters_are_rendered() -> None:
     kinds = [DECIMAL(18, 8), STRUCT(a=BIGINT, b=STRING), ARRAY(BIGINT), MAP(STRING, DOUBLE)]
     assert [str(kind) for kind in kinds] == [
         "DECIMAL(18,8)",
@@ -250,14 +250,14 @@ def test_parts_of_columns_have_their_types() -> None:
     assert [part.kind for part in parts] == [DOUBLE, BIGINT, STRING]
 
 
-def test_a_number_has_the_digits_that_the_server_gives_it() -> None:
+def test_the_result_of_an_operation_has_the_type_that_the_server_gives_it() -> None:
     bid, n = Ticks.bid, Ticks.n
     assert [str(one.kind) for one in (bid * bid, bid * n, bid * 2, bid + n, bid - 1, n + 1, n * 2, bid * cast(n, DOUBLE))] == [
         *("DECIMAL(37,16)", "DECIMAL(38,8)", "DECIMAL(29,8)", "DECIMAL(28,8)", "DECIMAL(19,8)", "BIGINT", "BIGINT", "DOUBLE")
     ]
 
 
-def test_a_long_case_stands_on_several_lines() -> None:
+def test_a_long_case_takes_several_lines() -> None:
     long = case((Ticks.n == 0, cast("x" * 50, STRING)), (Ticks.n == 1, cast("y" * 50, STRING)), otherwise=Ticks.symbol)
     columns = {"broker": Key(STRING), "symbol": Key(STRING), "c": Column(STRING), "n": Column(BIGINT)}
     query = select(Ticks.broker, Ticks.symbol, long.as_("c"), Ticks.n).from_(Ticks)
@@ -273,7 +273,7 @@ def test_a_long_case_stands_on_several_lines() -> None:
     ]
 
 
-def test_conditions_about_conditions_and_nothing() -> None:
+def test_conditions_on_booleans_and_null_are_rendered() -> None:
     yes = Column(BOOLEAN, "yes")
     assert str(yes == (Ticks.n > 1)) == "yes = (n > 1)"
     assert str(~Ticks.bid.is_null() | Ticks.n.one_of(1, 2)) == "(NOT (bid IS NULL) OR n IN (1, 2))"
@@ -313,7 +313,7 @@ conditions = st.recursive(
 
 
 @given(items=st.lists(expressions, min_size=1, max_size=5), condition=conditions, grouped=st.booleans())
-def test_what_is_rendered_is_read_back_as_one_statement_of_the_same_tokens(
+def test_rendered_text_is_parsed_into_one_statement_with_the_same_tokens(
     items: list[Expression], condition: Expression, *, grouped: bool
 ) -> None:
     named = [(latest(item) if grouped else item).as_(f"c{number}") for number, item in enumerate(items)]
@@ -584,7 +584,7 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
 
 
 @pytest.mark.parametrize(("make", "said"), REFUSED, ids=[said[:40] for _, said in REFUSED])
-def test_what_a_server_would_refuse_or_lose_data_by_is_refused_with_the_remedy(make: Callable[[], object], said: str) -> None:
+def test_declarations_that_a_server_would_reject_or_that_lose_data_raise_an_error_with_a_remedy(make: Callable[[], object], said: str) -> None:
     with pytest.raises(KsqlError, match=said) as raised:
         make()
     assert "\n" not in str(raised.value)

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from tests.ksqldb_server.faults import Condition
 from tests.ksqldb_server.recorded import exchanges
 from tests.ksqldb_server.server import Server
-from tests.ksqldb_server.faults import Condition
 
 DATA = Path(os.environ.get("BARWHEEL_TEST_DATA") or Path(__file__).parents[4] / "shared")
 TRANSCRIPTS = DATA / "ksqldb" / "transcripts"

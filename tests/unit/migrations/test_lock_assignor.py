@@ -39,7 +39,7 @@ class Group:
         return [member for member in self.members.values() if member.owned]
 
 
-def test_who_has_it_keeps_it_while_others_come_and_go() -> None:
+def test_the_owner_keeps_the_partition_while_others_join_and_leave() -> None:
     group, first, second = Group(), LockAssignor(PLACE), LockAssignor(PLACE)
     for move, member in ((group.join, first), (group.join, second), (group.leave, second)):
         move(member)
@@ -48,7 +48,7 @@ def test_who_has_it_keeps_it_while_others_come_and_go() -> None:
         assert not first.lost
 
 
-def test_who_was_expelled_comes_back_without_it_even_where_nobody_else_wants_it() -> None:
+def test_an_expelled_member_returns_without_the_partition_even_if_nobody_else_wants_it() -> None:
     group, frozen = Group(), LockAssignor(PLACE)
     group.join(frozen)
     group.settle()
@@ -70,7 +70,7 @@ MOVES = st.lists(
 
 @given(MOVES)
 @settings(max_examples=200, deadline=None)
-def test_there_is_never_more_than_one_and_never_a_former_one(moves: list[tuple[str, int, int]]) -> None:
+def test_there_is_never_more_than_one_owner_and_never_a_former_one(moves: list[tuple[str, int, int]]) -> None:
     group, everyone = Group(), [LockAssignor(PLACE) for _ in range(5)]
     owner: LockAssignor | None = None
     for move, number, leader in moves:

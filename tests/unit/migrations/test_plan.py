@@ -36,7 +36,7 @@ def test_the_plan_as_text_is_the_plan_as_code() -> None:
     assert [one.id for one in plans[0].statements] == ["closes/MY_BARS", "closes/MY_CLOSES"]
 
 
-def test_a_shipped_plan_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shipped_plan_is_loaded_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     variables = {"ticks": "ticks", "topics": "", "partitions": "1"}
     assert plan_files.load(Path("bar1m"), variables).statements[0].id == "bar1m/KSQL_TICKS"
@@ -52,7 +52,7 @@ def test_a_directory_is_read_in_the_order_of_its_numbers(tmp_path: Path) -> None
     assert plan.properties == {"p": "v"}
 
 
-def test_a_statement_put_between_others_changes_no_id(tmp_path: Path) -> None:
+def test_an_inserted_statement_changes_no_id(tmp_path: Path) -> None:
     (tmp_path / "p.ksql").write_text(ONE + TWO)
     before = {one.id for one in plan_files.load(tmp_path / "p.ksql", T).statements}
     (tmp_path / "p.ksql").write_text(ONE + "CREATE STREAM c AS SELECT * FROM a EMIT CHANGES;" + TWO)
@@ -66,19 +66,19 @@ def test_a_type_a_query_and_a_stream_may_share_a_name(tmp_path: Path) -> None:
     assert [one.id for one in plan.statements] == ["p/A", "p/A#2", "p/B", "p/A#3"]
 
 
-def test_numbers_and_truth_values_are_sent_as_the_server_reads_them(tmp_path: Path) -> None:
+def test_numbers_and_booleans_are_written_as_the_server_reads_them(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(f"properties: {{a: true, b: 1, c: x}}\nstatements: [{json.dumps(TWO)}]")
     assert plan_files.load(tmp_path / "p.yaml", {}).properties == {"a": "true", "b": "1", "c": "x"}
 
 
-def test_yaml_makes_no_numbers_and_dates_out_of_what_looks_like_them(tmp_path: Path) -> None:
+def test_yaml_text_that_looks_like_a_number_or_date_stays_text(tmp_path: Path) -> None:
     text = "properties: {a: no, b: 010, c: 12:30, d: 2020-01-01, e: 1e3, f: 1_000, g: FALSE, h: -5}\n"
     (tmp_path / "p.yaml").write_text(f"{text}statements: [{json.dumps(TWO)}]")
     found = plan_files.load(tmp_path / "p.yaml", {}).properties
     assert list(found.values()) == ["no", "010", "12:30", "2020-01-01", "1e3", "1_000", "false", "-5"]
 
 
-def test_the_line_ends_of_strings_stay_as_they_are_and_other_blank_lines_go(tmp_path: Path) -> None:
+def test_line_ends_in_strings_are_kept_and_blank_lines_elsewhere_removed(tmp_path: Path) -> None:
     (tmp_path / "p.ksql").write_text("CREATE STREAM a -- c\n\n  (x INT)\nWITH (KAFKA_TOPIC='t  \n\n u');")
     (one,) = plan_files.load(tmp_path / "p.ksql", {}).statements
     assert one.text == "CREATE STREAM a\n  (x INT)\nWITH (KAFKA_TOPIC='t  \n\n u');"
@@ -121,7 +121,7 @@ def test_the_line_ends_of_strings_stay_as_they_are_and_other_blank_lines_go(tmp_
         ("p.txt", TWO, r"p.txt: a plan is a file of"),
     ],
 )
-def test_a_mistake_is_named_with_its_file_and_place(tmp_path: Path, name: str, text: str, said: str) -> None:
+def test_an_error_names_the_file_and_the_position(tmp_path: Path, name: str, text: str, said: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(PlanError, match=said) as raised:
         plan_files.load(tmp_path / name, {})

@@ -57,7 +57,7 @@ def test_another_token_changes_the_hash(parts: list[str], data: st.DataObject) -
 
 
 @given(st.lists(tokens, min_size=1, max_size=3), st.data())
-def test_what_is_sent_has_the_hash_of_what_is_written(many: list[list[str]], data: st.DataObject) -> None:
+def test_the_sent_text_has_the_hash_of_the_written_text(many: list[list[str]], data: st.DataObject) -> None:
     text = "".join("".join(part + data.draw(gaps) for part in parts) + ";" for parts in many)
     cleaned = strip_comments(text)
     assert [statement_hash(one) for one in split(cleaned)] == [statement_hash(one) for one in split(text)]
@@ -80,7 +80,7 @@ def test_statements_joined_by_semicolons_are_split_into_themselves(many: list[li
 
 
 @given(st.lists(words | strings | quoted | numbers | symbols | gaps, max_size=20).map("".join))
-def test_the_tokens_joined_are_the_text(text: str) -> None:
+def test_the_joined_tokens_are_the_text(text: str) -> None:
     try:
         found = list(lex(text))
     except LexError as error:
@@ -107,7 +107,7 @@ def test_the_tokens_joined_are_the_text(text: str) -> None:
         ("SELECT ${a b};", r"line 1, column 8: a variable is written"),
     ],
 )
-def test_what_is_no_ksql_is_said_with_its_place(text: str, said: str) -> None:
+def test_an_error_in_ksql_has_its_position(text: str, said: str) -> None:
     with pytest.raises(LexError, match=said):
         split(text)
 
@@ -116,7 +116,7 @@ def test_a_line_of_two_dashes_swallows_the_next_one_as_on_the_server() -> None:
     assert split("--\nLIST TYPES;\nSHOW STREAMS;") == ["SHOW STREAMS;"]
 
 
-def test_variables_are_put_in_strings_and_names_but_not_in_comments() -> None:
+def test_variables_are_replaced_in_strings_and_names_but_not_in_comments() -> None:
     text = "CREATE STREAM ${p}ticks -- ${nothing}\nWITH (KAFKA_TOPIC='${t}.v1');"
     assert (
         substitute(text, {"p": "my_", "t": "ticks"}) == "CREATE STREAM my_ticks -- ${nothing}\nWITH (KAFKA_TOPIC='ticks.v1');"
@@ -127,7 +127,7 @@ def test_variables_are_put_in_strings_and_names_but_not_in_comments() -> None:
         substitute(text, {"p": "my_", "t": "it's"})
 
 
-def test_comments_are_left_out_of_what_is_sent() -> None:
+def test_comments_are_not_sent() -> None:
     assert strip_comments("-- first\nLIST /* all */ TYPES; -- last\n") == "LIST TYPES;"
     assert strip_comments("SELECT  a, -- one\r\n\r\n  -- two\r\n  b/**/c  \nFROM 't  \n\n --';") == (
         "SELECT  a,\n  b c\nFROM 't  \n\n --';"
@@ -152,7 +152,7 @@ def test_token_kinds() -> None:
         ("DROP STREAM a;", Kind.other, ""),
     ],
 )
-def test_what_a_statement_does_and_to_what(text: str, kind: Kind, name: str) -> None:
+def test_describe_finds_the_kind_and_name_of_a_statement(text: str, kind: Kind, name: str) -> None:
     found = describe(text)
     assert (found.kind, found.name) == (kind, name)
 
@@ -170,12 +170,12 @@ def test_the_id_of_a_query_is_in_upper_case_as_on_the_server() -> None:
         ("INSERT INTO a SELECT * FROM b;", "INSERT INTO a SELECT * FROM b;"),
     ],
 )
-def test_if_not_exists_stands_where_the_grammar_has_it(text: str, sent: str) -> None:
+def test_if_not_exists_is_inserted_where_the_grammar_has_it(text: str, sent: str) -> None:
     assert if_not_exists(text) == sent
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no recorded exchanges in {DATA}")
-def test_every_statement_that_a_server_took_is_read() -> None:
+def test_every_recorded_statement_that_a_server_accepted_is_parsed() -> None:
     read = 0
     for path in sorted((DATA / "transcripts").glob("*.jsonl")):
         for line in path.read_text(encoding="utf-8").splitlines():
