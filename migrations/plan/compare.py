@@ -94,11 +94,11 @@ def _action(  # noqa: PLR0911  # one return per case
     if entry.status is Status.sending and (server_text is not None or not entry.server_text):
         return _after_interruption(statement, entry, server_text)
     if catalog is not None and server_text is None:
-        return Action.missing, "it was applied and is gone from the server; `apply --repair` makes it again"
+        return Action.missing, "it was applied and is gone from the server; `apply --repair` creates it again"
     if entry.hash != statement.hash:
         return _after_change(statement)
     if catalog is not None and statement.info.kind.source and entry.query_id and entry.query_id not in catalog.queries:
-        why = f"its query {entry.query_id} is gone, and nothing goes on: drop {statement.name}, then `apply --repair`"
+        why = f"its query {entry.query_id} is gone, so it processes nothing: drop {statement.name}, then `apply --repair`"
         return Action.differs, why
     if server_text is not None and not same_text(server_text, entry.server_text):
         return Action.differs, "the server's text is not the one it had after it was applied"
@@ -108,12 +108,12 @@ def _action(  # noqa: PLR0911  # one return per case
 def _after_interruption(statement: Statement, entry: Entry, server_text: str | None) -> tuple[Action, str]:
     """The action for a statement that was being sent when a run ended."""
     if server_text is None:
-        return Action.apply, "a run was cut off before the server had it"
+        return Action.apply, "a run was interrupted before the server executed it"
     if entry.server_text and same_text(server_text, entry.server_text):
-        return Action.alter, "a run was cut off before the server had altered it"
+        return Action.alter, "a run was interrupted before the server altered it"
     if entry.hash != statement.hash:
-        return Action.refused, f"a run was cut off while it made another {statement.name}: set that text back first"
-    return Action.adopt, "a run was cut off after the server had it"
+        return Action.refused, f"a run was interrupted while it created another {statement.name}: set that text back first"
+    return Action.adopt, "a run was interrupted after the server executed it"
 
 
 def _after_change(statement: Statement) -> tuple[Action, str]:

@@ -96,7 +96,7 @@ class Executor:
                 raise
         server_text = catalog.text_of(statement.info.kind, statement.name)
         if server_text is None:
-            raise MigrationError(f"{step.id}: the server took it, and does not have {statement.name}")
+            raise MigrationError(f"{step.id}: the server executed it, but does not have {statement.name}")
         done = msgspec.structs.replace(
             entry,
             status=Status.applied,
@@ -123,7 +123,9 @@ class Executor:
                     if "already exists" not in error.text:
                         raise
                     if not maybe_ours:
-                        raise RefusedError(f"{step.id}: {error}: it came from elsewhere while this plan was applied") from error
+                        raise RefusedError(
+                            f"{step.id}: {error}: another client created it while this plan was applied"
+                        ) from error
                 maybe_ours = True
                 catalog = await client.catalog()
                 if _executed(step, catalog):
@@ -143,7 +145,7 @@ class Executor:
         if result.sequence >= 0:
             self._sequence = result.sequence
         if result.warning and not maybe_ours:
-            raise RefusedError(f"{step.id}: {result.warning} It came from elsewhere while this plan was applied")
+            raise RefusedError(f"{step.id}: {result.warning} Another client created it while this plan was applied")
 
     async def _restore(self, statement_id: str, before: Entry | None) -> None:
         """Undo the entry of a statement that the server rejected: an object that appears there later is not ours."""

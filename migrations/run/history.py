@@ -140,7 +140,7 @@ class Writer:
         if not records:
             return
         ids = ", ".join([entry.id for entry in entries] or removed)
-        lost = f"{self._topic}: another runner has taken over; {ids} was left to it"
+        lost = f"{self._topic}: another runner has taken over; {ids} was not recorded"
         if self._fenced:  # aiokafka's producer is unusable then
             raise LockLostError(lost)
         try:

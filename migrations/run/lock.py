@@ -120,7 +120,7 @@ class ApplyLock:
             async with asyncio.timeout(self._wait_seconds):
                 await self._settled.event.wait()
         except TimeoutError:
-            raise LockLostError(f"{self._topic}: the group does not settle; is the broker away?") from None
+            raise LockLostError(f"{self._topic}: the consumer group does not end its rebalance; is the broker away?") from None
         if not self._assignor.owned:
             raise LockLostError(f"{self._topic}: another runner has taken over")
 
@@ -130,7 +130,7 @@ class ApplyLock:
             waited = time.monotonic() - began
             if waited > self._wait_seconds:
                 raise MigrationError(
-                    f"{self._topic}: another runner is at work since {waited:.0f} s; "
+                    f"{self._topic}: another runner is at work, for {waited:.0f} s now; "
                     "`app migrate unlock` takes the lock from one that hangs"
                 )
             if waited > ANNOUNCE_SECONDS and not announced:

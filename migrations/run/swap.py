@@ -120,9 +120,9 @@ def _remaining_steps(plan: Plan, statements: Sequence[Statement], entries: Histo
             continue
         if step.action is Action.refused or step.action is Action.differs:
             raise RefusedError(
-                f"{step.id}: {step.name} is left of a swap that was cut off, and is not what the plan says now ({step.why}); "
-                f"set the plan's text back and finish that one, or drop {step.name} "
-                "(`app migrate retire`, where it was rolled back)"
+                f"{step.id}: {step.name} is left of an interrupted swap and differs from the plan ({step.why}); "
+                f"set the plan's text back and finish that swap, or drop {step.name} "
+                "(`app migrate retire`, if it was rolled back)"
             )
         remaining.append(step)
     return remaining

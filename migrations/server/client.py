@@ -115,7 +115,7 @@ class KsqlClient:
         try:
             return parse_catalog(entities)
         except (KeyError, TypeError, IndexError) as error:
-            raise MigrationError(f"{self.url} describes what it has in a form that is not known here ({error!r})") from error
+            raise MigrationError(f"{self.url}: the catalog has an unknown form ({error!r})") from error
 
     async def lags(self) -> dict[str, dict[str, int]]:
         """By source and topic: records that the query writing the source has still to read; see `query_lag`."""
@@ -193,7 +193,7 @@ class KsqlClient:
         while time.monotonic() < until:
             response = await self._transport.send_idempotent("GET", f"/status/{quote(command)}")
             if response.status_code == NOT_FOUND:
-                raise UnreachableError(f"{self.url}: it knows nothing of {command} any more: was it restarted?")
+                raise UnreachableError(f"{self.url}: the server does not know {command} any more: was it restarted?")
             status = as_object(json_content(response, self.url))
             if status.get("status") in FINAL:
                 return status

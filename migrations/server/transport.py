@@ -102,7 +102,7 @@ class Transport:
         except httpx.DecodingError as error:  # the connection broke inside compressed content
             raise httpx.ReadError(str(error)) from error
         except TimeoutError:
-            raise httpx.ReadTimeout(f"no whole answer within {self._read_seconds:.0f} s") from None
+            raise httpx.ReadTimeout(f"no complete response within {self._read_seconds:.0f} s") from None
 
 
 def _tls_context(ca_file: str) -> ssl.SSLContext:

@@ -181,7 +181,7 @@ async def test_a_writer_is_refused_once_there_is_another(cluster: Cluster, topic
         await first.write(entry(1))
         async with Writer(cluster, topic) as second:
             for _ in range(2):
-                with pytest.raises(LockLostError, match="0001_ticks/2 was left to it"):
+                with pytest.raises(LockLostError, match="0001_ticks/2 was not recorded"):
                     await first.write(entry(2))
             await second.write(entry(3))
     assert list(await history.read(cluster, topic, "app")) == ["0001_ticks/1", "0001_ticks/3"]

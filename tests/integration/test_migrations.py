@@ -283,7 +283,7 @@ def test_a_swap_is_rolled_back_and_what_it_made_is_retired(worker: Worker, serve
     assert (back.returncode, back.stdout) == (0, "RESUME N_WRITER;\nPAUSE N_WRITER_V2;\n"), back.stderr
     assert worker.run("migrate", "status", *given).returncode == 4  # the plan still says the other text
     again = worker.run("migrate", "apply", "--force-new-name", *given)
-    assert (again.returncode, "`app migrate retire`, where it was rolled back" in again.stderr) == (4, True)
+    assert (again.returncode, "`app migrate retire`, if it was rolled back" in again.stderr) == (4, True)
     plan.write_text(SWAP.replace("9 SECONDS", "5 SECONDS"))
     assert worker.run("migrate", "status", *given).returncode == 0
     retired = worker.run("migrate", "retire", *given)
@@ -361,7 +361,7 @@ async def test_a_swap_that_was_cut_off_is_not_finished_with_another_text(
             with pytest.raises(CutOffError, match="the history"):
                 await swap.force_new_name(target, five(CHANGED))
         other = CHANGED.replace("9 SECONDS", "8 SECONDS")
-        with pytest.raises(RefusedError, match="N_W_V2 is left of a swap that was cut off, and is not what the plan says now"):
+        with pytest.raises(RefusedError, match="N_W_V2 is left of an interrupted swap and differs from the plan"):
             await swap.force_new_name(target, five(other))
         server.ksql("DROP TABLE n_w_v2;")
         await swap.force_new_name(target, five(other))
@@ -531,7 +531,7 @@ async def test_what_somebody_else_makes_at_the_same_moment_is_not_taken_for_ours
     async with where() as target:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(KsqlClient, "execute", overtaken)
-            with pytest.raises(RefusedError, match="it came from elsewhere while this plan was applied"):
+            with pytest.raises(RefusedError, match="another client created it while this plan was applied"):
                 await runner.apply(target, five())
         with pytest.raises(RefusedError, match="the server has BIG already, and not by this plan"):
             await runner.apply(target, five())
@@ -543,7 +543,7 @@ def test_a_query_that_somebody_terminated_is_drift_though_its_stream_is_there(wo
     server.ksql(f"TERMINATE {query};")
     status = worker.run("migrate", "status", "--plan", "five.ksql")
     assert status.returncode == 4
-    assert f"its query {query} is gone, and nothing goes on: drop BIG" in status.stdout
+    assert f"its query {query} is gone, so it processes nothing: drop BIG" in status.stdout
     server.ksql("DROP STREAM big;")
     assert worker.run("migrate", "apply", "--repair", "--plan", "five.ksql").returncode == 0
     assert worker.run("migrate", "status", "--plan", "five.ksql").returncode == 0

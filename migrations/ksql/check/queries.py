@@ -22,13 +22,11 @@ def check_query(query: Select, where: str) -> None:
     for source in query.sources:
         if source.windowed and source.table:
             raise KsqlError(
-                f"{where}: {source.ksql_name} is a windowed table, of which no query can be kept; "
+                f"{where}: {source.ksql_name} is a windowed table, which no persistent query can read; "
                 "declare a stream over its topic (key=NO_KEY) and read that"
             )
         if source.windowed and query.partitions:
-            raise KsqlError(
-                f"{where}: {source.ksql_name} is windowed and cannot be partitioned anew; declare it with key=NO_KEY"
-            )
+            raise KsqlError(f"{where}: {source.ksql_name} is windowed and cannot be repartitioned; declare it with key=NO_KEY")
     for number, join in enumerate(query.joins):
         _check_join(query, join, query.sources[: number + 1], where)
     if query.groups and query.partitions:
@@ -36,7 +34,7 @@ def check_query(query: Select, where: str) -> None:
             f"{where}: it is grouped and partitioned; a group is partitioned by its columns, leave PARTITION BY out"
         )
     if query.source.table and query.partitions:
-        raise KsqlError(f"{where}: {query.source.ksql_name} is a table and cannot be partitioned anew; group by {_by(query)}")
+        raise KsqlError(f"{where}: {query.source.ksql_name} is a table and cannot be repartitioned; group by {_by(query)}")
     if query.source.table and query.groups:
         _check_table_groups(query, query.source.ksql_name, where)
     _check_columns(query, where)
@@ -84,7 +82,7 @@ def _check_table_groups(query: Select, source: str, where: str) -> None:
     for name, item in query.columns:
         for part in item.walk():
             if part.aggregate and not part.pattern.startswith(("COUNT(", "SUM(", "AVG(")):
-                raise KsqlError(f"{where}: {name}: {part} is not taken of {source}, which is a table; {remedy}")
+                raise KsqlError(f"{where}: {name}: {part} does not work on {source}, which is a table; {remedy}")
 
 
 def _check_conditions(query: Select, where: str) -> None:

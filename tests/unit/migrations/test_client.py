@@ -200,7 +200,9 @@ def test_retry_after_is_a_number_or_a_date_and_nothing_else() -> None:
         (50000, "A Kafka topic with the name 't' already exists, with different partition/replica", None, None),
     ],
 )
-async def test_an_error_has_its_code_statement_and_position(code: int, message: str, line: int | None, column: int | None) -> None:
+async def test_an_error_has_its_code_statement_and_position(
+    code: int, message: str, line: int | None, column: int | None
+) -> None:
     async with scripted(error_response(code, message, "SELECT rewritten;")) as server, KsqlClient(server.url) as client:
         with pytest.raises(KsqlDbError) as raised:
             await client.execute(CREATE, {})
@@ -311,7 +313,7 @@ async def test_a_catalog_in_an_unknown_form_raises_a_migration_error() -> None:
         {"@type": "type_list", "types": {}},
     ]
     async with scripted(json_response(response)) as server, KsqlClient(server.url) as client:
-        with pytest.raises(MigrationError, match="in a form that is not known here"):
+        with pytest.raises(MigrationError, match="the catalog has an unknown form"):
             await client.catalog()
 
 

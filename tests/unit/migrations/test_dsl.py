@@ -400,7 +400,7 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
         lambda: source(Stream, {"m": Column(BIGINT)}, query=select(Ticks.n).from_(Ticks)),
         r"it declares m, and its query gives n",
     ),
-    (lambda: stream_of(select(Windows.n).from_(Windows), BIGINT), r"w is a windowed table, of which no query can be kept"),
+    (lambda: stream_of(select(Windows.n).from_(Windows), BIGINT), r"w is a windowed table, which no persistent query can read"),
     (lambda: source(Table, {"n": Column(BIGINT)}, query=select(Ticks.n).from_(Ticks)), r"without GROUP BY gives a stream"),
     (
         lambda: source(
@@ -498,7 +498,7 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: stream_of(select(Names.symbol).from_(Names), STRING), r"a query of a table gives a table"),
     (
         lambda: stream_of(select(Names.symbol).from_(Names).partition_by(Names.symbol), STRING),
-        r"names is a table and cannot be partitioned anew; group by symbol",
+        r"names is a table and cannot be repartitioned; group by symbol",
     ),
     (
         lambda: source(
@@ -506,7 +506,7 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
             {"long": Key(STRING), "last": Column(STRING)},
             query=select(Names.long, latest(Names.symbol).as_("last")).from_(Names).group_by(Names.long),
         ),
-        r"last: LATEST_BY_OFFSET\(symbol\) is not taken of names, which is a table; declare a stream over its topic",
+        r"last: LATEST_BY_OFFSET\(symbol\) does not work on names, which is a table; declare a stream over its topic",
     ),
     (
         lambda: stream_of(select(Ticks.n).from_(Ticks).where(Ticks.n), BIGINT),
@@ -584,7 +584,9 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
 
 
 @pytest.mark.parametrize(("make", "said"), REFUSED, ids=[said[:40] for _, said in REFUSED])
-def test_declarations_that_a_server_would_reject_or_that_lose_data_raise_an_error_with_a_remedy(make: Callable[[], object], said: str) -> None:
+def test_declarations_that_a_server_would_reject_or_that_lose_data_raise_an_error_with_a_remedy(
+    make: Callable[[], object], said: str
+) -> None:
     with pytest.raises(KsqlError, match=said) as raised:
         make()
     assert "\n" not in str(raised.value)
