@@ -1,4 +1,4 @@
-"""The application's bars beside ksqlDB's: what is the same, and each cause of what is not."""
+"""Reconciliation of the application's bars with ksqlDB's: equal bars, and the cause of each difference."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def theirs(
 
 
 def cause(mine: Bar | None, found: KsqlBar | None, late: int = 0, newest: int = -1) -> Cause | None:
-    """Of the one window's difference; None where there is none."""
+    """The cause of the window's difference; None if the bars are equal."""
     ours = {} if mine is None else {WINDOW: mine}
     other = {} if found is None else {WINDOW: found}
     causes = [one.cause for one in reconcile(ours, other, Counter({WINDOW: late}), {("A", "x"): newest})]
@@ -39,12 +39,12 @@ def cause(mine: Bar | None, found: KsqlBar | None, late: int = 0, newest: int = 
     [
         (bar(), theirs()),
         (bar("1.10 1.4 1 1.2"), theirs()),
-        (bar(vwap="1.23333333"), theirs(vwap="1.23333334")),  # it divides as DOUBLE
-        (bar(vwap="123456789.12345678"), theirs(vwap="123456789.12345670")),  # 16 digits, which a DOUBLE does not hold
-        (bar(volume=None, vwap=None), theirs(volume="0", vwap=None)),  # no quantities: a SUM begins with 0
+        (bar(vwap="1.23333333"), theirs(vwap="1.23333334")),  # ksqlDB divides as DOUBLE
+        (bar(vwap="123456789.12345678"), theirs(vwap="123456789.12345670")),  # more digits than a DOUBLE holds
+        (bar(volume=None, vwap=None), theirs(volume="0", vwap=None)),  # no quantities: ksqlDB's SUM is 0
     ],
 )
-def test_equal_numbers_are_the_same_however_they_are_written(mine: Bar, found: KsqlBar) -> None:
+def test_bars_with_equal_numbers_do_not_differ(mine: Bar, found: KsqlBar) -> None:
     assert cause(mine, found) is None
 
 

@@ -1,4 +1,4 @@
-"""The catalog as a real server gave it: what is there, and the server's own text of it."""
+"""The catalog, parsed from the recorded responses of a real server."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ pytestmark = pytest.mark.skipif(not FILE.is_file(), reason=f"no transcripts: {FI
 
 
 @pytest.fixture(scope="module")
-def said() -> dict[str, Any]:
-    """The first answer to each statement."""
-    found: dict[str, Any] = {}
+def responses() -> dict[str, Any]:
+    """The first recorded response to each statement."""
+    first: dict[str, Any] = {}
     for line in FILE.read_text(encoding="utf-8").splitlines():
         exchange = json.loads(line)
         body = exchange.get("request", {}).get("body")
         if body and "ksql" in body:
-            found.setdefault(body["ksql"], exchange["response"].get("body"))
-    return found
+            first.setdefault(body["ksql"], exchange["response"].get("body"))
+    return first
 
 
 @pytest.fixture(scope="module")
-def catalog(said: dict[str, Any]) -> Catalog:
-    return parse_catalog([said[text][0] for text in ("SHOW STREAMS EXTENDED;", "SHOW TABLES EXTENDED;", "LIST TYPES;")])
+def catalog(responses: dict[str, Any]) -> Catalog:
+    return parse_catalog([responses[text][0] for text in ("SHOW STREAMS EXTENDED;", "SHOW TABLES EXTENDED;", "LIST TYPES;")])
 
 
-def test_the_catalog_has_the_sources_that_the_server_lists(said: dict[str, Any], catalog: Catalog) -> None:
-    listed = [*said["SHOW STREAMS;"][0]["streams"], *said["SHOW TABLES;"][0]["tables"]]
+def test_the_catalog_has_the_sources_that_the_server_lists(responses: dict[str, Any], catalog: Catalog) -> None:
+    listed = [*responses["SHOW STREAMS;"][0]["streams"], *responses["SHOW TABLES;"][0]["tables"]]
     assert {(s.name, s.kind, s.topic) for s in catalog.sources.values()} == {(s["name"], s["type"], s["topic"]) for s in listed}
     assert {s.name for s in catalog.sources.values() if s.windowed} == {s["name"] for s in listed if s["isWindowed"]}
 
 
-def test_every_query_has_the_text_that_the_server_shows(said: dict[str, Any], catalog: Catalog) -> None:
-    shown = {query["id"]: query["queryString"] for query in said["SHOW QUERIES;"][0]["queries"]}
+def test_every_query_has_the_text_that_the_server_shows(responses: dict[str, Any], catalog: Catalog) -> None:
+    shown = {query["id"]: query["queryString"] for query in responses["SHOW QUERIES;"][0]["queries"]}
     assert catalog.queries == shown
-    assert "T3_BAR_1M_FINAL_WRITER" in shown  # an INSERT's, found by the stream that it writes to
+    assert "T3_BAR_1M_FINAL_WRITER" in shown  # the query of an INSERT, found by the stream it writes to
 
 
 def test_a_source_created_by_a_query_has_the_text_of_that_query(catalog: Catalog) -> None:
@@ -52,8 +52,8 @@ def test_a_source_created_by_a_query_has_the_text_of_that_query(catalog: Catalog
         assert catalog.sources[name].text == catalog.queries[query]
 
 
-def test_a_topic_without_committed_offsets_has_no_lag(said: dict[str, Any]) -> None:
-    lags = {source["name"]: query_lag(source) for source in said["SHOW TABLES EXTENDED;"][0]["sourceDescriptions"]}
+def test_a_topic_without_committed_offsets_has_no_lag(responses: dict[str, Any]) -> None:
+    lags = {source["name"]: query_lag(source) for source in responses["SHOW TABLES EXTENDED;"][0]["sourceDescriptions"]}
     assert lags["T3_BAR_1M_FINAL_Q"] == {"t3.bar_1m_final": 0}
     fresh = json.loads((TRANSCRIPTS / "16_drift.jsonl").read_text(encoding="utf-8").splitlines()[3])
     assert query_lag(fresh["response"]["body"][0]["sourceDescription"]) == {}

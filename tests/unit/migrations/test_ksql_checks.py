@@ -76,7 +76,7 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: Ticks.broker == 1, r"t.broker is STRING, 1 is INTEGER: = cannot compare them"),
     (lambda: 1 < Ticks.n < 3, r"use & \| ~ and brackets"),
     (
-        lambda: literal(1.5),  # type: ignore[arg-type]  # what a checker would say
+        lambda: literal(1.5),  # type: ignore[arg-type]  # a type checker rejects it too
         r"1.5: a number in a statement is an int",
     ),
     (lambda: DECIMAL(40, 2), r"DECIMAL\(40,2\): 1 to 38 digits"),

@@ -1,4 +1,4 @@
-"""Tokens, splitting, normal form and hash: what stays the same stays the same, and nothing else does."""
+"""Tokens, splitting, normal form and hash: only differences without a meaning leave the hash unchanged."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_another_token_changes_the_hash(parts: list[str], data: st.DataObject) -
     changed = data.draw(
         st.sampled_from([[*before, other, *after], [*before, *after], [*before, one, one, *after], [one, *before, *after]])
     )
-    same = [_meaning(part) for part in changed] == [_meaning(part) for part in parts]
+    same = [_normal(part) for part in changed] == [_normal(part) for part in parts]
     assert (statement_hash(" ".join(changed)) == statement_hash(" ".join(parts))) is same
     assert statement_hash(" ".join([*parts, "more"])) != statement_hash(" ".join(parts))
 
@@ -65,8 +65,8 @@ def test_the_sent_text_has_the_hash_of_the_written_text(many: list[list[str]], d
     assert strip_comments(cleaned) == cleaned
 
 
-def _meaning(part: str) -> str:
-    """What of one token counts."""
+def _normal(part: str) -> str:
+    """The normal form of one token, computed in another way."""
     if part[0] == '"':
         return "`" + part[1:-1].replace("`", "``") + "`"
     return part if part[0] in "'`" else {"!=": "<>"}.get(part, part.upper())

@@ -152,7 +152,7 @@ def test_rendered_text_is_parsed_into_one_statement_with_the_same_tokens(
 
 
 def words(text: str) -> list[str]:
-    """The tokens as a second, simpler reader finds them; it is enough for what is rendered."""
+    """The tokens by a simpler lexer, which suffices for rendered text."""
     return re.findall(r"'(?:[^']|'')*'|\w+|->|<>|<=|>=|[^\s\w]", text)
 
 

@@ -1,4 +1,4 @@
-"""Whose turn it is, as the members of a group tell each other."""
+"""The lock's assignor: one owner at most, which keeps the partition while it is a member."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PLACE = TopicPartition("t", 0)
 
 
 class Group:
-    """A group's coordinator: who is in it, and rounds of joining."""
+    """A group coordinator: its members, and rebalances."""
 
     def __init__(self) -> None:
         self.members: dict[str, LockAssignor] = {}
@@ -23,16 +23,16 @@ class Group:
         self.members[f"id-{self._ids}"] = member
 
     def leave(self, member: LockAssignor) -> None:
-        """Expelled, or gone: nobody tells it."""
+        """Remove a member that was expelled or has left; it is not told."""
         self.members = {name: other for name, other in self.members.items() if other is not member}
 
-    def settle(self, leader: int = 0) -> None:
-        """Everyone joins again, one of them decides."""
+    def rebalance(self, leader: int = 0) -> None:
+        """Rebalance: all members join again, and the leader assigns."""
         if self.members:
-            said = {name: member.metadata(["t"]) for name, member in self.members.items()}
-            decided = list(self.members.values())[leader % len(said)].assign(None, said)
+            metadata = {name: member.metadata(["t"]) for name, member in self.members.items()}
+            assignments = list(self.members.values())[leader % len(metadata)].assign(None, metadata)
             for name, member in self.members.items():
-                member.on_assignment(decided[name])
+                member.on_assignment(assignments[name])
 
     @property
     def owners(self) -> list[LockAssignor]:
@@ -43,7 +43,7 @@ def test_the_owner_keeps_the_partition_while_others_join_and_leave() -> None:
     group, first, second = Group(), LockAssignor(PLACE), LockAssignor(PLACE)
     for move, member in ((group.join, first), (group.join, second), (group.leave, second)):
         move(member)
-        group.settle()
+        group.rebalance()
         assert group.owners == [first]
         assert not first.lost
 
@@ -51,15 +51,15 @@ def test_the_owner_keeps_the_partition_while_others_join_and_leave() -> None:
 def test_an_expelled_member_returns_without_the_partition_even_if_nobody_else_wants_it() -> None:
     group, frozen = Group(), LockAssignor(PLACE)
     group.join(frozen)
-    group.settle()
+    group.rebalance()
     group.leave(frozen)
     group.join(frozen)
-    group.settle()
+    group.rebalance()
     assert frozen.lost
     assert group.owners == []
     other = LockAssignor(PLACE)
     group.join(other)
-    group.settle()
+    group.rebalance()
     assert group.owners == [other]
 
 
@@ -81,11 +81,11 @@ def test_there_is_never_more_than_one_owner_and_never_a_former_one(moves: list[t
         if inside == (move == "expel and back"):
             group.join(member)
         stayed = owner in group.members.values() and not (member is owner and inside)
-        group.settle(leader)
+        group.rebalance(leader)
         assert len(group.owners) <= 1
-        assert not any(found.lost for found in group.owners)
+        assert not any(member.lost for member in group.owners)
         if stayed and owner is not None:
             assert group.owners == [owner]
-        free = [found for found in group.members.values() if not found.lost]
-        assert bool(group.owners) == bool(free) or any(found.lost for found in group.members.values())
+        free = [other for other in group.members.values() if not other.lost]
+        assert bool(group.owners) == bool(free) or any(member.lost for member in group.members.values())
         owner = group.owners[0] if group.owners else None

@@ -1,4 +1,4 @@
-"""Plans out of files: in order, with ids that stay, and every mistake named with its file and place."""
+"""Plans from files: their order, stable ids, and errors that name the file and the position."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 @pytest.mark.parametrize(("name", "path"), [("running", None), ("bar1m", Path("bar1m"))])
 def test_the_shipped_plans_equal_their_golden_files(name: str, path: Path | None) -> None:
-    """After a change that is meant: python -m app migrate print [--plan ..] > tests/unit/migrations/golden/NAME.ksql."""
+    """After an intended change: python -m app migrate print [--plan ..] > tests/unit/migrations/golden/NAME.ksql."""
     plan = load_plan(Settings(_env_file=None), path)  # type: ignore[call-arg]  # pydantic-settings' own
     text = "\n\n".join(statement.text for statement in plan.statements) + "\n"
     assert text == (GOLDEN / f"{name}.ksql").read_text(encoding="utf-8")
@@ -37,12 +37,12 @@ def test_the_shipped_plans_equal_their_golden_files(name: str, path: Path | None
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no accepted statements in {DATA}")
 def test_the_plan_bar1m_equals_the_statements_that_a_server_accepted() -> None:
-    """But for names, the input's time, which is ts here, SELECT *, which is spelt out, and heartbeats, which are no ticks."""
-    taken = [normal_form(statement) for statement in split((DATA / "final_set.ksql").read_text(encoding="utf-8"))]
+    """Except for names, the timestamp column (ts), SELECT * (spelled out), and heartbeats (not counted)."""
+    accepted_texts = [normal_form(statement) for statement in split((DATA / "final_set.ksql").read_text(encoding="utf-8"))]
     variables = {"prefix": "", "topics": "", "ticks": "ticks.v1", "partitions": "6"}
     plan = plan_files.load(Path("bar1m"), variables)
     columns = ", ".join(bar1m.Final.columns())
-    for ours, theirs in zip(plan.statements, taken, strict=True):
+    for ours, theirs in zip(plan.statements, accepted_texts, strict=True):
         renamed = theirs.replace("_V1", "").replace("TS_UTC", "TS").replace("ts_utc", "ts")
         for topic in ("bar_1m_w", "bar_1m_events", "bar_1m_final", "bar_1m_final_q"):
             renamed = renamed.replace(f"'{topic}.v1'", f"'{topic}'")
@@ -54,13 +54,13 @@ def test_the_plan_bar1m_equals_the_statements_that_a_server_accepted() -> None:
 
 
 def accepted(recording: str, name: str) -> str:
-    """The statement by which a real server made that."""
+    """The recorded statement that created this object on a real server."""
     for line in (DATA / "transcripts" / recording).read_text(encoding="utf-8").splitlines():
         exchange = json.loads(line)
         text = (exchange.get("request") or {}).get("body", {}).get("ksql", "")
         if f" {name} " in text and exchange["response"]["body"][0].get("commandStatus", {}).get("status") == "SUCCESS":
             return str(text)
-    raise AssertionError(f"{recording}: {name} was not made")
+    raise AssertionError(f"{recording}: {name} was not created")
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no accepted statements in {DATA}")

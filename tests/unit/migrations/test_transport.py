@@ -76,7 +76,7 @@ async def test_a_statement_without_a_response_is_not_sent_twice(silence: Handler
     assert server.texts == [CREATE]
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 504])  # 503: not from ksqlDB, whose own have an error_code
+@pytest.mark.parametrize("status", [500, 502, 503, 504])  # 503 without an error_code: not from ksqlDB
 async def test_a_statement_with_a_server_error_is_not_sent_twice(status: int) -> None:
     async with (
         scripted(text_response("<h1>Bad Gateway</h1>", status), command_status("S", 8)) as server,
@@ -84,7 +84,7 @@ async def test_a_statement_with_a_server_error_is_not_sent_twice(status: int) ->
     ):
         with pytest.raises(KsqlDbError, match="Bad Gateway") as raised:
             await client.execute(CREATE, {})
-    assert raised.value.code == status * 100  # as of an error of the server's own: says nothing about the statement
+    assert raised.value.code == status * 100  # a server error, which is not about the statement
     assert len(server.requests) == 1
 
 
@@ -122,7 +122,7 @@ def test_retry_after_is_a_number_or_a_date_and_nothing_else() -> None:
     assert date is not None
     assert 3_500 < date <= 3_600
     assert parsed("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
-    for nonsense in ("", "soon", "-1", "²", "Wed, 21 Oct 2015 07:28:00"):  # a digit that is no number
+    for nonsense in ("", "soon", "-1", "²", "Wed, 21 Oct 2015 07:28:00"):  # "²" is a digit, but no number
         assert parsed(nonsense) is None
     assert retry_after(httpx.Response(503)) is None
 
@@ -148,7 +148,7 @@ async def test_a_certificate_is_checked_against_the_given_ca(tmp_path: Path) -> 
         async with KsqlClient(server.url) as client:
             with pytest.raises(SettingsError, match=r"certificate is not trusted .* set ksqldb_ca_file"):
                 await client.catalog()
-            assert client.requests == 1  # it would not be trusted the next time either
+            assert client.requests == 1  # without a retry, which would fail too
     assert len(server.requests) == 1
 
 
