@@ -30,7 +30,7 @@ def server(tmp_path: Path) -> Iterator[KsqlServer]:
 
 @pytest.fixture
 def worker(pocket: str, server: KsqlServer, tmp_path: Path) -> Iterator[Worker]:
-    """A worker's settings with that server, for commands and to be started."""
+    """A worker, not started, whose settings name that server; also for commands."""
     made = Worker(pocket, tmp_path / "worker", topic_partitions="1", ksqldb_url=server.url)
     (made.directory / "five.ksql").write_text(FIVE)
     for topic in (made.ticks_topic, made.finals_topic):
@@ -41,7 +41,7 @@ def worker(pocket: str, server: KsqlServer, tmp_path: Path) -> Iterator[Worker]:
 
 @pytest.fixture
 def where(pocket: str, server: KsqlServer) -> Where:
-    """Targets with one history."""
+    """A factory of targets with the same history."""
     topic = f"{uuid4().hex[:8]}-history"
 
     @asynccontextmanager
@@ -53,6 +53,6 @@ def where(pocket: str, server: KsqlServer) -> Where:
 
 
 @pytest.fixture
-def swapping(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Swaps look again at once."""
+def fast_polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let swaps poll the backfill often."""
     monkeypatch.setattr(backfill, "POLL_SECONDS", 0.05)

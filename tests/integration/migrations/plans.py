@@ -32,7 +32,7 @@ NAMES = ["TICKS_S", "N_W", "BIG", "ALL_S", "ALL_WRITER"]
 
 
 def five(text: str = FIVE) -> Plan:
-    """The plan of five statements, or with another text."""
+    """The plan of five statements, or another text as that plan."""
     sources = [KsqlText(text, "five", "five")]
     return build_plan("five", sources, {}, {"ksql.streams.auto.offset.reset": "earliest"})
 
@@ -40,8 +40,8 @@ def five(text: str = FIVE) -> Plan:
 Where = Callable[[], AbstractAsyncContextManager[Target]]
 
 
-def made(server: KsqlServer) -> list[str]:
-    """The names that executed statements made, in order."""
+def created(server: KsqlServer) -> list[str]:
+    """The names that the executed statements created, in order."""
     found = []
     for text in server.executed():
         named = re.search(r"QUERY_ID='(\w+)'", text) or re.match(r"\s*CREATE (?:OR REPLACE )?(?:STREAM|TABLE) (\w+)", text)
@@ -50,8 +50,8 @@ def made(server: KsqlServer) -> list[str]:
     return found
 
 
-def made_without_drops(server: KsqlServer) -> list[str]:
-    """As `made`, where somebody dropped something."""
+def created_without_drops(server: KsqlServer) -> list[str]:
+    """As `created`, if something was dropped in between."""
     return [
         text.split()[2].upper() if text.startswith("CREATE") else "ALL_WRITER"
         for text in server.executed()
@@ -62,8 +62,8 @@ def made_without_drops(server: KsqlServer) -> list[str]:
 CHANGED = FIVE.replace("GRACE PERIOD 5 SECONDS", "GRACE PERIOD 9 SECONDS")
 
 
-def asked_since(server: KsqlServer, sent: str) -> int:
-    """How many requests there were since a statement was sent; 0 while it was not."""
+def requests_since(server: KsqlServer, sent: str) -> int:
+    """The number of requests since a statement was sent; 0 if it was not sent yet."""
     requests = server.requests()
     return next(
         (len(requests) - n for n, text in enumerate(requests) if f'"ksql":"{sent}' in text and "EXPLAIN" not in text), 0
@@ -76,18 +76,18 @@ SWAP = CHANGED + "CREATE STREAM n_raw (n BIGINT) WITH (KAFKA_TOPIC='n_w', KEY_FO
 SWAP += "INSERT INTO all_s WITH (QUERY_ID='N_WRITER') SELECT * FROM n_raw EMIT CHANGES;"
 
 
-def cut_off_late(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    """End the next swap when all is built."""
+def interrupt_swap(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Interrupt the next swap after the new half is built."""
     execute = KsqlClient.execute
 
     async def cut_execute(self: KsqlClient, text: str, *more: object) -> object:
         if step == "PAUSE" and text.startswith("PAUSE"):
-            raise CutOffError(step)
+            raise InterruptedRunError(step)
         return await execute(self, text, *more)  # type: ignore[arg-type]
 
     async def cut_write(self: Writer, app_id: str, entries: list[Entry], gone: list[str] | None = None) -> None:
         if step == "the history" and gone:
-            raise CutOffError(step)
+            raise InterruptedRunError(step)
         await write(self, app_id, entries, gone or [])
 
     write = Writer.write_all
@@ -95,30 +95,30 @@ def cut_off_late(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     monkeypatch.setattr(Writer, "write_all", cut_write)
 
 
-class CutOffError(Exception):
-    """Stands for the end of the process: nothing after it runs, but the lock is let go, so that tests need not wait for it."""
+class InterruptedRunError(Exception):
+    """Stands for the end of the process. Unlike a real end, it releases the lock, so that tests need not wait for it."""
 
 
 POINTS = ["before it is recorded as being sent", "before it is sent", "after it was sent", "before it is recorded as applied"]
 
 
-def cut_off(monkeypatch: pytest.MonkeyPatch, point: str, statement: str) -> None:
-    """End the next run at a point of a statement."""
+def interrupt(monkeypatch: pytest.MonkeyPatch, point: str, statement: str) -> None:
+    """Interrupt the next run at a point of a statement."""
     write, execute = Writer.write, KsqlClient.execute
 
     async def cut_write(self: Writer, entry: Entry) -> None:
         at = POINTS[0] if entry.status == "sending" else POINTS[3]
         if entry.name == statement and at == point:
-            raise CutOffError(point)
+            raise InterruptedRunError(point)
         await write(self, entry)
 
     async def cut_execute(self: KsqlClient, text: str, *more: object) -> object:
         named = statement.lower() in text.split("(", maxsplit=1)[0].lower() or f"'{statement}'" in text
         if named and point == POINTS[1]:
-            raise CutOffError(point)
+            raise InterruptedRunError(point)
         found = await execute(self, text, *more)  # type: ignore[arg-type]
         if named and point == POINTS[2]:
-            raise CutOffError(point)
+            raise InterruptedRunError(point)
         return found
 
     monkeypatch.setattr(Writer, "write", cut_write)
@@ -126,5 +126,5 @@ def cut_off(monkeypatch: pytest.MonkeyPatch, point: str, statement: str) -> None
 
 
 def query_ids(server: KsqlServer) -> list[str]:
-    """Of all persistent queries."""
+    """The ids of all persistent queries."""
     return [str(query["id"]) for query in server.ksql("SHOW QUERIES;")[0]["queries"]]

@@ -20,45 +20,45 @@ from tests.integration.migrations.plans import (
     FIVE,
     NAMES,
     POINTS,
-    CutOffError,
+    InterruptedRunError,
     Where,
-    cut_off,
+    created,
     five,
-    made,
+    interrupt,
 )
 from tests.support.ksqldb import KsqlServer
 from tests.support.waiting import until_sync
 from tests.support.worker import Worker
 
 
-async def test_a_run_that_is_cut_off_anywhere_is_finished_by_the_next_and_each_statement_is_executed_once(
+async def test_a_run_that_is_interrupted_anywhere_is_finished_by_the_next_and_no_statement_executed_twice(
     where: Where, server: KsqlServer
 ) -> None:
     for name in NAMES:
         for point in POINTS:
             with pytest.MonkeyPatch.context() as patch:
-                cut_off(patch, point, name)
+                interrupt(patch, point, name)
                 async with where() as target:
-                    with pytest.raises(CutOffError, match=point):
+                    with pytest.raises(InterruptedRunError, match=point):
                         await runner.apply(target, five())
     async with where() as target:
         report = await runner.apply(target, five())
         steps = await runner.survey(target, five())
     assert [entry.name for entry in report.applied] == ["ALL_WRITER"]
-    assert made(server) == NAMES
+    assert created(server) == NAMES
     assert all(step.action is Action.done for step in steps)
 
 
 @pytest.mark.parametrize("point", POINTS)
-async def test_an_alteration_that_is_cut_off_anywhere_is_not_taken_for_done(
+async def test_an_alteration_that_is_interrupted_anywhere_is_finished_by_the_next_run(
     where: Where, server: KsqlServer, point: str
 ) -> None:
     async with where() as target:
         await runner.apply(target, five())
         changed = five(FIVE.replace("bid > 1 EMIT", "bid > 2 EMIT"))
         with pytest.MonkeyPatch.context() as patch:
-            cut_off(patch, point, "BIG")
-            with pytest.raises(CutOffError, match=point):
+            interrupt(patch, point, "BIG")
+            with pytest.raises(InterruptedRunError, match=point):
                 await runner.apply(target, changed)
         await runner.apply(target, changed)
         steps = await runner.survey(target, changed)
@@ -68,7 +68,7 @@ async def test_an_alteration_that_is_cut_off_anywhere_is_not_taken_for_done(
     ]
 
 
-async def test_what_somebody_else_makes_at_the_same_moment_is_not_taken_for_ours(where: Where, server: KsqlServer) -> None:
+async def test_an_object_that_another_client_creates_meanwhile_is_refused(where: Where, server: KsqlServer) -> None:
     theirs = "CREATE STREAM big WITH (KAFKA_TOPIC='theirs') AS SELECT * FROM ticks_s WHERE bid > 100 EMIT CHANGES;"
     execute = KsqlClient.execute
 
@@ -86,7 +86,7 @@ async def test_what_somebody_else_makes_at_the_same_moment_is_not_taken_for_ours
             await runner.apply(target, five())
 
 
-def test_a_run_that_is_killed_while_the_server_is_at_work_is_finished_by_the_next(worker: Worker, server: KsqlServer) -> None:
+def test_a_run_that_is_killed_during_a_statement_is_finished_by_the_next(worker: Worker, server: KsqlServer) -> None:
     server.fault("delay", match="CREATE STREAM big", times=2, seconds=1.5)  # the dry run, then the statement
     runs = worker.popen("migrate", "apply", "--plan", "five.ksql")
     until_sync(lambda: any('"ksql":"CREATE STREAM big' in text for text in server.requests()), what="it has been sent")
@@ -94,11 +94,11 @@ def test_a_run_that_is_killed_while_the_server_is_at_work_is_finished_by_the_nex
     runs.communicate()
     again = worker.run("migrate", "apply", "--plan", "five.ksql")
     assert again.returncode == 0, again.stderr
-    assert made(server) == NAMES
+    assert created(server) == NAMES
 
 
-def test_a_run_that_is_frozen_is_finished_by_another_and_does_nothing_when_it_thaws(worker: Worker, server: KsqlServer) -> None:
-    server.fault("delay", match='"ksql":"CREATE STREAM big', seconds=1.5)  # the dry run begins with another
+def test_a_frozen_run_is_finished_by_another_and_sends_nothing_when_it_resumes(worker: Worker, server: KsqlServer) -> None:
+    server.fault("delay", match='"ksql":"CREATE STREAM big', seconds=1.5)  # not the dry run, whose text begins otherwise
     frozen = worker.popen("migrate", "apply", "--plan", "five.ksql")
     until_sync(lambda: any('"ksql":"CREATE STREAM big' in text for text in server.requests()), what="it has been sent")
     os.kill(frozen.pid, signal.SIGSTOP)
@@ -107,10 +107,10 @@ def test_a_run_that_is_frozen_is_finished_by_another_and_does_nothing_when_it_th
         assert other.returncode == 0, other.stderr
     finally:
         os.kill(frozen.pid, signal.SIGCONT)
-    said, _ = frozen.communicate(timeout=60)
-    assert frozen.returncode == 1, said
-    assert "another runner has taken over" in said
-    assert made(server) == NAMES
+    message, _ = frozen.communicate(timeout=60)
+    assert frozen.returncode == 1, message
+    assert "another runner has taken over" in message
+    assert created(server) == NAMES
     assert worker.run("migrate", "status", "--plan", "five.ksql").returncode == 0
 
 
@@ -120,15 +120,15 @@ def test_unlock_stops_a_run_before_its_next_statement(worker: Worker, server: Ks
     until_sync(lambda: any('"ksql":"CREATE STREAM big' in text for text in server.requests()), what="it has been sent")
     unlocked = worker.run("migrate", "unlock", "--json")
     assert (unlocked.returncode, list(json.loads(unlocked.stdout))) == (0, ["unlocked"])
-    said, _ = runs.communicate(timeout=60)
-    assert (runs.returncode, "another runner has taken over" in said) == (1, True), said
-    assert made(server) == NAMES[:3]
+    message, _ = runs.communicate(timeout=60)
+    assert (runs.returncode, "another runner has taken over" in message) == (1, True), message
+    assert created(server) == NAMES[:3]
     assert worker.run("migrate", "apply", "--plan", "five.ksql").returncode == 0
-    assert made(server) == NAMES
+    assert created(server) == NAMES
 
 
 @pytest.mark.parametrize("kind", ["before", "after", "error", "503", "429"])
-async def test_a_connection_that_is_cut_or_a_server_that_is_busy_executes_nothing_twice(
+async def test_no_statement_is_executed_twice_by_a_broken_connection_or_a_busy_server(
     where: Where, server: KsqlServer, kind: str
 ) -> None:
     for match in ('"ksql":"CREATE TABLE n_w', '"ksql":"INSERT INTO all_s'):
@@ -136,19 +136,19 @@ async def test_a_connection_that_is_cut_or_a_server_that_is_busy_executes_nothin
     async with where() as target:
         report = await runner.apply(target, five())
     assert len(report.applied) == 5
-    assert made(server) == NAMES
+    assert created(server) == NAMES
 
 
 @pytest.mark.parametrize("runners", [2, 10])
-def test_runners_at_the_same_time_execute_each_statement_once(worker: Worker, server: KsqlServer, runners: int) -> None:
+def test_concurrent_runners_execute_each_statement_once(worker: Worker, server: KsqlServer, runners: int) -> None:
     started: list[subprocess.Popen[str]] = [worker.popen("migrate", "apply", "--plan", "five.ksql") for _ in range(runners)]
     for one in started:
         text, _ = one.communicate(timeout=120)
         assert one.returncode == 0, text
-    assert made(server) == NAMES
+    assert created(server) == NAMES
 
 
-async def test_a_writer_is_refused_after_another_one_has_begun(where: Where) -> None:
+async def test_a_writer_is_fenced_by_the_next_one(where: Where) -> None:
     async with where() as target:
         pass
     await history.ensure_topic(target.cluster, target.topic, 1)

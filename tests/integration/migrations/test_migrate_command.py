@@ -15,18 +15,16 @@ from tests.integration.migrations.plans import (
     FIVE,
     NAMES,
     Where,
+    created,
+    created_without_drops,
     five,
-    made,
-    made_without_drops,
     query_ids,
 )
 from tests.support.ksqldb import KsqlServer
 from tests.support.worker import Worker, free_port
 
 
-def test_a_plan_is_applied_once_and_the_second_time_says_that_there_is_nothing_to_do(
-    worker: Worker, server: KsqlServer
-) -> None:
+def test_a_plan_is_applied_once_and_a_second_run_finds_nothing_to_do(worker: Worker, server: KsqlServer) -> None:
     given = ("--plan", "five.ksql")
     dry = worker.run("migrate", *given)
     assert (dry.returncode, server.executed()) == (3, []), dry.stderr
@@ -34,18 +32,18 @@ def test_a_plan_is_applied_once_and_the_second_time_says_that_there_is_nothing_t
     first = worker.run("migrate", "--apply", *given)
     assert first.returncode == 0, first.stderr
     assert "5 of 5 statements applied" in first.stdout
-    assert made(server) == NAMES
+    assert created(server) == NAMES
     second = worker.run("migrate", "apply", *given)
     assert second.returncode == 0, second.stderr
     assert "nothing to do: 5 statements are applied" in second.stdout
-    assert made(server) == NAMES
+    assert created(server) == NAMES
     status = worker.run("migrate", "status", "--json", *given)
     steps = json.loads(status.stdout)["steps"]
     assert [(step["name"], step["state"]) for step in steps] == [(name, "done") for name in NAMES]
     assert status.returncode == 0
 
 
-def test_the_plan_in_which_ksqldb_computes_the_bars_is_applied_once_too(worker: Worker, server: KsqlServer) -> None:
+def test_the_plan_bar1m_is_applied_once(worker: Worker, server: KsqlServer) -> None:
     given = ("--plan", str(plan_files.SHIPPED["bar1m"]))
     first = worker.run("migrate", "apply", *given)
     assert first.returncode == 0, first.stderr
@@ -55,7 +53,7 @@ def test_the_plan_in_which_ksqldb_computes_the_bars_is_applied_once_too(worker: 
     assert server.executed() == executed
 
 
-def test_what_is_dropped_by_hand_is_drift_and_made_again_only_when_asked(worker: Worker, server: KsqlServer) -> None:
+def test_an_object_dropped_by_hand_is_drift_and_repair_creates_it_again(worker: Worker, server: KsqlServer) -> None:
     given = ("--plan", "five.ksql")
     assert worker.run("migrate", "apply", *given).returncode == 0
     server.ksql("DROP STREAM big;")
@@ -69,10 +67,10 @@ def test_what_is_dropped_by_hand_is_drift_and_made_again_only_when_asked(worker:
     repaired = worker.run("migrate", "apply", "--repair", *given)
     assert repaired.returncode == 0, repaired.stderr
     assert worker.run("migrate", "status", *given).returncode == 0
-    assert made_without_drops(server) == [*NAMES, "BIG"]
+    assert created_without_drops(server) == [*NAMES, "BIG"]
 
 
-def test_a_changed_windowed_aggregation_is_refused_with_the_way_out(worker: Worker, server: KsqlServer) -> None:
+def test_a_changed_windowed_aggregation_is_refused_with_a_remedy(worker: Worker, server: KsqlServer) -> None:
     assert worker.run("migrate", "apply", "--plan", "five.ksql").returncode == 0
     (worker.directory / "five.ksql").write_text(FIVE.replace("GRACE PERIOD 5 SECONDS", "GRACE PERIOD 9 SECONDS"))
     refused = worker.run("migrate", "apply", "--plan", "five.ksql")
@@ -82,20 +80,20 @@ def test_a_changed_windowed_aggregation_is_refused_with_the_way_out(worker: Work
     assert shown.returncode == 4
     assert "-  SELECT broker" in shown.stdout
     assert "GRACE PERIOD 9 SECONDS" in shown.stdout
-    assert made(server) == NAMES
+    assert created(server) == NAMES
 
 
-def test_what_the_server_can_alter_is_altered(worker: Worker, server: KsqlServer) -> None:
+def test_a_change_that_the_server_can_alter_is_sent_as_create_or_replace(worker: Worker, server: KsqlServer) -> None:
     assert worker.run("migrate", "apply", "--plan", "five.ksql").returncode == 0
     (worker.directory / "five.ksql").write_text(FIVE.replace("bid > 1 EMIT", "bid > 2 EMIT"))
     altered = worker.run("migrate", "apply", "--plan", "five.ksql")
     assert altered.returncode == 0, altered.stderr
-    assert made(server) == [*NAMES, "BIG"]
+    assert created(server) == [*NAMES, "BIG"]
     assert server.executed()[-1].startswith("CREATE OR REPLACE STREAM big")
 
 
 @pytest.mark.parametrize(
-    ("args", "code", "said"),
+    ("args", "code", "message"),
     [
         (("apply", "--plan", "none.ksql"), 2, "none.ksql: no such file or directory"),
         (("frobnicate",), 2, "migrate frobnicate: must be plan, print"),
@@ -106,27 +104,29 @@ def test_what_the_server_can_alter_is_altered(worker: Worker, server: KsqlServer
         (("apply", "--force-new-name", "--plan", "five.ksql"), 4, "nothing of the plan has changed that cannot be altered"),
     ],
 )
-def test_what_cannot_be_used_is_one_line(worker: Worker, args: tuple[str, ...], code: int, said: str) -> None:
+def test_an_unusable_plan_or_option_is_reported_in_one_line(
+    worker: Worker, args: tuple[str, ...], code: int, message: str
+) -> None:
     (worker.directory / "bad.ksql").write_text("CREATE TYPE a AS STRUCT<b BIGINT>;\n       CREATE STREAM")
     ended = worker.run("migrate", *args)
     assert ended.returncode == code
-    assert said in ended.stderr.splitlines()[-1]
+    assert message in ended.stderr.splitlines()[-1]
     assert "Traceback" not in ended.stderr
     for_programs = worker.run("migrate", *args, "--json")
     assert (for_programs.returncode, json.loads(for_programs.stdout)["exit_code"]) == (code, code)
-    assert said in json.loads(for_programs.stdout)["error"]
+    assert message in json.loads(for_programs.stdout)["error"]
 
 
-def test_a_broker_that_is_away_is_a_failure_and_not_something_pending(worker: Worker) -> None:
+def test_an_unreachable_broker_exits_with_1_and_not_with_3(worker: Worker) -> None:
     worker.settings["broker"] = f"kafka://127.0.0.1:{free_port()}"
-    for deed in ("status", "unlock"):
-        ended = worker.run("migrate", deed, "--json")
+    for operation in ("status", "unlock"):
+        ended = worker.run("migrate", operation, "--json")
         assert (ended.returncode, json.loads(ended.stdout)["exit_code"]) == (1, 1), ended.stderr
-    for deed in ("plan", "print", "validate"):  # need nobody
-        assert worker.run("migrate", deed).returncode == 0
+    for operation in ("plan", "print", "validate"):  # these need no broker
+        assert worker.run("migrate", operation).returncode == 0
 
 
-def test_plans_of_one_app_leave_each_other_alone(worker: Worker, server: KsqlServer) -> None:
+def test_the_plans_of_an_app_are_independent(worker: Worker, server: KsqlServer) -> None:
     (worker.directory / "other.ksql").write_text("CREATE TYPE a AS STRUCT<b BIGINT>;")
     for plan in ("five.ksql", "other.ksql"):
         assert worker.run("migrate", "apply", "--plan", plan).returncode == 0
@@ -137,7 +137,7 @@ def test_plans_of_one_app_leave_each_other_alone(worker: Worker, server: KsqlSer
     assert [(step["name"], step["state"]) for step in steps] == [("C", "apply"), *((name, "left") for name in NAMES)]
 
 
-async def test_the_history_of_another_server_is_not_called_drift_without_saying_so(where: Where, server: KsqlServer) -> None:
+async def test_drift_on_another_kafka_cluster_is_explained(where: Where, server: KsqlServer) -> None:
     async with where() as target:
         await runner.apply(target, five())
         async with Writer(target.cluster, target.topic) as writer:
@@ -148,11 +148,11 @@ async def test_the_history_of_another_server_is_not_called_drift_without_saying_
         assert len(server.requests()) == asked + 1
         server.ksql("DROP STREAM big;")
         steps = await runner.survey(target, five())
-    said = "it was applied on Kafka cluster another, and this server is on stand-in: is ksqldb_url the right one?"
-    assert [step.why.startswith(said) for step in steps] == [False, False, True, False, False]
+    message = "it was applied on Kafka cluster another, and this server is on stand-in: is ksqldb_url the right one?"
+    assert [step.why.startswith(message) for step in steps] == [False, False, True, False, False]
 
 
-def test_what_the_server_would_refuse_is_known_before_anything_is_sent(worker: Worker, server: KsqlServer) -> None:
+def test_a_plan_that_the_server_would_reject_is_refused_before_anything_is_sent(worker: Worker, server: KsqlServer) -> None:
     (worker.directory / "bad.ksql").write_text(FIVE + "CREATE TABLE w AS SELECT * FROM n_w EMIT CHANGES;")
     for args in (("migrate",), ("migrate", "--apply")):
         ended = worker.run(*args, "--plan", "bad.ksql")
@@ -161,7 +161,7 @@ def test_what_the_server_would_refuse_is_known_before_anything_is_sent(worker: W
     assert server.executed() == []
 
 
-def test_a_query_that_somebody_terminated_is_drift_though_its_stream_is_there(worker: Worker, server: KsqlServer) -> None:
+def test_a_terminated_query_is_drift_although_its_stream_exists(worker: Worker, server: KsqlServer) -> None:
     assert worker.run("migrate", "apply", "--plan", "five.ksql").returncode == 0
     query = next(name for name in query_ids(server) if name.startswith("CSAS_BIG"))
     server.ksql(f"TERMINATE {query};")
@@ -173,7 +173,7 @@ def test_a_query_that_somebody_terminated_is_drift_though_its_stream_is_there(wo
     assert worker.run("migrate", "status", "--plan", "five.ksql").returncode == 0
 
 
-def test_health_says_what_the_server_has_and_which_query_does_not_run(worker: Worker, server: KsqlServer) -> None:
+def test_health_counts_the_objects_and_names_queries_that_do_not_run(worker: Worker, server: KsqlServer) -> None:
     assert worker.run("migrate", "apply", "--plan", "five.ksql").returncode == 0
     well = worker.run("migrate", "health")
     assert well.returncode == 0, well.stderr

@@ -20,23 +20,23 @@ from tests.integration.migrations.plans import (
     NAMES,
     POINTS,
     SWAP,
-    CutOffError,
+    InterruptedRunError,
     Where,
-    asked_since,
-    cut_off,
-    cut_off_late,
+    created,
     five,
-    made,
+    interrupt,
+    interrupt_swap,
+    requests_since,
 )
 from tests.support.ksqldb import KsqlServer
 from tests.support.waiting import until
 from tests.support.worker import Worker
 
 
-def test_a_changed_windowed_aggregation_is_built_under_a_new_name_and_swapped_and_the_old_one_retired(
+def test_a_changed_windowed_aggregation_is_built_under_a_new_name_swapped_and_retired(
     worker: Worker, server: KsqlServer
 ) -> None:
-    """Its readers follow it, the writer into the table that others read is replaced, and the plan says the same names on."""
+    """Its readers are rebuilt, the INSERT into the table that others read is replaced, and the plan keeps its names."""
     more = """
     CREATE STREAM n_raw (broker STRING, symbol STRING, n BIGINT)
       WITH (KAFKA_TOPIC='n_w', KEY_FORMAT='NONE', VALUE_FORMAT='JSON');
@@ -73,10 +73,10 @@ def test_a_changed_windowed_aggregation_is_built_under_a_new_name_and_swapped_an
     assert worker.run("migrate", "status", *given).returncode == 0
 
 
-async def test_a_new_half_is_not_swapped_in_before_its_queries_have_read_what_there_is(
-    where: Where, server: KsqlServer, pocket: str, swapping: None
+async def test_a_new_half_is_not_swapped_in_before_its_queries_have_read_all_input(
+    where: Where, server: KsqlServer, pocket: str, fast_polling: None
 ) -> None:
-    """A query that has just been made has committed nothing: the server names no lag, and it has read nothing."""
+    """A new query has committed no offsets, so the server reports no lag although nothing was read."""
     topic = f"{uuid4().hex[:8]}-ticks"
     plan, changed = (text.replace("KAFKA_TOPIC='ticks'", f"KAFKA_TOPIC='{topic}'") for text in (FIVE, CHANGED))
     await ensure_one(Cluster(pocket), TopicSpec(topic, 1, {}, "ticks"), 1)
@@ -86,7 +86,7 @@ async def test_a_new_half_is_not_swapped_in_before_its_queries_have_read_what_th
         await runner.apply(target, five(plan))
         server.committed(now=False)
         running = asyncio.create_task(swap.force_new_name(target, five(changed)))
-        await until(lambda: asked_since(server, "CREATE TABLE N_W_V2") > 5, what="it asks how far they are, again and again")
+        await until(lambda: requests_since(server, "CREATE TABLE N_W_V2") > 5, what="it polls the lag")
         assert not running.done()
         assert (await history.read(target.cluster, target.topic, "an-app"))["five/N_W"].name == "N_W"
         server.committed(now=True)
@@ -94,7 +94,7 @@ async def test_a_new_half_is_not_swapped_in_before_its_queries_have_read_what_th
         assert (await history.read(target.cluster, target.topic, "an-app"))["five/N_W"].name == "N_W_V2"
 
 
-def test_what_the_server_does_not_alter_is_swapped_too(worker: Worker, server: KsqlServer) -> None:
+def test_a_change_that_the_server_cannot_alter_is_swapped(worker: Worker, server: KsqlServer) -> None:
     given = ("--plan", "plan.ksql")
     plan = worker.directory / "plan.ksql"
     plain = "CREATE TABLE last WITH (KAFKA_TOPIC='last') AS SELECT broker, MAX(bid) AS bid FROM ticks_s GROUP BY broker"
@@ -105,13 +105,13 @@ def test_what_the_server_does_not_alter_is_swapped_too(worker: Worker, server: K
     assert (refused.returncode, "gets a new name: `apply --force-new-name`" in refused.stderr) == (4, True), refused.stderr
     swapped = worker.run("migrate", "apply", "--force-new-name", *given)
     assert swapped.returncode == 0, swapped.stderr
-    assert made(server) == [*NAMES, "LAST", "LAST_V2"]
-    assert worker.run("migrate", "apply", *given).returncode == 0  # BIG is altered, as ever
-    assert made(server) == [*NAMES, "LAST", "LAST_V2", "BIG"]
+    assert created(server) == [*NAMES, "LAST", "LAST_V2"]
+    assert worker.run("migrate", "apply", *given).returncode == 0  # BIG is altered
+    assert created(server) == [*NAMES, "LAST", "LAST_V2", "BIG"]
 
 
-async def test_a_new_half_is_not_built_on_the_records_of_an_earlier_one(
-    where: Where, server: KsqlServer, pocket: str, swapping: None
+async def test_a_new_half_is_not_built_on_a_topic_with_records_of_an_earlier_one(
+    where: Where, server: KsqlServer, pocket: str, fast_polling: None
 ) -> None:
     topic = f"{uuid4().hex[:8]}_n"
     plan, changed = (text.replace("KAFKA_TOPIC='n_w'", f"KAFKA_TOPIC='{topic}'") for text in (FIVE, CHANGED))
@@ -122,10 +122,10 @@ async def test_a_new_half_is_not_built_on_the_records_of_an_earlier_one(
             await producer.send_and_wait(f"{topic}_v2", b"{}")
         with pytest.raises(RefusedError, match=f"topic {topic}_v2 holds 1 records of an earlier N_W_V2; delete it"):
             await swap.force_new_name(target, five(changed))
-    assert made(server) == NAMES
+    assert created(server) == NAMES
 
 
-def test_a_swap_is_rolled_back_and_what_it_made_is_retired(worker: Worker, server: KsqlServer) -> None:
+def test_a_swap_is_rolled_back_and_its_new_half_retired(worker: Worker, server: KsqlServer) -> None:
     given = ("--plan", "plan.ksql")
     plan = worker.directory / "plan.ksql"
     nothing = worker.run("migrate", "rollback", "--plan", "five.ksql")
@@ -136,7 +136,7 @@ def test_a_swap_is_rolled_back_and_what_it_made_is_retired(worker: Worker, serve
     assert worker.run("migrate", "apply", "--force-new-name", *given).returncode == 0
     back = worker.run("migrate", "rollback", *given)
     assert (back.returncode, back.stdout) == (0, "RESUME N_WRITER;\nPAUSE N_WRITER_V2;\n"), back.stderr
-    assert worker.run("migrate", "status", *given).returncode == 4  # the plan still says the other text
+    assert worker.run("migrate", "status", *given).returncode == 4  # the plan still has the new text
     again = worker.run("migrate", "apply", "--force-new-name", *given)
     assert (again.returncode, "`app migrate retire`, if it was rolled back" in again.stderr) == (4, True)
     plan.write_text(SWAP.replace("9 SECONDS", "5 SECONDS"))
@@ -149,21 +149,21 @@ def test_a_swap_is_rolled_back_and_what_it_made_is_retired(worker: Worker, serve
 
 
 @pytest.mark.parametrize("statement", ["N_W_V2", "N_RAW_V2", "N_WRITER_V2"])
-async def test_a_swap_that_is_cut_off_anywhere_is_finished_by_the_same_command(
-    where: Where, server: KsqlServer, statement: str, swapping: None
+async def test_a_swap_that_is_interrupted_anywhere_is_finished_by_the_same_command(
+    where: Where, server: KsqlServer, statement: str, fast_polling: None
 ) -> None:
     async with where() as target:
         await runner.apply(target, five(SWAP.replace("9 SECONDS", "5 SECONDS")))
         before = len(server.executed())
         for point in POINTS:
             with pytest.MonkeyPatch.context() as patch:
-                cut_off(patch, point, statement)
-                with pytest.raises(CutOffError, match=point):
+                interrupt(patch, point, statement)
+                with pytest.raises(InterruptedRunError, match=point):
                     await swap.force_new_name(target, five(SWAP))
         for step in ("PAUSE", "the history"):
             with pytest.MonkeyPatch.context() as patch:
-                cut_off_late(patch, step)
-                with pytest.raises(CutOffError, match=step):
+                interrupt_swap(patch, step)
+                with pytest.raises(InterruptedRunError, match=step):
                     await swap.force_new_name(target, five(SWAP))
         await swap.force_new_name(target, five(SWAP))
         made = [text.split("(")[0].split(" WITH")[0].strip() for text in server.executed()[before:]]
@@ -175,14 +175,14 @@ async def test_a_swap_that_is_cut_off_anywhere_is_finished_by_the_same_command(
         assert all(step.action in (Action.done, Action.left) for step in await runner.survey(target, five(SWAP)))
 
 
-async def test_a_swap_that_was_cut_off_is_not_finished_with_another_text(
-    where: Where, server: KsqlServer, swapping: None
+async def test_an_interrupted_swap_is_not_finished_with_another_text(
+    where: Where, server: KsqlServer, fast_polling: None
 ) -> None:
     async with where() as target:
         await runner.apply(target, five())
         with pytest.MonkeyPatch.context() as patch:
-            cut_off_late(patch, "the history")
-            with pytest.raises(CutOffError, match="the history"):
+            interrupt_swap(patch, "the history")
+            with pytest.raises(InterruptedRunError, match="the history"):
                 await swap.force_new_name(target, five(CHANGED))
         other = CHANGED.replace("9 SECONDS", "8 SECONDS")
         with pytest.raises(RefusedError, match="N_W_V2 is left of an interrupted swap and differs from the plan"):
@@ -192,6 +192,6 @@ async def test_a_swap_that_was_cut_off_is_not_finished_with_another_text(
     assert "8 SECONDS" in server.executed()[-1]
 
 
-def test_where_nothing_was_ever_applied_nothing_is_retired(worker: Worker) -> None:
+def test_retire_without_a_swap_does_nothing(worker: Worker) -> None:
     ended = worker.run("migrate", "retire")
     assert (ended.returncode, ended.stdout) == (0, "nothing has been replaced\n"), ended.stderr
