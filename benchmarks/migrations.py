@@ -10,9 +10,9 @@ from typing import Any
 
 from rich.console import Console
 
-from migrations.catalogue import Catalogue
-from migrations.compare import compare
-from migrations.plan_files import load
+from migrations.plan.compare import compare
+from migrations.plan.files import load
+from migrations.server.catalog import Catalog
 
 STATEMENTS = 1_000
 BOUND = 2.0  # seconds
@@ -34,7 +34,7 @@ def run(repeat: int) -> dict[str, Any]:
         taken = []
         for _ in range(repeat):
             began = time.process_time()
-            steps = compare(load(path, {}), {}, Catalogue())
+            steps = compare(load(path, {}), {}, Catalog())
             taken.append(time.process_time() - began)
             if len(steps) != STATEMENTS:
                 raise RuntimeError(f"{len(steps)} of {STATEMENTS} statements were planned")

@@ -1,4 +1,4 @@
-"""What ends a migration, each with the exit code of a command that ends by it."""
+"""Errors of migrations, each with the exit code of a command that ends by it."""
 
 from __future__ import annotations
 
@@ -6,56 +6,56 @@ import re
 
 from app.errors import BarwheelError
 
-_PLACE = re.compile(r"[Ll]ine:? (\d+)(?::|, Col: )(\d+)")
+_POSITION = re.compile(r"[Ll]ine:? (\d+)(?::|, Col: )(\d+)")
 
 
 class MigrationError(BarwheelError):
-    """The base: something failed (exit code 1)."""
+    """The base class: something failed (exit code 1)."""
 
 
 class PlanError(MigrationError):
-    """A plan that cannot be used: names the file, the place and the value."""
+    """A plan cannot be used. The message names the file, the position and the value."""
 
     exit_code = 2
 
 
 class RefusedError(MigrationError):
-    """What was asked for would destroy or silently change something, or the server is not as the history says."""
+    """The request would destroy or silently change something, or the server does not match the history."""
 
     exit_code = 4
 
 
 class UnreachableError(MigrationError):
-    """The server did not answer, or not in time: what became of a statement is not known."""
+    """The server did not respond in time. A statement may or may not have been executed."""
 
 
 class LockLostError(MigrationError):
-    """Another runner has taken over; nothing more may be sent or recorded."""
+    """Another runner has taken over. Nothing more may be sent or recorded."""
 
 
 class KsqlDbError(MigrationError):
-    """The server's word on a statement: `code` is its error_code, `text` its message, `statement` what it was about.
+    """An error response of ksqlDB: `code` is its error_code, `text` its message, `statement` what the message is about.
 
-    `line` and `column` are where in the statement, from 1, and None where the server does not say.
+    `line` and `column` are the position in the statement and count from 1; None if the server does not tell.
     """
 
     def __init__(self, code: int, text: str, statement: str) -> None:
-        first = " ".join(statement.split())
-        about = f" [{first[:120]}]" if first else ""
+        one_line = " ".join(statement.split())
+        about = f" [{one_line[:120]}]" if one_line else ""
         super().__init__(f"ksqlDB error {code}: {' '.join(text.split())}{about}")
         self.code = code
         self.text = text
         self.statement = statement
-        found = _PLACE.search(text)
-        self.line = int(found[1]) if found else None
-        self.column = int(found[2]) if found else None
+        position = _POSITION.search(text)
+        self.line = int(position[1]) if position else None
+        self.column = int(position[2]) if position else None
 
     def at(self, statement: str, line: int) -> KsqlDbError:
-        """The same about one statement of those that were sent together, whose own line it is."""
-        return KsqlDbError(self.code, _PLACE.sub(f"line {line}:{self.column}", self.text, count=1), statement)
+        """The same error about one statement of the request; `line` is its line in that statement."""
+        return KsqlDbError(self.code, _POSITION.sub(f"line {line}:{self.column}", self.text, count=1), statement)
 
 
 class PlanRefusedError(KsqlDbError):
-    """The server would refuse the plan as it stands; nothing of it was sent. What it lacks may be there later."""
+    """The server would reject the plan, and nothing of it was sent. A later attempt may succeed, once what it lacks exists."""
 
     exit_code = 4

@@ -1,4 +1,4 @@
-"""`app migrate`: KSQL plans to a ksqlDB server: looked at, compared, applied once."""
+"""`app migrate`: applies KSQL plans to a ksqlDB server. This module parses the arguments and prints the results."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ from app.kafka.cluster import Cluster
 from app.ksqldb.boot import load_plan, target
 from app.settings import Settings
 from app.settings.addresses import http_address
-from migrations import report, swap, swapped
-from migrations.compare import Action, Step, exit_code
 from migrations.errors import MigrationError
-from migrations.health import examine
-from migrations.history import Entry, Writer, ensure_topic
-from migrations.plan import Plan
-from migrations.registry import check as check_registry
-from migrations.runner import Target, apply, check_on_server, survey
+from migrations.plan.compare import Action, Step, exit_code
+from migrations.plan.entry import Entry
+from migrations.plan.model import Plan
+from migrations.run import report, rollback, swap
+from migrations.run.history import Writer, ensure_topic
+from migrations.run.runner import apply, check_on_server, survey
+from migrations.run.target import Target
+from migrations.server.health import check_health
+from migrations.server.registry import check_registry
 
 if TYPE_CHECKING:
     import faust
 
 
-class Deed(StrEnum):
-    """What `app migrate` can do."""
+class Operation(StrEnum):
+    """The operations of `app migrate`."""
 
     plan = "plan"
     print = "print"
@@ -45,18 +47,37 @@ class Deed(StrEnum):
     unlock = "unlock"
 
 
-NOTHING = {Deed.retire: "nothing has been replaced", Deed.rollback: "put back; no query had to be paused"}
+OFFLINE = (Operation.plan, Operation.print, Operation.validate)
+NOTHING_SENT = {
+    Operation.retire: "nothing has been replaced",
+    Operation.rollback: "put back; no query had to be paused",
+}
+
+
+@dataclass(frozen=True)
+class Params:
+    """The operation and its options. `server` and `registry` are addresses, or empty for those of the settings."""
+
+    operation: Operation
+    server: str
+    registry: str
+    idempotent: bool
+    force_new_name: bool
+    repair: bool
+    as_json: bool
 
 
 def register(app: faust.App) -> None:
-    """Add the command."""
+    """Add the command to Faust's command line."""
 
     @app.command(
-        argument("deed", required=False, metavar="[" + "|".join(Deed) + "]"),
-        option("--plan", "path", default="", show_default=False, help="A directory, one .ksql, .json, .yaml or .py, or bar1m."),
-        option("--server", default="", show_default=False, help="ksqlDB, instead of the setting ksqldb_url."),
-        option("--registry", default="", show_default=False, help="Schema Registry, instead of schema_registry_url."),
-        option("--apply", "do_apply", is_flag=True, default=False, show_default=False, help="Do it; the same as `apply`."),
+        argument("operation", required=False, metavar="[" + "|".join(Operation) + "]"),
+        option(
+            "--plan", "path", default="", show_default=False, help="A directory, a .ksql, .json, .yaml or .py file, or bar1m."
+        ),
+        option("--server", default="", show_default=False, help="ksqlDB's address; replaces the setting ksqldb_url."),
+        option("--registry", default="", show_default=False, help="Schema Registry's address; replaces schema_registry_url."),
+        option("--apply", "do_apply", is_flag=True, default=False, show_default=False, help="The same as `apply`."),
         option("--print", "do_print", is_flag=True, default=False, show_default=False, help="The same as `print`."),
         option("--idempotent", is_flag=True, default=False, show_default=False, help="Send IF NOT EXISTS."),
         option(
@@ -64,16 +85,22 @@ def register(app: faust.App) -> None:
             is_flag=True,
             default=False,
             show_default=False,
-            help="Build what cannot be altered beside it under its next name (_V2), and swap.",
+            help="With `apply`: build what cannot be altered under its next name (_V2), then swap.",
         ),
-        option("--repair", is_flag=True, default=False, show_default=False, help="Make what is gone from the server again."),
+        option(
+            "--repair",
+            is_flag=True,
+            default=False,
+            show_default=False,
+            help="With `apply`: create again what is gone from the server.",
+        ),
         base.json_option,
         base=base.BarwheelCommand,
     )
-    async def migrate(  # noqa: PLR0913  # one argument an option
+    async def migrate(  # noqa: PLR0913  # one argument per option
         self: base.BarwheelCommand,  # noqa: ARG001 - Faust passes itself
         *,
-        deed: str | None,
+        operation: str | None,
         path: str,
         server: str,
         registry: str,
@@ -84,11 +111,11 @@ def register(app: faust.App) -> None:
         repair: bool,
         as_json: bool,
     ) -> int:
-        """Bring a ksqlDB server to where a plan says; without --apply only check, on the server, what would be done.
+        """Apply a KSQL plan to a ksqlDB server. Without --apply, only check what would be done; the server checks it too.
 
-        plan, print and validate need no server. status and diff compare the plan, what was applied and the server.
-        Only retire drops anything. Exit code 0: done or nothing to do, 1 failed, 2 the plan or an option cannot be used,
-        3 something is pending, 4 refused, or the server is not as it was left.
+        plan, print and validate need no server. status and diff compare the plan, the history and the server.
+        Only retire drops anything. Exit code 0: done, or nothing to do; 1: failed; 2: the plan or an option cannot be used;
+        3: something is pending; 4: refused, or the server does not match the history.
 
         \b
         Example:
@@ -100,170 +127,167 @@ def register(app: faust.App) -> None:
         """  # noqa: D301 - click reads \b
         try:
             settings = Settings.load()
-            chosen = _chosen(deed, do_apply=do_apply, do_print=do_print)
+            chosen = _operation(operation, do_apply=do_apply, do_print=do_print)
             plan = load_plan(settings, Path(path) if path else None)
-            if chosen in (Deed.plan, Deed.print, Deed.validate):
+            if chosen in OFFLINE:
                 return _offline(plan, chosen, as_json=as_json)
-            asked = Asked(chosen, _address("--server", server), _address("--registry", registry), as_json=as_json)
-            return await _online(settings, plan, asked, idempotent=idempotent, force_new_name=force_new_name, repair=repair)
+            params = Params(
+                chosen,
+                _address("--server", server),
+                _address("--registry", registry),
+                idempotent=idempotent,
+                force_new_name=force_new_name,
+                repair=repair,
+                as_json=as_json,
+            )
+            return await _online(settings, plan, params)
         except BrokenPipeError:
             raise
-        except (BrokerError, KafkaError, OSError) as error:  # a broker's own exit code, 3, means here that something is pending
+        except (BrokerError, KafkaError, OSError) as error:  # exit code 1: that of BrokerError, 3, means pending here
             failed = MigrationError(str(error) or type(error).__name__)
-            raise _said(failed, as_json=as_json) from error
+            raise _reported(failed, as_json=as_json) from error
         except BarwheelError as error:
-            raise _said(error, as_json=as_json) from None
+            raise _reported(error, as_json=as_json) from None
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What to do, and where."""
-
-    deed: Deed
-    server: str
-    registry: str
-    as_json: bool
+def _operation(name: str | None, *, do_apply: bool, do_print: bool) -> Operation:
+    """The operation of the argument and the flags. Raises `InputError` for an unknown one, and for two."""
+    if name is not None and name not in set(Operation):
+        raise InputError(f"migrate {name}: must be {', '.join(Operation)}")
+    chosen = {Operation(name)} if name else set()
+    chosen |= ({Operation.apply} if do_apply else set()) | ({Operation.print} if do_print else set())
+    if len(chosen) > 1:
+        raise InputError(f"migrate: {' and '.join(sorted(chosen))} at once; choose one")
+    return chosen.pop() if chosen else Operation.check
 
 
 def _address(option: str, value: str) -> str:
-    """As the settings take one; raises `InputError`."""
+    """An address, checked as the settings check theirs. Raises `InputError`."""
     try:
         return http_address(value)
     except ValueError as error:
         raise InputError(f"migrate {option} {value}: {error}") from None
 
 
-def _said(error: BarwheelError, *, as_json: bool) -> BarwheelError:
-    """The same, for a program too."""
+def _reported(error: BarwheelError, *, as_json: bool) -> BarwheelError:
+    """The same error, printed as JSON if JSON is wanted."""
     if as_json:
         base.out_json({"error": str(error), "exit_code": error.exit_code})
     return error
 
 
-async def _online(settings: Settings, plan: Plan, asked: Asked, *, idempotent: bool, force_new_name: bool, repair: bool) -> int:
-    cluster, as_json = await base.reach(settings), asked.as_json
-    if asked.deed is Deed.unlock:
-        return await _unlock(cluster, settings, as_json=as_json)
-    async with target(settings, cluster, url=asked.server, try_seconds=base.COMMAND_DEADLINE) as where:
-        registry = asked.registry or settings.schema_registry_url
-        if asked.deed is Deed.health:
-            return await _health(where, registry, as_json=as_json)
-        await check_registry(registry)
-        if asked.deed in (Deed.retire, Deed.rollback):
-            return await _swapped(where, plan, asked.deed, as_json=as_json)
-        if force_new_name:
-            return await _swap(where, plan, asked.deed, as_json=as_json)
-        if asked.deed is Deed.apply:
-            return await _apply(where, plan, repair=repair, idempotent=idempotent, as_json=as_json)
-        return await _look(where, plan, asked.deed, as_json=as_json)
-
-
-def _chosen(deed: str | None, *, do_apply: bool, do_print: bool) -> Deed:
-    """What is meant; raises `InputError` for a word that is none, and for two."""
-    if deed is not None and deed not in set(Deed):
-        raise InputError(f"migrate {deed}: must be {', '.join(Deed)}")
-    wanted = {Deed(deed)} if deed else set()
-    wanted |= ({Deed.apply} if do_apply else set()) | ({Deed.print} if do_print else set())
-    if len(wanted) > 1:
-        raise InputError(f"migrate: {' and '.join(sorted(wanted))} at once; choose one")
-    return wanted.pop() if wanted else Deed.check
-
-
-def _offline(plan: Plan, deed: Deed, *, as_json: bool) -> int:
+def _offline(plan: Plan, operation: Operation, *, as_json: bool) -> int:
     if as_json:
         base.out_json({"plan": plan.name, "properties": dict(plan.properties), "statements": report.statement_data(plan)})
-    elif deed is Deed.print:
+    elif operation is Operation.print:
         base.out("\n\n".join(statement.text for statement in plan.statements))
-    elif deed is Deed.plan:
+    elif operation is Operation.plan:
         base.console().print(report.plan_table(plan))
     else:
         base.out(f"{plan.name}: {len(plan.statements)} statements can be read; `app migrate` has a server check them")
     return 0
 
 
-async def _look(where: Target, plan: Plan, deed: Deed, *, as_json: bool) -> int:
-    """Compare; `check` also has the server validate what is pending. Raises `PlanRefusedError` where it refuses."""
+async def _online(settings: Settings, plan: Plan, params: Params) -> int:
+    cluster, operation = await base.reach(settings), params.operation
+    if operation is Operation.unlock:
+        return await _unlock(cluster, settings, as_json=params.as_json)
+    async with target(settings, cluster, url=params.server, try_seconds=base.COMMAND_DEADLINE) as where:
+        registry = params.registry or settings.schema_registry_url
+        if operation is Operation.health:
+            return await _health(where, registry, as_json=params.as_json)
+        await check_registry(registry)
+        if operation in (Operation.retire, Operation.rollback):
+            return await _old_half(where, plan, operation, as_json=params.as_json)
+        if params.force_new_name:
+            return await _swap(where, plan, params)
+        if operation is Operation.apply:
+            return await _apply(where, plan, params)
+        return await _compare(where, plan, operation, as_json=params.as_json)
+
+
+async def _compare(where: Target, plan: Plan, operation: Operation, *, as_json: bool) -> int:
+    """Compare; for `check`, the server also checks what is pending. Raises `PlanRefusedError` if it would reject that."""
     steps = await survey(where, plan)
-    texts = [step for step in steps if step.action in (Action.apply, Action.alter)]
-    if deed is Deed.check and texts:
-        await check_on_server(where, plan, texts)
+    pending = [step for step in steps if step.action in (Action.apply, Action.alter)]
+    if operation is Operation.check and pending:
+        await check_on_server(where, plan, pending)
     if as_json:
         base.out_json({"plan": plan.name, "summary": report.summary(steps), "steps": [report.step_data(s) for s in steps]})
     else:
-        shown = report.diff(steps) if deed is Deed.diff else report.steps_table(steps)
-        base.console().print(shown, soft_wrap=deed is Deed.diff)
-        more = ", and the server accepts it: `app migrate --apply` does it" if deed is Deed.check and texts else ""
+        shown = report.diff(steps) if operation is Operation.diff else report.steps_table(steps)
+        base.console().print(shown, soft_wrap=operation is Operation.diff)
+        checked = operation is Operation.check and pending
+        more = ", and the server accepts it: `app migrate --apply` does it" if checked else ""
         base.say(report.summary(steps) + more)
     return exit_code(steps)
 
 
-def _told(step: Step, done: Entry | None) -> None:
+def _print_progress(step: Step, done: Entry | None) -> None:
     if done is None:
         base.say(f"{step.id} ({step.name}): {step.why} ...")
     else:
         base.say(f"{step.id} ({step.name}): applied in {done.duration_ms} ms")
 
 
-async def _apply(where: Target, plan: Plan, *, repair: bool, idempotent: bool, as_json: bool) -> int:
-    found = await apply(where, plan, repair=repair, idempotent=idempotent, told=_told)
-    if as_json:
-        base.out_json({"plan": plan.name, "applied": [report.entry_data(entry) for entry in found.applied]})
-    elif found.applied:
-        base.out(f"{len(found.applied)} of {len(plan.statements)} statements applied")
+async def _apply(where: Target, plan: Plan, params: Params) -> int:
+    result = await apply(where, plan, repair=params.repair, idempotent=params.idempotent, on_progress=_print_progress)
+    if params.as_json:
+        base.out_json({"plan": plan.name, "applied": [report.entry_data(entry) for entry in result.applied]})
+    elif result.applied:
+        base.out(f"{len(result.applied)} of {len(plan.statements)} statements applied")
     else:
-        base.out(report.summary(found.steps))
+        base.out(report.summary(result.steps))
     return 0
 
 
-async def _swap(where: Target, plan: Plan, deed: Deed, *, as_json: bool) -> int:
-    if deed is not Deed.apply:
+async def _swap(where: Target, plan: Plan, params: Params) -> int:
+    if params.operation is not Operation.apply:
         raise InputError("migrate --force-new-name goes with --apply: `app migrate diff` shows what it is about")
-    found, compared = await swap.force_new_name(where, plan, _told)
-    rows = [asdict(one) for one in compared]
-    if as_json:
-        base.out_json({"applied": [report.entry_data(entry) for entry in found.applied], "compared": rows})
+    result, comparisons = await swap.force_new_name(where, plan, _print_progress)
+    if params.as_json:
+        rows = [asdict(one) for one in comparisons]
+        base.out_json({"applied": [report.entry_data(entry) for entry in result.applied], "compared": rows})
         return 0
-    for one in compared:
+    for one in comparisons:
         base.out(f"{one.new} has {one.new_rows} rows, {one.old} {one.old_rows}: of the common ones {one.equal} are equal")
     base.out("swapped; the old half is paused or without readers: `app migrate rollback` puts it back, `retire` drops it")
     return 0
 
 
-async def _swapped(where: Target, plan: Plan, deed: Deed, *, as_json: bool) -> int:
-    sent = await (swapped.retire if deed is Deed.retire else swapped.roll_back)(where, plan)
+async def _old_half(where: Target, plan: Plan, operation: Operation, *, as_json: bool) -> int:
+    """Retire the old half of a swap, or put it back."""
+    sent = await (rollback.retire if operation is Operation.retire else rollback.roll_back)(where, plan)
     if as_json:
         base.out_json({"sent": sent})
     else:
-        base.out("\n".join(sent) or NOTHING[deed])
+        base.out("\n".join(sent) or NOTHING_SENT[operation])
     return 0
 
 
 async def _health(where: Target, registry: str, *, as_json: bool) -> int:
-    found = await examine(where.client, registry)
+    health = await check_health(where.client, registry)
     if as_json:
-        base.out_json({**asdict(found), "well": found.well})
-    else:
-        base.out(
-            f"ksqlDB {found.version} at {where.client.url}: {found.status}, {'healthy' if found.healthy else 'NOT healthy'}"
-        )
-        base.out(f"{found.streams} streams, {found.tables} tables, {found.queries} queries")
-        for name, state in found.troubled.items():
-            base.out(f"query {name} is {state}: `EXPLAIN {name};` says more, `RESUME {name};` goes on with one that is paused")
-        if found.registry is not None:
-            by_id = "can" if found.registry.by_id else "can NOT"
-            base.out(f"Schema Registry: {found.registry.subjects} subjects; schemas {by_id} be asked for by id")
-    return 0 if found.well else 1
+        base.out_json({**asdict(health), "well": health.well})
+        return 0 if health.well else 1
+    state = "healthy" if health.healthy else "NOT healthy"
+    base.out(f"ksqlDB {health.version} at {where.client.url}: {health.status}, {state}")
+    base.out(f"{health.streams} streams, {health.tables} tables, {health.queries} queries")
+    for name, query_state in health.troubled.items():
+        base.out(f"query {name} is {query_state}: `EXPLAIN {name};` says more, `RESUME {name};` resumes a paused one")
+    if health.registry is not None:
+        by_id = "can" if health.registry.by_id else "can NOT"
+        base.out(f"Schema Registry: {health.registry.subjects} subjects; schemas {by_id} be asked for by id")
+    return 0 if health.well else 1
 
 
 async def _unlock(cluster: Cluster, settings: Settings, *, as_json: bool) -> int:
-    """Fence whoever is at work: its next record is refused, and it ends."""
+    """Fence the current runner: its next record is refused, and it ends."""
     await ensure_topic(cluster, settings.history_topic, settings.replication_factor)
     async with Writer(cluster, settings.history_topic):
         pass
     if as_json:
         base.out_json({"unlocked": settings.history_topic})
     else:
-        base.out(
-            "whoever applies a plan now is stopped before its next statement; one that died loses the lock by session_timeout"
-        )
+        base.out("a runner at work is stopped before its next statement; a dead one loses the lock by session_timeout")
     return 0

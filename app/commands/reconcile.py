@@ -33,7 +33,7 @@ def register(app: faust.App) -> None:
     """Add the command."""
 
     @app.command(
-        option("--topic", default="", show_default=False, help="ksqlDB's bars.  [default: that of plans/bar1m.yaml]"),
+        option("--topic", default="", show_default=False, help="ksqlDB's bars.  [default: that of the plan bar1m]"),
         base.json_option,
         base=base.BarwheelCommand,
     )
@@ -82,9 +82,7 @@ def _check(settings: Settings) -> None:
         ("time_unit", settings.time_unit.value, TimeUnit.ms.value),
     ):
         if ours != theirs:
-            raise InputError(
-                f"{name}={ours}: plans/bar1m.yaml makes its bars with {name}={theirs}, and no two would be the same"
-            )
+            raise InputError(f"{name}={ours}: the plan bar1m makes its bars with {name}={theirs}, and no two would be the same")
 
 
 async def _records(consumer: AIOKafkaConsumer) -> list[tuple[bytes | None, bytes | None, dict[str, bytes]]]:

@@ -1,4 +1,4 @@
-"""Migrations as the worker and the commands use them: settings in, a target out; and what happens at a worker's start."""
+"""Migrations for the worker and the commands: the target that the settings describe, and applying at a worker's start."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ from app.errors import SettingsError
 from app.kafka.cluster import Cluster
 from app.settings import Settings
 from app.settings.types import MigrateOnBoot
-from migrations import plan_files
-from migrations.client import KsqlClient
-from migrations.compare import Action, Step
 from migrations.errors import MigrationError, PlanError, RefusedError
-from migrations.history import Entry
-from migrations.ksql.decimals import decimals
-from migrations.plan import Plan
-from migrations.report import entry_data, summary
-from migrations.runner import Target, apply
+from migrations.plan import files as plan_files
+from migrations.plan.compare import Action, Step
+from migrations.plan.entry import Entry
+from migrations.plan.model import Plan
+from migrations.run.report import entry_data, summary
+from migrations.run.runner import apply
+from migrations.run.target import Target
+from migrations.server.client import KsqlClient
+from migrations.shipped.decimals import decimals
 
-AGAIN_SECONDS = 5.0
-BOOT_SECONDS = 10.0  # how long one request is tried again at boot, before that is said
+RETRY_SECONDS = 5.0
+BOOT_SECONDS = 10.0  # how long one request is retried at a start, before its failure is reported
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class Migrating:
-    """How far a worker's migrations are; for its web port."""
+    """The state of a worker's migrations, for its web port."""
 
     state: str = "off"  # then pending, done, failed
     error: str = ""
@@ -43,7 +44,7 @@ class Migrating:
 
 
 def variables(settings: Settings) -> dict[str, str]:
-    """What a plan may call for by `${NAME}`."""
+    """The variables that a plan may use as `${NAME}`."""
     return {
         "topics": settings.topics_prefix,
         "ticks": settings.ticks_topic,
@@ -54,13 +55,13 @@ def variables(settings: Settings) -> dict[str, str]:
 
 
 def load_plan(settings: Settings, path: Path | None) -> Plan:
-    """The plan of a file or directory, or the one that is shipped; raises `PlanError`."""
+    """The plan of a file or directory; without a path, the shipped one. Raises `PlanError`."""
     return plan_files.load(path, variables(settings))
 
 
 @asynccontextmanager
 async def target(settings: Settings, cluster: Cluster, *, url: str = "", try_seconds: float = 120.0) -> AsyncIterator[Target]:
-    """A server to be migrated and where its history is; `url` stands above the setting."""
+    """The target that the settings describe; `url` replaces `ksqldb_url`. Raises `MigrationError` without an address."""
     address = url or settings.ksqldb_url
     if not address:
         raise MigrationError("no ksqlDB: set ksqldb_url (BARWHEEL_KSQLDB_URL=http://host:8088), or give --server")
@@ -84,44 +85,49 @@ async def target(settings: Settings, cluster: Cluster, *, url: str = "", try_sec
 
 
 def _user() -> str:
-    with suppress(KeyError, OSError):  # a container's user need not have a name
+    with suppress(KeyError, OSError):  # a container's user may have no name
         return getpass.getuser()
     return ""
 
 
-async def at_boot(settings: Settings, cluster: Cluster, found: Migrating) -> None:
-    """Apply what is pending. With `require` it returns when all is applied, and raises `RefusedError` where that cannot be."""
+async def at_boot(settings: Settings, cluster: Cluster, migrating: Migrating) -> None:
+    """Apply what is pending, and retry until it is done.
+
+    With `migrate_on_boot=require`, raises `RefusedError`, `PlanError` or `SettingsError` if the plan cannot be applied. With
+    `warn`, such an error is only recorded in `migrating`.
+    """
     if settings.migrate_on_boot is MigrateOnBoot.off or not settings.ksqldb_url:
         return
     required = settings.migrate_on_boot is MigrateOnBoot.require
-    found.state = "pending"
+    migrating.state = "pending"
     while True:
         try:
             plan = await asyncio.to_thread(load_plan, settings, None)
             async with target(settings, cluster, try_seconds=BOOT_SECONDS) as where:
-                report = await apply(where, plan, told=_tell)
+                result = await apply(where, plan, on_progress=_log_progress)
         except (RefusedError, PlanError, SettingsError) as error:
-            _failed(found, error)
+            _set_failed(migrating, error)
             if required:
                 raise
             return
         except (MigrationError, KafkaError, OSError) as error:
-            _failed(found, error)
-            await asyncio.sleep(AGAIN_SECONDS)
+            _set_failed(migrating, error)
+            await asyncio.sleep(RETRY_SECONDS)
             continue
-        found.state, found.error, found.applied = "done", "", report.applied
-        found.skipped = sum(step.action is Action.done for step in report.steps)
-        log.info("migrations: %s", summary(report.steps) if not report.applied else f"{len(report.applied)} applied")
+        migrating.state, migrating.error, migrating.applied = "done", "", result.applied
+        migrating.skipped = sum(step.action is Action.done for step in result.steps)
+        log.info("migrations: %s", f"{len(result.applied)} applied" if result.applied else summary(result.steps))
         return
 
 
-def _failed(found: Migrating, error: Exception) -> None:
-    if found.error != str(error):
+def _set_failed(migrating: Migrating, error: Exception) -> None:
+    """Record the error, and log it unless it is the same as before."""
+    if migrating.error != str(error):
         log.warning("migrations: %s", error)
-    found.state, found.error = "failed", str(error)
+    migrating.state, migrating.error = "failed", str(error)
 
 
-def _tell(step: Step, done: Entry | None) -> None:
+def _log_progress(step: Step, done: Entry | None) -> None:
     if done is None:
         log.info("migrations: %s (%s): %s", step.id, step.name, step.why)
     else:

@@ -1,4 +1,4 @@
-"""Whether the ticks fit what the shipped plans make of them: ksqlDB drops what does not, and says nothing."""
+"""Checks that ticks fit the columns of the shipped plans. ksqlDB silently drops those that do not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _decode = msgspec.json.Decoder(_Numbers).decode
 
 @dataclass(frozen=True)
 class Misfit:
-    """What is lost, and what to do about it."""
+    """What is lost, and a remedy."""
 
     text: str
     advice: str
@@ -33,15 +33,15 @@ class Misfit:
 
 
 def misfits(settings: Settings, ticks: Iterable[tuple[bytes | None, bytes | None]]) -> list[Misfit]:
-    """Of the settings and of some ticks (key and value), each kind once."""
-    found = []
+    """Misfits of the settings, and of some ticks (key and value): the first of each kind."""
+    misfits = []
     if settings.time_unit is not TimeUnit.ms:
         text = f"time_unit={settings.time_unit.value}, and the shipped plans read ts as milliseconds"
-        advice = "leave ksqlDB's stream `ticks` and plans/bar1m.yaml aside; the bars themselves are in milliseconds"
-        found.append(Misfit(text, advice))
+        advice = "do not use ksqlDB's stream `ticks` and the plan bar1m; the bars themselves are in milliseconds"
+        misfits.append(Misfit(text, advice))
     if settings.price is not Price.bid:
-        text = f"price={settings.price.value}, and plans/bar1m.yaml makes bars of bid"
-        found.append(Misfit(text, "the two cannot be reconciled", level="note"))
+        text = f"price={settings.price.value}, and the plan bar1m makes bars of bid"
+        misfits.append(Misfit(text, "the two cannot be reconciled", level="note"))
     by_kind: dict[str, Misfit] = {}
     for key, value in ticks:
         kind, text = _misfit(settings, value or b"")
@@ -50,14 +50,14 @@ def misfits(settings: Settings, ticks: Iterable[tuple[bytes | None, bytes | None
             advice = {
                 "scale": f"set {PREFIX}KSQLDB_SCALE (ksqldb_scale={settings.ksqldb_scale})",
                 "whole": f"set {PREFIX}KSQLDB_PRECISION (ksqldb_precision={settings.ksqldb_precision})",
-                "time": "ksqlDB reads epoch milliseconds alone",
+                "time": "ksqlDB reads only epoch milliseconds",
             }[kind]
-            by_kind.setdefault(kind, Misfit(f"{where}: ksqlDB drops it and says nothing", advice))
-    return [*found, *by_kind.values()]
+            by_kind.setdefault(kind, Misfit(f"{where}: ksqlDB drops it silently", advice))
+    return [*misfits, *by_kind.values()]
 
 
 def _misfit(settings: Settings, value: bytes) -> tuple[str, str]:
-    """Kind and text of what does not fit; empty where all does, and for what is no tick."""
+    """The kind and text of a misfit; empty if the tick fits, and for a value that is no tick."""
     try:
         tick = _decode(value)
     except msgspec.MsgspecError:

@@ -1,4 +1,4 @@
-"""The history of migrations as a Faust table, on every worker: what a command line applied meanwhile shows there too."""
+"""The history of migrations as a Faust table on every worker. It also shows what command lines apply."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from aiokafka.errors import KafkaError
 
 from app.kafka.cluster import Cluster
 from migrations.errors import MigrationError
-from migrations.history import ensure_topic, follow
+from migrations.run.history import ensure_topic, follow
 
-AGAIN_SECONDS = 5.0
+RETRY_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
 def history_table(app: faust.App, topic: str) -> Any:
-    """A table of entries by `<app_id>|<id>`, as in its changelog topic; it is filled by `keep`, not by Faust's recovery.
+    """A table of entries by `<app_id>|<id>`, as in its changelog topic. `keep` fills it, not Faust's recovery.
 
-    So it is not among `app.tables`: Faust would give the one partition to the leader alone, hold the ticks back while it
-    recovers, and wait for ever for the last offset, which is a transaction's marker and no record.
+    It is not registered in `app.tables`. Faust would assign the one partition to the leader only, and hold back ticks during
+    recovery. It would also wait forever for the last offset, which is a transaction marker and not a record.
     """
     changelog = app.topic(
         topic,
@@ -35,24 +35,24 @@ def history_table(app: faust.App, topic: str) -> Any:
         internal=True,
         allow_empty=True,
     )
-    made: Any = app.conf.Table  # the class that `app.Table` makes one of
-    return made(
+    table_class: Any = app.conf.Table  # the class behind `app.Table`
+    return table_class(
         app, name="migrations", partitions=1, key_type=str, changelog_topic=changelog, help="Migrations that were applied."
     )
 
 
 async def keep(table: Any, cluster: Cluster, topic: str, app_id: str, replication_factor: int) -> None:
-    """Let the table follow one app's history until it is cancelled; while the broker is away it stays as it was."""
-    said = ""
+    """Let the table follow one app's history until cancelled. While the broker is away, the table keeps its content."""
+    logged = ""
     while True:
         try:
             await ensure_topic(cluster, topic, replication_factor)
             async for entries in follow(cluster, topic, app_id):
                 table.data.clear()
                 table.data.update({f"{app_id}|{name}": msgspec.to_builtins(entry) for name, entry in entries.items()})
-                said = ""
+                logged = ""
         except (MigrationError, KafkaError, OSError, TimeoutError) as error:
-            if said != str(error):
+            if logged != str(error):
                 log.warning("history of migrations: %s", error)
-            said = str(error)
-        await asyncio.sleep(AGAIN_SECONDS)
+            logged = str(error)
+        await asyncio.sleep(RETRY_SECONDS)

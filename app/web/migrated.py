@@ -11,10 +11,10 @@ import msgspec
 from app.ksqldb.boot import Migrating, load_plan
 from app.settings import Settings
 from app.web.worker_models import Migrations
-from migrations.compare import compare
 from migrations.errors import PlanError
-from migrations.history import Entry
-from migrations.report import entry_data, step_data, summary
+from migrations.plan.compare import compare
+from migrations.plan.entry import Entry
+from migrations.run.report import entry_data, step_data, summary
 
 
 class Table(Protocol):

@@ -1,22 +1,31 @@
-"""What stands in a SELECT: columns, and what is made of them; each knows its type, its columns, and whether it aggregates."""
+"""Expressions of a SELECT. Each knows its type, its parts, and whether it aggregates."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from copy import copy
+from typing import ClassVar, Protocol, Self
 
 from migrations.ksql import types
 from migrations.ksql.errors import KsqlError
 from migrations.ksql.types import BIGINT, BOOLEAN, INTEGER, STRING, ArrayType, DecimalType, MapType, SqlType, StructType
 
-if TYPE_CHECKING:
-    from migrations.ksql.sources import SourceType
+INTEGERS = range(-(2**31), 2**31)  # what an INTEGER holds
 
-INTEGERS = range(-(2**31), 2**31)
+
+class NamedSource(Protocol):
+    """The stream or table that a column belongs to."""
+
+    @property
+    def ksql_name(self) -> str:
+        """Its name in statements."""
 
 
 class Expression:
-    """The base: a pattern with `{}` for each of its parts. Operators make expressions: `==` never compares two, use `is`."""
+    """The base class: a pattern with `{}` for each part.
+
+    Operators build expressions. `==` does not compare two expressions; use `is` for that.
+    """
 
     aggregate: ClassVar[bool] = False
     __hash__ = object.__hash__
@@ -27,53 +36,56 @@ class Expression:
         self.parts = parts
 
     def __str__(self) -> str:
-        """As in a statement that reads from one source."""
+        """The KSQL, in a statement that reads from one source."""
         return self.text()
 
     def text(self, *, qualified: bool = False) -> str:
-        """As in a statement; `qualified`: columns with the names of their sources, for joins."""
+        """The KSQL; `qualified` puts the source's name before each column, for joins."""
         return self.pattern.format(*(part.text(qualified=qualified) for part in self.parts)) if self.parts else self.pattern
 
     def walk(self) -> Iterator[Expression]:
-        """This and everything in it."""
+        """This expression and all expressions inside it."""
         yield self
         for part in self.parts:
             yield from part.walk()
 
     def as_(self, name: str) -> Alias:
-        """Under a name of its own."""
+        """The expression with an alias."""
         return Alias(self, name)
 
     def is_null(self) -> Expression:
-        """Whether there is no value."""
+        """IS NULL."""
         return Expression("{} IS NULL", BOOLEAN, self)
 
     def is_not_null(self) -> Expression:
-        """Whether there is a value."""
+        """IS NOT NULL."""
         return Expression("{} IS NOT NULL", BOOLEAN, self)
 
     def one_of(self, first: int | str, *others: int | str) -> Expression:
-        """Whether it equals one of the values."""
+        """IN: whether it equals one of the values."""
         values = [literal(value) for value in (first, *others)]
         for value in values:
             _check_comparable(self, "IN", value)
         return Expression(f"{{}} IN ({', '.join('{}' for _ in values)})", BOOLEAN, self, *values)
 
     def __getitem__(self, part: str | int) -> Expression:
-        """A field of a STRUCT, an element of an ARRAY (the first is 1) or a MAP's value; raises `KsqlError` where none is."""
+        """A field of a STRUCT, an element of an ARRAY (counted from 1) or a value of a MAP.
+
+        Raises `KsqlError` if the type has no such part.
+        """
         if isinstance(self.kind, StructType):
-            found = dict(self.kind.fields).get(str(part))
-            if found is None:
-                raise KsqlError(f"{_named(self)} has no field {part}; it has {', '.join(name for name, _ in self.kind.fields)}")
-            return Expression(f"{{}}->{part}", found, self)
+            field_type = dict(self.kind.fields).get(str(part))
+            if field_type is None:
+                raise KsqlError(f"{label(self)} has no field {part}; it has {', '.join(name for name, _ in self.kind.fields)}")
+            return Expression(f"{{}}->{part}", field_type, self)
         if isinstance(self.kind, ArrayType) and isinstance(part, int) and part != 0:
             return Expression("{}[{}]", self.kind.of, self, literal(part))
         if isinstance(self.kind, MapType):
             return Expression("{}[{}]", self.kind.of, self, literal(part))
-        raise KsqlError(f"{_named(self)} is {self.kind} and has no part {part!r}; arrays are counted from 1")
+        raise KsqlError(f"{label(self)} is {self.kind} and has no part {part!r}; arrays are counted from 1")
 
     def __iter__(self) -> Iterator[Expression]:
-        """Raise: by `[]` alone it would look like a list without an end."""
+        """Raises `KsqlError`. Without this method, `__getitem__` would make expressions iterable without end."""
         raise KsqlError(f"{self} is not a list: take its parts by [...]")
 
     def __add__(self, other: Expression | int | str) -> Expression:
@@ -100,7 +112,7 @@ class Expression:
     def __rtruediv__(self, other: int) -> Expression:
         return _arithmetic(literal(other), "/", self)
 
-    def __eq__(self, other: object) -> Expression:  # type: ignore[override]  # it is the SQL operator
+    def __eq__(self, other: object) -> Expression:  # type: ignore[override]  # it builds the SQL operator
         return _comparison(self, "=", other)
 
     def __ne__(self, other: object) -> Expression:  # type: ignore[override]  # see above
@@ -128,43 +140,48 @@ class Expression:
         return Expression("NOT ({})", BOOLEAN, self)
 
     def __bool__(self) -> bool:
-        """Raise: `a < b < c`, `and` and `not` would silently drop a part."""
+        """Raises `KsqlError`. In `a < b < c`, `and` and `not`, Python would silently drop an operand."""
         raise KsqlError(f"{self}: use & | ~ and brackets instead of and, or, not and chained comparisons")
 
 
 class Column(Expression):
-    """A column of a stream or a table, declared as an attribute of its class."""
+    """A column of a stream or table, declared as an attribute of its class."""
 
     key: ClassVar[bool] = False
 
     def __init__(self, kind: SqlType, name: str = "") -> None:
         super().__init__("", kind)
         self.name = name
-        self.source: SourceType | None = None
+        self.source: NamedSource | None = None
 
-    def __set_name__(self, owner: SourceType, name: str) -> None:
-        """Learn the attribute's name, and whose it is."""
+    def __set_name__(self, owner: type, name: str) -> None:
+        """Take the attribute's name, unless the column was given another."""
         self.name = self.name or name
-        self.source = owner
+
+    def copy_for(self, source: NamedSource) -> Self:
+        """The same column as one of another stream or table."""
+        copied = copy(self)
+        copied.source = source
+        return copied
 
     def text(self, *, qualified: bool = False) -> str:
-        """Its name; with its source's where a query has several."""
-        return self.where if qualified else self.name
+        """The column's name."""
+        return self.qualified_name if qualified else self.name
 
     @property
-    def where(self) -> str:
-        """For messages: `TICKS.bid`."""
+    def qualified_name(self) -> str:
+        """The name after that of its source: `TICKS.bid`."""
         return f"{self.source.ksql_name if self.source is not None else '?'}.{self.name}"
 
 
 class Key(Column):
-    """A column of the record's key; of a table, of its primary key."""
+    """A column of the record's key. In a table: of the primary key."""
 
     key = True
 
 
 class Alias(Expression):
-    """An expression under a name."""
+    """An expression with an alias."""
 
     def __init__(self, of: Expression, name: str) -> None:
         super().__init__("", of.kind, of)
@@ -172,26 +189,26 @@ class Alias(Expression):
         self.name = name
 
     def text(self, *, qualified: bool = False) -> str:
-        """With its name."""
+        """`expression AS name`."""
         return f"{self.of.text(qualified=qualified)} AS {self.name}"
 
 
 class Aggregate(Expression):
-    """A function over the rows of a group."""
+    """An aggregate function over the rows of a group."""
 
     aggregate = True
 
 
 class Cast(Expression):
-    """An expression of another type."""
+    """CAST."""
 
     def __init__(self, of: Expression, kind: SqlType) -> None:
-        plain = str(kind).replace("{", "{{").replace("}", "}}")  # a plan's variable
+        plain = str(kind).replace("{", "{{").replace("}", "}}")  # braces of a `${variable}` are no placeholders
         super().__init__(f"CAST({{}} AS {plain})", kind, of)
 
 
 class Case(Expression):
-    """CASE; on several lines where it is long."""
+    """CASE WHEN .. THEN .. ELSE .. END."""
 
     def __init__(self, branches: tuple[tuple[Expression, Expression], ...], otherwise: Expression) -> None:
         super().__init__("", otherwise.kind, *(part for branch in branches for part in branch), otherwise)
@@ -199,21 +216,26 @@ class Case(Expression):
         self.otherwise = otherwise
 
     def lines(self, *, qualified: bool = False) -> list[str]:
-        """One a branch."""
+        """One line per branch."""
 
-        def said(part: Expression) -> str:
+        def ksql(part: Expression) -> str:
             return part.text(qualified=qualified)
 
-        whens = [f"  WHEN {said(condition)} THEN {said(result)}" for condition, result in self.branches]
-        return ["CASE", *whens, f"  ELSE {said(self.otherwise)}", "END"]
+        whens = [f"  WHEN {ksql(condition)} THEN {ksql(result)}" for condition, result in self.branches]
+        return ["CASE", *whens, f"  ELSE {ksql(self.otherwise)}", "END"]
 
     def text(self, *, qualified: bool = False) -> str:
-        """On one line."""
+        """All on one line."""
         return " ".join(line.strip() for line in self.lines(qualified=qualified))
 
 
-def literal(value: Expression | int | str | bool | None) -> Expression:  # noqa: FBT001  # any value
-    """A value as it is written in a statement; raises `KsqlError` for a float, which is not exact."""
+def label(expression: Expression) -> str:
+    """The expression as messages name it: a column by its qualified name, everything else by its KSQL."""
+    return expression.qualified_name if isinstance(expression, Column) else str(expression)
+
+
+def literal(value: Expression | int | str | bool | None) -> Expression:  # noqa: FBT001  # any literal
+    """A Python value as a KSQL literal. Raises `KsqlError` for a float, which is not exact."""
     if isinstance(value, Expression):
         return value
     if isinstance(value, bool):
@@ -231,19 +253,19 @@ def _arithmetic(left: Expression, sign: str, right: Expression | int | str) -> E
         return Expression("{} + {}", STRING, left, other)
     for side in (left, other):
         if not side.kind.numeric and side.kind is not types.UNKNOWN:
-            raise KsqlError(f"{_named(side)} is {side.kind}: {sign} takes numbers; cast it first")
+            raise KsqlError(f"{label(side)} is {side.kind}: {sign} takes numbers; cast it first")
     decimal = isinstance(left.kind, DecimalType) or isinstance(other.kind, DecimalType)
-    if sign == "/" and decimal and not {types.DOUBLE, types.UNKNOWN} & {left.kind, other.kind}:  # an INTEGER becomes a DECIMAL
+    if sign == "/" and decimal and not {types.DOUBLE, types.UNKNOWN} & {left.kind, other.kind}:
         raise KsqlError(
             f"{left} / {other}: of two DECIMALs the server makes NULL where the quotient does not end; "
             "cast both to DOUBLE and the result back"
         )
-    kind = types.product(left.kind, other.kind) if sign == "*" else types.together(left.kind, other.kind)
+    kind = types.product_type(left.kind, other.kind) if sign == "*" else types.sum_type(left.kind, other.kind)
     return Operation(sign, left, other, kind)
 
 
 class Operation(Expression):
-    """Two numbers made one; brackets only where they mean something."""
+    """An arithmetic operation. Parentheses appear only where precedence needs them."""
 
     _ORDER: ClassVar[dict[str, int]] = {"+": 1, "-": 1, "*": 2, "/": 2}
 
@@ -260,7 +282,7 @@ class Operation(Expression):
 
 
 def _comparison(left: Expression, sign: str, right: object) -> Expression:
-    other = literal(right)  # type: ignore[arg-type]  # it refuses what it does not know
+    other = literal(right)  # type: ignore[arg-type]  # it raises for other types
     _check_comparable(left, sign, other)
     sides = ["({})" if side.kind is BOOLEAN and side.parts else "{}" for side in (left, other)]
     return Expression(f"{sides[0]} {sign} {sides[1]}", BOOLEAN, left, other)
@@ -268,8 +290,4 @@ def _comparison(left: Expression, sign: str, right: object) -> Expression:
 
 def _check_comparable(left: Expression, sign: str, right: Expression) -> None:
     if not types.comparable(left.kind, right.kind):
-        raise KsqlError(f"{_named(left)} is {left.kind}, {_named(right)} is {right.kind}: {sign} cannot compare them; cast one")
-
-
-def _named(side: Expression) -> str:
-    return side.where if isinstance(side, Column) else str(side)
+        raise KsqlError(f"{label(left)} is {left.kind}, {label(right)} is {right.kind}: {sign} cannot compare them; cast one")

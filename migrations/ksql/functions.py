@@ -1,23 +1,26 @@
-"""ksqlDB's functions, as far as bars need them; each refuses what the server would refuse, or what loses data."""
+"""The ksqlDB functions that bars need.
+
+Each raises `KsqlError` for arguments that the server would reject or that would lose data.
+"""
 
 from __future__ import annotations
 
 from migrations.ksql.errors import KsqlError
-from migrations.ksql.expressions import Aggregate, Alias, Case, Cast, Column, Expression, literal
+from migrations.ksql.expressions import Aggregate, Alias, Case, Cast, Expression, label, literal
 from migrations.ksql.types import BIGINT, DECIMAL, DOUBLE, UNKNOWN, DecimalType, SqlType
 
-SUM_DIGITS = 18  # before the point: a sum of fewer may overflow, which stops the query's table
+SUM_DIGITS = 18  # before the point; a sum with fewer may overflow, which stops the query
 WINDOWSTART = Expression("WINDOWSTART", BIGINT)
 WINDOWEND = Expression("WINDOWEND", BIGINT)
 
 
 def earliest(of: Expression) -> Aggregate:
-    """The first value by offset, which need not be the first by time."""
+    """EARLIEST_BY_OFFSET: the first value by offset, which may not be the first by event time."""
     return Aggregate("EARLIEST_BY_OFFSET({})", of.kind, of)
 
 
 def latest(of: Expression) -> Aggregate:
-    """The last value by offset: it goes back in time when an old row is corrected."""
+    """LATEST_BY_OFFSET: the last value by offset. A correction of an old row replaces a newer value."""
     return Aggregate("LATEST_BY_OFFSET({})", of.kind, of)
 
 
@@ -32,45 +35,45 @@ def maximum(of: Expression) -> Aggregate:
 
 
 def total(of: Expression) -> Aggregate:
-    """SUM; it keeps the type, so a DECIMAL must be cast to one with room for the sum."""
+    """SUM. It keeps the type of its argument, so a DECIMAL must be cast to one with room for the sum."""
     _number("SUM", of)
     if isinstance(of.kind, DecimalType) and of.kind.whole < SUM_DIGITS:
         wide = DECIMAL(min(38, SUM_DIGITS + 2 + of.kind.scale), of.kind.scale)
         raise KsqlError(
-            f"SUM({of}) keeps {of.kind} and overflows, which stops the query: sum cast({_name(of)}, {wide}) instead"
+            f"SUM({of}) keeps {of.kind} and overflows, which stops the query: sum cast({label(of)}, {wide}) instead"
         )
     return Aggregate("SUM({})", of.kind, of)
 
 
 def count(of: Expression | None = None) -> Aggregate:
-    """How many rows there are; with an expression, how many where it is not null."""
+    """COUNT(*), or the number of rows in which `of` is not null."""
     return Aggregate("COUNT(*)", BIGINT) if of is None else Aggregate("COUNT({})", BIGINT, of)
 
 
 def average(of: Expression) -> Aggregate:
-    """AVG, which takes whole numbers and doubles and gives a double."""
+    """AVG of integers or doubles, as a DOUBLE."""
     if isinstance(of.kind, DecimalType):
-        raise KsqlError(f"AVG({of}) does not take {of.kind}: average cast({_name(of)}, DOUBLE), and cast the result back")
+        raise KsqlError(f"AVG({of}) does not take {of.kind}: average cast({label(of)}, DOUBLE), and cast the result back")
     return Aggregate("AVG({})", DOUBLE, _number("AVG", of))
 
 
 def as_value(of: Expression) -> Expression:
-    """A copy of a key column in the value."""
+    """AS_VALUE: a copy of a key column in the value."""
     return Expression("AS_VALUE({})", of.kind, of)
 
 
 def cast(of: Expression | int | str, kind: SqlType) -> Cast:
-    """The same value as another type."""
+    """CAST to another type."""
     return Cast(literal(of), kind)
 
 
 def null(kind: SqlType) -> Cast:
-    """NULL of a type."""
+    """A NULL of the given type."""
     return Cast(Expression("NULL", UNKNOWN), kind)
 
 
 def case(*branches: tuple[Expression, Expression], otherwise: Expression) -> Case:
-    """CASE WHEN .. THEN .. ELSE .. END; raises `KsqlError` where the results are of several types."""
+    """CASE WHEN .. THEN .. ELSE .. END. Raises `KsqlError` if the results have different types."""
     results = [*(result for _, result in branches), otherwise]
     kinds = {str(result.kind) for result in results}
     if len(kinds) > 1:
@@ -79,16 +82,12 @@ def case(*branches: tuple[Expression, Expression], otherwise: Expression) -> Cas
 
 
 def ohlc(price: Expression, names: tuple[str, str, str, str] = ("o", "h", "l", "c")) -> list[Alias]:
-    """Open, high, low and close; open and close by offset."""
+    """Open, high, low and close of a group. Open and close go by offset, not by event time."""
     functions = (earliest, maximum, minimum, latest)
     return [function(price).as_(name) for function, name in zip(functions, names, strict=True)]
 
 
 def _number(name: str, of: Expression) -> Expression:
     if not of.kind.numeric and of.kind is not UNKNOWN:
-        raise KsqlError(f"{name}({of}): {_name(of)} is {of.kind}; it takes numbers")
+        raise KsqlError(f"{name}({of}): {label(of)} is {of.kind}; it takes numbers")
     return of
-
-
-def _name(of: Expression) -> str:
-    return of.where if isinstance(of, Column) else str(of)

@@ -1,4 +1,4 @@
-"""Names as the server's grammar takes them without quotes."""
+"""Unquoted identifiers, as the server's grammar accepts them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ RESERVED = frozenset(
     OUTER PARTITION PERIOD PRINT PROPERTIES QUERIES REPLACE RETENTION RIGHT ROWOFFSET ROWPARTITION ROWTIME RUN SCRIPT SELECT
     SET SHOW SIZE STREAM STREAMS TABLE TABLES TERMINATE THEN TRUE UNSET VALUES WHEN WHERE WINDOW WINDOWEND WINDOWSTART WITH
     WITHIN
-    """.split()  # noqa: SIM905  # as a list it fills the screen
+    """.split()  # noqa: SIM905  # a list of strings would take sixty lines
 )
 
 
 def check_name(name: str, where: str) -> None:
-    """Raises `KsqlError` for a reserved word and for other letters; `${variables}` may stand in a name."""
+    """Check an identifier, which may contain `${variables}`; `where` names the declaration in the message.
+
+    Raises `KsqlError` for reserved words and for characters that need quotes.
+    """
     plain = name.replace("${", "").replace("}", "")
     if plain.upper() in RESERVED:
         raise KsqlError(f"{where}: {name} is a reserved word; take another, for example {name}_")

@@ -1,22 +1,46 @@
-"""SELECT: from where, over which windows, grouped or partitioned by what."""
+"""SELECT: its sources, joins, windows, groups and conditions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from migrations.ksql.errors import KsqlError
-from migrations.ksql.expressions import Alias, Column, Expression
-
-if TYPE_CHECKING:
-    from migrations.ksql.sources import SourceType
+from migrations.ksql.expressions import Alias, Column, Expression, NamedSource
+from migrations.ksql.formats import KeyFormat
 
 _UNITS = {"SECOND": 1, "MINUTE": 60, "HOUR": 3_600, "DAY": 86_400}
 
 
+class Source(NamedSource, Protocol):
+    """A stream or table that a query can read from."""
+
+    @property
+    def __name__(self) -> str:
+        """The name of its Python class."""
+
+    @property
+    def table(self) -> bool:
+        """Whether it is a table."""
+
+    @property
+    def windowed(self) -> bool:
+        """Whether the record's key contains a window."""
+
+    @property
+    def key_format(self) -> KeyFormat | None:
+        """The key's format; None if it is not declared."""
+
+    def columns(self) -> dict[str, Column]:
+        """Columns by name, in the order of their declaration."""
+
+    def keys(self) -> list[Column]:
+        """The key columns."""
+
+
 class Emit(StrEnum):
-    """When a query gives rows: at every change, or once a window is final."""
+    """When a query emits rows: at every change, or once a window is final."""
 
     changes = "CHANGES"
     final = "FINAL"
@@ -31,17 +55,17 @@ class Joining(StrEnum):
 
 
 def seconds(text: str) -> int:
-    """`5 SECONDS`, `1 MINUTE`; raises `KsqlError` for another text."""
+    """Seconds of a duration such as `5 SECONDS` or `1 MINUTE`. Raises `KsqlError` for other text."""
     number, _, unit = text.partition(" ")
-    found = _UNITS.get(unit.upper().removesuffix("S"))
-    if not number.isdigit() or found is None:
+    unit_seconds = _UNITS.get(unit.upper().removesuffix("S"))
+    if not number.isdigit() or unit_seconds is None:
         raise KsqlError(f"{text}: is not a duration; write for example 5 SECONDS, 1 MINUTE or 7 DAYS")
-    return int(number) * found
+    return int(number) * unit_seconds
 
 
 @dataclass(frozen=True)
 class Window:
-    """TUMBLING, HOPPING or SESSION; make one by the functions below."""
+    """A window definition; `tumbling`, `hopping` and `session` make one."""
 
     kind: str
     size: str
@@ -50,7 +74,7 @@ class Window:
     advance: str = ""
 
     def __str__(self) -> str:
-        """In the order that the server wants."""
+        """The WINDOW clause, in the order that the grammar requires."""
         size = self.size if self.kind == "SESSION" else f"SIZE {self.size}"
         parts = [
             size,
@@ -62,17 +86,17 @@ class Window:
 
 
 def tumbling(size: str, *, retention: str = "", grace: str = "") -> Window:
-    """Windows that follow on each other; sizes as `1 MINUTE`."""
+    """Tumbling windows. Durations are written as `1 MINUTE`."""
     return _checked(Window("TUMBLING", size, retention, grace))
 
 
 def hopping(size: str, advance: str, *, retention: str = "", grace: str = "") -> Window:
-    """Windows that overlap: one begins every `advance`."""
+    """Hopping windows, which overlap: one begins every `advance`."""
     return _checked(Window("HOPPING", size, retention, grace, advance))
 
 
 def session(gap: str, *, retention: str = "", grace: str = "") -> Window:
-    """Windows that end when nothing comes for a `gap`."""
+    """Session windows, which end after a `gap` without rows."""
     return _checked(Window("SESSION", gap, retention, grace))
 
 
@@ -89,9 +113,9 @@ def _checked(window: Window) -> Window:
 
 @dataclass(frozen=True)
 class Join:
-    """A second source; `within` and `grace` are for two streams."""
+    """A joined source. `within` and `grace` apply to a join of two streams."""
 
-    source: SourceType
+    source: Source
     on: Expression
     how: Joining
     within: str
@@ -99,17 +123,17 @@ class Join:
 
     @property
     def window(self) -> str:
-        """How far apart the times of two streams may be, as in a statement."""
+        """The WITHIN clause, or an empty string."""
         grace = f" GRACE PERIOD {self.grace}" if self.grace else ""
         return f" WITHIN {self.within}{grace}" if self.within else ""
 
 
 @dataclass(frozen=True)
 class Select:
-    """A query; each method gives another one with that part set."""
+    """A query. Each method returns a new query with one clause set."""
 
     items: tuple[Expression, ...]
-    source: SourceType | None = None
+    source: Source | None = None
     joins: tuple[Join, ...] = ()
     condition: Expression | None = None
     over: Window | None = None
@@ -118,14 +142,14 @@ class Select:
     filter: Expression | None = None
     emits: Emit = Emit.changes
 
-    def from_(self, source: SourceType) -> Select:
+    def from_(self, source: Source) -> Select:
         """FROM."""
         return replace(self, source=source)
 
     def join(
-        self, source: SourceType, on: Expression, *, how: Joining = Joining.inner, within: str = "", grace: str = ""
+        self, source: Source, on: Expression, *, how: Joining = Joining.inner, within: str = "", grace: str = ""
     ) -> Select:
-        """JOIN; of two streams `within` says how far apart their times may be, as in `10 SECONDS`."""
+        """JOIN. Two streams need `within`, the largest difference of their timestamps, such as `10 SECONDS`."""
         for duration in filter(None, (within, grace)):
             seconds(duration)
         return replace(self, joins=(*self.joins, Join(source, on, how, within, grace)))
@@ -151,31 +175,31 @@ class Select:
         return replace(self, partitions=keys)
 
     def emit(self, emits: Emit) -> Select:
-        """EMIT CHANGES, which is the default, or EMIT FINAL."""
+        """EMIT CHANGES (the default) or EMIT FINAL."""
         return replace(self, emits=emits)
 
     @property
-    def sources(self) -> tuple[SourceType, ...]:
-        """All that it reads from."""
+    def sources(self) -> tuple[Source, ...]:
+        """All sources that the query reads."""
         return (*((self.source,) if self.source is not None else ()), *(join.source for join in self.joins))
 
     @property
     def columns(self) -> list[tuple[str, Expression]]:
-        """Names and expressions of what it gives."""
+        """Names and expressions of the result columns."""
         return [(_name_of(item), item.of if isinstance(item, Alias) else item) for item in self.items]
 
     def expressions(self) -> list[Expression]:
-        """Everything that is said of columns."""
+        """All expressions of all clauses."""
         more = (self.condition, self.filter, *self.groups, *self.partitions, *(join.on for join in self.joins))
         return [*self.items, *(one for one in more if one is not None)]
 
 
-def select(*items: Expression | type) -> Select:
-    """SELECT; a whole class stands for all of its columns."""
-    found: list[Expression] = []
+def select(*items: Expression | Source) -> Select:
+    """SELECT. A stream or table among the items stands for all of its columns."""
+    expressions: list[Expression] = []
     for item in items:
-        found += [item] if isinstance(item, Expression) else list(item.columns().values())  # type: ignore[attr-defined]  # a source
-    return Select(tuple(found))
+        expressions += [item] if isinstance(item, Expression) else list(item.columns().values())
+    return Select(tuple(expressions))
 
 
 def _name_of(item: Expression) -> str:

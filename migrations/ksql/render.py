@@ -1,64 +1,61 @@
-"""Statements as text: always the same for the same objects, and for people to read."""
+"""Statements as text: deterministic, and formatted for people."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-from migrations.ksql.expressions import Alias, Case, Expression, literal
+from migrations.ksql.declaration import Declaration
+from migrations.ksql.expressions import Alias, Case, Expression, NamedSource, literal
 from migrations.ksql.queries import Select
 
-if TYPE_CHECKING:
-    from migrations.ksql.sources import SourceType
-
-WIDTH = 100
+WIDTH = 100  # columns of a line
 
 
-def create(source: SourceType) -> str:
-    """CREATE STREAM or TABLE, with its query where it has one."""
-    what = "TABLE" if source.table else "STREAM"
-    options = _options(source)
-    if source.query is not None:
+def create(declared: Declaration) -> str:
+    """CREATE STREAM or CREATE TABLE, with AS SELECT if it has a query."""
+    what = "TABLE" if declared.table else "STREAM"
+    options = _options(declared)
+    if declared.query is not None:
         given = f" WITH (\n{_filled(options)}\n)" if options else ""
-        return f"CREATE {what} {source.ksql_name}{given} AS\n{query(source.query)};"
-    key = "PRIMARY KEY" if source.table else "KEY"
-    columns = [f"{column.name} {column.kind}{f' {key}' if column.key else ''}" for column in source.columns().values()]
-    return f"CREATE {what} {source.ksql_name} (\n{_filled(columns)}\n) WITH (\n{_filled(options)}\n);"
+        return f"CREATE {what} {declared.name}{given} AS\n{query(declared.query)};"
+    key = "PRIMARY KEY" if declared.table else "KEY"
+    columns = [f"{column.name} {column.kind}{f' {key}' if column.key else ''}" for column in declared.by_name.values()]
+    return f"CREATE {what} {declared.name} (\n{_filled(columns)}\n) WITH (\n{_filled(options)}\n);"
 
 
-def insert(into: SourceType, select: Select, query_id: str) -> str:
-    """INSERT INTO."""
+def insert(into: NamedSource, select: Select, query_id: str) -> str:
+    """INSERT INTO .. SELECT."""
     return f"INSERT INTO {into.ksql_name} WITH (QUERY_ID='{query_id}')\n{query(select)};"
 
 
 def query(select: Select) -> str:
-    """A SELECT, without its semicolon."""
-    several = bool(select.joins)
+    """A SELECT, without a semicolon."""
+    qualified = bool(select.joins)
 
-    def said(*parts: Expression) -> str:
-        return ", ".join(part.text(qualified=several) for part in parts)
+    def ksql(*parts: Expression) -> str:
+        return ", ".join(part.text(qualified=qualified) for part in parts)
 
-    lines = ["SELECT", _filled(_item(item, qualified=several) for item in select.items)]
+    lines = ["SELECT", _filled(_item(item, qualified=qualified) for item in select.items)]
     if select.source is not None:
         lines.append(f"FROM {select.source.ksql_name}")
-    lines.extend(f"{join.how} {join.source.ksql_name}{join.window} ON {said(join.on)}" for join in select.joins)
+    lines.extend(f"{join.how} {join.source.ksql_name}{join.window} ON {ksql(join.on)}" for join in select.joins)
     if select.over is not None:
         lines.append(str(select.over))
     if select.condition is not None:
-        lines.append(f"WHERE {said(select.condition)}")
+        lines.append(f"WHERE {ksql(select.condition)}")
     if select.groups:
-        lines.append(f"GROUP BY {said(*select.groups)}")
+        lines.append(f"GROUP BY {ksql(*select.groups)}")
     if select.partitions:
-        lines.append(f"PARTITION BY {said(*select.partitions)}")
+        lines.append(f"PARTITION BY {ksql(*select.partitions)}")
     if select.filter is not None:
-        lines.append(f"HAVING {said(select.filter)}")
+        lines.append(f"HAVING {ksql(select.filter)}")
     lines.append(f"EMIT {select.emits}")
     return "\n".join(lines)
 
 
 def _item(item: Expression, *, qualified: bool) -> str:
-    """What is selected; a long CASE on several lines."""
+    """A selected expression; a long CASE takes several lines."""
     text = item.text(qualified=qualified)
     case = item.of if isinstance(item, Alias) else item
     if len(text) <= WIDTH or not isinstance(case, Case):
@@ -67,20 +64,20 @@ def _item(item: Expression, *, qualified: bool) -> str:
     return "\n".join(case.lines(qualified=qualified)) + name
 
 
-def _options(source: SourceType) -> list[str]:
-    """WITH, in one order; what a CREATE AS inherits is left out."""
-    found: list[tuple[str, str | int | None]] = [
-        ("KAFKA_TOPIC", source.topic),
-        ("PARTITIONS", source.partitions),
-        ("KEY_FORMAT", source.key_format.name if source.key_format is not None else None),
-        ("KEY_DELIMITER", source.key_format.delimiter if source.key_format is not None else None),
-        ("VALUE_FORMAT", source.value),
-        ("TIMESTAMP", source.timestamp),
-        ("WINDOW_TYPE", source.window[0] if source.window else None),
-        ("WINDOW_SIZE", source.window[1] if source.window else None),
-        *source.options.items(),
+def _options(declared: Declaration) -> list[str]:
+    """The options of WITH in a fixed order, without those that are not set."""
+    options: list[tuple[str, str | int | None]] = [
+        ("KAFKA_TOPIC", declared.topic),
+        ("PARTITIONS", declared.partitions),
+        ("KEY_FORMAT", declared.key_format.name if declared.key_format is not None else None),
+        ("KEY_DELIMITER", declared.key_format.delimiter if declared.key_format is not None else None),
+        ("VALUE_FORMAT", declared.value_format),
+        ("TIMESTAMP", declared.timestamp),
+        ("WINDOW_TYPE", declared.window[0] if declared.window else None),
+        ("WINDOW_SIZE", declared.window[1] if declared.window else None),
+        *declared.options.items(),
     ]
-    return [f"{name}={_value(name, value)}" for name, value in found if value not in (None, "")]
+    return [f"{name}={_value(name, value)}" for name, value in options if value not in (None, "")]
 
 
 def _value(name: str, value: str | int | None) -> str:
@@ -91,7 +88,7 @@ def _value(name: str, value: str | int | None) -> str:
 
 
 def _filled(parts: Iterable[str]) -> str:
-    """Comma-separated, several on a line, none of them broken."""
+    """Comma-separated parts, filled into lines; no part is broken."""
     lines: list[str] = []
     line = ""
     for part in [f"{part}," for part in parts]:

@@ -1,4 +1,6 @@
-"""Streams and tables as classes, their columns as attributes: editors complete them, and a wrong one is a type error.
+"""Streams and tables as classes with their columns as attributes.
+
+Editors complete the columns, and a misspelled one is a type error:
 
     class Ticks(Stream, name="ticks_s", topic="ticks", key=delimited("|"), value="JSON", timestamp="ts"):
         broker = Key(STRING)
@@ -6,58 +8,31 @@
         ts = Column(TIMESTAMP)
         bid = Column(DECIMAL(18, 8))
 
-With `query=` the class is a CREATE .. AS SELECT, and its columns are what the query must give. `str(Ticks)` is the statement.
+With `query=` the class is a CREATE .. AS SELECT, and its columns are those that the query returns. `str(Ticks)` is the
+statement. Columns that several classes share can come from a plain class among the bases, before `Stream` or `Table`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from migrations.ksql import checks, render
-from migrations.ksql.errors import KsqlError
-from migrations.ksql.expressions import Column, Key
+from migrations.ksql import render
+from migrations.ksql.check.sources import check_insert, check_source
+from migrations.ksql.declaration import Declaration
+from migrations.ksql.expressions import Column
+from migrations.ksql.formats import JSON_KEY, KAFKA, NO_KEY, KeyFormat, delimited
 from migrations.ksql.queries import Select
 
-
-@dataclass(frozen=True)
-class KeyFormat:
-    """How the key is written: `kafka` takes one column, the others several."""
-
-    name: str
-    delimiter: str = ""
-
-
-def delimited(delimiter: str) -> KeyFormat:
-    """Key columns as text, with that between them; raises `KsqlError` where it is not one character, TAB or SPACE."""
-    if len(delimiter) != 1 and delimiter not in {"TAB", "SPACE"}:
-        raise KsqlError(f"delimited({delimiter!r}): a delimiter is one character, TAB or SPACE")
-    return KeyFormat("DELIMITED", delimiter)
-
-
-KAFKA = KeyFormat("KAFKA")
-JSON_KEY = KeyFormat("JSON")
-NO_KEY = KeyFormat("NONE")
+__all__ = ["JSON_KEY", "KAFKA", "NO_KEY", "Insert", "KeyFormat", "SourceType", "Stream", "Table", "delimited"]
 
 
 class SourceType(type):
-    """The class of streams and tables."""
+    """The metaclass of streams and tables."""
 
-    table: bool
-    ksql_name: str
-    topic: str
-    partitions: int | str | None
-    key_format: KeyFormat | None
-    value: str
-    timestamp: str
-    window: tuple[str, str] | None
-    query: Select | None
-    options: Mapping[str, str | int]
-    _columns: dict[str, Column]
-    _declared: list[Column]
+    _declaration: Declaration
 
-    def __new__(  # noqa: PLR0913  # one argument an option of a statement
+    def __new__(  # noqa: PLR0913  # one argument per option of a statement
         cls,
         class_name: str,
         bases: tuple[type, ...],
@@ -73,64 +48,94 @@ class SourceType(type):
         query: Select | None = None,
         options: Mapping[str, str | int] | None = None,
     ) -> SourceType:
-        """`window`: WINDOW_TYPE and WINDOW_SIZE of a topic that a windowed query writes; `options`: more of WITH."""
+        """Declare a stream or table; see `Declaration` for the options. Raises `KsqlError` if a check fails."""
         made = super().__new__(cls, class_name, bases, namespace)
-        made.ksql_name = name or class_name
-        made.topic, made.partitions, made.key_format, made.value = topic, partitions, key, value
-        made.timestamp, made.window, made.query, made.options = timestamp, window, query, dict(options or {})
-        made._declared = [column for column in namespace.values() if isinstance(column, Column)]
-        made._columns = {column.name: column for column in made._declared}
+        shared = {attribute: column.copy_for(made) for base in bases for attribute, column in _shared_columns(base)}
+        own = {attribute: column for attribute, column in namespace.items() if isinstance(column, Column)}
+        for attribute, column in (shared | own).items():
+            column.source = made
+            setattr(made, attribute, column)
+        made._declaration = Declaration(
+            class_name,
+            name or class_name,
+            bool(bases) and Table in bases,
+            tuple((shared | own).values()),
+            topic,
+            partitions,
+            key,
+            value,
+            timestamp,
+            window,
+            query,
+            dict(options or {}),
+        )
         if bases:
-            made.table = bases[0] is Table
-            checks.check_source(made)
+            check_source(made._declaration)
         return made
 
     def __init__(cls, class_name: str, bases: tuple[type, ...], namespace: dict[str, Any], **_: Any) -> None:
         super().__init__(class_name, bases, namespace)
 
-    def columns(cls) -> dict[str, Column]:
-        """By name, in the order in which they are declared."""
-        return dict(cls._columns)
+    @property
+    def ksql_name(cls) -> str:
+        """Its name in statements."""
+        return cls._declaration.name
 
-    def declared(cls) -> list[Column]:
-        """All, also several of one name."""
-        return list(cls._declared)
-
-    def keys(cls) -> list[Column]:
-        """The columns of the key."""
-        return [column for column in cls._columns.values() if isinstance(column, Key)]
+    @property
+    def table(cls) -> bool:
+        """Whether it is a table."""
+        return cls._declaration.table
 
     @property
     def windowed(cls) -> bool:
-        """Whether its key holds a window."""
-        return cls.window is not None or (cls.query is not None and cls.query.over is not None)
+        """Whether the record's key contains a window."""
+        return cls._declaration.windowed
+
+    @property
+    def key_format(cls) -> KeyFormat | None:
+        """The key's format; None if it is not declared."""
+        return cls._declaration.key_format
+
+    def columns(cls) -> dict[str, Column]:
+        """Columns by name, in the order of their declaration."""
+        return cls._declaration.by_name
+
+    def keys(cls) -> list[Column]:
+        """The key columns."""
+        return cls._declaration.keys
 
     def __str__(cls) -> str:
-        """The statement."""
-        return render.create(cls)
+        """The CREATE statement."""
+        return render.create(cls._declaration)
+
+
+def _shared_columns(base: type) -> Iterator[tuple[str, Column]]:
+    """The columns of a plain base class by attribute: first those of its own bases, then its own."""
+    if isinstance(base, SourceType):
+        return
+    for above in base.__bases__:
+        yield from _shared_columns(above)
+    yield from ((name, column) for name, column in vars(base).items() if isinstance(column, Column))
 
 
 class Stream(metaclass=SourceType):
-    """The base of streams."""
-
-    table = False
+    """The base class of streams."""
 
 
 class Table(metaclass=SourceType):
-    """The base of tables."""
-
-    table = True
+    """The base class of tables."""
 
 
 class Insert:
-    """INSERT INTO .. SELECT, with an id of its own, by which it is known to run."""
+    """INSERT INTO .. SELECT. The query has an id of its own, by which later runs find it on the server."""
 
     def __init__(self, into: SourceType, query: Select, *, query_id: str) -> None:
+        """Raises `KsqlError` if a check fails."""
         self.into = into
         self.query = query
         self.query_id = query_id
-        checks.check_insert(into, query, query_id)
+        check_insert(into, query, query_id)
 
     def __str__(self) -> str:
-        """The statement."""
+        """The INSERT statement."""
         return render.insert(self.into, self.query, self.query_id)

@@ -12,7 +12,7 @@ MAX_PRECISION = 38  # of a DECIMAL
 
 @dataclass(frozen=True)
 class SqlType:
-    """A type as it is written; `DECIMAL`, `STRUCT`, `ARRAY` and `MAP` make those with parts."""
+    """A type; `text` is how a statement writes it. `DECIMAL`, `STRUCT`, `ARRAY` and `MAP` make the types with parameters."""
 
     text: str
     numeric: bool = False
@@ -24,7 +24,7 @@ class SqlType:
 
 @dataclass(frozen=True)
 class DecimalType(SqlType):
-    """DECIMAL: `precision` digits in all, `scale` of them after the point."""
+    """DECIMAL: `precision` digits in total, `scale` of them after the point."""
 
     precision: int = 0
     scale: int = 0
@@ -44,7 +44,7 @@ class StructType(SqlType):
 
 @dataclass(frozen=True)
 class ArrayType(SqlType):
-    """ARRAY: elements of one type, the first of them number 1."""
+    """ARRAY: elements of one type, counted from 1."""
 
     of: SqlType = SqlType("UNKNOWN")
 
@@ -63,18 +63,18 @@ BIGINT = SqlType("BIGINT", numeric=True)
 DOUBLE = SqlType("DOUBLE", numeric=True)
 TIMESTAMP = SqlType("TIMESTAMP")
 BYTES = SqlType("BYTES")
-UNKNOWN = SqlType("UNKNOWN")  # of an expression that is not looked into; fits everything
+UNKNOWN = SqlType("UNKNOWN")  # of an expression whose type is not inferred; it matches every type
 
 
-def DECIMAL(precision: int, scale: int) -> DecimalType:  # noqa: N802  # it is written like the type
-    """Raises `KsqlError` for digits that no server takes."""
+def DECIMAL(precision: int, scale: int) -> DecimalType:  # noqa: N802  # named like the SQL type
+    """A DECIMAL type. Raises `KsqlError` for a precision or scale that no server accepts."""
     if not 0 < precision <= MAX_PRECISION or not 0 <= scale <= precision:
         raise KsqlError(f"DECIMAL({precision},{scale}): 1 to {MAX_PRECISION} digits, of which 0 to all come after the point")
     return DecimalType(f"DECIMAL({precision},{scale})", numeric=True, precision=precision, scale=scale)
 
 
 def STRUCT(**fields: SqlType) -> StructType:  # noqa: N802  # see above
-    """A structure of named fields; raises `KsqlError` for a name that is reserved."""
+    """A STRUCT type. Raises `KsqlError` for a field name that is reserved."""
     for name in fields:
         check_name(name, f"STRUCT.{name}")
     text = ", ".join(f"{name} {kind}" for name, kind in fields.items())
@@ -82,23 +82,23 @@ def STRUCT(**fields: SqlType) -> StructType:  # noqa: N802  # see above
 
 
 def ARRAY(of: SqlType) -> ArrayType:  # noqa: N802  # see above
-    """Elements of one type."""
+    """An ARRAY type."""
     return ArrayType(f"ARRAY<{of}>", of=of)
 
 
 def MAP(key: SqlType, value: SqlType) -> MapType:  # noqa: N802  # see above
-    """Values by key."""
+    """A MAP type."""
     return MapType(f"MAP<{key}, {value}>", of=value)
 
 
 def comparable(one: SqlType, other: SqlType) -> bool:
-    """Whether a server compares the two."""
+    """Whether the server compares values of the two types."""
     times = {TIMESTAMP, STRING, BIGINT}
     return UNKNOWN in (one, other) or one == other or (one.numeric and other.numeric) or {one, other} <= times - {BIGINT}
 
 
-def together(one: SqlType, other: SqlType) -> SqlType:
-    """The type of a sum, difference or product of two numbers, as ksqlDB has it; for a product see `product`."""
+def sum_type(one: SqlType, other: SqlType) -> SqlType:
+    """The type that ksqlDB gives to the sum or difference of two numbers."""
     if UNKNOWN in (one, other):
         return UNKNOWN
     if DOUBLE in (one, other):
@@ -110,11 +110,11 @@ def together(one: SqlType, other: SqlType) -> SqlType:
     return BIGINT if BIGINT in (one, other) else INTEGER
 
 
-def product(one: SqlType, other: SqlType) -> SqlType:
-    """The type of a product."""
+def product_type(one: SqlType, other: SqlType) -> SqlType:
+    """The type that ksqlDB gives to the product of two numbers."""
     decimal = isinstance(one, DecimalType) or isinstance(other, DecimalType)
     if not decimal or {DOUBLE, UNKNOWN} & {one, other}:
-        return together(one, other)
+        return sum_type(one, other)
     left, right = _as_decimal(one), _as_decimal(other)
     return DECIMAL(min(MAX_PRECISION, left.precision + right.precision + 1), min(MAX_PRECISION, left.scale + right.scale))
 

@@ -1,12 +1,12 @@
-"""The input as a stream."""
+"""The ticks topic as a stream."""
 
 from __future__ import annotations
 
-from migrations.served import PROPERTIES, Ticks
+from migrations.shipped.finals import PROPERTIES, Ticks
 
 __all__ = ["PROPERTIES"]
 
 
 def statements() -> list[object]:
-    """In the order in which they are made."""
+    """The statements in the order of their application."""
     return [Ticks]

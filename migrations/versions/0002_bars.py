@@ -1,12 +1,12 @@
-"""The application's bars: as a table by their key, and one by one."""
+"""The finals topic: as a table by key, and as a stream."""
 
 from __future__ import annotations
 
-from migrations.served import PROPERTIES, Bars, Events
+from migrations.shipped.finals import PROPERTIES, Bars, Events
 
 __all__ = ["PROPERTIES"]
 
 
 def statements() -> list[object]:
-    """In the order in which they are made."""
+    """The statements in the order of their application."""
     return [Bars, Events]

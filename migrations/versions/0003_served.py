@@ -1,12 +1,12 @@
-"""What pull queries ask: every bar, and the newest one of each symbol."""
+"""Tables for pull queries: every bar, and the newest bar of each symbol."""
 
 from __future__ import annotations
 
-from migrations.served import PROPERTIES, AllBars, Newest
+from migrations.shipped.finals import PROPERTIES, AllBars, Newest
 
 __all__ = ["PROPERTIES"]
 
 
 def statements() -> list[object]:
-    """In the order in which they are made."""
+    """The statements in the order of their application."""
     return [AllBars, Newest]

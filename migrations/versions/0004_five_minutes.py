@@ -1,12 +1,12 @@
-"""Bars of five minutes out of those of one."""
+"""Five-minute bars from one-minute bars."""
 
 from __future__ import annotations
 
-from migrations.served import PROPERTIES, FiveMinutes
+from migrations.shipped.finals import PROPERTIES, FiveMinutes
 
 __all__ = ["PROPERTIES"]
 
 
 def statements() -> list[object]:
-    """In the order in which they are made."""
+    """The statements in the order of their application."""
     return [FiveMinutes]

@@ -1,1 +1,1 @@
-"""The plan of the running application, applied in order."""
+"""The plan of the running application. Its files are applied in the order of their numbers."""

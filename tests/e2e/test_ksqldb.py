@@ -1,4 +1,4 @@
-"""Migrations on a real ksqlDB: that of docker-compose.yml, or the one at KSQLDB_URL with the Kafka at KAFKA_URL."""
+"""Migrations on a real ksqlDB: at KSQLDB_URL with the Kafka at KAFKA_URL, else that of docker-compose.yml."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from app.kafka.cluster import Cluster
-from migrations import runner
-from migrations.client import KsqlClient
-from migrations.plan import Source, make
-from migrations.runner import Target
+from migrations.plan.model import KsqlText, build_plan
+from migrations.run import runner
+from migrations.run.target import Target
+from migrations.server.client import KsqlClient
 from tests.support.ticks import Tick, heartbeat, produce
 from tests.support.waiting import until_sync
 from tests.support.worker import ROOT, Worker
@@ -29,7 +29,7 @@ T0 = 1_399_248_000_000
 
 @dataclass(frozen=True)
 class Servers:
-    """Where both are."""
+    """The addresses of Kafka and ksqlDB."""
 
     kafka: str
     ksqldb: str
@@ -42,7 +42,7 @@ def _docker() -> bool:
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[Servers]:
-    """A ksqlDB and the Kafka it reads."""
+    """A ksqlDB and its Kafka."""
     url, kafka = os.environ.get("KSQLDB_URL"), os.environ.get("KAFKA_URL")
     if url and kafka:
         yield Servers(kafka, url)
@@ -60,14 +60,14 @@ def servers() -> Iterator[Servers]:
 
 @pytest.fixture
 def worker(servers: Servers, tmp_path: Path) -> Iterator[Worker]:
-    """A worker whose things on the server have names of their own."""
+    """A worker with unique names on the server."""
     made = Worker(servers.kafka, tmp_path, topic_partitions="1", ksqldb_url=servers.ksqldb, migrate_on_boot="off")
     yield made
     made.end()
 
 
 def plan_of(worker: Worker, condition: str = "") -> str:
-    """A stream over the finals, and a table of them that can be asked."""
+    """A plan with a stream over the finals topic and a table that answers pull queries."""
     name = worker.settings["app_id"].replace("-", "_")
     return f"""
     CREATE STREAM {name}_s (broker STRING KEY, symbol STRING KEY, bucket_start BIGINT KEY, close DECIMAL(18,8))
@@ -78,7 +78,7 @@ def plan_of(worker: Worker, condition: str = "") -> str:
     """
 
 
-def test_a_plan_is_applied_once_refused_when_it_cannot_be_altered_and_its_table_can_be_asked(worker: Worker) -> None:
+def test_a_plan_is_applied_once_serves_pull_queries_and_refuses_what_cannot_be_altered(worker: Worker) -> None:
     worker.start()
     produce(worker.bootstrap, worker.ticks_topic, [Tick(T0, "1.5"), heartbeat(T0 + 66_000)])
     worker.wait_closed(2)
@@ -106,7 +106,7 @@ def test_a_plan_is_applied_once_refused_when_it_cannot_be_altered_and_its_table_
 
 @asynccontextmanager
 async def cutting(url: str, cuts: int) -> AsyncIterator[str]:
-    """A way to the server that ends the first connections after the request has gone through."""
+    """A proxy that cuts the first `cuts` connections after the server has executed the statement."""
     server, left = urlsplit(url), [cuts]
 
     async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -127,9 +127,9 @@ async def cutting(url: str, cuts: int) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{way.sockets[0].getsockname()[1]}"
 
 
-async def test_an_answer_that_is_cut_off_is_looked_up_and_nothing_is_executed_twice(worker: Worker, servers: Servers) -> None:
+async def test_no_statement_is_executed_twice_if_its_response_is_lost(worker: Worker, servers: Servers) -> None:
     assert worker.run("topics").returncode == 0
-    plan = make("cut", [Source(plan_of(worker), "cut", "cut")], {}, {})
+    plan = build_plan("cut", [KsqlText(plan_of(worker), "cut", "cut")], {}, {})
     async with cutting(servers.ksqldb, cuts=2) as url, KsqlClient(url) as client:
         target = Target(client, Cluster(servers.kafka), f"{worker.settings['app_id']}-history", "an-app", "me")
         report = await runner.apply(target, plan)

@@ -1,4 +1,4 @@
-"""The Faust table of applied migrations: it shows what anybody records, and is no part of Faust's recovery."""
+"""The Faust table of applied migrations: it follows the history, without Faust's recovery."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import pytest
 
 from app.kafka.cluster import Cluster
 from app.ksqldb.history_table import history_table, keep
-from migrations.history import Writer, ensure_topic
+from migrations.run.history import Writer, ensure_topic
 from tests.integration.test_migration_lock import entry
 from tests.support.waiting import until
 
 
 @pytest.fixture
 async def app() -> faust.App:
-    """Some Faust app."""
+    """A Faust app."""
     return faust.App(f"app-{uuid4().hex[:8]}", broker="kafka://127.0.0.1:1", store="memory://", autodiscover=False)
 
 
-async def test_a_table_on_every_worker_shows_what_anybody_records(app: faust.App, broker: str) -> None:
+async def test_the_table_on_every_worker_follows_the_history(app: faust.App, broker: str) -> None:
     topic, cluster = f"{uuid4().hex[:8]}-_meta_migrations", Cluster(broker)
     table = history_table(app, topic)
     assert not app.tables

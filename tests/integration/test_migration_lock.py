@@ -17,10 +17,11 @@ from aiokafka import AIOKafkaProducer
 
 from app.kafka.cluster import Cluster
 from app.kafka.topics import TopicSpec, ensure_one
-from migrations import history
 from migrations.errors import LockLostError, MigrationError
-from migrations.history import Entry, Status, Writer
-from migrations.lock import Lock
+from migrations.plan.entry import Entry, Status
+from migrations.run import history
+from migrations.run.history import Writer
+from migrations.run.lock import ApplyLock
 from tests.support.waiting import until
 from tests.support.worker import ROOT
 
@@ -29,13 +30,14 @@ HOLDER = """
 import asyncio, sys
 from app.kafka.cluster import Cluster
 from migrations.errors import LockLostError
-from migrations.history import Entry, Writer
-from migrations.lock import Lock
+from migrations.plan.entry import Entry
+from migrations.run.history import Writer
+from migrations.run.lock import ApplyLock
 import msgspec
 
 async def main(broker, topic, session_ms):
     cluster = Cluster(broker)
-    async with Lock(cluster, topic, wait_seconds=60, session_ms=int(session_ms)) as lock, Writer(cluster, topic) as writer:
+    async with ApplyLock(cluster, topic, wait_seconds=60, session_ms=int(session_ms)) as lock, Writer(cluster, topic) as writer:
         print("held", flush=True)
         while line := (await asyncio.to_thread(sys.stdin.readline)).strip():
             try:
@@ -118,7 +120,7 @@ async def test_of_many_runners_one_at_a_time_has_the_lock(cluster: Cluster, topi
     order: list[int] = []
 
     async def run(number: int) -> None:
-        async with Lock(cluster, topic, wait_seconds=60, session_ms=SESSION_MS) as lock:
+        async with ApplyLock(cluster, topic, wait_seconds=60, session_ms=SESSION_MS) as lock:
             inside.append(number)
             order.append(number)
             for _ in range(5):  # while the others come and go
@@ -132,18 +134,18 @@ async def test_of_many_runners_one_at_a_time_has_the_lock(cluster: Cluster, topi
 
 
 async def test_who_waits_in_vain_says_so_and_leaves_the_holder_its_lock(cluster: Cluster, topic: str) -> None:
-    async with Lock(cluster, topic, wait_seconds=10, session_ms=SESSION_MS) as lock:
+    async with ApplyLock(cluster, topic, wait_seconds=10, session_ms=SESSION_MS) as lock:
         with pytest.raises(MigrationError, match=r"another runner is at work .* `app migrate unlock`"):
-            async with Lock(cluster, topic, wait_seconds=0.5, session_ms=SESSION_MS):
+            async with ApplyLock(cluster, topic, wait_seconds=0.5, session_ms=SESSION_MS):
                 pytest.fail("two have it")
         await lock.check()
-    async with Lock(cluster, topic, wait_seconds=10, session_ms=SESSION_MS):
+    async with ApplyLock(cluster, topic, wait_seconds=10, session_ms=SESSION_MS):
         pass
 
 
 async def test_the_lock_of_a_killed_runner_is_freed(cluster: Cluster, topic: str, holder: Holder) -> None:
     holder.process.kill()
-    async with Lock(cluster, topic, wait_seconds=30, session_ms=SESSION_MS) as lock, Writer(cluster, topic) as writer:
+    async with ApplyLock(cluster, topic, wait_seconds=30, session_ms=SESSION_MS) as lock, Writer(cluster, topic) as writer:
         await lock.check()
         await writer.write(entry(1))
 
@@ -151,7 +153,7 @@ async def test_the_lock_of_a_killed_runner_is_freed(cluster: Cluster, topic: str
 async def test_a_runner_that_was_frozen_finds_its_lock_gone(cluster: Cluster, topic: str, holder: Holder) -> None:
     assert holder.told(msgspec.json.encode(entry(1)).decode()) == "done"
     holder.process.send_signal(signal.SIGSTOP)
-    async with Lock(cluster, topic, wait_seconds=30, session_ms=SESSION_MS) as lock, Writer(cluster, topic) as writer:
+    async with ApplyLock(cluster, topic, wait_seconds=30, session_ms=SESSION_MS) as lock, Writer(cluster, topic) as writer:
         holder.process.send_signal(signal.SIGCONT)
         said = await asyncio.to_thread(holder.told, msgspec.json.encode(entry(2, user="frozen")).decode())
         assert said.startswith(f"lost: {topic}: another runner has taken over")
@@ -179,7 +181,7 @@ async def test_a_writer_is_refused_once_there_is_another(cluster: Cluster, topic
         await first.write(entry(1))
         async with Writer(cluster, topic) as second:
             for _ in range(2):
-                with pytest.raises(LockLostError, match="0001_ticks/2 was left to it"):
+                with pytest.raises(LockLostError, match="0001_ticks/2 was not recorded"):
                     await first.write(entry(2))
             await second.write(entry(3))
     assert list(await history.read(cluster, topic, "app")) == ["0001_ticks/1", "0001_ticks/3"]

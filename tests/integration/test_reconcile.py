@@ -1,4 +1,4 @@
-"""`app reconcile`: the same bars are the same; each kind of difference is found and explained."""
+"""`app reconcile`: each kind of difference between the bars is found and explained."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Row = tuple[int, list[str], int]  # minute; open, high, low, close; ticks
 
 
 def as_ksqldb(worker: Worker, rows: list[Row]) -> None:
-    """Bars as ksqlDB writes them: a delimited key, upper case names."""
+    """Write bars as ksqlDB does, with a delimited key and upper-case names."""
     topic = f"{worker.settings['topics_prefix']}ksql_bar_1m_final"
 
     async def send() -> None:
@@ -32,7 +32,7 @@ def as_ksqldb(worker: Worker, rows: list[Row]) -> None:
     asyncio.run(send())
 
 
-def test_differences_between_the_two_are_found_and_explained(new_worker: NewWorker) -> None:
+def test_differences_between_the_bars_are_found_and_explained(new_worker: NewWorker) -> None:
     worker = new_worker(topic_partitions="1").start()
     ticks = [
         *(Tick(T0 + 1_000, "1.1"), Tick(T0 + 2_000, "1.2")),
@@ -62,7 +62,7 @@ def test_differences_between_the_two_are_found_and_explained(new_worker: NewWork
     assert causes == {0: "late ticks", 1: "order", 3: "lost", 4: "digits", 5: "waiting"}
     assert data["windows_of_both"] == 4
     shown = worker.run("reconcile").stdout
-    assert "1 waiting: EMIT FINAL gives a window when a later tick of its partition comes" in shown
+    assert "1 waiting: EMIT FINAL emits a window when a later tick of its partition arrives" in shown
     assert "5 windows differ, both have 4" in shown
 
 
@@ -72,7 +72,7 @@ def test_bars_of_another_price_are_not_compared(new_worker: NewWorker) -> None:
     assert (refused.returncode, "makes its bars with price=bid" in refused.stderr) == (2, True)
 
 
-def test_the_same_bars_are_the_same(new_worker: NewWorker) -> None:
+def test_equal_bars_do_not_differ(new_worker: NewWorker) -> None:
     worker = new_worker(topic_partitions="1").start()
     produce(worker.bootstrap, worker.ticks_topic, [Tick(T0, "1.10"), heartbeat(T0 + 66_000)])
     worker.wait_closed(2)

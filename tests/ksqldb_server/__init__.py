@@ -1,1 +1,1 @@
-"""A stand-in for a ksqlDB server: its HTTP, its answers and its catalogue as a real one was recorded; it computes nothing."""
+"""A stand-in for a ksqlDB server. Its HTTP, responses and catalog match recordings of a real one; it computes no rows."""

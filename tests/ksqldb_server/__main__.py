@@ -1,4 +1,4 @@
-"""`python -m tests.ksqldb_server`: the stand-in on a port of its own; says where, then serves until SIGTERM."""
+"""`python -m tests.ksqldb_server`: the stand-in as a process. It prints its address, then serves until SIGTERM."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tests.ksqldb_server.server import Server
 
 
 def main() -> None:
-    """Read the arguments and serve."""
+    """Parse the arguments and serve."""
     parser = argparse.ArgumentParser(prog="python -m tests.ksqldb_server", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="0: a free one")
-    parser.add_argument("--state", type=Path, help="file that keeps the state through a kill")
+    parser.add_argument("--port", type=int, default=0, help="0: any free port")
+    parser.add_argument("--state", type=Path, help="file for the state, which then survives a kill")
     given = parser.parse_args()
     listener = socket.create_server(("127.0.0.1", given.port))
     sys.stdout.write(f"http://127.0.0.1:{listener.getsockname()[1]}\n")

@@ -1,4 +1,8 @@
-"""What a real server refused after looking at types and functions, which the stand-in does not: told as it was recorded."""
+"""Recorded error responses.
+
+The stand-in does not check types and functions. For a request that a real
+server rejected for them, it returns the recorded error.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# these depend on what the server has at that moment, which the stand-in knows
+# errors that depend on the server's current state, which the stand-in has
 ELSEWHERE = (
     *("already exists", "does not exist", "Cannot drop", "Unknown queryId", "Could not find", "Incompatible data source"),
     *("into the command topic", "has been fenced", "newer producer", "Timed out", "Timeout", "isn't queryable", "is required"),
@@ -16,7 +20,7 @@ ELSEWHERE = (
 
 
 def exchanges(directory: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """File, line and exchange, in the order in which they happened."""
+    """File, line and exchange, in the order of their recording."""
     found = []
     for path in sorted(directory.glob("*.jsonl")):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
@@ -27,19 +31,19 @@ def exchanges(directory: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
 
 
 def refusals(directory: Path) -> dict[str, tuple[int, dict[str, Any]]]:
-    """By the text of the request: HTTP status and body."""
+    """HTTP status and body by the text of the request; see `text_of`."""
     found: dict[str, tuple[int, dict[str, Any]]] = {}
     for _, _, exchange in exchanges(directory):
         body, answer = exchange["request"].get("body"), exchange["response"] or {}
-        said = answer.get("body")
-        if not isinstance(body, dict) or not isinstance(said, dict) or said.get("error_code") not in (40000, 40001, 50000):
+        error = answer.get("body")
+        if not isinstance(body, dict) or not isinstance(error, dict) or error.get("error_code") not in (40000, 40001, 50000):
             continue
-        message = said.get("message") or ""
+        message = error.get("message") or ""
         if not any(text in message for text in ELSEWHERE):
-            found[text_of(body)] = answer["status"], said
+            found[text_of(body)] = answer["status"], error
     return found
 
 
 def text_of(body: dict[str, Any]) -> str:
-    """The KSQL of a request, with the properties, which can be refused too."""
+    """The KSQL of a request with its properties, which may be the cause of an error too."""
     return f"{body.get('ksql', body.get('sql', ''))} {json.dumps(body.get('streamsProperties') or {}, sort_keys=True)}"

@@ -1,12 +1,12 @@
-"""What the server says no with."""
+"""An error response of the stand-in."""
 
 from __future__ import annotations
 
 from typing import Any
 
 
-class Refusal(Exception):  # noqa: N818  # it is an answer, not an error of ours
-    """Becomes an answer with this HTTP status and error code; `statement` is empty for a `generic_error`."""
+class Refusal(Exception):  # noqa: N818  # it becomes a response, and is no error of the stand-in
+    """Raised to respond with an HTTP status and error code. `statement` is empty for a `generic_error`."""
 
     def __init__(self, message: str, statement: str = "", *, code: int = 40001, status: int = 0) -> None:
         super().__init__(message)
@@ -17,7 +17,7 @@ class Refusal(Exception):  # noqa: N818  # it is an answer, not an error of ours
 
     @property
     def body(self) -> dict[str, Any]:
-        """As the server writes it."""
+        """The JSON body of the response."""
         if not self.statement:
             return {"@type": "generic_error", "error_code": self.code, "message": self.message}
         return {

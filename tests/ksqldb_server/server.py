@@ -1,4 +1,4 @@
-"""The HTTP of the stand-in: the real one's paths, and some of its own, which begin with `/_`."""
+"""The HTTP of the stand-in: the real server's paths, and paths for tests, which begin with `/_`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 from aiohttp import web
 
 from migrations.ksql.errors import LexError
-from migrations.ksql.normal import split, strip_comments, substitute
-from tests.ksqldb_server.ddl import Ddl
-from tests.ksqldb_server.questions import answer
+from migrations.ksql.parse.normal import split, strip_comments, substitute
+from tests.ksqldb_server.ddl import execute
+from tests.ksqldb_server.faults import Condition, Fault, check_ready, check_writable
 from tests.ksqldb_server.recorded import refusals, text_of
 from tests.ksqldb_server.refusal import Refusal
+from tests.ksqldb_server.show import answer
 from tests.ksqldb_server.state import State
-from tests.ksqldb_server.trouble import Condition, Fault, ready, suffer
 
 PREFIXES = ("ksql.", "auto.offset.reset", "processing.guarantee", "cache.", "commit.", "num.stream")
 SETTINGS = {"SET", "UNSET", "DEFINE", "UNDEFINE", "ALTER"}
@@ -26,7 +26,7 @@ Entity = dict[str, Any]
 
 
 class Server:
-    """Handlers over one state, which `state_file` keeps through a kill."""
+    """Handlers over one state. With `state_file`, the state survives a kill."""
 
     def __init__(self, state_file: Path | None = None, transcripts: Path | None = None) -> None:
         self._refusals = refusals(transcripts) if transcripts is not None else {}
@@ -57,7 +57,7 @@ class Server:
         app.router.add_post("/_committed", self._set_committed)
         return app
 
-    # ---- our own
+    # ---- paths for tests
 
     async def _executed(self, _: web.Request) -> web.Response:
         return web.json_response({"executed": self.state.executed, "requests": self.requests})
@@ -70,18 +70,18 @@ class Server:
         return web.Response(status=405)
 
     async def _set_topic(self, request: web.Request) -> web.Response:
-        """A topic that somebody made in Kafka."""
+        """Add a topic that exists in Kafka."""
         body = await request.json()
         self.state.topics.setdefault(body["name"], body["partitions"])
-        self._keep()
+        self._save()
         return web.json_response({})
 
     async def _set_committed(self, request: web.Request) -> web.Response:
         self.state.committed = await request.json()
-        self._keep()
+        self._save()
         return web.json_response({})
 
-    def _keep(self) -> None:
+    def _save(self) -> None:
         if self._file is not None:
             self.state.save(self._file)
 
@@ -92,7 +92,7 @@ class Server:
                 return fault
         return None
 
-    # ---- the real one's
+    # ---- the real server's paths
 
     def _guarded(
         self, handler: Callable[[web.Request, str], Awaitable[web.Response]]
@@ -113,12 +113,12 @@ class Server:
                 message = "Could not write the statement into the command topic."
                 return web.json_response(Refusal(message, text, code=50000).body, status=500)
             try:
-                ready(self.condition)
+                check_ready(self.condition)
                 response = await handler(request, text)
             except Refusal as refusal:
                 return web.json_response(refusal.body, status=refusal.status)
             finally:
-                self._keep()
+                self._save()
             if fault is not None and fault.kind == "after":
                 _cut(request)
             return response
@@ -140,23 +140,23 @@ class Server:
             raise Refusal(f"line {error.line}:{error.column}: Syntax Error\n{error}", body["ksql"]) from None
         trial = self.state.sandbox()
         for statement in statements:
-            suffer(self.condition, statement)
+            check_writable(self.condition, statement)
             _execute(trial, statement)
-        self._recorded(body)
+        self._check_recorded(body)
         entities = [_execute(self.state, statement) for statement in statements]
         if self.condition is Condition.slow:
             queued = {"status": "QUEUED", "message": "Statement written to command topic", "queryId": None}
             entities = [entity | {"commandStatus": queued} if "commandStatus" in entity else entity for entity in entities]
         return _respond([entity for entity in entities if entity])
 
-    def _recorded(self, body: Entity) -> None:
-        status, said = self._refusals.get(text_of(body), (0, {}))
-        if said:
-            raise Refusal(said["message"], said.get("statementText", ""), code=said["error_code"], status=status)
+    def _check_recorded(self, body: Entity) -> None:
+        status, error = self._refusals.get(text_of(body), (0, {}))
+        if error:
+            raise Refusal(error["message"], error.get("statementText", ""), code=error["error_code"], status=status)
 
     async def _query(self, _: web.Request, text: str) -> web.Response:
         body = _json(text)
-        self._recorded(body)
+        self._check_recorded(body)
         sql = str(body.get("sql", ""))
         about = sql.upper().split()
         name = about[about.index("FROM") + 1].strip("`;") if "FROM" in about else ""
@@ -183,15 +183,15 @@ class Server:
         return _respond({"KsqlServerInfo": about})
 
     async def _health(self, _: web.Request, __: str) -> web.Response:
-        well = self.condition is not Condition.kafka_away
-        details = {name: {"isHealthy": well or name == "metastore"} for name in ("metastore", "kafka", "commandRunner")}
-        return _respond({"isHealthy": well, "details": details, "serverState": "READY"})
+        healthy = self.condition is not Condition.kafka_away
+        details = {name: {"isHealthy": healthy or name == "metastore"} for name in ("metastore", "kafka", "commandRunner")}
+        return _respond({"isHealthy": healthy, "details": details, "serverState": "READY"})
 
     def _status_word(self) -> str:
         return "ERROR" if self.condition is Condition.kafka_away else "RUNNING"
 
     async def _old_query(self, _: web.Request, __: str) -> web.Response:
-        """Of the API before /query-stream."""
+        """POST /query, of the API before /query-stream."""
         return _respond([{"header": {"queryId": "query_1", "schema": ""}}, {"row": {"columns": []}}])
 
     async def _cluster(self, _: web.Request, __: str) -> web.Response:
@@ -219,7 +219,7 @@ class Server:
 
 
 def _with_variables(body: Entity) -> str:
-    """The text with the values of its session's variables and of its own DEFINEs."""
+    """The text with the variables of the session and of its own DEFINEs replaced."""
     values = {str(name): str(value) for name, value in (body.get("sessionVariables") or {}).items()}
     text = str(body["ksql"])
     values |= dict(re.findall(r"(?i)\bDEFINE\s+(\w+)\s*=\s*'([^']*)'", text))
@@ -234,7 +234,7 @@ def _execute(state: State, statement: str) -> Entity:
     if asked is not None:
         return asked
     try:
-        done = Ddl(state).execute(statement)
+        done = execute(state, statement)
     except LexError as error:
         raise Refusal(f"line {error.line}:{error.column}: Syntax Error", statement) from None
     if done is not None:
@@ -275,7 +275,7 @@ def _respond(body: Any) -> web.Response:
 
 
 def _cut(request: web.Request) -> None:
-    """End the connection without a word."""
+    """Abort the connection without a response."""
     if request.transport is not None:
         request.transport.abort()
     raise asyncio.CancelledError

@@ -1,4 +1,4 @@
-"""What the stand-in remembers: sources, queries, types and topics, and every statement it executed."""
+"""The state of the stand-in: sources, queries, types, topics, and the executed statements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import orjson
 
 @dataclass
 class Source:
-    """A stream or table; `query` is the one that writes to it since its creation."""
+    """A stream or table. `query` is the query of its CREATE .. AS SELECT."""
 
     name: str
     kind: str
@@ -21,7 +21,7 @@ class Source:
     window: str | None
     key_format: str
     value_format: str
-    columns: list[list[str]]  # name, type, KEY or nothing
+    columns: list[list[str]]  # name, type, and KEY or an empty string
     sources: list[str] = field(default_factory=list)
     query: str = ""
     read_only: bool = False
@@ -40,7 +40,7 @@ class Query:
 
 @dataclass
 class State:
-    """All of it; `executed` has the statements that changed something, as they were sent."""
+    """The whole state. `executed` has the statements that changed something, as sent."""
 
     sources: dict[str, Source] = field(default_factory=dict)
     queries: dict[str, Query] = field(default_factory=dict)
@@ -49,21 +49,21 @@ class State:
     commands: dict[str, Any] = field(default_factory=dict)  # status by command id
     executed: list[str] = field(default_factory=list)
     sequence: int = -1
-    committed: bool = True  # whether queries have committed how far they have read; a new one has not
+    committed: bool = True  # whether queries have committed offsets; a new query has not
 
     def sandbox(self) -> State:
-        """A copy in which statements can be tried."""
+        """A copy to try statements in."""
         return copy.deepcopy(self)
 
     def save(self, path: Path) -> None:
-        """Write it, all or nothing."""
+        """Write the state atomically."""
         fresh = path.with_suffix(".new")
         fresh.write_bytes(orjson.dumps(asdict(self)))
         fresh.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> State:
-        """Read what `save` wrote."""
+        """Read a state that `save` wrote."""
         data = orjson.loads(path.read_bytes())
         data["sources"] = {name: Source(**row) for name, row in data["sources"].items()}
         data["queries"] = {name: Query(**row) for name, row in data["queries"].items()}

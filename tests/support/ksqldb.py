@@ -1,4 +1,4 @@
-"""The stand-in ksqlDB as a process of its own: started, asked what it executed, given faults, killed, started again."""
+"""The stand-in ksqlDB as a process: starts, kills and restarts it, injects faults, and shows what it executed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.worker import ROOT, free_port
 
 
 class KsqlServer:
-    """On one port through all its lives; what it has is in a file."""
+    """A server that keeps its port and its state, in a file, over restarts."""
 
     def __init__(self, directory: Path) -> None:
         self.port = free_port()
@@ -24,7 +24,7 @@ class KsqlServer:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """Start, and return when it listens."""
+        """Start the process and wait until it listens."""
         command = [sys.executable, "-m", "tests.ksqldb_server", "--port", str(self.port), "--state", str(self._state)]
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
@@ -40,27 +40,27 @@ class KsqlServer:
             self._process = None
 
     def executed(self) -> list[str]:
-        """Every statement that changed something, in order."""
+        """All executed statements that changed something, in order."""
         return list(self._get("/_executed")["executed"])
 
     def requests(self) -> list[str]:
-        """Every request since it was started: method, path and body."""
+        """All requests since the start: method, path and body."""
         return list(self._get("/_executed")["requests"])
 
     def fault(self, kind: str, *, times: int = 1, match: str = "", seconds: float = 0.0) -> None:
-        """Have the next requests that hold `match` go wrong; see `tests.ksqldb_server.server.Fault`."""
+        """Inject a fault into the next requests that contain `match`; see `tests.ksqldb_server.faults.Fault`."""
         self._post("/_faults", {"kind": kind, "times": times, "match": match, "seconds": seconds})
 
     def topic(self, name: str, partitions: int = 1) -> None:
-        """Tell it of a topic in Kafka, which it does not look at."""
+        """Add a topic that exists in Kafka: the stand-in does not look there."""
         self._post("/_topics", {"name": name, "partitions": partitions})
 
     def committed(self, *, now: bool) -> None:
-        """Whether its queries have committed how far they have read."""
+        """Set whether its queries have committed offsets."""
         self._post("/_committed", now)
 
     def ksql(self, text: str) -> Any:
-        """Send statements as somebody else would."""
+        """Send statements as another client."""
         return self._post("/ksql", {"ksql": text, "streamsProperties": {}})
 
     def _get(self, path: str) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class KsqlServer:
 
 @contextmanager
 def running_server(directory: Path) -> Iterator[KsqlServer]:
-    """One that is up."""
+    """A running server."""
     server = KsqlServer(directory)
     server.start()
     try:

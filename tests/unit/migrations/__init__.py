@@ -1,1 +1,1 @@
-"""KSQL, plans and the client, without a broker."""
+"""Unit tests of migrations: KSQL, plans and the client, without a broker."""

@@ -1,4 +1,4 @@
-"""The stand-in ksqlDB answers every recorded request with the recorded shape: what the tests of migrations stand on."""
+"""The stand-in ksqlDB responds to every recorded request in the recorded form. The tests of migrations rely on that."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from tests.ksqldb_server.faults import Condition
 from tests.ksqldb_server.recorded import exchanges
 from tests.ksqldb_server.server import Server
-from tests.ksqldb_server.trouble import Condition
 
 DATA = Path(os.environ.get("BARWHEEL_TEST_DATA") or Path(__file__).parents[4] / "shared")
 TRANSCRIPTS = DATA / "ksqldb" / "transcripts"
 pytestmark = pytest.mark.skipif(not TRANSCRIPTS.is_dir(), reason=f"no recorded exchanges in {TRANSCRIPTS}")
 
-# what depends on who was faster, or on what is not in the recording
+# responses that depend on a race, or on events outside of the recording
 LINES_LEFT_OUT = {
     **{
-        ("23_misc.jsonl", n): "the server had lost its command topic's producer, and what it was told"
+        ("23_misc.jsonl", n): "the server had lost the producer of its command topic, and its statements"
         for n in (29, 30, 31, 33, 34)
     },
-    ("08_errors.jsonl", 36): "it has two faults, and the server names the other one",
-    ("14_same_query_id_again.jsonl", 6): "sent while the TERMINATE before it was still executing",
-    ("14b_same_query_id_after_80s.jsonl", 2): "follows on that",
+    ("08_errors.jsonl", 36): "it has two errors, and the server reports the other one",
+    ("14_same_query_id_again.jsonl", 6): "sent while the TERMINATE before it was executing",
+    ("14b_same_query_id_after_80s.jsonl", 2): "a consequence of that",
 }
 CLEAN_SERVER = {"25_final_set_clean_server.jsonl", "27_exactly_once_crash.jsonl", "28_teardown_in_order.jsonl"}
-SLOW = {("12_lock_create_type.jsonl", 64), ("12b_lock_more_rounds.jsonl", 113)}  # of twenty statements at once
+SLOW = {("12_lock_create_type.jsonl", 64), ("12b_lock_more_rounds.jsonl", 113)}  # one of twenty statements at once
 RACES = {"12_lock_create_type.jsonl", "12b_lock_more_rounds.jsonl"}
 
 
 def condition(name: str, line: int, status: int, code: int | None) -> Condition:
-    """What the server was in the middle of when it gave this answer: a fact about it, which the recording does not say."""
+    """The condition of the server at this response, which the recording does not contain."""
     if (name, line) in SLOW:
         return Condition.slow
     if code == 50302:
@@ -51,7 +51,7 @@ def condition(name: str, line: int, status: int, code: int | None) -> Condition:
 
 
 class Replay:
-    """Plays exchanges to a stand-in; numbers and ids that the real server gave become those that the stand-in gave."""
+    """Replays exchanges against a stand-in, with its sequence numbers and query ids instead of the recorded ones."""
 
     def __init__(self, server: Server, client: TestClient[Any, Any]) -> None:
         self.server = server
@@ -60,7 +60,7 @@ class Replay:
         self.queries: dict[str, str] = {}
 
     async def play(self, exchange: dict[str, Any]) -> tuple[Any, Any]:
-        """The shapes of the recorded answer and of ours."""
+        """The shapes of the recorded response and of the stand-in's."""
         request, recorded = exchange["request"], exchange["response"]
         body = request.get("body")
         if isinstance(body, dict):
@@ -88,7 +88,7 @@ class Replay:
         return text
 
     async def _make_topics(self, ksql: str) -> None:
-        """Those that a declared source stands on and does not make: others made them in Kafka."""
+        """Create the topics that a declared source expects to exist in Kafka."""
         for statement in ksql.split(";"):
             topic = re.search(r"KAFKA_TOPIC\s*=\s*'([^'$]+)'", statement)
             if topic and "PARTITIONS" not in statement and " AS SELECT" not in statement.upper():
@@ -105,7 +105,7 @@ class Replay:
 
 
 def shape(body: Any) -> Any:
-    """What an answer is made of: the type, the code and the fields of each entity."""
+    """The shape of a response: the type, code and fields of each entity."""
     if isinstance(body, list):
         return [shape(entity) for entity in body]
     if not isinstance(body, dict):
@@ -116,8 +116,8 @@ def shape(body: Any) -> Any:
     return body.get("@type"), body.get("error_code"), status in {"SUCCESS", "EXECUTING"}, sorted(body), inner, lists
 
 
-async def served(stack: AsyncExitStack) -> Replay:
-    """A stand-in of its own."""
+async def start_replay(stack: AsyncExitStack) -> Replay:
+    """A new stand-in."""
     server = Server(transcripts=TRANSCRIPTS)
     return Replay(server, await stack.enter_async_context(TestClient(TestServer(server.application()))))
 
@@ -126,10 +126,10 @@ async def test_every_recorded_request_gets_an_answer_of_the_recorded_shape() -> 
     differ: list[str] = []
     played = left_out = 0
     async with AsyncExitStack() as stack:
-        replays = {clean: await served(stack) for clean in (False, True)}
+        replays = {clean: await start_replay(stack) for clean in (False, True)}
         for name, line, exchange in exchanges(TRANSCRIPTS):
             status = (exchange["response"] or {}).get("status")
-            if status is None:  # refused, reset, or no answer in two minutes: there is no shape to give
+            if status is None:  # no response: the connection was refused or reset, or timed out
                 continue
             if (name, line) in LINES_LEFT_OUT:
                 left_out += 1

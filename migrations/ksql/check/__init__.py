@@ -1,0 +1,1 @@
+"""Checks of declared sources and queries before anything is sent."""

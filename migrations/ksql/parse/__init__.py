@@ -1,0 +1,1 @@
+"""KSQL text: its tokens, its statements, their normal form and hash."""

@@ -1,0 +1,144 @@
+"""What a statement does and to what: as much of the grammar as a plan needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+
+from migrations.ksql.errors import LexError
+from migrations.ksql.parse.lexer import GAPS, Lexeme, Token, lex
+
+
+class Kind(StrEnum):
+    """What a statement does."""
+
+    create_stream = "create stream"
+    create_table = "create table"
+    create_stream_as = "create stream as select"
+    create_table_as = "create table as select"
+    insert_select = "insert into select"
+    create_type = "create type"
+    other = "other"
+
+    @property
+    def source(self) -> bool:
+        """Whether it creates a stream or table."""
+        return self.name.startswith(("create_stream", "create_table"))
+
+    @property
+    def query(self) -> bool:
+        """Whether it starts a persistent query."""
+        return self in (Kind.create_stream_as, Kind.create_table_as, Kind.insert_select)
+
+
+@dataclass(frozen=True, slots=True)
+class StatementInfo:
+    """A statement's kind, names and options.
+
+    `name` is that of the object it creates or writes to, as the server shows it. `words` are its first words, in upper case.
+    `sources` are the streams and tables that its query reads.
+    """
+
+    kind: Kind
+    name: str
+    words: str
+    windowed: bool = False
+    replace: bool = False
+    if_not_exists: bool = False
+    query_id: str = ""
+    topic: str = ""
+    sources: tuple[str, ...] = ()
+
+
+def describe(statement: str | Iterable[Token]) -> StatementInfo:
+    """Parse one statement. Raises `LexError` if it begins like a known statement and goes on with something else."""
+    all_tokens = lex(statement) if isinstance(statement, str) else statement
+    tokens = [token for token in all_tokens if token.kind not in GAPS and token.text != ";"]
+    words = [_word(token) for token in tokens]
+    beginning = " ".join(words[:3])
+    if words[:2] == ["INSERT", "INTO"] and "SELECT" in words:
+        return _info(Kind.insert_select, tokens, words, 2)
+    if words[:1] != ["CREATE"]:
+        return StatementInfo(Kind.other, "", beginning)
+    at, replace = (3, True) if words[1:3] == ["OR", "REPLACE"] else (1, False)
+    if words[at : at + 1] == ["SOURCE"]:
+        at += 1
+    what = words[at] if at < len(words) else ""
+    if what not in {"STREAM", "TABLE", "TYPE"}:
+        return StatementInfo(Kind.other, "", beginning)
+    at += 1
+    if_not_exists = words[at : at + 3] == ["IF", "NOT", "EXISTS"]
+    at += 3 * if_not_exists
+    kind = Kind.create_type if what == "TYPE" else Kind(f"create {what.lower()}{' as select' if _selects(words, at) else ''}")
+    return _info(kind, tokens, words, at, replace=replace, if_not_exists=if_not_exists)
+
+
+def identifier(token: Token) -> str:
+    """A name as the server shows it: upper case unless it is quoted. Raises `LexError` if the token is no identifier."""
+    if token.kind is Lexeme.word:
+        return token.text.upper()
+    if token.kind is Lexeme.quoted:
+        mark = token.text[0]
+        return token.text[1:-1].replace(mark * 2, mark)
+    raise LexError(f"{token.text} stands where a name must be", token.line, token.column)
+
+
+def _info(
+    kind: Kind, tokens: list[Token], words: list[str], at: int, *, replace: bool = False, if_not_exists: bool = False
+) -> StatementInfo:
+    if at >= len(tokens):
+        last = tokens[-1]
+        raise LexError(f"no name follows {last.text}", last.line, last.column)
+    options = _options(tokens, words)
+    return StatementInfo(
+        kind,
+        identifier(tokens[at]),
+        " ".join(words[:at]),
+        windowed=kind.query and _follows(words, "WINDOW", {"TUMBLING", "HOPPING", "SESSION"}),
+        replace=replace,
+        if_not_exists=if_not_exists,
+        query_id=options.get("QUERY_ID", "").upper(),  # the server upper-cases it too
+        topic=options.get("KAFKA_TOPIC", ""),
+        sources=tuple(_sources(tokens, words)) if kind.query else (),
+    )
+
+
+def _word(token: Token) -> str:
+    return token.text.upper() if token.kind is Lexeme.word else token.text
+
+
+def _selects(words: list[str], at: int) -> bool:
+    """Whether `AS SELECT` stands outside of all parentheses."""
+    depth = 0
+    for number in range(at, len(words) - 1):
+        depth += (words[number] == "(") - (words[number] == ")")
+        if not depth and words[number : number + 2] == ["AS", "SELECT"]:
+            return True
+    return False
+
+
+def _follows(words: list[str], first: str, second: set[str]) -> bool:
+    return any(a == first and b in second for a, b in pairwise(words))
+
+
+def _options(tokens: list[Token], words: list[str]) -> dict[str, str]:
+    """The string options of the first `WITH (...)`."""
+    at = next((n for n in range(len(words) - 1) if words[n : n + 2] == ["WITH", "("]), None)
+    options: dict[str, str] = {}
+    while at is not None and at + 2 < len(tokens) and words[at] != ")":
+        if words[at + 1] == "=" and tokens[at + 2].kind is Lexeme.string:
+            options[words[at].strip("`\"'").upper()] = tokens[at + 2].text[1:-1].replace("''", "'")
+        at += 1
+    return options
+
+
+def _sources(tokens: list[Token], words: list[str]) -> list[str]:
+    """The names after FROM and JOIN."""
+    names = []
+    for number, word in enumerate(words[:-1]):
+        named = tokens[number + 1].kind in (Lexeme.word, Lexeme.quoted)
+        if word in {"FROM", "JOIN"} and tokens[number].kind is Lexeme.word and named:
+            names.append(identifier(tokens[number + 1]))
+    return list(dict.fromkeys(names))

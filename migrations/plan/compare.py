@@ -1,0 +1,159 @@
+"""The steps of a run: the plan compared with the history and the server's catalog. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from migrations.ksql.parse.lexer import Lexeme, tokenize
+from migrations.ksql.parse.statement import Kind
+from migrations.plan.entry import Entry, History, Status
+from migrations.plan.model import Plan, Statement
+from migrations.plan.rename import current_names, with_names
+from migrations.server.catalog import Catalog, same_text
+
+
+class Action(StrEnum):
+    """What to do about one statement."""
+
+    done = "done"
+    apply = "apply"
+    adopt = "adopt"  # a crashed run sent it and the server has it: only the history lacks it
+    alter = "alter"  # send it as CREATE OR REPLACE
+    refused = "refused"
+    missing = "missing"  # drift: it was applied, and the server no longer has it
+    differs = "differs"  # drift: the server's text has changed
+    left = "left"  # in the history, but no longer in the plan
+
+    @property
+    def pending(self) -> bool:
+        """Whether `apply` acts on it."""
+        return self in (Action.apply, Action.adopt, Action.alter)
+
+    @property
+    def drift(self) -> bool:
+        """Whether the server does not match the history."""
+        return self in (Action.missing, Action.differs)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One statement, the action, and the reason. `statement` is None for an entry that the plan no longer has."""
+
+    id: str
+    name: str
+    action: Action
+    why: str
+    statement: Statement | None = None
+    entry: Entry | None = None
+    server_text: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The text to be sent."""
+        if self.statement is None:
+            return ""
+        return or_replace(self.statement.text) if self.action is Action.alter else self.statement.text
+
+
+def compare(plan: Plan, history: History, catalog: Catalog | None) -> list[Step]:
+    """A step for each statement of the plan, in order, then one for each entry that the plan no longer has.
+
+    Without a catalog, only the history is compared.
+    """
+    names = current_names(plan, history)
+    steps = [_step(with_names(statement, names), history.get(statement.id), catalog) for statement in plan.statements]
+    planned = {statement.id for statement in plan.statements}
+    for entry in history.values():
+        if entry.plan not in ("", plan.name):
+            continue
+        if entry.status is Status.replaced:
+            why = "swapped for an object with a new name: `migrate retire` drops it"
+            steps.append(Step(entry.id, entry.name, Action.left, why))
+        elif entry.id not in planned:
+            why = "applied once, no longer in the plan: it stays"
+            steps.append(Step(entry.id, entry.name, Action.left, why, entry=entry, server_text=entry.server_text))
+    return steps
+
+
+def _step(statement: Statement, entry: Entry | None, catalog: Catalog | None) -> Step:
+    server_text = None if catalog is None else catalog.text_of(statement.info.kind, statement.name)
+    action, why = _action(statement, entry, catalog, server_text)
+    return Step(statement.id, statement.name, action, why, statement, entry, server_text)
+
+
+def _action(  # noqa: PLR0911  # one return per case
+    statement: Statement, entry: Entry | None, catalog: Catalog | None, server_text: str | None
+) -> tuple[Action, str]:
+    if entry is None:
+        if server_text is None:
+            return Action.apply, "new"
+        why = f"the server has {statement.name} already, and not by this plan: drop it, or leave it out of the plan"
+        return Action.refused, why
+    if entry.status is Status.sending and (server_text is not None or not entry.server_text):
+        return _after_interruption(statement, entry, server_text)
+    if catalog is not None and server_text is None:
+        return Action.missing, "it was applied and is gone from the server; `apply --repair` creates it again"
+    if entry.hash != statement.hash:
+        return _after_change(statement)
+    if catalog is not None and statement.info.kind.source and entry.query_id and entry.query_id not in catalog.queries:
+        why = f"its query {entry.query_id} is gone, so it processes nothing: drop {statement.name}, then `apply --repair`"
+        return Action.differs, why
+    if server_text is not None and not same_text(server_text, entry.server_text):
+        return Action.differs, "the server's text is not the one it had after it was applied"
+    return Action.done, f"applied {entry.hash.rpartition(':')[2][:8]}"
+
+
+def _after_interruption(statement: Statement, entry: Entry, server_text: str | None) -> tuple[Action, str]:
+    """The action for a statement that was being sent when a run ended."""
+    if server_text is None:
+        return Action.apply, "a run was interrupted before the server executed it"
+    if entry.server_text and same_text(server_text, entry.server_text):
+        return Action.alter, "a run was interrupted before the server altered it"
+    if entry.hash != statement.hash:
+        return Action.refused, f"a run was interrupted while it created another {statement.name}: set that text back first"
+    return Action.adopt, "a run was interrupted after the server executed it"
+
+
+def _after_change(statement: Statement) -> tuple[Action, str]:
+    """The action for a statement whose text in the plan has changed since it was applied."""
+    info = statement.info
+    if info.kind is Kind.create_table_as and info.windowed:
+        why = (
+            "a windowed aggregation cannot be altered without losing its windows; "
+            "`apply --force-new-name` builds the new one beside it"
+        )
+        return Action.refused, why
+    if info.kind.source:
+        return Action.alter, "changed: CREATE OR REPLACE, which the server checks first"
+    if info.kind is Kind.insert_select:
+        return Action.refused, "changed: a running query cannot be altered; give the new one another QUERY_ID and id"
+    return Action.refused, "changed: a type cannot be altered; give the new one another name and id"
+
+
+def or_replace(text: str) -> str:
+    """`CREATE ..` as `CREATE OR REPLACE ..`."""
+    return _inserted_after(text, "CREATE", "OR REPLACE")
+
+
+def if_not_exists(text: str) -> str:
+    """`CREATE TABLE x ..` as `CREATE TABLE IF NOT EXISTS x ..`; other statements unchanged."""
+    words = [token.text.upper() for token in tokenize(text)[:3] if token.text.upper() != "SOURCE"]
+    return _inserted_after(text, words[1], "IF NOT EXISTS") if words[0] == "CREATE" else text
+
+
+def _inserted_after(text: str, word: str, more: str) -> str:
+    for token in tokenize(text):
+        if token.kind is Lexeme.word and token.text.upper() == word:
+            at = token.start + len(token.text)
+            return f"{text[:at]} {more}{text[at:]}"
+    return text
+
+
+def exit_code(steps: Sequence[Step]) -> int:
+    """0: nothing to do; 3: something is pending; 4: drift, or something is refused."""
+    actions = {step.action for step in steps}
+    if Action.refused in actions or any(action.drift for action in actions):
+        return 4
+    return 3 if any(action.pending for action in actions) else 0

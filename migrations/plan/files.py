@@ -1,0 +1,158 @@
+"""Plans from files: `.ksql` and `.sql` text, JSON, YAML and Python modules; a single file or a directory of them."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from migrations.errors import PlanError
+from migrations.ksql.errors import KsqlError
+from migrations.plan.data import parse_data, texts
+from migrations.plan.model import KsqlText, Plan, build_plan
+
+VERSIONS = Path(__file__).parents[1] / "versions"  # the plan of the running application
+SHIPPED = {"bar1m": VERSIONS.parent / "shipped" / "bar1m.py"}  # further plans by name
+TEXT = {".ksql", ".sql"}
+DATA = {".json", ".yaml", ".yml"}
+SUFFIXES = TEXT | DATA | {".py"}
+_FIELDS = {"name", "properties", "variables", "statements"}
+
+
+@dataclass
+class _PlanFile:
+    """The content of one file. `group` is the first part of its statements' ids."""
+
+    path: Path
+    group: str
+    variables: dict[str, str] = field(default_factory=dict)
+    properties: dict[str, str] = field(default_factory=dict)
+    ksql: list[KsqlText] = field(default_factory=list)
+
+
+def load(path: Path | None, variables: Mapping[str, str]) -> Plan:
+    """Read a plan: a directory of `0001_*` files, one file, or a shipped plan by name. None: the running application's plan.
+
+    `variables` take precedence over those of the files. Raises `PlanError` with the file and the position.
+    """
+    path = path or VERSIONS
+    if not path.exists():
+        path = SHIPPED.get(str(path), path)
+    if path.is_dir():
+        paths = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith(("_", "."))]
+        if not paths:
+            raise PlanError(f"{path}: no plan in there; its files are named like 0001_ticks.ksql")
+        files = [_read(file) for file in _numbered(paths)]
+    elif path.is_file():
+        files = [_read(path)]
+    else:
+        raise PlanError(f"{path}: no such file or directory, nor a shipped plan ({', '.join(SHIPPED)})")
+    values: dict[str, str] = {}
+    properties: dict[str, str] = {}
+    for file in files:
+        values |= file.variables
+        for key, value in file.properties.items():
+            if properties.setdefault(key, value) != value:
+                raise PlanError(f"{file.path}: {key}={value}, but another file of the plan says {properties[key]}")
+    ksql = [text for file in files for text in file.ksql]
+    return build_plan(path.stem if path.is_file() else path.name, ksql, {**values, **variables}, properties)
+
+
+def _numbered(paths: Iterable[Path]) -> list[Path]:
+    """Files named like `0001_ticks.ksql`, by number. Raises `PlanError` for other names, gaps and duplicates."""
+    by_number: dict[int, Path] = {}
+    for path in sorted(paths):
+        digits, _, rest = path.stem.partition("_")
+        if not (len(digits) == 4 and digits.isdigit() and rest):  # noqa: PLR2004  # 0001
+            raise PlanError(f"{path}: must be named like 0001_ticks{path.suffix}")
+        if int(digits) in by_number:
+            raise PlanError(f"{path}: the number {digits} is that of {by_number[int(digits)].name} too")
+        by_number[int(digits)] = path
+    for expected, (number, path) in enumerate(sorted(by_number.items()), 1):
+        if number != expected:
+            raise PlanError(f"{path}: number {expected:04} is missing before it")
+    return [path for _, path in sorted(by_number.items())]
+
+
+def _read(path: Path) -> _PlanFile:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise PlanError(f"{path}: a plan is a file of {', '.join(sorted(SUFFIXES))}")
+    if suffix == ".py":
+        file = _from_module(path)
+    else:
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PlanError(f"{path}: cannot be read ({error})") from None
+        if suffix in TEXT:
+            file = _PlanFile(path, path.stem, ksql=[KsqlText(text, str(path), path.stem)])
+        else:
+            file = _from_data(path, parse_data(path, text))
+    if not file.ksql:
+        raise PlanError(f"{path}: holds no statement")
+    return file
+
+
+def _from_data(path: Path, data: Any) -> _PlanFile:
+    if not isinstance(data, dict) or not isinstance(data.get("statements"), list):
+        raise PlanError(f"{path}: must be a mapping with a list of `statements`")
+    if extra := sorted(map(str, data.keys() - _FIELDS)):
+        raise PlanError(f"{path}: {', '.join(extra)}: not among {', '.join(sorted(_FIELDS))}")
+    file = _PlanFile(
+        path,
+        str(data.get("name") or path.stem),
+        texts(path, "variables", data.get("variables")),
+        texts(path, "properties", data.get("properties")),
+    )
+    for number, entry in enumerate(data["statements"], 1):
+        origin = f"{path}: statements[{number}]"
+        if isinstance(entry, str):
+            file.ksql.append(KsqlText(entry, origin, file.group))
+        elif isinstance(entry, dict) and isinstance(entry.get("ksql"), str) and entry.keys() <= {"id", "ksql"}:
+            statement_id = entry.get("id", "")
+            if "id" in entry and not (isinstance(statement_id, str) and statement_id.strip()):
+                raise PlanError(f"{origin}: id: {statement_id!r} must be text (in quotes, where it is a number)")
+            file.ksql.append(KsqlText(entry["ksql"], origin, file.group, statement_id))
+        else:
+            raise PlanError(f"{origin}: must be KSQL text, or a mapping of `ksql` and perhaps `id`")
+    return file
+
+
+def _from_module(path: Path) -> _PlanFile:
+    """A module with `statements()`, which returns objects whose `str` is KSQL. `PROPERTIES` and `VARIABLES` are optional."""
+    name = f"migrations.plan_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise PlanError(f"{path}: cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and others look up annotations there while the module runs
+    try:
+        spec.loader.exec_module(module)
+        statements = getattr(module, "statements", None)
+        made = statements() if callable(statements) else None
+        ksql = None if made is None or isinstance(made, str) else [str(statement) for statement in made]
+    except (Exception, SystemExit) as error:
+        raise PlanError(_error_in_module(path, error)) from error
+    finally:
+        del sys.modules[name]
+    if ksql is None:
+        raise PlanError(f"{path}: must define `def statements() -> list`, which gives the statements")
+    return _PlanFile(
+        path,
+        path.stem,
+        texts(path, "VARIABLES", getattr(module, "VARIABLES", None)),
+        texts(path, "PROPERTIES", getattr(module, "PROPERTIES", None)),
+        [KsqlText(text, f"{path}: statement {number}", path.stem) for number, text in enumerate(ksql, 1)],
+    )
+
+
+def _error_in_module(path: Path, error: BaseException) -> str:
+    """The error of a module in one line, with the last line of that file in the traceback."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    kind = "" if isinstance(error, KsqlError) else f"{type(error).__name__}: "
+    return f"{path}{f', line {lines[-1]}' if lines else ''}: {kind}{' '.join(str(error).split())}"

@@ -1,0 +1,127 @@
+"""A plan: statements in order, each with a stable id and a hash that changes when the statement does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from migrations.errors import PlanError
+from migrations.ksql.errors import KsqlError
+from migrations.ksql.parse.lexer import Token
+from migrations.ksql.parse.normal import clean, split_tokens, statement_hash, substitute
+from migrations.ksql.parse.statement import Kind, StatementInfo, describe
+
+FORBIDDEN = {
+    "DROP": "a plan only creates: drop by hand, in the order that docs/migrations.md gives",
+    "TERMINATE": "a plan only creates: terminate by hand",
+    "PAUSE": "a plan only creates: pause by hand",
+    "RESUME": "a plan only creates: resume by hand",
+    "ALTER": "change the CREATE statement instead: `apply` sends it as CREATE OR REPLACE",
+    "SET": "give the plan `properties` instead: they are sent with every statement",
+    "DEFINE": "give the plan `variables` instead",
+    "SELECT": "it is a query, which a plan does not run",
+    "PRINT": "it is a query, which a plan does not run",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement as it is sent: variables replaced, without comments, with its semicolon.
+
+    `origin` is its place in a file, for messages.
+    """
+
+    id: str
+    text: str
+    hash: str
+    info: StatementInfo
+    origin: str
+
+    @property
+    def name(self) -> str:
+        """The name of what it creates, as the server shows it; for an INSERT the id of its query."""
+        return self.info.query_id if self.info.kind is Kind.insert_select else self.info.name
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Statements in the order of their application. `properties` are sent with each of them, as `streamsProperties`."""
+
+    name: str
+    statements: tuple[Statement, ...]
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class KsqlText:
+    """KSQL from a file, with one or more statements.
+
+    A statement's id is `<group>/<name>`; `id` replaces it, for a text with a single statement.
+    """
+
+    ksql: str
+    origin: str
+    group: str
+    id: str = ""
+
+
+def build_plan(name: str, texts: Iterable[KsqlText], variables: Mapping[str, str], properties: Mapping[str, str]) -> Plan:
+    """Split the texts into statements and give them ids. Raises `PlanError` with the file and the position."""
+    statements: list[Statement] = []
+    used: Counter[tuple[str, str]] = Counter()
+    for text in texts:
+        try:
+            split = split_tokens(substitute(text.ksql, variables))
+        except KsqlError as error:
+            raise PlanError(f"{text.origin}: {error}") from None
+        if not split:
+            raise PlanError(f"{text.origin}: holds no statement")
+        if text.id and len(split) > 1:
+            raise PlanError(f"{text.origin}: {len(split)} statements under the one id {text.id}; give each its own entry")
+        for tokens in split:
+            origin = f"{text.origin}, line {tokens[0].line}" if len(split) > 1 else text.origin
+            statements.append(_statement(tokens, text, origin, used))
+    _check_unique(statements)
+    return Plan(name, tuple(statements), dict(properties))
+
+
+def _statement(tokens: list[Token], source: KsqlText, origin: str, used: Counter[tuple[str, str]]) -> Statement:
+    text = clean(tokens)
+    try:
+        info = describe(tokens)
+    except KsqlError as error:
+        raise PlanError(f"{source.origin}: {error}") from None
+    _check_allowed(info, f"{origin}: {' '.join(text.split())[:80]}")
+    name = info.query_id or info.name
+    number = used[source.group, name] = used[source.group, name] + 1
+    if reserved := set(source.id) & set("<>|"):
+        raise PlanError(f"{source.origin}: id: {source.id} must not hold {' '.join(sorted(reserved))}")
+    statement_id = source.id or f"{source.group}/{name}" + (f"#{number}" if number > 1 else "")
+    return Statement(statement_id, text, statement_hash(tokens), info, origin)
+
+
+def _check_allowed(info: StatementInfo, shown: str) -> None:
+    if info.kind is Kind.other:
+        first = info.words.split(" ", maxsplit=1)[0]
+        why = FORBIDDEN.get(first, "a plan holds CREATE STREAM, CREATE TABLE, CREATE TYPE and INSERT INTO .. SELECT")
+        raise PlanError(f"{shown}: {why}")
+    if info.kind is Kind.insert_select and not info.query_id:
+        raise PlanError(f"{shown}: give it WITH (QUERY_ID='...'): without one, nobody can tell whether it runs already")
+    if info.if_not_exists:
+        raise PlanError(f"{shown}: leave IF NOT EXISTS out: it accepts whatever object of that name exists")
+    if info.replace:
+        raise PlanError(f"{shown}: leave OR REPLACE out: `apply` adds it where it alters something")
+
+
+def _check_unique(statements: list[Statement]) -> None:
+    by_id: dict[str, Statement] = {}
+    by_name: dict[tuple[str, str], Statement] = {}  # on the server, types, queries and sources have separate names
+    for statement in statements:
+        first = by_id.setdefault(statement.id, statement)
+        if first is not statement:
+            raise PlanError(f"{statement.origin}: the id {statement.id} is that of {first.origin} too")
+        kind = statement.info.kind
+        first = by_name.setdefault(("source" if kind.source else kind, statement.name), statement)
+        if first is not statement:
+            raise PlanError(f"{statement.origin}: {statement.name} is made by {first.origin} already")

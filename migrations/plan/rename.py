@@ -1,0 +1,135 @@
+"""Names after a swap, and statements that use them. Pure.
+
+A swap builds what cannot be altered under its next name: BAR_1M becomes BAR_1M_V2. The plan keeps the old name. The history
+knows the new one, and each statement is sent with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from migrations.ksql.parse.lexer import Lexeme, Token, tokenize
+from migrations.ksql.parse.statement import Kind, describe, identifier
+from migrations.plan.entry import History, Status
+from migrations.plan.model import Plan, Statement
+
+_VERSION = re.compile(r"^(?P<name>.*?)(?P<mark>[._-]?[vV])(?P<number>[0-9]+)$")
+_BEFORE_NAME = {"STREAM", "TABLE", "INTO", "FROM", "JOIN", "EXISTS"}
+
+
+@dataclass(frozen=True)
+class Names:
+    """New names by the plan's names; `queries` are the ids of INSERT queries."""
+
+    sources: Mapping[str, str] = field(default_factory=dict)
+    topics: Mapping[str, str] = field(default_factory=dict)
+    queries: Mapping[str, str] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        """Whether anything has a new name."""
+        return bool(self.sources or self.topics or self.queries)
+
+    def __or__(self, other: Names) -> Names:
+        """Both; `other` takes precedence."""
+        return Names({**self.sources, **other.sources}, {**self.topics, **other.topics}, {**self.queries, **other.queries})
+
+
+def next_version(name: str, first: str = "_V2") -> str:
+    """`BAR_V1` becomes `BAR_V2`, and `bars.v9` becomes `bars.v10`. A name without a version gets `first`."""
+    version = _VERSION.match(name)
+    return f"{version['name']}{version['mark']}{int(version['number']) + 1}" if version else name + first
+
+
+def current_names(plan: Plan, history: History) -> Names:
+    """The names that the plan's objects have on the server, by the history."""
+    names = Names({}, {}, {})
+    for statement in plan.statements:
+        entry = history.get(statement.id)
+        if entry is not None and entry.name != statement.name and entry.status in (Status.applied, Status.sending):
+            names |= _renamed(statement, entry.name, describe(entry.text).topic)
+    return names
+
+
+def _renamed(statement: Statement, name: str, topic: str) -> Names:
+    if statement.info.kind is Kind.insert_select:
+        return Names(queries={statement.name: name})
+    return Names({statement.name: name}, {statement.info.topic: topic} if topic and statement.info.topic else {})
+
+
+def affected(plan: Plan, changed: Iterable[str]) -> list[Statement]:
+    """The changed statements, and all statements that read from them, directly or not; `changed` are ids.
+
+    A source that is declared over a topic reads from the query that writes the topic. The target of an INSERT is not
+    affected: the new query writes to it too.
+    """
+    ids, sources, topics = set(changed), set[str](), set[str]()
+    statements = []
+    for statement in plan.statements:
+        info = statement.info
+        reads = bool(sources & set(info.sources)) or (not info.kind.query and info.topic in topics)
+        if statement.id in ids or reads:
+            statements.append(statement)
+            if info.kind is not Kind.insert_select:
+                sources.add(info.name)
+                topics |= {info.topic or info.name} if info.kind.query else set()
+    return statements
+
+
+def next_names(statements: Iterable[Statement], now: Names) -> Names:
+    """The next names of what these statements create, and of the topics that they write."""
+    names = Names({}, {}, {})
+    for statement in statements:
+        info = statement.info
+        if info.kind is Kind.insert_select:
+            names |= Names(queries={statement.name: next_version(now.queries.get(statement.name, statement.name))})
+            continue
+        name = next_version(now.sources.get(info.name, info.name))
+        made = (
+            {info.topic: next_version(now.topics.get(info.topic, info.topic), "_v2")} if info.kind.query and info.topic else {}
+        )
+        names |= Names({info.name: name}, made)
+    return names
+
+
+def with_names(statement: Statement, names: Names) -> Statement:
+    """The statement with other names. Its id and hash stay those of the plan."""
+    if not names:
+        return statement
+    text = rewritten(statement.text, names)
+    return replace(statement, text=text, info=describe(text)) if text != statement.text else statement
+
+
+def rewritten(text: str, names: Names) -> str:
+    """The text with other names of sources, topics and queries. Columns keep their names."""
+    tokens = tokenize(text)
+    parts: list[str] = []
+    at = 0
+    for number, token in enumerate(tokens):
+        replacement = _replacement(tokens, number, names)
+        if replacement is not None:
+            parts += [text[at : token.start], replacement]
+            at = token.start + len(token.text)
+    return "".join([*parts, text[at:]])
+
+
+def _replacement(tokens: list[Token], number: int, names: Names) -> str | None:
+    token = tokens[number]
+    before = tokens[number - 1].text.upper() if number else ""
+    after = tokens[number + 1].text if number + 1 < len(tokens) else ""
+    if token.kind is Lexeme.string and before == "=":
+        option = tokens[number - 2].text.upper()
+        value = token.text[1:-1].replace("''", "'")
+        value = value.upper() if option == "QUERY_ID" else value  # the server upper-cases it too
+        known = {"KAFKA_TOPIC": names.topics, "QUERY_ID": names.queries}.get(option, {})
+        return "'" + known[value].replace("'", "''") + "'" if value in known else None
+    if token.kind not in (Lexeme.word, Lexeme.quoted) or (before not in _BEFORE_NAME and after not in (".", "->")):
+        return None
+    if before == ".":
+        return None
+    name = identifier(token)
+    if name not in names.sources:
+        return None
+    new = names.sources[name]
+    return f"`{new}`" if token.kind is Lexeme.quoted or new != new.upper() else new

@@ -1,1 +1,0 @@
-"""Plans to be given by name: `app migrate --plan`."""

@@ -1,0 +1,106 @@
+"""Applies a plan to a server: takes the lock, checks all pending statements, then executes them one by one.
+
+A statement is recorded as `sending` before it is sent, and as `applied` after it. A run that finds `sending` looks into the
+server's catalog: the object is there, or the statement is sent now. So the next run finishes an interrupted one, and no
+statement is executed twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from migrations.errors import KsqlDbError, PlanRefusedError, RefusedError
+from migrations.plan.compare import Action, Step, compare
+from migrations.plan.model import Plan
+from migrations.run import history
+from migrations.run.executor import Executor
+from migrations.run.history import Writer
+from migrations.run.lock import ApplyLock
+from migrations.run.target import LOCK_SECONDS, SERVER_FAULT, ApplyResult, Progress, Target
+
+
+async def survey(target: Target, plan: Plan) -> list[Step]:
+    """Compare plan, history and server, by one request to ksqlDB."""
+    await history.ensure_topic(target.cluster, target.topic, target.replication_factor)
+    entries, catalog = await asyncio.gather(history.read(target.cluster, target.topic, target.app_id), target.client.catalog())
+    steps = compare(plan, entries, catalog)
+    if any(step.action.drift for step in steps):
+        cluster_id = (await target.client.info()).cluster
+        steps = [_with_cluster(step, cluster_id) for step in steps]
+    return steps
+
+
+def _with_cluster(step: Step, cluster_id: str) -> Step:
+    """A drifted step with its likely reason, if the history belongs to a server on another Kafka cluster."""
+    if not step.action.drift or step.entry is None or step.entry.cluster_id == cluster_id:
+        return step
+    why = (
+        f"it was applied on Kafka cluster {step.entry.cluster_id}, and this server is on {cluster_id}: "
+        "is ksqldb_url the right one?"
+    )
+    return replace(step, why=f"{why} ({step.why})")
+
+
+async def apply(
+    target: Target,
+    plan: Plan,
+    *,
+    repair: bool = False,
+    idempotent: bool = False,
+    on_progress: Progress | None = None,
+    lock_seconds: float = LOCK_SECONDS,
+) -> ApplyResult:
+    """Apply what is pending.
+
+    `repair` creates again what is gone from the server. `idempotent` sends IF NOT EXISTS; an object that exists is still an
+    error. Raises `RefusedError` before anything is sent if a step is refused or the server has drifted, and
+    `PlanRefusedError` if the server would reject a statement.
+    """
+    steps = await survey(target, plan)
+    if not _pending_steps(steps, repair=repair):
+        return ApplyResult(steps)  # without the lock, as there is nothing to do
+    async with (
+        ApplyLock(target.cluster, target.topic, wait_seconds=lock_seconds, session_ms=target.session_ms) as lock,
+        Writer(target.cluster, target.topic) as writer,
+    ):
+        steps = await survey(target, plan)  # another runner may have applied something meanwhile
+        result = ApplyResult(steps)
+        pending = _pending_steps(steps, repair=repair)
+        await check_on_server(target, plan, pending)
+        executor = Executor(target, plan, lock.check, writer, idempotent=idempotent, on_progress=on_progress)
+        for step in pending:
+            result.applied.append(await executor.execute(step))
+        return result
+
+
+def _pending_steps(steps: Sequence[Step], *, repair: bool) -> list[Step]:
+    """The steps to be executed, in order. Raises `RefusedError` for a refused or drifted one."""
+    pending = []
+    for step in steps:
+        if step.action is Action.refused or (step.action.drift and not (repair and step.action is Action.missing)):
+            raise RefusedError(f"{step.id} ({step.name}): {step.why}")
+        if step.action.pending or step.action is Action.missing:
+            pending.append(step)
+    return pending
+
+
+async def check_on_server(target: Target, plan: Plan, steps: Sequence[Step]) -> None:
+    """Have the server check the statements of these steps without executing them.
+
+    Raises `PlanRefusedError` if it would reject one, and `RefusedError` if one of the steps is an alteration.
+    """
+    texts = [step.text for step in steps if step.action is not Action.adopt]
+    if not texts:
+        return
+    try:
+        await target.client.validate(texts, plan.properties)
+    except KsqlDbError as error:
+        if error.code >= SERVER_FAULT:
+            raise
+        if any(step.action is Action.alter for step in steps):
+            raise RefusedError(
+                f"{error}; what the server cannot alter gets a new name: `apply --force-new-name`, or another statement"
+            ) from error
+        raise PlanRefusedError(error.code, f"the server would refuse the plan: {error.text}", error.statement) from error

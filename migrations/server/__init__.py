@@ -1,0 +1,1 @@
+"""ksqlDB and Schema Registry over HTTP."""

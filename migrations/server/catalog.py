@@ -1,0 +1,99 @@
+"""The catalog of a ksqlDB server: its sources, persistent queries and types, each with the server's own text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from migrations.ksql.parse.normal import normal_form
+from migrations.ksql.parse.statement import Kind
+
+CATALOG_STATEMENTS = "SHOW STREAMS EXTENDED; SHOW TABLES EXTENDED; LIST TYPES;"
+
+
+@dataclass(frozen=True)
+class SourceDescription:
+    """A stream or table. `queries` are the ids of the queries that write to it, `readers` of those that read from it."""
+
+    name: str
+    kind: str  # STREAM or TABLE
+    topic: str
+    text: str
+    windowed: bool
+    queries: tuple[str, ...]
+    readers: tuple[str, ...]
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Sources by name, and the texts of queries by id and of types by name. Names are as the server shows them."""
+
+    sources: Mapping[str, SourceDescription] = field(default_factory=dict)
+    queries: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, str] = field(default_factory=dict)
+
+    def text_of(self, kind: Kind, name: str) -> str | None:
+        """The server's text of what a statement creates; None if the server does not have it.
+
+        `name` is the id of the query for an INSERT, else the name of the source or type.
+        """
+        if kind is Kind.insert_select:
+            return self.queries.get(name)
+        if kind is Kind.create_type:
+            return self.types.get(name)
+        source = self.sources.get(name)
+        return None if source is None else source.text
+
+    def query_of(self, kind: Kind, name: str) -> str:
+        """The id of the query that a statement starts; empty if there is none. `name` is as in `text_of`."""
+        if kind is Kind.insert_select:
+            return name if name in self.queries else ""
+        source = self.sources.get(name)
+        return source.queries[0] if source is not None and source.queries else ""
+
+
+def parse_catalog(entities: Iterable[Mapping[str, Any]]) -> Catalog:
+    """The catalog from the response to `CATALOG_STATEMENTS`. A source's text is that of DESCRIBE."""
+    sources: dict[str, SourceDescription] = {}
+    queries: dict[str, str] = {}
+    types: dict[str, str] = {}
+    for entity in entities:
+        for source in entity.get("sourceDescriptions", ()):
+            sources[source["name"]] = SourceDescription(
+                source["name"],
+                source["type"],
+                source["topic"],
+                source["statement"],
+                source["windowType"] is not None,
+                tuple(query["id"] for query in source["writeQueries"]),
+                tuple(query["id"] for query in source["readQueries"]),
+                tuple(field["name"] for field in source["fields"] if field.get("type") == "KEY"),
+            )
+            for query in (*source["readQueries"], *source["writeQueries"]):
+                queries[query["id"]] = query["queryString"]
+        for name, schema in (entity.get("types") or {}).items():
+            types[name] = orjson.dumps(schema, option=orjson.OPT_SORT_KEYS).decode()
+    return Catalog(sources, queries, types)
+
+
+def query_lag(source: Mapping[str, Any]) -> dict[str, int]:
+    """By topic: records that the query writing a source has still to read. `source` is the server's description of it.
+
+    A topic is absent while the query has committed no offset of it.
+    """
+    topics = [topic for summary in source["queryOffsetSummaries"] for topic in summary["topicSummaries"]]
+    return {
+        topic["kafkaTopic"]: sum(max(0, int(one["logEndOffset"]) - int(one["consumerOffset"])) for one in topic["offsets"])
+        for topic in topics
+    }
+
+
+def same_text(one: str, other: str) -> bool:
+    """Whether two of the server's texts are the same statement. Only an upgraded server formats the same one differently."""
+    if one == other or one.startswith("{"):
+        return one == other
+    return normal_form(one) == normal_form(other)

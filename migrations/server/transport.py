@@ -1,0 +1,125 @@
+"""HTTP requests to ksqlDB, with time limits and retries.
+
+A request that changes something is sent again only if the server certainly did not receive or accept it. Waits between two
+attempts double and have a random jitter. A Retry-After header is obeyed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import ssl
+import time
+from collections.abc import Mapping
+from typing import Any, Self
+
+import httpx
+
+from app.errors import SettingsError
+from migrations.errors import UnreachableError
+from migrations.server.responses import is_busy, retry_after
+
+KSQL = "application/vnd.ksql.v1+json"
+# with this type, /query-stream answers line by line; with the other one, in the format of older servers
+ROWS = "application/vnd.ksqlapi.delimited.v1"
+CONNECT_SECONDS = 5.0
+WAITS = (0.2, 5.0)  # seconds, first and longest
+log = logging.getLogger(__name__)
+Body = Mapping[str, Any]
+
+
+class Transport:
+    """One server's HTTP connections; use as `async with`. `requests` counts all attempts."""
+
+    def __init__(self, url: str, *, user: str, password: str, ca_file: str, read_seconds: float, try_seconds: float) -> None:
+        """`read_seconds` limits one request; `try_seconds` limits the time of all its attempts.
+
+        Raises `SettingsError` if `ca_file` cannot be used.
+        """
+        self.url = url.rstrip("/")
+        self.requests = 0
+        self.try_seconds = try_seconds
+        self._read_seconds = read_seconds
+        self._http = httpx.AsyncClient(
+            base_url=self.url,
+            auth=httpx.BasicAuth(user, password) if user else None,
+            headers={"Accept": KSQL},
+            verify=_tls_context(ca_file) if self.url.startswith("https:") else True,
+            timeout=httpx.Timeout(read_seconds, connect=CONNECT_SECONDS),
+            trust_env=False,  # settings alone decide: no proxy variables, no .netrc
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._http.aclose()
+
+    async def send_idempotent(self, method: str, path: str, body: Body | None = None) -> httpx.Response:
+        """Send a request that changes nothing; retry after every failure of the connection."""
+        return await self._send(method, path, body, httpx.TransportError)
+
+    async def send_once(self, method: str, path: str, body: Body) -> httpx.Response:
+        """Send a request that changes something; retry only if the server certainly did not receive or accept it."""
+        return await self._send(method, path, body, (httpx.ConnectError, httpx.ConnectTimeout))
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: Body | None,
+        retriable: type[Exception] | tuple[type[Exception], ...],
+    ) -> httpx.Response:
+        until, wait = time.monotonic() + self.try_seconds, WAITS[0]
+        idempotent = retriable is httpx.TransportError
+        while True:
+            try:
+                response = await self._request(method, path, body)
+                pause = retry_after(response) or _jitter(wait)
+                if not is_busy(response, idempotent=idempotent) or time.monotonic() + pause > until:
+                    return response
+                reason = f"{response.status_code} {response.reason_phrase}"
+            except httpx.TransportError as error:
+                _check_certificate(error, self.url)
+                pause, reason = _jitter(wait), str(error) or type(error).__name__
+                if not isinstance(error, retriable) or time.monotonic() + pause > until:
+                    raise UnreachableError(f"ksqlDB at {self.url}: {reason}") from error
+            log.warning("%s%s: %s; trying again in %.1f s", self.url, path, reason, pause)
+            await asyncio.sleep(pause)
+            wait = min(2 * wait, WAITS[1])
+
+    async def _request(self, method: str, path: str, body: Body | None) -> httpx.Response:
+        self.requests += 1
+        rows = path == "/query-stream"
+        headers = {"Accept": ROWS if rows else KSQL}
+        if body is not None and not rows:
+            headers["Content-Type"] = KSQL
+        try:
+            async with asyncio.timeout(self._read_seconds):  # httpx limits the time between two bytes, not the whole
+                return await self._http.request(method, path, json=body, headers=headers)
+        except httpx.DecodingError as error:  # the connection broke inside compressed content
+            raise httpx.ReadError(str(error)) from error
+        except TimeoutError:
+            raise httpx.ReadTimeout(f"no complete response within {self._read_seconds:.0f} s") from None
+
+
+def _tls_context(ca_file: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:
+        raise SettingsError(f"ksqldb_ca_file={ca_file}: not a file of PEM certificates ({error})") from None
+
+
+def _check_certificate(error: BaseException | None, url: str) -> None:
+    """Raises `SettingsError` if a certificate was the cause: a retry would not help."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            remedy = "set ksqldb_ca_file to the CA that signed it, and ksqldb_url to the name in it"
+            raise SettingsError(f"ksqlDB at {url}: its certificate is not trusted ({error.verify_message}); {remedy}")
+        error = error.__cause__ or error.__context__
+
+
+def _jitter(wait: float) -> float:
+    return wait * random.uniform(0.5, 1.5)  # noqa: S311  # not for security

@@ -1,0 +1,152 @@
+"""What ksqlDB makes of the application's topics: the streams and tables of the plan in `versions/`."""
+
+from __future__ import annotations
+
+from migrations.ksql.expressions import Column
+from migrations.ksql.functions import WINDOWEND, WINDOWSTART, count, earliest, latest, maximum, minimum, total
+from migrations.ksql.queries import select, tumbling
+from migrations.ksql.sources import Stream, Table
+from migrations.ksql.types import BIGINT, INTEGER, STRING, TIMESTAMP
+from migrations.shipped.columns import KEY, PROPERTIES, BarKey, SymbolKey, WindowEnd, WindowStart
+from migrations.shipped.decimals import PRICE, SUM
+
+__all__ = ["PROPERTIES", "AllBars", "Bars", "Events", "FiveMinutes", "Newest", "Ticks"]
+
+
+class Prices:
+    """The prices of a bar."""
+
+    open = Column(PRICE)
+    high = Column(PRICE)
+    low = Column(PRICE)
+    close = Column(PRICE)
+
+
+class BarColumns(BarKey, WindowEnd, Prices):
+    """A record of the finals topic."""
+
+    volume = Column(SUM)
+    vwap = Column(PRICE)
+    ticks = Column(BIGINT)
+    close_reason = Column(STRING)
+    revision = Column(INTEGER)
+
+
+class Ticks(SymbolKey, Stream, name="ticks", topic="${ticks}", key=KEY, value="JSON", timestamp="ts"):
+    """The ticks topic, including rejected and late ticks."""
+
+    ts = Column(TIMESTAMP)
+    bid = Column(PRICE)
+    ask = Column(PRICE)
+    last = Column(PRICE)
+    qty = Column(PRICE)
+
+
+class Bars(BarColumns, Table, name="bar_1m_final", topic="${finals}", key=KEY, value="JSON"):
+    """The application's bars by their key. A declared table does not answer pull queries."""
+
+
+class Events(BarColumns, Stream, name="bar_1m_events", topic="${finals}", key=KEY, value="JSON"):
+    """The same records as a stream."""
+
+
+all_bars = (
+    select(
+        *(Events.broker, Events.symbol, Events.bucket_start),
+        *(latest(column).as_(column.name) for column in Events.columns().values() if not column.key),
+    )
+    .from_(Events)
+    .group_by(Events.broker, Events.symbol, Events.bucket_start)
+)
+
+
+class AllBars(
+    BarColumns,
+    Table,
+    name="bar_1m_all",
+    topic="${topics}bar_1m_all",
+    partitions="${partitions}",
+    key=KEY,
+    value="JSON",
+    query=all_bars,
+):
+    """Every bar, for pull queries by the key or a part of it.
+
+    GROUP BY partitions the table by its own key. The finals topic is partitioned as the ticks are, and a pull query looks
+    into the partition that the hash of the key selects.
+    """
+
+
+newest = (
+    select(
+        *(Events.broker, Events.symbol),
+        latest(Events.bucket_start).as_("bucket_start"),
+        *(latest(column).as_(column.name) for column in (Events.open, Events.high, Events.low, Events.close)),
+        latest(Events.ticks).as_("ticks"),
+        count().as_("bars"),
+    )
+    .from_(Events)
+    .where(Events.revision == 0)
+    .group_by(Events.broker, Events.symbol)
+)
+
+
+class Newest(
+    SymbolKey,
+    WindowStart,
+    Prices,
+    Table,
+    name="bar_1m_newest",
+    topic="${topics}bar_1m_newest",
+    partitions="${partitions}",
+    key=KEY,
+    value="JSON",
+    query=newest,
+):
+    """The newest bar of each symbol.
+
+    Revisions are left out: a revision of an older bar comes later and would replace the newest bar.
+    """
+
+    ticks = Column(BIGINT)
+    bars = Column(BIGINT)
+
+
+five_minutes = (
+    select(
+        *(Events.broker, Events.symbol),
+        WINDOWSTART.as_("bucket_start"),
+        WINDOWEND.as_("bucket_end"),
+        earliest(Events.open).as_("open"),
+        maximum(Events.high).as_("high"),
+        minimum(Events.low).as_("low"),
+        latest(Events.close).as_("close"),
+        total(Events.volume).as_("volume"),
+        total(Events.ticks).as_("ticks"),
+        count().as_("minutes"),
+    )
+    .from_(Events)
+    .window(tumbling("5 MINUTES", retention="7 DAYS", grace="1 DAY"))
+    .where(Events.revision == 0)
+    .group_by(Events.broker, Events.symbol)
+)
+
+
+class FiveMinutes(
+    SymbolKey,
+    WindowStart,
+    WindowEnd,
+    Prices,
+    Table,
+    name="bar_5m",
+    topic="${topics}bar_5m",
+    partitions="${partitions}",
+    key=KEY,
+    value="JSON",
+    query=five_minutes,
+):
+    """Bars of five minutes from those one-minute bars that have arrived."""
+
+    volume = Column(SUM)
+    ticks = Column(BIGINT)
+    minutes = Column(BIGINT)

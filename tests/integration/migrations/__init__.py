@@ -1,0 +1,1 @@
+"""Migrations on the pocket broker and a stand-in ksqlDB."""

@@ -1,0 +1,89 @@
+"""Migrations when a worker starts."""
+
+from __future__ import annotations
+
+import json
+
+from tests.integration.migrations.plans import (
+    created,
+)
+from tests.support.ksqldb import KsqlServer
+from tests.support.worker import Worker, free_port
+
+
+def test_a_worker_applies_the_shipped_plan_in_the_background(worker: Worker, server: KsqlServer) -> None:
+    worker.start()
+    worker.wait_log("applied")
+    worker.wait(lambda: worker.run("migrate", "status").returncode == 0, "the plan is applied")
+    count = len(server.executed())
+    assert count > 0
+    worker.stop()
+    asked = len(server.requests())
+    worker.start()
+    worker.wait_log("nothing to do")
+    worker.stop()
+    assert len(server.requests()) == asked + 1  # a start with nothing to do sends one request
+    assert len(server.executed()) == count
+
+
+def test_workers_that_start_together_apply_the_plan_once(worker: Worker, server: KsqlServer) -> None:
+    second = Worker(worker.bootstrap, worker.directory / "second", **{**worker.settings, "web_port": str(free_port())})
+    try:
+        for one in (worker, second):
+            one.spawn()
+        for one in (worker, second):
+            one.wait_log("migrations: ")
+            one.wait(lambda one=one: "statements are applied" in one.log() or " applied" in one.log(), "it is done")  # type: ignore[misc]
+        status = worker.run("migrate", "status", "--json")
+        assert status.returncode == 0, status.stdout
+        names = [step["name"] for step in json.loads(status.stdout)["steps"]]
+        assert sorted(created(server)) == sorted(names)
+    finally:
+        second.end()
+
+
+def test_a_worker_finishes_the_plan_of_one_that_was_killed_midway(worker: Worker, server: KsqlServer) -> None:
+    server.fault("delay", match='"ksql":"CREATE TABLE bar_1m_all', times=1, seconds=1.0)
+    second = Worker(worker.bootstrap, worker.directory / "second", **{**worker.settings, "web_port": str(free_port())})
+    worker.spawn()
+    worker.wait(lambda: any('"ksql":"CREATE TABLE bar_1m_all' in text for text in server.requests()), "it is midway")
+    worker.kill()
+    try:
+        second.start()
+        second.wait_log("applied")
+        status = json.loads(second.run("migrate", "status", "--json").stdout)["steps"]
+        assert sorted(created(server)) == sorted(step["name"] for step in status)
+        assert {step["state"] for step in status} == {"done"}
+    finally:
+        second.end()
+
+
+def test_with_require_a_worker_waits_for_a_server_that_is_starting(worker: Worker, server: KsqlServer) -> None:
+    server.fault("503", times=3)
+    worker.settings["migrate_on_boot"] = "require"
+    worker.start()
+    worker.stop()
+    assert worker.log().count("503 Service Unavailable; trying again") == 3
+    assert worker.run("migrate", "status").returncode == 0
+
+
+def test_only_with_require_a_worker_waits_for_an_unreachable_ksqldb(worker: Worker, server: KsqlServer) -> None:
+    server.kill()
+    worker.settings["migrate_on_boot"] = "warn"
+    worker.start()
+    worker.wait_log("migrations: ")
+    worker.stop()
+    worker.settings["migrate_on_boot"] = "require"
+    worker.spawn()
+    worker.wait_log("trying again")
+    assert not worker.ready()
+    server.start()
+    worker.wait(worker.ready, "it is ready")
+    worker.stop()
+
+
+def test_with_off_a_worker_sends_no_request_to_ksqldb(worker: Worker, server: KsqlServer) -> None:
+    worker.settings["migrate_on_boot"] = "off"
+    worker.start()
+    worker.stop()
+    assert server.requests() == []

@@ -1,0 +1,188 @@
+"""Tokens, splitting, normal form and hash: only differences without a meaning leave the hash unchanged."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from migrations.ksql.errors import LexError
+from migrations.ksql.parse.lexer import Lexeme, lex, tokenize
+from migrations.ksql.parse.normal import normal_form, split, statement_hash, strip_comments, substitute
+from migrations.ksql.parse.statement import Kind, describe
+from migrations.plan.compare import if_not_exists
+
+DATA = Path(os.environ.get("BARWHEEL_TEST_DATA") or Path(__file__).parents[4] / "shared") / "ksqldb"
+
+words = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
+plain = st.text(st.characters(codec="utf-8", exclude_characters="'`\"\0", exclude_categories=["Cs"]), max_size=12)
+strings = plain.map(lambda text: f"'{text}'") | st.just("'it''s'") | st.just("'a;b'") | st.just("'-- no comment'")
+quoted = plain.map(lambda text: f"`{text}`") | plain.map(lambda text: f'"{text}"') | st.just("`a``b`") | st.just('"x;y"')
+numbers = st.integers(0, 10**9).map(str) | st.sampled_from(["1.5", ".5", "2e10", "1.0E-3"])
+symbols = st.sampled_from(
+    ["->", ":=", "=>", "||", "<>", "!=", "<=", ">=", "(", ")", ",", ".", "=", "<", ">", "+", "*", "/", "%"]
+)
+tokens = st.lists(words | strings | quoted | numbers | symbols, min_size=1, max_size=12)
+spaces = st.text(st.sampled_from(" \t\r\n"), min_size=1, max_size=3)
+comments = st.sampled_from([" -- a ; 'comment\n", " /* ; ' ` */ ", " --@directive\n", " /**/ ", " -- ---\n"])
+gaps = spaces | comments
+
+
+@given(tokens, st.data())
+def test_spacing_comments_and_the_case_of_words_never_change_a_hash(parts: list[str], data: st.DataObject) -> None:
+    def varied(part: str) -> str:
+        return data.draw(st.sampled_from([part.upper(), part.lower(), part.swapcase()])) if part[0].isalpha() else part
+
+    text = " ".join(parts) + ";"
+    other = "".join(varied(part) + data.draw(gaps) for part in parts) + ";" + data.draw(st.just("") | gaps)
+    assert normal_form(other) == normal_form(text)
+    assert statement_hash(other) == statement_hash(text)
+
+
+@given(tokens, st.data())
+def test_another_token_changes_the_hash(parts: list[str], data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(parts) - 1))
+    one, before, after = parts[at], parts[:at], parts[at + 1 :]
+    other = data.draw(words | strings | quoted | numbers | symbols | st.just(one.swapcase()))
+    changed = data.draw(
+        st.sampled_from([[*before, other, *after], [*before, *after], [*before, one, one, *after], [one, *before, *after]])
+    )
+    same = [_normal(part) for part in changed] == [_normal(part) for part in parts]
+    assert (statement_hash(" ".join(changed)) == statement_hash(" ".join(parts))) is same
+    assert statement_hash(" ".join([*parts, "more"])) != statement_hash(" ".join(parts))
+
+
+@given(st.lists(tokens, min_size=1, max_size=3), st.data())
+def test_the_sent_text_has_the_hash_of_the_written_text(many: list[list[str]], data: st.DataObject) -> None:
+    text = "".join("".join(part + data.draw(gaps) for part in parts) + ";" for parts in many)
+    cleaned = strip_comments(text)
+    assert [statement_hash(one) for one in split(cleaned)] == [statement_hash(one) for one in split(text)]
+    assert not any(token.kind is Lexeme.comment for token in lex(cleaned))
+    assert strip_comments(cleaned) == cleaned
+
+
+def _normal(part: str) -> str:
+    """The normal form of one token, computed in another way."""
+    if part[0] == '"':
+        return "`" + part[1:-1].replace("`", "``") + "`"
+    return part if part[0] in "'`" else {"!=": "<>"}.get(part, part.upper())
+
+
+@given(st.lists(tokens, min_size=1, max_size=6), st.data())
+def test_statements_joined_by_semicolons_are_split_into_themselves(many: list[list[str]], data: st.DataObject) -> None:
+    statements = [" ".join(parts) + ";" for parts in many]
+    text = "".join(data.draw(st.just("") | gaps) + statement + data.draw(st.just("") | gaps) for statement in statements)
+    assert split(text) == statements
+
+
+@given(st.lists(words | strings | quoted | numbers | symbols | gaps, max_size=20).map("".join))
+def test_the_joined_tokens_are_the_text(text: str) -> None:
+    try:
+        found = list(lex(text))
+    except LexError as error:
+        assert error.line >= 1  # noqa: PT017  # what random text cannot be read as is said with its place
+        return
+    assert "".join(token.text for token in found) == text
+    for token in found:
+        before = text[: token.start]
+        assert text.startswith(token.text, token.start)
+        assert (token.line, token.column) == (before.count("\n") + 1, len(before) - before.rfind("\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("SELECT 'abc", r"line 1, column 8: a string without its end"),
+        ("SELECT\n  `abc", r"line 2, column 3: an identifier without its end"),
+        ("/* abc", r"line 1, column 1: a comment without its end"),
+        ("LIST\u00a0TYPES;", r"line 1, column 5: U\+00A0"),
+        ("\ufeffLIST TYPES;", r"line 1, column 1: U\+FEFF"),
+        ("LIST\fTYPES;", r"line 1, column 5: U\+000C"),
+        ("LIST TYPES;;", r"line 1, column 12: an empty statement"),
+        ("LIST TYPES;\nLIST TYPES", r"line 2, column 1: the last statement does not end with ;"),
+        ("SELECT ${a b};", r"line 1, column 8: a variable is written"),
+    ],
+)
+def test_an_error_in_ksql_has_its_position(text: str, said: str) -> None:
+    with pytest.raises(LexError, match=said):
+        split(text)
+
+
+def test_a_line_of_two_dashes_swallows_the_next_one_as_on_the_server() -> None:
+    assert split("--\nLIST TYPES;\nSHOW STREAMS;") == ["SHOW STREAMS;"]
+
+
+def test_variables_are_replaced_in_strings_and_names_but_not_in_comments() -> None:
+    text = "CREATE STREAM ${p}ticks -- ${nothing}\nWITH (KAFKA_TOPIC='${t}.v1');"
+    assert (
+        substitute(text, {"p": "my_", "t": "ticks"}) == "CREATE STREAM my_ticks -- ${nothing}\nWITH (KAFKA_TOPIC='ticks.v1');"
+    )
+    with pytest.raises(LexError, match=r"line 2, column 19: \$\{t\} has no value \(known: p\)"):
+        substitute(text, {"p": "my_"})
+    with pytest.raises(LexError, match=r"line 2, column 19: '\$\{t\}.v1' becomes 'it's.v1': double the quotes in the value"):
+        substitute(text, {"p": "my_", "t": "it's"})
+
+
+def test_comments_are_not_sent() -> None:
+    assert strip_comments("-- first\nLIST /* all */ TYPES; -- last\n") == "LIST TYPES;"
+    assert strip_comments("SELECT  a, -- one\r\n\r\n  -- two\r\n  b/**/c  \nFROM 't  \n\n --';") == (
+        "SELECT  a,\n  b c\nFROM 't  \n\n --';"
+    )
+
+
+def test_token_kinds() -> None:
+    kinds = [token.kind for token in tokenize("a `b` 'c' 1.5 -> ${d}")]
+    assert kinds == [Lexeme.word, Lexeme.quoted, Lexeme.string, Lexeme.number, Lexeme.symbol, Lexeme.variable]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "name"),
+    [
+        ("CREATE STREAM a (x INT) WITH (KAFKA_TOPIC='t');", Kind.create_stream, "A"),
+        ("create or replace table `a b` as select * from c emit changes;", Kind.create_table_as, "a b"),
+        ("CREATE STREAM a (as_ INT, select_ INT) WITH (KAFKA_TOPIC='AS SELECT');", Kind.create_stream, "A"),
+        ("CREATE SOURCE TABLE IF NOT EXISTS t (a INT PRIMARY KEY);", Kind.create_table, "T"),
+        ("INSERT INTO a WITH (QUERY_ID='Q') SELECT * FROM b;", Kind.insert_select, "A"),
+        ("CREATE TYPE x AS STRUCT<a INT>;", Kind.create_type, "X"),
+        ("INSERT INTO a VALUES (1);", Kind.other, ""),
+        ("DROP STREAM a;", Kind.other, ""),
+    ],
+)
+def test_describe_finds_the_kind_and_name_of_a_statement(text: str, kind: Kind, name: str) -> None:
+    found = describe(text)
+    assert (found.kind, found.name) == (kind, name)
+
+
+def test_the_id_of_a_query_is_in_upper_case_as_on_the_server() -> None:
+    assert describe("INSERT INTO a WITH (query_id='ksql_Q') SELECT * FROM b;").query_id == "KSQL_Q"
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("create table t (a INT);", "create table IF NOT EXISTS t (a INT);"),
+        ("CREATE SOURCE TABLE t (a INT);", "CREATE SOURCE TABLE IF NOT EXISTS t (a INT);"),
+        ("CREATE TYPE x AS STRUCT<a INT>;", "CREATE TYPE IF NOT EXISTS x AS STRUCT<a INT>;"),
+        ("INSERT INTO a SELECT * FROM b;", "INSERT INTO a SELECT * FROM b;"),
+    ],
+)
+def test_if_not_exists_is_inserted_where_the_grammar_has_it(text: str, sent: str) -> None:
+    assert if_not_exists(text) == sent
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"no recorded exchanges in {DATA}")
+def test_every_recorded_statement_that_a_server_accepted_is_parsed() -> None:
+    read = 0
+    for path in sorted((DATA / "transcripts").glob("*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            exchange = json.loads(line)
+            body = exchange.get("request", {}).get("body")
+            if isinstance(body, dict) and (exchange["response"] or {}).get("status") == 200 and "ksql" in body:
+                for statement in split(body["ksql"]):
+                    describe(statement)
+                    read += 1
+    assert read > 250

@@ -1,0 +1,144 @@
+"""Plans from files: their order, stable ids, and errors that name the file and the position."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from migrations.errors import PlanError
+from migrations.plan import files as plan_files
+
+ONE = "CREATE STREAM a (x STRING KEY) WITH (KAFKA_TOPIC='${t}', VALUE_FORMAT='JSON');"
+TWO = "CREATE STREAM b AS SELECT * FROM a EMIT CHANGES;"
+T = {"t": "ticks"}
+PLANS = Path(__file__).parent / "plans"
+
+
+def test_the_same_statements_are_the_same_plan_in_every_form(tmp_path: Path) -> None:
+    (tmp_path / "text.ksql").write_text(f"-- two\n{ONE}\n{TWO}")
+    (tmp_path / "data.json").write_text(json.dumps({"statements": [ONE, {"ksql": TWO}]}))
+    (tmp_path / "data.yaml").write_text(f"statements:\n- |\n  {ONE}\n- ksql: {TWO}\n")
+    (tmp_path / "code.py").write_text(f"def statements():\n    return [{ONE!r}, {TWO!r}]\n")
+    plans = [plan_files.load(tmp_path / name, T) for name in ("text.ksql", "data.json", "data.yaml", "code.py")]
+    for plan in plans:
+        assert [one.text for one in plan.statements] == [ONE.replace("${t}", "ticks"), TWO]
+        assert [one.hash for one in plan.statements] == [one.hash for one in plans[0].statements]
+        assert [one.id.split("/")[1] for one in plan.statements] == ["A", "B"]
+
+
+def test_the_plan_as_text_is_the_plan_as_code() -> None:
+    plans = [plan_files.load(PLANS / name, {"finals": "f", "topics": ""}) for name in ("closes.py", "closes.yaml")]
+    code, text = ([(one.id, one.text, one.hash) for one in plan.statements] for plan in plans)
+    assert code == text
+    assert plans[0].properties == plans[1].properties
+    assert [one.id for one in plans[0].statements] == ["closes/MY_BARS", "closes/MY_CLOSES"]
+
+
+def test_a_shipped_plan_is_loaded_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    variables = {"ticks": "ticks", "topics": "", "partitions": "1"}
+    assert plan_files.load(Path("bar1m"), variables).statements[0].id == "bar1m/KSQL_TICKS"
+    with pytest.raises(PlanError, match=r"bar2m: no such file or directory, nor a shipped plan \(bar1m\)"):
+        plan_files.load(Path("bar2m"), variables)
+
+
+def test_a_directory_is_read_in_the_order_of_its_numbers(tmp_path: Path) -> None:
+    (tmp_path / "0002_b.ksql").write_text(TWO)
+    (tmp_path / "0001_a.yaml").write_text(json.dumps({"statements": [{"id": "first", "ksql": ONE}], "properties": {"p": "v"}}))
+    plan = plan_files.load(tmp_path, T)
+    assert [one.id for one in plan.statements] == ["first", "0002_b/B"]
+    assert plan.properties == {"p": "v"}
+
+
+def test_an_inserted_statement_changes_no_id(tmp_path: Path) -> None:
+    (tmp_path / "p.ksql").write_text(ONE + TWO)
+    before = {one.id for one in plan_files.load(tmp_path / "p.ksql", T).statements}
+    (tmp_path / "p.ksql").write_text(ONE + "CREATE STREAM c AS SELECT * FROM a EMIT CHANGES;" + TWO)
+    assert before < {one.id for one in plan_files.load(tmp_path / "p.ksql", T).statements}
+
+
+def test_a_type_a_query_and_a_stream_may_share_a_name(tmp_path: Path) -> None:
+    insert = "INSERT INTO b WITH (QUERY_ID='a') SELECT * FROM a;"
+    (tmp_path / "p.ksql").write_text(f"CREATE TYPE a AS INT;{ONE}{TWO}{insert}")
+    plan = plan_files.load(tmp_path / "p.ksql", T)
+    assert [one.id for one in plan.statements] == ["p/A", "p/A#2", "p/B", "p/A#3"]
+
+
+def test_numbers_and_booleans_are_written_as_the_server_reads_them(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(f"properties: {{a: true, b: 1, c: x}}\nstatements: [{json.dumps(TWO)}]")
+    assert plan_files.load(tmp_path / "p.yaml", {}).properties == {"a": "true", "b": "1", "c": "x"}
+
+
+def test_yaml_text_that_looks_like_a_number_or_date_stays_text(tmp_path: Path) -> None:
+    text = "properties: {a: no, b: 010, c: 12:30, d: 2020-01-01, e: 1e3, f: 1_000, g: FALSE, h: -5}\n"
+    (tmp_path / "p.yaml").write_text(f"{text}statements: [{json.dumps(TWO)}]")
+    found = plan_files.load(tmp_path / "p.yaml", {}).properties
+    assert list(found.values()) == ["no", "010", "12:30", "2020-01-01", "1e3", "1_000", "false", "-5"]
+
+
+def test_line_ends_in_strings_are_kept_and_blank_lines_elsewhere_removed(tmp_path: Path) -> None:
+    (tmp_path / "p.ksql").write_text("CREATE STREAM a -- c\n\n  (x INT)\nWITH (KAFKA_TOPIC='t  \n\n u');")
+    (one,) = plan_files.load(tmp_path / "p.ksql", {}).statements
+    assert one.text == "CREATE STREAM a\n  (x INT)\nWITH (KAFKA_TOPIC='t  \n\n u');"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("p.ksql", "", r"p.ksql: holds no statement"),
+        ("p.ksql", ONE, r"p.ksql: line 1, column 50: \$\{t\} has no value \(known: none\)"),
+        ("p.ksql", "DROP STREAM a;", r"p.ksql: DROP STREAM a;: a plan only creates"),
+        ("p.ksql", "SET 'a'='b';", r"properties"),
+        ("p.ksql", "INSERT INTO a SELECT * FROM b;", r"QUERY_ID"),
+        ("p.ksql", "CREATE STREAM IF NOT EXISTS a AS SELECT * FROM b;", r"leave IF NOT EXISTS out"),
+        ("p.ksql", "CREATE OR REPLACE STREAM a AS SELECT * FROM b;", r"leave OR REPLACE out"),
+        ("p.ksql", f"-- one\n\n{TWO}\n{TWO}", r"p.ksql, line 4: B is made by .*p.ksql, line 3 already"),
+        ("p.ksql", f"-- one\n\n{TWO}\n /* two\n*/ CREATE STREAM 'b';", r"p.ksql: line 5, column 18: 'b' stands where a name"),
+        ("p.ksql", f"-- one\n\n{TWO};", r"p.ksql: line 3, column 49: an empty statement"),
+        ("p.yaml", "a: [", r"p.yaml: while parsing"),
+        ("p.yaml", "a: 1", r"p.yaml: must be a mapping with a list of `statements`"),
+        ("p.yaml", "statements: []\nfoo: 1", r"p.yaml: foo: not among"),
+        ("p.yaml", "statements: [1]", r"p.yaml: statements\[1\]: must be KSQL text"),
+        ("p.yaml", f"statements: [{{id: x, ksql: '{TWO} {TWO}'}}]", r"statements\[1\]: 2 statements under the one id x"),
+        ("p.yaml", "statements: []", r"p.yaml: holds no statement"),
+        ("p.yaml", "statements: [{id: 1, ksql: a}]", r"statements\[1\]: id: 1 must be text"),
+        ("p.yaml", "statements: [a]\nstatements: [b]", r"p.yaml: statements is given twice"),
+        ("p.yaml", "statements: [a]\n? [b]\n: c", r"p.yaml: unhashable"),
+        ("p.yaml", "statements: [a]\nproperties: {p: {q: 1}}", r"p.yaml: properties.p: \{'q': 1\} must be text"),
+        ("p.yaml", f"statements: [{{id: 'a>b', ksql: '{TWO}'}}]", r"statements\[1\]: id: a>b must not hold >"),
+        ("p.json", "[" * 100_000, r"p.json: maximum recursion depth"),
+        ("p.py", "import sys\nsys.exit(3)", r"p.py, line 2: SystemExit: 3"),
+        ("p.json", '{"statements": [}', r"p.json: Expecting value: line 1 column 17"),
+        ("p.json", '{"statements": ["a"], "statements": ["b"]}', r"p.json: statements is given twice"),
+        ("p.py", "\n1/0", r"p.py, line 2: ZeroDivisionError"),
+        ("p.py", "def statements():\n    return [1/0]", r"p.py, line 2: ZeroDivisionError"),
+        ("p.py", "def statements():\n    return []", r"p.py: holds no statement"),
+        ("p.py", f"def statements():\n    return {TWO!r}", r"p.py: must define `def statements\(\) -> list`"),
+        ("p.py", f"PROPERTIES = 1\ndef statements():\n    return [{TWO!r}]", r"p.py: PROPERTIES: must be a mapping"),
+        ("p.py", "", r"p.py: must define `def statements\(\) -> list`"),
+        ("p.txt", TWO, r"p.txt: a plan is a file of"),
+    ],
+)
+def test_an_error_names_the_file_and_the_position(tmp_path: Path, name: str, text: str, said: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(PlanError, match=said) as raised:
+        plan_files.load(tmp_path / name, {})
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["0001_a.ksql", "0003_b.ksql"], r"0003_b.ksql: number 0002 is missing"),
+        (["0001_a.ksql", "0001_b.ksql"], r"0001_b.ksql: the number 0001 is that of 0001_a.ksql too"),
+        (["a.ksql"], r"a.ksql: must be named like 0001_ticks.ksql"),
+        ([], r"no plan in there"),
+    ],
+)
+def test_the_files_of_a_directory_are_numbered_without_gaps(tmp_path: Path, names: list[str], said: str) -> None:
+    for number, name in enumerate(names):
+        (tmp_path / name).write_text(TWO.replace("b AS", f"b{number} AS"))
+    with pytest.raises(PlanError, match=said):
+        plan_files.load(tmp_path, {})
