@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from app.errors import BarwheelError
+from app.stderr import fail
 
 _VALUE_OPTIONS = frozenset(
     [
@@ -39,12 +40,6 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except BarwheelError as error:
         fail(error)
     raise SystemExit(0)
-
-
-def fail(error: BarwheelError) -> NoReturn:
-    """Say what is wrong in one line and exit with the code of its class."""
-    print(f"app: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
-    raise SystemExit(error.exit_code) from None
 
 
 def with_defaults(args: Sequence[str]) -> list[str]:

@@ -14,11 +14,11 @@ import orjson
 from faust.cli.base import AppCommand, option
 from rich.console import Console
 
-from app.cli import fail
 from app.errors import BarwheelError, InputError
 from app.kafka.bootstrap import cluster_for, wait_for_broker
 from app.kafka.cluster import Cluster
 from app.settings import Settings
+from app.stderr import fail
 
 COMMAND_DEADLINE = 15.0  # seconds a command waits for a broker; the worker waits for ever
 PIPE_WIDTH = 160
