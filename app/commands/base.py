@@ -14,14 +14,28 @@ import orjson
 from faust.cli.base import AppCommand, option
 from rich.console import Console
 
+from app.display import console, utc
 from app.errors import BarwheelError, InputError
 from app.kafka.bootstrap import cluster_for, wait_for_broker
 from app.kafka.cluster import Cluster
 from app.settings import Settings
 from app.stderr import fail
 
+__all__ = [
+    "COMMAND_DEADLINE",
+    "BarwheelCommand",
+    "console",
+    "json_option",
+    "out",
+    "out_json",
+    "progress",
+    "reach",
+    "say",
+    "time_ms",
+    "utc",
+]
+
 COMMAND_DEADLINE = 15.0  # seconds a command waits for a broker; the worker waits for ever
-PIPE_WIDTH = 160
 progress = Console(stderr=True, highlight=False)
 json_option = option("--json", "as_json", is_flag=True, default=False, show_default=False, help="Print JSON.")
 
@@ -59,14 +73,6 @@ def say(text: str) -> None:
     progress.print(text, markup=False, soft_wrap=True)
 
 
-def console() -> Console:
-    """For tables on stdout; a pipe has no width, and no column may be cut there."""
-    made = Console(highlight=False)
-    if not made.is_terminal:
-        made.width = PIPE_WIDTH
-    return made
-
-
 def out(text: str) -> None:
     """One line of result, on stdout."""
     with _writing():
@@ -101,9 +107,3 @@ def time_ms(text: str, name: str) -> int:
         ) from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return round(moment.timestamp() * 1000)
-
-
-def utc(ms: int) -> str:
-    """`2014-05-05 00:00:00` in UTC; with milliseconds where there are any."""
-    text = datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    return f"{text}.{ms % 1000:03d}" if ms % 1000 else text

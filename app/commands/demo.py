@@ -14,11 +14,11 @@ from rich.live import Live
 
 from agents.task import now_ms
 from app.commands import base
-from app.commands.bars import Wanted, reader
 from app.demo.host import Host, demo_settings
 from app.demo.market import Record, market
-from app.demo.view import Progress, as_data, console, line, summary, title
+from app.demo.view import Progress, as_data, line, summary, title
 from app.errors import BarwheelError, InputError
+from app.finals import BarQuery, topic_consumer
 from app.kafka.topics import ensure
 from app.settings import Settings
 from app.tickfiles.feed import Feed
@@ -75,7 +75,7 @@ class Demo:
         self.once, self.as_json, self.seconds = once, as_json, seconds
         self.host = Host(demo_settings(user))
         self.state = Progress(self.host.settings, seed, symbols, self.host.web)
-        self.console = console(as_json=as_json)
+        self.console = base.console(stderr=as_json)
         self._ended = asyncio.Event()
 
     async def run(self) -> int:
@@ -151,13 +151,13 @@ class Demo:
 
     async def _read_bars(self) -> None:
         settings = self.host.settings
-        wanted = Wanted(settings.app_id)
-        async with reader(self.host.cluster, settings.finals_topic) as consumer:
+        query = BarQuery(settings.app_id)
+        async with topic_consumer(self.host.cluster, settings.finals_topic) as consumer:
             if consumer is None:
                 raise BarwheelError(f"{settings.finals_topic} is not there")
             while True:
                 for found in (await consumer.getmany(timeout_ms=200)).values():
-                    self.state.take_bars(bar for record in found if (bar := wanted.bar(record)) is not None)
+                    self.state.take_bars(bar for record in found if (bar := query.match(record)) is not None)
 
     async def _ask(self, session: aiohttp.ClientSession) -> None:
         while True:

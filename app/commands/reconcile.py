@@ -10,8 +10,9 @@ from aiokafka import AIOKafkaConsumer
 from faust.cli.base import option
 from rich.table import Table
 
-from app.commands import bars, base
+from app.commands import base
 from app.errors import InputError
+from app.finals import BarQuery, read_bars, records_to_end, topic_consumer
 from app.ksqldb import reconciliation
 from app.ksqldb.reconciliation import Difference, KsqlBar, Numbers, Window
 from app.settings import Settings
@@ -55,16 +56,16 @@ async def run(settings: Settings, topic: str, *, as_json: bool) -> int:
     _check(settings)
     cluster = await base.reach(settings)
     theirs_topic = topic or f"{settings.topics_prefix}ksql_bar_1m_final"
-    async with bars.reader(cluster, settings.finals_topic) as consumer:
+    async with topic_consumer(cluster, settings.finals_topic) as consumer:
         if consumer is None:
             raise InputError(f"topic {settings.finals_topic} does not exist: no worker has run yet")
-        found = await bars.read_to_end(consumer, bars.Wanted(settings.app_id))
+        found = await read_bars(consumer, BarQuery(settings.app_id))
     ours = {(bar.broker, bar.symbol, bar.bucket_start): bar for bar in found}
-    async with bars.reader(cluster, theirs_topic) as consumer:
+    async with topic_consumer(cluster, theirs_topic) as consumer:
         if consumer is None:
             raise InputError(f"topic {theirs_topic} does not exist: has the plan bar1m been applied?")
         theirs = await _theirs(consumer)
-    async with bars.reader(cluster, settings.late_topic) as consumer:
+    async with topic_consumer(cluster, settings.late_topic) as consumer:
         late = Counter[Window]() if consumer is None else await _late(consumer, settings)
     newest: dict[tuple[str, str], int] = {}
     for broker, symbol, start in theirs:
@@ -87,33 +88,24 @@ def _check(settings: Settings) -> None:
             )
 
 
-async def _records(consumer: AIOKafkaConsumer) -> list[tuple[bytes | None, bytes | None, dict[str, bytes]]]:
-    ends = await consumer.end_offsets(sorted(consumer.assignment()))
-    found = []
-    while [place for place, end in ends.items() if await consumer.position(place) < end]:
-        for records in (await consumer.getmany(timeout_ms=200)).values():
-            found += [(record.key, record.value, dict(record.headers)) for record in records]
-    return found
-
-
 async def _theirs(consumer: AIOKafkaConsumer) -> dict[Window, KsqlBar]:
     found: dict[Window, KsqlBar] = {}
-    for key, value, _ in await _records(consumer):
-        broker, symbol, start = (key or b"||0").decode(errors="replace").split("|")
-        if value is None:
+    async for record in records_to_end(consumer):
+        broker, symbol, start = (record.key or b"||0").decode(errors="replace").split("|")
+        if record.value is None:
             found.pop((broker, symbol, int(start)), None)
         else:
-            found[broker, symbol, int(start)] = _decode(value)
+            found[broker, symbol, int(start)] = _decode(record.value)
     return found
 
 
 async def _late(consumer: AIOKafkaConsumer, settings: Settings) -> Counter[Window]:
     """Late ticks by the window that they belong to."""
     found = Counter[Window]()
-    for _, value, headers in await _records(consumer):
-        broker, _, symbol = headers.get("source_key", b"").decode(errors="replace").partition("|")
+    async for record in records_to_end(consumer):
+        broker, _, symbol = dict(record.headers).get("source_key", b"").decode(errors="replace").partition("|")
         try:
-            _, ms = event_time(msgspec.json.decode(value or b"", type=_Late).ts, settings.time_unit.value)
+            _, ms = event_time(msgspec.json.decode(record.value or b"", type=_Late).ts, settings.time_unit.value)
         except (msgspec.MsgspecError, RejectedError):
             continue  # it was cut: the window is not known
         found[broker, symbol, ms - ms % settings.window_size] += 1

@@ -12,9 +12,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from app.commands.bars import fitted, table
-from app.commands.base import utc
 from app.demo.market import SILENT, Kind
+from app.display import bar_table, fit, utc
 from app.settings import Settings
 from tables.bars import Bar
 
@@ -110,7 +109,7 @@ def line(state: Progress) -> RenderableType:
 def summary(state: Progress, console: Console) -> RenderableType:
     """The newest bars, the silent symbol, the accounting."""
     return Group(
-        fitted(table(state.newest(), f"the newest of {len(state.bars)} final bars in {state.settings.finals_topic}"), console),
+        fit(bar_table(state.newest(), f"the newest of {len(state.bars)} final bars in {state.settings.finals_topic}"), console),
         Text(),
         Text(silent_text(state)),
         Text(),
@@ -174,11 +173,3 @@ def _bar(bar: Bar) -> dict[str, Any]:
     prices = {name: f"{getattr(bar, name):f}" for name in ("open", "high", "low", "close")}
     rest = ("broker", "symbol", "bucket_start", "bucket_end", "ticks", "close_reason", "closed_at")
     return {**{name: getattr(bar, name) for name in rest}, **prices}
-
-
-def console(*, as_json: bool) -> Console:
-    """Where the result goes: stdout for people, stderr where stdout is for a program."""
-    made = Console(highlight=False, stderr=as_json)
-    if not made.is_terminal:
-        made.width = 160
-    return made
