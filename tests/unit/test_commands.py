@@ -15,7 +15,6 @@ from rich.console import Console
 
 from app.cli import command_of, with_defaults
 from app.commands.base import time_ms
-from app.commands.replay import speed
 from app.demo.host import demo_settings
 from app.demo.market import SILENT, Kind
 from app.demo.view import Progress
@@ -24,6 +23,7 @@ from app.errors import InputError
 from app.kafka.topics import TopicState, input_spec, judge, specs
 from app.settings import Settings
 from app.tickfiles.feed import partition_of
+from app.tickfiles.replay import speed
 from tables.bars import Bar
 
 SETTINGS = Settings.load(app_id="t", ticks_topic="ticks", topics_prefix="", window_size="1m", broker="")
