@@ -13,11 +13,13 @@ from typing import Any, ClassVar, NoReturn
 import orjson
 from faust.cli.base import AppCommand, option
 from rich.console import Console
+from rich.table import Table
 
 from app.display import console, utc
 from app.errors import BarwheelError, InputError
 from app.kafka.bootstrap import cluster_for, wait_for_broker
 from app.kafka.cluster import Cluster
+from app.kafka.topics import TopicsReport, input_spec, specs
 from app.settings import Settings
 from app.stderr import fail
 
@@ -32,6 +34,7 @@ __all__ = [
     "reach",
     "say",
     "time_ms",
+    "topic_table",
     "utc",
 ]
 
@@ -107,3 +110,20 @@ def time_ms(text: str, name: str) -> int:
         ) from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return round(moment.timestamp() * 1000)
+
+
+def topic_table(settings: Settings, report: TopicsReport) -> Table:
+    """The topics as they are, for people."""
+    made = Table(box=None, pad_edge=False)
+    for name in ("topic", "partitions", "cleanup", "timestamps", "what it holds", ""):
+        made.add_column(name, justify="right" if name == "partitions" else "left")
+    for spec in [input_spec(settings), *specs(settings, report.partitions)]:
+        state = report.states.get(spec.name)
+        note = "created" if spec.name in report.created else ""
+        if state is None:
+            made.add_row(spec.name, "-", "-", "-", spec.why, "missing")
+        else:
+            policy = state.configs.get("cleanup.policy", "?")
+            stamps = state.configs.get("message.timestamp.type", "?")
+            made.add_row(spec.name, str(state.partitions), policy, stamps, spec.why, note)
+    return made

@@ -6,12 +6,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from faust.cli.base import option
-from rich.console import Console
-from rich.table import Table
 
 from app.commands import base
 from app.errors import TopicsError
-from app.kafka.topics import TopicsReport, ensure, input_spec, look, specs
+from app.kafka.topics import TopicsReport, ensure, look, specs
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -69,27 +67,7 @@ def as_data(report: TopicsReport) -> dict[str, object]:
     }
 
 
-def topic_table(settings: Settings, report: TopicsReport) -> Table:
-    """The topics as they are, for people."""
-    made = Table(box=None, pad_edge=False)
-    for name in ("topic", "partitions", "cleanup", "timestamps", "what it holds", ""):
-        made.add_column(name, justify="right" if name == "partitions" else "left")
-    for spec in [input_spec(settings), *specs(settings, report.partitions)]:
-        state = report.states.get(spec.name)
-        note = "created" if spec.name in report.created else ""
-        if state is None:
-            made.add_row(spec.name, "-", "-", "-", spec.why, "missing")
-        else:
-            policy = state.configs.get("cleanup.policy", "?")
-            stamps = state.configs.get("message.timestamp.type", "?")
-            made.add_row(spec.name, str(state.partitions), policy, stamps, spec.why, note)
-    return made
-
-
 def _print(settings: Settings, report: TopicsReport) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 160
-    console.print(topic_table(settings, report))
+    base.console().print(base.topic_table(settings, report))
     for finding in report.findings:
         base.say(str(finding))
