@@ -16,4 +16,4 @@ def register(app: faust.App, topic: Any, feed: Callable[[Any], Awaitable[None]])
         async for part in stream:
             await feed(part)
 
-    app.agent(topic, name="ticks")(ticks)
+    app.agent(topic, name="ticks", help="Reads ticks and publishes final bars.")(ticks)
