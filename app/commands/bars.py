@@ -1,4 +1,4 @@
-"""`app bars`: read the final bars of this app from their topic."""
+"""`app bars`: print the final bars of this app."""
 
 from __future__ import annotations
 
@@ -44,22 +44,22 @@ def register(app: faust.App) -> None:
     @app.command(
         argument("broker", required=False),
         argument("symbol", required=False),
-        option("--from", "since", help="First bar start: 2014-05-05T00:00:00Z or epoch ms."),
+        option("--from", "since", help="Bars that start at or after this: 2014-05-05T00:00:00Z or epoch ms."),
         option("--to", "until", help="Bars that start before this."),
-        option("--last", type=int, help="The newest N.  [default: 20 in a table, else all]"),
+        option("--last", type=int, help="Only the newest N bars.  [default: 20 in a table, otherwise all]"),
         option(
             "--follow",
             is_flag=True,
             default=False,
             show_default=False,
-            help="Go on with new bars until Ctrl-C.",
+            help="Then print new bars until Ctrl-C.",
         ),
         option("--csv", "as_csv", is_flag=True, default=False, show_default=False, help="Print CSV."),
         option("--json", "as_json", is_flag=True, default=False, show_default=False, help="Print JSON lines."),
         base=base.BarwheelCommand,
     )
     async def bars(self: base.BarwheelCommand, **options: Any) -> int:  # noqa: ARG001 - Faust passes itself
-        """Print final bars, in order of time.
+        """Print final bars, oldest first.
 
         \b
         Example:

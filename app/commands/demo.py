@@ -1,4 +1,4 @@
-"""`app demo`: a synthetic market through a real worker, on its own pocket broker, until Ctrl-C or `--once`."""
+"""`app demo`: a synthetic market, a real worker and its own pocket broker, until Ctrl-C or, with `--once`, the result."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from app.settings import Settings
 if TYPE_CHECKING:
     import faust
 
-INTERRUPTED = 130  # as shells have it
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
 def register(app: faust.App) -> None:
     """Add the command."""
 
     @app.command(
-        option("--once", is_flag=True, default=False, show_default=False, help="End by itself, exit code 0 if all adds up."),
-        option("--seconds", type=float, default=15.0, help="How long to feed before the result is shown."),
+        option("--once", is_flag=True, default=False, show_default=False,
+            help="Exit after the result, 0 if everything adds up."),
+        option("--seconds", type=float, default=15.0, help="How long to send ticks before the result."),
         option("--symbols", type=int, default=300, help="Symbols of the synthetic market."),
-        option("--seed", type=int, default=1, help="The market is the same for the same seed."),
+        option("--seed", type=int, default=1, help="The same seed gives the same market."),
         base.json_option,
         base=base.BarwheelCommand,
     )  # fmt: skip
@@ -42,19 +43,20 @@ def register(app: faust.App) -> None:
         seed: int,
         as_json: bool,
     ) -> int:
-        """Feed a synthetic market to a worker and show its bars and the accounting.
+        """Send a synthetic market to a worker, show its bars.
 
-        It brings its own broker and keeps its files in .barwheel/demo. Exit code 1 where the accounting does not add up.
+        Broker and worker are started for the demo; files are in .barwheel/demo. The result compares what was sent with
+        what the worker counted and published. Exit code 1 if something does not add up.
 
         \b
         Example:
           app demo
           app demo --once --json
         """  # noqa: D301 - click reads \b
-        if not 3 <= symbols <= 100_000:  # noqa: PLR2004 - one a broker
-            raise InputError(f"--symbols {symbols}: must lie between 3 and 100000")
-        if not 10 <= seconds <= 3_600:  # noqa: PLR2004 - two windows and the silence
-            raise InputError(f"--seconds {seconds:g}: must lie between 10 and 3600")
+        if not 3 <= symbols <= 100_000:  # noqa: PLR2004 - one symbol per broker at least
+            raise InputError(f"--symbols {symbols}: must be between 3 and 100000")
+        if not 10 <= seconds <= 3_600:  # noqa: PLR2004 - time for two windows and for the silent symbol
+            raise InputError(f"--seconds {seconds:g}: must be between 10 and 3600")
         return await run(Settings.load(), seed, symbols, seconds, once=once, as_json=as_json)
 
 

@@ -20,7 +20,9 @@ def register(app: faust.App) -> None:
 
     @app.command(base.json_option, base=base.BarwheelCommand)
     async def doctor(self: base.BarwheelCommand, *, as_json: bool) -> int:  # noqa: ARG001 - Faust passes itself
-        """Check settings, broker, topics and clock; changes nothing. Exit code 1 if anything is wrong.
+        """Check settings, broker, topics and clock.
+
+        Changes nothing. Every finding has a remedy. Exit code 1 if anything is wrong.
 
         \b
         Example:
@@ -31,7 +33,7 @@ def register(app: faust.App) -> None:
 
 
 async def run(settings: Settings, *, as_json: bool) -> int:
-    """Examine, print, and give the exit code."""
+    """Examine and print; returns the exit code."""
     found = await examine(settings)
     if as_json:
         base.out_json(_as_data(settings, found))

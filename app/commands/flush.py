@@ -1,4 +1,4 @@
-"""`app flush`: close the open windows now, by heartbeats in the input, so that the bars stay a function of the topic."""
+"""`app flush`: close open windows before they are due."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def register(app: faust.App) -> None:
 
     @app.command(
         argument("broker_name", required=False),
-        option("--yes", is_flag=True, default=False, show_default=False, help="Do it; else only show what it would close."),
+        option("--yes", is_flag=True, default=False, show_default=False, help="Close them; without it they are only counted."),
         base.json_option,
         base=base.BarwheelCommand,
     )
     async def flush(self: base.BarwheelCommand, *, broker_name: str | None, yes: bool, as_json: bool) -> int:  # noqa: ARG001 - Faust passes itself
-        """Close the open windows now instead of when they are due: of one broker, or of all.
+        """Close the open windows now, of one broker or of all.
 
-        It puts heartbeats into the input, so a running worker, or the next one, publishes the bars at once. Ticks of
-        these windows that come afterwards are late. Windows are open as of the last checkpoint. Exit code 1 where some
-        end too far in the future (max_future) to be closed yet.
+        Sends heartbeats to the input topic, so that a running worker, or the next one, publishes the bars at once. Later
+        ticks of these windows are late. Open windows are read from the last checkpoint. Exit code 1 if some windows end
+        too far in the future (max_future) to be closed yet.
 
         \b
         Example:
@@ -42,7 +42,7 @@ def register(app: faust.App) -> None:
 
 
 async def run(settings: Settings, broker: str | None, *, yes: bool, as_json: bool) -> int:
-    """Find, close with `yes`, report; the exit code is 1 if some windows end too far in the future."""
+    """Find the open windows, close them with `yes`, report; returns 1 if some end too far in the future, otherwise 0."""
     cluster = await base.reach(settings)
     topics = await look(settings, cluster)
     scopes = await open_scopes(settings, cluster, topics, broker)
@@ -63,9 +63,9 @@ def _report(now: list[OpenScope], ahead: list[OpenScope], settings: Settings, *,
     if sent:
         base.out(f"{len(now)} heartbeats sent to {settings.ticks_topic}: they close {windows} windows")
     else:
-        base.out(f"{windows} windows are open and can be closed now (nothing was sent: --yes does it)")
+        base.out(f"{windows} windows are open and can be closed now (nothing was sent: --yes closes them)")
     if ahead:
         base.out(
             f"{left} windows end more than max_future={settings.text_of('max_future')} ahead of now: "
-            "a heartbeat for them would be rejected, run this again later"
+            "a heartbeat for them would be rejected; run this again later"
         )

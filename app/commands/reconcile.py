@@ -23,14 +23,15 @@ def register(app: faust.App) -> None:
     """Add the command."""
 
     @app.command(
-        option("--topic", default="", show_default=False, help="ksqlDB's bars.  [default: that of plans/bar1m.yaml]"),
+        option("--topic", default="", show_default=False, help="Topic of ksqlDB's bars.  [default: that of plans/bar1m.yaml]"),
         base.json_option,
         base=base.BarwheelCommand,
     )
     async def reconcile(self: base.BarwheelCommand, *, topic: str, as_json: bool) -> int:  # noqa: ARG001 - Faust passes itself
-        """Compare the application's bars with ksqlDB's and explain each difference; exit code 1 where there is found.
+        """Compare the bars with those that ksqlDB computes.
 
-        Apply the plan first that has ksqlDB compute them: app migrate --apply --plan bar1m
+        Each difference is shown with its cause. Exit code 1 if there is one. First apply the plan that makes ksqlDB
+        compute its bars: app migrate --apply --plan bar1m
 
         \b
         Example:

@@ -1,4 +1,4 @@
-"""`app replay FILE...`: send recorded ticks, exactly as the files hold them, at full speed or in their own time."""
+"""`app replay FILE...`: send recorded ticks."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ def register(app: faust.App) -> None:
 
     @app.command(
         argument("files", nargs=-1, required=True, type=Path),
-        option("--broker-name", help="Broker of every row, unless a column names it."),
-        option("--symbol", help="Symbol of every row, unless a column names it."),
-        option("--columns", help="What the columns are: tick fields, - skips one.  [default: ts,bid,ask]"),
+        option("--broker-name", help="Broker of rows without a broker column."),
+        option("--symbol", help="Symbol of rows without a symbol column."),
+        option("--columns", help="Tick fields in the order of the columns, - skips one.  [default: ts,bid,ask]"),
         option("--header", is_flag=True, default=False, show_default=False, help="Skip the first line of a CSV."),
-        option("--origin", help="Where times count from, 2014-05-05T00:00:00-05:00; default: epoch."),
-        option("--speed", default="max", help="max, or how many times faster than it happened."),
+        option("--origin", help="Time that the ts column counts from, 2014-05-05T00:00:00-05:00.  [default: epoch]"),
+        option("--speed", default="max", help="max, or a factor: 1 is real time, 60 sends an hour in a minute."),
         option("--skip-bad", is_flag=True, default=False, show_default=False,
                help="Write bad rows to FILE.rejected and go on."),
-        option("--close/--no-close", default=True, help="End with a heartbeat a symbol that closes its last window."),
+        option("--close/--no-close", default=True, help="At the end, close the last window of each symbol by a heartbeat."),
         base.json_option,
         base=base.BarwheelCommand,
     )  # fmt: skip
     async def replay(self: base.BarwheelCommand, **options: Any) -> int:  # noqa: ARG001 - Faust passes itself
-        """Send recorded ticks: CSV, zip of CSV, JSON lines, Parquet.
+        """Send recorded ticks from CSV, zip, JSON lines or Parquet.
 
-        Prices keep every digit of the file; seq is the row's number. Several files are merged by time. All files are
-        checked before the first row is sent, and a bad row ends it with exit code 2, unless --skip-bad.
+        Prices are sent with the digits of the file; seq is the row's number. Several files are merged by time. All files
+        are checked before the first row is sent: a bad row means exit code 2, unless --skip-bad is given.
 
         \b
         Example:
@@ -54,7 +54,7 @@ def register(app: faust.App) -> None:
 
 
 async def run(settings: Settings, options: dict[str, Any]) -> int:
-    """Check, send, close, report; raises `InputError` for an invalid option, file or row."""
+    """Check the files, send them, report; raises `InputError` for an invalid option, file or row."""
     origin, unit = options["origin"], settings.time_unit.value
     factor = speed(options["speed"])
     reading = rows.Reading(
@@ -66,7 +66,7 @@ async def run(settings: Settings, options: dict[str, Any]) -> int:
         header=options["header"],
     )
     if reading.origin_ms * rows.UNITS_PER_SECOND[unit] % 1000:
-        raise InputError(f"--origin {origin}: is no whole second, and time_unit={unit}")
+        raise InputError(f"--origin {origin}: is not a whole second, but time_unit={unit}")
     replay = Replay(settings, options["files"], reading, factor, skip_bad=options["skip_bad"], close=options["close"])
     total = replay.check()
     cluster = await base.reach(settings)
@@ -86,7 +86,7 @@ def _print(settings: Settings, report: ReplayReport, seconds: float, *, as_json:
     if report.out_of_time:
         base.say(
             f"{report.out_of_time} of {report.rows} ticks lie before min_ts={base.utc(settings.min_ts)} or in the future: "
-            f"a worker rejects them; is --origin missing, or is time_unit={settings.time_unit.value} wrong?"
+            f"a worker rejects them; check --origin and time_unit={settings.time_unit.value}"
         )
     if as_json:
         base.out_json(
@@ -107,6 +107,6 @@ def _print(settings: Settings, report: ReplayReport, seconds: float, *, as_json:
     if report.heartbeats:
         base.out(f"{report.heartbeats} closing heartbeats sent")
     if report.left_to_idle:
-        base.out(f"{report.left_to_idle} symbols end in a window that is still open: idle close will close it")
+        base.out(f"{report.left_to_idle} symbols end in an open window, which idle close will close")
     if report.skipped:
         base.out(f"{report.skipped} bad rows were not sent: they are in FILE.rejected")

@@ -1,4 +1,4 @@
-"""`app send`: Faust's command, which needs to be told the pocket broker's port, and would wait for ever for a missing topic."""
+"""`app send`: Faust's command, with the port of the pocket broker, and an error instead of waiting for a missing topic."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka.errors import KafkaError
 from faust.cli.send import send as faust_send
+from yarl import URL
 
 from app.commands import base
 from app.errors import BrokerError, InputError
 from app.kafka.bootstrap import admin
 from app.kafka.topics import partition_counts
 from app.settings import Settings
-from app.worker import broker_urls
 
 if TYPE_CHECKING:
     import faust
@@ -24,7 +24,8 @@ def register(_: faust.App) -> None:
     class send(base.BarwheelCommand, faust_send):  # noqa: N801 - the class's name is the command's
         """Send one record to a topic, or to an agent's topic (@NAME).
 
-        KEY and VALUE go to the topic as they are. It prints where the record is.
+        Key and value are sent unchanged. The partition is that of Kafka's default partitioner unless --partition is
+        given. Prints the record's position as JSON.
 
         \b
         Example:
@@ -43,7 +44,9 @@ def register(_: faust.App) -> None:
             partition = options["partition"]
             if partition is not None and not 0 <= partition < count:
                 raise InputError(f"send --partition {partition}: topic {name} has partitions 0 to {count - 1}")
-            self.app.transport.url = self.app.producer_transport.url = broker_urls(cluster.bootstrap)
+            self.app.transport.url = self.app.producer_transport.url = [
+                URL(f"kafka://{host}:{port}") for host, port in cluster.addresses
+            ]
             try:
                 await super().run(name, value, **options)
             except KafkaError as error:

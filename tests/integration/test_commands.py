@@ -385,7 +385,7 @@ def test_ticks_whose_time_a_worker_will_refuse_are_counted_and_the_likely_cause_
 def test_an_origin_that_the_time_unit_cannot_hold_is_refused(new_worker: NewWorker) -> None:
     worker = new_worker(topic_partitions="1", time_unit="s")
     names = [*NAMES[:-1], "2014-05-05T00:00:00.500Z"]
-    assert "is no whole second" in failed(worker, "replay", quotes(worker), *names, code=USAGE)
+    assert "is not a whole second" in failed(worker, "replay", quotes(worker), *names, code=USAGE)
 
 
 def test_a_window_that_is_still_open_is_left_to_idle_close(new_worker: NewWorker) -> None:
