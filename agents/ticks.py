@@ -13,7 +13,8 @@ def register(app: faust.App, topic: Any, feed: Callable[[Any], Awaitable[None]])
     """Make a Faust agent over `topic` whose every message is a slice for `feed`; `feed` deals with its own errors."""
 
     async def ticks(stream: StreamT[Any]) -> None:
+        """Reads ticks and publishes final bars."""  # `faust -A app agents` shows it
         async for part in stream:
             await feed(part)
 
-    app.agent(topic, name="ticks", help="Reads ticks and publishes final bars.")(ticks)
+    app.agent(topic, name="ticks")(ticks)

@@ -34,31 +34,31 @@ def register(app: faust.App) -> None:
 
 async def run(settings: Settings, *, as_json: bool) -> int:
     """Examine and print; returns the exit code."""
-    found = await examine(settings)
+    result = await examine(settings)
     if as_json:
-        base.out_json(_as_data(settings, found))
+        base.out_json(_as_data(settings, result))
     else:
-        _print(settings, found)
-    return 0 if found.ok else 1
+        _print(settings, result)
+    return 0 if result.ok else 1
 
 
-def _as_data(settings: Settings, found: Examination) -> dict[str, Any]:
+def _as_data(settings: Settings, result: Examination) -> dict[str, Any]:
     names = type(settings).model_fields
     return {
         "settings": {n: {"value": settings.text_of(n), "source": settings.source_of(n)} for n in names},
         "broker": {
-            "address": None if found.cluster is None else str(found.cluster),
+            "address": None if result.cluster is None else str(result.cluster),
             "pocket": settings.pocket,
-            "answers": found.report is not None,
+            "answers": result.report is not None,
         },
-        "topics": {n: asdict(s) for n, s in found.report.states.items()} if found.report else {},
-        "clock": found.clock,
-        "findings": [asdict(item) for item in found.items],
-        "ok": found.ok,
+        "topics": {n: asdict(s) for n, s in result.report.states.items()} if result.report else {},
+        "clock": result.clock,
+        "findings": [asdict(item) for item in result.items],
+        "ok": result.ok,
     }
 
 
-def _print(settings: Settings, found: Examination) -> None:
+def _print(settings: Settings, result: Examination) -> None:
     console = base.console()
     values = Table(box=None, pad_edge=False)
     for name in ("setting", "value", "from"):
@@ -66,11 +66,11 @@ def _print(settings: Settings, found: Examination) -> None:
     for name in type(settings).model_fields:
         values.add_row(name, settings.text_of(name) or "(empty)", settings.source_of(name))
     console.print(values, end="\n\n")
-    console.print(f"broker  {found.cluster or 'none that answers'}{' (pocket)' if settings.pocket else ''}")
-    console.print(f"clock   {found.clock}", end="\n\n")
-    if found.report is not None:
-        console.print(base.topic_table(settings, found.report), end="\n\n")
-    for item in found.items:
+    console.print(f"broker  {result.cluster or 'none that answers'}{' (pocket)' if settings.pocket else ''}")
+    console.print(f"clock   {result.clock}", end="\n\n")
+    if result.report is not None:
+        console.print(base.topic_table(settings, result.report), end="\n\n")
+    for item in result.items:
         console.print(f"{item.level}: {item.text}" + (f"; {item.advice}" if item.advice else ""), markup=False)
-    if found.ok:
+    if result.ok:
         console.print("nothing is wrong")

@@ -55,107 +55,107 @@ class Examination:
 
 async def examine(settings: Settings) -> Examination:
     """Run all checks; a check that fails is a finding, never an exception."""
-    found = Examination()
+    result = Examination()
     for name in unknown_variables():
-        found.wrong(f"{name} is no setting: it has no effect", "correct its spelling, or unset it")
-    _check_settings(settings, found)
-    cluster = _cluster(settings, found)
+        result.wrong(f"{name} is not a setting and has no effect", "correct its spelling, or unset it")
+    _check_settings(settings, result)
+    cluster = _cluster(settings, result)
     if cluster is None:
-        return found
+        return result
     try:
         problem = await unreachable(cluster)
     except BrokerError as error:
-        what, _, remedy = str(error).rpartition("; ")
-        found.wrong(what, remedy)
-        return found
+        problem, _, remedy = str(error).rpartition("; ")
+        result.wrong(problem, remedy)
+        return result
     if problem is not None:
-        found.wrong(f"broker {cluster} does not answer: {problem}", f"start it, or set {PREFIX}BROKER")
-        return found
-    found.cluster = cluster
+        result.wrong(f"broker {cluster} does not answer: {problem}", f"start it, or set {PREFIX}BROKER")
+        return result
+    result.cluster = cluster
     try:
-        found.report = await look(settings, cluster)
-        found.clock = await _clock(settings, found)
-        await _fit(settings, found)
+        result.report = await look(settings, cluster)
+        result.clock = await _clock(settings, result)
+        await _fit(settings, result)
     except (BrokerError, KafkaError) as error:
-        found.wrong(str(error), "look at the broker's log")
-        return found
-    for finding in found.report.findings:
-        if finding.topic in found.report.states:
-            found.wrong(f"topic {finding.topic}: {finding.text}", finding.advice)
+        result.wrong(str(error), "look at the broker's log")
+        return result
+    for finding in result.report.findings:
+        if finding.topic in result.report.states:
+            result.wrong(f"topic {finding.topic}: {finding.text}", finding.advice)
         else:
-            found.note(f"topic {finding.topic}: {finding.text}", finding.advice)
-    return found
+            result.note(f"topic {finding.topic}: {finding.text}", finding.advice)
+    return result
 
 
-def _cluster(settings: Settings, found: Examination) -> Cluster | None:
-    """The broker to examine; None if there is none. A pocket broker is found, but not started."""
+def _cluster(settings: Settings, result: Examination) -> Cluster | None:
+    """The broker to examine; None if there is none. A pocket broker is looked for, but not started."""
     if not settings.pocket:
         try:
             return cluster_for(settings)
         except SettingsError as error:
-            found.wrong(str(error), "name a PEM file that this user may read")
+            result.wrong(str(error), "name a PEM file that this user may read")
             return None
     from app.pocket import process  # noqa: PLC0415 - not needed on Kafka
 
     running = process.running(settings.data_dir / "pocket")
     if running is None:
-        found.note("the pocket broker does not run", "`app worker` or `app broker` starts it")
+        result.note("the pocket broker does not run", "`app worker` or `app broker` starts it")
         return None
-    found.note(
+    result.note(
         "the pocket broker is for trying out and for tests",
         f"for production set {PREFIX}BROKER to Apache Kafka",
     )
     return Cluster(f"{running.host}:{running.port}")
 
 
-def _check_settings(settings: Settings, found: Examination) -> None:
+def _check_settings(settings: Settings, result: Examination) -> None:
     """Note values that are valid but rarely intended."""
     if not loopback(settings.web_host) and settings.web_auth is WebAuth.none:
-        found.note(f"anybody who reaches {settings.web_host} may read (web_auth=none)", "set web_token")
+        result.note(f"anyone who can reach {settings.web_host} may read (web_auth=none)", "set web_token")
     if settings.grace > settings.window_size:
         text = f"grace={settings.text_of('grace')} is longer than window_size={settings.size_text}"
-        found.note(text, "every bar comes later than the next one opens")
+        result.note(text, "each bar is published after the next one has opened")
     if settings.max_future < settings.grace:
-        found.note(
+        result.note(
             f"max_future={settings.text_of('max_future')} is shorter than grace={settings.text_of('grace')}",
             "ticks of a broker whose clock is a little ahead are rejected",
         )
 
 
-async def _clock(settings: Settings, found: Examination) -> str:
+async def _clock(settings: Settings, result: Examination) -> str:
     """Compare the broker's clock with ours without writing anything.
 
     The LogAppendTime of the newest tick is at most the broker's present time. A timestamp ahead of our clock proves a
     difference; one behind it proves nothing, because the feed may be silent.
     """
-    cluster = found.cluster
+    cluster = result.cluster
     if cluster is None or all(loopback(host) for host, _ in cluster.addresses):
         return f"the same clock: the broker is on this machine ({POCKET_HOST})"
-    records = await _newest(cluster, settings.ticks_topic, found, 1)
+    records = await _newest(cluster, settings.ticks_topic, result, 1)
     newest = max((record.timestamp for record in records if record.timestamp_type == APPEND_TIME), default=None)
     if newest is None:
-        return "not known: no tick that the broker stamped"
+        return "not known: no tick has a LogAppendTime"
     ahead = newest - time.time_ns() // 1_000_000
     if ahead <= 0:
-        return f"no sign of a difference: the broker stamped the newest tick {-ahead / 1000:.1f} s ago"
+        return f"no sign of a difference: the newest tick has a LogAppendTime {-ahead / 1000:.1f} s ago"
     if ahead > settings.idle_margin:
         text = f"the broker's clock is at least {ahead} ms ahead, idle_margin is {settings.text_of('idle_margin')}"
-        found.wrong(text, f"set the clocks by NTP, or raise {PREFIX}IDLE_MARGIN above the difference")
+        result.wrong(text, f"set the clocks by NTP, or raise {PREFIX}IDLE_MARGIN above the difference")
     return f"the broker's clock is at least {ahead} ms ahead of this machine's"
 
 
-async def _fit(settings: Settings, found: Examination) -> None:
+async def _fit(settings: Settings, result: Examination) -> None:
     """If there is a ksqlDB, check that it can read the newest ticks."""
-    if found.cluster is None or not settings.ksqldb_url:
+    if result.cluster is None or not settings.ksqldb_url:
         return
-    records = await _newest(found.cluster, settings.ticks_topic, found, FIT_TICKS)
+    records = await _newest(result.cluster, settings.ticks_topic, result, FIT_TICKS)
     for misfit in fit.misfits(settings, ((record.key, record.value) for record in records)):
-        found.items.append(Item(misfit.level, misfit.text, misfit.advice))
+        result.items.append(Item(misfit.level, misfit.text, misfit.advice))
 
 
-async def _newest(cluster: Cluster, topic: str, found: Examination, count: int) -> list[Any]:
+async def _newest(cluster: Cluster, topic: str, result: Examination, count: int) -> list[Any]:
     """The newest records of each partition: about `count` at most."""
-    state = found.report.states.get(topic) if found.report else None
+    state = result.report.states.get(topic) if result.report else None
     if state is None:
         return []
     consumer = AIOKafkaConsumer(enable_auto_commit=False, client_id="barwheel-doctor", **cluster.client)
