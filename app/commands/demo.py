@@ -43,7 +43,7 @@ def register(app: faust.App) -> None:
         seed: int,
         as_json: bool,
     ) -> int:
-        """Send a synthetic market to a worker, show its bars.
+        """Send a synthetic market to a worker and show its bars.
 
         Broker and worker are started for the demo; files are in .barwheel/demo. The result compares what was sent with
         what the worker counted and published. Exit code 1 if something does not add up.
