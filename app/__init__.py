@@ -1,4 +1,4 @@
-"""barwheel's application: `faust -A app worker` finds the Faust app here, built when it is first asked for."""
+"""barwheel's application: `faust -A app worker` finds the Faust app here. It is built when first accessed."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 from app.version import __version__
 
 if TYPE_CHECKING:
-    from app.application import BarwheelApp
+    import faust
 
-    app: BarwheelApp
+    app: faust.App
 
 
 __all__ = ["__version__", "app"]
 
 
 def __getattr__(name: str) -> Any:
-    # lazily, so that the pocket broker and the pure parts start without Faust and without settings
+    # Built on access, so that the pocket broker and the pure modules start without Faust and without settings.
     if name == "app":
         from app.application import faust_app  # noqa: PLC0415  # see above
 

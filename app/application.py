@@ -1,87 +1,43 @@
-"""The Faust app: settings, transport, agent, timer, web port and commands put together."""
+"""The Faust app: settings, transport, agent, timer, web port and commands wired together."""
 
 from __future__ import annotations
 
-import asyncio
 import functools
-import gc
 import logging
 import signal
-import socket
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import faust
-from faust.worker import Worker
-from yarl import URL
 
 from agents import ticks, timers
 from agents.tasks import TaskManager
-from agents.topics import ensure
+from app import commands
 from app.driver.consumer import Consumer
 from app.driver.schema import SliceSchema
 from app.driver.tables import ViewTableManager, add_views
 from app.driver.transport import Transport
-from app.errors import BarwheelError, BrokerError, SettingsError
-from app.kafka.bootstrap import cluster_for, unreachable, wait_for_broker
+from app.errors import BarwheelError, SettingsError
 from app.kafka.cluster import client_options, faust_credentials
 from app.ksqldb.boot import Migrating, at_boot
 from app.ksqldb.history_table import history_table, keep
-from app.settings import Settings, unknown_variables
-from app.settings.data_dir import make_folder
+from app.settings import Settings
 from app.settings.types import MigrateOnBoot
-from app.signals import Signals
-from app.web.server import check_door, check_port, install
+from app.stderr import fail
+from app.web.server import install
+from app.worker import BarwheelWorker, advertised_host, broker_urls
 
 log = logging.getLogger(__name__)
-# open windows are many, live for a minute and hold no cycles: looking through them all the time finds nothing
-GC_THRESHOLDS = (50_000, 50, 100)
-
-
-class BarwheelWorker(Worker):
-    """Faust's worker, with checks before it starts and one readable line instead of a traceback where we know the cause."""
-
-    def execute_from_commandline(self) -> NoReturn:
-        """Run until stopped; exits with the code of the error that ended it, or 128 + n after a second signal n."""
-        app = cast("BarwheelApp", self.app)
-        app.stop_worker = self._schedule_shutdown
-        preparing = self.loop.create_task(app.prepare())
-        self._signals = Signals(self.loop)
-        self._signals.finish = lambda _: preparing.cancel()
-        self._signals.install()
-        try:
-            self.loop.run_until_complete(preparing)
-        except BarwheelError as error:
-            _end(error)
-        except asyncio.CancelledError:
-            raise SystemExit(0) from None  # asked to stop before there was anything to finish
-        try:
-            super().execute_from_commandline()
-        except SystemExit:
-            if isinstance(app.ended_by, BarwheelError):
-                _end(app.ended_by)
-            raise
-
-    def _install_signal_handlers_unix(self) -> None:
-        self.loop.add_signal_handler(signal.SIGUSR1, self._on_sigusr1)
-        self.loop.add_signal_handler(signal.SIGUSR2, self._on_sigusr2)
-        self._signals.finish = self._finish
-        if self._signals.received:  # between the two
-            self._finish(signal.SIGTERM)
-
-    def _finish(self, number: signal.Signals) -> None:
-        self._flag_as_shutdown_by_signal()
-        self._schedule_shutdown(number)
 
 
 class BarwheelApp(faust.App):
-    """The application; `tasks` holds the partitions."""
+    """The application. `task_manager` holds the partitions' tasks, `ended_by` the error that stopped the worker."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.ended_by: BaseException | None = None
-        self.stop_worker: Callable[[signal.Signals], None] = lambda _: None  # the worker puts its own here
+        self.stop_worker: Callable[[signal.Signals], None] = lambda _: None  # set by the worker
         self.task_manager = TaskManager(settings, self.end)
         self.migrating = Migrating()
         super().__init__(
@@ -90,8 +46,8 @@ class BarwheelApp(faust.App):
             broker_credentials=faust_credentials(client_options(settings)),
             datadir=str(settings.data_dir / "faust"),
             store="memory://",
-            topic_disable_leader=True,  # nothing here needs a leader, nor the topic Faust makes for it
-            topic_allow_declare=False,  # `agents.topics` creates them, with the right policies
+            topic_disable_leader=True,  # nothing here needs a leader, nor the topic that Faust creates to elect one
+            topic_allow_declare=False,  # `agents.topics` creates them with the right policies
             table_standby_replicas=0,
             broker_commit_interval=settings.checkpoint_interval / 1_000,
             broker_commit_every=sys.maxsize,
@@ -104,7 +60,7 @@ class BarwheelApp(faust.App):
             stream_wait_empty=False,
             web_bind=settings.web_host,
             web_port=settings.web_port,
-            web_host=known_as(settings.web_host),
+            web_host=advertised_host(settings.web_host),
             canonical_url=settings.web_url or None,
             web_router_enabled=False,
             web_tables_enabled=False,
@@ -119,79 +75,36 @@ class BarwheelApp(faust.App):
     def _new_producer_transport(self) -> Transport:
         return self._new_transport()
 
-    async def prepare(self) -> None:
-        """Find or start the broker, check the topics; raises what keeps the worker from starting."""
-        gc.set_threshold(*GC_THRESHOLDS)
-        for name in unknown_variables():
-            _say(f"{name} is set, but there is no such setting")
-        settings, tasks = self.settings, self.task_manager
-        check_door(settings, self.conf.web_bind)
-        if self.conf.web_enabled and self.conf.web_transport.scheme == "tcp":
-            check_port(self.conf.web_bind, self.conf.web_port)
-        make_folder(settings.data_dir)  # Faust makes only the last folder of its own
-        tasks.url = str(self.conf.canonical_url).rstrip("/")
-        tasks.cluster = cluster_for(settings)
-        # only now is the pocket broker's address known: what Faust was told at first was a guess
-        self.transport.url = self.producer_transport.url = broker_urls(tasks.cluster.bootstrap)
-        while tasks.topics is None:
-            await wait_for_broker(tasks.cluster, say=_say)
-            try:
-                tasks.topics = await ensure(settings, tasks.cluster)
-            except BrokerError:
-                if await unreachable(tasks.cluster) is None:
-                    raise  # it is there, and means it
-        for finding in tasks.topics.findings:
-            _say(str(finding))
-        if settings.pocket:
-            _say(f"using the pocket broker at {tasks.cluster}: for trying out and tests, production is Apache Kafka")
-        if settings.migrate_on_boot is MigrateOnBoot.require:
-            await at_boot(settings, tasks.cluster, self.migrating)
-
     async def end(self, error: BaseException) -> None:
-        """Stop the worker because of an error."""
+        """Stop the worker because of an error; the first one counts."""
         if self.ended_by is None:
             self.ended_by = error
             if isinstance(error, BarwheelError):
                 log.critical("%s", error)
                 self.task_manager.stop_intake()
-                self.stop_worker(signal.SIGTERM)  # the way out that Faust knows: checkpoint, leave, stop
+                self.stop_worker(signal.SIGTERM)  # Faust's regular shutdown: checkpoint, leave the group, stop
             else:
                 await self.crash(error)
 
 
-def known_as(host: str) -> str:
-    """The name in the address that other workers are told, for the address that the web port listens on."""
-    if host in {"0.0.0.0", "::", ""}:  # noqa: S104  # this is not where it listens
-        return socket.gethostname()
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host
-
-
-def broker_urls(bootstrap: str) -> list[URL]:
-    """`host:port[,host:port]` as Faust wants it."""
-    return [URL(f"kafka://{address}") for address in bootstrap.split(",")]
-
-
-def _say(text: str) -> None:
-    """One line before Faust has set up logging, which would swallow it."""
-    sys.stderr.write(f"app: {text}\n")
-    sys.stderr.flush()
-
-
-def _end(error: BarwheelError) -> NoReturn:
-    sys.stderr.write(f"app: {error}\n")
-    raise SystemExit(error.exit_code)
-
-
 @functools.cache
 def faust_app() -> BarwheelApp:
-    """The app with everything registered; bad settings end the process with one line and exit code 2."""
+    """The app with everything registered; an invalid setting ends the process with one line and exit code 2."""
     try:
         settings = Settings.load()
     except SettingsError as error:
-        _end(error)
-    logging.getLogger("aiokafka").setLevel(logging.WARNING)  # it tells of every subscription and every request
+        fail(error)
+    logging.getLogger("aiokafka").setLevel(logging.WARNING)  # at INFO it logs every subscription and every request
     app = BarwheelApp(settings)
-    tasks = app.task_manager
+    _register_processing(app)
+    _register_migrations(app)
+    commands.register(app)
+    return app
+
+
+def _register_processing(app: BarwheelApp) -> None:
+    """The agent over the ticks, the timer, and recovery after each rebalance."""
+    settings, tasks = app.settings, app.task_manager
     topic = app.topic(settings.ticks_topic, schema=SliceSchema(), internal=False)
     ticks.register(app, topic, tasks.feed)
     timers.register(app, settings.wheel_tick, tasks.tick)
@@ -203,12 +116,17 @@ def faust_app() -> BarwheelApp:
 
     app.on_rebalance_complete.connect(recover)
 
+
+def _register_migrations(app: BarwheelApp) -> None:
+    """Migrations in the background, their history as a table, and the web port, which shows both."""
+    settings, tasks = app.settings, app.task_manager
+
     async def migrate() -> None:
-        """Beside the ticks, which do not wait for it."""
+        """Apply the plan in the background; ticks do not wait for it, and a failure does not stop the worker."""
         if settings.migrate_on_boot is MigrateOnBoot.background:
             try:
                 await at_boot(settings, tasks.cluster, app.migrating)
-            except Exception as error:  # whatever it is, the bars go on
+            except Exception as error:  # bars do not depend on migrations
                 log.exception("migrations")
                 app.migrating.state, app.migrating.error = "failed", f"{type(error).__name__}: {error}"
 
@@ -217,14 +135,9 @@ def faust_app() -> BarwheelApp:
     add_views(app, lambda: [task.engine for task in tasks.running().values()], applied)
 
     async def follow_history() -> None:
-        """What any runner applied shows on every worker."""
+        """Keep the table up to date with what any worker or command has applied."""
         if settings.ksqldb_url:
             await keep(applied, tasks.cluster, settings.history_topic, settings.app_id, settings.replication_factor)
 
     cast("Any", app).task(follow_history)
     install(app, applied)
-
-    from app.commands import register  # noqa: PLC0415  # the commands need the app
-
-    register(app)
-    return app

@@ -15,7 +15,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from app.application import GC_THRESHOLDS
+from app.worker import GC_THRESHOLDS
 from tables.checkpoint_plan import CheckpointPlan
 from tables.config import EngineConfig
 from tables.emission import take_records

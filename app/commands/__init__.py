@@ -1,4 +1,4 @@
-"""The commands that barwheel adds to Faust's command line."""
+"""The commands that barwheel adds to Faust's command line. They parse and print; the work is done elsewhere in `app`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import faust
 
-# \b keeps click from joining the lines
-WORKER_EXAMPLE = "\b\nExample:\n  app worker\n  app worker --web-port 6067      a second one on this machine"
-
 
 def register(app: faust.App) -> None:
-    """Add our commands to `faust -A app` and to the console script."""
-    from faust.cli.faust import cli  # noqa: PLC0415 - a command line only
+    """Add our commands to `faust -A app` and to the console scripts, and adapt Faust's own."""
+    # Imported here: `faust.cli` defines its command line on import, which only a process with a Faust app needs.
+    from app.commands import (  # noqa: PLC0415
+        bars,
+        broker,
+        completion,
+        demo,
+        doctor,
+        faust_cli,
+        flush,
+        migrate,
+        reconcile,
+        replay,
+        send,
+        topics,
+    )
 
-    from app.commands import bars, broker, demo, doctor, flush, migrate, reconcile, replay, topics  # noqa: PLC0415 - built with the app
-
-    for module in (demo, replay, bars, flush, migrate, reconcile, broker, topics, doctor):
+    for module in (demo, replay, bars, flush, migrate, reconcile, broker, topics, doctor, send, completion):
         module.register(app)
-    cli.commands["worker"].epilog = WORKER_EXAMPLE
+    faust_cli.adapt()

@@ -1,4 +1,4 @@
-"""What the commands share: how one runs and fails, where output goes, reaching the broker."""
+"""Shared by the commands: the base class with its exit codes, output, and the connection to the broker."""
 
 from __future__ import annotations
 
@@ -13,62 +13,71 @@ from typing import Any, ClassVar, NoReturn
 import orjson
 from faust.cli.base import AppCommand, option
 from rich.console import Console
+from rich.table import Table
 
-from app.cli import fail
+from agents.topics import TopicsReport, input_spec, specs
+from app.display import console, utc
 from app.errors import BarwheelError, InputError
 from app.kafka.bootstrap import cluster_for, wait_for_broker
 from app.kafka.cluster import Cluster
 from app.settings import Settings
+from app.stderr import fail
 
-COMMAND_DEADLINE = 15.0  # seconds a command waits for a broker; the worker waits for ever
-PIPE_WIDTH = 160
+__all__ = [
+    "COMMAND_DEADLINE",
+    "BarwheelCommand",
+    "console",
+    "json_option",
+    "out",
+    "out_json",
+    "progress",
+    "reach",
+    "say",
+    "time_ms",
+    "topic_table",
+    "utc",
+]
+
+COMMAND_DEADLINE = 15.0  # seconds a command waits for a broker; a worker waits without limit
 progress = Console(stderr=True, highlight=False)
 json_option = option("--json", "as_json", is_flag=True, default=False, show_default=False, help="Print JSON.")
 
 
 class BarwheelCommand(AppCommand):
-    """A command of ours: `run` gives the exit code, a BarwheelError becomes one line and its own code."""
+    """Base of our commands. `run` returns the exit code; a `BarwheelError` is printed in one line and gives its own code."""
 
     abstract: ClassVar[bool] = True
 
     def __call__(self, *_args: Any, **_kwargs: Any) -> NoReturn:
-        """Run in a plain event loop: Faust's service worker would take over logging and signals."""
+        """Run in a plain event loop. Faust's service worker would take over logging and signals."""
         try:
             code = asyncio.run(self.run(*self.args, **self.kwargs))
             with _writing():
-                sys.stdout.flush()  # here, where a reader that has gone can be told from a failure
+                sys.stdout.flush()  # flushed here, where a closed pipe can be told from a failure
         except BarwheelError as error:
             fail(error)
         except KeyboardInterrupt:
             raise SystemExit(130) from None
-        except BrokenPipeError:  # `app bars --json | head`: the reader has what it wanted
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has no reader
+        except BrokenPipeError:  # `app bars --json | head`: the reader has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # discard what is buffered
             raise SystemExit(0) from None
         raise SystemExit(code or 0)
 
 
 async def reach(settings: Settings) -> Cluster:
-    """A broker that answers; raises `BrokerError` after 15 s."""
+    """The cluster, once its broker answers; raises `BrokerError` after 15 s."""
     cluster = await asyncio.to_thread(cluster_for, settings)
     await wait_for_broker(cluster, say=say, deadline=COMMAND_DEADLINE)
     return cluster
 
 
 def say(text: str) -> None:
-    """One line of progress, on stderr."""
+    """Print one line of progress on stderr."""
     progress.print(text, markup=False, soft_wrap=True)
 
 
-def console() -> Console:
-    """For tables on stdout; a pipe has no width, and no column may be cut there."""
-    made = Console(highlight=False)
-    if not made.is_terminal:
-        made.width = PIPE_WIDTH
-    return made
-
-
 def out(text: str) -> None:
-    """One line of result, on stdout."""
+    """Print one line of the result on stdout."""
     with _writing():
         sys.stdout.write(text + "\n")
 
@@ -80,7 +89,7 @@ def _writing() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries once more when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python flushes again at exit
         raise BarwheelError(f"cannot write the result: {error.strerror}") from error
 
 
@@ -90,7 +99,10 @@ def out_json(value: object) -> None:
 
 
 def time_ms(text: str, name: str) -> int:
-    """Epoch ms of `2014-05-05T00:00:00Z`, `2014-05-05` or a number; UTC where no offset is given."""
+    """Epoch ms of `2014-05-05T00:00:00Z`, `2014-05-05` or a number; UTC unless an offset is given.
+
+    Raises `InputError`, which names the option `name`.
+    """
     try:
         if text.lstrip("-").isdigit():
             return int(text)
@@ -103,7 +115,18 @@ def time_ms(text: str, name: str) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def utc(ms: int) -> str:
-    """`2014-05-05 00:00:00` in UTC; with milliseconds where there are any."""
-    text = datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    return f"{text}.{ms % 1000:03d}" if ms % 1000 else text
+def topic_table(settings: Settings, report: TopicsReport) -> Table:
+    """The topics of this app: partitions, policies, and what they hold."""
+    made = Table(box=None, pad_edge=False)
+    for name in ("topic", "partitions", "cleanup", "timestamps", "contents", ""):
+        made.add_column(name, justify="right" if name == "partitions" else "left")
+    for spec in [input_spec(settings), *specs(settings, report.partitions)]:
+        state = report.states.get(spec.name)
+        note = "created" if spec.name in report.created else ""
+        if state is None:
+            made.add_row(spec.name, "-", "-", "-", spec.why, "missing")
+        else:
+            policy = state.configs.get("cleanup.policy", "?")
+            stamps = state.configs.get("message.timestamp.type", "?")
+            made.add_row(spec.name, str(state.partitions), policy, stamps, spec.why, note)
+    return made

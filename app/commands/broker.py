@@ -1,4 +1,4 @@
-"""`app broker`: the pocket broker alone, in the foreground, or what there is to know of one that runs."""
+"""`app broker`: run the pocket broker in the foreground, or show or stop the one that runs."""
 
 from __future__ import annotations
 
@@ -23,21 +23,22 @@ def register(app: faust.App) -> None:
     """Add the command."""
 
     @app.command(
-        option("--stop", is_flag=True, default=False, show_default=False, help="End the one that runs."),
+        option("--stop", is_flag=True, default=False, show_default=False, help="Stop the one that runs."),
         option(
             "--status",
             is_flag=True,
             default=False,
             show_default=False,
-            help="Say whether one runs, and where.",
+            help="Show whether one runs, and its address.",
         ),
         base.json_option,
         base=base.BarwheelCommand,
     )
     async def broker(self: base.BarwheelCommand, *, stop: bool, status: bool, as_json: bool) -> int:  # noqa: ARG001
-        """Run the pocket broker in the foreground until Ctrl-C: for a first look, tests and laptops.
+        """Run the pocket broker in the foreground until Ctrl-C.
 
-        Exit code 1 with --stop or --status where none runs, 3 where its port or its directory is taken.
+        It is for trying out and for tests. Exit code 1 if --stop or --status finds none, 3 if its port or its directory is
+        in use.
 
         \b
         Example:
@@ -49,7 +50,7 @@ def register(app: faust.App) -> None:
 
 
 def run(settings: Settings, *, stop: bool, status: bool, as_json: bool) -> int:
-    """Do one of the three and give the exit code; without --stop or --status this process becomes the broker."""
+    """Run, stop or show; returns the exit code. Without `stop` and `status` this process becomes the broker."""
     if stop and status:
         raise InputError("--stop and --status: give one of them")
     data_dir = settings.data_dir / "pocket"

@@ -1,59 +1,18 @@
-"""`app doctor`: every setting and its source, the broker, the topics, the clock, and what to do about each finding."""
+"""`app doctor`: check settings, broker, topics and clock."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
-from rich.console import Console
 from rich.table import Table
 
-from agents.topics import TopicsReport, look
 from app.commands import base
-from app.commands.topics import topic_table
-from app.errors import BrokerError, SettingsError
-from app.kafka.bootstrap import POCKET_HOST, cluster_for, unreachable
-from app.kafka.cluster import Cluster
-from app.kafka.fetcher import APPEND_TIME
-from app.ksqldb import fit
-from app.settings import PREFIX, Settings, unknown_variables
-from app.settings.addresses import loopback
-from app.settings.types import WebAuth
+from app.operations.diagnosis import Examination, examine
+from app.settings import Settings
 
 if TYPE_CHECKING:
     import faust
-
-FIT_TICKS = 100  # of a partition, to look at
-
-
-@dataclass(frozen=True)
-class Item:
-    """One finding: `note` needs nothing done, `wrong` makes the exit code 1."""
-
-    level: str
-    text: str
-    advice: str = ""
-
-
-@dataclass
-class Examination:
-    """All that the doctor looked at."""
-
-    cluster: Cluster | None = None
-    report: TopicsReport | None = None
-    clock: str = "not known: no broker"
-    items: list[Item] = field(default_factory=list)
-
-    def wrong(self, text: str, advice: str) -> None:
-        """Add a finding that must be dealt with."""
-        self.items.append(Item("wrong", text, advice))
-
-    def note(self, text: str, advice: str = "") -> None:
-        """Add what is good to know."""
-        self.items.append(Item("note", text, advice))
 
 
 def register(app: faust.App) -> None:
@@ -61,7 +20,9 @@ def register(app: faust.App) -> None:
 
     @app.command(base.json_option, base=base.BarwheelCommand)
     async def doctor(self: base.BarwheelCommand, *, as_json: bool) -> int:  # noqa: ARG001 - Faust passes itself
-        """Check settings, broker, topics and clock; changes nothing. Exit code 1 if anything is wrong.
+        """Check settings, broker, topics and clock.
+
+        Changes nothing. Every finding has a remedy. Exit code 1 if anything is wrong.
 
         \b
         Example:
@@ -72,167 +33,44 @@ def register(app: faust.App) -> None:
 
 
 async def run(settings: Settings, *, as_json: bool) -> int:
-    """Examine, print, and give the exit code."""
-    found = await examine(settings)
+    """Examine and print; returns the exit code."""
+    result = await examine(settings)
     if as_json:
-        base.out_json(_as_data(settings, found))
+        base.out_json(_as_data(settings, result))
     else:
-        _print(settings, found)
-    return 1 if any(item.level == "wrong" for item in found.items) else 0
+        _print(settings, result)
+    return 0 if result.ok else 1
 
 
-async def examine(settings: Settings) -> Examination:
-    """Look at everything; what fails is a finding, never an exception."""
-    found = Examination()
-    for name in unknown_variables():
-        found.wrong(f"{name} is no setting: it has no effect", "correct its spelling, or unset it")
-    _judge_settings(settings, found)
-    cluster = _where(settings, found)
-    if cluster is None:
-        return found
-    try:
-        problem = await unreachable(cluster)
-    except BrokerError as error:
-        what, _, remedy = str(error).rpartition("; ")
-        found.wrong(what, remedy)
-        return found
-    if problem is not None:
-        found.wrong(f"broker {cluster} does not answer: {problem}", f"start it, or set {PREFIX}BROKER")
-        return found
-    found.cluster = cluster
-    try:
-        found.report = await look(settings, cluster)
-        found.clock = await _clock(settings, found)
-        await _fit(settings, found)
-    except (BrokerError, KafkaError) as error:
-        found.wrong(str(error), "look at the broker's log")
-        return found
-    for finding in found.report.findings:
-        if finding.topic in found.report.states:
-            found.wrong(f"topic {finding.topic}: {finding.text}", finding.advice)
-        else:
-            found.note(f"topic {finding.topic}: {finding.text}", finding.advice)
-    return found
-
-
-def _where(settings: Settings, found: Examination) -> Cluster | None:
-    """The broker; the pocket broker is looked for, not started."""
-    if not settings.pocket:
-        try:
-            return cluster_for(settings)
-        except SettingsError as error:
-            found.wrong(str(error), "name a PEM file that this user may read")
-            return None
-    from app.pocket import process  # noqa: PLC0415 - not needed on Kafka
-
-    running = process.running(settings.data_dir / "pocket")
-    if running is None:
-        found.note("the pocket broker does not run", "`app worker` or `app broker` starts it")
-        return None
-    found.note(
-        "the pocket broker is for trying out and for tests",
-        f"for production set {PREFIX}BROKER to Apache Kafka",
-    )
-    return Cluster(f"{running.host}:{running.port}")
-
-
-def _judge_settings(settings: Settings, found: Examination) -> None:
-    """Values that are allowed and yet hardly meant."""
-    if not loopback(settings.web_host) and settings.web_auth is WebAuth.none:
-        found.note(f"anybody who reaches {settings.web_host} may read (web_auth=none)", "set web_token")
-    if settings.grace > settings.window_size:
-        text = f"grace={settings.text_of('grace')} is longer than window_size={settings.size_text}"
-        found.note(text, "every bar comes later than the next one opens")
-    if settings.max_future < settings.grace:
-        found.note(
-            f"max_future={settings.text_of('max_future')} is shorter than grace={settings.text_of('grace')}",
-            "ticks of a broker whose clock is a little ahead are rejected",
-        )
-
-
-async def _clock(settings: Settings, found: Examination) -> str:
-    """What can be said about the difference to the broker's clock without writing anything.
-
-    The broker's stamp on the newest tick is at most its present time: a stamp ahead of our clock proves a difference,
-    one behind it proves none, as the feed may be silent.
-    """
-    cluster = found.cluster
-    if cluster is None or all(loopback(host) for host, _ in cluster.addresses):
-        return f"the same clock: the broker is on this machine ({POCKET_HOST})"
-    records = await _newest(cluster, settings.ticks_topic, found, 1)
-    newest = max((record.timestamp for record in records if record.timestamp_type == APPEND_TIME), default=None)
-    if newest is None:
-        return "not known: no tick that the broker stamped"
-    ahead = newest - time.time_ns() // 1_000_000
-    if ahead <= 0:
-        return f"no sign of a difference: the broker stamped the newest tick {-ahead / 1000:.1f} s ago"
-    if ahead > settings.idle_margin:
-        text = f"the broker's clock is at least {ahead} ms ahead, idle_margin is {settings.text_of('idle_margin')}"
-        found.wrong(text, f"set the clocks by NTP, or raise {PREFIX}IDLE_MARGIN above the difference")
-    return f"the broker's clock is at least {ahead} ms ahead of this machine's"
-
-
-async def _fit(settings: Settings, found: Examination) -> None:
-    """Whether ksqlDB can read the newest ticks, where there is a ksqlDB."""
-    if found.cluster is None or not settings.ksqldb_url:
-        return
-    records = await _newest(found.cluster, settings.ticks_topic, found, FIT_TICKS)
-    for misfit in fit.misfits(settings, ((record.key, record.value) for record in records)):
-        found.items.append(Item(misfit.level, misfit.text, misfit.advice))
-
-
-async def _newest(cluster: Cluster, topic: str, found: Examination, count: int) -> list[Any]:
-    """The newest records of each partition, not more than about `count` of it."""
-    state = found.report.states.get(topic) if found.report else None
-    if state is None:
-        return []
-    consumer = AIOKafkaConsumer(enable_auto_commit=False, client_id="barwheel-doctor", **cluster.client)
-    await consumer.start()
-    try:
-        partitions = [TopicPartition(topic, p) for p in range(state.partitions)]
-        consumer.assign(partitions)
-        begins = await consumer.beginning_offsets(partitions)
-        ends = await consumer.end_offsets(partitions)
-        records: list[Any] = []
-        for tp in (tp for tp in partitions if ends[tp] > begins[tp]):
-            consumer.seek(tp, max(begins[tp], ends[tp] - count))
-            records += (await consumer.getmany(tp, timeout_ms=2_000, max_records=count)).get(tp, [])
-        return records
-    finally:
-        await consumer.stop()
-
-
-def _as_data(settings: Settings, found: Examination) -> dict[str, Any]:
+def _as_data(settings: Settings, result: Examination) -> dict[str, Any]:
     names = type(settings).model_fields
     return {
         "settings": {n: {"value": settings.text_of(n), "source": settings.source_of(n)} for n in names},
         "broker": {
-            "address": None if found.cluster is None else str(found.cluster),
+            "address": None if result.cluster is None else str(result.cluster),
             "pocket": settings.pocket,
-            "answers": found.report is not None,
+            "answers": result.report is not None,
         },
-        "topics": {n: asdict(s) for n, s in found.report.states.items()} if found.report else {},
-        "clock": found.clock,
-        "findings": [asdict(item) for item in found.items],
-        "ok": not any(item.level == "wrong" for item in found.items),
+        "topics": {n: asdict(s) for n, s in result.report.states.items()} if result.report else {},
+        "clock": result.clock,
+        "findings": [asdict(item) for item in result.items],
+        "ok": result.ok,
     }
 
 
-def _print(settings: Settings, found: Examination) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 160  # a pipe has no width: never cut a column
+def _print(settings: Settings, result: Examination) -> None:
+    console = base.console()
     values = Table(box=None, pad_edge=False)
     for name in ("setting", "value", "from"):
         values.add_column(name)
     for name in type(settings).model_fields:
         values.add_row(name, settings.text_of(name) or "(empty)", settings.source_of(name))
     console.print(values, end="\n\n")
-    console.print(f"broker  {found.cluster or 'none that answers'}{' (pocket)' if settings.pocket else ''}")
-    console.print(f"clock   {found.clock}", end="\n\n")
-    if found.report is not None:
-        console.print(topic_table(settings, found.report), end="\n\n")
-    for item in found.items:
+    console.print(f"broker  {result.cluster or 'none that answers'}{' (pocket)' if settings.pocket else ''}")
+    console.print(f"clock   {result.clock}", end="\n\n")
+    if result.report is not None:
+        console.print(base.topic_table(settings, result.report), end="\n\n")
+    for item in result.items:
         console.print(f"{item.level}: {item.text}" + (f"; {item.advice}" if item.advice else ""), markup=False)
-    if not any(item.level == "wrong" for item in found.items):
+    if result.ok:
         console.print("nothing is wrong")

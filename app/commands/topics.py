@@ -1,4 +1,4 @@
-"""`app topics`: create the topics of this app, or check them."""
+"""`app topics`: create and check the topics of this app."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from faust.cli.base import option
-from rich.console import Console
-from rich.table import Table
 
-from agents.topics import TopicsReport, ensure, input_spec, look, specs
+from agents.topics import TopicsReport, ensure, look, specs
 from app.commands import base
 from app.errors import TopicsError
 from app.settings import Settings
@@ -22,14 +20,14 @@ def register(app: faust.App) -> None:
     """Add the command."""
 
     @app.command(
-        option("--check", is_flag=True, default=False, show_default=False, help="Create nothing."),
+        option("--check", is_flag=True, default=False, show_default=False, help="Only check; create nothing."),
         base.json_option,
         base=base.BarwheelCommand,
     )
     async def topics(self: base.BarwheelCommand, *, check: bool, as_json: bool) -> int:  # noqa: ARG001
-        """Create the topics that are missing and check the others.
+        """Create missing topics and check the others.
 
-        Exit code 4 where a topic does not fit, 1 where --check finds one missing.
+        Existing topics are never changed. Exit code 4 if a topic does not fit the settings, 1 if --check finds one missing.
 
         \b
         Example:
@@ -41,7 +39,7 @@ def register(app: faust.App) -> None:
 
 
 async def run(settings: Settings, *, check: bool, as_json: bool) -> int:
-    """Create or look, print, and give the exit code; raises `TopicsError` where a topic does not fit."""
+    """Create or only check, print, return the exit code; raises `TopicsError` if a topic does not fit."""
     cluster = await base.reach(settings)
     report = await (look if check else ensure)(settings, cluster)
     if as_json:
@@ -55,12 +53,12 @@ async def run(settings: Settings, *, check: bool, as_json: bool) -> int:
 
 
 def names(settings: Settings) -> list[str]:
-    """Every topic of this app, the input first."""
+    """All topics of this app, the input first."""
     return [settings.ticks_topic, *(spec.name for spec in specs(settings, 1))]
 
 
 def as_data(report: TopicsReport) -> dict[str, object]:
-    """The report for a program."""
+    """The report as JSON data."""
     return {
         "partitions": report.partitions,
         "created": report.created,
@@ -69,27 +67,7 @@ def as_data(report: TopicsReport) -> dict[str, object]:
     }
 
 
-def topic_table(settings: Settings, report: TopicsReport) -> Table:
-    """The topics as they are, for people."""
-    made = Table(box=None, pad_edge=False)
-    for name in ("topic", "partitions", "cleanup", "timestamps", "what it holds", ""):
-        made.add_column(name, justify="right" if name == "partitions" else "left")
-    for spec in [input_spec(settings), *specs(settings, report.partitions)]:
-        state = report.states.get(spec.name)
-        note = "created" if spec.name in report.created else ""
-        if state is None:
-            made.add_row(spec.name, "-", "-", "-", spec.why, "missing")
-        else:
-            policy = state.configs.get("cleanup.policy", "?")
-            stamps = state.configs.get("message.timestamp.type", "?")
-            made.add_row(spec.name, str(state.partitions), policy, stamps, spec.why, note)
-    return made
-
-
 def _print(settings: Settings, report: TopicsReport) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 160
-    console.print(topic_table(settings, report))
+    base.console().print(base.topic_table(settings, report))
     for finding in report.findings:
         base.say(str(finding))

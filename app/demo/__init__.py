@@ -1,1 +1,1 @@
-"""The demo: a broker, a synthetic market, a worker, and what is seen of them."""
+"""The demo, as a library: a synthetic market, the broker and worker it starts, a session, and its views."""

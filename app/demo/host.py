@@ -1,4 +1,4 @@
-"""What the demo starts, and stops again by process id: a pocket broker and a worker, on ports that are free."""
+"""Starts the demo's pocket broker and worker on free ports, and stops them by process id."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from app.settings import PREFIX, Settings
 from app.settings.data_dir import make_folder
 from app.settings.durations import duration_ms
 
-WINDOW, GRACE = "5s", "1s"  # small, so that the first bar is there within seconds
+WINDOW, GRACE = "5s", "1s"  # small, so that the first bar is published within seconds
 _LOG_LINES = 15
-_STOP_WAIT = 20.0  # seconds a worker has for its last checkpoint
+_STOP_WAIT = 20.0  # seconds the worker has for its last checkpoint
 
 
 class WorkerDiedError(BarwheelError):
-    """The demo's worker ended by itself; the text has the last lines of its log."""
+    """The demo's worker exited; the message has the last lines of its log."""
 
 
 def demo_settings(user: Settings) -> Settings:
-    """Settings of the demo: the defaults, its own directory, small windows, ports that are free."""
+    """The defaults, with small windows, free ports, and a directory below the user's data_dir."""
     defaults = {name: f.default for name, f in Settings.model_fields.items()}
     return Settings.load(
         **defaults
@@ -50,7 +50,7 @@ def demo_settings(user: Settings) -> Settings:
 
 
 def _free_or(port: int) -> int:
-    """The port where it is free, else another free one."""
+    """The port if it is free, otherwise another free one."""
     for wanted in (port, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -62,20 +62,17 @@ def _free_or(port: int) -> int:
     raise InputError("no free port on 127.0.0.1")
 
 
-NOWHERE = Cluster("")
-
-
 @dataclass
 class Host:
-    """The demo's processes; use it as a context manager, so that they end with it whatever happens."""
+    """The demo's broker and worker. A context manager: both are stopped when it is left."""
 
     settings: Settings
-    cluster: Cluster = NOWHERE
+    cluster: Cluster = field(default_factory=lambda: Cluster(""))  # known once entered
     _worker: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
     def log(self) -> Path:
-        """Where the worker logs to."""
+        """The worker's log file."""
         return self.settings.data_dir / "worker.log"
 
     @property
@@ -84,22 +81,25 @@ class Host:
         return f"http://{self.settings.web_host}:{self.settings.web_port}"
 
     def __enter__(self) -> Self:
-        """Start from nothing: an earlier run's directory goes, unless that run is still there."""
+        """Delete the directory of the previous run, then start the broker.
+
+        Raises `InputError` if another demo runs, and `BrokerError` if the broker does not start.
+        """
         home = self.settings.data_dir
         other = _alive(home / "demo.pid")
         if other is not None:
-            raise InputError(f"another demo is running (process {other}): end it first")
-        _end_orphan(home / "worker.pid")  # these two outlived a demo that was killed
+            raise InputError(f"another demo is running (process {other}); stop it first")
+        _end_orphan(home / "worker.pid")  # a demo that was killed left its worker and broker
         process.stop(home / "pocket")
         shutil.rmtree(home, ignore_errors=True)
         make_folder(home)
         (home / "demo.pid").write_text(str(os.getpid()), encoding="ascii")
-        found = process.ensure(home / "pocket", POCKET_HOST, self.settings.pocket_port, POCKET_IDLE_EXIT)
-        self.cluster = Cluster(f"{found.host}:{found.port}")
+        running = process.ensure(home / "pocket", POCKET_HOST, self.settings.pocket_port, POCKET_IDLE_EXIT)
+        self.cluster = Cluster(f"{running.host}:{running.port}")
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop the worker, then the broker; the directory with the log stays until the next run."""
+        """Stop the worker, then the broker. The directory with the log is kept until the next run."""
         try:
             self._stop_worker()
         finally:
@@ -108,19 +108,19 @@ class Host:
                 (self.settings.data_dir / name).unlink(missing_ok=True)
 
     def start_worker(self) -> None:
-        """Start `app worker` with exactly these settings, whatever the user's environment and .env hold."""
+        """Start `app worker` with these settings only; none come from the user's environment or .env file."""
         env = {k: v for k, v in os.environ.items() if not k.upper().startswith(PREFIX)}
         env |= {PREFIX + name.upper(): self.settings.text_of(name) for name in Settings.model_fields}
         command = [sys.executable, "-m", "app", "worker", "--web-port", str(self.settings.web_port)]
         with self.log.open("wb") as log:
-            # its own session: Ctrl-C is for the demo, which then stops it in order
+            # its own session, so that Ctrl-C reaches only the demo, which then stops the worker
             self._worker = subprocess.Popen(  # noqa: S603 - our own command
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, start_new_session=True
             )
         (self.settings.data_dir / "worker.pid").write_text(str(self._worker.pid), encoding="ascii")
 
     def check(self) -> None:
-        """Raise `WorkerDiedError` where the worker has ended."""
+        """Raise `WorkerDiedError` if the worker has exited."""
         if self._worker is None or self._worker.poll() is None:
             return
         lines = self.log.read_text("utf-8", "replace").splitlines()[-_LOG_LINES:]
@@ -128,7 +128,7 @@ class Host:
         raise WorkerDiedError(f"the worker ended with code {self._worker.returncode}; {self.log} ends with\n{shown}")
 
     async def accounting(self, session: aiohttp.ClientSession) -> dict[str, Any] | None:
-        """The worker's own counters; None while its web port does not answer yet."""
+        """The answer of /api/v1/accounting; None while the web port does not answer. Raises `WorkerDiedError`."""
         self.check()
         try:
             async with session.get(f"{self.web}/api/v1/accounting") as answer:
@@ -137,7 +137,7 @@ class Host:
                 data: dict[str, Any] = await answer.json()
                 return data
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError):
-            return None  # not up yet, or busy: asked again in a moment, and a dead worker is noticed by check()
+            return None  # not up yet, or busy; the next call tries again
 
     def _stop_worker(self) -> None:
         worker = self._worker
@@ -152,19 +152,19 @@ class Host:
 
 
 def _end_orphan(pid_file: Path) -> None:
-    """End the worker of an earlier demo: on the new broker it would join the new worker's group."""
+    """Kill the worker of an earlier demo: it would join the new worker's group on the new broker."""
     pid = _alive(pid_file)
     if pid is None:
         return
-    command = ["ps", "-o", "command=", "-p", str(pid)]  # the number may be another program's by now
-    shown = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - as POSIX has it
+    command = ["ps", "-o", "command=", "-p", str(pid)]  # the process id may have been reused
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed arguments
     if "-m app worker" in shown.stdout:
-        with contextlib.suppress(ProcessLookupError):  # it ended meanwhile, which is as good
+        with contextlib.suppress(ProcessLookupError):  # it has just exited
             os.kill(pid, signal.SIGKILL)
 
 
 def _alive(pid_file: Path) -> int | None:
-    """The process named in a file, where it runs and is not us."""
+    """The process id in a file, if that process runs and is not this one."""
     try:
         pid = int(pid_file.read_text(encoding="ascii"))
         os.kill(pid, 0)

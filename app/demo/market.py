@@ -1,7 +1,7 @@
-"""A synthetic market from a seed: every record it gives is made up, and the same for the same seed and start.
+"""A synthetic market: the same seed and start give the same records.
 
-It is shaped like real feeds at their worst: jitter, ticks out of order, ticks too late, crossed quotes, records that
-are no ticks, one broker whose clock is ahead, and one broker whose only symbol falls silent. Pure: no clock, no I/O.
+It has the faults of real feeds: jitter, ticks out of order, late ticks, crossed quotes, malformed records, one broker
+whose clock is ahead, and one broker whose only symbol falls silent. Pure: no clock, no I/O.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import NamedTuple
 from zlib import crc32
 
 NORTH, SOUTH, ISLE = "north", "south", "isle"  # invented names
-SKEW_MS = 20_000  # SOUTH's clock is this far ahead: below max_future, far above grace
+SKEW_MS = 20_000  # SOUTH's clock is this far ahead: less than max_future, far more than the grace
 SILENT = (ISLE, "SILENT")
-PACE = {NORTH: 2.0, SOUTH: 2.0, ISLE: 4.0}  # ticks a second and symbol
+PACE = {NORTH: 2.0, SOUTH: 2.0, ISLE: 4.0}  # ticks per second and symbol
 JITTER_MS = 120
-DISORDER_MS = 400  # how far back an out-of-order tick goes: inside the demo's grace
-LATE_MS = 60_000  # how far back a late tick goes: behind every open window
+DISORDER_MS = 400  # an out-of-order tick is at most this old, which is within the demo's grace
+LATE_MS = 60_000  # a late tick is at least this old, older than every open window
 HEARTBEAT_MS = 5_000
 _DECIMALS = 5
 
 
 class Kind(StrEnum):
-    """What a record is meant to be."""
+    """The kinds of record."""
 
     tick = "tick"
     disorder = "out of order"
@@ -35,7 +35,7 @@ class Kind(StrEnum):
 
 
 class Record(NamedTuple):
-    """One record of the feed, to be sent at `at_ms` (epoch ms)."""
+    """One record, to be sent at `at_ms` (epoch ms)."""
 
     at_ms: int
     broker: str
@@ -45,7 +45,7 @@ class Record(NamedTuple):
     kind: Kind
 
 
-Breaker = Callable[[int, str], bytes]  # event time and a good price, to a value that must be rejected
+Breaker = Callable[[int, str], bytes]  # from event time (epoch ms) and a valid price to a value that must be rejected
 BREAKERS: dict[str, Breaker] = {
     "not JSON": lambda ts, price: b'{"ts":%d,"bid":%s' % (ts, price.encode()),
     "empty": lambda _ts, _price: b"",
@@ -63,7 +63,7 @@ BREAKERS: dict[str, Breaker] = {
 
 
 def symbols(count: int) -> list[tuple[str, str]]:
-    """The (broker, symbol) pairs: two thirds NORTH, the rest SOUTH, and the one that falls silent; 3 at least."""
+    """`count` (broker, symbol) pairs, at least 3: two thirds NORTH, the rest SOUTH, and the one that falls silent."""
     others = max(2, count - 1)
     north = max(1, others * 2 // 3)
     return [
@@ -74,10 +74,10 @@ def symbols(count: int) -> list[tuple[str, str]]:
 
 
 def market(seed: int, start_ms: int, *, count: int = 300, silent_after_ms: int = 6_000) -> Iterator[Record]:
-    """Records in order of `at_ms`, without end; `start_ms` is epoch ms, `count` the number of symbols."""
-    rng = random.Random(seed)  # noqa: S311 - a market, not a secret
+    """Endless records in order of `at_ms`; `start_ms` is epoch ms, `count` the number of symbols."""
+    rng = random.Random(seed)  # noqa: S311 - not for cryptography
     pairs = symbols(count)
-    # in units of the last decimal; by name, so that a market that goes on with another seed does not jump
+    # In units of the last decimal. They depend on the name only, so that another seed goes on at similar prices.
     prices = {pair: 50_000 + crc32("|".join(pair).encode()) % 150_000 for pair in pairs}
     ticked: set[tuple[str, str]] = set()
     live, weights = pairs, [PACE[broker] for broker, _ in pairs]
@@ -98,7 +98,7 @@ def market(seed: int, start_ms: int, *, count: int = 300, silent_after_ms: int =
 
 
 def _record(rng: random.Random, now: int, pair: tuple[str, str], price: int, *, known: bool) -> Record:
-    """One record of a symbol; only a symbol that has ticked misbehaves, so that a late tick is late for certain."""
+    """One record of a symbol. Only a symbol that has ticked before (`known`) has faults, so that a late tick is surely late."""
     broker, symbol = pair
     clock = now + (SKEW_MS if broker == SOUTH else 0)
     ts = clock - rng.randrange(JITTER_MS)
@@ -121,7 +121,7 @@ def _record(rng: random.Random, now: int, pair: tuple[str, str], price: int, *, 
 
 
 def _heartbeats(pairs: list[tuple[str, str]], at: int) -> Iterator[Record]:
-    """One a symbol of NORTH: a broker that says it is alive. SOUTH does not, and ISLE must be able to fall silent."""
+    """One per symbol of NORTH. SOUTH sends none, and ISLE must be able to fall silent."""
     for broker, symbol in pairs:
         if broker == NORTH:
             value = b'{"ts":%d,"heartbeat":true}' % (at - JITTER_MS)
@@ -129,6 +129,6 @@ def _heartbeats(pairs: list[tuple[str, str]], at: int) -> Iterator[Record]:
 
 
 def _text(price: int) -> str:
-    """A price with all its decimals, trailing zeros too, as feeds write them."""
+    """A price with all its decimals, trailing zeros included."""
     whole, rest = divmod(price, 10**_DECIMALS)
     return f"{whole}.{rest:0{_DECIMALS}d}"

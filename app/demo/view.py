@@ -1,4 +1,4 @@
-"""What the demo shows: a line of progress, the newest bars, the accounting and whether it adds up."""
+"""What the demo shows: progress, the newest bars, the accounting, and whether it adds up."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from app.commands.bars import fitted, table
-from app.commands.base import utc
 from app.demo.market import SILENT, Kind
+from app.display import bar_table, fit, utc
 from app.settings import Settings
 from tables.bars import Bar
 
@@ -23,7 +22,7 @@ NEWEST = 12
 
 @dataclass
 class Progress:
-    """Everything the demo knows; the counters are the worker's own, `sent` is what the feed sent."""
+    """The state of a session: `sent` counts what the demo sent, `counters` are the worker's."""
 
     settings: Settings
     seed: int
@@ -34,17 +33,17 @@ class Progress:
     counters: dict[str, int] = field(default_factory=dict)
     open_windows: int = 0
     bars: dict[tuple[str, str, int], Bar] = field(default_factory=dict)
-    repeated: int = 0  # bars whose window had been published before
+    repeated: int = 0  # bars of a window that was published before
     first_bar: float | None = None  # seconds after the start
 
     def take_accounting(self, answer: dict[str, Any] | None) -> None:
-        """Keep the worker's newest answer."""
+        """Store an answer of /api/v1/accounting."""
         if answer is not None:
             self.counters = {k: int(v) for k, v in answer["total"].items()}
             self.open_windows = sum(p.get("open_windows", 0) for p in answer["partitions"].values())
 
     def take_bars(self, fresh: Iterable[Bar]) -> None:
-        """Keep bars as they are published."""
+        """Store bars as they are published."""
         for bar in fresh:
             if self.first_bar is None:
                 self.first_bar = time.monotonic() - self.began
@@ -59,21 +58,21 @@ class Progress:
 
     @property
     def caught_up(self) -> bool:
-        """Whether the worker has read all that was sent and every window is closed."""
+        """Whether the worker has read everything that was sent and every window is closed."""
         return self.counters.get("read") == self.total_sent and self.open_windows == 0
 
     @property
     def silent_bar(self) -> Bar | None:
-        """The last bar of the symbol that fell silent, once elapsed time has closed it."""
+        """The last bar of the symbol that fell silent; None until elapsed time has closed it."""
         idle = [b for (broker, symbol, _), b in self.bars.items() if (broker, symbol) == SILENT and b.close_reason == "idle"]
         return max(idle, key=lambda b: b.bucket_start, default=None)
 
     def newest(self) -> list[Bar]:
-        """The newest bars, the newest last."""
+        """The bars that closed last, the newest at the end."""
         return sorted(self.bars.values(), key=lambda b: (b.closed_at, b.broker, b.symbol))[-NEWEST:]
 
     def checks(self) -> dict[str, bool]:
-        """The claims of the accounting, each checked against what was sent and what was published."""
+        """Each statement of the accounting, and whether it holds for what was sent and published."""
         c = self.counters
         parts = ("binned", "late", "rejected", "heartbeats")
         return {
@@ -88,7 +87,7 @@ class Progress:
 
 
 def title(state: Progress) -> str:
-    """What this is: never to be mistaken for a real market."""
+    """The headline, which says that the market is synthetic."""
     s = state.settings
     return (
         f"barwheel demo: a SYNTHETIC market (seed {state.seed}), 3 brokers, {state.symbols} symbols, "
@@ -97,7 +96,7 @@ def title(state: Progress) -> str:
 
 
 def line(state: Progress) -> RenderableType:
-    """One line while it runs."""
+    """One line of progress."""
     c = state.counters
     first = "waiting for the first bar" if state.first_bar is None else f"first bar after {state.first_bar:.1f} s"
     return Text(
@@ -108,9 +107,9 @@ def line(state: Progress) -> RenderableType:
 
 
 def summary(state: Progress, console: Console) -> RenderableType:
-    """The newest bars, the silent symbol, the accounting."""
+    """The result: newest bars, the silent symbol, the accounting."""
     return Group(
-        fitted(table(state.newest(), f"the newest of {len(state.bars)} final bars in {state.settings.finals_topic}"), console),
+        fit(bar_table(state.newest(), f"the newest of {len(state.bars)} final bars in {state.settings.finals_topic}"), console),
         Text(),
         Text(silent_text(state)),
         Text(),
@@ -120,11 +119,11 @@ def summary(state: Progress, console: Console) -> RenderableType:
 
 
 def silent_text(state: Progress) -> str:
-    """Which bar was closed by elapsed time."""
+    """Which bar of the silent symbol was closed by elapsed time."""
     bar = state.silent_bar
     name = "|".join(SILENT)
     if bar is None:
-        return f"{name} has not been closed by idling yet"
+        return f"{name} has no bar closed by elapsed time yet"
     return (
         f"{name} fell silent: its bar of {utc(bar.bucket_start)} was closed by elapsed time, "
         f"{bar.closed_at - bar.bucket_end} ms after its end, without another tick"
@@ -150,7 +149,7 @@ def _accounting(state: Progress) -> Table:
 
 
 def as_data(state: Progress, *, ok: bool) -> dict[str, Any]:
-    """The same for a program; prices are text, so that no digit is lost."""
+    """The result as JSON data; prices are text, so that no digit is lost."""
     idle = state.silent_bar
     return {
         "synthetic": True,
@@ -174,11 +173,3 @@ def _bar(bar: Bar) -> dict[str, Any]:
     prices = {name: f"{getattr(bar, name):f}" for name in ("open", "high", "low", "close")}
     rest = ("broker", "symbol", "bucket_start", "bucket_end", "ticks", "close_reason", "closed_at")
     return {**{name: getattr(bar, name) for name in rest}, **prices}
-
-
-def console(*, as_json: bool) -> Console:
-    """Where the result goes: stdout for people, stderr where stdout is for a program."""
-    made = Console(highlight=False, stderr=as_json)
-    if not made.is_terminal:
-        made.width = 160
-    return made

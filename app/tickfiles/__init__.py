@@ -1,1 +1,1 @@
-"""Reading recorded ticks."""
+"""Recorded ticks: reading them from files and sending them to the input topic."""

@@ -1,4 +1,4 @@
-"""Sending ticks: an idempotent producer that packs whole batches, in order within a partition."""
+"""Sends ticks with an idempotent producer, in whole batches, in order within a partition."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from app.errors import BrokerError
 from app.kafka.cluster import Cluster
 
 BATCH_BYTES = 262_144
-IN_FLIGHT = 64  # batches without an answer before sending waits
+IN_FLIGHT = 64  # unacknowledged batches before `flush` waits
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """The partition Kafka's default partitioner (murmur2) picks for a key."""
+    """The partition that Kafka's default partitioner (murmur2) picks for a key."""
     return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 class Feed:
-    """An async context manager; `put` is synchronous and cheap, `flush` sends, leaving it waits for every answer.
+    """An async context manager: `put` collects, `flush` sends, leaving the context waits for every acknowledgement.
 
-    Raises `BrokerError` where the broker refuses a batch or cannot be reached: what was acknowledged before stays.
+    Raises `BrokerError` if the broker refuses a batch or cannot be reached; acknowledged batches stay in the topic.
     """
 
     def __init__(self, cluster: Cluster, topic: str, partitions: int) -> None:
@@ -41,8 +41,8 @@ class Feed:
         )
         self._open: dict[int, Any] = {}
         self._full: list[tuple[int, Any]] = []
-        self._waiting: set[asyncio.Future[Any]] = set()
-        self._homes: dict[bytes, int] = {}
+        self._unacknowledged: set[asyncio.Future[Any]] = set()
+        self._partitions: dict[bytes, int] = {}
 
     async def __aenter__(self) -> Self:
         """Connect."""
@@ -56,32 +56,32 @@ class Feed:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Send what is left and wait for the answers; after an error only close."""
+        """Send the rest and wait for the acknowledgements; after an error only close."""
         try:
             if kind is None:
                 await self.settle()
         finally:
-            for future in self._waiting:
+            for future in self._unacknowledged:
                 future.cancel()
             await self._producer.stop()
 
     def put(self, key: bytes, value: bytes, partition: int | None = None) -> bool:
-        """Take one record, for a partition or for its key's; True when a batch is full: `flush` should be awaited soon."""
+        """Add one record to the batch of a partition, by default its key's; True if a batch is full and `flush` is due."""
         if partition is None:
-            partition = self._homes.get(key)
+            partition = self._partitions.get(key)
         if partition is None:
-            partition = self._homes[key] = partition_of(key, self.partitions)
+            partition = self._partitions[key] = partition_of(key, self.partitions)
         batch = self._open.get(partition)
         if batch is None or batch.append(timestamp=None, key=key, value=value) is None:
             if batch is not None:
                 self._full.append((partition, batch))
             batch = self._open[partition] = self._producer.create_batch()
-            batch.append(timestamp=None, key=key, value=value)  # the first of a batch always fits
+            batch.append(timestamp=None, key=key, value=value)  # the first record always fits
         self.sent += 1
         return bool(self._full)
 
     async def flush(self, *, everything: bool = False) -> None:
-        """Send the full batches, or all of them; waits while too many are without an answer."""
+        """Send the full batches, or all; waits while more than `IN_FLIGHT` are unacknowledged."""
         if everything:
             self._full += list(self._open.items())
             self._open = {}
@@ -89,24 +89,24 @@ class Feed:
             for partition, batch in self._full:
                 batch.close()
                 future = await self._producer.send_batch(batch, self.topic, partition=partition)
-                self._waiting.add(future)
+                self._unacknowledged.add(future)
             self._full.clear()
-            while len(self._waiting) > IN_FLIGHT:
+            while len(self._unacknowledged) > IN_FLIGHT:
                 await self._collect(asyncio.FIRST_COMPLETED)
         except KafkaError as error:
             raise BrokerError(f"sending to {self.topic} failed: {_text(error)}") from error
 
     async def settle(self) -> None:
-        """Send everything and wait until the broker has acknowledged it."""
+        """Send everything and wait until it is acknowledged."""
         await self.flush(everything=True)
         try:
-            while self._waiting:
+            while self._unacknowledged:
                 await self._collect(asyncio.ALL_COMPLETED)
         except KafkaError as error:
             raise BrokerError(f"sending to {self.topic} failed: {_text(error)}") from error
 
     async def _collect(self, when: str) -> None:
-        done, self._waiting = await asyncio.wait(self._waiting, return_when=when)
+        done, self._unacknowledged = await asyncio.wait(self._unacknowledged, return_when=when)
         errors = [e for e in (future.exception() for future in done) if e is not None]
         if errors:
             raise errors[0]

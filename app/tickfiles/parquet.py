@@ -1,4 +1,4 @@
-"""Recorded ticks from a Parquet file, where pyarrow is installed."""
+"""Recorded ticks from a Parquet file; needs pyarrow."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from app.errors import InputError
 
 
 def parquet_fields(path: Path, columns: tuple[str, ...] | None, time_unit: str) -> Iterator[tuple[int, dict[str, str], str]]:
-    """Row number, fields as text and the row for a message; `columns` go by position, without them names count.
+    """Row number, fields as text, and the row as text for messages.
 
-    Timestamps become whole numbers in `time_unit`. Raises `InputError` where pyarrow is missing or refuses the file.
+    `columns` names the fields by position; None takes the names in the file. Timestamps become integers in `time_unit`.
+    Raises `InputError` if pyarrow is not installed or cannot read the file.
     """
     try:
         import pyarrow  # noqa: PLC0415, ICN001 - an extra
@@ -35,7 +36,7 @@ def parquet_fields(path: Path, columns: tuple[str, ...] | None, time_unit: str) 
 
 
 def _texts(pyarrow: Any, column: Any, time_unit: str) -> list[str]:
-    """One column as text: shortest digits of a float, exact digits of a decimal, nothing for a null."""
+    """One column as text: a float with its shortest digits, a decimal exactly, a null as an empty text."""
     if pyarrow.types.is_timestamp(column.type):
         column = column.cast(pyarrow.timestamp(time_unit, tz=column.type.tz), safe=False).cast(pyarrow.int64())
     return ["" if v is None else str(v) for v in column.to_pylist()]

@@ -1,4 +1,4 @@
-"""Recorded ticks from files, row by row: prices keep the digits of the file, a bad row names file, line and field."""
+"""Reads recorded ticks row by row. Prices keep the digits of the file; a bad row is reported by file, line and field."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 _JSON_FIELDS = FIELDS | {"heartbeat"}
 _INTEGER = re.compile(r"-?\d+", re.ASCII)
-_BOM = b"\xef\xbb\xbf"  # what spreadsheets put before UTF-8
+_BOM = b"\xef\xbb\xbf"  # byte order mark, which spreadsheets write
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class Row(NamedTuple):
-    """One tick as it is sent. `ts_ms` is its event time in whole epoch ms, for pacing and for the closing heartbeats."""
+    """One tick as it is sent; `ts_ms` is its event time in epoch ms, floored."""
 
     key: bytes
     value: bytes
@@ -38,17 +38,20 @@ class Row(NamedTuple):
 
 
 class BadRowError(InputError):
-    """A row that cannot be sent; `text` is the row as it stands in the file."""
+    """A row that cannot be sent; `text` is the row as in the file."""
 
     def __init__(self, where: str, problem: str, text: str) -> None:
-        """`where` is file:line, `problem` names field and value."""
+        """`where` is `file:line`, `problem` names field and value."""
         super().__init__(f"{where}: {problem}")
         self.text = text
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How the rows of a file are read; `origin_ms` is the epoch ms the times count from."""
+    """How to read the rows: names of the columns, defaults for broker and symbol, and times.
+
+    Times are integers in `time_unit` that count from `origin_ms` (epoch ms), or RFC 3339 text.
+    """
 
     columns: tuple[str, ...] | None
     broker: str | None
@@ -59,37 +62,37 @@ class Reading:
 
 
 def parse_columns(text: str) -> tuple[str, ...]:
-    """Read `ts,bid,-,ask`; raises `InputError` for a name that is no field of a tick, or one that comes twice."""
+    """Parse `ts,bid,-,ask`; raises `InputError` for an unknown or repeated field, or if ts is missing."""
     names = tuple(n.strip() for n in text.split(","))
     for name in names:
         if name != "-" and name not in FIELDS:
-            raise InputError(f"--columns: {name!r} is none of {', '.join(sorted(FIELDS))}, and not - (skip)")
+            raise InputError(f"--columns: {name!r} is not a field of a tick: {', '.join(sorted(FIELDS))}, or - to skip")
         if name != "-" and names.count(name) > 1:
-            raise InputError(f"--columns: {name} comes twice")
+            raise InputError(f"--columns: {name} is named twice")
     if "ts" not in names:
         raise InputError("--columns: ts is missing")
     return names
 
 
 def rows(path: Path, reading: Reading) -> Iterator[Row | BadRowError]:
-    """Every row of one file, in its order; a bad one is yielded, not raised, so that the caller decides.
+    """The rows of one file in order. A bad row is yielded as an error, not raised, so that the caller can skip it.
 
-    Raises `InputError` where the file itself cannot be read.
+    Raises `InputError` if the file itself cannot be read.
     """
     return chain.from_iterable(streams(path, reading))
 
 
 def streams(path: Path, reading: Reading) -> list[Iterator[Row | BadRowError]]:
-    """The same, each member of a zip by itself: they are files of their own, to be merged by time."""
+    """Like `rows`, with one iterator per member of a zip, so that the caller can merge them by time."""
     kind = path.suffix.lower()
     with _readable(path):
         if kind != ".zip":
             return [_file(path, kind, reading)]
-        archive = zipfile.ZipFile(path)  # one for all members, which may be many; closed with the last of them
+        archive = zipfile.ZipFile(path)  # shared by all members; closed when the last iterator is
         return [_member(path, archive, name, reading) for name in archive.namelist() if not _NO_TICKS.match(name)]
 
 
-_NO_TICKS = re.compile(r".*/$|__MACOSX/")  # folders, and what macOS puts beside each file
+_NO_TICKS = re.compile(r".*/$|__MACOSX/")  # folders, and the files macOS adds
 
 
 def _file(path: Path, kind: str, reading: Reading) -> Iterator[Row | BadRowError]:
@@ -107,7 +110,7 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str, reading: Reading) -
     with _readable(path):
         try:
             member = archive.open(name)
-        except RuntimeError as error:  # encrypted, or packed in a way that Python does not know
+        except RuntimeError as error:  # encrypted, or an unknown compression
             raise InputError(f"{path}: {error}") from error
         with member:
             yield from _from_text(f"{path.name}/{name}", Path(name).suffix.lower(), member, reading)
@@ -128,18 +131,18 @@ def _from_text(name: str, suffix: str, file: Iterable[bytes], reading: Reading) 
         yield from _from_fields(name, _csv_fields(name, file, reading), reading)
 
 
-Fields = tuple[int, dict[str, str] | BadRowError, str]  # line, what stands in it by field, the row's text
+Fields = tuple[int, dict[str, str] | BadRowError, str]  # line number, values by field, the row's text
 
 
 def _lines(name: str, file: Iterable[bytes]) -> Iterator[tuple[int, str, BadRowError | None]]:
-    """Number and text of each line that is not empty, and what keeps it from being read."""
+    """Number and text of each non-empty line, and the error if it is not UTF-8."""
     for number, raw in enumerate(file, 1):
         line = (raw.removeprefix(_BOM) if number == 1 else raw).rstrip(b"\r\n")
         if line:
             try:
                 yield number, line.decode(), None
             except UnicodeDecodeError:
-                text = line.decode(errors="surrogateescape")  # FILE.rejected gets the same bytes again
+                text = line.decode(errors="surrogateescape")  # so that FILE.rejected gets the same bytes
                 yield number, text, BadRowError(f"{name}:{number}", f"is not UTF-8: {line[:80]!r}", text)
 
 
@@ -152,7 +155,7 @@ def _csv_fields(name: str, file: Iterable[bytes], reading: Reading) -> Iterator[
         try:
             cells = line.split(",") if '"' not in line else next(csv.reader([line]))
         except csv.Error as error:
-            problem = f"is no row of a CSV ({error}): {line[:80]!r}"
+            problem = f"is not a CSV row ({error}): {line[:80]!r}"
         if number == 1 and not any(c.isdigit() for c in line):
             problem = f"has no digit: if it is a header, --header skips it: {line[:80]!r}"
         elif problem is None and len(cells) != len(columns):
@@ -175,7 +178,7 @@ def _json_fields(name: str, file: Iterable[bytes]) -> Iterator[Fields]:
         except (msgspec.MsgspecError, RecursionError) as error:
             yield (
                 number,
-                BadRowError(f"{name}:{number}", f"is no JSON object ({error}): {text[:80]!r}", text),
+                BadRowError(f"{name}:{number}", f"is not a JSON object ({error}): {text[:80]!r}", text),
                 text,
             )
         else:
@@ -183,7 +186,7 @@ def _json_fields(name: str, file: Iterable[bytes]) -> Iterator[Fields]:
 
 
 def _unquoted(raw: bytes) -> str:
-    """A JSON value as text, a string without its quotes, a null as nothing; numbers keep their digits."""
+    """A JSON value as text: a string without quotes, a null as empty text, a number with its digits."""
     if raw.startswith(b'"'):
         return str(msgspec.json.decode(raw, type=str))
     return "" if raw == b"null" else raw.decode()
@@ -226,11 +229,11 @@ def _row(key: bytes, fields: dict[str, str], seq: int, shift: int, unit: str) ->
             if _NUMBER.fullmatch(value) is None:
                 raise ValueError(f"{field}={value[:40]!r}: is not a number")
             parts.append(f',"{field}":{value}')
-    given = fields.get("seq")
-    if given:
-        if _INTEGER.fullmatch(given) is None:
-            raise ValueError(f"seq={given[:40]!r}: is not a whole number")
-        seq = int(given)
+    given_seq = fields.get("seq")
+    if given_seq:
+        if _INTEGER.fullmatch(given_seq) is None:
+            raise ValueError(f"seq={given_seq[:40]!r}: is not a whole number")
+        seq = int(given_seq)
     beat = fields.get("heartbeat", "")
     if beat not in {"", "true", "false"}:
         raise ValueError(f"heartbeat={beat[:40]!r}: is neither true nor false")
@@ -240,39 +243,39 @@ def _row(key: bytes, fields: dict[str, str], seq: int, shift: int, unit: str) ->
         ts = int(text) + shift
         return Row(key, f'{{"ts":{ts}{rest}}}'.encode(), to_ms(ts, unit))
     try:
-        ms = event_time(text, unit)[1]  # the worker's own reading: what it would reject is refused here
+        ms = event_time(text, unit)[1]  # the worker's decoder: a time that it would reject is refused here
     except RejectedError:
         raise ValueError(
             f"ts={text[:40]!r}: is neither a whole number nor an RFC 3339 time, which needs an offset (Z)"
         ) from None
     if shift:
-        raise ValueError(f"ts={text!r}: a time as text goes without --origin")
+        raise ValueError(f"ts={text!r}: a time as text cannot be combined with --origin")
     return Row(key, f'{{"ts":"{text}"{rest}}}'.encode(), ms)
 
 
 def to_ms(ts: int, unit: str) -> int:
-    """Whole epoch ms, floored, of a time in the given unit."""
+    """Convert a time in `unit` (s, ms, us, ns) to epoch ms, floored."""
     return ts * 1000 // UNITS_PER_SECOND[unit]
 
 
 def from_ms(ms: int, unit: str) -> int:
-    """The least time in the given unit that is not before this many epoch ms."""
+    """Convert epoch ms to `unit`, rounded up."""
     return -(-ms * UNITS_PER_SECOND[unit] // 1000)
 
 
 @contextmanager
 def rejected_file(path: Path) -> Iterator[list[str]]:
-    """Collect bad rows; they are in `<file>.rejected` afterwards, and one of an earlier run is gone where there were none.
+    """Give a list for bad rows and write it to `<file>.rejected` at the end; if it is empty, delete that file.
 
-    Raises `InputError` where that file cannot be written.
+    Raises `InputError` if the file cannot be written.
     """
-    target, kept = path.with_name(path.name + ".rejected"), list[str]()
+    target, bad = path.with_name(path.name + ".rejected"), list[str]()
     try:
-        yield kept
+        yield bad
     finally:
         try:
-            if kept:
-                target.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8", errors="surrogateescape")
+            if bad:
+                target.write_text("".join(f"{line}\n" for line in bad), encoding="utf-8", errors="surrogateescape")
             else:
                 target.unlink(missing_ok=True)
         except OSError as error:

@@ -13,11 +13,15 @@ import sys
 import threading
 import zipfile
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from app.commands.faust_cli import GROUPS, UNUSED
 from app.pocket import process
+from app.tickfiles.feed import partition_of
+from app.version import __version__
 from tests.integration.conftest import NewWorker
 from tests.support.ticks import Tick, create_topic, produce, read
 from tests.support.waiting import until_sync
@@ -26,7 +30,7 @@ from tests.support.worker import ROOT, Worker, free_port
 MINUTE = 60_000
 DAY = 1_399_248_000_000  # 2014-05-05T00:00:00Z
 FAILED, USAGE, BROKER, TOPICS, INTERRUPTED = 1, 2, 3, 4, 130  # exit codes
-COMMANDS = ("demo", "replay", "bars", "flush", "broker", "topics", "doctor", "worker")
+COMMANDS = ("demo", "replay", "bars", "flush", "broker", "topics", "doctor", "worker", "send", "completion")
 QUOTES = "1000,1.38710,1.38726\n2000,1.38690,1.38700\n61000,1.3870,1.4\n"
 NAMES = ("--broker-name", "oanda", "--symbol", "EURUSD", "--origin", "2014-05-05T00:00:00Z")
 
@@ -64,6 +68,12 @@ def alone(tmp_path: Path) -> Iterator[Worker]:
 # ---- help
 
 
+@pytest.fixture(scope="module")
+def help_text(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What `app --help` prints."""
+    return done(Worker("127.0.0.1:9", tmp_path_factory.mktemp("help"), broker=""), "--help")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_of_a_command_has_an_example(alone: Worker, command: str) -> None:
     text = done(alone, command, "--help")
@@ -71,7 +81,7 @@ def test_the_help_of_a_command_has_an_example(alone: Worker, command: str) -> No
     assert f"\n  app {command}" in text.replace("\n    app", "\n  app")
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command != "worker"])
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in {"worker", "send"}])
 def test_every_option_of_a_command_is_in_its_chapter_of_the_documentation(alone: Worker, command: str) -> None:
     chapters = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8").split("\n## ")
     (chapter,) = (text for text in chapters if text.startswith(f"{command}\n"))
@@ -88,6 +98,100 @@ def test_the_commands_are_fausts_own_too(alone: Worker) -> None:
     )
     assert found.returncode == 0, found.stderr
     assert "app topics --check" in found.stdout
+
+
+def test_help_says_what_barwheel_is_and_puts_every_command_into_one_group(help_text: str) -> None:
+    text = help_text
+    assert "barwheel turns ticks into final OHLC bars" in text
+    assert "Other:" not in text
+    titles = re.findall(r"^([A-Z][A-Za-z' ]+|ksqlDB):$", text, re.MULTILINE)
+    assert titles == [*GROUPS, "Options"]
+    commands = text.partition("Run:")[2].partition("Options:")[0]
+    assert re.findall(r"^  ([a-z]+) ", commands, re.MULTILINE) == [name for names in GROUPS.values() for name in names]
+    documents = re.findall(r"docs/[a-z]+\.md", text)
+    assert len(documents) >= 3
+    assert all((ROOT / document).is_file() for document in documents)
+
+
+def test_help_is_the_same_through_faust(alone: Worker, help_text: str) -> None:
+    command = [sys.executable, "-m", "faust", "-A", "app", "--help"]
+    found = subprocess.run(
+        command, cwd=alone.directory, env=alone.environment(), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.partition("\n")[2] == help_text.partition("\n")[2]
+
+
+def test_version_names_barwheel_and_faust(alone: Worker) -> None:
+    assert done(alone, "--version") == f"barwheel {__version__} (faust-streaming {version('faust-streaming')})\n"
+
+
+@pytest.mark.parametrize("command", UNUSED)
+def test_a_command_of_fausts_that_has_no_use_here_is_hidden_and_refuses_in_one_line(
+    alone: Worker, help_text: str, command: str
+) -> None:
+    assert f"\n  {command} " not in help_text
+    found = alone.run(command, "--whatever", "value")
+    assert (found.returncode, found.stdout) == (USAGE, "")
+    assert re.fullmatch(rf"app: {command}: [^\n]+\n", found.stderr)
+    assert not Path(alone.settings["data_dir"]).exists()
+
+
+def test_fausts_agents_and_tables_are_listed_with_help(alone: Worker) -> None:
+    (agent,) = json.loads(done(alone, "--json", "agents"))
+    assert (agent["name"], agent["topic"]) == ("@ticks", alone.ticks_topic)
+    assert agent["help"] == "Reads ticks and publishes final bars."
+    tables = json.loads(done(alone, "--json", "tables"))
+    assert all(table["name"] and "Missing description" not in table["help"] for table in tables)
+
+
+def test_completion_completes_commands_and_options(alone: Worker) -> None:
+    text = done(alone, "completion", "bash")
+    assert "complete -o nosort -F _app_completion app" in text
+    for words, expected in (("app ba", "plain,bars"), ("app bars --fo", "plain,--follow")):
+        environment = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" ")), "_APP_COMPLETE": "bash_complete"}
+        found = subprocess.run(
+            [sys.executable, "-c", "import sys; sys.argv[0] = 'app'; from app.cli import main; main()"],
+            cwd=alone.directory,
+            env={**alone.environment(), **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert (found.returncode, found.stdout) == (0, f"{expected}\n"), found.stderr
+
+
+# ---- send
+
+
+def test_send_puts_a_record_where_kafkas_partitioner_or_the_user_wants_it(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="4")
+    done(worker, "topics")
+    value = '{"ts": 1399248000123, "bid": 1.38691}'
+    first = json.loads(done(worker, "send", worker.ticks_topic, value, "--key", "A|x"))
+    assert first["partition"] == partition_of(b"A|x", 4)
+    second = json.loads(done(worker, "send", "@ticks", value, "--key", "A|x", "--partition", "3"))
+    records = read(worker.bootstrap, worker.ticks_topic, 2)
+    assert {(r.key, r.value, r.partition) for r in records} == {
+        (b"A|x", value.encode(), first["partition"]),
+        (b"A|x", value.encode(), 3),
+    }
+    assert second["topic"] == worker.ticks_topic
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("nowhere-at-all", "1"), "topic nowhere-at-all does not exist"),
+        (("@nobody", "1"), "@nobody: no such agent"),
+        (("@ticks", "1", "--partition", "9"), "has partitions 0 to 1"),
+    ],
+)
+def test_send_refuses_what_would_wait_for_ever(new_worker: NewWorker, args: tuple[str, ...], says: str) -> None:
+    worker = new_worker(topic_partitions="2")
+    done(worker, "topics")
+    assert says in failed(worker, "send", *args, code=USAGE)
 
 
 # ---- topics
@@ -281,7 +385,7 @@ def test_ticks_whose_time_a_worker_will_refuse_are_counted_and_the_likely_cause_
 def test_an_origin_that_the_time_unit_cannot_hold_is_refused(new_worker: NewWorker) -> None:
     worker = new_worker(topic_partitions="1", time_unit="s")
     names = [*NAMES[:-1], "2014-05-05T00:00:00.500Z"]
-    assert "is no whole second" in failed(worker, "replay", quotes(worker), *names, code=USAGE)
+    assert "is not a whole second" in failed(worker, "replay", quotes(worker), *names, code=USAGE)
 
 
 def test_a_window_that_is_still_open_is_left_to_idle_close(new_worker: NewWorker) -> None:

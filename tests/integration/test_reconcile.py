@@ -79,4 +79,4 @@ def test_equal_bars_do_not_differ(new_worker: NewWorker) -> None:
     worker.stop()
     as_ksqldb(worker, [(0, ["1.1", "1.1", "1.1", "1.1"], 1)])
     found = worker.run("reconcile")
-    assert (found.returncode, found.stdout.strip()) == (0, "1 windows, and every one is the same")
+    assert (found.returncode, found.stdout.strip()) == (0, "1 windows, all equal")

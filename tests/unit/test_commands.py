@@ -15,16 +15,16 @@ from rich.console import Console
 
 from agents.topics import input_spec, judge, specs
 from app.cli import command_of, with_defaults
-from app.commands.bars import fitted, table
-from app.commands.base import time_ms, utc
-from app.commands.replay import speed
+from app.commands.base import time_ms
 from app.demo.host import demo_settings
 from app.demo.market import SILENT, Kind
 from app.demo.view import Progress
+from app.display import bar_table, fit, utc
 from app.errors import InputError
 from app.kafka.topics import TopicState
 from app.settings import Settings
 from app.tickfiles.feed import partition_of
+from app.tickfiles.replay import speed
 from tables.bars import Bar
 
 SETTINGS = Settings.load(app_id="t", ticks_topic="ticks", topics_prefix="", window_size="1m", broker="")
@@ -58,7 +58,7 @@ def test_the_table_of_bars_hides_no_digit_however_narrow_the_terminal(width: int
     made = Bar("north", "N000", 0, 60_000, price, price, price, price, None, None, 12, 0, 0, "watermark", 0, 0, 0, 0, 0)
     text = io.StringIO()
     shown = Console(file=text, width=width, force_terminal=True, color_system=None)
-    shown.print(fitted(table([made], "bars"), shown))
+    shown.print(fit(bar_table([made], "bars"), shown))
     assert text.getvalue().count("11.38710") == 4
     assert "1970-01-01 00:00:00" in text.getvalue()
 

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.commands.completion import PROGRAMS
 from app.settings import PREFIX, Settings
 from tests.support import kafka
 
@@ -179,6 +180,11 @@ def test_lock_files_agree_and_hold_every_declared_dependency() -> None:
     extras = project["optional-dependencies"]
     assert _names([*project["dependencies"], *extras["build"]]) <= runtime.keys()
     assert _names(extras["dev"]) <= dev.keys()
+
+
+def test_both_console_scripts_are_the_same_program() -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert scripts == dict.fromkeys(PROGRAMS, "app.cli:main")
 
 
 def test_versions_agree() -> None:

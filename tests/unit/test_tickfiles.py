@@ -75,7 +75,7 @@ def test_a_row_that_is_not_utf8_is_bad_and_its_bytes_are_kept(tmp_path: Path, na
 
 
 def test_a_line_that_the_csv_reader_refuses_is_a_bad_row(tmp_path: Path) -> None:
-    assert "t.csv:1: is no row of a CSV" in str(only_bad(written(tmp_path / "t.csv", '1,"' + "2" * 200_000 + '",3\n')))
+    assert "t.csv:1: is not a CSV row" in str(only_bad(written(tmp_path / "t.csv", '1,"' + "2" * 200_000 + '",3\n')))
 
 
 def test_the_members_of_a_zip_are_streams_of_their_own_and_no_folders_or_companions(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_bad_row_names_file_line_field_and_value(tmp_path: Path, line: str, sa
 
 @pytest.mark.parametrize("line", ["{", "[1]", "3", '{"ts":1,"bid":}'])
 def test_a_line_that_is_no_json_object_is_a_bad_row(tmp_path: Path, line: str) -> None:
-    assert "t.jsonl:1: is no JSON object" in str(only_bad(written(tmp_path / "t.jsonl", line + "\n")))
+    assert "t.jsonl:1: is not a JSON object" in str(only_bad(written(tmp_path / "t.jsonl", line + "\n")))
 
 
 @pytest.mark.parametrize(
@@ -242,9 +242,9 @@ def test_a_heartbeat_of_a_recording_is_sent_as_a_heartbeat(tmp_path: Path) -> No
 
 
 def test_a_row_that_the_csv_or_json_reader_gives_up_on_is_a_bad_row(tmp_path: Path) -> None:
-    assert "is no row of a CSV" in str(only_bad(written(tmp_path / "t.csv", '"5",1,' + "9" * 200_000 + "\n")))
+    assert "is not a CSV row" in str(only_bad(written(tmp_path / "t.csv", '"5",1,' + "9" * 200_000 + "\n")))
     deep = '{"ts":5,"bid":1,"x":' + "[" * 50_000 + "]" * 50_000 + "}\n"
-    assert "is no JSON object" in str(only_bad(written(tmp_path / "t.jsonl", deep)))
+    assert "is not a JSON object" in str(only_bad(written(tmp_path / "t.jsonl", deep)))
 
 
 def damaged(path: Path, *changes: tuple[bytes, int, bytes]) -> Path:

@@ -1,0 +1,55 @@
+"""Tables of bars and times in UTC, as the commands and the demo print them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.table import Table
+
+from tables.bars import Bar
+
+PIPE_WIDTH = 160
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console for tables. A pipe has no width, so it gets one that cuts no column."""
+    made = Console(highlight=False, stderr=stderr)
+    if not made.is_terminal:
+        made.width = PIPE_WIDTH
+    return made
+
+
+def utc(ms: int) -> str:
+    """Epoch ms as `2014-05-05 00:00:00` in UTC, with milliseconds if there are any."""
+    text = datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return f"{text}.{ms % 1000:03d}" if ms % 1000 else text
+
+
+def bar_cells(bar: Bar) -> list[str]:
+    """One row of `bar_table`."""
+    prices = [f"{p:f}" for p in (bar.open, bar.high, bar.low, bar.close)]
+    return [utc(bar.bucket_start), bar.broker, bar.symbol, *prices, str(bar.ticks), bar.close_reason]
+
+
+def bar_table(bars: Iterable[Bar], title: str) -> Table:
+    """The bars as a table."""
+    made = Table(title=title, title_justify="left")
+    for name in ("start (UTC)", "broker", "symbol"):
+        made.add_column(name, no_wrap=True)
+    for name in ("open", "high", "low", "close", "ticks"):
+        made.add_column(name, justify="right", no_wrap=True)
+    made.add_column("closed by")
+    for bar in bars:
+        made.add_row(*bar_cells(bar))
+    return made
+
+
+def fit(made: Table, target: Console) -> Table:
+    """Fit a table to a console: if it is too narrow the table loses its frame and wraps, but no digit is cut."""
+    wide = target.options.update(width=PIPE_WIDTH)
+    if made.__rich_measure__(target, wide).maximum > target.width:
+        made.box, made.padding = None, (0, 1, 0, 0)
+        target.width = max(target.width, made.__rich_measure__(target, wide).maximum)
+    return made

@@ -1,0 +1,108 @@
+"""Reading final bars from their topic, without a consumer group: for the commands and the demo."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from app.errors import BrokerError
+from app.kafka.bootstrap import admin
+from app.kafka.cluster import Cluster
+from app.kafka.topics import partition_counts
+from tables.bars import Bar, decode_bar
+
+BAR_ORDER = attrgetter("bucket_start", "broker", "symbol")
+_POLL_MS = 200
+
+
+@dataclass(frozen=True)
+class BarQuery:
+    """Which bars of one app: `since` (included) and `until` (excluded) are bar starts in epoch ms, None is no limit."""
+
+    app_id: str
+    broker: str | None = None
+    symbol: str | None = None
+    since: int | None = None
+    until: int | None = None
+
+    def match(self, record: Any) -> Bar | None:
+        """The bar in a consumer record; None if it does not match, is another app's, or is not a bar."""
+        if record.value is None or not any(k == "app_id" and v == self.app_id.encode() for k, v in record.headers):
+            return None
+        try:
+            bar = decode_bar(record.value)
+        except msgspec.MsgspecError:
+            return None
+        matches = (
+            self.broker in (None, bar.broker)
+            and self.symbol in (None, bar.symbol)
+            and (self.since is None or bar.bucket_start >= self.since)
+            and (self.until is None or bar.bucket_start < self.until)
+        )
+        return bar if matches else None
+
+
+@asynccontextmanager
+async def topic_consumer(cluster: Cluster, topic: str) -> AsyncIterator[AIOKafkaConsumer | None]:
+    """Give a consumer at the beginning of all partitions, with read_committed; None if the topic does not exist.
+
+    It commits nothing. Raises `BrokerError` if reading fails, also in the body of the `async with`.
+    """
+    consumer = AIOKafkaConsumer(
+        **cluster.client,
+        client_id="barwheel-bars",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        fetch_max_wait_ms=200,
+    )
+    try:
+        await consumer.start()
+        async with admin(cluster) as client:
+            count = (await partition_counts(client)).get(topic)
+        if count is None:
+            yield None
+            return
+        partitions = [TopicPartition(topic, number) for number in range(count)]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        yield consumer
+    except KafkaError as error:  # an OSError comes from the output that the body writes to, not from the broker
+        raise BrokerError(f"reading {topic} failed: {str(error) or type(error).__name__}") from error
+    finally:
+        await consumer.stop()
+
+
+async def records_to_end(consumer: AIOKafkaConsumer) -> AsyncIterator[Any]:
+    """Every record up to the end offsets of this moment (later ones may be among them), in order within a partition."""
+    ends = await consumer.end_offsets(sorted(consumer.assignment()))
+    while [place for place, end in ends.items() if await consumer.position(place) < end]:
+        for records in (await consumer.getmany(timeout_ms=_POLL_MS)).values():
+            for record in records:
+                yield record
+
+
+async def read_bars(consumer: AIOKafkaConsumer, query: BarQuery) -> list[Bar]:
+    """The matching bars that the topic holds now: the last record of each key, in order of (start, broker, symbol)."""
+    bars: dict[bytes, Bar] = {}
+    async for record in records_to_end(consumer):
+        bar = query.match(record)
+        if bar is not None:
+            bars[record.key] = bar
+    return sorted(bars.values(), key=BAR_ORDER)
+
+
+async def follow_bars(consumer: AIOKafkaConsumer, query: BarQuery) -> AsyncIterator[list[Bar]]:
+    """New matching bars as they are published, a list per fetch that holds any; endless."""
+    while True:
+        fetched = (await consumer.getmany(timeout_ms=_POLL_MS)).values()
+        bars = [bar for records in fetched for record in records if (bar := query.match(record)) is not None]
+        if bars:
+            yield sorted(bars, key=BAR_ORDER)

@@ -1,0 +1,1 @@
+"""What commands do on a cluster, as library functions that print nothing."""

@@ -1,0 +1,175 @@
+"""Checks of settings, broker, topics and clock, with a remedy for each finding; nothing is changed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from agents.topics import TopicsReport, look
+from app.errors import BrokerError, SettingsError
+from app.kafka.bootstrap import POCKET_HOST, cluster_for, unreachable
+from app.kafka.cluster import Cluster
+from app.kafka.fetcher import APPEND_TIME
+from app.ksqldb import fit
+from app.settings import PREFIX, Settings, unknown_variables
+from app.settings.addresses import loopback
+from app.settings.types import WebAuth
+
+FIT_TICKS = 100  # newest ticks of each partition that are checked against ksqlDB's columns
+
+
+@dataclass(frozen=True)
+class Item:
+    """One finding. `level` is `note`, which needs no action, or `wrong`, which makes the exit code 1."""
+
+    level: str
+    text: str
+    advice: str = ""
+
+
+@dataclass
+class Examination:
+    """What was examined, and the findings."""
+
+    cluster: Cluster | None = None
+    report: TopicsReport | None = None
+    clock: str = "not known: no broker"
+    items: list[Item] = field(default_factory=list)
+
+    def wrong(self, text: str, advice: str) -> None:
+        """Add a finding that needs action."""
+        self.items.append(Item("wrong", text, advice))
+
+    def note(self, text: str, advice: str = "") -> None:
+        """Add a finding that needs no action."""
+        self.items.append(Item("note", text, advice))
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing needs action."""
+        return not any(item.level == "wrong" for item in self.items)
+
+
+async def examine(settings: Settings) -> Examination:
+    """Run all checks; a check that fails is a finding, never an exception."""
+    result = Examination()
+    for name in unknown_variables():
+        result.wrong(f"{name} is not a setting and has no effect", "correct its spelling, or unset it")
+    _check_settings(settings, result)
+    cluster = _cluster(settings, result)
+    if cluster is None:
+        return result
+    try:
+        problem = await unreachable(cluster)
+    except BrokerError as error:
+        problem, _, remedy = str(error).rpartition("; ")
+        result.wrong(problem, remedy)
+        return result
+    if problem is not None:
+        result.wrong(f"broker {cluster} does not answer: {problem}", f"start it, or set {PREFIX}BROKER")
+        return result
+    result.cluster = cluster
+    try:
+        result.report = await look(settings, cluster)
+        result.clock = await _clock(settings, result)
+        await _fit(settings, result)
+    except (BrokerError, KafkaError) as error:
+        result.wrong(str(error), "look at the broker's log")
+        return result
+    for finding in result.report.findings:
+        if finding.topic in result.report.states:
+            result.wrong(f"topic {finding.topic}: {finding.text}", finding.advice)
+        else:
+            result.note(f"topic {finding.topic}: {finding.text}", finding.advice)
+    return result
+
+
+def _cluster(settings: Settings, result: Examination) -> Cluster | None:
+    """The broker to examine; None if there is none. A pocket broker is looked for, but not started."""
+    if not settings.pocket:
+        try:
+            return cluster_for(settings)
+        except SettingsError as error:
+            result.wrong(str(error), "name a PEM file that this user may read")
+            return None
+    from app.pocket import process  # noqa: PLC0415 - not needed on Kafka
+
+    running = process.running(settings.data_dir / "pocket")
+    if running is None:
+        result.note("the pocket broker does not run", "`app worker` or `app broker` starts it")
+        return None
+    result.note(
+        "the pocket broker is for trying out and for tests",
+        f"for production set {PREFIX}BROKER to Apache Kafka",
+    )
+    return Cluster(f"{running.host}:{running.port}")
+
+
+def _check_settings(settings: Settings, result: Examination) -> None:
+    """Note values that are valid but rarely intended."""
+    if not loopback(settings.web_host) and settings.web_auth is WebAuth.none:
+        result.note(f"anyone who can reach {settings.web_host} may read (web_auth=none)", "set web_token")
+    if settings.grace > settings.window_size:
+        text = f"grace={settings.text_of('grace')} is longer than window_size={settings.size_text}"
+        result.note(text, "each bar is published after the next one has opened")
+    if settings.max_future < settings.grace:
+        result.note(
+            f"max_future={settings.text_of('max_future')} is shorter than grace={settings.text_of('grace')}",
+            "ticks of a broker whose clock is a little ahead are rejected",
+        )
+
+
+async def _clock(settings: Settings, result: Examination) -> str:
+    """Compare the broker's clock with ours without writing anything.
+
+    The LogAppendTime of the newest tick is at most the broker's present time. A timestamp ahead of our clock proves a
+    difference; one behind it proves nothing, because the feed may be silent.
+    """
+    cluster = result.cluster
+    if cluster is None or all(loopback(host) for host, _ in cluster.addresses):
+        return f"the same clock: the broker is on this machine ({POCKET_HOST})"
+    records = await _newest(cluster, settings.ticks_topic, result, 1)
+    newest = max((record.timestamp for record in records if record.timestamp_type == APPEND_TIME), default=None)
+    if newest is None:
+        return "not known: no tick has a LogAppendTime"
+    ahead = newest - time.time_ns() // 1_000_000
+    if ahead <= 0:
+        return f"no sign of a difference: the newest tick has a LogAppendTime {-ahead / 1000:.1f} s ago"
+    if ahead > settings.idle_margin:
+        text = f"the broker's clock is at least {ahead} ms ahead, idle_margin is {settings.text_of('idle_margin')}"
+        result.wrong(text, f"set the clocks by NTP, or raise {PREFIX}IDLE_MARGIN above the difference")
+    return f"the broker's clock is at least {ahead} ms ahead of this machine's"
+
+
+async def _fit(settings: Settings, result: Examination) -> None:
+    """If there is a ksqlDB, check that it can read the newest ticks."""
+    if result.cluster is None or not settings.ksqldb_url:
+        return
+    records = await _newest(result.cluster, settings.ticks_topic, result, FIT_TICKS)
+    for misfit in fit.misfits(settings, ((record.key, record.value) for record in records)):
+        result.items.append(Item(misfit.level, misfit.text, misfit.advice))
+
+
+async def _newest(cluster: Cluster, topic: str, result: Examination, count: int) -> list[Any]:
+    """The newest records of each partition: about `count` at most."""
+    state = result.report.states.get(topic) if result.report else None
+    if state is None:
+        return []
+    consumer = AIOKafkaConsumer(enable_auto_commit=False, client_id="barwheel-doctor", **cluster.client)
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(topic, p) for p in range(state.partitions)]
+        consumer.assign(partitions)
+        begins = await consumer.beginning_offsets(partitions)
+        ends = await consumer.end_offsets(partitions)
+        records: list[Any] = []
+        for tp in (tp for tp in partitions if ends[tp] > begins[tp]):
+            consumer.seek(tp, max(begins[tp], ends[tp] - count))
+            records += (await consumer.getmany(tp, timeout_ms=2_000, max_records=count)).get(tp, [])
+        return records
+    finally:
+        await consumer.stop()

@@ -1,0 +1,67 @@
+"""Closing open windows before they are due, by heartbeats in the input: the bars stay a function of the input topic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from agents.recovery import Recovered, recover
+from agents.task import engine_config
+from agents.topics import TopicsReport
+from app.errors import TopicsError
+from app.kafka.cluster import Cluster
+from app.kafka.reader import Reader
+from app.settings import Settings
+from app.tickfiles import rows
+from app.tickfiles.feed import Feed
+from tables.engine import Engine
+
+
+@dataclass(frozen=True)
+class OpenScope:
+    """The open windows of one scope, which one heartbeat closes."""
+
+    partition: int
+    key: bytes  # of a symbol in the scope
+    windows: int
+    closes: int  # event time in epoch ms that closes the last of them: its end + grace
+
+
+async def open_scopes(settings: Settings, cluster: Cluster, topics: TopicsReport, broker: str | None) -> list[OpenScope]:
+    """What is open as of the last checkpoints, of one broker or, with None, of all.
+
+    Raises `TopicsError` if no worker has run yet, and `StateError` if the stored state does not fit the settings.
+    """
+    if settings.ticks_topic not in topics.states or settings.changelog_topic not in topics.states:
+        raise TopicsError(f"{settings.ticks_topic} or {settings.changelog_topic} does not exist: no worker has run yet")
+    scopes: list[OpenScope] = []
+    names = frozenset({settings.ticks_topic, settings.finals_topic, settings.changelog_topic})
+    async with Reader(cluster, names) as reader:
+        for number in range(topics.partitions):
+            recovered = await recover(reader, settings, number, topics.partitions)
+            scopes += partition_scopes(settings, recovered, number, broker)
+    return scopes
+
+
+async def close_scopes(settings: Settings, cluster: Cluster, topics: TopicsReport, scopes: Iterable[OpenScope]) -> None:
+    """Send one heartbeat per scope to its partition; raises `BrokerError`."""
+    async with Feed(cluster, settings.ticks_topic, topics.partitions) as feed:
+        for scope in scopes:
+            ts = rows.from_ms(scope.closes, settings.time_unit.value)
+            if feed.put(scope.key, b'{"ts":%d,"heartbeat":true}' % ts, partition=scope.partition):
+                await feed.flush()
+
+
+def partition_scopes(settings: Settings, recovered: Recovered, number: int, broker: str | None) -> Iterator[OpenScope]:
+    """The scopes of one partition with open windows, as a worker would recover them."""
+    position = recovered.position
+    engine = Engine(engine_config(settings), position.next_offset)
+    engine.restore(position.counters, position.arrival, position.scopes, recovered.states, recovered.tail)
+    scopes: dict[int, list[tuple[int, bytes]]] = {}
+    for key, symbol in engine.symbols.items():
+        if broker is None or symbol.name[0] == broker:
+            scopes.setdefault(id(symbol.scope), []).extend((window.end, key) for window in symbol.windows())
+    for ends in scopes.values():
+        if ends:
+            end, key = max(ends)
+            yield OpenScope(number, key, len(ends), end + settings.grace)

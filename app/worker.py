@@ -1,0 +1,130 @@
+"""Faust's worker for this application: checks before the start, signals and exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import socket
+from collections.abc import Callable
+from typing import NoReturn, Protocol, cast
+
+from faust.types.settings import Settings as FaustSettings
+from faust.types.transports import TransportT
+from faust.worker import Worker
+from yarl import URL
+
+from agents.tasks import TaskManager
+from agents.topics import ensure
+from app.errors import BarwheelError, BrokerError
+from app.kafka.bootstrap import cluster_for, unreachable, wait_for_broker
+from app.ksqldb.boot import Migrating, at_boot
+from app.settings import Settings, unknown_variables
+from app.settings.data_dir import make_folder
+from app.settings.types import MigrateOnBoot
+from app.signals import Signals
+from app.stderr import fail, say
+from app.web.server import check_door, check_port
+
+# Open windows are many, live for a minute and are in no reference cycle. With Python's default thresholds the collector
+# would traverse them all the time and free nothing.
+GC_THRESHOLDS = (50_000, 50, 100)
+
+
+class WorkerApp(Protocol):
+    """What the worker needs of the Faust app."""
+
+    settings: Settings
+    conf: FaustSettings
+    task_manager: TaskManager
+    migrating: Migrating
+    ended_by: BaseException | None
+    stop_worker: Callable[[signal.Signals], None]
+
+    @property
+    def transport(self) -> TransportT:
+        """The consumer's transport."""
+
+    @property
+    def producer_transport(self) -> TransportT:
+        """The producer's transport."""
+
+
+class BarwheelWorker(Worker):
+    """Faust's worker with checks before the start; a known error ends it with one line instead of a traceback."""
+
+    def execute_from_commandline(self) -> NoReturn:
+        """Run until stopped; exits with the code of the error that ended it, or 128 + n after a second signal n."""
+        app = cast("WorkerApp", self.app)
+        app.stop_worker = self._schedule_shutdown
+        preparing = self.loop.create_task(prepare(app))
+        self._signals = Signals(self.loop)
+        self._signals.finish = lambda _: preparing.cancel()
+        self._signals.install()
+        try:
+            self.loop.run_until_complete(preparing)
+        except BarwheelError as error:
+            fail(error)
+        except asyncio.CancelledError:
+            raise SystemExit(0) from None  # stopped before there was anything to checkpoint
+        try:
+            super().execute_from_commandline()
+        except SystemExit:
+            if isinstance(app.ended_by, BarwheelError):
+                fail(app.ended_by)
+            raise
+
+    def _install_signal_handlers_unix(self) -> None:
+        self.loop.add_signal_handler(signal.SIGUSR1, self._on_sigusr1)
+        self.loop.add_signal_handler(signal.SIGUSR2, self._on_sigusr2)
+        self._signals.finish = self._finish
+        if self._signals.received:  # a signal that came after `prepare` and before this line
+            self._finish(signal.SIGTERM)
+
+    def _finish(self, number: signal.Signals) -> None:
+        self._flag_as_shutdown_by_signal()
+        self._schedule_shutdown(number)
+
+
+async def prepare(app: WorkerApp) -> None:
+    """Check the settings and ports, find or start the broker, create or check the topics, and migrate if required.
+
+    Raises `SettingsError`, `BrokerError`, `TopicsError` or `MigrationError`: the worker must not start.
+    """
+    gc.set_threshold(*GC_THRESHOLDS)
+    for name in unknown_variables():
+        say(f"{name} is set, but there is no such setting")
+    settings, tasks = app.settings, app.task_manager
+    check_door(settings, app.conf.web_bind)
+    if app.conf.web_enabled and app.conf.web_transport.scheme == "tcp":
+        check_port(app.conf.web_bind, app.conf.web_port)
+    make_folder(settings.data_dir)  # Faust creates only the last folder of its own path
+    tasks.url = str(app.conf.canonical_url).rstrip("/")
+    tasks.cluster = cluster_for(settings)
+    # The pocket broker's port is known only now. The app was built with a guess.
+    app.transport.url = app.producer_transport.url = broker_urls(tasks.cluster.bootstrap)
+    while tasks.topics is None:
+        await wait_for_broker(tasks.cluster, say=say)
+        try:
+            tasks.topics = await ensure(settings, tasks.cluster)
+        except BrokerError:
+            if await unreachable(tasks.cluster) is None:
+                raise  # the broker answers, so it refused the request
+    for finding in tasks.topics.findings:
+        say(str(finding))
+    if settings.pocket:
+        say(f"using the pocket broker at {tasks.cluster}: for trying out and tests, production is Apache Kafka")
+    if settings.migrate_on_boot is MigrateOnBoot.require:
+        await at_boot(settings, tasks.cluster, app.migrating)
+
+
+def advertised_host(host: str) -> str:
+    """The host in the URL that other workers are given, for the address that the web port listens on."""
+    if host in {"0.0.0.0", "::", ""}:  # noqa: S104  # compared, not listened on
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def broker_urls(bootstrap: str) -> list[URL]:
+    """`host:port[,host:port]` as Faust wants it: one `kafka://` URL per address."""
+    return [URL(f"kafka://{address}") for address in bootstrap.split(",")]
