@@ -12,14 +12,14 @@ from faust.types import TP
 
 from agents.task import PartitionTask, now_ms
 from app.web import sampling
-from app.web.models import Away, OpenWindow
-from app.web.worker_models import Migrations
+from app.web.models.bars import Away, OpenWindow
+from app.web.models.workers import Migrations
 
 if TYPE_CHECKING:
     from agents.tasks import TaskManager
     from app.readmodel.model import ReadModel
     from app.settings import Settings
-    from app.web.events import Hub
+    from app.web.events.hub import Hub
     from app.web.peers import Peers
 
 ErrorPage = Callable[[web.Request, int, str, str], str]

@@ -11,9 +11,9 @@ import msgspec
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from app.web.asked import Asked
 from app.web.context import WebContext
 from app.web.errors import ParameterProblem
+from app.web.params import Asked
 
 COMPRESS_FROM = 1_400  # bytes: what fits into one packet stays as it is
 encode = msgspec.json.Encoder(decimal_format="number").encode

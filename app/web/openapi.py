@@ -11,9 +11,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from app.version import __version__
-from app.web.asked import Asked, EventsAsked
 from app.web.endpoint import Endpoint
-from app.web.models import Problem
+from app.web.models.bars import Problem
+from app.web.params import Asked, EventsAsked
 
 PROBLEMS = {
     "400": "A parameter cannot be used.",

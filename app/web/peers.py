@@ -15,7 +15,7 @@ import aiohttp
 
 from app.kafka.assignor import Member
 from app.web.errors import AwayError
-from app.web.models import Away
+from app.web.models.bars import Away
 
 if TYPE_CHECKING:
     from agents.tasks import TaskManager

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from heapq import nsmallest
 
 from agents.task import PartitionTask
-from app.web.models import FinalBar, OpenWindow
-from app.web.worker_models import Due, ScopeTime, WheelPartition
+from app.web.models.bars import FinalBar, OpenWindow
+from app.web.models.workers import Due, ScopeTime, WheelPartition
 from tables.bars import decode_bar
 from tables.engine import Engine
 from tables.scopes import UNKNOWN, Scope, Symbol

@@ -13,8 +13,19 @@ from app.errors import SettingsError
 from app.readmodel.model import ReadModel
 from app.settings import OPEN_DOOR, Settings
 from app.settings.types import WebAuth, loopback
-from app.web import market, worker
-from app.web.asked import (
+from app.web.context import WebContext
+from app.web.endpoint import Endpoint, Raw, answer
+from app.web.endpoints import bars as market
+from app.web.endpoints import status as worker
+from app.web.endpoints.migrations import Migrated
+from app.web.endpoints.why import why
+from app.web.events.hub import Hub
+from app.web.metrics import registry
+from app.web.models.bars import Bars, NewestBars, SideRecords, Symbols, Why, Windows
+from app.web.models.workers import Accounting, Healthy, Migrations, Partitions, Ready, Status, Wheel
+from app.web.openapi import document
+from app.web.pages import Pages
+from app.web.params import (
     AccountingAsked,
     Asked,
     BarsAsked,
@@ -25,19 +36,9 @@ from app.web.asked import (
     WhyAsked,
     WindowsAsked,
 )
-from app.web.context import WebContext
-from app.web.endpoint import Endpoint, Raw, answer
-from app.web.events import Hub
-from app.web.metrics import registry
-from app.web.migrated import Migrated
-from app.web.models import Bars, NewestBars, SideRecords, Symbols, Why, Windows
-from app.web.openapi import document
-from app.web.pages import Pages
 from app.web.peers import Peers
-from app.web.protocol import Runner
-from app.web.safety import Guard, headers, token_of
-from app.web.window import why
-from app.web.worker_models import Accounting, Healthy, Migrations, Partitions, Ready, Status, Wheel
+from app.web.security.guard import Guard, headers, token_of
+from app.web.security.runner import Runner
 
 if TYPE_CHECKING:
     from app.application import BarwheelApp

@@ -12,8 +12,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from app.settings import Settings
-from app.web import safety
 from app.web.context import WebContext
+from app.web.security import guard as safety
 
 Client = TestClient[web.Request, web.Application]
 

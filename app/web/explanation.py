@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from app.web.models import FinalBar, OpenWindow, Why, WhyStatus
+from app.web.models.bars import FinalBar, OpenWindow, Why, WhyStatus
 
 _SECOND, _MINUTE = 1_000, 60_000
 

@@ -23,7 +23,7 @@ from app.settings.types import WebAuth
 from app.web.context import WebContext
 from app.web.endpoint import encode
 from app.web.errors import BusyError, ParameterProblem, WebError
-from app.web.models import ParameterError, Problem
+from app.web.models.bars import ParameterError, Problem
 
 PROBES = frozenset({"/healthz", "/readyz"})  # Kubernetes sends no token
 STREAMS = frozenset({"/api/v1/events"})

@@ -10,11 +10,11 @@ from agents.task import PartitionTask, now_ms
 from app.readmodel.model import State
 from app.settings.types import Switch
 from app.web import sampling
-from app.web.asked import WhyAsked
 from app.web.context import WebContext
 from app.web.errors import AwayError, ParameterProblem
-from app.web.models import OpenWindow, Why, WhyStatus
-from app.web.why import Facts, Owner, explain
+from app.web.explanation import Facts, Owner, explain
+from app.web.models.bars import OpenWindow, Why, WhyStatus
+from app.web.params import WhyAsked
 
 Kept = tuple[list[bytes], int | None, int | None, int]  # the bar, partition, oldest start, late ticks
 

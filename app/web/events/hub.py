@@ -21,12 +21,12 @@ from aiohttp_sse import EventSourceResponse
 
 from agents.task import now_ms
 from app.web import sampling
-from app.web.asked import EventsAsked
 from app.web.endpoint import read
+from app.web.endpoints.status import local_accounting
 from app.web.errors import BusyError
-from app.web.models import OpenWindow
-from app.web.streams import Client, Filter, event, sorted_out
-from app.web.worker import local_accounting
+from app.web.events.subscriptions import Client, Filter, event, sorted_out
+from app.web.models.bars import OpenWindow
+from app.web.params import EventsAsked
 
 if TYPE_CHECKING:
     from app.readmodel.store import BarRow

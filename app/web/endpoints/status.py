@@ -9,10 +9,9 @@ from app.settings import Settings
 from app.settings.types import Switch
 from app.version import __version__
 from app.web import sampling
-from app.web.asked import AccountingAsked, Asked, PartitionsAsked
 from app.web.context import WebContext
-from app.web.models import Away
-from app.web.worker_models import (
+from app.web.models.bars import Away
+from app.web.models.workers import (
     Accounting,
     BrokerRow,
     Counts,
@@ -30,6 +29,7 @@ from app.web.worker_models import (
     Wheel,
     WorkerRow,
 )
+from app.web.params import AccountingAsked, Asked, PartitionsAsked
 from tables.wheel import SLOTS as WHEEL_SLOTS
 
 COUNTS = tuple(Counts.model_fields)

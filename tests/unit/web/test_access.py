@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.errors import SettingsError
 from app.settings import Settings
 from app.settings.types import loopback
-from app.web.safety import addressed_to, known_names, shows, token_of
+from app.web.security.guard import addressed_to, known_names, shows, token_of
 from app.web.server import check_door
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.web.models import Answer, Away
+from app.web.models.bars import Answer, Away
 
 
 class ScopeTime(Answer):

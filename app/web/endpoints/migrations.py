@@ -10,7 +10,7 @@ import msgspec
 
 from app.ksqldb.boot import Migrating, load_plan
 from app.settings import Settings
-from app.web.worker_models import Migrations
+from app.web.models.workers import Migrations
 from migrations.compare import compare
 from migrations.errors import PlanError
 from migrations.history import Entry

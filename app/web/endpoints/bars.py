@@ -12,12 +12,12 @@ import msgspec
 from app.readmodel.model import State
 from app.readmodel.queries import Found, Side
 from app.web import sampling
-from app.web.asked import LATEST, BarsAsked, NewestAsked, SideAsked, SymbolsAsked, WindowsAsked
 from app.web.context import WebContext
 from app.web.cursors import from_cursor, to_cursor
 from app.web.endpoint import Raw, encode
 from app.web.errors import ParameterProblem
-from app.web.models import Away, OpenWindow, SideRecord, SideRecords, SymbolRow, Symbols, Windows
+from app.web.models.bars import Away, OpenWindow, SideRecord, SideRecords, SymbolRow, Symbols, Windows
+from app.web.params import LATEST, BarsAsked, NewestAsked, SideAsked, SymbolsAsked, WindowsAsked
 from tables.bars import decode_bar
 
 MANY = 5_000  # keys that are looked at without a look at the event loop, or sorted in it

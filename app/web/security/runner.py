@@ -13,8 +13,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
 from app.web.endpoint import encode
-from app.web.models import Problem
-from app.web.safety import HEADERS
+from app.web.models.bars import Problem
+from app.web.security.guard import HEADERS
 
 UNREADABLE = "this is no HTTP request that can be read"
 TOO_LONG = "the request line or a header is too long"

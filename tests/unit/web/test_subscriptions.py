@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.readmodel.store import BarRow
-from app.web.streams import QUEUE, Client, Filter, event, sorted_out
+from app.web.events.subscriptions import QUEUE, Client, Filter, event, sorted_out
 
 NAMES = st.sampled_from(["a", "b", "c"])
 FILTERS = st.builds(Filter, st.none() | NAMES, st.none() | NAMES)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from app.web.asked import BarsAsked, SymbolsAsked, WindowsAsked
 from app.web.endpoint import read
 from app.web.errors import ParameterProblem
+from app.web.params import BarsAsked, SymbolsAsked, WindowsAsked
 
 
 @pytest.mark.parametrize("text", ["", " 5", "5 ", "5.0", "1_0", "+5", "0x5", "\u0665", "true", "1e2", "9" * 19])
