@@ -28,7 +28,8 @@ from app.ksqldb.history_table import history_table, keep
 from app.settings import Settings, unknown_variables
 from app.settings.types import MigrateOnBoot, make_folder
 from app.signals import Signals
-from app.web.server import check_door, check_port, install
+from app.web.security.access import check_bind_address, check_port_free
+from app.web.server import install
 
 log = logging.getLogger(__name__)
 # open windows are many, live for a minute and hold no cycles: looking through them all the time finds nothing
@@ -120,9 +121,9 @@ class BarwheelApp(faust.App):
         for name in unknown_variables():
             _say(f"{name} is set, but there is no such setting")
         settings, tasks = self.settings, self.task_manager
-        check_door(settings, self.conf.web_bind)
+        check_bind_address(settings, self.conf.web_bind)
         if self.conf.web_enabled and self.conf.web_transport.scheme == "tcp":
-            check_port(self.conf.web_bind, self.conf.web_port)
+            check_port_free(self.conf.web_bind, self.conf.web_port)
         make_folder(settings.data_dir)  # Faust makes only the last folder of its own
         tasks.url = str(self.conf.canonical_url).rstrip("/")
         tasks.cluster = cluster_for(settings)
@@ -216,7 +217,7 @@ def faust_app() -> BarwheelApp:
             await keep(applied, tasks.cluster, settings.history_topic, settings.app_id, settings.replication_factor)
 
     cast("Any", app).task(follow_history)
-    install(app, applied)
+    install(app.web, settings, tasks, app.migrating, applied)
 
     from app.commands import register  # noqa: PLC0415  # the commands need the app
 

@@ -1,4 +1,4 @@
-"""The parameters of each endpoint, in its path and its query, as types; what is not named is refused."""
+"""The path and query parameters of each endpoint. A parameter that is not declared here is refused."""
 
 from __future__ import annotations
 
@@ -7,104 +7,113 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-LATEST = 253_402_300_799_999  # the last ms of the year 9999
-_WHOLE = re.compile(r"-?[0-9]{1,18}")
+MAX_TIMESTAMP = 253_402_300_799_999  # the last ms of the year 9999 (UTC)
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
 
-
+# neither `|`, which separates broker and symbol in record keys, nor control characters
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^|\x00-\x1f\x7f-\x9f]+$")]
-Moment = Annotated[int, Field(ge=0, le=LATEST)]
+Timestamp = Annotated[int, Field(ge=0, le=MAX_TIMESTAMP)]
 Cursor = Annotated[
     str,
-    Field(min_length=1, max_length=2_000, pattern=r"^[A-Za-z0-9_-]+$", description="The `next_cursor` of an earlier answer."),
+    Field(min_length=1, max_length=2_000, pattern=r"^[A-Za-z0-9_-]+$", description="The `next_cursor` of an earlier response."),
 ]
-Local = Annotated[Literal["true", "false"], Field(description="`true`: what this worker owns alone; nobody else is asked.")]
+Local = Annotated[
+    Literal["true", "false"],
+    Field(description="`true`: only what this worker owns; no other worker is asked."),
+]
 
 
-class Asked(BaseModel):
-    """The base: no parameters."""
+class Params(BaseModel):
+    """The base class of parameters, and the parameters of an endpoint that takes none."""
 
     model_config = ConfigDict(extra="forbid")
 
     @field_validator("*", mode="before")
     @classmethod
-    def _whole(cls, value: object, about: ValidationInfo) -> object:
-        """A number is digits, and nothing else that Python would read as one."""
-        number = int in _kinds(cls.model_fields[about.field_name or ""].annotation)
-        if number and isinstance(value, str) and not _WHOLE.fullmatch(value):
+    def _only_digits(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse integers in notations that Python accepts besides plain digits, such as `1_0`, ` 5` and `+5`."""
+        is_integer = int in _types(cls.model_fields[info.field_name or ""].annotation)
+        if is_integer and isinstance(value, str) and not _INTEGER.fullmatch(value):
             raise ValueError("must be a whole number")
         return value
 
 
-def _kinds(annotation: object) -> tuple[object, ...]:
+def _types(annotation: object) -> tuple[object, ...]:
     return get_args(annotation) or (annotation,)
 
 
-class AccountingAsked(Asked):
-    """Whose accounting."""
+class AccountingParams(Params):
+    """Selects whose accounting is returned."""
 
-    workers: Annotated[Literal["me", "all"], Field(description="`all` adds what the other workers own.")] = "me"
+    workers: Annotated[Literal["me", "all"], Field(description="`all` adds the partitions of the other workers.")] = "me"
 
 
-class PartitionsAsked(Asked):
-    """Which partitions."""
+class PartitionsParams(Params):
+    """Selects partitions."""
 
     local: Local = "false"
 
 
-class SymbolsAsked(Asked):
-    """Which symbols."""
+class SymbolsParams(Params):
+    """Selects symbols."""
 
-    prefix: Annotated[str, Field(max_length=200, description="Of the symbol, or of `broker|symbol`; case does not matter.")] = (
-        ""
-    )
+    prefix: Annotated[
+        str, Field(max_length=200, description="Prefix of the symbol, or of `broker|symbol`; case is ignored.")
+    ] = ""
     broker: Name | None = None
     limit: Annotated[int, Field(ge=1, le=500)] = 50
     cursor: Cursor | None = None
     local: Local = "false"
 
 
-class WindowsAsked(Asked):
-    """Which open windows."""
+class WindowsParams(Params):
+    """Selects open windows."""
 
     broker: Name | None = None
     symbol: Name | None = None
     partition: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
-    limit: Annotated[int, Field(ge=1, le=1_000, description="Symbols; one may have more than one open window.")] = 100
+    limit: Annotated[
+        int, Field(ge=1, le=1_000, description="Number of symbols; a symbol can have more than one open window.")
+    ] = 100
     cursor: Cursor | None = None
     local: Local = "false"
 
 
-class BarsAsked(Asked):
-    """Which bars."""
+class BarsParams(Params):
+    """Selects the bars of one symbol."""
 
     broker: Annotated[Name, Field(examples=["fxcm"])]
     symbol: Annotated[Name, Field(examples=["EURUSD"])]
-    since: Annotated[Moment, Field(alias="from", description="First bucket_start.")] = 0
-    until: Annotated[Moment, Field(alias="to", description="Bars that start before this.")] = LATEST
+    since: Annotated[Timestamp, Field(alias="from", description="First bucket_start (epoch ms).")] = 0
+    until: Annotated[Timestamp, Field(alias="to", description="Only bars that start before this (epoch ms).")] = MAX_TIMESTAMP
     limit: Annotated[int, Field(ge=1, le=5_000)] = 500
     cursor: Cursor | None = None
-    format: Annotated[Literal["objects", "columns"], Field(description="`columns` is small.")] = "objects"
+    format: Annotated[
+        Literal["objects", "columns"], Field(description="`columns` gives fewer fields, as rows without names.")
+    ] = "objects"
 
 
-class NewestAsked(Asked):
-    """Which of the newest bars."""
+class NewestBarsParams(Params):
+    """Selects among the newest bars of all symbols."""
 
     broker: Name | None = None
     symbol: Name | None = None
     limit: Annotated[int, Field(ge=1, le=1_000)] = 200
 
 
-class WhyAsked(Asked):
-    """Which window."""
+class WhyParams(Params):
+    """Selects one window."""
 
     broker: Annotated[Name, Field(examples=["fxcm"])]
     symbol: Annotated[Name, Field(examples=["EURUSD"])]
-    bucket_start: Annotated[Moment, Field(examples=[1_399_248_000_000], description="A whole number of window sizes.")]
+    bucket_start: Annotated[
+        Timestamp, Field(examples=[1_399_248_000_000], description="Start of the window (epoch ms), a multiple of its size.")
+    ]
     local: Local = "false"
 
 
-class SideAsked(Asked):
-    """Which late or rejected records."""
+class SideRecordsParams(Params):
+    """Selects late or rejected records."""
 
     broker: Name | None = None
     symbol: Name | None = None
@@ -113,8 +122,8 @@ class SideAsked(Asked):
     cursor: Cursor | None = None
 
 
-class EventsAsked(Asked):
-    """What to be told of."""
+class EventsParams(Params):
+    """Selects the bars of an event stream."""
 
     broker: Name | None = None
-    symbol: Annotated[Name, Field(description="With `broker`: its open window is told of too.")] | None = None
+    symbol: Annotated[Name, Field(description="With `broker`: the stream also has the symbol's open windows.")] | None = None

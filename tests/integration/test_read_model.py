@@ -13,7 +13,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from app.kafka.cluster import Cluster
 from app.kafka.topics import ensure
-from app.readmodel.model import ReadModel, State
+from app.readmodel.model import ReadModel
+from app.readmodel.progress import State
 from app.readmodel.queries import Queries
 from app.readmodel.store import BarRow
 from app.settings import Settings
@@ -68,7 +69,7 @@ class World:
         model = ReadModel(self.settings)
         model.start(self.cluster, 2, self.told.extend, self._renew)
         try:
-            await until(lambda: model.state is State.live, what="it is live")
+            await until(lambda: model.progress.state is State.live, what="it is live")
             yield model
         finally:
             await model.stop()
@@ -98,7 +99,7 @@ async def starts(model: ReadModel, symbol: str) -> list[int]:
         values = [] if known is None else queries.bars(known[0], 0, 1 << 60, 10_000)
         return [int(value.split(b'"bucket_start":')[1].split(b",")[0]) for value in values]
 
-    return await model.ask(look, [])
+    return await model.query(look, [])
 
 
 def has(model: ReadModel, symbol: str, wanted: list[int]) -> Callable[[], object]:
@@ -119,20 +120,20 @@ async def test_bars_of_every_partition_are_there_and_only_new_ones_are_told(worl
         await world.send([("C", 0, "1.7")], partition=1)
         await until(lambda: world.told, what="the new bar is told")
         (told,) = world.told
-        assert (told.symbol, told.part, told.value) == ("C", 1, bar_json(symbol="C", close="1.7"))
+        assert (told.symbol, told.partition, told.value) == ("C", 1, bar_json(symbol="C", close="1.7"))
         assert await starts(model, "C") == [0]
 
 
 async def test_a_restart_goes_on_where_it_was(world: World) -> None:
     await world.send([("A", 0, "1.5")])
     async with world.running() as model:
-        reached = dict(model.positions)
+        reached = dict(model.progress.positions)
     await world.send([("A", MINUTE, "1.5")])
     async with world.running() as model:
-        assert model.rebuilt == 0
+        assert model.progress.rebuilt == 0
         assert await starts(model, "A") == [MINUTE, 0]
         place = (world.settings.finals_topic, 0)
-        assert model.positions[place] == reached[place] + 1
+        assert model.progress.positions[place] == reached[place] + 1
 
 
 @pytest.mark.parametrize("harm", ["missing", "damaged"])
@@ -146,7 +147,7 @@ async def test_it_is_made_anew_from_the_topic_where_its_file_is_missing_or_damag
         world.file.write_bytes(b"no database" * 2_000)
     async with world.running() as model:
         assert await starts(model, "A") == [MINUTE, 0]
-        assert model.rebuilt == (harm == "damaged")
+        assert model.progress.rebuilt == (harm == "damaged")
 
 
 async def test_a_file_that_breaks_while_it_is_used_is_noticed_and_made_anew(world: World) -> None:
@@ -158,7 +159,7 @@ async def test_a_file_that_breaks_while_it_is_used_is_noticed_and_made_anew(worl
             file.seek(0)
             file.write(b"\xff" * known.stat().st_size)
         await until(has(model, "A", [start * MINUTE for start in reversed(range(500))]), what="it has all bars again")
-        assert model.rebuilt >= 1
+        assert model.progress.rebuilt >= 1
         assert world.renewed >= 3
 
 
@@ -184,7 +185,7 @@ async def test_other_apps_bars_and_what_is_no_bar_are_passed_over_and_a_bar_agai
     async with world.running() as model:
         assert await starts(model, "A") == []
         nothing: list[bytes] = []
-        found = await model.ask(lambda queries: queries.bars(1, 0, 1, 9), nothing)
+        found = await model.query(lambda queries: queries.bars(1, 0, 1, 9), nothing)
         assert found == [bar_json(symbol="B", close="1.9")]
 
 
@@ -200,7 +201,7 @@ async def test_a_topic_that_was_made_anew_is_read_anew(world: World) -> None:
     await world.send([("B", 0, "1.5")])
     async with world.running() as model:
         assert (await starts(model, "A"), await starts(model, "B")) == ([], [0])
-        assert model.rebuilt == 1
+        assert model.progress.rebuilt == 1
 
 
 async def test_two_models_with_one_directory_do_not_meet(world: World) -> None:

@@ -1,33 +1,41 @@
-"""The endpoint `why`: gathers what is known of one window, here and at the partition's owner."""
+"""`/api/v1/why`: collects what is known of one window, here and at the partition's owner, and explains its state."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import NamedTuple
 from urllib.parse import quote
 
 from agents.task import PartitionTask, now_ms
-from app.readmodel.model import State
+from app.readmodel.progress import State
+from app.readmodel.queries import Queries
 from app.settings.types import Switch
 from app.web import sampling
 from app.web.context import WebContext
-from app.web.errors import AwayError, ParameterProblem
+from app.web.errors import InvalidParametersError, PeerUnavailableError
 from app.web.explanation import Facts, Owner, explain
-from app.web.models.bars import OpenWindow, Why, WhyStatus
-from app.web.params import WhyAsked
-
-Kept = tuple[list[bytes], int | None, int | None, int]  # the bar, partition, oldest start, late ticks
+from app.web.models.bars import Why, WhyStatus
+from app.web.params import WhyParams
 
 
-async def why(web: WebContext, asked: WhyAsked) -> Why:
-    """Why a bar is final, or what it still waits for."""
-    settings, start = web.settings, asked.bucket_start
+class _Stored(NamedTuple):
+    """What the read model holds of a window: the bar's JSON, its partition, and the symbol's oldest bar if older ones went."""
+
+    bar: bytes | None = None
+    partition: int | None = None
+    oldest_kept: int | None = None
+    late_ticks: int = 0
+
+
+async def why(web: WebContext, params: WhyParams) -> Why:
+    """Why a bar is final, or why it is not final yet."""
+    settings, start = web.settings, params.bucket_start
     if start % settings.window_size:
         before = start - start % settings.window_size
-        raise ParameterProblem(("bucket_start", str(start), f"no window starts then; one starts at {before}"))
-    facts = Facts(
-        broker=asked.broker,
-        symbol=asked.symbol,
+        raise InvalidParametersError(("bucket_start", str(start), f"no window starts then; one starts at {before}"))
+    request = Facts(
+        broker=params.broker,
+        symbol=params.symbol,
         bucket_start=start,
         bucket_end=start + settings.window_size,
         grace=settings.grace,
@@ -35,100 +43,104 @@ async def why(web: WebContext, asked: WhyAsked) -> Why:
         idle_close=settings.idle_close is Switch.on,
         now=now_ms(),
     )
-    # the engines first: a window that closes meanwhile is then known as open, or its bar is
-    local = _here(web, facts)
-    values, part, oldest, late = await _kept(web, facts)
-    loaded = web.model.state is State.live
-    trouble = web.model.error if web.model.state is State.failed else ""
-    found = replace(local, late_ticks=late, loaded=loaded, copy_trouble=trouble, oldest_kept=oldest)
-    if values:
-        worker = web.peers.owners().get(part) if part is not None else None
-        return explain(replace(found, bar=sampling.final_bar(values[0]), partition=part, worker=worker, window=None))
-    if found.window is not None or found.owner is Owner.me:
-        return explain(found)
-    number = part if part is not None else await _partition_elsewhere(web, facts, local=asked.local == "true")
-    if isinstance(number, AwayError):
-        return explain(replace(found, owner=Owner.away, owner_trouble=str(number)))
+    # engines before bars: a window that closes in between is seen open or as a bar, never as missing
+    local = _add_engine_state(web, request)
+    stored = await _stored(web, request)
+    facts = replace(
+        local,
+        late_ticks=stored.late_ticks,
+        loaded=web.read_model.progress.state is State.live,
+        read_model_error=web.read_model.progress.error if web.read_model.progress.state is State.failed else "",
+        oldest_kept=stored.oldest_kept,
+    )
+    if stored.bar is not None:
+        worker = web.peers.owner_urls().get(stored.partition) if stored.partition is not None else None
+        bar = sampling.final_bar(stored.bar)
+        return explain(replace(facts, bar=bar, partition=stored.partition, worker=worker, window=None))
+    if facts.window is not None or facts.owner is Owner.me:
+        return explain(facts)
+    number = stored.partition
+    if number is None and params.local == "false":
+        try:
+            number = await _find_partition(web, facts)
+        except PeerUnavailableError as error:
+            return explain(replace(facts, owner=Owner.away, owner_error=str(error)))
     if number is None:
-        return explain(found)
-    return await _at_owner(web, asked, replace(found, partition=number))
+        return explain(facts)
+    return await _ask_owner(web, params, replace(facts, partition=number), number)
 
 
-async def _kept(web: WebContext, facts: Facts) -> Kept:
-    nothing: Kept = [], None, None, 0
-
-    def look(queries: Any) -> Kept:
-        late = queries.late_of(facts.broker, facts.symbol, facts.bucket_start)
+async def _stored(web: WebContext, facts: Facts) -> _Stored:
+    def select(queries: Queries) -> _Stored:
+        late = queries.late_count(facts.broker, facts.symbol, facts.bucket_start)
         symbol = queries.symbol(facts.broker, facts.symbol)
         if symbol is None:
-            return [], None, None, late
-        return queries.bars(symbol[0], facts.bucket_start, facts.bucket_start + 1, 1), symbol[1], symbol[2], late
+            return _Stored(late_ticks=late)
+        bars = queries.bars(symbol.id, facts.bucket_start, facts.bucket_start + 1, 1)
+        return _Stored(bars[0] if bars else None, symbol.partition, symbol.oldest_kept, late)
 
-    return await web.model.ask(look, nothing)
+    return await web.read_model.query(select, _Stored())
 
 
-def _here(web: WebContext, facts: Facts) -> Facts:
-    """With what the engines of this worker know."""
-    key = sampling.key_of(facts.broker, facts.symbol)
-    for number, partition in web.owners.items():
-        entry = partition.engine.symbols.get(key)
-        if entry is not None:
-            known = _with_partition(web, facts, number, partition)
-            for window in entry.windows():
+def _add_engine_state(web: WebContext, facts: Facts) -> Facts:
+    """Add what the engines of this worker know of the window."""
+    key = sampling.record_key(facts.broker, facts.symbol)
+    for number, task in web.running_tasks.items():
+        symbol = task.engine.symbols.get(key)
+        if symbol is not None:
+            facts = _add_partition(web, facts, number, task)
+            for window in symbol.windows():
                 if window.end == facts.bucket_end:
-                    return replace(known, window=sampling.open_window(partition.engine, number, entry, window))
-            return known
+                    return replace(facts, window=sampling.open_window(task.engine, number, symbol, window))
+            return facts
     return facts
 
 
-def _with_partition(web: WebContext, facts: Facts, number: int, partition: PartitionTask) -> Facts:
-    end = web.high_watermark(number, partition.consumed_to)
+def _add_partition(web: WebContext, facts: Facts, number: int, task: PartitionTask) -> Facts:
+    """Add the state of a partition that runs on this worker."""
+    end = web.high_watermark(number, task.consumed_to)
     return replace(
         facts,
         owner=Owner.me,
         partition=number,
-        worker=web.peers.me,
-        stream_time=sampling.stream_time_for(partition.engine, facts.broker, facts.symbol),
-        lag=None if end is None else end - partition.consumed_to,
-        silent=web.tasks.readiness().get("broker_silent_for"),
-        unpublished=partition.unseen(web.model.positions.get((web.settings.finals_topic, number), 0)),
+        worker=web.peers.own_url,
+        stream_time=sampling.stream_time_for(task.engine, facts.broker, facts.symbol),
+        lag=None if end is None else end - task.consumed_to,
+        broker_silent_for=web.tasks.readiness().get("broker_silent_for"),
+        unpublished=task.unseen(web.read_model.progress.positions.get((web.settings.finals_topic, number), 0)),
     )
 
 
-async def _partition_elsewhere(web: WebContext, facts: Facts, *, local: bool) -> int | AwayError | None:
-    """Where others have windows of this symbol; an `AwayError` where some could not be asked, None: nowhere."""
-    if local:
-        return None
-    windows, away = await web.windows(facts.broker, facts.symbol)
+async def _find_partition(web: WebContext, facts: Facts) -> int | None:
+    """The partition in which another worker has open windows of the symbol, or None.
+
+    Raises `PeerUnavailableError` if no window was found and some worker could not be asked.
+    """
+    windows, away = await web.open_windows(facts.broker, facts.symbol)
     if windows:
-        fitting: list[OpenWindow] = [window for window in windows if window.bucket_start == facts.bucket_start]
-        return (fitting or windows)[0].partition
-    return AwayError("; ".join(one.reason for one in away)) if away else None
+        same = [window for window in windows if window.bucket_start == facts.bucket_start]
+        return (same or windows)[0].partition
+    if away:
+        raise PeerUnavailableError("; ".join(one.reason for one in away))
+    return None
 
 
-async def _at_owner(web: WebContext, asked: WhyAsked, facts: Facts) -> Why:
-    """The owner's answer for its partition; it may be this worker, for a symbol without open windows."""
-    number = facts.partition
-    assert number is not None  # noqa: S101  # the caller has found it
-    mine = web.owners.get(number)
-    if mine is not None:
-        return explain(_with_partition(web, facts, number, mine))
-    url = web.peers.owners().get(number)
+async def _ask_owner(web: WebContext, params: WhyParams, facts: Facts, number: int) -> Why:
+    """The answer of the partition's owner, which is this worker if the symbol has no open window."""
+    task = web.running_tasks.get(number)
+    if task is not None:
+        return explain(_add_partition(web, facts, number, task))
+    url = web.peers.owner_urls().get(number)
     facts = replace(facts, worker=url)
     if url is None:
         return explain(replace(facts, owner=Owner.nobody))
-    if url == web.peers.me or asked.local == "true":
+    if url == web.peers.own_url or params.local == "true":
         return explain(replace(facts, owner=Owner.recovering))
-    path = f"/api/v1/why/{quoted(asked.broker)}/{quoted(asked.symbol)}/{asked.bucket_start}"
+    path = f"/api/v1/why/{quote(params.broker, safe='')}/{quote(params.symbol, safe='')}/{params.bucket_start}"
     try:
-        answer = Why.model_validate(await web.peers.ask(url, path, {"local": "true"}))
-    except AwayError as error:
-        return explain(replace(facts, owner=Owner.away, owner_trouble=str(error)))
-    if answer.status is WhyStatus.unknown:  # it may keep less than this worker
-        return answer
+        answer = Why.model_validate(await web.peers.get_json(url, path, {"local": "true"}))
+    except PeerUnavailableError as error:
+        return explain(replace(facts, owner=Owner.away, owner_error=str(error)))
+    if answer.status is WhyStatus.unknown:
+        return answer  # the owner's read model may hold less than ours: its late ticks belong to its sentence
     return answer.model_copy(update={"late_ticks": facts.late_ticks})
-
-
-def quoted(name: str) -> str:
-    """A name as one segment of a path."""
-    return quote(name, safe="")

@@ -1,6 +1,7 @@
-"""What is no readable HTTP request never reaches the routes: it is answered here, in the API's own way and without its text.
+"""An aiohttp runner whose server answers malformed HTTP requests with problem details.
 
-Written for aiohttp 3.14, of which a server can be given no other handler of such requests; a test fails where that changes.
+aiohttp answers such requests before any middleware runs, with the request's own text in the response. It has no hook to
+change that, so this module overrides internals of aiohttp 3.14. The integration tests of the API fail if they change.
 """
 
 from __future__ import annotations
@@ -12,21 +13,20 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
-from app.web.endpoint import encode
-from app.web.models.bars import Problem
-from app.web.security.guard import HEADERS
+from app.web.models.base import Problem, encode
+from app.web.security.headers import HEADERS
 
-UNREADABLE = "this is no HTTP request that can be read"
+MALFORMED = "this is not a valid HTTP request"
 TOO_LONG = "the request line or a header is too long"
 log = logging.getLogger(__name__)
 
 
 class Runner(web.AppRunner):
-    """An application whose server answers unreadable requests as above."""
+    """Runs an application. Malformed requests get problem details and the security headers."""
 
     async def _make_server(self) -> web.Server:
-        made = await super()._make_server()
-        return _Server(made.request_handler, request_factory=made.request_factory, **made._kwargs)  # noqa: SLF001
+        server = await super()._make_server()
+        return _Server(server.request_handler, request_factory=server.request_factory, **server._kwargs)  # noqa: SLF001  # see above
 
 
 class _Server(web.Server):
@@ -38,15 +38,16 @@ class _Protocol(web.RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """The answer; anybody may send such a thing, so only what is our own fault goes into the log."""
+        """The response to a malformed request. Anybody can send one, so only server errors are logged as errors."""
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return super().handle_error(request, status, exc, message)
-        found, detail = HTTPStatus(status), UNREADABLE
+        http_status, detail = HTTPStatus(status), MALFORMED
         if isinstance(exc, LineTooLong):
-            found, detail = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_LONG
-        log.debug("unreadable request from %s: %s", request.remote, message)
-        body: Any = encode(Problem(title=found.phrase, status=found, detail=detail).model_dump())
+            http_status, detail = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_LONG
+        log.debug("malformed request from %s: %s", request.remote, message)
+        problem = Problem(title=http_status.phrase, status=http_status, detail=detail)
+        body: Any = encode(problem.model_dump())
         headers = {**HEADERS, "Cache-Control": "no-store"}
-        answer = web.Response(status=found, body=body, content_type="application/problem+json", headers=headers)
-        answer.force_close()
-        return answer
+        response = web.Response(status=http_status, body=body, content_type="application/problem+json", headers=headers)
+        response.force_close()
+        return response

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.readmodel.model import claim
+from app.readmodel.database_file import claim
 from app.readmodel.queries import Queries
 from app.readmodel.store import BarRow, SideRow, Store
 
@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path) -> Iterator[Store]:
-    made = Store(path, IDENTITY, limit=1_000)
+    made = Store(path, IDENTITY, max_bars=1_000)
     yield made
     made.close()
 
@@ -60,11 +60,11 @@ def test_the_newest_bars_come_first_and_within_the_bounds(store: Store, queries:
 def test_the_newest_of_all_come_first_and_can_be_those_of_a_name(store: Store, queries: Queries) -> None:
     store.add([row("A", 7, "a7"), row("B", 3, "b3"), row("A", 8, "a8", "other")], [], {})
     store.add([row("B", 4, "b4"), row("A", 7, "a7 again")], [], {})
-    assert queries.newest(None, None, 3) == [b"b4", b"a8", b"b3"]
-    assert queries.newest("fx", None, 9) == [b"b4", b"b3", b"a7 again"]
-    assert queries.newest(None, "A", 9) == [b"a8", b"a7 again"]
-    assert queries.newest("fx", "A", 9) == [b"a7 again"]
-    assert queries.newest("fx", "nobody", 9) == []
+    assert queries.newest_bars(None, None, 3) == [b"b4", b"a8", b"b3"]
+    assert queries.newest_bars("fx", None, 9) == [b"b4", b"b3", b"a7 again"]
+    assert queries.newest_bars(None, "A", 9) == [b"a8", b"a7 again"]
+    assert queries.newest_bars("fx", "A", 9) == [b"a7 again"]
+    assert queries.newest_bars("fx", "nobody", 9) == []
 
 
 def test_the_oldest_go_first_and_that_they_went_is_known(store: Store, queries: Queries) -> None:
@@ -102,11 +102,11 @@ def test_a_file_that_does_not_fit_is_made_anew(path: Path, damage: str) -> None:
     else:
         identity = {"app_id": "b"}
     again = Store(path, identity, 10_000)
-    assert again.made_anew
+    assert again.recreated
     assert again.positions() == {}
     again.close()
     whole = Store(path, identity, 10_000)
-    assert not whole.made_anew
+    assert not whole.recreated
     whole.close()
 
 
@@ -151,11 +151,11 @@ def test_side_records_are_found_by_what_is_asked_and_never_twice(store: Store, q
     ]
     store.add([], side, {})
     store.add([], side, {})  # at least once
-    assert [one.offset for one in queries.side("late", (None, None), None, 1 << 60, 10)] == [7]
-    assert queries.side("late", ("fx", "B"), None, 1 << 60, 10) == []
-    assert [one.truncated for one in queries.side("rejected", (None, None), "json", 1 << 60, 10)] == [1]
+    assert [one.offset for one in queries.side_records("late", (None, None), None, 1 << 60, 10)] == [7]
+    assert queries.side_records("late", ("fx", "B"), None, 1 << 60, 10) == []
+    assert [one.truncated for one in queries.side_records("rejected", (None, None), "json", 1 << 60, 10)] == [1]
     assert queries.reasons("rejected") == {"json": 1}
-    assert (queries.late_of("fx", "A", 60), queries.late_of("fx", "A", 120)) == (1, 0)
+    assert (queries.late_count("fx", "A", 60), queries.late_count("fx", "A", 120)) == (1, 0)
 
 
 def test_two_workers_that_share_a_directory_have_a_file_each(tmp_path: Path) -> None:

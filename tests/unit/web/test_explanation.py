@@ -96,7 +96,7 @@ def test_an_open_window_says_what_it_waits_for() -> None:
 
 
 def test_an_open_window_does_not_close_while_the_broker_is_silent_and_says_so() -> None:
-    found = explain(replace(FACTS, window=window(), silent=75.0))
+    found = explain(replace(FACTS, window=window(), broker_silent_for=75.0))
     assert "Kafka has not answered for 1 min 15 s: nothing is read and nothing closes until it does" in found.sentence
 
 
@@ -115,17 +115,17 @@ def test_the_scope_is_named_whose_ticks_close_it(scope: str, whose: str) -> None
     ("change", "status", "said"),
     [
         (
-            {"owner": Owner.away, "owner_trouble": "which is gone"},
+            {"owner": Owner.away, "owner_error": "it is gone"},
             WhyStatus.owner_away,
-            "owned by http://w:6066, which is gone",
+            "owned by http://w:6066: it is gone",
         ),
         ({"owner": Owner.recovering}, WhyStatus.recovering, "partition 3 is being recovered"),
         ({"owner": Owner.nobody}, WhyStatus.no_owner, "no worker owns partition 3"),
         ({"oldest_kept": END}, WhyStatus.unknown, "no longer kept"),
         ({"loaded": False}, WhyStatus.unknown, "still being read"),
-        ({"loaded": False, "silent": 14.2}, WhyStatus.unknown, "Kafka has not answered for 14.2 s"),
-        ({"loaded": False, "copy_trouble": "disk full"}, WhyStatus.unknown, "`app bars` reads them"),
-        ({"silent": 14.2}, WhyStatus.not_opened, "Kafka has not answered for 14.2 s"),
+        ({"loaded": False, "broker_silent_for": 14.2}, WhyStatus.unknown, "Kafka has not answered for 14.2 s"),
+        ({"loaded": False, "read_model_error": "disk full"}, WhyStatus.unknown, "`app bars` reads them"),
+        ({"broker_silent_for": 14.2}, WhyStatus.not_opened, "Kafka has not answered for 14.2 s"),
         ({"stream_time": END + GRACE}, WhyStatus.never_opened, "none can any more"),
         ({"stream_time": END + GRACE, "unpublished": True}, WhyStatus.closing, "on their way"),
         ({"stream_time": END + GRACE - 1}, WhyStatus.not_opened, "1 ms more"),
