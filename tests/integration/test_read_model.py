@@ -1,4 +1,4 @@
-"""The read model on a real broker: it follows the finals of all partitions, and comes back whatever happens to its file."""
+"""The read model on a real broker: it copies the bars of all partitions, and recovers from any damage to its file."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class World:
             data_dir=directory,
             read_model_bars=1_000,
         )
-        self.told: list[BarRow] = []
-        self.renewed = 0
+        self.new_bars: list[BarRow] = []
+        self.reloads = 0
 
     async def send(self, bars: Sequence[tuple[str, int, str]], partition: int = 0, app_id: str | None = None) -> None:
         """Publish bars: symbol, start, close."""
@@ -65,17 +65,17 @@ class World:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[ReadModel]:
-        """A read model that has read what there is."""
+        """A read model that has caught up."""
         model = ReadModel(self.settings)
-        model.start(self.cluster, 2, self.told.extend, self._renew)
+        model.start(self.cluster, 2, self.new_bars.extend, self._reloaded)
         try:
             await until(lambda: model.progress.state is State.live, what="it is live")
             yield model
         finally:
             await model.stop()
 
-    def _renew(self) -> None:
-        self.renewed += 1
+    def _reloaded(self) -> None:
+        self.reloads += 1
 
     @property
     def file(self) -> Path:
@@ -92,7 +92,7 @@ async def world(pocket: str, tmp_path: Path) -> World:
 
 
 async def starts(model: ReadModel, symbol: str) -> list[int]:
-    """What it has of a symbol, newest first."""
+    """The starts of a symbol's bars, newest first."""
 
     def look(queries: Queries) -> list[int]:
         known = queries.symbol("fx", symbol)
@@ -111,20 +111,20 @@ def has(model: ReadModel, symbol: str, wanted: list[int]) -> Callable[[], object
     return look
 
 
-async def test_bars_of_every_partition_are_there_and_only_new_ones_are_told(world: World) -> None:
+async def test_the_bars_of_every_partition_are_there_and_only_new_ones_are_announced(world: World) -> None:
     await world.send([("A", 0, "1.5"), ("A", MINUTE, "1.6")])
     await world.send([("B", 0, "1.5")], partition=1)
     async with world.running() as model:
         assert (await starts(model, "A"), await starts(model, "B")) == ([MINUTE, 0], [0])
-        assert world.told == []
+        assert world.new_bars == []
         await world.send([("C", 0, "1.7")], partition=1)
-        await until(lambda: world.told, what="the new bar is told")
-        (told,) = world.told
-        assert (told.symbol, told.partition, told.value) == ("C", 1, bar_json(symbol="C", close="1.7"))
+        await until(lambda: world.new_bars, what="the new bar is announced")
+        (bar,) = world.new_bars
+        assert (bar.symbol, bar.partition, bar.value) == ("C", 1, bar_json(symbol="C", close="1.7"))
         assert await starts(model, "C") == [0]
 
 
-async def test_a_restart_goes_on_where_it_was(world: World) -> None:
+async def test_a_restart_continues_at_the_stored_position(world: World) -> None:
     await world.send([("A", 0, "1.5")])
     async with world.running() as model:
         reached = dict(model.progress.positions)
@@ -137,7 +137,7 @@ async def test_a_restart_goes_on_where_it_was(world: World) -> None:
 
 
 @pytest.mark.parametrize("harm", ["missing", "damaged"])
-async def test_it_is_made_anew_from_the_topic_where_its_file_is_missing_or_damaged(world: World, harm: str) -> None:
+async def test_a_missing_or_damaged_file_is_rebuilt_from_the_topic(world: World, harm: str) -> None:
     await world.send([("A", 0, "1.5"), ("A", MINUTE, "1.5")])
     async with world.running():
         pass
@@ -150,7 +150,7 @@ async def test_it_is_made_anew_from_the_topic_where_its_file_is_missing_or_damag
         assert model.progress.rebuilt == (harm == "damaged")
 
 
-async def test_a_file_that_breaks_while_it_is_used_is_noticed_and_made_anew(world: World) -> None:
+async def test_a_file_that_is_damaged_while_in_use_is_rebuilt(world: World) -> None:
     await world.send([("A", start * MINUTE, "1.5") for start in range(500)])
     async with world.running() as model:
         known = world.file
@@ -160,20 +160,20 @@ async def test_a_file_that_breaks_while_it_is_used_is_noticed_and_made_anew(worl
             file.write(b"\xff" * known.stat().st_size)
         await until(has(model, "A", [start * MINUTE for start in reversed(range(500))]), what="it has all bars again")
         assert model.progress.rebuilt >= 1
-        assert world.renewed >= 3
+        assert world.reloads >= 3
 
 
-async def test_no_more_bars_are_kept_than_the_setting_says(world: World) -> None:
+async def test_no_more_bars_are_kept_than_the_setting_allows(world: World) -> None:
     await world.send([("A", start * MINUTE, "1.5") for start in range(1_500)])
     async with world.running() as model:
-        # what a first reading takes is the share of each partition, the newest of it
+        # the first read takes an equal share of the newest bars of each partition
         assert await starts(model, "A") == [start * MINUTE for start in reversed(range(1_000, 1_500))]
         await world.send([("B", start * MINUTE, "1.5") for start in range(700)], partition=1)
         await until(has(model, "A", [start * MINUTE for start in reversed(range(1_200, 1_500))]), what="the oldest went")
         assert len(await starts(model, "B")) == 700
 
 
-async def test_other_apps_bars_and_what_is_no_bar_are_passed_over_and_a_bar_again_replaces_the_first(world: World) -> None:
+async def test_other_apps_bars_and_invalid_ones_are_skipped_and_a_repeated_bar_replaces_the_first(world: World) -> None:
     await world.send([("A", 0, "1.5")], app_id="another")
     producer = AIOKafkaProducer(bootstrap_servers=world.cluster.bootstrap)
     await producer.start()
@@ -189,7 +189,7 @@ async def test_other_apps_bars_and_what_is_no_bar_are_passed_over_and_a_bar_agai
         assert found == [bar_json(symbol="B", close="1.9")]
 
 
-async def test_a_topic_that_was_made_anew_is_read_anew(world: World) -> None:
+async def test_a_topic_that_was_created_again_is_read_from_its_start(world: World) -> None:
     await world.send([("A", start * MINUTE, "1.5") for start in range(5)])
     async with world.running():
         pass
@@ -204,7 +204,7 @@ async def test_a_topic_that_was_made_anew_is_read_anew(world: World) -> None:
         assert model.progress.rebuilt == 1
 
 
-async def test_two_models_with_one_directory_do_not_meet(world: World) -> None:
+async def test_two_read_models_in_one_directory_use_a_file_each(world: World) -> None:
     await world.send([("A", 0, "1.5")])
     async with world.running() as first, world.running() as second:
         assert await starts(first, "A") == await starts(second, "A") == [0]

@@ -1,4 +1,4 @@
-"""Why a bar is final or not: every answer, and that what is said agrees with the fields."""
+"""The explanation of a window: each case, and that the sentence agrees with the fields."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_final_bar_says_which_record_closed_it_and_when() -> None:
     assert (found.stream_time, found.watermark) == (END + 10 + GRACE, END + 10)
 
 
-def test_a_bar_that_silence_closed_says_so_and_counts_its_late_ticks() -> None:
+def test_a_bar_closed_by_the_idle_timer_says_so_and_counts_its_late_ticks() -> None:
     found = explain(replace(FACTS, bar=BAR.model_copy(update={"close_reason": "idle"}), late_ticks=2))
     assert "silence closed it" in found.sentence
     assert "2 ticks of it came late" in found.sentence
@@ -148,7 +148,7 @@ def test_a_window_that_is_not_there_says_why(change: dict[str, object], status: 
     unpublished=st.booleans(),
     loaded=st.booleans(),
 )
-def test_there_is_always_one_sentence_and_the_status_agrees_with_the_fields(
+def test_there_is_always_a_sentence_and_the_status_agrees_with_the_fields(
     stream_time: int | None,
     opened: bool,  # noqa: FBT001  # drawn by name
     final: bool,  # noqa: FBT001
@@ -180,10 +180,10 @@ def test_there_is_always_one_sentence_and_the_status_agrees_with_the_fields(
 @pytest.mark.parametrize(
     ("ms", "text"), [(0, "0 ms"), (999, "999 ms"), (5_240, "5.2 s"), (200_000, "3 min 20 s"), (7_260_000, "2 h 1 min")]
 )
-def test_a_span_is_told_in_the_units_of_people(ms: int, text: str) -> None:
+def test_a_span_is_written_in_readable_units(ms: int, text: str) -> None:
     assert span(ms) == text
 
 
 @given(st.integers(-(1 << 62), 1 << 62))
-def test_any_number_is_a_moment_or_shown_as_it_is(ms: int) -> None:
+def test_any_number_is_written_as_a_moment_or_in_ms(ms: int) -> None:
     assert moment(ms).endswith(("UTC", "ms"))

@@ -55,7 +55,7 @@ async def problem(answer: Any) -> dict[str, Any]:
     return found
 
 
-async def test_an_error_inside_is_logged_and_shows_nothing_of_the_inside(
+async def test_an_unexpected_error_is_logged_and_the_response_has_no_detail_of_it(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = await client.get("/api/broken")
@@ -72,7 +72,7 @@ async def test_a_browser_gets_a_page_and_a_program_does_not(client: Client) -> N
     await problem(await client.get("/api/broken", headers={"Accept": "text/html"}))
 
 
-async def test_more_requests_than_can_be_under_way_are_asked_to_come_again(
+async def test_requests_beyond_the_limit_get_503_with_retry_after(
     client: Client, gate: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(guard, "MAX_CONCURRENT", 2)
@@ -85,14 +85,14 @@ async def test_more_requests_than_can_be_under_way_are_asked_to_come_again(
     assert (await client.get("/api/waiting")).status == 200
 
 
-async def test_an_answer_that_takes_too_long_is_a_problem(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_response_that_takes_too_long_is_503(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "TIMEOUT_SECONDS", 0.01)
     answer = await client.get("/api/waiting")
     assert answer.status == 503
     assert "no answer within" in (await problem(answer))["detail"]
 
 
-async def test_what_was_answered_is_counted_by_status(client: Client, responses: Counter[str]) -> None:
+async def test_responses_are_counted_by_status(client: Client, responses: Counter[str]) -> None:
     await client.get("/nothing")
     await client.get("/api/broken")
     await client.get("/api/broken")

@@ -1,4 +1,4 @@
-"""Parameters: what is a number, what is a name, and that nothing else gets through."""
+"""Parameters: which texts are numbers and names, and that all others are refused."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def test_a_name_that_no_tick_can_have_is_refused(name: str) -> None:
         WindowsParams.model_validate({"broker": name})
 
 
-def test_from_and_to_are_called_so_and_not_otherwise() -> None:
+def test_the_time_range_is_named_from_and_to_and_nothing_else() -> None:
     params = BarsParams.model_validate({"broker": "a", "symbol": "b", "from": "5", "to": "6"})
     assert (params.since, params.until) == (5, 6)
     with pytest.raises(ValidationError):
         BarsParams.model_validate({"broker": "a", "symbol": "b", "since": "5"})
 
 
-def test_all_that_is_wrong_is_told_at_once_and_a_long_value_is_cut() -> None:
+def test_one_error_names_all_invalid_parameters_and_shortens_a_long_value() -> None:
     request = make_mocked_request("GET", f"/?limit=0&broker={'x' * 300}&what=1", match_info=_no_match())
     with pytest.raises(InvalidParametersError) as raised:
         parse_params(WindowsParams, request)
@@ -47,4 +47,4 @@ def test_all_that_is_wrong_is_told_at_once_and_a_long_value_is_cut() -> None:
 
 
 def _no_match() -> UrlMappingMatchInfo:
-    return UrlMappingMatchInfo({}, None)  # type: ignore[arg-type]  # no route is looked at
+    return UrlMappingMatchInfo({}, None)  # type: ignore[arg-type]  # the route is not used
