@@ -140,4 +140,4 @@ def _register_migrations(app: BarwheelApp) -> None:
             await keep(applied, tasks.cluster, settings.history_topic, settings.app_id, settings.replication_factor)
 
     cast("Any", app).task(follow_history)
-    install(app, applied)
+    install(app.web, settings, tasks, app.migrating, applied)

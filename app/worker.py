@@ -24,7 +24,7 @@ from app.settings.data_dir import make_folder
 from app.settings.types import MigrateOnBoot
 from app.signals import Signals
 from app.stderr import fail, say
-from app.web.server import check_door, check_port
+from app.web.security.access import check_bind_address, check_port_free
 
 # Open windows are many, live for a minute and are in no reference cycle. With Python's default thresholds the collector
 # would traverse them all the time and free nothing.
@@ -95,9 +95,9 @@ async def prepare(app: WorkerApp) -> None:
     for name in unknown_variables():
         say(f"{name} is set, but there is no such setting")
     settings, tasks = app.settings, app.task_manager
-    check_door(settings, app.conf.web_bind)
+    check_bind_address(settings, app.conf.web_bind)
     if app.conf.web_enabled and app.conf.web_transport.scheme == "tcp":
-        check_port(app.conf.web_bind, app.conf.web_port)
+        check_port_free(app.conf.web_bind, app.conf.web_port)
     make_folder(settings.data_dir)  # Faust creates only the last folder of its own path
     tasks.url = str(app.conf.canonical_url).rstrip("/")
     tasks.cluster = cluster_for(settings)

@@ -1,1 +1,1 @@
-"""The read model: final bars of all partitions, late and rejected records, in a local SQLite database for the web port."""
+"""The read model: a local SQLite copy of final bars, late and rejected records of all partitions, for the web port."""

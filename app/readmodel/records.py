@@ -1,46 +1,60 @@
-"""What the read model takes from a record: a bar, or a late or rejected tick."""
+"""Makes rows of the read model from records of the finals topic and the side topics."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from agents.recovery import APP_HEADER
-from app.readmodel.store import BarRow, SideRow
+from app.kafka.records import Batch
+from app.readmodel.store import BarRow, Partition, SideRow
 from app.settings import Settings
 from tables.bars import decode_bar
 from tables.records import Record
 from tables.ticks import RejectedError, decoder, event_time, name_of, read
 
-VALUE_KEPT = 1_000  # characters of a late or rejected value
+MAX_VALUE_LENGTH = 1_000  # characters of a late or rejected value
+CHUNK_RECORDS = 500
+
+ToRow = Callable[[Record, int], BarRow | SideRow | None]  # from a record and its partition
 
 
-def bar_rows(settings: Settings) -> Callable[[Record, int], BarRow | None]:
-    """Makes rows of this app's bars; None for what is no bar, or another app's."""
-    owner = settings.app_id.encode()
+class Chunk(NamedTuple):
+    """Rows, and for each partition the offset after the last record that went into them."""
 
-    def row(record: Record, part: int) -> BarRow | None:
+    bars: list[BarRow]
+    side: list[SideRow]
+    positions: dict[Partition, int]
+
+
+def bar_rows(settings: Settings) -> ToRow:
+    """A function that makes a row of a bar; it gives None for other apps' records and for records that are not bars."""
+    app_id = settings.app_id.encode()
+
+    def to_row(record: Record, partition: int) -> BarRow | None:
         value = record.value
-        if value is None or not any(name == APP_HEADER and found == owner for name, found in record.headers):
+        if value is None or not any(name == APP_HEADER and header == app_id for name, header in record.headers):
             return None
         try:
             bar = decode_bar(value)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return None
-        return BarRow(bar.broker, bar.symbol, part, bar.bucket_start, value)
+        return BarRow(bar.broker, bar.symbol, partition, bar.bucket_start, value)
 
-    return row
+    return to_row
 
 
-def side_rows(settings: Settings, kind: str) -> Callable[[Record, int], SideRow | None]:
-    """Makes rows of late or rejected records, as far as they can be read."""
-    decode, unit, size, owner = decoder(settings.price.value), settings.time_unit.value, settings.window_size, settings.app_id
+def side_rows(settings: Settings, kind: str) -> ToRow:
+    """A function that makes a row of a late or rejected record; fields that cannot be read from its value are None."""
+    decode, unit, size = decoder(settings.price.value), settings.time_unit.value, settings.window_size
+    app_id = settings.app_id.encode()
 
-    def row(record: Record, part: int) -> SideRow | None:
+    def to_row(record: Record, partition: int) -> SideRow | None:
         headers = {name: value or b"" for name, value in record.headers}
         offset = (record.key or b"").rpartition(b"|")[2]
-        if headers.get(APP_HEADER) != owner.encode() or not offset.isdigit():
+        if headers.get(APP_HEADER) != app_id or not offset.isdigit():
             return None
         broker = symbol = ts = start = None
         try:
@@ -48,29 +62,55 @@ def side_rows(settings: Settings, kind: str) -> Callable[[Record, int], SideRow 
             ts = event_time(read(decode, record.value).ts, unit)[1]
             start = ts - ts % size
         except RejectedError:
-            pass  # it is why it was rejected
+            pass  # this is why the record was rejected
         arrival = headers.get("source_arrival", b"")
         value = (record.value or b"").decode(errors="backslashreplace")
         return SideRow(
-            *(
-                kind,
-                part,
-                int(offset),
-                int(arrival) if arrival.isdigit() else None,
-                broker,
-                symbol,
-                _storable(ts),
-                _storable(start),
-            ),
-            headers.get("reason", b"").decode(errors="replace"),
-            headers.get("detail", b"").decode(errors="replace"),
-            value[:VALUE_KEPT],
-            len(value) > VALUE_KEPT or "truncated" in headers,
+            kind=kind,
+            partition=partition,
+            offset=int(offset),
+            arrival=int(arrival) if arrival.isdigit() else None,
+            broker=broker,
+            symbol=symbol,
+            ts=_storable(ts),
+            start=_storable(start),
+            reason=headers.get("reason", b"").decode(errors="replace"),
+            detail=headers.get("detail", b"").decode(errors="replace"),
+            value=value[:MAX_VALUE_LENGTH],
+            truncated=len(value) > MAX_VALUE_LENGTH or "truncated" in headers,
         )
 
-    return row
+    return to_row
 
 
 def _storable(time: int | None) -> int | None:
-    """A time that a database and a program can hold; a rejected one may be anything."""
+    """None for a time that SQLite or a JavaScript number cannot hold; a rejected record may have any."""
     return time if time is not None and abs(time) < 1 << 53 else None
+
+
+def chunks(
+    fetched: Sequence[tuple[str, int, Batch]], rows: Mapping[str, ToRow], positions: Mapping[Partition, int]
+) -> Iterator[Chunk]:
+    """Split what was fetched into chunks of about `CHUNK_RECORDS` records.
+
+    `rows` has the function for each topic. Records below `positions`, which change between two chunks, are skipped.
+    """
+    chunk = Chunk([], [], {})
+    taken = 0
+    for topic, number, batch in fetched:
+        partition, to_row = (topic, number), rows[topic]
+        for record in batch:
+            if record.offset < positions[partition]:
+                continue
+            row = to_row(record, number)
+            if isinstance(row, BarRow):
+                chunk.bars.append(row)
+            elif row is not None:
+                chunk.side.append(row)
+            taken += 1
+            if taken >= CHUNK_RECORDS:
+                yield chunk._replace(positions={**chunk.positions, partition: record.offset + 1})
+                chunk, taken = Chunk([], [], {}), 0
+        chunk.positions[partition] = max(batch.next_offset, positions[partition])
+    if chunk.positions:
+        yield chunk

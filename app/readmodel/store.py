@@ -1,6 +1,7 @@
-"""The tables of the read model, and writing to them: bars and the positions they were read up to in one transaction.
+"""The tables of the read model, and writing to them.
 
-Everything in it can be read from the topics again, so a file that does not fit, or is damaged, is made anew.
+Records and the positions they were read up to are written in one transaction. Everything can be read from the topics again,
+so a file that is damaged, or holds a copy of other topics, is deleted and created anew.
 """
 
 from __future__ import annotations
@@ -11,12 +12,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from app.errors import BarwheelError
+from app.readmodel.database_file import DamagedError, is_damage
 
 VERSION = 1
-SIDE_KEPT = 10_000  # late and rejected records each
+MAX_SIDE_RECORDS = 10_000  # late and rejected records each
 LAST = "\U0010ffff"  # sorts after every name
-_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE positions (topic TEXT, part INTEGER, next_offset INTEGER NOT NULL, PRIMARY KEY (topic, part)) WITHOUT ROWID;
@@ -36,30 +36,29 @@ CREATE TABLE side (
 );
 CREATE INDEX side_by_window ON side (broker, symbol, start);
 """
-
-
+_ADD_BAR = (
+    "INSERT INTO bars (symbol, start, value) VALUES (?, ?, ?) ON CONFLICT (symbol, start) DO UPDATE SET value = excluded.value"
+)
 _ADD_SIDE = "INSERT OR IGNORE INTO side VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
-
-class DamagedError(BarwheelError):
-    """The file is no database, or one whose pages do not fit together."""
+Partition = tuple[str, int]  # topic and number
 
 
 class BarRow(NamedTuple):
-    """A final bar: its name, where it lies, and its JSON as it came."""
+    """A final bar: its broker, symbol, partition and start (epoch ms), and its JSON as published."""
 
     broker: str
     symbol: str
-    part: int
+    partition: int
     start: int
     value: bytes
 
 
 class SideRow(NamedTuple):
-    """A late or rejected record; `offset` is that of the source record, times are epoch ms."""
+    """A late or rejected record. `offset` is that of the source record; times are epoch ms."""
 
     kind: str
-    part: int
+    partition: int
     offset: int
     arrival: int | None
     broker: str | None
@@ -72,117 +71,117 @@ class SideRow(NamedTuple):
     truncated: bool
 
 
-def folded(broker: str, symbol: str) -> tuple[str, str]:
-    """What a symbol is searched by: its name first, and its broker first; without regard to case."""
+def search_keys(broker: str, symbol: str) -> tuple[str, str]:
+    """The keys for prefix search without regard to case: one begins with the symbol, one with the broker.
+
+    The names in their own case at the end keep the keys of different symbols apart.
+    """
     return (
         f"{symbol.casefold()}|{broker.casefold()}|{symbol}|{broker}",
         f"{broker.casefold()}|{symbol.casefold()}|{broker}|{symbol}",
     )
 
 
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether an error says that the file is broken, and not only that it cannot be written now."""
-    code = getattr(error, "sqlite_errorcode", 0)
-    return bool(code) and code & 0xFF in _DAMAGE
-
-
 class Store:
-    """The connection that writes; to be used by one thread."""
+    """The connection that writes. It is used by one thread."""
 
-    def __init__(self, path: Path, identity: Mapping[str, str], limit: int) -> None:
-        """`identity`: what the content belongs to; `limit`: bars kept. Raises `sqlite3.Error` where there is no room."""
+    def __init__(self, path: Path, identity: Mapping[str, str], max_bars: int) -> None:
+        """Open or create the file; raises `sqlite3.Error` if it can be neither.
+
+        `identity` says which topics the content is a copy of; a file with another identity is created anew.
+        """
         self._path = path
         self._identity = {**identity, "version": str(VERSION)}
-        self._limit = limit
-        self._ids: dict[tuple[str, str], int] = {}
-        self.made_anew = False
+        self._max_bars = max_bars
+        self._symbol_ids: dict[tuple[str, str], int] = {}
+        self.recreated = False
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._connection = self._open()
         except DamagedError:
-            self._connection = self._anew()
+            self._connection = self._delete_and_open()
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")  # what a power cut takes is read again
+            connection.execute("PRAGMA synchronous = NORMAL")  # what a power failure loses is read again
             if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
                 connection.executescript(f"BEGIN; {_TABLES}")
                 connection.executemany("INSERT INTO meta VALUES (?, ?)", self._identity.items())
                 connection.execute("COMMIT")
-            whole = connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
-            fits = dict(connection.execute("SELECT name, value FROM meta")) == self._identity
+            intact = connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
+            same_identity = dict(connection.execute("SELECT name, value FROM meta")) == self._identity
         except sqlite3.Error as error:
             connection.close()
-            if not is_damage(error) and "no such" not in str(error):
+            if not is_damage(error) and "no such" not in str(error):  # no such table: another program's database
                 raise
             raise DamagedError(f"{self._path}: {error}") from error
-        if not whole or not fits:
+        if not intact or not same_identity:
             connection.close()
-            raise DamagedError(f"{self._path}: {'of other topics' if whole else 'damaged'}")
+            raise DamagedError(f"{self._path}: {'a copy of other topics' if intact else 'damaged'}")
         return connection
 
-    def _anew(self) -> sqlite3.Connection:
+    def _delete_and_open(self) -> sqlite3.Connection:
         for suffix in ("", "-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 self._path.with_name(self._path.name + suffix).unlink()
-        self.made_anew = True
+        self.recreated = True
         return self._open()
 
     def close(self) -> None:
-        """Close; what was written stays."""
+        """Close the connection."""
         self._connection.close()
 
-    def start_anew(self) -> None:
-        """Forget everything: the topics are no longer those that it was read from."""
+    def recreate(self) -> None:
+        """Delete everything, because the topics were deleted and created again, or the file is damaged."""
         self.close()
-        self._ids.clear()
-        self._connection = self._anew()
+        self._symbol_ids.clear()
+        self._connection = self._delete_and_open()
 
-    def positions(self) -> dict[tuple[str, int], int]:
-        """The next offset to be read, by topic and partition."""
+    def positions(self) -> dict[Partition, int]:
+        """The next offset to read of each partition."""
         rows = self._connection.execute("SELECT topic, part, next_offset FROM positions")
         return {(topic, part): offset for topic, part, offset in rows}
 
-    def add(self, bars: Iterable[BarRow], side: Iterable[SideRow], positions: Mapping[tuple[str, int], int]) -> None:
-        """Take in what was read up to these positions, and let go of the oldest: all of it or nothing."""
+    def add(self, bars: Iterable[BarRow], side: Iterable[SideRow], positions: Mapping[Partition, int]) -> None:
+        """Write records and the positions they were read up to, and delete the oldest records, in one transaction.
+
+        A bar replaces an earlier one of the same window; a side record that is already there is ignored.
+        """
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
-            connection.executemany(
-                "INSERT INTO bars (symbol, start, value) VALUES (?, ?, ?)"
-                " ON CONFLICT (symbol, start) DO UPDATE SET value = excluded.value",
-                ((self._id(bar), bar.start, bar.value) for bar in bars),
-            )
+            connection.executemany(_ADD_BAR, ((self._symbol_id(bar), bar.start, bar.value) for bar in bars))
             connection.executemany(_ADD_SIDE, side)
             connection.executemany(
-                "INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", ((*place, offset) for place, offset in positions.items())
+                "INSERT OR REPLACE INTO positions VALUES (?, ?, ?)",
+                ((*partition, offset) for partition, offset in positions.items()),
             )
-            gone = connection.execute("DELETE FROM bars WHERE id <= (SELECT max(id) FROM bars) - ?", (self._limit,))
-            if gone.rowcount > 0:
-                self.say_cut()
-            connection.execute("DELETE FROM side WHERE id <= (SELECT max(id) FROM side) - ?", (2 * SIDE_KEPT,))
+            deleted = connection.execute("DELETE FROM bars WHERE id <= (SELECT max(id) FROM bars) - ?", (self._max_bars,))
+            if deleted.rowcount > 0:
+                self.mark_incomplete()
+            connection.execute("DELETE FROM side WHERE id <= (SELECT max(id) FROM side) - ?", (2 * MAX_SIDE_RECORDS,))
         except BaseException:
-            self._ids.clear()  # some may have been made in this transaction
+            self._symbol_ids.clear()  # some may be of rows that are rolled back
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
 
-    def say_cut(self) -> None:
-        """Note that there are older bars than the oldest here."""
+    def mark_incomplete(self) -> None:
+        """Record that the topic has older bars than the file."""
         self._connection.execute("PRAGMA user_version = 1")
 
-    def _id(self, bar: BarRow) -> int:
+    def _symbol_id(self, bar: BarRow) -> int:
         name = bar.broker, bar.symbol
-        known = self._ids.get(name)
-        if known is None:
+        symbol_id = self._symbol_ids.get(name)
+        if symbol_id is None:
             self._connection.execute(
                 "INSERT INTO symbols (broker, symbol, part, by_symbol, by_broker) VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT (broker, symbol) DO UPDATE SET part = excluded.part",
-                (*name, bar.part, *folded(*name)),
+                (*name, bar.partition, *search_keys(*name)),
             )
             row = self._connection.execute("SELECT id FROM symbols WHERE broker = ? AND symbol = ?", name).fetchone()
-            known = self._ids[name] = int(row[0])
-        return known
+            symbol_id = self._symbol_ids[name] = int(row[0])
+        return symbol_id

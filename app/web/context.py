@@ -1,77 +1,82 @@
-"""What the endpoints work with: the engines, the read model, the other workers."""
+"""What the endpoints work with: the running tasks, the read model, the other workers."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from aiohttp import web
 from faust.types import TP
 
 from agents.task import PartitionTask
+from agents.tasks import TaskManager
 from app.kafka.clock import now_ms
+from app.ksqldb.boot import Migrating
+from app.readmodel.model import ReadModel
+from app.settings import Settings
 from app.web import sampling
-from app.web.models import Away, OpenWindow
-from app.web.worker_models import Migrations
+from app.web.models.bars import OpenWindow
+from app.web.models.base import Away
+from app.web.peers import Peers
 
-if TYPE_CHECKING:
-    from agents.tasks import TaskManager
-    from app.readmodel.model import ReadModel
-    from app.settings import Settings
-    from app.web.events import Hub
-    from app.web.peers import Peers
 
-ErrorPage = Callable[[web.Request, int, str, str], str]
+class HistoryTable(Protocol):
+    """The Faust table of applied migrations: entries by `<app_id>|<id>`."""
+
+    data: Mapping[str, object]
 
 
 @dataclass
 class WebContext:
-    """One for each worker."""
+    """One per worker."""
 
     settings: Settings
     tasks: TaskManager
-    model: ReadModel
+    read_model: ReadModel
     peers: Peers
-    migrations: Callable[[], Awaitable[Migrations]]
-    hub: Hub = field(init=False)
-    error_page: ErrorPage | None = None  # makes HTML of an error, for a browser: (request, status, title, detail)
-    started_ms: int = field(default_factory=now_ms)
-    answered: dict[str, int] = field(default_factory=dict)  # requests by status
-    began: float = field(default_factory=time.monotonic)
+    migrating: Migrating
+    history: HistoryTable
+    started_at: int = field(default_factory=now_ms)
+    started_monotonic: float = field(default_factory=time.monotonic)
+    responses: Counter[str] = field(default_factory=Counter)  # by status
+    open_streams: int = 0
 
     @property
-    def owners(self) -> dict[int, PartitionTask]:
-        """The partitions at work here."""
+    def running_tasks(self) -> dict[int, PartitionTask]:
+        """The tasks that run on this worker, by partition number."""
         return self.tasks.running()
 
     @property
-    def count(self) -> int:
-        """How many partitions the input has."""
+    def partition_count(self) -> int:
+        """The number of partitions of the input; 0 before the topics have been checked."""
         topics = self.tasks.topics
         return 0 if topics is None else topics.partitions
 
-    def others(self) -> list[int]:
-        """Partitions that are not at work here."""
-        mine = self.owners
-        return [number for number in range(self.count) if number not in mine]
+    def partitions_elsewhere(self) -> list[int]:
+        """The partitions that do not run on this worker."""
+        running = self.running_tasks
+        return [number for number in range(self.partition_count) if number not in running]
 
     def high_watermark(self, number: int, position: int) -> int | None:
-        """The end of the input as the broker said last; None before it said anything."""
+        """The last known end offset of an input partition, at least `position`; None while it is not known."""
         consumer = self.tasks.consumer
         if consumer is None:
             return None
         tp = TP(self.settings.ticks_topic, number)
-        found: int | None = consumer.highwater(tp) if tp in consumer.assignment() else None
-        return None if found is None else max(found, position)
+        end: int | None = consumer.highwater(tp) if tp in consumer.assignment() else None
+        return None if end is None else max(end, position)
 
-    async def windows(self, broker: str, symbol: str, *, local: bool = False) -> tuple[list[OpenWindow], list[Away]]:
-        """The open windows of a symbol, wherever they are, oldest first; and who could not be asked."""
-        found = sampling.windows_of(self.owners, broker, symbol)
-        if local or not (others := self.others()):
-            return found, []
+    async def open_windows(self, broker: str, symbol: str, *, local: bool = False) -> tuple[list[OpenWindow], list[Away]]:
+        """The open windows of a symbol, oldest first, and the partitions whose owner could not be asked.
+
+        `local`: look only at the tasks of this worker.
+        """
+        windows = sampling.symbol_windows(self.running_tasks, broker, symbol)
+        if local or not (elsewhere := self.partitions_elsewhere()):
+            return windows, []
         params = {"broker": broker, "symbol": symbol, "local": "true", "limit": "1000"}
-        answers, away = await self.peers.ask_owners(others, "/api/v1/windows", params)
-        found += [OpenWindow.model_validate(window) for answer in answers for window in answer["windows"]]
-        return sorted(found, key=lambda window: window.bucket_start), away
+        responses, away = await self.peers.get_from_owners(elsewhere, "/api/v1/windows", params)
+        windows += [OpenWindow.model_validate(window) for response in responses for window in response["windows"]]
+        return sorted(windows, key=lambda window: window.bucket_start), away

@@ -1,4 +1,4 @@
-"""Opaque text that says where a list goes on: what it says is nobody's business but ours, so it can change."""
+"""Cursors of paged lists: opaque URL-safe text that encodes where the next page starts."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from typing import Any
 
 import orjson
 
-from app.web.errors import ParameterProblem
+from app.web.errors import InvalidParametersError
 
 
-def to_cursor(*where: str | int) -> str:
-    """Text for a URL."""
-    return base64.urlsafe_b64encode(orjson.dumps(where)).decode().rstrip("=")
+def encode_cursor(*position: str | int) -> str:
+    """Encode a position as text for a URL."""
+    return base64.urlsafe_b64encode(orjson.dumps(position)).decode().rstrip("=")
 
 
-def from_cursor(text: str, *kinds: type) -> tuple[Any, ...]:
-    """What `to_cursor` was given, one value of each kind; raises `ParameterProblem` for anything else."""
+def decode_cursor(text: str, *types: type) -> tuple[Any, ...]:
+    """Decode a position, one value of each type; raises `InvalidParametersError` for any other text."""
     try:
-        where = orjson.loads(base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True))
-        if [type(value) for value in where] != list(kinds) or any(type(v) is int and abs(v) >= 1 << 62 for v in where):
-            raise ValueError("other kinds")  # noqa: TRY301  # the same answer for all
+        position = orjson.loads(base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True))
+        if [type(value) for value in position] != list(types) or any(
+            type(value) is int and abs(value) >= 1 << 62 for value in position
+        ):
+            raise ValueError("other types")  # noqa: TRY301  # handled below like undecodable text
     except (binascii.Error, ValueError, TypeError):
-        raise ParameterProblem(("cursor", text, "is not the next_cursor of an earlier answer")) from None
-    return tuple(where)
+        raise InvalidParametersError(("cursor", text, "is not the next_cursor of an earlier response")) from None
+    return tuple(position)

@@ -1,4 +1,4 @@
-"""What the API refuses, as exceptions that carry their HTTP status."""
+"""Errors of the web port. A `WebError` carries the HTTP status and the title of its response."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from app.errors import BarwheelError
 
 
 class WebError(BarwheelError):
-    """The base: its text is the `detail` of the answer."""
+    """The base class. Its text becomes the `detail` of the problem document."""
 
     status = 500
     title = "Internal Server Error"
 
 
-class ParameterProblem(WebError):  # noqa: N818  # the API's word
-    """Parameters that cannot be used: name, value and message of each."""
+class InvalidParametersError(WebError):
+    """Request parameters that cannot be used; each has a name, a value and a message."""
 
     status = 400
     title = "Bad Request"
@@ -23,19 +23,12 @@ class ParameterProblem(WebError):  # noqa: N818  # the API's word
         self.errors = errors
 
 
-class NotHereError(WebError):
-    """What was asked for is not there."""
-
-    status = 404
-    title = "Not Found"
-
-
-class AwayError(Exception):
-    """Another worker that cannot be asked, with the reason for people."""
-
-
 class BusyError(WebError):
-    """Too much at once."""
+    """The worker has too many requests or streams open."""
 
     status = 503
     title = "Service Unavailable"
+
+
+class PeerUnavailableError(Exception):
+    """Another worker could not be asked. The text is the reason, written for people."""

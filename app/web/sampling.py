@@ -1,4 +1,7 @@
-"""What the API shows of the engines: looked at when asked, between two slices, and nothing kept."""
+"""Reads the engines for the API. Everything is read on request, between two slices; nothing is stored.
+
+The functions run in the event loop without awaiting, so an engine does not change while it is read.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +9,42 @@ from collections.abc import Callable, Iterable, Mapping
 from heapq import nsmallest
 
 from agents.task import PartitionTask
-from app.web.models import FinalBar, OpenWindow
-from app.web.worker_models import Due, ScopeTime, WheelPartition
+from app.web.models.bars import FinalBar, OpenWindow
+from app.web.models.workers import Due, ScopeTime, WheelPartition
 from tables.bars import decode_bar
 from tables.engine import Engine
 from tables.scopes import UNKNOWN, Scope, Symbol
 from tables.ticks import PER_SECOND
 from tables.window import Window
 
-DUE_SHOWN = 20
+DUE_SHOWN = 20  # scopes
+
+
+def record_key(broker: str, symbol: str) -> bytes:
+    """The record key of a symbol's ticks."""
+    return f"{broker}|{symbol}".encode()
 
 
 def final_bar(value: bytes) -> FinalBar:
-    """A bar as the API answers it, from its JSON: exact, which a number that went through a float is not."""
+    """Decode a published bar. Numbers stay exact: none goes through a float."""
     bar = decode_bar(value)
     return FinalBar.model_construct(**{name: getattr(bar, name) for name in bar.__struct_fields__})
 
 
+# ---- open windows
+
+
 def idle_due(scope: Scope, end: int, grace: int) -> int:
-    """When silence closes the windows of a scope with this end: closing one end closes every earlier end with it."""
+    """Arrival time (epoch ms) at which the idle timer closes the scope's windows with this end.
+
+    Closing an end also closes every earlier end, so the earliest due time among this end and all later ones counts.
+    """
     lead = scope.advanced_at - scope.stream_time + grace
     return min(max(lead + other, bucket.last_opened_at + grace) for other, bucket in scope.buckets.items() if other >= end)
 
 
 def open_window(engine: Engine, number: int, symbol: Symbol, window: Window) -> OpenWindow:
-    """One open window."""
+    """One open window of a partition with this number."""
     config, scope = engine.config, symbol.scope
     per_second = PER_SECOND[config.time_unit]
     known = scope.stream_time != UNKNOWN
@@ -59,23 +73,33 @@ def open_window(engine: Engine, number: int, symbol: Symbol, window: Window) -> 
     )
 
 
-def key_of(broker: str, symbol: str) -> bytes:
-    """The record key of a symbol's ticks."""
-    return f"{broker}|{symbol}".encode()
-
-
-def windows_of(owners: Mapping[int, PartitionTask], broker: str, symbol: str) -> list[OpenWindow]:
-    """The open windows of one symbol, oldest first."""
-    key, found = key_of(broker, symbol), []
-    for number, partition in owners.items():
-        entry = partition.engine.symbols.get(key)
+def symbol_windows(tasks: Mapping[int, PartitionTask], broker: str, symbol: str) -> list[OpenWindow]:
+    """The open windows of one symbol in these partitions, oldest first."""
+    key, windows = record_key(broker, symbol), []
+    for number, task in tasks.items():
+        entry = task.engine.symbols.get(key)
         if entry is not None:
-            found += [open_window(partition.engine, number, entry, window) for window in entry.windows()]
-    return sorted(found, key=lambda window: window.bucket_start)
+            windows += [open_window(task.engine, number, entry, window) for window in entry.windows()]
+    return sorted(windows, key=lambda window: window.bucket_start)
 
 
-def fitting(broker: str | None, symbol: str | None, after: bytes) -> Callable[[Iterable[tuple[bytes, Symbol]]], list[bytes]]:
-    """Picks the record keys of symbols with open windows, of these names where they are given, that come after a key."""
+def windows_by_key(engine: Engine, number: int, keys: Iterable[bytes]) -> list[OpenWindow]:
+    """The open windows of the symbols with these record keys, in the order of the keys."""
+    windows = []
+    for key in keys:
+        entry = engine.symbols.get(key)
+        if entry is not None:
+            windows += [
+                open_window(engine, number, entry, window) for window in sorted(entry.windows(), key=lambda window: window.end)
+            ]
+    return windows
+
+
+def key_filter(broker: str | None, symbol: str | None, after: bytes) -> Callable[[Iterable[tuple[bytes, Symbol]]], list[bytes]]:
+    """A function that picks the record keys of symbols with open windows.
+
+    The keys are greater than `after` and have this broker and this symbol; None matches any.
+    """
     prefix = b"" if broker is None else f"{broker}|".encode()
     suffix = b"" if symbol is None else f"|{symbol}".encode()
 
@@ -89,51 +113,42 @@ def fitting(broker: str | None, symbol: str | None, after: bytes) -> Callable[[I
     return keys
 
 
-def windows_at(engine: Engine, number: int, keys: Iterable[bytes]) -> list[OpenWindow]:
-    """The windows of these symbols that are still open."""
-    found = []
-    for key in keys:
-        entry = engine.symbols.get(key)
-        if entry is not None:
-            found += [
-                open_window(engine, number, entry, window) for window in sorted(entry.windows(), key=lambda window: window.end)
-            ]
-    return found
+# ---- stream time and the timing wheel
 
 
 def scope_times(engine: Engine) -> dict[str, ScopeTime]:
-    """Stream time and watermark by scope, `*` for the partition; empty under scope `symbol`, which has too many."""
+    """Stream time and watermark by scope; `*` stands for the partition. Empty under scope `symbol`, which has too many."""
     grace = engine.config.grace
     return {
-        key or "*": ScopeTime(stream_time=time, watermark=time - grace, set_at=set_at)
-        for key, (time, set_at) in sorted(engine.stream_times().items())
+        key or "*": ScopeTime(stream_time=time, watermark=time - grace, set_at=advanced_at)
+        for key, (time, advanced_at) in sorted(engine.stream_times().items())
     }
 
 
 def stream_time_for(engine: Engine, broker: str, symbol: str) -> int | None:
-    """Stream time of the scope that a symbol belongs to; None before its first tick."""
+    """Stream time (epoch ms) of the scope that a symbol belongs to; None before the scope's first tick."""
     kind = engine.config.scope
     if kind == "symbol":
-        entry = engine.symbols.get(key_of(broker, symbol))
+        entry = engine.symbols.get(record_key(broker, symbol))
         return entry.scope.stream_time if entry is not None and entry.scope.stream_time != UNKNOWN else None
-    found = engine.stream_times().get(broker if kind == "broker" else "")
-    return None if found is None else found[0]
+    times = engine.stream_times().get(broker if kind == "broker" else "")
+    return None if times is None else times[0]
 
 
-def wheel_of(number: int, engine: Engine) -> WheelPartition:
-    """What is in the timing wheel of a partition."""
+def wheel_partition(number: int, engine: Engine) -> WheelPartition:
+    """The timing wheel of one partition: how full its slots are, and what is due next."""
     slots = engine.wheel.slots()
     valid = ((due, scope) for slot in slots for due, scope in slot if due == scope.entry and scope.buckets)
-    soonest = nsmallest(DUE_SHOWN, valid, key=lambda entry: entry[0])
+    next_due = nsmallest(DUE_SHOWN, valid, key=lambda entry: entry[0])
     return WheelPartition(
         partition=number,
         entries=engine.wheel.size,
         arrival=engine.arrival if engine.arrival != UNKNOWN else None,
         slots=[(at, len(slot)) for at, slot in enumerate(slots) if slot],
-        due=[_due(scope, engine.config.grace) for _, scope in soonest],
+        due=[_due(scope, engine.config.grace) for _, scope in next_due],
     )
 
 
 def _due(scope: Scope, grace: int) -> Due:
-    at, end = scope.due(grace)
-    return Due(scope=scope.key.replace("\0", "|") or "*", due=at, end=end)
+    due, end = scope.due(grace)
+    return Due(scope=scope.key.replace("\0", "|") or "*", due=due, end=end)

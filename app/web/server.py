@@ -1,169 +1,101 @@
-"""Everything on the web port: the endpoints, what guards them, and what starts and ends with the server."""
+"""Installs the web port on Faust's web server: routes, middleware, and what starts and stops with the server."""
 
 from __future__ import annotations
 
-import socket
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import orjson
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from app.errors import SettingsError
+from agents.tasks import TaskManager
+from app.ksqldb.boot import Migrating
 from app.readmodel.model import ReadModel
-from app.settings import OPEN_DOOR, Settings
-from app.settings.addresses import loopback
-from app.settings.types import WebAuth
-from app.web import market, worker
-from app.web.asked import (
-    AccountingAsked,
-    Asked,
-    BarsAsked,
-    NewestAsked,
-    PartitionsAsked,
-    SideAsked,
-    SymbolsAsked,
-    WhyAsked,
-    WindowsAsked,
-)
-from app.web.context import WebContext
-from app.web.endpoint import Endpoint, Raw, answer
-from app.web.events import Hub
-from app.web.metrics import registry
-from app.web.migrated import Migrated
-from app.web.models import Bars, NewestBars, SideRecords, Symbols, Why, Windows
-from app.web.openapi import document
+from app.settings import Settings
+from app.web.context import HistoryTable, WebContext
+from app.web.endpoint import Endpoint
+from app.web.endpoints import operations
+from app.web.endpoints.bars import bars, newest_bars
+from app.web.endpoints.migrations import migrations
+from app.web.endpoints.partitions import accounting, partitions
+from app.web.endpoints.side_records import late, rejected
+from app.web.endpoints.status import status, wheel
+from app.web.endpoints.symbols import symbols
+from app.web.endpoints.why import why
+from app.web.endpoints.windows import windows
+from app.web.events.hub import EventHub
+from app.web.models.bars import Bars, NewestBars, Why, Windows
+from app.web.models.side_records import SideRecords
+from app.web.models.symbols import Symbols
+from app.web.models.workers import Accounting, Migrations, Partitions, Status, Wheel
 from app.web.pages import Pages
+from app.web.params import (
+    AccountingParams,
+    BarsParams,
+    NewestBarsParams,
+    PartitionsParams,
+    SideRecordsParams,
+    SymbolsParams,
+    WhyParams,
+    WindowsParams,
+)
 from app.web.peers import Peers
-from app.web.protocol import Runner
-from app.web.safety import Guard, headers, token_of
-from app.web.window import why
-from app.web.worker_models import Accounting, Healthy, Migrations, Partitions, Ready, Status, Wheel
+from app.web.security.guard import Guard
+from app.web.security.headers import add_headers
+from app.web.security.runner import Runner
 
-if TYPE_CHECKING:
-    from app.application import BarwheelApp
-
-SHUTDOWN_SECONDS = 2.0  # for requests that are under way
-LONGEST_LINE = 64 << 10  # bytes: what is too long should come as far as the guard, which says so in the API's own way
+SHUTDOWN_SECONDS = 2.0  # for requests in progress
+MAX_LINE_BYTES = 64 << 10  # larger than the guard's limit, so that the guard answers most queries that are too long
 ENDPOINTS = [
-    Endpoint("/api/v1/status", worker.status, Status, "workers"),
-    Endpoint("/api/v1/partitions", worker.partitions, Partitions, "workers", PartitionsAsked),
-    Endpoint("/api/v1/accounting", worker.accounting, Accounting, "workers", AccountingAsked),
-    Endpoint("/api/v1/wheel", worker.wheel, Wheel, "workers"),
-    Endpoint("/api/v1/symbols", market.symbols, Symbols, "market", SymbolsAsked),
-    Endpoint("/api/v1/windows", market.windows, Windows, "market", WindowsAsked),
-    Endpoint("/api/v1/bars", market.newest, NewestBars, "market", NewestAsked),
-    Endpoint("/api/v1/bars/{broker}/{symbol}", market.bars, Bars, "market", BarsAsked),
-    Endpoint("/api/v1/why/{broker}/{symbol}/{bucket_start}", why, Why, "market", WhyAsked),
-    Endpoint("/api/v1/late", market.late, SideRecords, "market", SideAsked),
-    Endpoint("/api/v1/rejected", market.rejected, SideRecords, "market", SideAsked),
-    Endpoint("/api/v1/migrations", worker.migrations, Migrations, "migrations"),
+    Endpoint("/api/v1/status", status, Status, "workers"),
+    Endpoint("/api/v1/partitions", partitions, Partitions, "workers", PartitionsParams),
+    Endpoint("/api/v1/accounting", accounting, Accounting, "workers", AccountingParams),
+    Endpoint("/api/v1/wheel", wheel, Wheel, "workers"),
+    Endpoint("/api/v1/symbols", symbols, Symbols, "market", SymbolsParams),
+    Endpoint("/api/v1/windows", windows, Windows, "market", WindowsParams),
+    Endpoint("/api/v1/bars", newest_bars, NewestBars, "market", NewestBarsParams),
+    Endpoint("/api/v1/bars/{broker}/{symbol}", bars, Bars, "market", BarsParams),
+    Endpoint("/api/v1/why/{broker}/{symbol}/{bucket_start}", why, Why, "market", WhyParams),
+    Endpoint("/api/v1/late", late, SideRecords, "market", SideRecordsParams),
+    Endpoint("/api/v1/rejected", rejected, SideRecords, "market", SideRecordsParams),
+    Endpoint("/api/v1/migrations", migrations, Migrations, "migrations"),
 ]
 
 
-def check_door(settings: Settings, bind: str) -> None:
-    """Refuse an address that others can reach where nothing must be shown; `bind` may come from the command line."""
-    if not loopback(bind) and settings.web_auth is WebAuth.token and not token_of(settings):
-        raise SettingsError(OPEN_DOOR.format(bind))
+def install(server: Any, settings: Settings, tasks: TaskManager, migrating: Migrating, history: HistoryTable) -> WebContext:
+    """Add everything to `server`, the web server of a Faust app. It starts and stops with that server.
 
-
-def check_port(bind: str, port: int) -> None:
-    """Refuse a port that is another program's before anything is started: a second worker on this machine needs its own."""
-    try:
-        for family, kind, protocol, _, address in socket.getaddrinfo(
-            bind or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        ):
-            with socket.socket(family, kind, protocol) as probe:  # with the options of the server's own
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                probe.bind(address)
-    except OSError as error:
-        where = f"cannot listen on {bind}: {(error.strerror or str(error)).lower()}"
-        raise SettingsError(
-            f"web_port={port}: {where}; set BARWHEEL_WEB_PORT, or worker's --web-port, to a free one"
-        ) from error
-
-
-def install(app: BarwheelApp, applied: Any) -> WebContext:
-    """Put all of it on Faust's web server; `applied` is the table of the migrations' history."""
-    server: Any = app.web
+    `migrating`: the progress of the migrations at this worker's start; `history`: the table of applied migrations.
+    """
     site: web.Application = server.web_app
-    # Faust's own would wait a minute for a stream that is open
-    server._runner = Runner(site, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, max_line_size=LONGEST_LINE)  # noqa: SLF001
-    settings, tasks = app.settings, app.task_manager
-    model = ReadModel(settings, lambda: tasks.catching_up)
+    # Faust's own runner would wait a minute for each open event stream at the end
+    server._runner = Runner(site, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, max_line_size=MAX_LINE_BYTES)  # noqa: SLF001
+    read_model = ReadModel(settings, lambda: tasks.catching_up)
     peers = Peers(tasks)
-    context = WebContext(settings, tasks, model, peers, Migrated(settings, app.migrating, applied))
-    context.hub = Hub(context)
+    context = WebContext(settings, tasks, read_model, peers, migrating, history)
+    hub = EventHub(context)
+    pages = Pages(settings)
 
     async def start(_: web.Application) -> None:
         await peers.start()
         if tasks.topics is not None:
-            model.start(tasks.cluster, tasks.topics.partitions, context.hub.publish, context.hub.reset)
-        context.hub.start()
+            read_model.start(tasks.cluster, tasks.topics.partitions, hub.publish, hub.reset)
+        hub.start()
 
     async def end_streams(_: web.Application) -> None:
-        await context.hub.stop()
+        await hub.stop()
 
     async def stop(_: web.Application) -> None:
-        await model.stop()
+        await read_model.stop()
         await peers.stop()
 
     site.on_startup.append(start)
     site.on_shutdown.append(end_streams)
     site.on_cleanup.append(stop)
-    site.on_response_prepare.append(headers)
-    site.middlewares.append(Guard(context).__call__)
-    # pages first: Faust adds a `/` of its own, which is never reached but must not follow right on ours
-    pages = Pages(settings)
-    context.error_page = pages.error
+    site.on_response_prepare.append(add_headers)
+    site.middlewares.append(Guard(settings, context.responses, pages.error).__call__)
+    # The pages come first: Faust adds a route `/` of its own, which ours hides. aiohttp merges adjacent routes of the same
+    # path into one resource and refuses a second GET there, so our `/` must not be the last route before Faust's.
     site.add_routes(pages.routes())
-    site.add_routes(_operation(context, app))
+    site.add_routes(operations.routes(context, ENDPOINTS))
     site.add_routes([endpoint.route(context) for endpoint in ENDPOINTS])
-    site.add_routes([web.get("/api/v1/events", context.hub.stream, allow_head=False)])
+    site.add_routes([web.get("/api/v1/events", hub.stream, allow_head=False)])
     return context
-
-
-def _operation(context: WebContext, app: BarwheelApp) -> list[web.RouteDef]:
-    """What operators and tools ask for."""
-    settings, tasks = context.settings, context.tasks
-    metrics = registry(context, app.migrating)
-    described = [*ENDPOINTS, *PROBES]
-    text = Raw(orjson.dumps(document(described, secured=bool(token_of(settings)), window_size=settings.window_size)))
-
-    async def openapi(request: web.Request) -> web.Response:
-        return answer(request, text)
-
-    async def scrape(_: web.Request) -> web.Response:
-        body = generate_latest(metrics)
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"})
-
-    async def ready(request: web.Request) -> web.Response:
-        found = tasks.readiness()
-        response = answer(request, Ready(**found))
-        response.set_status(200 if found["state"] == "running" else 503)
-        return response
-
-    async def healthy(request: web.Request) -> web.Response:
-        return answer(request, Healthy(state=tasks.readiness()["state"]))
-
-    return [
-        web.get("/openapi.json", openapi),
-        web.get("/metrics", scrape),
-        web.get("/readyz", ready),
-        web.get("/healthz", healthy),
-    ]
-
-
-async def _healthz(web: WebContext, _: Asked) -> Healthy:
-    """Whether the process answers."""
-    return Healthy(state=web.tasks.readiness()["state"])
-
-
-async def _readyz(web: WebContext, _: Asked) -> Ready:
-    """Whether the worker owns its partitions, has recovered them and hears from the broker; 503 where it does not."""
-    return Ready(**web.tasks.readiness())
-
-
-PROBES = [Endpoint("/healthz", _healthz, Healthy, "operation"), Endpoint("/readyz", _readyz, Ready, "operation")]

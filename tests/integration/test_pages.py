@@ -12,12 +12,14 @@ from urllib.parse import quote
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 from tests.conformance.pocket_process import PocketProcess
 from tests.support.chromium import MISSING, chromium
+from tests.support.relay import Relay
 from tests.support.ticks import Tick, heartbeat, now_ms, produce
 from tests.support.waiting import until_sync
+from tests.support.web import ask, exact
 from tests.support.worker import Worker
 
 SYMBOLS = ("live", "EURUSD", "other")
@@ -85,12 +87,13 @@ def browser() -> Iterator[Browser]:
 class Visit:
     """A page that is looked at, and what went wrong on it."""
 
-    def __init__(self, browser: Browser, worker: Worker, width: str, scheme: str) -> None:
+    def __init__(self, browser: Browser, worker: Worker, width: str, scheme: str, port: int | None = None) -> None:
+        """`port`: of a relay in front of the worker."""
         size = dict(zip(("width", "height"), WIDTHS[width], strict=True))
         self._context = browser.new_context(viewport=size, color_scheme=scheme)  # type: ignore[arg-type]  # a literal type
         self.page: Page = self._context.new_page()
         self.wrong: list[str] = []
-        self._base = f"http://127.0.0.1:{worker.settings['web_port']}"
+        self._base = f"http://127.0.0.1:{port or worker.settings['web_port']}"
         self.page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
         self.page.on("console", lambda said: self.wrong.append(said.text) if said.type in ("error", "warning") else None)
 
@@ -337,3 +340,29 @@ def test_a_page_tells_when_its_worker_dies_and_is_right_again_when_it_is_back(
         return len(starts) == 10 and all(one - other == 2 for one, other in itertools.pairwise(starts))
 
     seen.wait(gapless, "the gap is filled")
+
+
+def test_a_page_whose_connection_breaks_gets_what_it_missed_from_the_stream(browser: Browser, site: Worker) -> None:
+    def newest() -> int:
+        return int(exact(ask(site, "/api/v1/bars?broker=A&symbol=live&limit=1"))["bars"][0]["bucket_start"])
+
+    with Relay(int(site.settings["web_port"])) as relay:
+        seen = Visit(browser, site, "desktop", "light", relay.port)
+        seen.open("/live?broker=A&symbol=live")
+        seen.wait(lambda: seen.text("#rows").count("live") >= 2, "bars have come")
+        requests: list[Request] = []
+        seen.page.on("request", lambda request: requests.append(request))  # noqa: PLW0108  # playwright takes no builtin
+        last = newest()
+        relay.break_connections()
+        seen.wait(lambda: seen.text("#pill") == "disconnected", "it says so")
+        seen.wait(lambda: newest() >= last + 4_000, "bars are missed")
+        relay.mend()
+        seen.wait(lambda: seen.text("#pill") == "live", "it is live again")
+        missed = newest()
+        rows = "Array.from(document.querySelectorAll('#rows time')).map((one) => Date.parse(one.dateTime))"
+        seen.wait(lambda: max(seen.page.evaluate(rows)) >= missed, "the missed bars are shown")
+        starts = seen.page.evaluate(rows)
+        assert all(one - other == 2_000 for one, other in itertools.pairwise(starts))
+        assert [request.url for request in requests if "/api/v1/bars" in request.url] == []
+        assert requests[-1].all_headers()["last-event-id"]
+        seen.close()

@@ -1,4 +1,4 @@
-"""The read model on a real broker: it follows the finals of all partitions, and comes back whatever happens to its file."""
+"""The read model on a real broker: it copies the bars of all partitions, and recovers from any damage to its file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.topics import ensure
 from app.kafka.cluster import Cluster
-from app.readmodel.model import ReadModel, State
+from app.readmodel.model import ReadModel
+from app.readmodel.progress import State
 from app.readmodel.queries import Queries
 from app.readmodel.store import BarRow
 from app.settings import Settings
@@ -40,8 +41,8 @@ class World:
             data_dir=directory,
             read_model_bars=1_000,
         )
-        self.told: list[BarRow] = []
-        self.renewed = 0
+        self.new_bars: list[BarRow] = []
+        self.reloads = 0
 
     async def send(self, bars: Sequence[tuple[str, int, str]], partition: int = 0, app_id: str | None = None) -> None:
         """Publish bars: symbol, start, close."""
@@ -64,17 +65,17 @@ class World:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[ReadModel]:
-        """A read model that has read what there is."""
+        """A read model that has caught up."""
         model = ReadModel(self.settings)
-        model.start(self.cluster, 2, self.told.extend, self._renew)
+        model.start(self.cluster, 2, self.new_bars.extend, self._reloaded)
         try:
-            await until(lambda: model.state is State.live, what="it is live")
+            await until(lambda: model.progress.state is State.live, what="it is live")
             yield model
         finally:
             await model.stop()
 
-    def _renew(self) -> None:
-        self.renewed += 1
+    def _reloaded(self) -> None:
+        self.reloads += 1
 
     @property
     def file(self) -> Path:
@@ -91,14 +92,14 @@ async def world(pocket: str, tmp_path: Path) -> World:
 
 
 async def starts(model: ReadModel, symbol: str) -> list[int]:
-    """What it has of a symbol, newest first."""
+    """The starts of a symbol's bars, newest first."""
 
     def look(queries: Queries) -> list[int]:
         known = queries.symbol("fx", symbol)
         values = [] if known is None else queries.bars(known[0], 0, 1 << 60, 10_000)
         return [int(value.split(b'"bucket_start":')[1].split(b",")[0]) for value in values]
 
-    return await model.ask(look, [])
+    return await model.query(look, [])
 
 
 def has(model: ReadModel, symbol: str, wanted: list[int]) -> Callable[[], object]:
@@ -110,33 +111,33 @@ def has(model: ReadModel, symbol: str, wanted: list[int]) -> Callable[[], object
     return look
 
 
-async def test_bars_of_every_partition_are_there_and_only_new_ones_are_told(world: World) -> None:
+async def test_the_bars_of_every_partition_are_there_and_only_new_ones_are_announced(world: World) -> None:
     await world.send([("A", 0, "1.5"), ("A", MINUTE, "1.6")])
     await world.send([("B", 0, "1.5")], partition=1)
     async with world.running() as model:
         assert (await starts(model, "A"), await starts(model, "B")) == ([MINUTE, 0], [0])
-        assert world.told == []
+        assert world.new_bars == []
         await world.send([("C", 0, "1.7")], partition=1)
-        await until(lambda: world.told, what="the new bar is told")
-        (told,) = world.told
-        assert (told.symbol, told.part, told.value) == ("C", 1, bar_json(symbol="C", close="1.7"))
+        await until(lambda: world.new_bars, what="the new bar is announced")
+        (bar,) = world.new_bars
+        assert (bar.symbol, bar.partition, bar.value) == ("C", 1, bar_json(symbol="C", close="1.7"))
         assert await starts(model, "C") == [0]
 
 
-async def test_a_restart_goes_on_where_it_was(world: World) -> None:
+async def test_a_restart_continues_at_the_stored_position(world: World) -> None:
     await world.send([("A", 0, "1.5")])
     async with world.running() as model:
-        reached = dict(model.positions)
+        reached = dict(model.progress.positions)
     await world.send([("A", MINUTE, "1.5")])
     async with world.running() as model:
-        assert model.rebuilt == 0
+        assert model.progress.rebuilt == 0
         assert await starts(model, "A") == [MINUTE, 0]
         place = (world.settings.finals_topic, 0)
-        assert model.positions[place] == reached[place] + 1
+        assert model.progress.positions[place] == reached[place] + 1
 
 
 @pytest.mark.parametrize("harm", ["missing", "damaged"])
-async def test_it_is_made_anew_from_the_topic_where_its_file_is_missing_or_damaged(world: World, harm: str) -> None:
+async def test_a_missing_or_damaged_file_is_rebuilt_from_the_topic(world: World, harm: str) -> None:
     await world.send([("A", 0, "1.5"), ("A", MINUTE, "1.5")])
     async with world.running():
         pass
@@ -146,10 +147,10 @@ async def test_it_is_made_anew_from_the_topic_where_its_file_is_missing_or_damag
         world.file.write_bytes(b"no database" * 2_000)
     async with world.running() as model:
         assert await starts(model, "A") == [MINUTE, 0]
-        assert model.rebuilt == (harm == "damaged")
+        assert model.progress.rebuilt == (harm == "damaged")
 
 
-async def test_a_file_that_breaks_while_it_is_used_is_noticed_and_made_anew(world: World) -> None:
+async def test_a_file_that_is_damaged_while_in_use_is_rebuilt(world: World) -> None:
     await world.send([("A", start * MINUTE, "1.5") for start in range(500)])
     async with world.running() as model:
         known = world.file
@@ -158,21 +159,21 @@ async def test_a_file_that_breaks_while_it_is_used_is_noticed_and_made_anew(worl
             file.seek(0)
             file.write(b"\xff" * known.stat().st_size)
         await until(has(model, "A", [start * MINUTE for start in reversed(range(500))]), what="it has all bars again")
-        assert model.rebuilt >= 1
-        assert world.renewed >= 3
+        assert model.progress.rebuilt >= 1
+        assert world.reloads >= 3
 
 
-async def test_no_more_bars_are_kept_than_the_setting_says(world: World) -> None:
+async def test_no_more_bars_are_kept_than_the_setting_allows(world: World) -> None:
     await world.send([("A", start * MINUTE, "1.5") for start in range(1_500)])
     async with world.running() as model:
-        # what a first reading takes is the share of each partition, the newest of it
+        # the first read takes an equal share of the newest bars of each partition
         assert await starts(model, "A") == [start * MINUTE for start in reversed(range(1_000, 1_500))]
         await world.send([("B", start * MINUTE, "1.5") for start in range(700)], partition=1)
         await until(has(model, "A", [start * MINUTE for start in reversed(range(1_200, 1_500))]), what="the oldest went")
         assert len(await starts(model, "B")) == 700
 
 
-async def test_other_apps_bars_and_what_is_no_bar_are_passed_over_and_a_bar_again_replaces_the_first(world: World) -> None:
+async def test_other_apps_bars_and_invalid_ones_are_skipped_and_a_repeated_bar_replaces_the_first(world: World) -> None:
     await world.send([("A", 0, "1.5")], app_id="another")
     producer = AIOKafkaProducer(bootstrap_servers=world.cluster.bootstrap)
     await producer.start()
@@ -184,11 +185,11 @@ async def test_other_apps_bars_and_what_is_no_bar_are_passed_over_and_a_bar_agai
     async with world.running() as model:
         assert await starts(model, "A") == []
         nothing: list[bytes] = []
-        found = await model.ask(lambda queries: queries.bars(1, 0, 1, 9), nothing)
+        found = await model.query(lambda queries: queries.bars(1, 0, 1, 9), nothing)
         assert found == [bar_json(symbol="B", close="1.9")]
 
 
-async def test_a_topic_that_was_made_anew_is_read_anew(world: World) -> None:
+async def test_a_topic_that_was_created_again_is_read_from_its_start(world: World) -> None:
     await world.send([("A", start * MINUTE, "1.5") for start in range(5)])
     async with world.running():
         pass
@@ -200,10 +201,10 @@ async def test_a_topic_that_was_made_anew_is_read_anew(world: World) -> None:
     await world.send([("B", 0, "1.5")])
     async with world.running() as model:
         assert (await starts(model, "A"), await starts(model, "B")) == ([], [0])
-        assert model.rebuilt == 1
+        assert model.progress.rebuilt == 1
 
 
-async def test_two_models_with_one_directory_do_not_meet(world: World) -> None:
+async def test_two_read_models_in_one_directory_use_a_file_each(world: World) -> None:
     await world.send([("A", 0, "1.5")])
     async with world.running() as first, world.running() as second:
         assert await starts(first, "A") == await starts(second, "A") == [0]

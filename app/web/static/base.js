@@ -1,98 +1,99 @@
-// What every page needs: the API, times in a zone of choice, the states a page can be in, and rows without innerHTML.
+// Shared by all pages: requests to the API, times in the chosen zone, the status line, and DOM elements without innerHTML.
 
 const ZONES = ["UTC", Intl.DateTimeFormat().resolvedOptions().timeZone, "Europe/London", "America/New_York", "Asia/Tokyo"];
-const listeners = new Set();
-const chosen = localStorage.getItem("zone");
-let zone = ZONES.includes(chosen) ? chosen : "UTC";
+const zoneListeners = new Set();
+const storedZone = localStorage.getItem("zone");
+let zone = ZONES.includes(storedZone) ? storedZone : "UTC";
 
 export const $ = (id) => document.getElementById(id);
 
 export function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
+  const created = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (value !== undefined && value !== null && value !== false) made.setAttribute(key, value === true ? "" : value);
+    if (value !== undefined && value !== null && value !== false) created.setAttribute(key, value === true ? "" : value);
   }
-  made.append(...children.map((child) => child ?? ""));
-  return made;
+  created.append(...children.map((child) => child ?? ""));
+  return created;
 }
 
 export function cell(value, kind = "", state) {
   return element("td", { class: kind || undefined, "data-state": state }, value instanceof Node ? value : String(value ?? ""));
 }
 
-// a time that takes two short lines where there is little room
-export function when(ms) {
+// a time as an element; narrow pages break it into two lines
+export function timeElement(ms) {
   if (ms === null || ms === undefined) return "-";
-  if (Math.abs(ms) > 8.64e15) return String(ms); // no calendar has it: a rejected tick may say anything
-  const [date, time] = moment(ms).split(" ");
+  if (Math.abs(ms) > 8.64e15) return String(ms); // beyond the range of Date: a rejected tick may hold any number
+  const [date, time] = formatTime(ms).split(" ");
   return element("time", { datetime: new Date(ms).toISOString() }, element("span", { class: "day" }, date), " ", element("span", {}, time));
 }
 
-// the four prices of a bar with as many decimals each
+// the four prices of a bar, with the same number of decimals
 export const PRICES = ["open", "high", "low", "close"];
 export const decimalsOf = (bar) => Math.min(10, Math.max(...PRICES.map((name) => String(bar[name]).split(".")[1]?.length ?? 0)));
 export const prices = (bar, decimals = decimalsOf(bar)) => PRICES.map((name) => bar[name].toFixed(decimals));
 
-export const chartOf = (broker, symbol, at) =>
+export const chartUrl = (broker, symbol, at) =>
   `/chart/${encodeURIComponent(broker)}/${encodeURIComponent(symbol)}${at === undefined || at === null ? "" : `?at=${at}`}`;
-export const counted = (count, what) => `${number(count)} ${what}${count === 1 ? "" : "s"}`;
+export const plural = (count, noun) => `${formatNumber(count)} ${noun}${count === 1 ? "" : "s"}`;
 
-export const number = (value) => (value === null || value === undefined ? "-" : value.toLocaleString("en"));
+export const formatNumber = (value) => (value === null || value === undefined ? "-" : value.toLocaleString("en"));
 
-export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+export const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 // ---- the API
 
-export class Trouble extends Error {}
+export class ApiError extends Error {}
 
 export async function get(path, parameters = {}) {
   const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== "" && value !== null && value !== undefined));
   const url = `/api/v1/${path}${query.size ? `?${query}` : ""}`;
-  let answer;
+  let response;
   try {
-    answer = await fetch(url, { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(10_000) });
+    response = await fetch(url, { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(10_000) });
   } catch {
-    throw new Trouble("the worker does not answer");
+    throw new ApiError("the worker does not answer");
   }
-  const body = await answer.json().catch(() => null);
-  if (!answer.ok) throw new Trouble(body?.detail || `${answer.status} ${answer.statusText}`);
+  const body = await response.json().catch(() => null);
+  if (!response.ok) throw new ApiError(body?.detail || `${response.status} ${response.statusText}`);
   return body;
 }
 
-// ---- the state of a page: loading, empty, error with a retry, or nothing to say
+// ---- the status line: loading, empty, error with a retry, or nothing
 
-export function say(text = "", kind = "", retry = null) {
-  const place = $("state");
-  if (!place) return;
-  place.replaceChildren(text);
-  place.dataset.state = kind;
+export function setStatus(text = "", kind = "", retry = null) {
+  const line = $("state");
+  if (!line) return;
+  line.replaceChildren(text);
+  line.dataset.state = kind;
   if (retry) {
     const button = element("button", { type: "button" }, "Try again");
     button.addEventListener("click", retry);
-    place.append(" ", button);
+    line.append(" ", button);
   }
 }
 
+// run an action; if the API fails, show why and offer a retry
 export async function load(action) {
   try {
     await action();
   } catch (error) {
-    if (!(error instanceof Trouble)) throw error;
-    say(`Cannot be shown: ${error.message}.`, "error", () => load(action));
+    if (!(error instanceof ApiError)) throw error;
+    setStatus(`Cannot be shown: ${error.message}.`, "error", () => load(action));
   }
 }
 
-// again and again while the page is seen; what fails is said and tried again
-export function every(ms, action) {
+// run an action again and again while the page is visible
+export function poll(ms, action) {
   let timer = 0;
-  const turn = async () => {
+  const run = async () => {
     clearTimeout(timer);
     if (document.hidden) return;
     await load(action);
-    timer = setTimeout(turn, ms);
+    timer = setTimeout(run, ms);
   };
-  document.addEventListener("visibilitychange", turn);
-  turn();
+  document.addEventListener("visibilitychange", run);
+  run();
 }
 
 // ---- times
@@ -105,25 +106,25 @@ function format(options) {
 }
 const FULL = { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" };
 
-export const moment = (ms) => (ms === null || ms === undefined ? "-" : format(FULL).format(ms).replace(",", ""));
-export const clock = (ms, seconds = true) =>
+export const formatTime = (ms) => (ms === null || ms === undefined ? "-" : format(FULL).format(ms).replace(",", ""));
+export const formatClock = (ms, seconds = true) =>
   format({ hour: "2-digit", minute: "2-digit", second: seconds ? "2-digit" : undefined }).format(ms);
-export const day = (ms) => format({ month: "short", day: "numeric" }).format(ms);
+export const formatDay = (ms) => format({ month: "short", day: "numeric" }).format(ms);
 
-export function span(ms) {
+export function formatDuration(ms) {
   if (ms === null || ms === undefined) return "-";
-  const away = Math.abs(ms);
-  if (away < 10_000) return `${(ms / 1000).toFixed(1)} s`;
-  if (away < 120_000) return `${Math.round(ms / 1000)} s`;
-  return away < 7_200_000 ? `${Math.round(ms / 60_000)} min` : `${Math.round(ms / 3_600_000)} h`;
+  const size = Math.abs(ms);
+  if (size < 10_000) return `${(ms / 1000).toFixed(1)} s`;
+  if (size < 120_000) return `${Math.round(ms / 1000)} s`;
+  return size < 7_200_000 ? `${Math.round(ms / 60_000)} min` : `${Math.round(ms / 3_600_000)} h`;
 }
 
-export const onZone = (listener) => listeners.add(listener);
+export const onZoneChange = (listener) => zoneListeners.add(listener);
 
 const select = $("zone");
 for (const name of new Set(ZONES)) select.append(element("option", { value: name, selected: name === zone }, name));
 select.addEventListener("change", () => {
   zone = select.value;
   localStorage.setItem("zone", zone);
-  for (const listener of listeners) listener();
+  for (const listener of zoneListeners) listener();
 });

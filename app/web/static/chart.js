@@ -1,28 +1,29 @@
-// The candles of one symbol: final, open, revised and missing bars told apart, the watermark, and why a bar is not final yet.
+// The chart of one symbol: final, open, revised and missing bars, the watermark, and why a bar is or is not final.
 
-import { $, cell, clock, colour, counted, day, decimalsOf, element, get, load, moment, number, onZone, prices, say, span, when } from "./base.js";
+import { $, cell, color, decimalsOf, element, formatClock, formatDay, formatDuration, formatNumber, formatTime, get, load, onZoneChange, plural, prices, setStatus, timeElement } from "./base.js";
 import { Events } from "./events.js";
 import { watermarkLine } from "./watermark.js";
+import { whyFacts } from "./why.js";
 
 const { broker, symbol } = $("page").dataset;
 const size = Number($("main").dataset.size);
-const LIMIT = 2_000;
-const MOST_EMPTY = 240; // minutes without ticks that are shown as such; longer gaps collapse
+const NEWEST_BARS = 2_000;
+const MAX_GAP = 240; // windows without ticks that are shown as gaps; a longer gap is left out
 const STALE_WINDOWS = 3;
-const BAR_WIDTH = 9; // pixels, as the chart opens
-const MOST = 5_000; // where a link leads to an older bar
-const ABOUT = 400; // bars about one that is older than even those
+const BAR_WIDTH = 9; // pixels, when the chart opens
+const LINKED_BARS = 5_000; // if a link points to an older bar: as many as one request gives
+const NEIGHBORS = 400; // bars around a linked bar that is older still
 
 const bars = new Map(); // by start: {start, open, high, low, close, ticks, volume, revision, state}
-let order = [];
-let places = new Map(); // where each start is among all that is drawn, empty minutes too
-let kept = LIMIT;
+let starts = []; // of the bars that are drawn, ascending
+let indexes = new Map(); // the chart's logical index of each start; gaps count too
+let maxBars = NEWEST_BARS;
 let watermark = null;
-let leftOut = ""; // in words
-let partition = null; // that the symbol is in: the watermark of its broker is another in each
-let at = Number($("page").dataset.at) || null;
-let hovered = null; // the bar under the crosshair: the legend stays with it while others change
-let dirty = false;
+let omitted = ""; // a note about bars that are not shown
+let partition = null; // of the symbol: each partition has a watermark of its own
+let selected = Number($("page").dataset.at) || null; // start of the selected bar; null: the newest
+let hovered = null; // start of the bar under the crosshair: the legend shows it while others change
+let drawScheduled = false;
 let decimals = 2;
 
 // ---- drawing
@@ -38,145 +39,131 @@ chart.panes()[1].setStretchFactor(0.25);
 const line = watermarkLine(chart, () => {
   if (watermark === null) return null;
   const start = Math.floor(watermark / size) * size;
-  return (bars.has(start) ? start : order.findLast((one) => one <= start)) ?? null;
+  return (bars.has(start) ? start : starts.findLast((one) => one <= start)) ?? null;
 });
 candles.attachPrimitive(line());
 volume.attachPrimitive(line());
 
-function theme() {
-  const line = colour("line");
+function applyTheme() {
+  const line = color("line");
   chart.applyOptions({
-    layout: { background: { color: colour("panel") }, textColor: colour("text"), panes: { separatorColor: line }, attributionLogo: true },
+    layout: { background: { color: color("panel") }, textColor: color("text"), panes: { separatorColor: line }, attributionLogo: true },
     grid: { vertLines: { color: line }, horzLines: { color: line } },
-    timeScale: { timeVisible: true, borderColor: line, tickMarkFormatter: (time, kind) => (kind < 3 ? day(time * 1000) : clock(time * 1000, size < 60_000)) },
+    timeScale: { timeVisible: true, borderColor: line, tickMarkFormatter: (time, kind) => (kind < 3 ? formatDay(time * 1000) : formatClock(time * 1000, size < 60_000)) },
     rightPriceScale: { borderColor: line },
-    localization: { timeFormatter: (time) => moment(time * 1000) },
+    localization: { timeFormatter: (time) => formatTime(time * 1000) },
     handleScroll: { mouseWheel: false },
     handleScale: { mouseWheel: false },
   });
-  candles.applyOptions({ priceLineColor: colour("soft") });
+  candles.applyOptions({ priceLineColor: color("soft") });
 }
 
 function candle(bar) {
-  const side = colour(bar.close >= bar.open ? "up" : "down");
-  const edge = bar.revision ? colour("revised") : side;
+  const side = color(bar.close >= bar.open ? "up" : "down");
+  const edge = bar.revision ? color("revised") : side;
   const { open, high, low, close } = bar;
   return { time: bar.start / 1000, open, high, low, close, color: bar.state === "open" ? "transparent" : side, borderColor: edge, wickColor: edge };
 }
 
-const amount = (bar) => ({ time: bar.start / 1000, value: bar.volume ?? bar.ticks, color: colour(bar.close >= bar.open ? "up" : "down") });
+const volumeBar = (bar) => ({ time: bar.start / 1000, value: bar.volume ?? bar.ticks, color: color(bar.close >= bar.open ? "up" : "down") });
+
+const sortedStarts = () => [...bars.keys()].sort((a, b) => a - b).slice(-maxBars);
 
 function draw() {
-  dirty = false;
-  order = [...bars.keys()].sort((a, b) => a - b).slice(-kept);
+  drawScheduled = false;
+  starts = sortedStarts();
   const data = [];
-  let before = null;
-  for (const start of order) {
-    const missing = before === null ? 0 : (start - before) / size - 1;
-    if (missing <= MOST_EMPTY) for (let gap = 1; gap <= missing; gap += 1) data.push({ time: (before + gap * size) / 1000 });
+  let previous = null;
+  for (const start of starts) {
+    const missing = previous === null ? 0 : (start - previous) / size - 1;
+    if (missing <= MAX_GAP) for (let gap = 1; gap <= missing; gap += 1) data.push({ time: (previous + gap * size) / 1000 });
     data.push(candle(bars.get(start)));
-    before = start;
+    previous = start;
   }
-  places = new Map(data.map(({ time }, place) => [time * 1_000, place]));
+  indexes = new Map(data.map(({ time }, index) => [time * 1_000, index]));
   candles.setData(data);
-  volume.setData(order.map((start) => amount(bars.get(start))));
-  const revised = order.filter((start) => bars.get(start).revision);
-  markers.setMarkers(revised.map((start) => ({ time: start / 1000, position: "aboveBar", shape: "circle", color: colour("revised"), text: "revised" })));
-  decimals = Math.max(2, ...order.slice(-50).map((start) => decimalsOf(bars.get(start))));
+  volume.setData(starts.map((start) => volumeBar(bars.get(start))));
+  const revised = starts.filter((start) => bars.get(start).revision);
+  markers.setMarkers(revised.map((start) => ({ time: start / 1000, position: "aboveBar", shape: "circle", color: color("revised"), text: "revised" })));
+  decimals = Math.max(2, ...starts.slice(-50).map((start) => decimalsOf(bars.get(start))));
   candles.applyOptions({ priceFormat: { type: "price", precision: decimals, minMove: 10 ** -decimals } });
-  table();
-  legend(shown());
+  showTable();
+  showLegend(legendBar());
 }
 
-// the newest bars, or those about one; as many as have room, and not wider where they are few
-function look(start = null) {
+// scroll to the newest bars, or to those around one; few bars are not stretched over the whole width
+function scrollToBar(start = null) {
   const most = Math.max(30, Math.floor($("chart").clientWidth / BAR_WIDTH));
-  const room = Math.max(most / 3, Math.min(most, places.size + 3));
-  const last = start === null ? places.size + 3 : Math.min(places.size + 3, places.get(start) + room / 2);
-  chart.timeScale().setVisibleLogicalRange({ from: last - room, to: last });
+  const width = Math.max(most / 3, Math.min(most, indexes.size + 3));
+  const last = start === null ? indexes.size + 3 : Math.min(indexes.size + 3, indexes.get(start) + width / 2);
+  chart.timeScale().setVisibleLogicalRange({ from: last - width, to: last });
 }
 
-function soon() {
-  if (dirty) return;
-  dirty = true;
+function scheduleDraw() {
+  if (drawScheduled) return;
+  drawScheduled = true;
   requestAnimationFrame(draw);
 }
 
-// ---- words
+// ---- legend, table and explanation
 
-const chosen = () => at ?? order.at(-1);
-const shown = () => bars.get(hovered ?? chosen()) ?? null;
-const told = (bar) => `${moment(bar.start)}  ${prices(bar, decimals).map((text, at) => `${"OHLC"[at]} ${text}`).join("  ")}  volume ${number(bar.volume)}, ${counted(bar.ticks, "tick")}, ${stateOf(bar)}`;
+const current = () => selected ?? starts.at(-1);
+const legendBar = () => bars.get(hovered ?? current()) ?? null;
+const spokenText = (bar) => `${formatTime(bar.start)}  ${prices(bar, decimals).map((text, at) => `${"OHLC"[at]} ${text}`).join("  ")}  volume ${formatNumber(bar.volume)}, ${plural(bar.ticks, "tick")}, ${stateOf(bar)}`;
 const stateOf = (bar) => (bar.state === "open" ? "open" : bar.revision ? `revision ${bar.revision}` : "final");
 
-function legend(bar) {
+function showLegend(bar) {
   if (!bar) return $("legend").replaceChildren(" ");
   const part = (name, value, kind) => element("span", { class: kind }, element("span", { class: "letter" }, name), ` ${value}`);
   const side = bar.close >= bar.open ? "up" : "down";
   $("legend").replaceChildren(
-    element("span", {}, moment(bar.start)),
+    element("span", {}, formatTime(bar.start)),
     ...prices(bar, decimals).flatMap((text, at) => [" ", part("OHLC"[at], text, side)]),
-    " ", part("V", bar.volume === null ? "-" : number(bar.volume)),
-    " ", element("span", {}, counted(bar.ticks, "tick")),
+    " ", part("V", bar.volume === null ? "-" : formatNumber(bar.volume)),
+    " ", element("span", {}, plural(bar.ticks, "tick")),
     " ", element("span", { class: "badge", "data-state": bar.revision ? "revised" : bar.state }, stateOf(bar)),
   );
 }
 
-function table() {
-  const last = order.slice(-10).reverse().map((start) => bars.get(start));
+function showTable() {
+  const last = starts.slice(-10).reverse().map((start) => bars.get(start));
   $("bars").replaceChildren(
-    ...last.map((bar) => element("tr", {}, cell(when(bar.start)), ...prices(bar, decimals).map((text) => cell(text, "number")), cell(number(bar.volume), "number"), cell(number(bar.ticks), "number"), cell(stateOf(bar), "", bar.state))),
+    ...last.map((bar) => element("tr", {}, cell(timeElement(bar.start)), ...prices(bar, decimals).map((text) => cell(text, "number")), cell(formatNumber(bar.volume), "number"), cell(formatNumber(bar.ticks), "number"), cell(stateOf(bar), "", bar.state))),
   );
-  if (!last.length) say("No bar yet: they appear with the first tick of this symbol.");
-  else if (watermark !== null && last[0].start + STALE_WINDOWS * size < watermark) say(`No tick for ${span(watermark - last[0].start - size)} of stream time.`);
-  else say(leftOut);
+  if (!last.length) setStatus("No bar yet: the first appears with the first tick of this symbol.");
+  else if (watermark !== null && last[0].start + STALE_WINDOWS * size < watermark) setStatus(`No tick for ${formatDuration(watermark - last[0].start - size)} of stream time.`);
+  else setStatus(omitted);
 }
 
-async function why(start) {
-  const found = await get(`why/${encodeURIComponent(broker)}/${encodeURIComponent(symbol)}/${start}`);
-  if (start !== chosen()) return found;
-  partition = found.partition ?? partition;
-  $("why").textContent = found.sentence;
-  const facts = {
-    status: found.status.replace("_", " "),
-    window: `${moment(found.bucket_start)} to ${clock(found.bucket_end)}`,
-    "stream time": moment(found.stream_time),
-    watermark: moment(found.watermark),
-    "still missing": found.missing_ms === null ? "-" : span(found.missing_ms),
-    "closed by": found.bar ? (found.bar.close_reason === "idle" ? "silence" : "a record that moved the watermark") : "-",
-    "closed at": moment(found.bar?.closed_at),
-    "closes by": { idle: "a tick of a later time, else by silence", data: "a tick of a later time" }[found.closes_by] ?? "-",
-    "at the latest": moment(found.closes_at),
-    offsets: found.bar ? `${found.bar.first_offset} to ${found.bar.last_offset}, closed at ${found.bar.closed_at_offset}` : found.window ? `${found.window.first_offset} to ${found.window.last_offset}` : "-",
-    "late ticks": found.late_ticks,
-    partition: found.partition ?? "-",
-    worker: found.worker ?? "-",
-  };
-  const known = Object.entries(facts).filter(([, value]) => value !== "-");
-  $("why-facts").replaceChildren(...known.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, String(value))]));
-  return found;
+async function showWhy(start) {
+  const answer = await get(`why/${encodeURIComponent(broker)}/${encodeURIComponent(symbol)}/${start}`);
+  if (start !== current()) return answer; // another bar has been selected since
+  partition = answer.partition ?? partition;
+  $("why").textContent = answer.sentence;
+  $("why-facts").replaceChildren(...whyFacts(answer).flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, String(value))]));
+  return answer;
 }
 
-function choose(start, { spoken = false } = {}) {
-  at = start;
+function select(start, { spoken = false } = {}) {
+  selected = start;
   $("follow").hidden = false;
   const bar = bars.get(start);
-  legend(bar ?? null);
+  showLegend(bar ?? null);
   if (bar) chart.setCrosshairPosition(bar.close, start / 1000, candles);
-  if (spoken && bar) $("spoken").textContent = told(bar);
+  if (spoken && bar) $("spoken").textContent = spokenText(bar);
   history.replaceState(null, "", `?at=${start}`);
-  load(() => why(start));
+  load(() => showWhy(start));
 }
 
-function follow() {
-  at = null;
+function selectNewest() {
+  selected = null;
   $("follow").hidden = true;
   chart.clearCrosshairPosition();
   hovered = null;
   history.replaceState(null, "", location.pathname);
-  look();
-  legend(shown());
-  if (chosen() !== undefined) load(() => why(chosen()));
+  scrollToBar();
+  showLegend(legendBar());
+  if (current() !== undefined) load(() => showWhy(current()));
 }
 
 // ---- data
@@ -184,117 +171,118 @@ function follow() {
 function put(bar, state) {
   const start = bar.bucket_start;
   const known = bars.get(start);
-  if (state === "open" && known?.state === "final") return; // it was overtaken
+  if (state === "open" && known?.state === "final") return; // the final bar arrived first
   bars.set(start, { start, open: bar.open, high: bar.high, low: bar.low, close: bar.close, ticks: bar.ticks, volume: bar.volume, revision: bar.revision ?? 0, state });
 }
 
-const bars_of = (asked) => get(`bars/${encodeURIComponent(broker)}/${encodeURIComponent(symbol)}`, { ...asked, format: "columns" });
+const fetchBars = (query) => get(`bars/${encodeURIComponent(broker)}/${encodeURIComponent(symbol)}`, { ...query, format: "columns" });
 
-function take_in({ bars: { columns, rows }, open }) {
+function addPage({ bars: { columns, rows }, open }) {
   for (const row of rows) put(Object.fromEntries(columns.map((name, index) => [name, row[index]])), "final");
   for (const window of open) put(window, "open");
   partition = open[0]?.partition ?? partition;
 }
 
 async function refill() {
-  const found = await bars_of({ limit: LIMIT });
+  const page = await fetchBars({ limit: NEWEST_BARS });
   for (const start of [...bars.keys()]) if (bars.get(start).state === "open") bars.delete(start);
-  take_in(found);
-  watermark = Math.max(watermark ?? 0, ...found.open.map((window) => window.watermark ?? 0)) || null;
-  const first = !order.length;
-  if (at !== null && !bars.has(at) && at < Math.min(...bars.keys())) {
-    const from = at - (ABOUT / 2) * size;
-    const older = await bars_of({ from, limit: MOST });
-    take_in(older);
-    kept = MOST + ABOUT;
+  addPage(page);
+  watermark = Math.max(watermark ?? 0, ...page.open.map((window) => window.watermark ?? 0)) || null;
+  const first = !starts.length;
+  if (selected !== null && !bars.has(selected) && selected < Math.min(...bars.keys())) {
+    const from = selected - (NEIGHBORS / 2) * size;
+    const older = await fetchBars({ from, limit: LINKED_BARS });
+    addPage(older);
+    maxBars = LINKED_BARS + NEIGHBORS;
     if (older.next_cursor) {
-      const there = Math.min(...bars.keys());
-      take_in(await bars_of({ from, to: Math.min(there, from + ABOUT * size), limit: ABOUT }));
-      if (from + ABOUT * size < there) leftOut = `Bars from ${moment(from + ABOUT * size)} to ${moment(there)} are left out here.`;
+      const oldest = Math.min(...bars.keys());
+      const to = from + NEIGHBORS * size;
+      addPage(await fetchBars({ from, to: Math.min(oldest, to), limit: NEIGHBORS }));
+      if (to < oldest) omitted = `Bars from ${formatTime(to)} to ${formatTime(oldest)} are not shown.`;
     }
   }
   draw();
-  performance.mark("drawn"); // for whoever measures
-  if (first) requestAnimationFrame(() => requestAnimationFrame(() => look(places.has(at) ? at : null))); // it has its width then
-  if (!found.complete) say("The final bars are still being read from their topic.");
-  if (chosen() !== undefined) await why(chosen());
+  performance.mark("drawn"); // for measurements
+  if (first) requestAnimationFrame(() => requestAnimationFrame(() => scrollToBar(indexes.has(selected) ? selected : null))); // the chart has its width then
+  if (!page.complete) setStatus("The final bars are still being read from their topic.");
+  if (current() !== undefined) await showWhy(current());
 }
 
-function take({ final, open }) {
-  const last = order.at(-1) ?? 0;
+function onBars({ final, open }) {
+  const last = starts.at(-1) ?? 0;
   const inserted = [...final, ...open].some((bar) => bar.bucket_start < last && !bars.has(bar.bucket_start));
   for (const bar of final) put(bar, "final");
   for (const bar of open) put(bar, "open");
   partition = open[0]?.partition ?? partition;
   watermark = Math.max(watermark ?? 0, ...open.map((bar) => bar.watermark ?? 0), ...final.map((bar) => bar.watermark)) || null;
   const newer = [...final, ...open].filter((bar) => bar.bucket_start >= last);
-  if (inserted || newer.some((bar) => bar.bucket_start > last + size) || final.some((bar) => bar.revision)) return soon();
+  if (inserted || newer.some((bar) => bar.bucket_start > last + size) || final.some((bar) => bar.revision)) return scheduleDraw();
   for (const { bucket_start: start } of [...final, ...open]) {
     const bar = bars.get(start);
     candles.update(candle(bar), start < last);
-    volume.update(amount(bar), start < last);
+    volume.update(volumeBar(bar), start < last);
   }
   if (newer.length) {
-    order = [...bars.keys()].sort((a, b) => a - b).slice(-kept);
-    for (const start of order.slice(-3)) if (!places.has(start)) places.set(start, places.size);
+    starts = sortedStarts();
+    for (const start of starts.slice(-3)) if (!indexes.has(start)) indexes.set(start, indexes.size);
   }
-  table();
-  legend(shown());
-  if (final.length && (at === null || final.some((bar) => bar.bucket_start === at))) load(() => why(chosen()));
+  showTable();
+  showLegend(legendBar());
+  if (final.length && (selected === null || final.some((bar) => bar.bucket_start === selected))) load(() => showWhy(current()));
 }
 
-function clocks({ partitions }) {
+function onWatermarks({ partitions }) {
   const times = partitions.find((one) => one.partition === partition)?.stream_times ?? {};
   watermark = (times[broker] ?? times["*"])?.watermark ?? watermark;
-  chart.timeScale().applyOptions({}); // draws the line again
+  chart.timeScale().applyOptions({}); // redraws the line
 }
 
-// ---- people
+// ---- mouse and keyboard
 
 chart.subscribeCrosshairMove(({ time }) => {
   hovered = time === undefined ? null : time * 1000;
-  legend(shown());
+  showLegend(legendBar());
 });
 chart.subscribeClick(({ time }) => {
-  if (time !== undefined) choose(time * 1000);
+  if (time !== undefined) select(time * 1000);
 });
 $("follow").addEventListener("click", () => {
-  follow();
+  selectNewest();
   $("chart").focus();
 });
 $("chart").addEventListener("keydown", (event) => {
   const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
-  if (event.key === "Enter" && chosen() !== undefined) {
+  if (event.key === "Enter" && current() !== undefined) {
     load(async () => {
-      $("spoken").textContent = (await why(chosen())).sentence;
+      $("spoken").textContent = (await showWhy(current())).sentence;
     });
   } else if (event.key === "Escape") {
-    follow();
-  } else if (event.key in steps && order.length) {
-    const place = order.indexOf(chosen());
+    selectNewest();
+  } else if (event.key in steps && starts.length) {
+    const index = starts.indexOf(current());
     const step = steps[event.key] * (event.shiftKey ? 10 : 1);
-    const start = order[Math.min(order.length - 1, Math.max(0, place + step))];
-    choose(start, { spoken: true });
+    const start = starts[Math.min(starts.length - 1, Math.max(0, index + step))];
+    select(start, { spoken: true });
     const range = chart.timeScale().getVisibleRange();
-    if (range && (start / 1000 < range.from || start / 1000 > range.to)) chart.timeScale().scrollToPosition(places.get(start) - places.size + 20, false);
+    if (range && (start / 1000 < range.from || start / 1000 > range.to)) chart.timeScale().scrollToPosition(indexes.get(start) - indexes.size + 20, false);
   } else return;
   event.preventDefault();
 });
-function again() {
-  theme();
-  soon();
+function redraw() {
+  applyTheme();
+  scheduleDraw();
 }
-dark.addEventListener("change", again);
-onZone(again);
+dark.addEventListener("change", redraw);
+onZoneChange(redraw);
 
-// what an open window waits for changes with every tick
+// what an open window waits for changes with each tick
 setInterval(() => {
-  if (!document.hidden && bars.get(chosen())?.state === "open") load(() => why(chosen()));
+  if (!document.hidden && bars.get(current())?.state === "open") load(() => showWhy(current()));
 }, 2_000);
 
-theme();
+applyTheme();
 load(async () => {
   await refill();
-  if (at !== null) choose(at);
+  if (selected !== null) select(selected);
 });
-new Events({ broker, symbol }, { bars: take, watermarks: clocks }, () => load(refill));
+new Events({ broker, symbol }, { bars: onBars, watermarks: onWatermarks }, () => load(refill));

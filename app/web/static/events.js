@@ -1,42 +1,43 @@
-// Server-sent events with the states people must see: connecting, live, stale, disconnected.
-// A browser opens six connections to a host: a hidden page closes its own.
+// The event stream of a page, and its state in the pill: connecting, live, stale or disconnected.
+// Browsers allow six HTTP/1.1 connections to a host, so a hidden page closes its stream.
 
-import { $, clock, span } from "./base.js";
+import { $, formatClock, formatDuration } from "./base.js";
 
-const STALE_WINDOWS = 3; // so long without an event, and people are told how long
+const RECONNECT_MS = 1_000; // as the server tells browsers in its first event
+const STALE_WINDOWS = 3; // without an event for this many windows, the pill says for how long
 const STALE_MS = Math.max(60_000, STALE_WINDOWS * Number($("main").dataset.size));
 
 export class Events {
-  // handlers by event name; `refill` is called when something may have been missed
+  // `handlers` by event name; `refill` fetches anew, and is called when events may have been missed
   constructor(parameters, handlers, refill) {
     this.query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value));
     this.handlers = handlers;
     this.refill = refill;
-    this.last = 0;
-    this.seen = false;
+    this.lastEventAt = 0;
+    this.interrupted = false; // a connection was lost or closed: what came meanwhile may be missing
     document.addEventListener("visibilitychange", () => (document.hidden ? this.close() : this.open()));
     window.addEventListener("pagehide", () => this.close());
-    setInterval(() => this.watch(), 1_000);
+    setInterval(() => this.checkStale(), 1_000);
     this.open();
   }
 
   open() {
     if (this.source || document.hidden) return;
-    this.show("connecting", "connecting");
+    this.showState("connecting", "connecting");
     const source = (this.source = new EventSource(`/api/v1/events${this.query.size ? `?${this.query}` : ""}`));
     source.addEventListener("hello", (event) => {
-      this.alive();
-      this.say("");
-      if (this.seen && !JSON.parse(event.data).resumed) this.refill();
-      this.seen = true;
+      this.showLive();
+      this.showWorker("");
+      if (this.interrupted && !JSON.parse(event.data).resumed) this.refill();
+      this.interrupted = false;
     });
     source.addEventListener("reset", () => this.refill());
-    source.addEventListener("worker", (event) => this.tell(JSON.parse(event.data)));
-    source.addEventListener("bye", () => this.lost());
-    source.addEventListener("error", () => this.lost());
+    source.addEventListener("worker", (event) => this.updateWorker(JSON.parse(event.data)));
+    source.addEventListener("bye", () => this.showLost());
+    source.addEventListener("error", () => this.reconnect());
     for (const [name, handler] of Object.entries(this.handlers)) {
       source.addEventListener(name, (event) => {
-        this.alive();
+        this.showLive();
         handler(JSON.parse(event.data));
       });
     }
@@ -45,48 +46,57 @@ export class Events {
   close() {
     this.source?.close();
     this.source = null;
-    clearTimeout(this.again);
+    this.interrupted = true;
+    clearTimeout(this.timer);
   }
 
-  // how the worker is, on every page: nothing is said while it does its work
-  tell({ state, broker, broker_silent_for: silent, recovery }) {
-    this.alive();
-    const done = recovery ? ` ${recovery.done} of ${recovery.partitions} are done; ${recovery.reading} is read at ${recovery.offset} of ${recovery.end}.` : "";
+  // A browser reconnects by itself and sends the id of the last event; then the server sends what was missed. A browser
+  // that gives up, for example because the connection was refused, is given a new stream, which starts from nothing.
+  reconnect() {
+    this.showLost();
+    this.interrupted = true;
+    if (this.source?.readyState !== EventSource.CLOSED) return;
+    this.close();
+    this.timer = setTimeout(() => this.open(), RECONNECT_MS);
+  }
+
+  showLost() {
+    this.showState("disconnected", "disconnected");
+    const since = this.lastEventAt ? ` since ${formatClock(this.lastEventAt)}; the page shows the state of then` : "";
+    this.showWorker(`No connection to the worker${since}. The page tries again every second.`);
+  }
+
+  // the worker's state, at the top of every page; empty while it runs
+  updateWorker({ state, broker, broker_silent_for: silent, recovery }) {
+    this.showLive();
+    const progress = recovery ? ` ${recovery.done} of ${recovery.partitions} are done; ${recovery.reading} is read at ${recovery.offset} of ${recovery.end}.` : "";
     const texts = {
       starting: "The worker is starting.",
-      recovering: `The worker recovers its partitions; their bars wait until then.${done}`,
-      waiting: `Kafka at ${broker} has not answered${silent ? ` for ${span(silent * 1_000)}` : ""}: nothing is read and nothing closes until it does.${done}`,
-      stopped: "The worker is ending.",
+      recovering: `The worker recovers its partitions; their bars wait until then.${progress}`,
+      waiting: `Kafka at ${broker} has not answered${silent ? ` for ${formatDuration(silent * 1_000)}` : ""}: nothing is read and nothing closes until it does.${progress}`,
+      stopped: "The worker is stopping.",
     };
-    this.say(texts[state] ?? "");
+    this.showWorker(texts[state] ?? "");
   }
 
-  say(text) {
+  showWorker(text) {
     $("worker").textContent = text;
     $("worker").hidden = !text;
   }
 
-  alive() {
-    this.last = Date.now();
-    this.show("live", "live");
+  showLive() {
+    this.lastEventAt = Date.now();
+    this.showState("live", "live");
   }
 
-  // the browser gives up where the connection is refused: open another one
-  lost() {
-    this.show("disconnected", "disconnected");
-    this.say(`No connection to the worker${this.last ? ` since ${clock(this.last)}: what is shown is of then` : ""}. It is tried again every second.`);
-    if (this.source?.readyState === EventSource.OPEN) return;
-    this.close();
-    this.seen = true;
-    this.again = setTimeout(() => this.open(), 1_000);
+  checkStale() {
+    const silence = Date.now() - this.lastEventAt;
+    if (this.source?.readyState === EventSource.OPEN && this.lastEventAt && silence > STALE_MS) {
+      this.showState("stale", `no event for ${formatDuration(silence)}`);
+    }
   }
 
-  watch() {
-    const silent = Date.now() - this.last;
-    if (this.source?.readyState === EventSource.OPEN && this.last && silent > STALE_MS) this.show("stale", `no event for ${span(silent)}`);
-  }
-
-  show(state, text) {
+  showState(state, text) {
     const pill = $("pill");
     if (pill.dataset.state === state && state !== "stale") return;
     pill.dataset.state = state;

@@ -1,23 +1,23 @@
-// Final bars as they come, newest first, of everything or of one broker or symbol.
+// Final bars as they are published, newest first, of all symbols or of one broker or symbol.
 
-import { $, cell, chartOf, counted, element, get, load, onZone, prices, say, when } from "./base.js";
+import { $, cell, chartUrl, element, get, load, onZoneChange, plural, prices, setStatus, timeElement } from "./base.js";
 import { Events } from "./events.js";
 
-const KEPT = 200;
-const asked = new URLSearchParams(location.search);
-const wanted = { broker: asked.get("broker"), symbol: asked.get("symbol") };
+const MAX_BARS = 200;
+const query = new URLSearchParams(location.search);
+const filter = { broker: query.get("broker"), symbol: query.get("symbol") };
 let bars = [];
 let paused = false;
-let held = 0; // that came while it was paused
-let passed = 0;
+let sincePaused = 0; // bars
+let skipped = 0; // bars that the stream left out
 let loaded = false;
 
 function row(bar) {
   return element(
     "tr",
     {},
-    cell(when(bar.bucket_start)),
-    cell(element("a", { href: chartOf(bar.broker, bar.symbol, bar.bucket_start) }, bar.symbol)),
+    cell(timeElement(bar.bucket_start)),
+    cell(element("a", { href: chartUrl(bar.broker, bar.symbol, bar.bucket_start) }, bar.symbol)),
     cell(bar.broker),
     ...prices(bar).map((text) => cell(text, "number")),
     cell(bar.volume === null ? "-" : bar.volume.toLocaleString("en"), "number"),
@@ -26,53 +26,53 @@ function row(bar) {
   );
 }
 
-function tell() {
-  const more = passed ? `; ${passed} more came faster than they can be shown` : "";
-  const waiting = paused ? `Paused; ${counted(held, "bar")} came since. ` : "";
-  say(bars.length ? `${waiting}The newest ${counted(bars.length, "bar")}${more}.` : "No bar yet: the first comes when the first window closes.");
+function showStatus() {
+  const more = skipped ? `; ${skipped} more came too fast to be shown` : "";
+  const pause = paused ? `Paused; ${plural(sincePaused, "bar")} came since. ` : "";
+  setStatus(bars.length ? `${pause}The newest ${plural(bars.length, "bar")}${more}.` : "No bar yet: the first appears when the first window closes.");
 }
 
 function show() {
   $("rows").replaceChildren(...bars.map(row));
-  tell();
+  showStatus();
 }
 
-let drawing = 0;
-function soon() {
-  if (drawing) return;
-  drawing = requestAnimationFrame(() => {
-    drawing = 0;
-    if (paused) tell();
+let frame = 0;
+function scheduleShow() {
+  if (frame) return;
+  frame = requestAnimationFrame(() => {
+    frame = 0;
+    if (paused) showStatus();
     else show();
   });
 }
 
-// a bar can come twice: by the stream, and with what is fetched
-const name = (bar) => JSON.stringify([bar.broker, bar.symbol, bar.bucket_start]);
-const once = (list) => [...new Map(list.map((bar) => [name(bar), bar])).values()];
+// a bar can arrive twice: through the stream and with a fetch
+const id = (bar) => JSON.stringify([bar.broker, bar.symbol, bar.bucket_start]);
+const unique = (list) => [...new Map(list.map((bar) => [id(bar), bar])).values()];
 
-function take({ final, skipped }) {
-  passed += skipped;
-  held += paused ? final.length + skipped : 0;
-  bars = once([...final.reverse(), ...bars]).slice(0, KEPT);
-  if (loaded) soon();
+function onBars(event) {
+  skipped += event.skipped;
+  sincePaused += paused ? event.final.length + event.skipped : 0;
+  bars = unique([...event.final.reverse(), ...bars]).slice(0, MAX_BARS);
+  if (loaded) scheduleShow();
 }
 
-// what came before the stream began, or while it was away
+// fetch the bars from before the stream began, or from while it was interrupted
 async function refill() {
-  const found = await get("bars", { ...wanted, limit: KEPT });
-  bars = once([...bars, ...found.bars]).sort((a, b) => b.closed_at - a.closed_at).slice(0, KEPT);
+  const page = await get("bars", { ...filter, limit: MAX_BARS });
+  bars = unique([...bars, ...page.bars]).sort((a, b) => b.closed_at - a.closed_at).slice(0, MAX_BARS);
   loaded = true;
-  soon();
+  scheduleShow();
 }
 
 $("pause").addEventListener("click", () => {
   paused = !paused;
-  held = 0;
+  sincePaused = 0;
   $("pause").setAttribute("aria-pressed", String(paused));
-  if (paused) tell();
+  if (paused) showStatus();
   else show();
 });
-onZone(show);
+onZoneChange(show);
 load(refill);
-new Events(wanted, { bars: take }, () => load(refill));
+new Events(filter, { bars: onBars }, () => load(refill));

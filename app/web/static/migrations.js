@@ -1,23 +1,23 @@
-// KSQL migrations: each statement, what is to be done about it, and when it was applied.
+// KSQL migrations: each statement, its state, and when it was applied.
 
-import { $, cell, element, every, get, onZone, say, when } from "./base.js";
+import { $, cell, element, get, onZoneChange, poll, setStatus, timeElement } from "./base.js";
 import { Events } from "./events.js";
 
-let found = null;
+let migrations = null;
 
 function show() {
-  if (!found) return;
-  say(found.state === "off" ? "Off: this worker has no ksqldb_url." : `${found.state}${found.reason ? `: ${found.reason}` : ""}`);
-  $("summary").textContent = found.summary ?? "";
-  const steps = found.steps.length ? found.steps : found.history.map((entry) => ({ ...entry, id: entry.migration, state: entry.status }));
+  if (!migrations) return;
+  setStatus(migrations.state === "off" ? "Off: this worker has no ksqldb_url." : `${migrations.state}${migrations.reason ? `: ${migrations.reason}` : ""}`);
+  $("summary").textContent = migrations.summary ?? "";
+  const steps = migrations.steps.length ? migrations.steps : migrations.history.map((entry) => ({ ...entry, id: entry.migration, state: entry.status }));
   $("rows").replaceChildren(
-    ...steps.map((step) => element("tr", {}, cell(step.id), cell(step.name), cell(step.state, "", step.state), cell(step.why ?? "", "long"), cell(when(step.applied_at)))),
+    ...steps.map((step) => element("tr", {}, cell(step.id), cell(step.name), cell(step.state, "", step.state), cell(step.why ?? "", "long"), cell(timeElement(step.applied_at)))),
   );
 }
 
-every(5_000, async () => {
-  found = await get("migrations");
+poll(5_000, async () => {
+  migrations = await get("migrations");
   show();
 });
-onZone(show);
+onZoneChange(show);
 new Events({}, {}, () => {});

@@ -1,41 +1,41 @@
-// The overview: the way of a tick with its rates, the accounting, the partitions, the clocks.
+// The overview: rates along the way of a tick, the accounting, the partitions, and stream time by scope.
 
-import { $, cell, counted, element, every, get, number, onZone, say, span, when } from "./base.js";
+import { $, cell, element, formatDuration, formatNumber, get, onZoneChange, plural, poll, setStatus, timeElement } from "./base.js";
 import { Events } from "./events.js";
 
 const TILES = ["read", "binned", "late", "rejected", "heartbeats", "lost"];
 let partitions = [];
 let now = 0;
 
-const rate = (value) => (value >= 100 ? number(Math.round(value)) : value.toFixed(1));
+const rate = (value) => (value >= 100 ? formatNumber(Math.round(value)) : value.toFixed(1));
 
-// of all workers: ticks from their accounting, bars from their topic; bars come at the ends of windows, so at least one of
-// those must lie in the stretch of which a mean is taken
+// Rates are means over these times, of all workers: ticks from the accounting, bars from the finals topic. Bars come at the
+// ends of windows, so their time is at least one window.
 const TICKS_MS = 10_000;
 const BARS_MS = Math.max(15_000, Number($("main").dataset.size));
-const counts = []; // [when, ticks read until then, from how many partitions]
-const bars = []; // [when, how many]
-const began = performance.now();
+const samples = []; // [time, ticks read until then, partitions that could not be asked]
+const bars = []; // [time, number of bars]
+const startedAt = performance.now();
 
-function showTicks(total, away) {
+function showTickRate(total, away) {
   const at = performance.now();
-  if (counts.length && (counts.at(-1)[2] !== away || counts.at(-1)[1] > total)) counts.length = 0; // another sum
-  counts.push([at, total, away]);
-  while (counts.length > 2 && counts[0][0] < at - TICKS_MS) counts.shift();
-  if (counts.length > 1) $("rate-read").textContent = rate((total - counts[0][1]) / ((at - counts[0][0]) / 1_000));
+  if (samples.length && (samples.at(-1)[2] !== away || samples.at(-1)[1] > total)) samples.length = 0; // totals of other partitions
+  samples.push([at, total, away]);
+  while (samples.length > 2 && samples[0][0] < at - TICKS_MS) samples.shift();
+  if (samples.length > 1) $("rate-read").textContent = rate((total - samples[0][1]) / ((at - samples[0][0]) / 1_000));
 }
 
-function showBars() {
+function showBarRate() {
   const at = performance.now();
   while (bars.length && bars[0][0] < at - BARS_MS) bars.shift();
-  const seconds = Math.min(BARS_MS, Math.max(1_000, at - began)) / 1_000;
-  if (!bars.length && at - began < BARS_MS) return; // not known yet
+  const seconds = Math.min(BARS_MS, Math.max(1_000, at - startedAt)) / 1_000;
+  if (!bars.length && at - startedAt < BARS_MS) return; // too early to tell
   $("rate-bars").textContent = rate(bars.reduce((sum, [, count]) => sum + count, 0) / seconds);
 }
 
 function showAccounting({ total, balanced, away }) {
-  $("tiles").replaceChildren(...TILES.map((name) => element("div", {}, element("dt", {}, name), element("dd", {}, number(total[name])))));
-  const sum = `${number(total.read)} read = ${number(total.binned)} binned + ${number(total.late)} late + ${number(total.rejected)} rejected + ${number(total.heartbeats)} heartbeats`;
+  $("tiles").replaceChildren(...TILES.map((name) => element("div", {}, element("dt", {}, name), element("dd", {}, formatNumber(total[name])))));
+  const sum = `${formatNumber(total.read)} read = ${formatNumber(total.binned)} binned + ${formatNumber(total.late)} late + ${formatNumber(total.rejected)} rejected + ${formatNumber(total.heartbeats)} heartbeats`;
   $("balance").textContent = `${sum}: ${balanced ? "every record is accounted for." : "this does NOT add up."}`;
   return away;
 }
@@ -47,63 +47,63 @@ function showPartitions() {
         "tr",
         {},
         cell(row.partition, "number"),
-        cell(row.owner ? (row.me ? "this worker" : element("a", { href: row.owner }, row.owner.replace(/^https?:\/\//, ""))) : "nobody"),
+        cell(row.owner ? (row.me ? "this worker" : element("a", { href: row.owner }, row.owner.replace(/^https?:\/\//, ""))) : "none"),
         cell(row.state.replace("_", " ") + (row.recovery ? ` ${row.recovery.done}/${row.recovery.partitions}` : ""), "", row.state),
-        cell(number(row.position), "number"),
-        cell(number(row.lag), "number"),
-        cell(number(row.open_windows), "number"),
-        cell(number(row.counts?.late), "number"),
-        cell(number(row.counts?.rejected), "number"),
+        cell(formatNumber(row.position), "number"),
+        cell(formatNumber(row.lag), "number"),
+        cell(formatNumber(row.open_windows), "number"),
+        cell(formatNumber(row.counts?.late), "number"),
+        cell(formatNumber(row.counts?.rejected), "number"),
       ),
     ),
   );
-  const clocks = partitions.flatMap((row) => Object.entries(row.stream_times).map(([scope, time]) => ({ scope, row, time })));
-  $("clocks").replaceChildren(
-    ...clocks.slice(0, 200).map(({ scope, row, time }) =>
+  const scopes = partitions.flatMap((row) => Object.entries(row.stream_times).map(([scope, time]) => ({ scope, row, time })));
+  $("scopes").replaceChildren(
+    ...scopes.slice(0, 200).map(({ scope, row, time }) =>
       element(
         "tr",
         {},
         cell(scope === "*" ? "partition" : scope),
         cell(row.partition, "number"),
-        cell(when(time.stream_time)),
-        cell(when(time.watermark)),
-        cell(`${span(Math.max(0, now - time.set_at))} ago`),
+        cell(timeElement(time.stream_time)),
+        cell(timeElement(time.watermark)),
+        cell(`${formatDuration(Math.max(0, now - time.set_at))} ago`),
       ),
     ),
   );
 }
 
-function showAbout({ version, broker, uptime_ms: up, workers, read_model: kept }) {
-  const copy = kept.bars === null ? kept.state.replace("_", " ") : `${kept.state.replace("_", " ")}, ${counted(kept.bars, "bar")} of ${counted(kept.symbols, "symbol")}${kept.error ? ` (${kept.error})` : ""}`;
-  const behind = kept.behind ? `, ${counted(kept.behind, "record")} behind` : "";
-  $("about").textContent = `barwheel ${version}, up ${span(up)}; ${counted(workers.length, "worker")}; ${broker.pocket ? "pocket broker" : "Kafka"} at ${broker.address}; local copy of the bars: ${copy}${behind}.`;
+function showAbout({ version, broker, uptime_ms: up, workers, read_model: copy }) {
+  const extent = copy.bars === null ? copy.state.replace("_", " ") : `${copy.state.replace("_", " ")}, ${plural(copy.bars, "bar")} of ${plural(copy.symbols, "symbol")}${copy.error ? ` (${copy.error})` : ""}`;
+  const behind = copy.behind ? `, ${plural(copy.behind, "record")} behind` : "";
+  $("about").textContent = `barwheel ${version}, up ${formatDuration(up)}; ${plural(workers.length, "worker")}; ${broker.pocket ? "pocket broker" : "Kafka"} at ${broker.address}; local copy of the bars: ${extent}${behind}.`;
 }
 
 async function refresh() {
-  const [found, accounting, wheel, migrations, status] = await Promise.all([
+  const [listed, accounting, wheel, migrations, status] = await Promise.all([
     get("partitions"),
     get("accounting", { workers: "all" }),
     get("wheel"),
     get("migrations"),
     get("status"),
   ]);
-  partitions = found.partitions;
-  now = found.now;
+  partitions = listed.partitions;
+  now = listed.now;
   showAbout(status);
-  const away = [...showAccounting(accounting), ...found.away];
+  const away = [...showAccounting(accounting), ...listed.away];
   showPartitions();
-  $("open").textContent = number(partitions.reduce((sum, row) => sum + (row.open_windows ?? 0), 0));
+  $("open").textContent = formatNumber(partitions.reduce((sum, row) => sum + (row.open_windows ?? 0), 0));
   $("wheel-lag").textContent = wheel.timer.lag_ms.toFixed(0);
   $("ksqldb").textContent = migrations.state;
   const missing = [...new Set(away.flatMap((one) => one.partitions))].sort((a, b) => a - b);
-  showTicks(accounting.total.read, missing.length);
-  showBars();
-  if (missing.length) say(`Partitions ${missing.join(", ")} are not in these numbers: ${away[0].reason}.`, "error");
-  else if (!partitions.length) say("No partition yet: the worker is starting.");
-  else if (!accounting.total.read) say(`No tick yet: they are awaited in the topic ${status.topics.ticks}.`);
-  else say();
+  showTickRate(accounting.total.read, missing.length);
+  showBarRate();
+  if (missing.length) setStatus(`Partitions ${missing.join(", ")} are missing from these numbers: ${away[0].reason}.`, "error");
+  else if (!partitions.length) setStatus("No partition yet: the worker is starting.");
+  else if (!accounting.total.read) setStatus(`No tick yet: the worker reads the topic ${status.topics.ticks}.`);
+  else setStatus();
 }
 
-every(2_000, refresh);
+poll(2_000, refresh);
 new Events({}, { bars: ({ final, skipped }) => bars.push([performance.now(), final.length + skipped]) }, () => {});
-onZone(showPartitions);
+onZoneChange(showPartitions);

@@ -1,6 +1,6 @@
-// Late and rejected records, newest first, with the reason and the value as it came.
+// Late and rejected records, newest first, with the reason and the value as received.
 
-import { $, cell, chartOf, element, every, get, load, number, onZone, say, when } from "./base.js";
+import { $, cell, chartUrl, element, formatNumber, get, load, onZoneChange, poll, setStatus, timeElement } from "./base.js";
 import { Events } from "./events.js";
 
 const kind = $("page").dataset.kind;
@@ -9,27 +9,27 @@ const PAGE = 100;
 let records = [];
 let cursor = null;
 
-function choice(name) {
+function reasonLink(name) {
   const href = name ? `?reason=${encodeURIComponent(name)}` : location.pathname;
   return element("a", { href, "aria-current": name === reason && "true" }, name ?? "all");
 }
 
 function show(reasons) {
   if (reasons) {
-    const counted = Object.entries(reasons).sort((a, b) => b[1] - a[1]);
-    const all = counted.reduce((sum, [, count]) => sum + count, 0);
-    $("reasons").replaceChildren(...[[null, all], ...counted].map(([name, count]) => element("li", {}, choice(name), `: ${number(count)}`)));
+    const counts = Object.entries(reasons).sort((a, b) => b[1] - a[1]);
+    const all = counts.reduce((sum, [, count]) => sum + count, 0);
+    $("reasons").replaceChildren(...[[null, all], ...counts].map(([name, count]) => element("li", {}, reasonLink(name), `: ${formatNumber(count)}`)));
   }
   $("rows").replaceChildren(
     ...records.map((one) =>
       element(
         "tr",
         {},
-        cell(when(one.arrival)),
-        cell(when(one.ts)),
+        cell(timeElement(one.arrival)),
+        cell(timeElement(one.ts)),
         cell(one.reason),
         cell(one.broker ?? "-"),
-        cell(one.symbol && one.broker ? element("a", { href: chartOf(one.broker, one.symbol, kind === "late" ? one.bucket_start : null) }, one.symbol) : "-"),
+        cell(one.symbol && one.broker ? element("a", { href: chartUrl(one.broker, one.symbol, kind === "late" ? one.bucket_start : null) }, one.symbol) : "-"),
         cell(element("span", { title: one.detail }, one.detail), "long"),
         cell(element("code", { title: one.value }, one.truncated ? `${one.value}…` : one.value), "long"),
         cell(one.partition, "number"),
@@ -38,22 +38,22 @@ function show(reasons) {
     ),
   );
   $("more").hidden = !cursor;
-  say(records.length ? "" : `No ${kind} record${reason ? ` of this reason` : ""} so far.`);
+  setStatus(records.length ? "" : `No ${kind} record${reason ? ` with this reason` : ""} so far.`);
 }
 
 async function find(more = false) {
   const newest = records[0]?.id;
-  const found = await get(kind, { limit: PAGE, reason, cursor: more ? cursor : null });
-  if (!more && newest !== undefined && found.records[0]?.id === newest) return say();
-  records = more ? [...records, ...found.records] : found.records;
-  cursor = found.next_cursor;
-  show(found.reasons);
+  const page = await get(kind, { limit: PAGE, reason, cursor: more ? cursor : null });
+  if (!more && newest !== undefined && page.records[0]?.id === newest) return setStatus();
+  records = more ? [...records, ...page.records] : page.records;
+  cursor = page.next_cursor;
+  show(page.reasons);
 }
 
 $("more").addEventListener("click", () => load(() => find(true)));
-// what is new comes by itself, as long as nobody has gone back to older ones
-every(5_000, async () => {
+// refresh, unless older pages have been opened
+poll(5_000, async () => {
   if (records.length <= PAGE) await find();
 });
-onZone(() => show());
+onZoneChange(() => show());
 new Events({}, {}, () => load(() => find()));

@@ -1,13 +1,12 @@
-// Symbols by the beginning of their name, a page at a time.
+// Symbol search by prefix, a page at a time.
 
-import { $, cell, chartOf, counted, element, get, load, onZone, say, when } from "./base.js";
+import { $, cell, chartUrl, element, get, load, onZoneChange, plural, setStatus, timeElement } from "./base.js";
 import { Events } from "./events.js";
 
 let rows = [];
 let cursor = null;
-let asked = 0;
-
-let trouble = "";
+let searches = 0;
+let awayNote = "";
 
 function show() {
   $("rows").replaceChildren(
@@ -15,30 +14,30 @@ function show() {
       element(
         "tr",
         {},
-        cell(element("a", { href: chartOf(row.broker, row.symbol) }, row.symbol)),
+        cell(element("a", { href: chartUrl(row.broker, row.symbol) }, row.symbol)),
         cell(row.broker),
-        cell(row.open === null ? "not known" : row.open ? "open" : "-", "", row.open ? "open" : undefined),
-        cell(when(row.last_start)),
+        cell(row.open === null ? "unknown" : row.open ? "open" : "-", "", row.open ? "open" : undefined),
+        cell(timeElement(row.last_start)),
         cell(row.partition, "number"),
       ),
     ),
   );
   $("more").hidden = !cursor;
-  say(rows.length ? `${cursor ? "More than " : ""}${counted(rows.length, "symbol")}.${trouble}` : $("q").value.trim() ? "No symbol begins like this." : "No symbol yet: each appears with its first tick.");
+  setStatus(rows.length ? `${cursor ? "More than " : ""}${plural(rows.length, "symbol")}.${awayNote}` : $("q").value.trim() ? "No symbol has this prefix." : "No symbol yet: each appears with its first tick.");
 }
 
 async function find(more = false) {
-  const turn = ++asked;
-  const found = await get("symbols", { prefix: $("q").value.trim(), limit: 50, cursor: more ? cursor : null });
-  if (turn !== asked) return; // something else has been typed meanwhile
-  rows = more ? [...rows, ...found.symbols] : found.symbols;
-  cursor = found.next_cursor;
-  trouble = found.away.length ? ` Open windows of some are not known: ${found.away[0].reason}.` : "";
+  const search = ++searches;
+  const page = await get("symbols", { prefix: $("q").value.trim(), limit: 50, cursor: more ? cursor : null });
+  if (search !== searches) return; // the input has changed since
+  rows = more ? [...rows, ...page.symbols] : page.symbols;
+  cursor = page.next_cursor;
+  awayNote = page.away.length ? ` Some open windows are unknown: ${page.away[0].reason}.` : "";
   show();
 }
 
 $("q").addEventListener("input", () => load(() => find()));
 $("more").addEventListener("click", () => load(() => find(true)));
 load(() => find());
-onZone(show);
+onZoneChange(show);
 new Events({}, {}, () => load(() => find()));

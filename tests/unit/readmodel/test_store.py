@@ -1,4 +1,4 @@
-"""The read model's tables: what is written is found, what is too old goes, what is broken is made anew."""
+"""The read model's tables: rows are found, the oldest are deleted, and a damaged file is recreated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.readmodel.model import claim
+from app.readmodel.database_file import claim
 from app.readmodel.queries import Queries
 from app.readmodel.store import BarRow, SideRow, Store
 
@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path) -> Iterator[Store]:
-    made = Store(path, IDENTITY, limit=1_000)
+    made = Store(path, IDENTITY, max_bars=1_000)
     yield made
     made.close()
 
@@ -45,7 +45,7 @@ def starts(queries: Queries, symbol: str, since: int = 0, until: int = 1 << 60, 
     return [] if found is None else queries.bars(found[0], since, until, limit)
 
 
-def test_a_bar_that_comes_again_takes_the_place_of_the_first(store: Store, queries: Queries) -> None:
+def test_a_bar_that_is_read_again_replaces_the_first(store: Store, queries: Queries) -> None:
     store.add([row("A", 5, "first"), row("A", 6, "other")], [], {PLACE: 2})
     store.add([row("A", 5, "second")], [], {PLACE: 3})
     assert starts(queries, "A") == [b"other", b"second"]
@@ -60,14 +60,14 @@ def test_the_newest_bars_come_first_and_within_the_bounds(store: Store, queries:
 def test_the_newest_of_all_come_first_and_can_be_those_of_a_name(store: Store, queries: Queries) -> None:
     store.add([row("A", 7, "a7"), row("B", 3, "b3"), row("A", 8, "a8", "other")], [], {})
     store.add([row("B", 4, "b4"), row("A", 7, "a7 again")], [], {})
-    assert queries.newest(None, None, 3) == [b"b4", b"a8", b"b3"]
-    assert queries.newest("fx", None, 9) == [b"b4", b"b3", b"a7 again"]
-    assert queries.newest(None, "A", 9) == [b"a8", b"a7 again"]
-    assert queries.newest("fx", "A", 9) == [b"a7 again"]
-    assert queries.newest("fx", "nobody", 9) == []
+    assert queries.newest_bars(None, None, 3) == [b"b4", b"a8", b"b3"]
+    assert queries.newest_bars("fx", None, 9) == [b"b4", b"b3", b"a7 again"]
+    assert queries.newest_bars(None, "A", 9) == [b"a8", b"a7 again"]
+    assert queries.newest_bars("fx", "A", 9) == [b"a7 again"]
+    assert queries.newest_bars("fx", "nobody", 9) == []
 
 
-def test_the_oldest_go_first_and_that_they_went_is_known(store: Store, queries: Queries) -> None:
+def test_the_oldest_bars_are_deleted_first_and_this_is_recorded(store: Store, queries: Queries) -> None:
     store.add([row("A", start, str(start)) for start in range(900)], [], {})
     known = queries.symbol("fx", "A")
     assert known is not None
@@ -80,8 +80,8 @@ def test_the_oldest_go_first_and_that_they_went_is_known(store: Store, queries: 
     assert queries.extent() == (1_000, 2)
 
 
-def test_what_fails_half_way_leaves_nothing(store: Store, queries: Queries) -> None:
-    bad = [row("A", 5), BarRow("fx", "B", 0, 6, None)]  # type: ignore[arg-type]  # which is not allowed, at its end
+def test_a_failed_write_leaves_nothing(store: Store, queries: Queries) -> None:
+    bad = [row("A", 5), BarRow("fx", "B", 0, 6, None)]  # type: ignore[arg-type]  # its value must not be null
     with pytest.raises(Exception, match="NOT NULL"):
         store.add(bad, [], {PLACE: 9})
     assert store.positions() == {}
@@ -90,7 +90,7 @@ def test_what_fails_half_way_leaves_nothing(store: Store, queries: Queries) -> N
 
 
 @pytest.mark.parametrize("damage", ["cut", "garbage", "another"])
-def test_a_file_that_does_not_fit_is_made_anew(path: Path, damage: str) -> None:
+def test_a_file_that_is_damaged_or_of_other_topics_is_recreated(path: Path, damage: str) -> None:
     store = Store(path, IDENTITY, 10_000)
     store.add([row("A", start, "x" * 500) for start in range(2_000)], [], {PLACE: 2_000})
     store.close()
@@ -102,11 +102,11 @@ def test_a_file_that_does_not_fit_is_made_anew(path: Path, damage: str) -> None:
     else:
         identity = {"app_id": "b"}
     again = Store(path, identity, 10_000)
-    assert again.made_anew
+    assert again.recreated
     assert again.positions() == {}
     again.close()
     whole = Store(path, identity, 10_000)
-    assert not whole.made_anew
+    assert not whole.recreated
     whole.close()
 
 
@@ -115,7 +115,7 @@ NAMES = st.text(st.characters(exclude_categories=("Cc", "Cs"), exclude_character
 
 @settings(max_examples=60, deadline=None)
 @given(names=st.sets(st.tuples(NAMES, NAMES), max_size=12), prefix=st.text("aAbBßäÄ|. ", max_size=3), limit=st.integers(1, 4))
-def test_a_search_finds_page_by_page_whatever_begins_so(
+def test_a_search_finds_every_symbol_with_the_prefix_page_by_page(
     tmp_path_factory: pytest.TempPathFactory, names: set[tuple[str, str]], prefix: str, limit: int
 ) -> None:
     path = tmp_path_factory.mktemp("search") / "model.sqlite"
@@ -144,18 +144,18 @@ def test_a_search_finds_page_by_page_whatever_begins_so(
     store.close()
 
 
-def test_side_records_are_found_by_what_is_asked_and_never_twice(store: Store, queries: Queries) -> None:
+def test_side_records_are_found_by_name_and_reason_and_stored_once(store: Store, queries: Queries) -> None:
     side = [
         SideRow("late", 0, 7, 5, "fx", "A", 61, 60, "late", "d", "v", truncated=False),
         SideRow("rejected", 0, 8, 5, None, None, None, None, "json", "d", "v", truncated=True),
     ]
     store.add([], side, {})
     store.add([], side, {})  # at least once
-    assert [one.offset for one in queries.side("late", (None, None), None, 1 << 60, 10)] == [7]
-    assert queries.side("late", ("fx", "B"), None, 1 << 60, 10) == []
-    assert [one.truncated for one in queries.side("rejected", (None, None), "json", 1 << 60, 10)] == [1]
+    assert [one.offset for one in queries.side_records("late", (None, None), None, 1 << 60, 10)] == [7]
+    assert queries.side_records("late", ("fx", "B"), None, 1 << 60, 10) == []
+    assert [one.truncated for one in queries.side_records("rejected", (None, None), "json", 1 << 60, 10)] == [1]
     assert queries.reasons("rejected") == {"json": 1}
-    assert (queries.late_of("fx", "A", 60), queries.late_of("fx", "A", 120)) == (1, 0)
+    assert (queries.late_count("fx", "A", 60), queries.late_count("fx", "A", 120)) == (1, 0)
 
 
 def test_two_workers_that_share_a_directory_have_a_file_each(tmp_path: Path) -> None:

@@ -1,27 +1,26 @@
-"""The guard in front of every request, on a real server: errors show no traceback, too much is refused, browsers get pages."""
+"""The guard in front of every request, on a real server: no traceback in errors, a limit on requests, pages for browsers."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from app.settings import Settings
-from app.web import safety
-from app.web.context import WebContext
+from app.web.security import guard
+from app.web.security.headers import add_headers
 
 Client = TestClient[web.Request, web.Application]
 
 
 @pytest.fixture
-def context() -> WebContext:
-    found = SimpleNamespace(settings=Settings.load(_env_file=None), answered={}, error_page=None)
-    return cast("WebContext", found)
+def responses() -> Counter[str]:
+    return Counter()
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def gate() -> asyncio.Event:
 
 
 @pytest.fixture
-async def client(context: WebContext, gate: asyncio.Event) -> AsyncIterator[Client]:
+async def client(responses: Counter[str], gate: asyncio.Event) -> AsyncIterator[Client]:
     async def broken(_: web.Request) -> web.Response:
         raise RuntimeError("a secret of the inside")
 
@@ -38,8 +37,12 @@ async def client(context: WebContext, gate: asyncio.Event) -> AsyncIterator[Clie
         await gate.wait()
         return web.Response(text="done")
 
-    site = web.Application(middlewares=[safety.Guard(context).__call__])
-    site.on_response_prepare.append(safety.headers)
+    def error_page(request: web.Request, status: int, title: str, _: str) -> str:
+        return f"<p>{request.path} {status} {title}</p>"
+
+    middleware = guard.Guard(Settings.load(_env_file=None), responses, error_page)
+    site = web.Application(middlewares=[middleware.__call__])
+    site.on_response_prepare.append(add_headers)
     site.add_routes([web.get("/api/broken", broken), web.get("/broken", broken), web.get("/api/waiting", waiting)])
     async with TestClient(TestServer(site)) as made:
         yield made
@@ -52,7 +55,7 @@ async def problem(answer: Any) -> dict[str, Any]:
     return found
 
 
-async def test_an_error_inside_is_logged_and_shows_nothing_of_the_inside(
+async def test_an_unexpected_error_is_logged_and_the_response_has_no_detail_of_it(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = await client.get("/api/broken")
@@ -62,18 +65,17 @@ async def test_an_error_inside_is_logged_and_shows_nothing_of_the_inside(
     assert "a secret of the inside" in caplog.text
 
 
-async def test_a_browser_gets_a_page_and_a_program_does_not(client: Client, context: WebContext) -> None:
-    context.error_page = lambda request, status, title, _: f"<p>{request.path} {status} {title}</p>"
+async def test_a_browser_gets_a_page_and_a_program_does_not(client: Client) -> None:
     page = await client.get("/broken", headers={"Accept": "text/html,*/*"})
     assert (page.content_type, await page.text()) == ("text/html", "<p>/broken 500 Internal Server Error</p>")
     await problem(await client.get("/broken"))
     await problem(await client.get("/api/broken", headers={"Accept": "text/html"}))
 
 
-async def test_more_requests_than_can_be_under_way_are_asked_to_come_again(
+async def test_requests_beyond_the_limit_get_503_with_retry_after(
     client: Client, gate: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(safety, "AT_ONCE", 2)
+    monkeypatch.setattr(guard, "MAX_CONCURRENT", 2)
     asked = [asyncio.ensure_future(client.get("/api/waiting")) for _ in range(3)]
     done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
     refused = done.pop().result()
@@ -83,15 +85,15 @@ async def test_more_requests_than_can_be_under_way_are_asked_to_come_again(
     assert (await client.get("/api/waiting")).status == 200
 
 
-async def test_an_answer_that_takes_too_long_is_a_problem(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(safety, "SECONDS", 0.01)
+async def test_a_response_that_takes_too_long_is_503(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "TIMEOUT_SECONDS", 0.01)
     answer = await client.get("/api/waiting")
     assert answer.status == 503
     assert "no answer within" in (await problem(answer))["detail"]
 
 
-async def test_what_was_answered_is_counted_by_status(client: Client, context: WebContext) -> None:
+async def test_responses_are_counted_by_status(client: Client, responses: Counter[str]) -> None:
     await client.get("/nothing")
     await client.get("/api/broken")
     await client.get("/api/broken")
-    assert context.answered == {"404": 1, "500": 2}
+    assert responses == {"404": 1, "500": 2}

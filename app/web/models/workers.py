@@ -1,4 +1,4 @@
-"""What the API answers about workers, as types. Times are epoch ms, durations ms unless their name says otherwise."""
+"""Workers and partitions as the API shows them. Times are epoch ms (UTC); durations are ms unless their name has a unit."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.web.models import Answer, Away
+from app.web.models.base import ApiModel, Away
 
 
-class ScopeTime(Answer):
-    """How far a scope is."""
+class ScopeTime(ApiModel):
+    """The progress of event time in one scope."""
 
     stream_time: int
     watermark: int
-    set_at: int = Field(description="Arrival of what moved it.")
+    set_at: int = Field(description="Arrival time of the record that advanced it.")
 
 
-class Due(Answer):
-    """A scope that silence would close."""
+class Due(ApiModel):
+    """The next window end of a scope that the idle timer closes."""
 
     scope: str
     due: int
     end: int
 
 
-class Counts(Answer):
-    """What became of records: `read` is the sum of the four after it."""
+class Counts(ApiModel):
+    """Records by outcome: `read` is the sum of the next four."""
 
     read: int
     binned: int
@@ -38,7 +38,7 @@ class Counts(Answer):
 
 
 class PartitionCounts(Counts):
-    """The same of one partition, and where it is."""
+    """Records of one partition by outcome, and its position."""
 
     next_offset: int
     open_windows: int
@@ -46,18 +46,18 @@ class PartitionCounts(Counts):
     stream_times: dict[str, int] = Field(description="By scope, `*` for the partition; empty under scope `symbol`.")
 
 
-class Accounting(Answer):
-    """What became of the records."""
+class Accounting(ApiModel):
+    """Records by outcome, in total and by partition."""
 
     state: str
     total: Counts
     partitions: dict[str, PartitionCounts]
-    balanced: bool = Field(description="Whether every record is accounted for once.")
+    balanced: bool = Field(description="Whether every record that was read has exactly one outcome, in each partition.")
     away: list[Away]
 
 
-class Recovery(Answer):
-    """How far a recovery is; partitions of this worker."""
+class Recovery(ApiModel):
+    """The progress of a worker's recovery; `partitions` and `done` count partitions."""
 
     partitions: int
     done: int
@@ -67,7 +67,7 @@ class Recovery(Answer):
 
 
 class PartitionState(StrEnum):
-    """What a partition is doing."""
+    """The state of a partition."""
 
     running = "running"
     recovering = "recovering"
@@ -76,8 +76,8 @@ class PartitionState(StrEnum):
     owner_away = "owner_away"
 
 
-class PartitionRow(Answer):
-    """One partition of the input; null where its owner does not know or cannot be asked."""
+class PartitionRow(ApiModel):
+    """One partition of the input. A field is null if its owner does not know it or cannot be asked."""
 
     partition: int
     owner: str | None
@@ -86,22 +86,24 @@ class PartitionRow(Answer):
     position: int | None = None
     high_watermark: int | None = None
     lag: int | None = None
-    checkpointed: int | None = Field(default=None, description="The next offset after a crash.")
+    checkpointed: int | None = Field(default=None, description="The offset at which reading resumes after a crash.")
     open_windows: int | None = None
     stream_times: dict[str, ScopeTime] = Field(default_factory=dict)
     counts: Counts | None = None
-    recovery: Recovery | None = Field(default=None, description="How far its owner is with all partitions that it recovers.")
+    recovery: Recovery | None = Field(
+        default=None, description="Progress of the recovery that its owner is running, over all of that owner's partitions."
+    )
 
 
-class Partitions(Answer):
-    """The partitions of the input, and who owns them."""
+class Partitions(ApiModel):
+    """The partitions of the input and their owners."""
 
     now: int
     partitions: list[PartitionRow]
     away: list[Away]
 
 
-class WorkerRow(Answer):
+class WorkerRow(ApiModel):
     """One worker of the app."""
 
     url: str
@@ -109,35 +111,35 @@ class WorkerRow(Answer):
     partitions: list[int]
 
 
-class SettingRow(Answer):
-    """One setting; secrets show as stars."""
+class SettingRow(ApiModel):
+    """One setting; secrets are masked."""
 
     value: str
     source: str
     description: str
 
 
-class BrokerRow(Answer):
+class BrokerRow(ApiModel):
     """The Kafka cluster."""
 
     address: str
     pocket: bool
-    silent_for_s: float | None = Field(description="Seconds since it answered a fetch.")
+    silent_for_s: float | None = Field(description="Seconds since it answered a fetch; null if this worker owns no partition.")
 
 
-class ReadModelRow(Answer):
-    """How the local copy of the finals is."""
+class ReadModelRow(ApiModel):
+    """The state of the read model, the local copy of the final bars."""
 
     state: str
     bars: int | None
     symbols: int | None
     limit: int
-    behind: int = Field(description="Records that are still to be read.")
-    rebuilt: int = Field(description="How often it was made anew since the worker started.")
+    behind: int = Field(description="Records still to be read.")
+    rebuilt: int = Field(description="How often it was rebuilt since the worker started.")
     error: str | None
 
 
-class Topics(Answer):
+class Topics(ApiModel):
     """The names of the topics."""
 
     ticks: str
@@ -147,8 +149,8 @@ class Topics(Answer):
     changelog: str
 
 
-class Status(Answer):
-    """What this worker is and how it is."""
+class Status(ApiModel):
+    """This worker: its version, settings and state."""
 
     name: str
     version: str
@@ -171,25 +173,25 @@ class Status(Answer):
     streams: int = Field(description="Open event streams of this worker.")
 
 
-class WheelPartition(Answer):
+class WheelPartition(ApiModel):
     """The wheel of one partition."""
 
     partition: int
     entries: int
-    arrival: int | None = Field(description="How far arrival time is.")
-    slots: list[tuple[int, int]] = Field(description="Slot and entries, of slots that hold any.")
+    arrival: int | None = Field(description="Arrival time up to which the wheel has been advanced.")
+    slots: list[tuple[int, int]] = Field(description="Pairs of slot number and entries, for slots that are not empty.")
     due: list[Due]
 
 
-class Timer(Answer):
-    """The task that turns the wheels; ms."""
+class Timer(ApiModel):
+    """How punctual the task is that advances the wheels (ms)."""
 
     every: int
     lag_ms: float
     worst_lag_ms: float
 
 
-class Wheel(Answer):
+class Wheel(ApiModel):
     """This worker's timing wheels."""
 
     tick_ms: int
@@ -198,8 +200,8 @@ class Wheel(Answer):
     partitions: list[WheelPartition]
 
 
-class Migrations(Answer):
-    """KSQL migrations of this app; the entries are those of `app migrate status --json`."""
+class Migrations(ApiModel):
+    """KSQL migrations of this app; steps and history are as in `app migrate status --json`."""
 
     state: str
     reason: str | None
@@ -209,13 +211,13 @@ class Migrations(Answer):
 
 
 class Ready(BaseModel):
-    """Whether the worker does its work, and what it is waiting for otherwise."""
+    """Whether the worker is running, and what it waits for if not."""
 
     model_config = ConfigDict(extra="allow")
     state: str
 
 
-class Healthy(Answer):
-    """That the process answers."""
+class Healthy(ApiModel):
+    """The process answers."""
 
     state: str

@@ -1,4 +1,4 @@
-"""Why a bar is final, or is not yet: one sentence for people, fields for programs. Pure."""
+"""Explains the state of one window: a sentence for people and fields for programs. Pure: no I/O, no clock."""
 
 from __future__ import annotations
 
@@ -6,29 +6,32 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from app.web.models import FinalBar, OpenWindow, Why, WhyStatus
+from app.web.models.bars import FinalBar, OpenWindow, Why, WhyStatus
 
 _SECOND, _MINUTE = 1_000, 60_000
 
 
 class Owner(StrEnum):
-    """Who answers for the partition."""
+    """Who owns the partition of the window, as far as is known."""
 
-    me = "me"
-    recovering = "recovering"
-    away = "away"
+    me = "me"  # it runs on this worker
+    recovering = "recovering"  # it is assigned to this worker, which recovers it
+    away = "away"  # another worker, which could not be asked
     nobody = "nobody"
     unknown = "unknown"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What is known of one window. Times are epoch ms.
+    """What is known of one window. Times are epoch ms (UTC).
 
-    `stream_time` is that of its scope; `lag` says how many records its worker has not read yet; `unpublished`: its partition
-    has closed bars that nobody can read yet; `loaded`: all final bars that there are have been looked at; `silent`: for how
-    many seconds the broker has not answered, where that is too long; `copy_trouble`: why the local copy of the bars
-    cannot be kept.
+    - `stream_time`: of the window's scope.
+    - `lag`: records of the partition that its worker has not read yet.
+    - `unpublished`: the partition has closed bars that this worker's read model does not have yet.
+    - `loaded`: the read model has caught up with the finals topic.
+    - `broker_silent_for`: seconds since the broker answered, if that is unusually long.
+    - `read_model_error`: why the read model cannot be kept; empty if it can.
+    - `oldest_kept`: start of the oldest bar of the symbol in the read model, if older ones were deleted.
     """
 
     broker: str
@@ -43,58 +46,70 @@ class Facts:
     window: OpenWindow | None = None
     late_ticks: int = 0
     owner: Owner = Owner.unknown
-    owner_trouble: str = ""
+    owner_error: str = ""
     partition: int | None = None
     worker: str | None = None
     stream_time: int | None = None
     lag: int | None = None
     unpublished: bool = False
     loaded: bool = True
-    silent: float | None = None
-    copy_trouble: str = ""
+    broker_silent_for: float | None = None
+    read_model_error: str = ""
     oldest_kept: int | None = None
 
 
-def explain(facts: Facts) -> Why:  # noqa: PLR0911  # one return a case
-    """The answer."""
+def explain(facts: Facts) -> Why:
+    """The response of `/api/v1/why`. What the bar or the window itself says comes first."""
     if facts.bar is not None:
         return _final(facts, facts.bar)
     if facts.window is not None:
         return _open(facts, facts.window)
+    unknown = _not_known(facts)
+    if unknown is not None:
+        return _answer(facts, *unknown)
+    return _no_window(facts)
+
+
+def _not_known(facts: Facts) -> tuple[WhyStatus, str] | None:
+    """Status and sentence if this worker cannot know whether there is a bar or a window; None if it can."""
     if facts.owner is Owner.away:
-        text = f"Not known: partition {facts.partition} is owned by {facts.worker or 'another worker'}, {facts.owner_trouble}."
-        return _answer(facts, WhyStatus.owner_away, text)
+        if facts.partition is None:
+            text = f"Not known: the window may be on a worker that could not be asked ({facts.owner_error})."
+        else:
+            text = (
+                f"Not known: partition {facts.partition} is owned by {facts.worker or 'another worker'}: {facts.owner_error}."
+            )
+        return WhyStatus.owner_away, text
     if facts.owner is Owner.recovering:
         text = f"Not known yet: partition {facts.partition} is being recovered; its open windows are read from the changelog."
-        return _answer(facts, WhyStatus.recovering, text)
+        return WhyStatus.recovering, text
     if facts.owner is Owner.nobody:
         text = f"Waiting: no worker owns partition {facts.partition} at the moment, so nothing closes its windows."
-        return _answer(facts, WhyStatus.no_owner, text)
+        return WhyStatus.no_owner, text
     if facts.oldest_kept is not None and facts.bucket_start < facts.oldest_kept:
         text = (
             f"Not known here: bars before {moment(facts.oldest_kept)} are no longer kept for the web port; `app bars` reads "
             "them from their topic."
         )
-        return _answer(facts, WhyStatus.unknown, text)
-    if not facts.loaded:
-        if facts.copy_trouble:
-            text = (
-                f"Not known here: this worker cannot keep its copy of the final bars ({facts.copy_trouble}). Bars are "
-                "published all the same, and `app bars` reads them from their topic."
-            )
-            return _answer(facts, WhyStatus.unknown, text)
-        if facts.silent is not None:
-            text = f"Not known at the moment: {_silence(facts.silent)}."
-            return _answer(facts, WhyStatus.unknown, text)
-        text = "Not known yet: the final bars are still being read from their topic, and the window is not open."
-        return _answer(facts, WhyStatus.unknown, text)
-    return _not_there(facts)
+        return WhyStatus.unknown, text
+    return None if facts.loaded else (WhyStatus.unknown, _why_not_loaded(facts))
+
+
+def _why_not_loaded(facts: Facts) -> str:
+    if facts.read_model_error:
+        return (
+            f"Not known here: this worker cannot keep its copy of the final bars ({facts.read_model_error}). Bars are "
+            "published all the same, and `app bars` reads them from their topic."
+        )
+    if facts.broker_silent_for is not None:
+        return f"Not known at the moment: {_silence(facts.broker_silent_for)}."
+    return "Not known yet: the final bars are still being read from their topic, and the window is not open."
 
 
 def _final(facts: Facts, bar: FinalBar) -> Why:
     where = f"partition {facts.partition}, " if facts.partition is not None else ""
     if bar.close_reason == "idle":
-        cause = f"nothing more came in time, and silence closed it (up to {where}offset {bar.closed_at_offset})"
+        cause = f"no later record came in time, and silence closed it (up to {where}offset {bar.closed_at_offset})"
     else:
         cause = f"the record at {where}offset {bar.closed_at_offset} moved the watermark past its end"
     text = (
@@ -123,8 +138,8 @@ def _open(facts: Facts, window: OpenWindow) -> Why:
     else:
         by = "data"
         parts.append("silence does not close it (idle_close=off)")
-    if facts.silent is not None:
-        parts.append(_silence(facts.silent))
+    if facts.broker_silent_for is not None:
+        parts.append(_silence(facts.broker_silent_for))
     if facts.lag:
         parts.append(f"{_count(facts.lag, 'record')} of its partition have not been read yet")
     where = f"partition {window.partition}" + (f" of {facts.worker}" if facts.worker else "")
@@ -140,7 +155,7 @@ def _open(facts: Facts, window: OpenWindow) -> Why:
     )
 
 
-def _not_there(facts: Facts) -> Why:
+def _no_window(facts: Facts) -> Why:
     due = facts.bucket_end + facts.grace
     stream_time, status = facts.stream_time, WhyStatus.not_opened
     if facts.partition is None:
@@ -165,14 +180,14 @@ def _not_there(facts: Facts) -> Why:
         )
     if facts.lag:
         text += f" {_count(facts.lag, 'record')} of partition {facts.partition} have not been read yet."
-    if facts.silent is not None:
-        text += f" At the moment {_silence(facts.silent)}."
+    if facts.broker_silent_for is not None:
+        text += f" At the moment {_silence(facts.broker_silent_for)}."
     return _answer(facts, status, text)
 
 
-def _answer(facts: Facts, status: WhyStatus, sentence: str, **more: object) -> Why:
-    stream_time = more.pop("stream_time", facts.stream_time)
-    found: dict[str, object] = {
+def _answer(facts: Facts, status: WhyStatus, sentence: str, **values: object) -> Why:
+    stream_time = values.pop("stream_time", facts.stream_time)
+    fields: dict[str, object] = {
         "broker": facts.broker,
         "symbol": facts.symbol,
         "bucket_start": facts.bucket_start,
@@ -187,9 +202,9 @@ def _answer(facts: Facts, status: WhyStatus, sentence: str, **more: object) -> W
         "watermark": stream_time - facts.grace if isinstance(stream_time, int) else None,
         "late_ticks": facts.late_ticks,
         "now": facts.now,
-        **more,
+        **values,
     }
-    return Why.model_validate(found)
+    return Why.model_validate(fields)
 
 
 def _silence(seconds: float) -> str:
@@ -205,7 +220,7 @@ def _count(number: int, what: str) -> str:
 
 
 def moment(ms: int) -> str:
-    """`2014-05-05 00:00:05.123 UTC`; a number where no calendar has it."""
+    """`2014-05-05 00:00:05.123 UTC`; `<number> ms` if it is outside the years 1 to 9999."""
     try:
         text = datetime.fromtimestamp(ms // 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
     except (ValueError, OverflowError, OSError):
@@ -214,7 +229,7 @@ def moment(ms: int) -> str:
 
 
 def span(ms: int) -> str:
-    """`250 ms`, `5.2 s` or `3 min 20 s`."""
+    """`250 ms`, `5.2 s`, `3 min 20 s` or `2 h 1 min`."""
     if ms < _SECOND:
         return f"{ms} ms"
     if ms < _MINUTE:

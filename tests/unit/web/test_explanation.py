@@ -1,4 +1,4 @@
-"""Why a bar is final or not: every answer, and that what is said agrees with the fields."""
+"""The explanation of a window: each case, and that the sentence agrees with the fields."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.web.models import FinalBar, OpenWindow, WhyStatus
-from app.web.why import Facts, Owner, explain, moment, span
+from app.web.explanation import Facts, Owner, explain, moment, span
+from app.web.models.bars import FinalBar, OpenWindow, WhyStatus
 
 START = 1_399_248_000_000
 END = START + 60_000
@@ -78,7 +78,7 @@ def test_a_final_bar_says_which_record_closed_it_and_when() -> None:
     assert (found.stream_time, found.watermark) == (END + 10 + GRACE, END + 10)
 
 
-def test_a_bar_that_silence_closed_says_so_and_counts_its_late_ticks() -> None:
+def test_a_bar_closed_by_the_idle_timer_says_so_and_counts_its_late_ticks() -> None:
     found = explain(replace(FACTS, bar=BAR.model_copy(update={"close_reason": "idle"}), late_ticks=2))
     assert "silence closed it" in found.sentence
     assert "2 ticks of it came late" in found.sentence
@@ -96,7 +96,7 @@ def test_an_open_window_says_what_it_waits_for() -> None:
 
 
 def test_an_open_window_does_not_close_while_the_broker_is_silent_and_says_so() -> None:
-    found = explain(replace(FACTS, window=window(), silent=75.0))
+    found = explain(replace(FACTS, window=window(), broker_silent_for=75.0))
     assert "Kafka has not answered for 1 min 15 s: nothing is read and nothing closes until it does" in found.sentence
 
 
@@ -115,17 +115,17 @@ def test_the_scope_is_named_whose_ticks_close_it(scope: str, whose: str) -> None
     ("change", "status", "said"),
     [
         (
-            {"owner": Owner.away, "owner_trouble": "which is gone"},
+            {"owner": Owner.away, "owner_error": "it is gone"},
             WhyStatus.owner_away,
-            "owned by http://w:6066, which is gone",
+            "owned by http://w:6066: it is gone",
         ),
         ({"owner": Owner.recovering}, WhyStatus.recovering, "partition 3 is being recovered"),
         ({"owner": Owner.nobody}, WhyStatus.no_owner, "no worker owns partition 3"),
         ({"oldest_kept": END}, WhyStatus.unknown, "no longer kept"),
         ({"loaded": False}, WhyStatus.unknown, "still being read"),
-        ({"loaded": False, "silent": 14.2}, WhyStatus.unknown, "Kafka has not answered for 14.2 s"),
-        ({"loaded": False, "copy_trouble": "disk full"}, WhyStatus.unknown, "`app bars` reads them"),
-        ({"silent": 14.2}, WhyStatus.not_opened, "Kafka has not answered for 14.2 s"),
+        ({"loaded": False, "broker_silent_for": 14.2}, WhyStatus.unknown, "Kafka has not answered for 14.2 s"),
+        ({"loaded": False, "read_model_error": "disk full"}, WhyStatus.unknown, "`app bars` reads them"),
+        ({"broker_silent_for": 14.2}, WhyStatus.not_opened, "Kafka has not answered for 14.2 s"),
         ({"stream_time": END + GRACE}, WhyStatus.never_opened, "none can any more"),
         ({"stream_time": END + GRACE, "unpublished": True}, WhyStatus.closing, "on their way"),
         ({"stream_time": END + GRACE - 1}, WhyStatus.not_opened, "1 ms more"),
@@ -148,7 +148,7 @@ def test_a_window_that_is_not_there_says_why(change: dict[str, object], status: 
     unpublished=st.booleans(),
     loaded=st.booleans(),
 )
-def test_there_is_always_one_sentence_and_the_status_agrees_with_the_fields(
+def test_there_is_always_a_sentence_and_the_status_agrees_with_the_fields(
     stream_time: int | None,
     opened: bool,  # noqa: FBT001  # drawn by name
     final: bool,  # noqa: FBT001
@@ -180,10 +180,10 @@ def test_there_is_always_one_sentence_and_the_status_agrees_with_the_fields(
 @pytest.mark.parametrize(
     ("ms", "text"), [(0, "0 ms"), (999, "999 ms"), (5_240, "5.2 s"), (200_000, "3 min 20 s"), (7_260_000, "2 h 1 min")]
 )
-def test_a_span_is_told_in_the_units_of_people(ms: int, text: str) -> None:
+def test_a_span_is_written_in_readable_units(ms: int, text: str) -> None:
     assert span(ms) == text
 
 
 @given(st.integers(-(1 << 62), 1 << 62))
-def test_any_number_is_a_moment_or_shown_as_it_is(ms: int) -> None:
+def test_any_number_is_written_as_a_moment_or_in_ms(ms: int) -> None:
     assert moment(ms).endswith(("UTC", "ms"))

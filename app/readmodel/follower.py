@@ -1,0 +1,195 @@
+"""Copies bars, late and rejected records from their topics into the database, in a thread with a Kafka reader of its own.
+
+The thread works in small chunks. It rests three times as long as each chunk took, and for seconds while the worker
+catches up with its ticks, so that it never holds up the worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from aiokafka.errors import KafkaError
+
+from app.errors import BarwheelError
+from app.kafka.cluster import Cluster
+from app.kafka.reader import Reader
+from app.readmodel.database_file import DamagedError, claim, is_damage
+from app.readmodel.progress import Progress, State
+from app.readmodel.records import bar_rows, chunks, side_rows
+from app.readmodel.store import MAX_SIDE_RECORDS, BarRow, Partition, Store
+from app.settings import Settings
+
+REST_FACTOR = 3  # times the duration of a chunk
+MAX_REST_SECONDS = 0.25
+MAX_BUSY_RESTS = 20  # further rests of this length while the worker catches up
+RETRY_SECONDS = 2.0
+FETCH_WAIT_MS = 500  # the broker answers at least this often, even without new records
+SILENT_SECONDS = 5.0  # without an answer: the broker counts as unreachable
+JOIN_SECONDS = 5.0
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """What the follower calls, in its own thread."""
+
+    on_bars: Callable[[Sequence[BarRow]], None]  # new bars, once it has caught up
+    on_reload: Callable[[], None]  # it has caught up for the first time, or the file was recreated
+    on_recreate: Callable[[], None]  # the file was recreated: connections to the old one are of no use
+
+
+class Follower:
+    """Follows the topics until it is stopped. It does not end on errors: it reports them and tries again."""
+
+    def __init__(self, settings: Settings, busy: Callable[[], bool]) -> None:
+        """`busy`: whether the worker has many ticks to read."""
+        self.progress = Progress()
+        self.damaged = threading.Event()  # set by anyone who finds the file damaged: it is then recreated
+        self.path = Path()  # of the database, once it is claimed
+        self._settings = settings
+        self._busy = busy
+        self._lock: IO[bytes] | None = None
+        self._logged_error = ""  # so that the same error is logged once
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stop.is_set()
+
+    def start(self, cluster: Cluster, partitions: int, callbacks: Callbacks) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(
+            target=self._run, args=(cluster, partitions, callbacks), name="read-model", daemon=True
+        )  # a daemon: a slow disk must not keep the process from ending
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Stop the thread and give up the claim on the file."""
+        self._stop.set()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join, JOIN_SECONDS)
+        if self._lock is not None:
+            self._lock.close()
+        self.progress.state = State.stopped
+
+    def _run(self, cluster: Cluster, partitions: int, callbacks: Callbacks) -> None:
+        while not self._stop.is_set():
+            try:
+                asyncio.run(self._follow(cluster, partitions, callbacks))
+            except DamagedError as error:
+                log.warning("the read model is rebuilt: %s", error)
+                self.damaged.set()
+                continue
+            except (KafkaError, BarwheelError) as error:
+                self._report(State.waiting, error)
+            except (sqlite3.Error, OSError) as error:
+                if isinstance(error, sqlite3.Error) and is_damage(error):
+                    self.damaged.set()
+                self._report(State.failed, error)
+            except Exception:
+                log.exception("the read model stopped; it starts again")
+                self._report(State.failed, RuntimeError("see the log"))
+            self._stop.wait(RETRY_SECONDS)
+
+    def _report(self, state: State, error: Exception) -> None:
+        if not self._stop.is_set():
+            text = str(error) or type(error).__name__
+            if text != self._logged_error:
+                log.warning("read model: %s; trying again", text)
+                self._logged_error = text
+            self.progress.state, self.progress.error = state, text
+
+    async def _follow(self, cluster: Cluster, partitions: int, callbacks: Callbacks) -> None:
+        settings = self._settings
+        if self._lock is None:
+            self.path, self._lock = claim(settings.data_dir / "read-model", f"{settings.app_id}.{settings.finals_topic}")
+        identity = {"app_id": settings.app_id, "finals": settings.finals_topic, "partitions": str(partitions)}
+        store = Store(self.path, identity, settings.read_model_bars)
+        try:
+            if self.damaged.is_set():
+                store.recreate()
+            if store.recreated:
+                self.progress.rebuilt += 1
+                callbacks.on_recreate()
+                callbacks.on_reload()
+            self.damaged.clear()
+            await self._copy(cluster, partitions, store, callbacks)
+        finally:
+            store.close()
+
+    async def _copy(self, cluster: Cluster, partitions: int, store: Store, callbacks: Callbacks) -> None:
+        settings, progress = self._settings, self.progress
+        rows = {
+            settings.finals_topic: bar_rows(settings),
+            settings.late_topic: side_rows(settings, "late"),
+            settings.rejected_topic: side_rows(settings, "rejected"),
+        }
+        positions = progress.positions
+        async with Reader(cluster, frozenset(rows), wait_ms=FETCH_WAIT_MS) as reader:
+            ends = await self._seek(reader, store, [(topic, number) for topic in rows for number in range(partitions)])
+            first_ends, caught_up = dict(ends), False
+            progress.state, progress.error = State.catching_up, ""
+            async for fetched in reader.follow(dict(positions)):
+                began = time.monotonic()
+                for chunk in chunks(fetched, rows, positions):
+                    if self._must_end():
+                        return
+                    store.add(*chunk)
+                    positions.update(chunk.positions)
+                    if caught_up and chunk.bars:
+                        callbacks.on_bars(chunk.bars)
+                    await self._rest(time.monotonic() - began)
+                    began = time.monotonic()
+                if self._must_end():
+                    return
+                ends.update(reader.ends())
+                progress.behind = sum(max(0, end - positions[partition]) for partition, end in ends.items())
+                if not caught_up and all(positions[partition] >= end for partition, end in first_ends.items()):
+                    caught_up = True
+                    callbacks.on_reload()
+                if caught_up:
+                    self._logged_error = ""
+                    progress.state = State.waiting if reader.silence > SILENT_SECONDS else State.live
+
+    def _must_end(self) -> bool:
+        return self._stop.is_set() or self.damaged.is_set()
+
+    async def _rest(self, seconds: float) -> None:
+        """Rest after a chunk that took this long."""
+        await asyncio.sleep(min(MAX_REST_SECONDS, REST_FACTOR * seconds))
+        for _ in range(MAX_BUSY_RESTS):
+            if not self._busy() or self._stop.is_set():
+                return
+            await asyncio.sleep(MAX_REST_SECONDS)
+
+    async def _seek(self, reader: Reader, store: Store, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Set the positions to where reading starts, and return the end offsets.
+
+        A partition that was never read starts so near its end that all partitions together fill the file. Raises
+        `DamagedError` if a partition is shorter than what was read of it: the topic was deleted and created again.
+        """
+        settings, known, ends = self._settings, store.positions(), dict[Partition, int]()
+        bounds = await reader.all_bounds(list(partitions))
+        count = len({number for _, number in bounds})
+        for partition, (begin, end) in bounds.items():
+            finals = partition[0] == settings.finals_topic
+            share = (settings.read_model_bars if finals else MAX_SIDE_RECORDS) // count
+            if known.get(partition, 0) > end:
+                topic, number = partition
+                raise DamagedError(f"{topic}[{number}] ends at {end}, but was read to {known[partition]}: it was created again")
+            position = known.get(partition, max(begin, end - max(1, share)))
+            self.progress.positions[partition] = position
+            if finals and partition not in known and position > begin:
+                store.mark_incomplete()
+            ends[partition] = end
+        return ends

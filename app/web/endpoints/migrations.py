@@ -1,0 +1,41 @@
+"""`/api/v1/migrations`: the shipped plan compared with the history of applied migrations.
+
+Every worker follows the history topic, so the ksqlDB server is not asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from app.ksqldb.boot import load_plan
+from app.web.context import WebContext
+from app.web.models.workers import Migrations
+from app.web.params import Params
+from migrations.errors import PlanError
+from migrations.plan.compare import compare
+from migrations.plan.entry import Entry
+from migrations.run.report import entry_data, step_data, summary
+
+
+async def migrations(web: WebContext, _: Params) -> Migrations:
+    """KSQL migrations of this app: the shipped plan, and what was applied."""
+    if not web.settings.ksqldb_url:
+        reason = "ksqldb_url is empty: nothing is migrated"
+        return Migrations(state="off", reason=reason, summary=None, steps=[], history=[])
+    entries = [msgspec.convert(entry, Entry) for entry in list(web.history.data.values())]
+    try:
+        plan = await asyncio.to_thread(load_plan, web.settings, None)
+    except PlanError as error:
+        history = [entry_data(entry) for entry in entries]
+        return Migrations(state=web.migrating.state, reason=str(error), summary=None, steps=[], history=history)
+    steps = compare(plan, {entry.id: entry for entry in entries}, None)
+    newest_first = sorted(entries, key=lambda entry: entry.applied_at, reverse=True)
+    return Migrations(
+        state=web.migrating.state,
+        reason=web.migrating.error or None,
+        summary=summary(steps),
+        steps=[step_data(step) for step in steps],
+        history=[{**entry_data(entry), "text": entry.text} for entry in newest_first],
+    )

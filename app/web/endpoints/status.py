@@ -1,0 +1,83 @@
+"""`/api/v1/status` and `/api/v1/wheel`: this worker's settings, state and timing wheels."""
+
+from __future__ import annotations
+
+import time
+
+from app.kafka.clock import now_ms
+from app.settings import Settings
+from app.version import __version__
+from app.web import sampling
+from app.web.context import WebContext
+from app.web.endpoints.partitions import recovery_progress
+from app.web.models.workers import BrokerRow, ReadModelRow, SettingRow, Status, Timer, Topics, Wheel, WorkerRow
+from app.web.params import Params
+from tables.wheel import SLOTS as WHEEL_SLOTS
+
+
+async def status(web: WebContext, _: Params) -> Status:
+    """This worker: its version, settings and state."""
+    settings, tasks, read_model = web.settings, web.tasks, web.read_model
+    ready = tasks.readiness()
+    extent = await read_model.extent()
+    consumer = tasks.consumer
+    own_url = web.peers.own_url
+    return Status(
+        name="barwheel",
+        version=__version__,
+        app_id=settings.app_id,
+        state=ready["state"],
+        started_at=web.started_at,
+        uptime_ms=round((time.monotonic() - web.started_monotonic) * 1_000),
+        now=now_ms(),
+        url=own_url,
+        broker=BrokerRow(
+            address=str(tasks.cluster),
+            pocket=settings.pocket,
+            silent_for_s=round(consumer.silence(), 1) if consumer is not None and web.running_tasks else None,
+        ),
+        settings={name: _setting(settings, name) for name in Settings.model_fields},
+        workers=[WorkerRow(url=url, me=url == own_url, partitions=numbers) for url, numbers in web.peers.members()],
+        recovery=recovery_progress(web),
+        read_model=ReadModelRow(
+            state=read_model.progress.state,
+            bars=None if extent is None else extent.bars,
+            symbols=None if extent is None else extent.symbols,
+            limit=settings.read_model_bars,
+            behind=read_model.progress.behind,
+            rebuilt=read_model.progress.rebuilt,
+            error=read_model.progress.error or None,
+        ),
+        topics=Topics(
+            ticks=settings.ticks_topic,
+            finals=settings.finals_topic,
+            late=settings.late_topic,
+            rejected=settings.rejected_topic,
+            changelog=settings.changelog_topic,
+        ),
+        window_size=settings.window_size,
+        grace=settings.grace,
+        scope=settings.scope.value,
+        idle_close=settings.idle_close,
+        streams=web.open_streams,
+    )
+
+
+def _setting(settings: Settings, name: str) -> SettingRow:
+    description = Settings.model_fields[name].description or ""
+    return SettingRow(value=settings.text_of(name), source=settings.source_of(name), description=description)
+
+
+async def wheel(web: WebContext, _: Params) -> Wheel:
+    """The timing wheels of this worker: which windows the idle timer will close, and how punctual it is."""
+    metrics = web.tasks.metrics
+    return Wheel(
+        tick_ms=web.settings.wheel_tick,
+        slots=WHEEL_SLOTS,
+        timer=Timer(
+            every=web.settings.wheel_tick,
+            lag_ms=round(metrics.timer_lag_last * 1_000, 3),
+            worst_lag_ms=round(metrics.timer_lag_worst * 1_000, 3),
+        ),
+        partitions=[sampling.wheel_partition(number, task.engine) for number, task in sorted(web.running_tasks.items())],
+    )

@@ -1,0 +1,76 @@
+"""`/api/v1/windows`: the open windows of all partitions, in pages."""
+
+from __future__ import annotations
+
+import asyncio
+from heapq import nsmallest
+
+from app.web import sampling
+from app.web.context import WebContext
+from app.web.cursors import decode_cursor, encode_cursor
+from app.web.errors import InvalidParametersError
+from app.web.models.bars import OpenWindow, Windows
+from app.web.models.base import Away
+from app.web.params import WindowsParams
+
+CHUNK_KEYS = 5_000  # keys filtered without yielding to the event loop, and the most that are sorted in it
+
+
+async def windows(web: WebContext, params: WindowsParams) -> Windows:
+    """Open windows, ordered by partition and record key."""
+    away: list[Away]
+    if params.broker is not None and params.symbol is not None and params.partition is None and params.cursor is None:
+        found, away = await web.open_windows(params.broker, params.symbol, local=params.local == "true")
+        return Windows(windows=found, next_cursor=None, away=away)
+    number, key = decode_cursor(params.cursor, int, str) if params.cursor else (0, "")
+    if number < 0:
+        raise InvalidParametersError(("cursor", params.cursor or "", "names no partition"))
+    end = web.partition_count if params.partition is None else min(web.partition_count, params.partition + 1)
+    found, away = [], []
+    number = max(number, params.partition or 0)
+    while number < end:
+        remaining = params.limit - len(found)
+        if remaining <= 0:
+            return Windows(windows=found, next_cursor=encode_cursor(number, key), away=away)
+        page, key = await _partition_page(web, params, number, key, remaining, away)
+        found += page
+        if not key:
+            number += 1
+    return Windows(windows=found, next_cursor=None, away=away)
+
+
+async def _partition_page(
+    web: WebContext, params: WindowsParams, number: int, after: str, limit: int, away: list[Away]
+) -> tuple[list[OpenWindow], str]:
+    """Windows of at most `limit` symbols of one partition, and the record key of the last one if more follow, else ""."""
+    task = web.running_tasks.get(number)
+    if task is None:
+        if params.local == "true":
+            return [], ""
+        return await _remote_page(web, params, number, after, limit, away)
+    matching = sampling.key_filter(params.broker, params.symbol, after.encode())
+    keys: list[bytes] = []
+    entries = list(task.engine.symbols.items())
+    for at in range(0, len(entries), CHUNK_KEYS):
+        keys += matching(entries[at : at + CHUNK_KEYS])
+        await asyncio.sleep(0)
+    if len(keys) > CHUNK_KEYS:
+        first = await asyncio.to_thread(nsmallest, limit + 1, keys)
+    else:
+        first = nsmallest(limit + 1, keys)
+    page = sampling.windows_by_key(task.engine, number, first[:limit])
+    return page, first[limit - 1].decode() if len(first) > limit else ""
+
+
+async def _remote_page(
+    web: WebContext, params: WindowsParams, number: int, after: str, limit: int, away: list[Away]
+) -> tuple[list[OpenWindow], str]:
+    """The same from the partition's owner. If the owner cannot be asked, this is added to `away`."""
+    optional = {"broker": params.broker, "symbol": params.symbol, "cursor": encode_cursor(number, after) if after else None}
+    query = {name: value for name, value in optional.items() if value is not None}
+    query |= {"partition": str(number), "limit": str(limit), "local": "true"}
+    responses, missing = await web.peers.get_from_owners([number], "/api/v1/windows", query)
+    away += missing
+    page = [OpenWindow.model_validate(window) for response in responses for window in response["windows"]]
+    more = any(response["next_cursor"] for response in responses)
+    return page, f"{page[-1].broker}|{page[-1].symbol}" if more and page else ""

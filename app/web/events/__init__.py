@@ -1,0 +1,1 @@
+"""Server-sent events: what is sent, to whom, and how often."""

@@ -1,0 +1,129 @@
+"""The path and query parameters of each endpoint. A parameter that is not declared here is refused."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+MAX_TIMESTAMP = 253_402_300_799_999  # the last ms of the year 9999 (UTC)
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+
+# neither `|`, which separates broker and symbol in record keys, nor control characters
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^|\x00-\x1f\x7f-\x9f]+$")]
+Timestamp = Annotated[int, Field(ge=0, le=MAX_TIMESTAMP)]
+Cursor = Annotated[
+    str,
+    Field(min_length=1, max_length=2_000, pattern=r"^[A-Za-z0-9_-]+$", description="The `next_cursor` of an earlier response."),
+]
+Local = Annotated[
+    Literal["true", "false"],
+    Field(description="`true`: only what this worker owns; no other worker is asked."),
+]
+
+
+class Params(BaseModel):
+    """The base class of parameters, and the parameters of an endpoint that takes none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _only_digits(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse integers in notations that Python accepts besides plain digits, such as `1_0`, ` 5` and `+5`."""
+        is_integer = int in _types(cls.model_fields[info.field_name or ""].annotation)
+        if is_integer and isinstance(value, str) and not _INTEGER.fullmatch(value):
+            raise ValueError("must be a whole number")
+        return value
+
+
+def _types(annotation: object) -> tuple[object, ...]:
+    return get_args(annotation) or (annotation,)
+
+
+class AccountingParams(Params):
+    """Selects whose accounting is returned."""
+
+    workers: Annotated[Literal["me", "all"], Field(description="`all` adds the partitions of the other workers.")] = "me"
+
+
+class PartitionsParams(Params):
+    """Selects partitions."""
+
+    local: Local = "false"
+
+
+class SymbolsParams(Params):
+    """Selects symbols."""
+
+    prefix: Annotated[
+        str, Field(max_length=200, description="Prefix of the symbol, or of `broker|symbol`; case is ignored.")
+    ] = ""
+    broker: Name | None = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 50
+    cursor: Cursor | None = None
+    local: Local = "false"
+
+
+class WindowsParams(Params):
+    """Selects open windows."""
+
+    broker: Name | None = None
+    symbol: Name | None = None
+    partition: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    limit: Annotated[
+        int, Field(ge=1, le=1_000, description="Number of symbols; a symbol can have more than one open window.")
+    ] = 100
+    cursor: Cursor | None = None
+    local: Local = "false"
+
+
+class BarsParams(Params):
+    """Selects the bars of one symbol."""
+
+    broker: Annotated[Name, Field(examples=["fxcm"])]
+    symbol: Annotated[Name, Field(examples=["EURUSD"])]
+    since: Annotated[Timestamp, Field(alias="from", description="First bucket_start (epoch ms).")] = 0
+    until: Annotated[Timestamp, Field(alias="to", description="Only bars that start before this (epoch ms).")] = MAX_TIMESTAMP
+    limit: Annotated[int, Field(ge=1, le=5_000)] = 500
+    cursor: Cursor | None = None
+    format: Annotated[
+        Literal["objects", "columns"], Field(description="`columns` gives fewer fields, as rows without names.")
+    ] = "objects"
+
+
+class NewestBarsParams(Params):
+    """Selects among the newest bars of all symbols."""
+
+    broker: Name | None = None
+    symbol: Name | None = None
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 200
+
+
+class WhyParams(Params):
+    """Selects one window."""
+
+    broker: Annotated[Name, Field(examples=["fxcm"])]
+    symbol: Annotated[Name, Field(examples=["EURUSD"])]
+    bucket_start: Annotated[
+        Timestamp, Field(examples=[1_399_248_000_000], description="Start of the window (epoch ms), a multiple of its size.")
+    ]
+    local: Local = "false"
+
+
+class SideRecordsParams(Params):
+    """Selects late or rejected records."""
+
+    broker: Name | None = None
+    symbol: Name | None = None
+    reason: Annotated[str, Field(min_length=1, max_length=50)] | None = None
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 100
+    cursor: Cursor | None = None
+
+
+class EventsParams(Params):
+    """Selects the bars of an event stream."""
+
+    broker: Name | None = None
+    symbol: Annotated[Name, Field(description="With `broker`: the stream also has the symbol's open windows.")] | None = None
