@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
@@ -11,9 +10,10 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from tables.engine import Engine, EngineConfig
+from tests.support.examples import examples
 from tests.unit.model import Entry, expected, shown, wire
 
-EXAMPLES = {"thorough": 20_000}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 250)
+EXAMPLES = examples(check=50, full=250, thorough=20_000)
 PROFILE = settings(
     max_examples=EXAMPLES,
     deadline=None,

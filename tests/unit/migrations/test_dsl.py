@@ -575,6 +575,7 @@ def test_what_a_server_would_refuse_or_lose_data_by_is_refused_with_the_remedy(m
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.slow  # runs mypy
 def test_a_wrong_column_is_a_type_error(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.py"
     wrong.write_text(
