@@ -1,8 +1,12 @@
 # make demo    see it work: broker, worker, a synthetic market, bars (ONCE=1: ends by itself)
-# make test    all tests; make lint: style and types; make bench: the throughput table; make lock: lock files anew
+# make check   while you work, about a minute: style, types, unit tests with fewer examples and without the slow ones
+# make test    all tests, before you propose a change (minutes; Apache Kafka: see CONTRIBUTING.md)
+# make lint    style and types alone; make format: repair the style
+# make bench   the throughput table; make lock: write the lock files anew
+# ARGS="..." adds arguments: make check ARGS="-k wheel", make test ARGS="tests/integration/test_restart.py -n0"
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench lock clean
+.PHONY: help demo check test lint format bench lock clean
 
 BIN := .venv/bin
 RUNTIME := .venv/.runtime
@@ -25,6 +29,10 @@ $(DEV): requirements-dev.lock pyproject.toml tools/bootstrap.sh
 
 demo: $(RUNTIME)
 	@$(BIN)/app demo $(if $(filter-out 0,$(ONCE)),--once) $(ARGS)
+
+# ruff and mypy first: they fail fastest
+check: lint
+	@HYPOTHESIS_PROFILE=check $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal -m "not slow" tests/unit $(ARGS)
 
 # most of them wait for a broker, so files run beside each other; ARGS=-n0 for one after the other
 test: $(DEV)

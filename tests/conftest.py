@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.examples import use_profile
 from tests.support.kafka import Server, any_kafka, kafka_required, kafka_unavailable, own_kafka
 
 # a shell starts what runs in its background with SIGINT ignored, and every process the tests start would inherit that
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+use_profile()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
@@ -12,9 +11,10 @@ from hypothesis import strategies as st
 
 from tables.config import EngineConfig
 from tables.engine import Engine
+from tests.support.examples import examples
 from tests.unit.model import Entry, expected, shown, take_finals, wire
 
-EXAMPLES = {"thorough": 20_000}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 250)
+EXAMPLES = examples(check=50, full=250, thorough=20_000)
 PROFILE = settings(
     max_examples=EXAMPLES,
     deadline=None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 
 from tables.bars import Bar, encode_bar
@@ -16,6 +18,7 @@ PRICES = ("bid", "ask")
 days = pytest.mark.parametrize("day", DAYS, ids=lambda day: day.broker)
 
 
+@functools.cache
 def records(day: Day, *, replayed: bool = False) -> list[Wire]:
     """The day's quotes as records: arriving a moment after their event time, or all of them years later in one burst."""
     key = f"{day.broker}|EURUSD".encode()
@@ -51,23 +54,27 @@ def test_every_bar_equals_the_vendors(day: Day, price: str, slice_size: int) -> 
     assert rows_of(bars_of(records(day), price, slice_size)) == day.minutes(price)
 
 
+@pytest.mark.slow
 @days
 @pytest.mark.parametrize("price", PRICES)
 def test_every_bar_equals_the_vendors_when_the_day_is_replayed_years_later_in_a_burst(day: Day, price: str) -> None:
     assert rows_of(bars_of(records(day, replayed=True), price)) == day.minutes(price)
 
 
+@pytest.mark.slow
 @days
 def test_every_bar_counts_the_quotes_of_its_minute(day: Day) -> None:
     assert {bar.bucket_start: bar.ticks for bar in bars_of(records(day), "bid")} == day.counts()
 
 
+@pytest.mark.slow
 @days
 def test_slices_of_one_record_and_of_two_thousand_give_the_same_bytes(day: Day) -> None:
     log = records(day)
     assert [encode_bar(bar) for bar in bars_of(log, "bid", 1)] == [encode_bar(bar) for bar in bars_of(log, "bid", 2_000)]
 
 
+@pytest.mark.slow
 def test_two_brokers_in_one_partition_do_not_disturb_each_other() -> None:
     both = sorted((wire for day in DAYS for wire in records(day)), key=lambda wire: wire.timestamp)
     log = [Wire(number, wire.timestamp, wire.key, wire.value) for number, wire in enumerate(both)]

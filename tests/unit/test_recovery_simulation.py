@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -40,11 +39,12 @@ from tables.open_windows import OpenWindows
 from tables.records import SideRecord
 from tables.replay import Replay
 from tables.state import Counters, SymbolState
+from tests.support.examples import examples
 from tests.unit.model import take_finals
 
 START = 1_700_000_040_000
 MARKER = -1  # the timestamp of a control record
-EXAMPLES = {"quick": 150, "thorough": 5_000}[os.environ.get("HYPOTHESIS_PROFILE", "quick")]
+EXAMPLES = examples(check=25, full=150, thorough=5_000)
 
 
 class Row(NamedTuple):

@@ -122,6 +122,7 @@ async def start_replay(stack: AsyncExitStack) -> Replay:
     return Replay(server, await stack.enter_async_context(TestClient(TestServer(server.application()))))
 
 
+@pytest.mark.slow
 async def test_every_recorded_request_gets_an_answer_of_the_recorded_shape() -> None:
     differ: list[str] = []
     played = left_out = 0

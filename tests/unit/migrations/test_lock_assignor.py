@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migrations.run.lock import LockAssignor
+from tests.support.examples import examples
 
 PLACE = TopicPartition("t", 0)
 
@@ -69,7 +70,7 @@ MOVES = st.lists(
 
 
 @given(MOVES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(check=50, full=200, thorough=200), deadline=None)
 def test_there_is_never_more_than_one_owner_and_never_a_former_one(moves: list[tuple[str, int, int]]) -> None:
     group, everyone = Group(), [LockAssignor(PLACE) for _ in range(5)]
     owner: LockAssignor | None = None

@@ -151,6 +151,7 @@ def test_the_decimals_of_the_shipped_plans_have_room_for_sums_and_products() -> 
     assert decimals(9, 0) == {"price": "DECIMAL(9,0)", "sum": "DECIMAL(19,0)", "notional": "DECIMAL(19,0)"}
 
 
+@pytest.mark.slow  # runs mypy
 def test_a_wrong_column_is_a_type_error(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.py"
     wrong.write_text(

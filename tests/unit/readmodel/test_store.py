@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from app.readmodel.database_file import claim
 from app.readmodel.queries import Queries
 from app.readmodel.store import BarRow, SideRow, Store
+from tests.support.examples import examples
 
 IDENTITY = {"app_id": "a"}
 PLACE = ("finals", 0)
@@ -113,7 +114,7 @@ def test_a_file_that_is_damaged_or_of_other_topics_is_recreated(path: Path, dama
 NAMES = st.text(st.characters(exclude_categories=("Cc", "Cs"), exclude_characters="|"), min_size=1, max_size=6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(check=15, full=60, thorough=60), deadline=None)
 @given(names=st.sets(st.tuples(NAMES, NAMES), max_size=12), prefix=st.text("aAbBßäÄ|. ", max_size=3), limit=st.integers(1, 4))
 def test_a_search_finds_every_symbol_with_the_prefix_page_by_page(
     tmp_path_factory: pytest.TempPathFactory, names: set[tuple[str, str]], prefix: str, limit: int
