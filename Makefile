@@ -1,7 +1,7 @@
 # make demo    see it work: broker, worker, a synthetic market, bars (ONCE=1: ends by itself)
 # make check   while you work, about a minute: style, types, unit tests with fewer examples and without the slow ones
 # make test    all tests, before you propose a change (minutes; Apache Kafka: see CONTRIBUTING.md)
-# make lint    style and types alone; make format: repair the style
+# make lint    style, types and the contracts on imports; make format: repair the style
 # make bench   the throughput table; make lock: write the lock files anew
 # ARGS="..." adds arguments: make check ARGS="-k wheel", make test ARGS="tests/integration/test_restart.py -n0"
 SHELL := /bin/sh
@@ -43,6 +43,7 @@ lint: $(DEV)
 	@$(BIN)/ruff format --check --quiet $(SOURCES) || \
 		{ echo "barwheel: not formatted: run 'make format'" >&2; exit 1; }
 	@$(BIN)/mypy
+	@report=$$($(BIN)/lint-imports --no-logo) || { printf '%s\n' "$$report"; exit 1; }
 
 format: $(DEV)
 	@$(BIN)/ruff format --quiet $(SOURCES)
@@ -60,5 +61,5 @@ lock:
 	@$(UV_COMPILE) --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml >/dev/null
 
 clean:
-	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv build dist *.egg-info .pytest_cache .import_linter_cache .mypy_cache .ruff_cache .hypothesis
 	@find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -25,18 +25,18 @@ from tables.open_windows import OpenWindows
 from tables.progress import Progress
 from tables.records import Record, SideRecord
 from tables.replay import Replay
+from tables.rules import TickRules
 from tables.scopes import Scope, Symbol
 from tables.snapshots import Snapshots
 from tables.state import Counters, SymbolState
-from tables.ticks import RawTick, RejectedError, check_name, decoder, event_time, name_of, price_of, quantity_of, read
+from tables.ticks import RawTick, decoder
 from tables.wheel import Wheel
-from tables.window import new_window
 
 _timestamp_of = attrgetter("timestamp")
 
 
 class Engine:
-    """The rules for one record, composed of the open windows, the idle scheduler, the snapshots and the fast path."""
+    """Takes records and timer calls in order. Composed of rules, fast path, open windows, idle scheduler and snapshots."""
 
     def __init__(self, config: EngineConfig, next_offset: int = 0) -> None:
         self.config = config
@@ -44,11 +44,11 @@ class Engine:
         self.windows = OpenWindows(config, self.scheduler)
         self.progress = Progress(next_offset)
         self.snapshots = Snapshots(self.windows, self.progress)
-        self._decode = decoder(config.price)
-        self._fast = FastPath(config, self.windows, self.scheduler, self.progress, self._decode)
-        self._integer_ms = config.time_unit == "ms"
+        decode = decoder(config.price)
+        self._rules = TickRules(config, self.windows, self.scheduler, self.progress, decode)
+        self._fast = FastPath(config, self.windows, self.scheduler, self.progress, decode)
+        self._fast_fits = config.time_unit == "ms" and config.price != "mid"
         self._replay: Replay | None = None
-        self._side: list[SideRecord] = []
 
     # ---- state, for readers
 
@@ -109,8 +109,7 @@ class Engine:
 
     def take_side(self) -> list[SideRecord]:
         """The late and rejected records since the last call, in order."""
-        side, self._side = self._side, []
-        return side
+        return self._rules.take_side()
 
     # ---- in
 
@@ -149,7 +148,7 @@ class Engine:
     def feed_same_arrival(self, records: Iterable[Record], arrived: int) -> None:
         """Process records in offset order that all arrived at `arrived` (epoch ms), as those of a LogAppendTime batch did."""
         records = self._feed_replay(records, None)
-        if self._integer_ms and self.config.price != "mid":
+        if self._fast_fits:
             self._fast.feed(records, arrived, self._process)
         else:
             for record in records:
@@ -184,8 +183,6 @@ class Engine:
             scope.advanced_at = at
             windows.close(scope, "idle", self.progress.next_offset, at)
 
-    # ---- one record, every case
-
     def _process(self, record: Record, arrival_cap: int | None = None, tick: RawTick | None = None) -> None:
         """Process any record. `tick`: its decoded value, where the fast path has decoded it already."""
         progress, replay = self.progress, self._replay
@@ -202,68 +199,6 @@ class Engine:
                 self._close_idle(progress.arrival)
         progress.next_offset = offset + 1
         progress.counters.read += 1
-        try:
-            self._classify(record, arrived, tick or read(self._decode, record.value))
-        except RejectedError as error:
-            progress.counters.rejected += 1
-            self._side.append(SideRecord(offset, "rejected", error.reason, error.detail, record))
+        self._rules.apply(record, arrived, tick)
         if replay is not None:
             replay.advance_to(offset + 1)
-
-    def _classify(self, record: Record, arrived: int, tick: RawTick) -> None:  # noqa: C901  # the rules, in their order
-        """Fold a tick into its window, or count it as late or as a heartbeat. Raises `RejectedError`."""
-        config, windows, counters, offset = self.config, self.windows, self.progress.counters, record.offset
-        key = record.key
-        symbol = windows.symbols.get(key)
-        name = symbol.name if symbol is not None else name_of(key)
-        if tick.broker is not None or tick.symbol is not None:
-            check_name(tick, name)
-        # The common case of event_time without its arithmetic: every tick that opens a window comes through here.
-        ts, ms = (tick.ts, tick.ts) if self._integer_ms and type(tick.ts) is int else event_time(tick.ts, config.time_unit)
-        heartbeat = tick.heartbeat
-        if not heartbeat:
-            price, qty = price_of(tick, config.price), quantity_of(tick)
-        self._check_time(tick.ts, ms, arrived)
-        assert key is not None  # noqa: S101  # name_of has refused it
-        if windows.per_symbol and symbol is None:
-            symbol = windows.symbol_of(key, name)
-        scope = symbol.scope if symbol is not None else windows.scope_of(name)
-        if ms > scope.stream_time:
-            self.scheduler.advance_stream_time(scope, ms, self.arrival)
-            windows.close(scope, "watermark", offset, self.arrival)
-            if windows.per_symbol and symbol is not None:
-                windows.mark_changed(symbol)
-        if heartbeat:
-            counters.heartbeats += 1
-            if windows.per_symbol and symbol is not None:
-                windows.mark_changed(symbol)
-            return
-        end = ms - ms % config.window_size + config.window_size
-        if end + config.grace <= scope.stream_time:
-            counters.late += 1
-            detail = f"window [{end - config.window_size}, {end}): the watermark is {scope.stream_time - config.grace}"
-            self._side.append(SideRecord(offset, "late", "late", detail, record))
-            return
-        counters.binned += 1
-        if symbol is None:
-            symbol = windows.symbols[key] = Symbol(key, name, scope)
-        window = symbol.switch_to(end)
-        if window is None:
-            window = new_window(end, self.arrival, price, ts, tick.seq, offset)
-            if qty is not None:
-                window.add_quantity(price, qty)
-            symbol.open(window)
-            windows.add(scope, symbol, end, self.arrival)
-        else:
-            window.fold(price, qty, ts, tick.seq, offset)
-        windows.mark_changed(symbol)
-
-    def _check_time(self, ts: int | str, ms: int, arrived: int) -> None:
-        """Raise `RejectedError` where the event time `ms` is before `min_ts` or too far ahead of the record's arrival."""
-        config = self.config
-        if ms < config.min_ts:
-            detail = f"ts: {ts} is before min_ts={config.min_ts} ms (is time_unit={config.time_unit} right?)"
-            raise RejectedError("ts", detail)
-        if ms > arrived + config.max_future:
-            detail = f"ts: {ts} is {ms - arrived} ms after its arrival, max_future is {config.max_future} ms"
-            raise RejectedError("future", detail)

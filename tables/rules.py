@@ -1,0 +1,106 @@
+"""The rules for one record: what is rejected, what moves stream time, what is late, and what is folded into a window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tables.config import EngineConfig
+from tables.idle import IdleScheduler
+from tables.open_windows import OpenWindows
+from tables.progress import Progress
+from tables.records import Record, SideRecord
+from tables.scopes import Symbol
+from tables.ticks import RawTick, RejectedError, check_name, event_time, name_of, price_of, quantity_of, read
+from tables.window import new_window
+
+
+class TickRules:
+    """Applies the rules to any record; `tables.hot` spells out the common case."""
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        windows: OpenWindows,
+        scheduler: IdleScheduler,
+        progress: Progress,
+        decode: Callable[[bytes], RawTick],
+    ) -> None:
+        self._config = config
+        self._windows = windows
+        self._scheduler = scheduler
+        self._progress = progress
+        self._decode = decode
+        self._integer_ms = config.time_unit == "ms"
+        self._side: list[SideRecord] = []
+
+    def take_side(self) -> list[SideRecord]:
+        """The late and rejected records since the last call, in order."""
+        side, self._side = self._side, []
+        return side
+
+    def apply(self, record: Record, arrived: int, tick: RawTick | None = None) -> None:
+        """Count a record and do what follows from it. `arrived`: epoch ms. `tick`: its decoded value, where there is one."""
+        try:
+            self._classify(record, arrived, tick or read(self._decode, record.value))
+        except RejectedError as error:
+            self._progress.counters.rejected += 1
+            self._side.append(SideRecord(record.offset, "rejected", error.reason, error.detail, record))
+
+    def _classify(self, record: Record, arrived: int, tick: RawTick) -> None:  # noqa: C901  # the rules, in their order
+        """Fold a tick into its window, or count it as late or as a heartbeat. Raises `RejectedError`."""
+        config, windows, progress, offset = self._config, self._windows, self._progress, record.offset
+        counters = progress.counters
+        key = record.key
+        symbol = windows.symbols.get(key)
+        name = symbol.name if symbol is not None else name_of(key)
+        if tick.broker is not None or tick.symbol is not None:
+            check_name(tick, name)
+        # The common case of event_time without its arithmetic: every tick that opens a window comes through here.
+        ts, ms = (tick.ts, tick.ts) if self._integer_ms and type(tick.ts) is int else event_time(tick.ts, config.time_unit)
+        heartbeat = tick.heartbeat
+        if not heartbeat:
+            price, qty = price_of(tick, config.price), quantity_of(tick)
+        self._check_time(tick.ts, ms, arrived)
+        assert key is not None  # noqa: S101  # name_of has refused it
+        if windows.per_symbol and symbol is None:
+            symbol = windows.symbol_of(key, name)
+        scope = symbol.scope if symbol is not None else windows.scope_of(name)
+        if ms > scope.stream_time:
+            self._scheduler.advance_stream_time(scope, ms, progress.arrival)
+            windows.close(scope, "watermark", offset, progress.arrival)
+            if windows.per_symbol and symbol is not None:
+                windows.mark_changed(symbol)
+        if heartbeat:
+            counters.heartbeats += 1
+            if windows.per_symbol and symbol is not None:
+                windows.mark_changed(symbol)
+            return
+        end = ms - ms % config.window_size + config.window_size
+        if end + config.grace <= scope.stream_time:
+            counters.late += 1
+            detail = f"window [{end - config.window_size}, {end}): the watermark is {scope.stream_time - config.grace}"
+            self._side.append(SideRecord(offset, "late", "late", detail, record))
+            return
+        counters.binned += 1
+        if symbol is None:
+            symbol = windows.symbols[key] = Symbol(key, name, scope)
+        window = symbol.switch_to(end)
+        if window is None:
+            window = new_window(end, progress.arrival, price, ts, tick.seq, offset)
+            if qty is not None:
+                window.add_quantity(price, qty)
+            symbol.open(window)
+            windows.add(scope, symbol, end, progress.arrival)
+        else:
+            window.fold(price, qty, ts, tick.seq, offset)
+        windows.mark_changed(symbol)
+
+    def _check_time(self, ts: int | str, ms: int, arrived: int) -> None:
+        """Raise `RejectedError` where the event time `ms` is before `min_ts` or too far ahead of the record's arrival."""
+        config = self._config
+        if ms < config.min_ts:
+            detail = f"ts: {ts} is before min_ts={config.min_ts} ms (is time_unit={config.time_unit} right?)"
+            raise RejectedError("ts", detail)
+        if ms > arrived + config.max_future:
+            detail = f"ts: {ts} is {ms - arrived} ms after its arrival, max_future is {config.max_future} ms"
+            raise RejectedError("future", detail)
