@@ -21,12 +21,12 @@ OUTCOMES = ("binned", "late", "rejected", "heartbeats", "lost")
 
 def registry(web: WebContext) -> CollectorRegistry:
     """The metrics of a worker, its process and the Python runtime."""
-    made = CollectorRegistry(auto_describe=False)
-    ProcessCollector(registry=made)
-    PlatformCollector(registry=made)
-    GCCollector(registry=made)
-    made.register(WorkerCollector(web))
-    return made
+    collectors = CollectorRegistry(auto_describe=False)
+    ProcessCollector(registry=collectors)
+    PlatformCollector(registry=collectors)
+    GCCollector(registry=collectors)
+    collectors.register(WorkerCollector(web))
+    return collectors
 
 
 class WorkerCollector(Collector):

@@ -1,4 +1,4 @@
-"""The JSON API of real workers: every endpoint, the document that describes it, streams, and windows of another worker."""
+"""The JSON API of real workers: every endpoint, the OpenAPI document, event streams, and windows of another worker."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EXAMPLES = 25  # of each operation
 
 @pytest.fixture(scope="module")
 def worker(pocket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    """One with three final bars and an open window for each symbol, a late tick and two that are none."""
+    """A worker with three final bars and an open window for each symbol, one late tick and two rejected records."""
     made = Worker(pocket, tmp_path_factory.mktemp("api"))
     try:
         made.start()
@@ -66,7 +66,7 @@ def problem(answer: httpx.Response) -> dict[str, Any]:
     return found
 
 
-# ---- what is answered
+# ---- responses
 
 
 def test_the_bars_of_a_symbol_are_those_of_the_topic_to_the_digit_and_its_open_window_is_beside_them(worker: Worker) -> None:
@@ -169,7 +169,9 @@ def test_open_windows_are_listed_page_by_page(worker: Worker) -> None:
         ("fx", "NONE", START, "not_opened", r"no tick of it has been read"),
     ],
 )
-def test_why_says_where_a_window_is(worker: Worker, broker: str, symbol: str, start: int, status: str, said: str) -> None:
+def test_why_explains_the_state_of_a_window(
+    worker: Worker, broker: str, symbol: str, start: int, status: str, said: str
+) -> None:
     found = exact(ask(worker, why_path(broker, symbol, start)))
     assert found["status"] == status
     assert re.search(said, found["sentence"])
@@ -183,7 +185,7 @@ def test_why_has_fields_for_programs(worker: Worker) -> None:
     assert opened["closes_at"] == opened["window"]["idle_due"]
 
 
-def test_status_names_settings_workers_and_how_the_read_model_is_but_no_secret(worker: Worker) -> None:
+def test_status_has_settings_workers_and_the_state_of_the_read_model_but_no_secret(worker: Worker) -> None:
     found = exact(ask(worker, "/api/v1/status"))
     assert found["state"] == "running"
     assert found["workers"] == [{"url": address(worker), "me": True, "partitions": [0, 1]}]
@@ -206,7 +208,7 @@ def partition(worker: Worker, number: int) -> dict[str, Any]:
     return found
 
 
-def test_the_accounting_is_whole(worker: Worker) -> None:
+def test_the_accounting_is_balanced(worker: Worker) -> None:
     found = exact(ask(worker, "/api/v1/accounting"))
     assert found["total"] == {"read": 603, "binned": 600, "late": 1, "rejected": 2, "heartbeats": 0, "lost": 0}
     assert found["balanced"] is True
@@ -224,7 +226,7 @@ def test_late_and_rejected_records_are_listed_with_their_reasons(worker: Worker)
     assert older["id"] < page["records"][0]["id"]
 
 
-def test_the_wheel_shows_what_silence_will_close(worker: Worker) -> None:
+def test_the_wheel_shows_what_the_idle_timer_will_close(worker: Worker) -> None:
     found = exact(ask(worker, "/api/v1/wheel"))
     row = found["partitions"][0]
     assert {(due["scope"], due["end"]) for due in row["due"]} == {("fx", START + 4 * MINUTE), ("cme", START + 4 * MINUTE)}
@@ -250,7 +252,7 @@ def test_metrics_count_what_the_accounting_counts_and_name_no_symbol(worker: Wor
     assert names == set(re.findall(r"^# HELP (\S+) \S", text, re.MULTILINE))
 
 
-# ---- what is refused
+# ---- refusals
 
 
 @pytest.mark.parametrize(
@@ -267,13 +269,13 @@ def test_metrics_count_what_the_accounting_counts_and_name_no_symbol(worker: Wor
         (why_path("f|x", "EURUSD", START), "broker"),
     ],
 )
-def test_what_cannot_be_used_is_named(worker: Worker, path: str, name: str) -> None:
+def test_an_invalid_parameter_is_named(worker: Worker, path: str, name: str) -> None:
     answer = ask(worker, path)
     assert answer.status_code == 400
     assert [error["name"] for error in problem(answer)["errors"]] == [name]
 
 
-def test_what_is_not_there_and_what_is_not_possible_are_problems_too(worker: Worker) -> None:
+def test_unknown_paths_other_methods_and_bodies_are_problems_too(worker: Worker) -> None:
     assert problem(ask(worker, "/api/v1/nothing"))["title"] == "Not Found"
     answer = httpx.post(f"{address(worker)}/api/v1/status")
     assert (answer.status_code, "GET" in answer.headers["Allow"]) == (405, True)
@@ -292,7 +294,7 @@ def test_what_is_not_there_and_what_is_not_possible_are_problems_too(worker: Wor
         (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"secret" * 20_000 + b"\r\n\r\n", 431),
     ],
 )
-def test_what_is_no_request_is_a_problem_too_and_is_not_repeated(worker: Worker, sent: bytes, status: int) -> None:
+def test_a_malformed_request_is_a_problem_too_and_is_not_repeated(worker: Worker, sent: bytes, status: int) -> None:
     with socket.create_connection(("127.0.0.1", int(worker.settings["web_port"])), timeout=10) as connection:
         connection.sendall(sent)
         answer = b"".join(iter(lambda: connection.recv(65_536), b""))
@@ -315,7 +317,7 @@ def test_a_request_to_another_name_is_refused_and_every_answer_has_a_strict_poli
         assert "unsafe" not in policy
 
 
-# ---- the document
+# ---- the OpenAPI document
 
 
 def test_the_document_is_valid_openapi_and_names_every_endpoint(worker: Worker) -> None:
@@ -330,7 +332,7 @@ def test_the_document_is_valid_openapi_and_names_every_endpoint(worker: Worker) 
 
 def test_the_api_answers_as_the_document_says_whatever_is_asked(worker: Worker) -> None:
     document = ask(worker, "/openapi.json").json()
-    del document["paths"]["/api/v1/events"]  # it does not end
+    del document["paths"]["/api/v1/events"]  # its response does not end
     schema = schemathesis.openapi.from_dict(document)
     schema.config.update(base_url=address(worker))
 
@@ -339,7 +341,7 @@ def test_the_api_answers_as_the_document_says_whatever_is_asked(worker: Worker) 
         operation: Any = result.ok()  # type: ignore[union-attr]  # an error has no such thing, and fails here as it should
         operations += 1
         _exercise(operation, GenerationMode.POSITIVE)
-        if document["paths"][operation.path]["get"]["parameters"]:  # without any nothing can be asked wrongly
+        if document["paths"][operation.path]["get"]["parameters"]:  # without parameters there is nothing invalid to send
             _exercise(operation, GenerationMode.NEGATIVE)
     assert operations == len(document["paths"])
 
@@ -355,7 +357,7 @@ def _exercise(operation: Any, mode: GenerationMode) -> None:
         suppress_health_check=list(HealthCheck),
     )
     def run(case: Any) -> None:
-        # no schema can say what a cursor of ours looks like
+        # no schema can describe which cursors are valid
         unknowable = [positive_data_acceptance] if "cursor" in (case.query or {}) else []
         case.call_and_validate(excluded_checks=unknowable)
 
@@ -365,7 +367,9 @@ def _exercise(operation: Any, mode: GenerationMode) -> None:
 # ---- streams
 
 
-def test_a_stream_tells_of_open_windows_of_bars_as_they_become_final_and_of_the_accounting(pocket: str, tmp_path: Path) -> None:
+def test_a_stream_sends_open_windows_bars_as_they_become_final_and_the_accounting_and_can_be_resumed(
+    pocket: str, tmp_path: Path
+) -> None:
     worker = Worker(pocket, tmp_path)
     try:
         worker.start()
@@ -396,7 +400,7 @@ def test_a_stream_tells_of_open_windows_of_bars_as_they_become_final_and_of_the_
         worker.end()
 
 
-def test_a_worker_with_open_streams_says_good_bye_and_ends(pocket: str, tmp_path: Path) -> None:
+def test_a_worker_with_open_streams_sends_bye_and_stops(pocket: str, tmp_path: Path) -> None:
     worker = Worker(pocket, tmp_path)
     try:
         worker.start()
@@ -418,7 +422,9 @@ def found_open(worker: Worker) -> set[str]:
     return {row["symbol"] for row in rows if row["open"] and row["last_start"] is None}
 
 
-def test_windows_of_another_worker_are_fetched_from_it_and_missed_in_words_when_it_is_away(pocket: str, tmp_path: Path) -> None:
+def test_windows_of_another_worker_are_fetched_from_it_and_reported_missing_when_it_is_away(
+    pocket: str, tmp_path: Path
+) -> None:
     first = Worker(pocket, tmp_path / "first", session_timeout="30s")
     second = beside(first, "second")
     try:
@@ -495,10 +501,10 @@ def test_readiness_needs_the_partitions_while_the_process_is_healthy_before(pock
         worker.end()
 
 
-# ---- who may ask
+# ---- access
 
 
-def test_where_a_token_is_set_it_must_be_shown_except_by_probes(pocket: str, tmp_path: Path) -> None:
+def test_a_token_that_is_set_is_required_except_by_probes(pocket: str, tmp_path: Path) -> None:
     worker = Worker(pocket, tmp_path, web_token="a secret")
     try:
         worker.start()

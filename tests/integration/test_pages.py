@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(chromium() is None, reason=MISSING)
 
 
 class Feed:
-    """A synthetic market of this moment: a tick of each symbol ten times a second, some late, some no ticks."""
+    """Sends a tick of each symbol ten times a second, and now and then a late and an invalid one."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
@@ -50,20 +50,20 @@ class Feed:
             produce(self._worker.bootstrap, self._worker.ticks_topic, ticks)
 
     def end(self) -> None:
-        """No more ticks."""
+        """Stop to send ticks."""
         self._ended.set()
         self._thread.join()
 
 
 def send(site: Worker, ticks: list[Tick]) -> None:
-    """Ticks of a test's own; the browser's driver has this thread's event loop."""
+    """Send ticks from another thread: playwright runs its event loop in this one."""
     with ThreadPoolExecutor() as pool:
         pool.submit(produce, site.bootstrap, site.ticks_topic, ticks).result()
 
 
 @pytest.fixture(scope="module")
 def site(pocket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    """A worker with short windows and ticks that do not end."""
+    """A worker with short windows that gets ticks all the time."""
     worker = Worker(pocket, tmp_path_factory.mktemp("site"), topic_partitions="1", window_size="2s", grace="500ms")
     worker.start()
     feed = Feed(worker)
@@ -85,7 +85,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Visit:
-    """A page that is looked at, and what went wrong on it."""
+    """A page in a browser of its own, and the errors that it logged."""
 
     def __init__(self, browser: Browser, worker: Worker, width: str, scheme: str, port: int | None = None) -> None:
         """`port`: of a relay in front of the worker."""
@@ -98,25 +98,25 @@ class Visit:
         self.page.on("console", lambda said: self.wrong.append(said.text) if said.type in ("error", "warning") else None)
 
     def open(self, path: str) -> None:
-        """Go there, and wait until it is live and has loaded."""
+        """Open a path, and wait until the page is live and has loaded."""
         self.page.goto(self._base + path)
         self.wait(lambda: self.text("#pill") == "live", "live")
         self.wait(lambda: self.text("#state") != "loading", "loaded")
 
     def wait(self, condition: Callable[[], bool], what: str) -> None:
-        """Until the condition holds; by asking, as the page's policy forbids the other way."""
+        """Wait for a condition by polling: the page's policy forbids playwright's own way, which evaluates scripts."""
         until_sync(condition, deadline=30.0, every=0.05, what=f"{what}; wrong: {self.wrong}")
 
     def text(self, selector: str) -> str:
-        """What is to be read there."""
+        """The visible text of an element."""
         return self.page.inner_text(selector)
 
     def focused(self) -> str:
-        """What has the focus: tag and id."""
+        """Tag and id of the focused element."""
         return str(self.page.evaluate("document.activeElement.tagName + '#' + document.activeElement.id"))
 
     def close(self) -> None:
-        """Done with it."""
+        """Close the browser context."""
         self._context.close()
 
 

@@ -65,7 +65,7 @@ async def _partition_page(
 async def _remote_page(
     web: WebContext, params: WindowsParams, number: int, after: str, limit: int, away: list[Away]
 ) -> tuple[list[OpenWindow], str]:
-    """The same from the partition's owner. If the owner cannot be asked, this is added to `away`."""
+    """A page from the partition's owner. If the owner cannot be asked, the partition is added to `away`."""
     optional = {"broker": params.broker, "symbol": params.symbol, "cursor": encode_cursor(number, after) if after else None}
     query = {name: value for name, value in optional.items() if value is not None}
     query |= {"partition": str(number), "limit": str(limit), "local": "true"}

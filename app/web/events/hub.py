@@ -80,7 +80,7 @@ class EventHub:
 
     def reset(self) -> None:
         """Tell all clients to fetch anew, because the read model was rebuilt."""
-        self._subscriptions.broadcast(format_event("reset", {"reason": "the final bars have been read anew"}))
+        self._subscriptions.broadcast(format_event("reset", {"reason": "the final bars were read again from their topic"}))
 
     # ---- one stream
 
