@@ -1,4 +1,4 @@
-"""How long it takes to plan: read 1,000 statements, hash them, and compare them with what is there."""
+"""The time to plan: reading 1,000 statements, hashing them, and comparing them with the server's catalog."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GROUP BY broker, symbol EMIT FINAL;
 
 
 def run(repeat: int) -> dict[str, Any]:
-    """Seconds, the median of so many runs."""
+    """The median of `repeat` runs, in CPU seconds."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "plan.ksql"
         path.write_text("".join(STATEMENT.format(n=n) for n in range(1, STATEMENTS + 1)))
@@ -43,7 +43,7 @@ def run(repeat: int) -> dict[str, Any]:
 
 
 def show(found: dict[str, Any], console: Console) -> None:
-    """For people."""
+    """Print the result as text."""
     verdict = "kept" if found["kept"] else "[red]missed[/red]"
     console.print(
         f"planning {found['statements']:,} statements: {found['seconds']} s (expected under {found['at_most']:g}: {verdict})"

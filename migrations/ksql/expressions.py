@@ -275,8 +275,8 @@ class Operation(Expression):
 
     def _side(self, part: Expression, *, last: bool = False) -> str:
         if isinstance(part, Operation):
-            mine, its = self._ORDER[self.sign], self._ORDER[part.sign]
-            if its < mine or (last and its == mine):
+            outer, inner = self._ORDER[self.sign], self._ORDER[part.sign]
+            if inner < outer or (last and inner == outer):
                 return "({})"
         return "{}"
 

@@ -49,13 +49,13 @@ class SourceType(type):
         options: Mapping[str, str | int] | None = None,
     ) -> SourceType:
         """Declare a stream or table; see `Declaration` for the options. Raises `KsqlError` if a check fails."""
-        made = super().__new__(cls, class_name, bases, namespace)
-        shared = {attribute: column.copy_for(made) for base in bases for attribute, column in _shared_columns(base)}
+        source = super().__new__(cls, class_name, bases, namespace)
+        shared = {attribute: column.copy_for(source) for base in bases for attribute, column in _shared_columns(base)}
         own = {attribute: column for attribute, column in namespace.items() if isinstance(column, Column)}
         for attribute, column in (shared | own).items():
-            column.source = made
-            setattr(made, attribute, column)
-        made._declaration = Declaration(
+            column.source = source
+            setattr(source, attribute, column)
+        source._declaration = Declaration(
             class_name,
             name or class_name,
             bool(bases) and Table in bases,
@@ -70,8 +70,8 @@ class SourceType(type):
             dict(options or {}),
         )
         if bases:
-            check_source(made._declaration)
-        return made
+            check_source(source._declaration)
+        return source
 
     def __init__(cls, class_name: str, bases: tuple[type, ...], namespace: dict[str, Any], **_: Any) -> None:
         super().__init__(class_name, bases, namespace)

@@ -50,12 +50,12 @@ def texts(path: Path, field: str, values: Any) -> dict[str, str]:
     """A mapping of names to text. Numbers and booleans may be without quotes. Raises `PlanError` for other values."""
     if not isinstance(values or {}, dict):
         raise PlanError(f"{path}: {field}: must be a mapping of names to values")
-    found = {}
+    mapping = {}
     for key, value in (values or {}).items():
         if not isinstance(value, str | int | float):
             raise PlanError(f"{path}: {field}.{key}: {value!r} must be text, a number, true or false")
-        found[str(key)] = str(value).lower() if isinstance(value, bool) else str(value)
-    return found
+        mapping[str(key)] = str(value).lower() if isinstance(value, bool) else str(value)
+    return mapping
 
 
 def _unique(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:

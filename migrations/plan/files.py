@@ -134,8 +134,8 @@ def _from_module(path: Path) -> _PlanFile:
     try:
         spec.loader.exec_module(module)
         statements = getattr(module, "statements", None)
-        made = statements() if callable(statements) else None
-        ksql = None if made is None or isinstance(made, str) else [str(statement) for statement in made]
+        result = statements() if callable(statements) else None
+        ksql = None if result is None or isinstance(result, str) else [str(statement) for statement in result]
     except (Exception, SystemExit) as error:
         raise PlanError(_error_in_module(path, error)) from error
     finally:

@@ -86,10 +86,10 @@ def next_names(statements: Iterable[Statement], now: Names) -> Names:
             names |= Names(queries={statement.name: next_version(now.queries.get(statement.name, statement.name))})
             continue
         name = next_version(now.sources.get(info.name, info.name))
-        made = (
+        topics = (
             {info.topic: next_version(now.topics.get(info.topic, info.topic), "_v2")} if info.kind.query and info.topic else {}
         )
-        names |= Names({info.name: name}, made)
+        names |= Names({info.name: name}, topics)
     return names
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from migrations.errors import PlanError
 from migrations.plan import files as plan_files
+from tests.support.worker import ROOT
 
 ONE = "CREATE STREAM a (x STRING KEY) WITH (KAFKA_TOPIC='${t}', VALUE_FORMAT='JSON');"
 TWO = "CREATE STREAM b AS SELECT * FROM a EMIT CHANGES;"
@@ -34,6 +35,13 @@ def test_the_plan_as_text_is_the_plan_as_code() -> None:
     assert code == text
     assert plans[0].properties == plans[1].properties
     assert [one.id for one in plans[0].statements] == ["closes/MY_BARS", "closes/MY_CLOSES"]
+
+
+def test_the_plan_in_the_documentation_is_loaded(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "migrations.md").read_text(encoding="utf-8")
+    (tmp_path / "closes.py").write_text(text.partition("```python\n")[2].partition("```")[0])
+    plan = plan_files.load(tmp_path / "closes.py", {"finals": "f", "topics": ""})
+    assert [one.id for one in plan.statements] == ["closes/BARS", "closes/CLOSES"]
 
 
 def test_a_shipped_plan_is_loaded_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
