@@ -180,18 +180,12 @@ def test_send_puts_a_record_where_kafkas_partitioner_or_the_user_wants_it(new_wo
     assert second["topic"] == worker.ticks_topic
 
 
-@pytest.mark.parametrize(
-    ("args", "says"),
-    [
-        (("nowhere-at-all", "1"), "topic nowhere-at-all does not exist"),
-        (("@nobody", "1"), "@nobody: no such agent"),
-        (("@ticks", "1", "--partition", "9"), "has partitions 0 to 1"),
-    ],
-)
-def test_send_refuses_what_would_wait_for_ever(new_worker: NewWorker, args: tuple[str, ...], says: str) -> None:
+def test_send_refuses_what_would_wait_for_ever(new_worker: NewWorker) -> None:
     worker = new_worker(topic_partitions="2")
     done(worker, "topics")
-    assert says in failed(worker, "send", *args, code=USAGE)
+    assert "topic nowhere does not exist" in failed(worker, "send", "nowhere", "1", code=USAGE)
+    assert "@nobody: no such agent" in failed(worker, "send", "@nobody", "1", code=USAGE)
+    assert "has partitions 0 to 1" in failed(worker, "send", "@ticks", "1", "--partition", "9", code=USAGE)
 
 
 # ---- topics
