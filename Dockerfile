@@ -3,7 +3,7 @@ FROM python:3.12.8-slim-bookworm
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /srv/barwheel
 
-# before the sources, so that a change of code does not install everything anew
+# Before the sources are copied, so that a change of code does not install all dependencies again.
 COPY requirements.lock ./
 RUN pip install --quiet --require-hashes -r requirements.lock
 
@@ -15,11 +15,11 @@ COPY migrations migrations
 RUN pip install --quiet --no-deps --no-build-isolation . \
     && useradd --system --uid 10001 --home-dir /var/lib/barwheel --create-home barwheel
 
-# what a worker writes (Faust's data directory, .barwheel) goes to the user's own directory
+# A worker writes its local files (Faust's data directory, .barwheel) to the user's home directory.
 WORKDIR /var/lib/barwheel
 USER barwheel
 
-# TERM lets the worker write its last checkpoint before it goes
+# On SIGTERM a worker writes its last checkpoint before it exits.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["faust", "-A", "app", "worker"]
 CMD ["--loglevel", "info"]

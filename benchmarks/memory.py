@@ -104,7 +104,7 @@ def _once(symbols: int) -> dict[str, Any]:
     opened = _resident_mb()
     partition.pause(START_MS + 10 * MINUTE_MS)
     if partition.bars != symbols:
-        raise RuntimeError(f"{partition.bars} of {symbols} windows closed: the benchmark metrics something else")
+        raise RuntimeError(f"{partition.bars} of {symbols} windows closed: the benchmark measures something else")
     return {"before_mb": before, "open_mb": opened, "after_mb": _resident_mb()}
 
 
