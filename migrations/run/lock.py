@@ -130,7 +130,7 @@ class ApplyLock:
             waited = time.monotonic() - began
             if waited > self._wait_seconds:
                 raise MigrationError(
-                    f"{self._topic}: another runner is at work, for {waited:.0f} s now; "
+                    f"{self._topic}: another runner is at work (for {waited:.0f} s now); "
                     "`app migrate unlock` takes the lock from one that hangs"
                 )
             if waited > ANNOUNCE_SECONDS and not announced:
