@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from tests.support import preloaded
 from tests.support.worker import Worker
 
 POLL = 0.05
@@ -22,20 +21,17 @@ class Member(Worker):
     def __init__(self, bootstrap: str, directory: Path, broken: str | None, **settings: str) -> None:
         super().__init__(bootstrap, directory, **settings)
         self.name = directory.name
-        self._program = ["tests.chaos.broken", broken] if broken else ["app"]
+        if broken:
+            self.program = ("tests.chaos.broken", (broken, *Worker.program[1]))
 
     def spawn(self) -> Member:
         """Start the process, without waiting for anything."""
         assert self.process is None
         with self.log_file.open("ab") as log:
             log.write(b"---- started\n")
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *self._program, "worker", "-l", "info"],
-                cwd=self.directory,
-                env=self.environment(),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
+            log.flush()
+            self.process = preloaded.launch(
+                *self.program, cwd=self.directory, env=self.environment(), stdout=log.fileno(), stderr=log.fileno()
             )
         return self
 

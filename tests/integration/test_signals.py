@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import ENSURE
+from tests.support.preloaded import Process
 from tests.support.ticks import Tick, produce
 from tests.support.worker import DEADLINE, ROOT, Worker
 
@@ -31,7 +32,7 @@ def own_pocket(tmp_path: Path) -> Iterator[tuple[str, int]]:
 
 
 @contextmanager
-def silent_broker(own_pocket: tuple[str, int], worker: Worker) -> Iterator[subprocess.Popen[bytes]]:
+def silent_broker(own_pocket: tuple[str, int], worker: Worker) -> Iterator[Process]:
     """Send SIGTERM to a worker with an open window while its broker is suspended; the next start resumes from there."""
     address, pid = own_pocket
     worker.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import os
 import sys
 import urllib.request
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support import preloaded
 from tests.support.worker import ROOT, free_port
 
 
@@ -21,22 +22,24 @@ class KsqlServer:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._state = directory / "ksqldb.json"
-        self._process: subprocess.Popen[str] | None = None
+        self._process: preloaded.Process | None = None
 
     def start(self) -> None:
         """Start the process and wait until it listens."""
-        command = [sys.executable, "-m", "tests.ksqldb_server", "--port", str(self.port), "--state", str(self._state)]
-        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline().strip() == self.url
+        args = ["--port", str(self.port), "--state", str(self._state)]
+        reading, writing = os.pipe()
+        with open(reading) as said:  # noqa: PTH123  # a pipe, not a path
+            self._process = preloaded.launch(
+                "tests.ksqldb_server", args, cwd=ROOT, env=preloaded.environment(), stdout=writing, stderr=sys.stderr.fileno()
+            )
+            os.close(writing)
+            assert said.readline().strip() == self.url
 
     def kill(self) -> None:
         """`kill -9`."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-            assert self._process.stdout is not None
-            self._process.stdout.close()
             self._process = None
 
     def executed(self) -> list[str]:

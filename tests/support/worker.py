@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+from tests.support import preloaded
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 60.0  # seconds
@@ -32,6 +34,7 @@ def free_port() -> int:
 class Worker:
     """`python -m app` with settings of its own; names that are not given are unique, so that workers do not meet."""
 
+    program: tuple[str, tuple[str, ...]] = ("app", ("worker", "-l", "info"))  # module and arguments
     started: list[Worker] = []  # noqa: RUF012  # all of this process, for the report of a failure
 
     def __init__(self, bootstrap: str, directory: Path, **settings: str) -> None:
@@ -50,7 +53,7 @@ class Worker:
         }
         self.directory = directory
         self.log_file = directory / f"{self.settings['app_id']}.log"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: preloaded.Process | None = None
         directory.mkdir(parents=True, exist_ok=True)
 
     # ---- names
@@ -84,22 +87,16 @@ class Worker:
     # ---- running
 
     def environment(self) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("BARWHEEL_")}
+        inherited = {name: value for name, value in preloaded.environment().items() if not name.startswith("BARWHEEL_")}
         ours = {f"BARWHEEL_{name.upper()}": value for name, value in self.settings.items()}
-        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-        return {**inherited, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "COLUMNS": "200", **ours}
+        return {**inherited, "COLUMNS": "200", **ours}
 
     def spawn(self) -> Worker:
         """Start the process, without waiting for anything."""
         assert self.process is None
         with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "app", "worker", "-l", "info"],
-                cwd=self.directory,
-                env=self.environment(),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
+            self.process = preloaded.launch(
+                *self.program, cwd=self.directory, env=self.environment(), stdout=log.fileno(), stderr=log.fileno()
             )
         Worker.started.append(self)
         return self
@@ -140,15 +137,16 @@ class Worker:
 
     def run(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Another command with this worker's settings, to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "app", *args],
-            cwd=self.directory,
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            timeout=3 * DEADLINE,
-            check=False,
-        )
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            files = {"stdout": out.fileno(), "stderr": err.fileno()}
+            process = preloaded.launch("app", args, cwd=self.directory, env=self.environment(), **files)
+            try:
+                code = process.wait(3 * DEADLINE)
+            except BaseException:
+                process.kill()
+                raise
+            texts = [(file.seek(0), file.read().decode())[1] for file in (out, err)]
+        return subprocess.CompletedProcess(["app", *args], code, *texts)
 
     def popen(self, *args: str) -> subprocess.Popen[str]:
         """Another command with this worker's settings, running beside it."""
