@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """Durations and `min_ts` are in milliseconds; see docs/settings.md for what each setting means."""
+    """Durations and `min_ts` are in milliseconds; the settings table in README.md says what each one means."""
 
     window_size: int = 60_000
     grace: int = 5_000

@@ -94,7 +94,7 @@ async def at_boot(settings: Settings, cluster: Cluster, migrating: Migrating) ->
     """Apply what is pending, and retry until it is done.
 
     With `migrate_on_boot=require`, raises `RefusedError`, `PlanError` or `SettingsError` if the plan cannot be applied. With
-    `warn`, such an error is only recorded in `migrating`.
+    `background`, such an error is only recorded in `migrating`.
     """
     if settings.migrate_on_boot is MigrateOnBoot.off or not settings.ksqldb_url:
         return
