@@ -1,1 +1,1 @@
-"""The work on partitions: one task for each, and the Faust agent and timer that drive them."""
+"""The tasks: one for each source partition, and the Faust agent and timer that drive them."""

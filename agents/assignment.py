@@ -1,4 +1,4 @@
-"""Recovers the partitions of an assignment: new producers, then one task after the other. Waits while the broker is away."""
+"""Recovers the partitions of an assignment: new producers, then one task after another. Waits while the broker is away."""
 
 from __future__ import annotations
 
@@ -93,17 +93,17 @@ class Assignment:
             max_record=topics.max_side_bytes,
             metrics=self._metrics,
         )
-        if task.needs_first_checkpoint:  # afterwards, no position record means that no bar was ever sent
+        if task.needs_first_checkpoint:  # written before the first bar, so no position means no bars
             await task.checkpoint()
         return task
 
     async def stop(self) -> None:
-        """Stop the producers; what they had not sent is found by the next recovery."""
+        """Stop the producers. The next recovery finds out which of their bars were written."""
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 await self._producers.stop()
         except TimeoutError:
-            log.warning("the broker has not acknowledged what was sent to it: the next start finds out what was written")
+            log.warning("the broker has not acknowledged all records: the next start finds out which were written")
 
 
 def write_refused(error: BaseException) -> BrokerError:

@@ -1,4 +1,4 @@
-"""When a checkpoint is made: every interval where few states have changed, and at a good moment while much is read at once."""
+"""When a checkpoint is made: at every interval, or, while the worker catches up, when few windows are open."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ class CheckpointPacing:
 
     @property
     def catching_up(self) -> bool:
-        """Whether the topic holds more than what was written in the last moment."""
+        """Whether the worker reads older records: a recent fetch held more than one slice."""
         return time.monotonic() - self._full_fetch_at < FULL_SECONDS
 
     def fetched(self, *, last: bool) -> None:
-        """A slice was processed. `last`: its fetch brought nothing more."""
+        """A slice was fetched. `last`: it is the last one of its fetch."""
         if not last:
             self._full_fetch_at = time.monotonic()
 
     def affordable(self, task: PartitionTask, partitions: int) -> bool:
-        """Whether enough time has passed for the states that a checkpoint would write, until writing takes at most 5% of it.
+        """Whether writing the states that are due would take at most 5% of the time since the last checkpoint.
 
-        `partitions` of this worker share its CPU. While much is read at once, every window changes between two checkpoints,
-        and one a second could take all the time. Just after a window has closed, few windows are open: then a checkpoint
-        costs little and covers what was published.
+        `partitions`: how many share this worker's CPU. While the worker catches up, every window changes between two
+        checkpoints, and one checkpoint a second could take all the time. Just after a window has closed, few windows are open:
+        then a checkpoint costs little and covers the bars that were published.
         """
         wait = CHECKPOINT_SHARE * partitions * STATE_SECONDS * task.engine.snapshots.due
         return time.monotonic() - task.checkpoint_began >= wait
 
     def due_now(self, task: PartitionTask, partitions: int) -> bool:
-        """Whether a checkpoint between two slices is right. The timer comes too seldom while much is read at once."""
+        """Whether to make a checkpoint between two slices. While the worker catches up, the timer runs too rarely."""
         enough = time.monotonic() - task.checkpoint_began >= self._interval
         return self.catching_up and enough and self.affordable(task, partitions)

@@ -1,8 +1,8 @@
 """The checkpoint of one partition: a snapshot of one moment, written as one Kafka transaction.
 
 The order within the transaction: bars that wait for it, late and rejected records, changed states, the position record, the
-group's offset. It begins only when the bars that were sent before it are acknowledged. A crash in the middle, or a former
-owner that wakes up, leaves nothing of it. docs/delivery.md explains why.
+group's offset. It begins only when the bars that were sent before it are acknowledged. If the worker crashes in the middle, or
+is fenced by a new owner, the whole transaction is aborted. docs/delivery.md explains why.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ YIELD_EVERY = 2_000  # states that are encoded before the event loop gets a turn
 
 @dataclass
 class Snapshot:
-    """Copies of one moment: everything that a checkpoint writes and waits for."""
+    """Everything that a checkpoint writes or waits for, copied at one moment."""
 
     position: Position  # finals_end and changelog_start are filled in while it is written
     states: list[Outgoing]

@@ -36,7 +36,7 @@ class FinalsPublisher:
         return bool(self._unsent) or self.end > offset or any(sent.end is None or sent.end > offset for sent in self._in_flight)
 
     async def publish(self, closed: list[Closed], bars: int) -> None:
-        """Take over closed windows, and send them unless they wait for the checkpoint."""
+        """Add closed windows, and send them unless they wait for the checkpoint."""
         self._unsent += closed
         self.unsent_bars += bars
         if self._unsent and self._producer is not None:
@@ -50,12 +50,12 @@ class FinalsPublisher:
         return sent
 
     def take_unsent(self) -> list[Closed]:
-        """The windows that wait for a checkpoint; the caller sends them."""
+        """The windows that have not been sent; the caller sends them."""
         unsent, self._unsent, self.unsent_bars = self._unsent, [], 0
         return unsent
 
     def take_in_flight(self) -> list[Sent]:
-        """The batches that have been sent and not forgotten; the caller waits for them."""
+        """The batches not known to be acknowledged; the caller waits for them."""
         in_flight, self._in_flight = self._in_flight, []
         return in_flight
 
@@ -77,7 +77,7 @@ def grown(topic: str, partition: int, known: int, end: int) -> int:
     """`end`, the new end offset of a log that only grows. Raises `StateError` where it is not above the one known before."""
     if end <= known:
         raise StateError(
-            f"{topic}[{partition}] took a record before offset {known}, where it ended: it was deleted and made anew "
-            "under this worker, which stops with what it knows"
+            f"{topic}[{partition}] took a record before offset {known}, where it ended: it was deleted and created again "
+            "while this worker ran; the next start says how to go on"
         )
     return end

@@ -1,4 +1,4 @@
-"""What a worker measures of itself: durations in buckets and counts. Each costs once a batch, never once a tick."""
+"""The measurements of a worker: histograms of durations, and counts. They are updated once a batch, never once a tick."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Metrics:
         acknowledged.add_done_callback(count)
 
     def timer_turned(self, every: float) -> None:
-        """Measure how late a turn of the wheel's task is, which should come every so many seconds."""
+        """Measure how late the timer turns the wheel. It should do so `every` so many seconds."""
         now = time.monotonic()
         if self._turned is not None:
             lag = max(0.0, now - self._turned - every)

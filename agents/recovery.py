@@ -73,7 +73,7 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
     ours = await _check_owner(reader, settings, partition, finals_begin, finals_end)
     wanted = fingerprint(settings, partitions)
     if position is None:
-        if ours:  # a position is written before the first bar: reading the ticks anew would publish all of them again
+        if ours:  # the position is written before the first bar; reading all ticks again would publish bars twice
             raise StateError(
                 f"{settings.changelog_topic}[{partition}] holds no position, though {settings.finals_topic}[{partition}] has "
                 "bars of this app_id (was the changelog deleted?): restore it, or use another app_id and topics_prefix"
@@ -105,7 +105,7 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
     async for record in _records(reader, settings.finals_topic, partition, position.finals_end, finals_end):
         if record.value is not None and _producer_app(record) == settings.app_id.encode():
             found.tail.append(_decoded(decode_bar, record, "bar", settings.finals_topic))
-    if made_anew:  # the bars name offsets of records that are gone: treat all of them as passed
+    if made_anew:  # the bars name offsets of records that no longer exist: treat them as closed before the position
         found.tail = [msgspec.structs.replace(bar, closed_at_offset=position.next_offset) for bar in found.tail]
     return found
 
@@ -185,10 +185,10 @@ def _check_finals(settings: Settings, partition: int, position: Position, begin:
     """Check that the bars published after the position still exist. Otherwise raise `StateError`, or move `finals_end`."""
     where, known = f"{settings.finals_topic}[{partition}]", position.finals_end
     if known > end:
-        said = f"{where} ends at offset {end}, before {known}, where this app's bars ended: it was made anew and they are gone"
+        said = f"{where} ends at offset {end}, before {known}, where this app's bars ended: it was created again"
         then, position.finals_end = "publish those that are still open", 0
     elif known < begin:
-        said = f"{where} begins at offset {begin}, after {known}: bars published since the last checkpoint were deleted from it"
+        said = f"{where} begins at offset {begin}, after {known}: bars published since the last checkpoint were deleted"
         then, position.finals_end = "publish them again", begin
     else:
         return
@@ -198,7 +198,7 @@ def _check_finals(settings: Settings, partition: int, position: Position, begin:
 
 
 async def _check_gap(reader: Reader, settings: Settings, partition: int, found: Recovered) -> bool:
-    """Move a position that is not in the topic, if `on_gap` allows it. Returns whether the topic was made anew."""
+    """Move a position that is not in the topic, if `on_gap` allows it. Returns whether the topic was created again."""
     position = found.position
     begin, end = await reader.bounds(settings.ticks_topic, partition)
     wanted = position.next_offset
@@ -206,10 +206,10 @@ async def _check_gap(reader: Reader, settings: Settings, partition: int, found: 
         return False
     where = f"{settings.ticks_topic}[{partition}]"
     if wanted < begin:
-        said = f"{begin - wanted} records before offset {begin} of {where} are gone unread (retention was faster)"
+        said = f"{begin - wanted} records before offset {begin} of {where} were deleted before they were read (retention)"
         lost, go_on = begin - wanted, begin
     else:
-        said = f"{where} ends at offset {end}, before the position {wanted} (the topic was made anew)"
+        said = f"{where} ends at offset {end}, before the position {wanted} (the topic was created again)"
         lost, go_on = 0, begin
     if settings.on_gap is OnGap.stop:
         raise StateError(f"{said}: set on_gap=continue to go on from offset {go_on}, or use another app_id")

@@ -7,9 +7,9 @@ from app.kafka.producers import BatchProducer, acknowledged
 from tables.records import SideRecord
 
 SIDE_MARGIN = 64 * 1024  # how much larger than a source record a side record may be
-CUT_TO = 64 * 1024  # bytes of a value that are kept where the whole value is too large
-OVERHEAD = 4 * 1024  # bytes of a batch and a record beside key, value and headers, at most
-PER_HEADER = 10  # bytes of a header's two lengths, at most
+CUT_TO = 64 * 1024  # bytes that are kept of a value that is too large
+OVERHEAD = 4 * 1024  # upper bound of a batch's and a record's bytes apart from key, value and headers
+PER_HEADER = 10  # upper bound of the bytes of a header's two lengths
 
 
 class SideOutputs:
@@ -54,8 +54,8 @@ class SideRecordEncoder:
     def encode(self, side: SideRecord) -> Outgoing:
         """The record to send, with the key `topic|partition|offset` of the source.
 
-        A value that is too large for the topic is cut and marked. The source's headers are left out where they alone are too
-        large, which can happen to those of a compressed batch.
+        A value that is too large for the topic is cut, and headers say so. The source's headers are left out if they alone are
+        too large, which is possible for records of a compressed batch.
         """
         record = side.record
         key, value = record.key, record.value

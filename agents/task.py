@@ -1,4 +1,4 @@
-"""The task of one source partition: slices go through the engine, bars go out at once, the rest at the checkpoint.
+"""The task of one source partition: it feeds slices to the engine, sends bars at once, and the rest at the checkpoint.
 
 With `delivery=transactional` the bars wait for the checkpoint and are part of its transaction.
 """
@@ -28,9 +28,9 @@ from tables.config import EngineConfig
 from tables.engine import Engine
 from tables.records import Record
 
-SIDE_BATCH = 20_000  # late and rejected records that cause a checkpoint before it is due
-FINALS_BATCH = 200_000  # bars waiting for a transaction that do the same
-FEW_FINALS = 2_000  # fewer bars wait for the rest of the fetch: a request for each slice would cost a quarter of the CPU
+SIDE_BATCH = 20_000  # so many late and rejected records cause an early checkpoint
+FINALS_BATCH = 200_000  # so many bars that wait for a transaction do, too
+FEW_FINALS = 2_000  # fewer bars are sent at the end of the fetch: one request for each slice would take a quarter of the CPU
 
 
 def engine_config(settings: Settings) -> EngineConfig:
@@ -49,7 +49,7 @@ def engine_config(settings: Settings) -> EngineConfig:
 
 
 class PartitionTask:
-    """The engine of one partition, what it has still to publish, and how far it is."""
+    """The engine of one partition, the output it has not published yet, and its position."""
 
     def __init__(  # noqa: PLR0913  # the parts that it is made of
         self,
@@ -100,7 +100,7 @@ class PartitionTask:
             headers=headers,
         )
         self._poisoned = False  # see `_poison_on_error`
-        self._engine_lock = asyncio.Lock()  # one at a time feeds the engine, turns its wheel or copies it
+        self._engine_lock = asyncio.Lock()  # held to feed the engine, to turn its wheel, and to copy it
         self._checkpoint_lock = asyncio.Lock()
 
     # ---- state, for readers
@@ -112,11 +112,11 @@ class PartitionTask:
 
     @property
     def needs_first_checkpoint(self) -> bool:
-        """Whether the position has still to be written before anything may be read."""
+        """Whether the position must be written before anything is read."""
         return self._checkpoints.needs_first
 
     def accounting(self) -> dict[str, Any]:
-        """What became of the records, and how far the engine is."""
+        """The counters, and how far the engine is."""
         engine = self.engine
         return {
             **msgspec.structs.asdict(engine.counters),
@@ -134,7 +134,7 @@ class PartitionTask:
     # ---- in
 
     async def feed(self, part: Slice) -> None:
-        """Process a slice and send the bars that it closed. Raises `GapError` where it does not follow on the last one."""
+        """Process a slice and send the bars that it closed. Raises `GapError` if offsets are missing before it."""
         async with self._engine_lock:
             with self._poison_on_error():
                 await self._feed(part)
@@ -161,7 +161,7 @@ class PartitionTask:
             await self._publish()
 
     async def tick(self, head: Head, now_ms: int) -> None:
-        """Close what is due by idling, if the log ended where this partition is. `now_ms`: epoch ms."""
+        """Close the windows that are due by idling, if this task has read to the end of the log. `now_ms`: epoch ms."""
         if head.offset != self.consumed_to or self.engine.replaying:
             return
         async with self._engine_lock:

@@ -1,4 +1,4 @@
-"""The partitions that this worker owns: recovered on assignment, checkpointed together, recovered again after a failed send."""
+"""The tasks of this worker: recovered on assignment, checkpointed together, and recovered again after a failed send."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from app.kafka.slices import GapError, Slice
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
-VERIFY_SECONDS = 1.0  # between two questions to the group whether the partitions are still ours
+VERIFY_SECONDS = 1.0  # between two requests that ask the group whether we still own the partitions
 
 
 class TaskManager:
-    """Between Faust's consumer and the tasks. `crash` ends the worker with an error."""
+    """Connects Faust's consumer with the tasks. `crash` ends the worker with an error."""
 
     def __init__(self, settings: Settings, crash: Callable[[BaseException], Awaitable[None]]) -> None:
         self.settings = settings
@@ -59,7 +59,7 @@ class TaskManager:
 
     @property
     def catching_up(self) -> bool:
-        """Whether the topic holds more than what was written in the last moment."""
+        """See `CheckpointPacing`."""
         return self._pacing.catching_up
 
     def running(self) -> dict[int, PartitionTask]:
@@ -78,7 +78,7 @@ class TaskManager:
     # ---- work
 
     async def feed(self, part: Slice) -> None:
-        """Process a slice, unless its partition has been revoked or recovered since it was fetched."""
+        """Process a slice, unless its partition was revoked or recovered after the fetch."""
         task = self._tasks.get(part.partition)
         if not self._taking or task is None or task is not part.task:
             return
@@ -89,7 +89,7 @@ class TaskManager:
             await self.failed(error)
             return
         if self._begin_early_checkpoint(task):
-            await asyncio.sleep(0)  # it copies the states before the next slice opens more windows
+            await asyncio.sleep(0)  # let it copy the states before the next slice opens more windows
 
     async def tick(self) -> None:
         """Turn the wheel of every partition."""
@@ -106,7 +106,7 @@ class TaskManager:
             await self.failed(error)
 
     async def checkpoint(self) -> None:
-        """Checkpoint every partition that can afford it; all of them where it is the last one."""
+        """Checkpoint every task that can afford it; all of them if this is the last checkpoint."""
         count = len(self._tasks)
         await self._checkpoint([t for t in self._tasks.values() if not self._taking or self._pacing.affordable(t, count)])
 
@@ -126,13 +126,13 @@ class TaskManager:
     # ---- assignment and revocation
 
     async def assign(self, numbers: set[int]) -> None:
-        """Recover these partitions. Returns when they are ready, or when they were revoked meanwhile."""
+        """Recover these partitions. Returns when they are ready, or have been revoked."""
         self._tasks = {}
         with contextlib.suppress(asyncio.CancelledError):
             await self._begin(self._recover(numbers))
 
     def stop_intake(self) -> None:
-        """Take no more slices; a recovery under way is given up."""
+        """Take no more slices, and cancel a recovery in progress."""
         self._taking = False
         if self._recovery is not None and not self._recovery.done():
             self._recovery.cancel()
@@ -148,9 +148,9 @@ class TaskManager:
         await self._assignment.stop()
 
     async def failed(self, error: BaseException, *, last: bool = False) -> None:
-        """Handle an error of a running task: recover where the broker caused it, else end the worker.
+        """Handle an error of a running task: recover if the broker caused it, otherwise end the worker.
 
-        `last`: it happened in the checkpoint before the partitions are released, which no bar depends on.
+        `last`: it happened in the last checkpoint before the partitions are released. No bar depends on that one.
         """
         if not self._taking and not last:
             return
@@ -160,7 +160,7 @@ class TaskManager:
         elif not isinstance(error, (GapError, kafka_errors.KafkaError)):
             await self._crash(error)
         elif last:
-            log.warning("%s: %s; no last checkpoint, the next owner goes on from the one before", type(error).__name__, error)
+            log.warning("%s: %s; no last checkpoint: the next owner goes on from the one before", type(error).__name__, error)
         else:
             log.warning("%s: %s; recovering the partitions", type(error).__name__, error)
             self._begin(self._restart())
@@ -170,7 +170,7 @@ class TaskManager:
         return task
 
     async def _watched(self, recovery: Coroutine[Any, Any, None]) -> None:
-        """Run a recovery. Where it ends early, end the worker: Faust would go on without these partitions."""
+        """Run a recovery. If it fails, end the worker: Faust would go on without these partitions."""
         task = asyncio.current_task()
         try:
             await recovery
@@ -179,7 +179,7 @@ class TaskManager:
         except asyncio.CancelledError as error:
             if task is None or task.cancelling():
                 raise  # revoked, see `stop_intake`
-            # A client's own task was cancelled, and it raised that: it would look as if the partitions had been revoked.
+            # A client raised the cancellation of its own task. Passed on, it would look like a revocation.
             await self._crash(RuntimeError("a recovery was cancelled from inside").with_traceback(error.__traceback__))
 
     async def _recover(self, numbers: set[int]) -> None:

@@ -1,4 +1,4 @@
-"""What the tasks need of the consumer that reads the input topic; `app.driver` has the one that Faust runs."""
+"""The interface that the tasks need of the input topic's consumer. `app.driver` implements it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TickConsumer(Protocol):
         """The partitions that the group has assigned to this worker."""
 
     def highwater(self, tp: TP) -> int:
-        """The end offset of a partition, as the broker said last."""
+        """The end offset of a partition, from the last fetch response."""
 
     def pause_partitions(self, tps: set[TP]) -> None:
         """Stop fetching these partitions."""
@@ -32,7 +32,7 @@ class TickConsumer(Protocol):
         """Fetch them again."""
 
     async def verify_membership(self, offsets: Mapping[TP, int]) -> bool:
-        """Whether the group takes these offsets from us; it does so only from the member that owns the partitions."""
+        """Commit these offsets. True if the group accepts them, as it does only from the owner of the partitions."""
 
     async def seek_to(self, positions: Mapping[TP, int]) -> None:
-        """Go on reading at these offsets, and nowhere else."""
+        """Read these partitions from these offsets, and no others."""

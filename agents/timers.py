@@ -1,7 +1,7 @@
 """The timer of the idle closes: the task that turns the wheels, and the rules of its clock.
 
-The timer decides nothing. What has to close, and when, follows from the log; the timer only lets it show before the next record
-comes.
+The timer makes no decisions. The log alone determines what closes, and at which arrival time. The timer only publishes it
+before the next record comes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from app.kafka.fetcher import Head
 
 
 class TimerClock:
-    """Up to which arrival time one partition's log is known to hold nothing unread."""
+    """The arrival time up to which one partition is known to hold no unread record."""
 
     def __init__(self, idle_margin: int, arrival: int, *, append_time: bool) -> None:
         """`idle_margin` in ms. `arrival`: the largest arrival time so far, epoch ms. `append_time`: LogAppendTime input."""
@@ -25,18 +25,18 @@ class TimerClock:
         self._fetched_ms = 0
 
     def fed(self, arrival: int, fetched_ms: int) -> None:
-        """A slice was processed: the largest arrival time since, and the time of its fetch (epoch ms)."""
+        """A slice was processed. `arrival`: the largest arrival time so far; `fetched_ms`: when it was fetched (epoch ms)."""
         self._last_arrival = arrival
         self._fetched_ms = fetched_ms
 
     def passed(self, head: Head, now_ms: int) -> int:
-        """The arrival time (epoch ms) that has passed, given an empty answer at the head of the log.
+        """The arrival time (epoch ms) that has passed, if a fetch at the end of the log was empty.
 
-        The time of the request counts, not that of its answer: after a pause an old empty answer lies in the socket.
+        The time of the request counts, not that of the response: after a pause, an old response may still lie in the socket.
         """
         t = min(now_ms, head.sent_ms) - self._idle_margin
         if not self._append_time:
-            t += self._last_arrival - self._fetched_ms  # the producers' clock goes on at the pace of ours
+            t += self._last_arrival - self._fetched_ms  # assumes that the producers' clock advances at the same pace as ours
         return t
 
 

@@ -1,4 +1,4 @@
-"""The topics of one app: their specifications, creating the missing ones, and judging those that exist."""
+"""The topics of one app: their specifications, creating missing topics, and checking existing ones."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def input_spec(settings: Settings) -> TopicSpec:
     """The input topic as we create it if it is missing.
 
     LogAppendTime: retention must not delete the replay of an old day, and idle close needs the time of arrival.
-    The retention is the cluster's default: it is not our decision how long ticks are kept.
+    The retention is the cluster's default: how long ticks are kept is the operator's decision.
     """
     configs = {"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime"}
     return TopicSpec(settings.ticks_topic, settings.topic_partitions, configs, "the ticks")
@@ -62,9 +62,9 @@ def specs(settings: Settings, partitions: int, max_message_bytes: int = DEFAULT_
         "max.message.bytes": str(max_message_bytes + SIDE_EXTRA_BYTES),
     }
     return [
-        TopicSpec(settings.finals_topic, partitions, compact, "final bars, one record a window"),
-        TopicSpec(settings.late_topic, partitions, side, "late ticks, as they came"),
-        TopicSpec(settings.rejected_topic, partitions, side, "records that are no ticks, with the reason"),
+        TopicSpec(settings.finals_topic, partitions, compact, "final bars, one record per window"),
+        TopicSpec(settings.late_topic, partitions, side, "late ticks, unchanged"),
+        TopicSpec(settings.rejected_topic, partitions, side, "rejected records, with the reason"),
         TopicSpec(settings.changelog_topic, partitions, compact, "open windows and positions"),
     ]
 
@@ -103,8 +103,8 @@ async def check_partitions(settings: Settings, cluster: Cluster, known: int) -> 
     """
     try:
         async with admin(cluster) as client:
-            count = (await partition_counts(client)).get(settings.ticks_topic, known)  # its reader notices a missing topic
-    except BrokerError as error:  # a BrokerError would end the worker, which can wait for the broker instead
+            count = (await partition_counts(client)).get(settings.ticks_topic, known)  # recovery detects a missing topic
+    except BrokerError as error:  # a BrokerError would end the worker; this one makes it wait for the broker
         raise KafkaConnectionError(str(error)) from error
     if count != known:
         raise TopicsError(
@@ -135,7 +135,7 @@ def judge(settings: Settings, states: dict[str, TopicState], created: list[str])
 def _judge_input(name: str, state: TopicState) -> list[Finding]:
     findings = []
     if state.timestamp_type != "LogAppendTime":
-        text = "has message.timestamp.type=CreateTime: arrival times are the producers' word and old ticks fall to retention"
+        text = "has message.timestamp.type=CreateTime: producers set the arrival times, and retention deletes old ticks"
         findings.append(Finding(name, text, _alter_command(name, "message.timestamp.type=LogAppendTime")))
     if "compact" in state.cleanup_policy:
         text = f"has cleanup.policy={state.cleanup_policy}: compaction removes all but a symbol's last tick"
@@ -151,7 +151,7 @@ def _judge_output(spec: TopicSpec, state: TopicState, source: str) -> list[Findi
         findings.append(Finding(spec.name, text, advice, fatal=True))
     policy, wanted = state.cleanup_policy, spec.configs["cleanup.policy"]
     if policy != wanted:
-        # retention would delete bars and states for good; compaction of a side topic removes nothing, as its keys are unique
+        # Retention would delete bars and states for good. Compaction of a side topic removes nothing: its keys are unique.
         fatal = wanted == "compact"
         text = f"has cleanup.policy={policy} and must have {wanted}"
         findings.append(Finding(spec.name, text, _alter_command(spec.name, f"cleanup.policy={wanted}"), fatal=fatal))

@@ -1,11 +1,11 @@
 """Which states a checkpoint writes, so that every live state lies near the end of the changelog.
 
 A checkpoint writes the states that changed. It also rewrites a few of the oldest live states, so recovery reads only the end of
-the changelog: what is open, not what has been. A state whose windows have all closed is not live, as stream time implies that
-they are closed.
+the changelog: the open windows, not all earlier ones. A state whose windows have all closed is not live: stream time implies
+that they are closed.
 
-A tombstone waits. A symbol that keeps trading needs none, and is not made anew for each window. Symbols without open windows
-get their tombstone while there are more of them than windows were open lately.
+A tombstone waits. A symbol that keeps trading needs none, and is not created again for each window. Symbols without open
+windows get their tombstones when there are more of them than windows were open lately.
 
     plan = CheckpointPlan(engine.snapshots, start=0, end=0)
     for key, state in plan.round(): ...   # write it; None deletes
@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from tables.scopes import Symbol
 from tables.snapshots import Snapshots
 
-SPARE = 1_000  # symbols without open windows that are kept, beside as many as had open windows lately
+SPARE = 1_000  # so many more symbols without open windows are kept than windows were open lately
 SWEEP = 20_000  # symbols that one checkpoint visits to find those without open windows
 
 
@@ -58,13 +58,13 @@ class CheckpointPlan:
         for symbol in changed:
             state = snapshots.state_of(symbol)
             if state is None:
-                symbol.written = -number  # whatever the changelog holds of it is not live
+                symbol.written = -number  # its states in the changelog are not live
             else:
                 symbol.written = number
                 current.append(symbol)
                 yield symbol.key, state
         overdue = self.overdue
-        # More visits than changes, so that the oldest round ends some time. It also keeps forgotten symbols in memory.
+        # More visits than changes, so that the oldest round ends at some time: until then it keeps forgotten symbols in memory.
         visits = max(len(changed) * 5 // 4 + 100, SWEEP if overdue else 0)
         for symbol, state in self._oldest(visits, writes=len(changed) // 10 + 1):
             symbol.written = number
@@ -97,7 +97,7 @@ class CheckpointPlan:
     def _resting(self, number: int) -> Iterator[Symbol]:
         """Symbols without open windows that this round did not write, until few enough are left."""
         for _ in range(SWEEP):
-            if not self._to_sweep:  # the sweep has visited all: start again with the symbols of now
+            if not self._to_sweep:  # the sweep has visited all symbols: begin again
                 self._to_sweep = list(self._snapshots.symbols.values())[::-1]
             symbol = self._to_sweep.pop()  # popped, so that nothing keeps a forgotten symbol in memory
             if symbol.resting and symbol.written != -number:

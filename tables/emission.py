@@ -1,7 +1,7 @@
 """Windows that closed in one step, and the records of their bars.
 
-A record is made straight from the window, without a `Bar` in between: one walk through the window's memory instead of two. A
-test compares it with the encoding of the same bar as an object.
+A record is encoded directly from the window, without a `Bar`: this reads the window's memory once instead of twice. A test
+compares it with the encoding of the same `Bar`.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class Engine:
 
     @property
     def counters(self) -> Counters:
-        """What became of the records."""
+        """Counts of the records, by outcome."""
         return self.progress.counters
 
     @property
@@ -94,7 +94,7 @@ class Engine:
 
     @property
     def replaying(self) -> bool:
-        """Whether bars from before a restart are still ahead: no checkpoint and no timer until they are passed."""
+        """Whether the engine is still within the tail of a restart: until its end there is no checkpoint and no idle close."""
         return self._replay is not None and self._replay.in_tail(self.next_offset)
 
     def stream_times(self) -> dict[str, tuple[int, int]]:
@@ -121,7 +121,7 @@ class Engine:
         states: Mapping[bytes, SymbolState],
         tail: Sequence[Bar],
     ) -> None:
-        """Take up what a checkpoint stored; `tail`: the bars that were published after it, in order."""
+        """Restore what a checkpoint stored. `tail`: the bars that were published after it, in order."""
         self.progress.counters = counters
         self.progress.arrival = arrival
         self.snapshots.restore(stream_times, states)
@@ -138,7 +138,7 @@ class Engine:
         have arrived after it.
         """
         if arrival_cap is None:
-            once = (record for record in records)  # a raw batch must not be asked again after its last record
+            once = (record for record in records)  # a raw batch must not be iterated again after its last record
             for arrived, together in groupby(once, _timestamp_of):
                 self.feed_same_arrival(together, arrived)
         else:

@@ -1,7 +1,7 @@
 """The fast path: a plain tick of a known symbol that closes nothing, folded without a function call.
 
-Everything else goes to the engine's `_process`, before anything has been changed. Both say the same: the property tests compare
-the engine with a reference model, and most of their records take this path.
+Everything else goes to the engine's `_process`, before anything has been changed. Both give the same result: the property tests
+compare the engine with a reference model, and most of their records take this path.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Process = Callable[[Record, int | None, RawTick | None], None]
 
 
 class FastPath:
-    """Folds batches whose records arrived together, in whole milliseconds and with one price."""
+    """Folds ticks that arrived at the same time. It needs `time_unit=ms`, and a `price` other than `mid`."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class FastPath:
                             inside, plain = False, price < too_large
                         check_digits(price)
                 except (msgspec.MsgspecError, DecimalException, TypeError, RecursionError, UnicodeDecodeError):
-                    plain = False  # `process` finds out what is wrong with it
+                    plain = False  # `process` determines what is wrong with it
             if not plain or symbol is None or tick is None:
                 progress.next_offset = offset + 1
                 process(record, None, tick)

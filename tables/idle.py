@@ -1,7 +1,7 @@
 """Idle close: when a silent scope closes its windows, and the timing wheel that finds the scopes that are due.
 
 The scheduler knows scopes and arrival times. It reads no clock, and it closes nothing itself: `due` yields what has to close,
-and the caller closes it. docs/delivery.md has the rule.
+and the caller closes it. `Scope.due` has the rule.
 """
 
 from __future__ import annotations

@@ -32,10 +32,10 @@ class OpenWindows:
         self._scheduler = scheduler
         self._closed: list[Closed] = []
         self._units_per_second = PER_SECOND[config.time_unit]
-        self._peak = self._peak_at = 0  # the most windows open at once lately, and the arrival time of that
+        self._peak = self._peak_at = 0  # the most windows that were open at once lately, and when (arrival time)
 
     def usually_open(self, arrival: int) -> int:
-        """The most windows that were open at once, now or within about two windows of arrival time."""
+        """The most windows that were open at once, now or within the last two window lengths (arrival time)."""
         lately = arrival - self._peak_at <= 2 * self.config.window_size + self.config.grace
         return max(self.count, self._peak if lately else 0)
 
@@ -44,7 +44,7 @@ class OpenWindows:
         return {key: (s.stream_time, s.advanced_at) for key, s in self.scopes.items() if s.stream_time != UNKNOWN}
 
     def scope_of(self, name: tuple[str, str]) -> Scope:
-        """The scope that (broker, symbol) shares with others; made on first use. Not for scope `symbol`."""
+        """The scope that (broker, symbol) shares with others, created on first use. Not for scope `symbol`."""
         key = name[0] if self.config.scope == "broker" else ""
         scope = self.scopes.get(key)
         if scope is None:
@@ -52,7 +52,7 @@ class OpenWindows:
         return scope
 
     def symbol_of(self, key: bytes, name: tuple[str, str]) -> Symbol:
-        """The symbol with this record key; made on first use, under scope `symbol` with a scope of its own."""
+        """The symbol with this record key, created on first use. Under scope `symbol` it gets a scope of its own."""
         symbol = self.symbols.get(key)
         if symbol is None:
             scope = Scope(order_of(name)) if self.per_symbol else self.scope_of(name)
@@ -73,7 +73,7 @@ class OpenWindows:
         return changed
 
     def take_closed(self) -> list[Closed]:
-        """What closed since the last call, in order."""
+        """The windows that closed since the last call, in order."""
         closed, self._closed, self.closed_count = self._closed, [], 0
         return closed
 

@@ -1,4 +1,4 @@
-"""A record as the engine sees it, and what the engine hands on when a record is late or rejected."""
+"""An input record as the engine sees it, and a late or rejected record."""
 
 from __future__ import annotations
 

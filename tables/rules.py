@@ -39,7 +39,7 @@ class TickRules:
         return side
 
     def apply(self, record: Record, arrived: int, tick: RawTick | None = None) -> None:
-        """Count a record and do what follows from it. `arrived`: epoch ms. `tick`: its decoded value, where there is one."""
+        """Count a record, and fold, reject or drop it. `arrived`: epoch ms. `tick`: its decoded value, if known."""
         try:
             self._classify(record, arrived, tick or read(self._decode, record.value))
         except RejectedError as error:
@@ -55,7 +55,7 @@ class TickRules:
         name = symbol.name if symbol is not None else name_of(key)
         if tick.broker is not None or tick.symbol is not None:
             check_name(tick, name)
-        # The common case of event_time without its arithmetic: every tick that opens a window comes through here.
+        # Avoids the arithmetic of event_time in the common case: every tick that opens a window gets here.
         ts, ms = (tick.ts, tick.ts) if self._integer_ms and type(tick.ts) is int else event_time(tick.ts, config.time_unit)
         heartbeat = tick.heartbeat
         if not heartbeat:

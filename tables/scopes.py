@@ -1,4 +1,4 @@
-"""Symbols and scopes: who has open windows, what shares one stream time, and when a scope is due to close by idling."""
+"""Symbols with their open windows; scopes, which share one stream time, and when a scope closes by idling."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNKNOWN = -NEVER  # stream time before the first tick
 
 
 def order_of(name: tuple[str, str]) -> str:
-    """A text that sorts as the pair does, only faster. Names hold no control characters."""
+    """A text that sorts like the pair, but faster. Names contain no control characters."""
     return f"{name[0]}\0{name[1]}"
 
 
@@ -102,7 +102,7 @@ class Scope:
 
         D is an arrival time, the later of two. One is when stream time, extended by the arrival time that has passed since
         it moved, reaches end + grace. The other is grace after the arrival of the last tick that opened a window with this
-        end: a burst after a stall is not cut off after its first tick.
+        end: otherwise a window that a burst opens after a stall would be due at once.
         """
         lead = self.advanced_at - self.stream_time + grace
         soonest = first = NEVER

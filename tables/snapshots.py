@@ -1,4 +1,4 @@
-"""The state of a symbol as a checkpoint stores it, and how an engine takes stored states up again.
+"""The state of a symbol as a checkpoint stores it, and how an engine restores it.
 
 A state is written when a tick changed it. Closed windows need no record: the position's stream time implies them, because
 every window with end + grace <= stream time is closed.
@@ -34,7 +34,7 @@ class Snapshots:
 
     @property
     def closed_symbols(self) -> int:
-        """How many symbols have no open window, at least; 0 under scope `symbol`, where they are kept for their clock."""
+        """How many symbols have no open window, at least; 0 under scope `symbol`, which keeps them for their stream time."""
         windows = self._windows
         return 0 if windows.per_symbol else len(windows.symbols) - windows.count
 
@@ -60,7 +60,7 @@ class Snapshots:
         del self._windows.symbols[symbol.key]
 
     def restore(self, stream_times: Mapping[str, tuple[int, int]], states: Mapping[bytes, SymbolState]) -> None:
-        """Take up the stream times of a position record and the states of a changelog."""
+        """Restore the stream times of a position record and the states of a changelog."""
         for scope_key, (stream_time, advanced_at) in stream_times.items():
             self._windows.scopes[scope_key] = Scope(scope_key, stream_time, advanced_at)
         for key, state in states.items():

@@ -1,4 +1,4 @@
-"""What a checkpoint stores, and its JSON: a record for each symbol, and the position record of the partition."""
+"""The stored state and its JSON: one record for each symbol, and the position record of the partition."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tables.window import Window
 
 
 class Counters(msgspec.Struct):
-    """What became of the records of a partition. `read` is always the sum of the four after it."""
+    """Counts of the records of a partition, by outcome. `read` is always the sum of the four after it."""
 
     read: int = 0
     binned: int = 0

@@ -1,4 +1,4 @@
-"""One window: open, high, low, close, volume of its ticks; exact, and independent of the order they came in."""
+"""One window: open, high, low, close and volume of its ticks, exact and independent of their order of arrival."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Window(msgspec.Struct, array_like=True, gc=False, eq=False):
     Two ticks are ordered by (ts in the setting's unit, seq, offset). Open is the first tick, close the last; of equal prices
     high and low keep the text of the first. `opened_at` is the arrival (epoch ms) of the tick that opened the window.
 
-    With 100,000 open windows, time goes into waiting for memory. So ts, seq and offset are fields of their own rather than a
-    tuple, which would be one more object for each price. The fields that every tick reads lie together, in front.
+    With 100,000 open windows, most time is spent waiting for memory. So ts, seq and offset are separate fields rather than a
+    tuple, which would be one more object for each price. The fields that every tick reads come first, side by side.
     """
 
     end: int
@@ -56,7 +56,7 @@ class Window(msgspec.Struct, array_like=True, gc=False, eq=False):
             self.add_quantity(price, qty)
 
     def update_high_low(self, price: Decimal, ts: int, seq: int, offset: int) -> None:
-        """Take over a price that is not strictly between low and high."""
+        """Update high and low with a price that is not strictly between them."""
         if price > self.high:
             self.high, self.high_ts, self.high_seq, self.high_offset = price, ts, seq, offset
         elif price < self.low:
@@ -68,7 +68,7 @@ class Window(msgspec.Struct, array_like=True, gc=False, eq=False):
                 self.low, self.low_ts, self.low_seq, self.low_offset = price, ts, seq, offset
 
     def update_open_close(self, price: Decimal, ts: int, seq: int, offset: int) -> None:
-        """Take over a tick that is the last so far as close, or one that is the first so far as open."""
+        """Update close if the tick is the last so far, or open if it is the first so far."""
         if (ts, seq, offset) > (self.close_ts, self.close_seq, self.close_offset):
             self.close, self.close_ts, self.close_seq, self.close_offset = price, ts, seq, offset
         elif (ts, seq, offset) < (self.open_ts, self.open_seq, self.open_offset):
@@ -84,7 +84,7 @@ class Window(msgspec.Struct, array_like=True, gc=False, eq=False):
         """Volume-weighted average price, rounded half-even to 8 decimals; None without quantities or where they sum to 0."""
         if not self.volume or self.notional is None:
             return None
-        # 400 digits first, so that this rounding cannot move a tie of the one that follows
+        # divide with 400 digits first, so that this rounding cannot turn a value into a tie of the next one
         quotient = _WIDE.divide(self.notional, self.volume)
         return quotient.quantize(_VWAP_STEP, rounding=ROUND_HALF_EVEN, context=_WIDE)
 
@@ -95,7 +95,7 @@ _WIDE.clear_traps()
 
 def new_window(end: int, arrival: int, price: Decimal, ts: int, seq: int, offset: int) -> Window:
     """The window that a first tick opens, without its quantity."""
-    # in the order of the fields; lines group them as their uses do: every tick, a bar, ties
+    # in the order of the fields; one line each for the fields of every tick, of a bar, and of ties
     # fmt: off
     return Window(
         end, 1, price, price, price, ts, seq, offset, offset,

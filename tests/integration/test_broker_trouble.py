@@ -120,7 +120,7 @@ def test_a_topic_that_is_deleted_and_made_anew_under_the_worker_stops_it_with_th
     produce(worker.bootstrap, worker.ticks_topic, [Tick(T0 + 11 * 60_000)])
     assert worker.process is not None
     assert worker.process.wait(60) == STATE_ERROR
-    assert "made anew" in worker.log().splitlines()[-1]
+    assert "created again" in worker.log().splitlines()[-1]
     assert topic in worker.log().splitlines()[-1]
     assert "Traceback" not in worker.log()
     worker.process = None

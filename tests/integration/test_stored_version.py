@@ -221,7 +221,7 @@ def test_every_late_and_rejected_record_is_in_its_topic_once(continued: Continue
 
 def test_the_stored_read_model_is_used_and_serves_stored_and_new_bars(continued: Continued) -> None:
     stored = (continued.source / "data" / "read-model").is_dir()
-    assert "made anew" not in continued.worker.log()
+    assert "the read model is rebuilt" not in continued.worker.log()
     assert stored == continued.source.name.endswith("killed")
     published = {(seen.bar.broker, seen.bar.symbol, seen.bar.bucket_start) for seen in continued.finals}
     served = {(*name.split("/"), bar["bucket_start"]) for name, bars in continued.served.items() for bar in bars}
