@@ -15,7 +15,7 @@ from benchmarks import memory, migrations, page, recovery, report, safety, throu
 
 
 def main() -> int:
-    """Run one benchmark; 1 where `--check` is given and a bound is missed."""
+    """Run one benchmark. Returns 1 if `--check` is given and a bound is missed."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
@@ -26,7 +26,7 @@ def main() -> int:
     fast.add_argument("--ticks", type=int, default=2_000_000, help="ticks in each topic (default %(default)s)")
     fast.add_argument("--symbols", type=_numbers, default=[1_000, 100_000], help="default 1000,100000")
     fast.add_argument("--repeat", type=int, default=1, help="runs of each subject; medians are shown")
-    fast.add_argument("--subjects", type=_subjects, default=list(throughput.SUBJECTS), help="some of them only")
+    fast.add_argument("--subjects", type=_subjects, default=list(throughput.SUBJECTS), help="run only these")
     safe = commands.add_parser("safety", help="what checkpoints and transactions cost, on Apache Kafka")
     safe.add_argument("--ticks", type=int, default=2_000_000, help="ticks in the topic (default %(default)s)")
     safe.add_argument("--symbols", type=_numbers, default=[100_000], help="default 100000")
@@ -40,7 +40,7 @@ def main() -> int:
     shown.add_argument("--repeat", type=int, default=1, help="runs with and without streams; medians are compared")
     for one in (fast, safe, back, shown):
         where = one.add_mutually_exclusive_group()
-        where.add_argument("--bootstrap", metavar="HOST:PORT", help="a Kafka that runs already")
+        where.add_argument("--bootstrap", metavar="HOST:PORT", help="a running Kafka")
         where.add_argument("--pocket", action="store_true", help="the pocket broker instead of Apache Kafka")
     turn = commands.add_parser("wheel", help="the timing wheel beside a heap and one call_later a symbol")
     turn.add_argument("--scopes", type=int, default=100_000, help="default %(default)s")
@@ -51,10 +51,10 @@ def main() -> int:
     plans = commands.add_parser("migrations", help="how long it takes to plan 1,000 statements")
     plans.add_argument("--repeat", type=int, default=3, help="runs; the median is shown")
     for one in (fast, safe, back, shown, turn, held, plans):
-        one.add_argument("--json", action="store_true", help="for programs")
-        one.add_argument("--check", action="store_true", help="exit code 1 where a bound is missed")
+        one.add_argument("--json", action="store_true", help="print JSON")
+        one.add_argument("--check", action="store_true", help="exit with code 1 if a bound is missed")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped as after Ctrl-C
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # stops the processes that were started, like Ctrl-C
     console = Console()
     found, show = _measured(arguments)
     if arguments.json:
@@ -68,7 +68,7 @@ Shown = Callable[[dict[str, Any], Console], None]
 
 
 def _measured(arguments: argparse.Namespace) -> tuple[dict[str, Any], Shown]:  # noqa: PLR0911  # one return a command
-    """What was found, and what shows it."""
+    """The result, and the function that prints it."""
     if arguments.command == "wheel":
         return wheel.run(arguments.scopes, arguments.repeat), wheel.show
     if arguments.command == "migrations":

@@ -1,4 +1,4 @@
-"""The synthetic market that all subjects read: seeded, one topic a symbol count, written in raw batches."""
+"""The synthetic market that all subjects read: from a seed, one topic per number of symbols."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ PARTITIONS = 4
 BROKERS = ("alpha", "beta")
 START_MS = 1_399_248_000_000
 WINDOW_MS, GRACE_MS = 60_000, 5_000
-JITTER_MS = 400  # how far ticks of different symbols are out of order; well inside the grace
+JITTER_MS = 400  # how far ticks of different symbols are out of order; much less than the grace
 BATCH_BYTES = 64 * 1024
-# Ticks that a symbol has in a minute, by the number of symbols: few symbols tick often, many tick seldom.
+# Ticks of a symbol in a minute, by the number of symbols.
 TICKS_A_BAR = {1_000: 200.0, 100_000: 2.4}
 
 
 @dataclass
 class Market:
-    """What was written: the topic, and how many bars can come of it."""
+    """The topic that was written, and the windows that its ticks open."""
 
     topic: str
     symbols: int
@@ -34,7 +34,7 @@ class Market:
 
     @property
     def most_bars(self) -> int:
-        """Every window, also those that only idling closes."""
+        """All windows, including those that only idle close can close."""
         return len(self.windows)
 
     @property
@@ -45,7 +45,7 @@ class Market:
 
 
 def ticks_a_bar(symbols: int) -> float:
-    """The pace of the nearest known symbol count, in ticks a symbol and minute."""
+    """Ticks of a symbol in a minute, for the nearest known number of symbols."""
     return TICKS_A_BAR[min(TICKS_A_BAR, key=lambda known: abs(known - symbols))]
 
 
@@ -54,7 +54,7 @@ def _scope(symbol: int) -> tuple[int, int]:
 
 
 def generate(market: Market) -> Iterator[tuple[int, bytes, bytes]]:
-    """Give `(partition, key, value)` in the order of production, and note what bars there are."""
+    """Yield `(partition, key, value)` in the order of production, and note the windows."""
     rng = random.Random(SEED)  # the same market in every run
     keys = [f"{BROKERS[_scope(i)[1]]}|SYM{i:06d}".encode() for i in range(market.symbols)]
     prices = [rng.randrange(50_000, 500_000) for _ in range(market.symbols)]
@@ -64,7 +64,7 @@ def generate(market: Market) -> Iterator[tuple[int, bytes, bytes]]:
     draw = rng.random
     done = 0
     while done < market.ticks:
-        rng.shuffle(turn)  # each symbol once a round, in an order of its own
+        rng.shuffle(turn)  # each symbol once a round, in random order
         for symbol in turn[: market.ticks - done]:
             ts = START_MS + int(done * step + draw() * JITTER_MS)
             bid = prices[symbol] = max(1_000, prices[symbol] + int(draw() * 21) - 10)
@@ -86,7 +86,7 @@ def generate(market: Market) -> Iterator[tuple[int, bytes, bytes]]:
 async def write(bootstrap: str, topic: str, symbols: int, ticks: int) -> Market:
     """Create the topic and write the market into it."""
     market = Market(topic, symbols, ticks)
-    # the topic is so new that a partition may have no leader yet; the client says so and tries again
+    # partitions of a new topic may have no leader yet; the client logs that and retries
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     await _create(bootstrap, topic)
     producer = AIOKafkaProducer(
@@ -116,7 +116,7 @@ async def _create(bootstrap: str, topic: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        # arrival is the broker's time: with the producers' own, ticks of 2014 would be past any retention
+        # arrival is the broker's time: with the producer's time, retention would delete ticks of 2014
         configs = {"message.timestamp.type": "LogAppendTime"}
         answer = await admin.create_topics([NewTopic(topic, PARTITIONS, 1, topic_configs=configs)])
         for _, code, *message in answer.topic_errors:

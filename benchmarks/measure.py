@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 DEADLINE = 600.0  # seconds for one subject
-POLL = 0.5  # seconds between two questions, which the subject pays for itself
-FROM, TO = 0.10, 0.95  # the part of the ticks that counts: start-up and the end are left out
+POLL = 0.5  # seconds between two requests; answering them is part of the subject's CPU time
+FROM, TO = 0.10, 0.95  # the measured part of the ticks: start-up and shutdown are excluded
 _CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 _UTIME = 11  # of the fields after the command's name in /proc/<pid>/stat; stime follows
 
 
 class Sample(NamedTuple):
-    """How far a process was at one moment; CPU of all its threads, in seconds."""
+    """The progress of a process at one moment. CPU time is that of all its threads, in seconds."""
 
     ticks: int
     wall: float
@@ -28,7 +28,7 @@ class Sample(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """A subject in its steady state, and the most memory it ever took."""
+    """The rates of a subject in its steady state, and its peak memory."""
 
     ticks_per_second: float
     cpu_us: float
@@ -53,14 +53,14 @@ class Subject:
         self.log = log
 
     def sample(self, ticks: int) -> Sample:
-        """Its CPU time now, beside the number of ticks that are through."""
+        """Its CPU time now, for a number of processed ticks."""
         stat = Path(f"/proc/{self.process.pid}/stat").read_text()
         fields = stat[stat.rindex(")") + 2 :].split()
         cpu = (int(fields[_UTIME]) + int(fields[_UTIME + 1])) / _CLOCK_TICKS
         return Sample(ticks, time.perf_counter(), cpu)
 
     def peak_mb(self) -> float:
-        """The most memory it has had resident (VmHWM)."""
+        """Its peak resident memory (VmHWM)."""
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
@@ -72,11 +72,11 @@ class Subject:
         return RuntimeError(f"{' '.join(self.process.args)}: {what}\n{tail}")  # type: ignore[arg-type]
 
     def by_marks(self, total: int) -> Measured:
-        """Follow its `MARK <ticks>` lines until 95% are through."""
+        """Follow its `MARK <ticks>` lines until it has processed 95% of the ticks."""
         samples: list[Sample] = []
         if self.process.stdout is None:
             raise self.failed("prints nowhere")
-        # one that hangs says nothing either: ending it ends the loop below
+        # a process that hangs prints nothing either: killing it ends the loop below
         watchdog = threading.Timer(DEADLINE, self.process.kill)
         watchdog.start()
         try:
@@ -90,7 +90,7 @@ class Subject:
         raise self.failed(f"ended after {samples[-1].ticks if samples else 0} of {total} ticks")
 
     def by_asking(self, read: Callable[[], int | None], total: int) -> Measured:
-        """Ask how far it is until all ticks are through."""
+        """Poll its progress until it has processed all ticks."""
         samples: list[Sample] = []
         end = time.monotonic() + DEADLINE
         while time.monotonic() < end:
@@ -107,7 +107,7 @@ class Subject:
 
 @contextmanager
 def running(command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> Iterator[Subject]:
-    """Start a process that is ended, by its id, on the way out."""
+    """Start a process, and end it, by its id, on exit."""
     directory.mkdir(parents=True, exist_ok=True)
     log = directory / "log"
     with log.open("w") as errors:

@@ -1,4 +1,4 @@
-"""What open windows take, and that nothing else stays: symbols that tick once, and an hour in which all of them trade."""
+"""Memory of open windows, and whether it is freed: symbols that tick once, and symbols that trade for an hour."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Arrived(NamedTuple):
-    """A record as the engine takes it."""
+    """A record, as the engine expects it."""
 
     offset: int
     timestamp: int
@@ -42,7 +42,7 @@ class Arrived(NamedTuple):
 
 
 class PartitionTask:
-    """The engine and its changelog; what they put out is encoded and let go, as after an acknowledgement."""
+    """The engine and its changelog. Their output is encoded and freed, as after an acknowledgment."""
 
     def __init__(self) -> None:
         self.engine = Engine(EngineConfig())
@@ -51,7 +51,7 @@ class PartitionTask:
         self._offset = 0
 
     def tick(self, ticks: Iterator[tuple[int, int]]) -> None:
-        """Take in `(symbol, event time)`, arriving at that time."""
+        """Feed ticks as `(symbol, event time)`; each arrives at its event time."""
         batch: list[Arrived] = []
         for symbol, ts in ticks:
             batch.append(
@@ -65,7 +65,7 @@ class PartitionTask:
         self._publish()
 
     def pause(self, until: int) -> None:
-        """Nothing comes until then; checkpoints go on."""
+        """Let arrival time pass without ticks; checkpoints continue."""
         self.engine.advance_arrival(until)
         self._publish()
         while self.changelog.overdue:
@@ -130,7 +130,7 @@ def _resident_mb() -> float:
 
 
 def show(report: Mapping[str, Any], console: Console) -> None:
-    """Print what was found."""
+    """Print the result."""
     once, hour = report["once"], report["hour"]
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("")

@@ -1,4 +1,4 @@
-"""What the page costs: open event streams beside the ticks, a search among many symbols, a chart of many bars."""
+"""The cost of the page: open event streams, a search among many symbols, a chart of many bars."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.chromium import chromium
 from tests.support.ticks import Tick, produce
 
 STREAMS = 500
-STREAMS_BOUND = 1.10  # CPU a tick with them, in that without
+STREAMS_BOUND = 1.10  # CPU a tick with event streams, divided by that without
 SYMBOLS, SEARCHES, SEARCH_BOUND_MS = 100_000, 200, 50.0
 BARS, CHART_BOUND_MS, CHART_BOUND_KB = 2_000, 1_000.0, 150.0
 START_MS = 1_399_248_000_000
@@ -60,7 +60,7 @@ def _row(what: str, value: float, bound: float, unit: str) -> dict[str, Any]:
 
 
 def show(found: Mapping[str, Any], console: Console) -> None:
-    """For people."""
+    """Print the result as a table."""
     for row in found["rows"]:
         verdict = "kept" if row["kept"] else "[red]missed[/red]"
         console.print(f"{row['what']}: {row['value']:g} {row['unit']} (expected at most {row['at_most']:g}: {verdict})")

@@ -1,4 +1,4 @@
-"""How long a killed worker's partitions stand still, and how fast a partition's state is read."""
+"""How long a killed worker's partitions are without bars, and how fast the state of a partition is read."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def run(options: Options) -> dict[str, Any]:
                 ticks_topic=market.topic,
                 topics_prefix=f"{name}-",
                 session_timeout=f"{SESSION_SECONDS}s",
-                idle_close="off",  # nothing closes before it is asked to
+                idle_close="off",  # no window closes before the benchmark closes it
             )
             handover = _handover(settings, Path(scratch), options.ticks, newest)
             read = asyncio.run(_read(settings, address))
@@ -171,7 +171,7 @@ def _wait(condition: Callable[[], bool], what: str) -> None:
 
 
 def show(report: Mapping[str, Any], console: Console) -> None:
-    """Print what was found."""
+    """Print the result."""
     console.print(
         f"{report['symbols']:,} symbols in {PARTITIONS} partitions, {report['ticks']:,} ticks read by two workers\n"
         f"  from the kill of one to the first bar of its partitions on the other: {report['handover_seconds']} s, "

@@ -1,4 +1,4 @@
-"""The throughput table: medians, ratios in one run, and the bounds they are expected to keep."""
+"""The throughput table: medians, ratios within one run, and the bounds of these ratios."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from rich.table import Table
 from benchmarks.market import Market
 from benchmarks.throughput import LABELS, SUBJECTS, Run
 
-# Bounds of the ratios of CPU a tick, by the number of symbols: at least, and twice at most.
+# Bounds of the ratios of CPU a tick, by the number of symbols. The first is a lower bound, the others are upper bounds.
 TIMES_BETTER_THAN_FAUST = {1_000: 80.0, 100_000: 30.0}
 TIMES_OF_RECORDS = {1_000: 1.0}
 TIMES_OF_BATCHES = {1_000: 2.5, 100_000: 2.5}
 
 
 def summary(runs: Sequence[Run], markets: Mapping[int, Market]) -> dict[str, Any]:
-    """Everything as plain data."""
+    """The results as plain data, for JSON."""
     results: list[dict[str, Any]] = []
     for symbols, market in markets.items():
         rows = {}
@@ -65,7 +65,7 @@ def _ratios(symbols: int, cpu: Mapping[str, float]) -> list[dict[str, Any]]:
 
 
 def show(report: Mapping[str, Any], console: Console) -> None:
-    """The tables for people."""
+    """Print the tables."""
     for one in report["results"]:
         title = f"{one['symbols']:,} symbols, {one['ticks']:,} ticks, {one['windows']:,} bars"
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)

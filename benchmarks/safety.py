@@ -1,4 +1,4 @@
-"""What safety costs: the worker with checkpoints every second, every five, in transactions, and with none at all."""
+"""The cost of safety: a checkpoint every second, every five seconds, `delivery=transactional`, and no checkpoint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rich.table import Table
 from benchmarks.market import write
 from benchmarks.throughput import Options, Run, broker, delete_topics, say, worker
 
-COST_BOUND = 1.25  # CPU a tick with a checkpoint a second, in that of none
+COST_BOUND = 1.25  # CPU a tick with a checkpoint every second, divided by that without
 NONE = "none"
 KINDS = {
     NONE: {"CHECKPOINT_INTERVAL": "1d"},
@@ -61,7 +61,7 @@ def run(options: Options) -> dict[str, Any]:
 
 
 def show(report: Mapping[str, Any], console: Console) -> None:
-    """Print what was found."""
+    """Print the result."""
     console.print(f"{report['symbols']:,} symbols, {report['ticks']:,} ticks")
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("checkpoint")

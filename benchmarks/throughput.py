@@ -1,4 +1,4 @@
-"""Ticks in, bars out: the worker beside idiomatic Faust and two floors, all from one topic in one run."""
+"""Throughput: the worker, idiomatic Faust and two floors, all on one topic in one run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Run:
-    """One subject, once; `bars` are those in the output topic, where it has one."""
+    """One run of a subject. `bars`: the records in its output topic, if it has one."""
 
     subject: str
     symbols: int
@@ -46,7 +46,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line asks for."""
+    """The options of the command line."""
 
     ticks: int
     symbols: Sequence[int]
@@ -100,7 +100,7 @@ def worker(  # what a run is made of
     more: Mapping[str, str] | None = None,
     beside: Callable[[int], AbstractContextManager[object]] = nullcontext,
 ) -> Run:
-    """Run barwheel's worker over the market, with `more` settings; `beside` is entered with its web port while it runs."""
+    """Run barwheel's worker on the market, with `more` settings. `beside` is entered with its web port while it runs."""
     port = free_port()
     settings = {
         "APP_ID": name,
@@ -116,17 +116,17 @@ def worker(  # what a run is made of
     environment = _environment() | {f"BARWHEEL_{key}": value for key, value in settings.items()}
 
     def read() -> int | None:
-        # the web port tells what was read to the tick; the group's offset moves only once a second
+        # the web port shows the exact count; the group's offset moves only once a second
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/accounting", timeout=30) as answer:
                 return int(json.load(answer)["total"]["read"])
         except (urllib.error.URLError, ConnectionError, TimeoutError):
-            return None  # not up yet; a worker that ended is noticed by its process
+            return None  # not up yet; if the worker has ended, its process shows it
 
     command = [sys.executable, "-m", "app", "worker", "-l", "warn"]
     with running(command, directory, environment) as process, beside(port):
         measured = process.by_asking(read, market.ticks)
-    # counted after it has shut down in order: its last finals are acknowledged then
+    # counted after a clean shutdown, when its last bars have been acknowledged
     bars = asyncio.run(_records(bootstrap, f"{name}-bar_1m_final"))
     if not market.fewest_bars <= bars <= market.most_bars:
         raise RuntimeError(f"{bars} bars, expected {market.fewest_bars} to {market.most_bars}: {directory / 'log'}")
@@ -140,7 +140,7 @@ def _environment() -> dict[str, str]:
 
 @contextmanager
 def broker(options: Options, scratch: Path) -> Iterator[str]:
-    """`host:port` of the broker that the options ask for."""
+    """`host:port` of the broker that the options select."""
     if options.bootstrap:
         yield options.bootstrap
     elif options.pocket:
@@ -155,7 +155,7 @@ def broker(options: Options, scratch: Path) -> Iterator[str]:
 
 
 async def _records(bootstrap: str, topic: str) -> int:
-    """How many records a topic holds; its offsets count the marks of transactions too."""
+    """How many records a topic holds. Its offsets would also count transaction markers."""
     places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
     count = 0
     async with AIOKafkaConsumer(
@@ -169,7 +169,7 @@ async def _records(bootstrap: str, topic: str) -> int:
 
 
 async def delete_topics(bootstrap: str, prefix: str) -> None:
-    """Delete the topics whose names begin so."""
+    """Delete the topics with this prefix."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
@@ -181,7 +181,7 @@ async def delete_topics(bootstrap: str, prefix: str) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""The timing wheel beside a heap and one `call_later` a scope, and the engine that is built on it."""
+"""The timing wheel, compared with a heap and one `call_later` a scope; and the engine that uses the wheel."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from tables.wheel import Wheel
 
 SEED = 20140505
 TICK_MS = 200
-PERIOD_MS = 65_000  # how long after one look a scope is looked at again: a window and its grace
-IDLE_MS = 10_000  # of the life of an idle process that is measured
+PERIOD_MS = 65_000  # how often a scope is checked: a window and its grace
+IDLE_MS = 10_000  # how long the idle process is measured
 IDLE_BOUND, STALL_BOUND = 2.0, 250.0  # % of a core, ms
 START_MS = 1_399_248_000_000
 
 
 @dataclass(slots=True)
 class Arrived:
-    """A record as the engine takes it."""
+    """A record, as the engine expects it."""
 
     offset: int
     timestamp: int
@@ -43,14 +43,14 @@ class Arrived:
 
 
 def run(scopes: int, repeat: int) -> dict[str, Any]:
-    """Measure all; times are CPU times of this process."""
+    """Run all measurements. Times are CPU times of this process."""
     kinds: dict[str, tuple[Callable[[int], float], Callable[[int], float]]] = {
         "timing wheel": (_wheel_idle, _wheel_stall),
         "heap": (_heap_idle, _heap_stall),
         "one call_later a scope": (_loop_idle, _loop_stall),
     }
     thresholds = gc.get_threshold()
-    gc.set_threshold(*GC_THRESHOLDS)  # the worker's own
+    gc.set_threshold(*GC_THRESHOLDS)  # as in the worker
     try:
         timers = [
             {
@@ -68,7 +68,7 @@ def run(scopes: int, repeat: int) -> dict[str, Any]:
 
 
 def show(report: Mapping[str, Any], console: Console) -> None:
-    """The tables for people."""
+    """Print the tables."""
     table = Table(title=f"{report['scopes']:,} deadlines", title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("", "idle, % of a core", "all due at once, ms"):
         table.add_column(heading, justify="right" if heading else "left")
@@ -150,7 +150,7 @@ def _loop_idle(scopes: int) -> float:
             loop.call_later(due / 1_000, again)
         await asyncio.sleep(0)
         started = time.process_time()
-        await asyncio.sleep(IDLE_MS / 1_000)  # a loop's timers know no time but the real one
+        await asyncio.sleep(IDLE_MS / 1_000)  # the loop's timers follow the real clock
         return time.process_time() - started
 
     return _percent(asyncio.run(live()))
@@ -160,7 +160,7 @@ def _loop_stall(scopes: int) -> float:
     async def live() -> float:
         loop = asyncio.get_running_loop()
         fired: list[int] = []
-        when = loop.time() + 3 + scopes / 200_000  # after the last of them has been put in
+        when = loop.time() + 3 + scopes / 200_000  # after the last timer has been added
         for scope in range(scopes):
             loop.call_at(when, fired.append, scope)
         last, longest = time.perf_counter(), 0.0

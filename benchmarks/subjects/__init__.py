@@ -1,1 +1,1 @@
-"""What is measured, each a program of its own: it prints `MARK <ticks>` as it goes, and nothing else."""
+"""The subjects: one program each. It prints `MARK <ticks>` as it proceeds, and nothing else."""

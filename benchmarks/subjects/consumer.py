@@ -14,7 +14,7 @@ FETCH_BYTES = 4 << 20  # a partition; what barwheel's worker asks for
 
 @asynccontextmanager
 async def whole_topic(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
-    """Give a consumer at the beginning of all partitions."""
+    """Yield a consumer at the beginning of all partitions."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         auto_offset_reset="earliest",

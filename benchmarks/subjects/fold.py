@@ -11,7 +11,7 @@ WINDOW_MS = 60_000
 
 
 class Tick(msgspec.Struct, gc=False):
-    """What a bar of bids needs; the rest of the value is skipped by the decoder."""
+    """The fields that a bar of bids needs; the decoder skips the others."""
 
     ts: int
     bid: Decimal
@@ -23,14 +23,14 @@ decode = msgspec.json.Decoder(Tick).decode
 
 
 class Folding:
-    """Open bars by key, replaced when a newer minute begins: no lateness, nothing kept, nothing sent."""
+    """Open bars by key, replaced when a newer minute begins. No lateness; nothing is stored or sent."""
 
     def __init__(self) -> None:
         self.bars: dict[bytes, list[Decimal | int]] = {}
         self.closed = 0
 
     def fold(self, key: bytes, value: bytes) -> None:
-        """Take in one tick."""
+        """Fold one tick."""
         tick = decode(value)
         ts, bid = tick.ts, tick.bid
         start = ts - ts % WINDOW_MS
@@ -49,7 +49,7 @@ class Folding:
 
 
 class Marks:
-    """Says how far a program is, about fifty times in all."""
+    """Prints the progress of a program, about fifty times in all."""
 
     def __init__(self, total: int) -> None:
         self.done = 0
@@ -57,9 +57,9 @@ class Marks:
         self._next = self._step
 
     def add(self, ticks: int) -> None:
-        """So many more are through."""
+        """Count further processed ticks."""
         self.done += ticks
         if self.done >= self._next:
-            # to the file itself: Faust's worker puts a logger in the place of sys.stdout
+            # written to the file, because Faust's worker replaces sys.stdout with a logger
             os.write(1, b"MARK %d\n" % self.done)
             self._next = self.done + self._step
