@@ -40,9 +40,7 @@ def check_comparable(settings: Settings) -> None:
         ("time_unit", settings.time_unit.value, TimeUnit.ms.value),
     ):
         if ours != theirs:
-            raise InputError(
-                f"{name}={ours}: plans/bar1m.yaml makes its bars with {name}={theirs}, and no two would be the same"
-            )
+            raise InputError(f"{name}={ours}: the plan bar1m makes its bars with {name}={theirs}, and no two would be the same")
 
 
 async def compare(settings: Settings, cluster: Cluster, ksql_topic: str) -> Comparison:

@@ -77,6 +77,10 @@ def test_the_tables_in_a_worker_and_the_api_show_the_same_open_windows(pocket: s
         assert set(tables["stream_times"]) == scopes
         assert max(tables["stream_times"].values()) == T0 + 60_500
         assert tables["migrations"] == {}
+        log = worker.log()
+        assert log.index("ready: partitions") < log.index("Resuming flow"), (
+            "nothing may be fetched before the tasks are recovered"
+        )
     finally:
         worker.stop()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import faust
 import pytest
+from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,3 +84,22 @@ def test_a_read_only_table_refuses_every_way_to_write(write: Callable[[Any], obj
         write(table)
     assert rows == {"k": Decimal("1.5")}
     assert not app.tables.changelog_topics, "Faust would recover it"
+    assert not app.tables, "Faust would take its way through the recovery of tables at each rebalance"
+
+
+async def test_what_faust_does_to_its_tables_at_a_start_and_a_rebalance_leaves_the_rows_alone() -> None:
+    app = faust.App("views", broker="kafka://127.0.0.1:1", store="memory://", TableManager=ViewTableManager)
+    view = OpenWindowsView(lambda: [engine_of([(T0, "A|x")], "broker")])
+    table = ReadOnlyTable(app, view, name="shown", help="What it shows.")
+    here = {TP("ticks", 0)}
+    await table.on_start()
+    await table.on_rebalance(here, set(), here, 1)
+    await table.on_recovery_completed(here, set())
+    await table.call_recover_callbacks()
+    table.apply_changelog_batch([])
+    table.reset_state()
+    assert list(table) == list(table.keys()) == [key for key, _ in table.items()] == [f"A|x|{T0}"]
+    assert len(table) == 1
+    assert f"A|x|{T0}" in table
+    assert table.get(f"A|x|{T0}")["ticks"] == 1
+    assert [row["ticks"] for row in table.values()] == [1]
