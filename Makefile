@@ -34,9 +34,9 @@ demo: $(RUNTIME)
 check: lint
 	@HYPOTHESIS_PROFILE=check $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal -m "not slow" tests/unit $(ARGS)
 
-# most of them wait for a broker, so files run beside each other; ARGS=-n0 for one after the other
+# Whole files run in parallel, because tests of a file share workers. tests/conftest.py puts the longest files first.
 test: $(DEV)
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(DEV)
 	@$(BIN)/ruff check $(SOURCES)

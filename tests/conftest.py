@@ -18,6 +18,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 use_profile()
 
+# The files that take longest begin first, so that none of them runs alone at the end of a parallel run.
+LONGEST = ("chaos", "rebalance", "migrations", "commands", "restart", "real_ticks", "broker_trouble", "pages", "flush")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, then the other tests with workers, then the rest."""
+
+    def rank(item: pytest.Item) -> int:
+        if "integration" not in item.path.parts:
+            return len(LONGEST) + 1
+        names = item.path.relative_to(item.config.rootpath).parts
+        return next((place for place, word in enumerate(LONGEST) if any(word in name for name in names)), len(LONGEST))
+
+    items.sort(key=rank)
+
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
