@@ -62,6 +62,6 @@ def test_workers_that_break_a_rule_of_delivery_are_found_out(
     rule: str, verdict: str, checkpoint_ms: int, tmp_path: Path
 ) -> None:
     kills = frozenset({Kind.kill})
-    options = Options(faults=2, seed=3, workers=1, kinds=kills, keep=tmp_path, broken=rule, checkpoint_ms=checkpoint_ms)
+    options = Options(faults=4, seed=3, workers=1, kinds=kills, keep=tmp_path, broken=rule, checkpoint_ms=checkpoint_ms)
     outcome = outcome_of(options)
     assert any(violation.startswith(verdict) for violation in outcome.verdict.violations), outcome.verdict.violations
