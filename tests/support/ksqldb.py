@@ -13,7 +13,6 @@ from typing import Any
 from tests.support import preloaded
 from tests.support.worker import ROOT, free_port
 
-
 STDERR = 2  # file descriptor
 
 
