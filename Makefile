@@ -1,9 +1,9 @@
-# make demo    see it work: broker, worker, a synthetic market, bars (ONCE=1: ends by itself)
-# make check   while you work, about a minute: style, types, unit tests with fewer examples and without the slow ones
-# make test    all tests, before you propose a change (minutes; Apache Kafka: see CONTRIBUTING.md)
-# make lint    style, types and the contracts on imports; make format: repair the style
-# make bench   the throughput table; make lock: write the lock files anew
-# ARGS="..." adds arguments: make check ARGS="-k wheel", make test ARGS="tests/integration/test_restart.py -n0"
+## make demo    see it work: broker, worker, a synthetic market, bars (ONCE=1: ends by itself)
+## make check   while you work, about a minute: style, types, unit tests with fewer examples and without the slow ones
+## make test    all tests, before you propose a change (minutes; Apache Kafka: see CONTRIBUTING.md)
+## make lint    style, types and the contracts on imports; make format: repair the style
+## make bench   the throughput table; make lock: write the lock files anew
+## ARGS="..." adds arguments: make check ARGS="-k wheel", make test ARGS="tests/integration/test_restart.py -n0"
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help demo check test lint format bench lock clean
@@ -16,9 +16,9 @@ ARGS ?=
 export BARWHEEL_TEST_DATA ?= $(abspath ../shared)
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^## //p' Makefile
 
-# .venv/.dev is a superset, so a demo after the tests installs nothing
+# .venv/.dev includes the runtime, so a demo after the tests installs nothing.
 $(RUNTIME): requirements.lock pyproject.toml tools/bootstrap.sh
 	@test "$(DEV)" -nt requirements.lock -a "$(DEV)" -nt pyproject.toml || tools/bootstrap.sh requirements.lock
 	@touch $@
@@ -30,13 +30,13 @@ $(DEV): requirements-dev.lock pyproject.toml tools/bootstrap.sh
 demo: $(RUNTIME)
 	@$(BIN)/app demo $(if $(filter-out 0,$(ONCE)),--once) $(ARGS)
 
-# ruff and mypy first: they fail fastest
+# Lint first, because it fails fastest.
 check: lint
 	@HYPOTHESIS_PROFILE=check $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal -m "not slow" tests/unit $(ARGS)
 
-# most of them wait for a broker, so files run beside each other; ARGS=-n0 for one after the other
+# Whole files run in parallel, because tests of a file share workers. tests/conftest.py puts the longest files first.
 test: $(DEV)
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(DEV)
 	@$(BIN)/ruff check $(SOURCES)
@@ -52,7 +52,7 @@ format: $(DEV)
 bench: $(DEV)
 	@$(BIN)/python -m benchmarks throughput $(ARGS)
 
-# needs uv (`pip install uv`); the files name no index, so that they serve any mirror
+# Needs uv (`pip install uv`). The files name no index, so that any mirror can serve them.
 UV_COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --extra build $(ARGS)
 lock:

@@ -210,4 +210,4 @@ def _engine_once(scopes: int, kind: str) -> tuple[float, float, float]:
 
 def _all_fired(fired: int, scopes: int) -> None:
     if fired != scopes:
-        raise RuntimeError(f"{fired} of {scopes} fired: the benchmark metrics something else")
+        raise RuntimeError(f"{fired} of {scopes} fired: the benchmark measures something else")

@@ -1,4 +1,4 @@
-"""Fixtures that every test may use: Apache Kafka where there is one, and the test data."""
+"""Fixtures for all tests: Apache Kafka, if one is available; and the order of the tests."""
 
 from __future__ import annotations
 
@@ -11,17 +11,32 @@ import pytest
 from tests.support.examples import use_profile
 from tests.support.kafka import Server, any_kafka, kafka_required, kafka_unavailable, own_kafka
 
-# a shell starts what runs in its background with SIGINT ignored, and every process the tests start would inherit that
+# A shell starts its background jobs with SIGINT ignored, and the processes that tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 use_profile()
 
+# The files that take longest begin first, so that none of them runs alone at the end of a parallel run.
+LONGEST = ("chaos", "rebalance", "migrations", "commands", "restart", "real_ticks", "broker_trouble", "pages", "flush")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, then the other tests with workers, then the rest."""
+
+    def rank(item: pytest.Item) -> int:
+        if "integration" not in item.path.parts:
+            return len(LONGEST) + 1
+        names = item.path.relative_to(item.config.rootpath).parts
+        return next((place for place, word in enumerate(LONGEST) if any(word in name for name in names)), len(LONGEST))
+
+    items.sort(key=rank)
+
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`host:port` of a real Apache Kafka that all tests of the run share; skips where there is none."""
+    """`host:port` of an Apache Kafka that all tests of the run share; skips the test if there is none."""
     _skip_without_kafka(kafka_unavailable())
     with any_kafka(tmp_path_factory.mktemp("kafka")) as bootstrap:
         yield bootstrap
@@ -29,7 +44,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def kafka_server(tmp_path: Path) -> Iterator[Server]:
-    """A real Apache Kafka that this test may stop, kill and restart; skips where there is none."""
+    """An Apache Kafka that this test may stop, kill and restart; skips the test if there is none."""
     _skip_without_kafka(kafka_unavailable(own=True))
     with own_kafka(tmp_path / "kafka") as server:
         yield server
@@ -39,6 +54,6 @@ def _skip_without_kafka(reason: str | None) -> None:
     if reason is None:
         return
     if kafka_required():
-        # asked for by name: skipping would let a run look green that tested nothing
+        # Kafka was requested: a skip would hide that nothing ran
         pytest.fail(reason)
     pytest.skip(reason)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes .venv from a lock file: tools/bootstrap.sh LOCKFILE. Says in one line what is missing on this machine.
-# PYTHON overrides the interpreter. Quiet unless something fails; then pip's own output is shown.
+# Create .venv from a lock file: tools/bootstrap.sh LOCKFILE. One line says what is missing on this machine.
+# PYTHON overrides the interpreter. Prints pip's output only if it fails.
 set -eu
 
 lock=$1
@@ -25,7 +25,7 @@ find_python() {
     found=
     for candidate in python3.13 python3.12 python3.11 python3; do
         command -v "$candidate" >/dev/null 2>&1 || continue
-        # run it: a version manager's shim exists also where its Python does not
+        # run it: the shim of a version manager may exist without its Python
         version=$("$candidate" -c 'import platform; print(platform.python_version())' 2>/dev/null) || continue
         if new_enough "$candidate"; then
             printf '%s\n' "$candidate"
@@ -37,7 +37,7 @@ find_python() {
     die "Python is missing: install Python 3.11 or newer (apt-get install python3 python3-venv, or brew install python@3.12)"
 }
 
-# a .venv whose Python was removed or is too old is made anew, and so is one whose creation was interrupted
+# recreate a .venv whose Python was removed or is too old, or whose creation was interrupted
 if ! { new_enough "$venv/bin/python" && "$venv/bin/python" -m pip --version >/dev/null 2>&1; }; then
     python=$(find_python)
     short=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -60,5 +60,5 @@ pip() {
 
 printf 'barwheel: installing %s\n' "$lock"
 pip --require-hashes -r "$lock"
-# the lock file holds the build backend too, so nothing unpinned is fetched to build the project itself
+# the lock file includes the build backend, so the build downloads nothing unpinned
 pip --no-deps --no-build-isolation --editable .

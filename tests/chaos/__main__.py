@@ -1,4 +1,4 @@
-"""`python -m tests.chaos`: faults for a running application, and the verdict: 0 nothing wrong, 1 violations, 2 usage."""
+"""`python -m tests.chaos`: inject faults into workers and check the result; exit code 0: correct, 1: violations, 2: usage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from app.settings.types import ScopeKind
 from tests.chaos import report
-from tests.chaos.options import MEANING, Kind, Options
+from tests.chaos.options import DESCRIPTIONS, Kind, Options
 from tests.chaos.run import run
 from tests.support.kafka import KafkaUnavailableError
 
@@ -22,7 +22,7 @@ USAGE = 2
 
 
 def main() -> int:
-    """Read the arguments, run, report."""
+    """Parse the arguments, run, print the report; return the exit code."""
     parser = _parser()
     given = parser.parse_args()
     options = Options(
@@ -37,10 +37,10 @@ def main() -> int:
     )
     if not options.own_broker:
         if given.kinds == {Kind.broker}:
-            parser.error(f"--broker {options.broker} is not ours to kill")
+            parser.error(f"--broker {options.broker}: only a broker that this command starts can be killed")
         options = Options(**{**vars(options), "kinds": options.kinds - {Kind.broker}})
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped as after Ctrl-C
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the broker is away now and then: that is the point
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # cleans up as after Ctrl-C
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it would log each planned outage of the broker
     errors = Console(stderr=True)
     columns = (TextColumn("faults"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
@@ -57,19 +57,19 @@ def main() -> int:
         print(json.dumps(report.summary(outcome), indent=2))  # noqa: T201  # this is a command
     else:
         report.show(outcome, Console())
-    return 0 if outcome.well else 1
+    return 0 if outcome.correct else 1
 
 
 def _parser() -> argparse.ArgumentParser:
-    meanings = "\n".join(f"  {kind:7} {what}" for kind, what in MEANING.items())
+    faults = "\n".join(f"  {kind:7} {description}" for kind, description in DESCRIPTIONS.items())
     parser = argparse.ArgumentParser(
         prog="python -m tests.chaos",
         description=__doc__,
-        epilog=f"faults:\n{meanings}\n\nexample: python -m tests.chaos --faults 50 --seed 7 --broker kafka",
+        epilog=f"faults:\n{faults}\n\nexample: python -m tests.chaos --faults 50 --seed 7 --broker kafka",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--faults", type=_count, default=20, metavar="N", help="how many (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=7, help="of the market and of the schedule (default %(default)s)")
+    parser.add_argument("--faults", type=_count, default=20, metavar="N", help="number of faults (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=7, help="seed of the market and of the schedule (default %(default)s)")
     parser.add_argument(
         "--broker",
         type=_broker,
@@ -77,11 +77,13 @@ def _parser() -> argparse.ArgumentParser:
         help="pocket (default), kafka (one of our own: Docker, or BARWHEEL_KAFKA=maven), or host:port, which is not killed",
     )
     parser.add_argument("--delivery", choices=("idempotent", "transactional"), default="idempotent")
-    parser.add_argument("--scope", choices=[kind.value for kind in ScopeKind], default="broker", help="of stream time")
-    parser.add_argument("--workers", type=_count, default=2, metavar="N", help="at the beginning (default %(default)s)")
-    parser.add_argument("--kinds", type=_kinds, default=frozenset(Kind), help="some faults only, with commas between")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep data and logs there; else only after a violation")
+    parser.add_argument(
+        "--scope", choices=[kind.value for kind in ScopeKind], default="broker", help="the setting scope (default %(default)s)"
+    )
+    parser.add_argument("--workers", type=_count, default=2, metavar="N", help="workers at the start (default %(default)s)")
+    parser.add_argument("--kinds", type=_kinds, default=frozenset(Kind), help="only these faults, separated by commas")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep data and logs in DIR; by default only after a violation")
     return parser
 
 

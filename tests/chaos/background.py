@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own: the market goes on while the conductor waits for processes."""
+"""An event loop in its own thread, so that the market continues while the run waits for processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Background:
-    """Runs coroutines; use as `with`."""
+    """Runs coroutines in a background thread; a context manager."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -30,11 +30,11 @@ class Background:
         self._loop.close()
 
     def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Begin with it."""
+        """Schedule a coroutine; returns its future at once."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def run(self, work: Coroutine[Any, Any, T], deadline: float = 60.0) -> T:
-        """Its result."""
+        """Run a coroutine and wait for its result; `deadline` in seconds."""
         return self.start(work).result(deadline)
 
     @staticmethod

@@ -1,6 +1,6 @@
-"""A worker that breaks a rule of delivery, to see that the judge finds out: `python -m tests.chaos.broken RULE worker`.
+"""A worker that breaks a rule of delivery, to test the judge: `python -m tests.chaos.broken RULE worker`.
 
-The rules are broken by patches from here; the product has no switch for it.
+This module patches the application, which has no setting for it.
 """
 
 from __future__ import annotations

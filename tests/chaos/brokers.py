@@ -1,4 +1,4 @@
-"""The broker of a run: ours, on a directory that survives its kill, or one that runs already."""
+"""The broker of a run: one that we start on a directory that survives a kill, or one that already runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Killable(Protocol):
 
 @contextmanager
 def running(name: str, directory: Path) -> Iterator[tuple[str, Killable | None]]:
-    """Give `host:port` and the broker, None where it is not ours; raises `KafkaUnavailableError`."""
+    """Yield `host:port` and the broker, or None for a broker that we did not start; raises `KafkaUnavailableError`."""
     if name == "kafka":
         with own_kafka(directory) as server:
             yield server.bootstrap, server

@@ -1,4 +1,4 @@
-"""The faults: which one is next, by a seed, and how each is done to the processes."""
+"""The faults: a seeded schedule, and how each fault is injected into the processes."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from tests.chaos.fleet import Fleet, Member
 from tests.chaos.options import Kind, Options
 from tests.chaos.watch import Ends
 
-DECK = (*Kind, Kind.kill, Kind.broker)  # shuffled again and again: ten faults hold every kind
-MORE_WORKERS = 2  # at most so many above the number a run began with
-HASTE = 0.3  # how often a fault follows another that has not been recovered from yet
-COVERED = frozenset({Kind.kill, Kind.freeze})  # after these a key may be repeated, with an equal value: docs/delivery.md
+DECK = (*Kind, Kind.kill, Kind.broker)  # shuffled again and again, so that ten faults include every kind
+MORE_WORKERS = 2  # the most that a run adds to its initial workers
+OVERLAP = 0.3  # the share of faults that are followed by another one before the recovery
+MAY_REPEAT = frozenset({Kind.kill, Kind.freeze})  # may repeat a key with an equal value, see docs/delivery.md
 UP_DEADLINE = 60.0
 
 
 @dataclass
 class Fault:
-    """One that happened; `begin` and `settled` are end offsets of the finals around it."""
+    """An injected fault. `begin` and `recovered` are the end offsets of the finals before it and after the recovery."""
 
     number: int
     kind: Kind
     text: str
-    hasty: bool
+    overlaps: bool  # the next fault follows before the recovery
     begin: Ends = field(default_factory=dict)
-    settled: Ends | None = None
+    recovered: Ends | None = None
 
-    def holds(self, partition: int, offset: int) -> bool:
+    def covers(self, partition: int, offset: int) -> bool:
         """Whether an offset of the finals was written between this fault and the recovery from it."""
-        before_recovery = self.settled is None or offset < self.settled[partition]
+        before_recovery = self.recovered is None or offset < self.recovered[partition]
         return self.begin.get(partition, 0) <= offset and before_recovery
 
 
 class Faults:
-    """Draws and does them."""
+    """Chooses and injects faults."""
 
     def __init__(self, options: Options, fleet: Fleet, broker: Killable | None, ends: Callable[[], Ends]) -> None:
         self.done: list[Fault] = []
@@ -48,13 +48,13 @@ class Faults:
         self._begin: Ends = {}
 
     def pause(self) -> None:
-        """The schedule itself: a random moment."""
+        """Wait for a random time, up to a second."""
         time.sleep(self._random.uniform(0, 1))
 
-    def next(self) -> Fault:
-        """Do the next fault; where it ends, the processes run again, but need not have recovered."""
+    def inject(self) -> Fault:
+        """Inject the next fault. When this returns, all processes run again but may not have recovered."""
         kind = self._possible(next(self._kinds))
-        hasty = self._random.random() < HASTE
+        overlaps = self._random.random() < OVERLAP
         text = {
             Kind.kill: self._kill,
             Kind.stop: self._stop,
@@ -64,15 +64,15 @@ class Faults:
             Kind.remove: self._remove,
             Kind.broker: self._kill_broker,
         }[kind]()
-        fault = Fault(len(self.done) + 1, kind, text, hasty, self._begin)
+        fault = Fault(len(self.done) + 1, kind, text, overlaps, self._begin)
         self.done.append(fault)
         return fault
 
-    def settled(self) -> None:
-        """Everything works again: what is written from now on is no fault's doing."""
+    def mark_recovered(self) -> None:
+        """Note that all faults so far are recovered from: no later repetition is theirs."""
         ends = self._ends()
         for fault in self.done:
-            fault.settled = fault.settled or ends
+            fault.recovered = fault.recovered or ends
 
     def _deck(self) -> Iterator[Kind]:
         while True:
@@ -92,31 +92,31 @@ class Faults:
         return self._random.choice(self._fleet.members)
 
     def _up(self) -> Member:
-        """One that must end well when it is asked to."""
-        found: list[Member] = []
+        """A worker whose web port answers: it must exit with code 0 after SIGTERM."""
+        up: list[Member] = []
 
-        def some() -> bool:
-            found[:] = [member for member in self._fleet.members if member.up]
-            return bool(found)
+        def any_up() -> bool:
+            up[:] = [member for member in self._fleet.members if member.up]
+            return bool(up)
 
-        if not self._fleet.wait(some, "a worker's web port answers", UP_DEADLINE):
+        if not self._fleet.wait(any_up, "a worker's web port answers", UP_DEADLINE):
             return self._any()
-        return self._random.choice(found)
+        return self._random.choice(up)
 
     def _mark(self) -> None:
-        """Where the finals end, just before the signal."""
+        """Note the end offsets of the finals just before the fault."""
         self._begin = self._ends()
 
-    # ---- each of them
+    # ---- the faults; each returns a description
 
     def _kill(self) -> str:
         member = self._any()
         self._mark()
         member.kill()
-        away = self._random.choice((0.0, self._random.uniform(0, 2)))
-        time.sleep(away)
+        down = self._random.choice((0.0, self._random.uniform(0, 2)))
+        time.sleep(down)
         member.spawn()
-        return f"{member.name}, away for {away:.1f} s"
+        return f"{member.name}, down for {down:.1f} s"
 
     def _stop(self) -> str:
         member = self._up()
@@ -150,7 +150,7 @@ class Faults:
         assert self._broker is not None
         self._mark()
         self._broker.kill()
-        began, away = time.monotonic(), self._random.choice((0.0, self._random.uniform(0, 2)))
-        time.sleep(away)
+        began, down = time.monotonic(), self._random.choice((0.0, self._random.uniform(0, 2)))
+        time.sleep(down)
         self._broker.start()
-        return f"away for {time.monotonic() - began:.1f} s"
+        return f"down for {time.monotonic() - began:.1f} s"

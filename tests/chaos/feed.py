@@ -1,4 +1,4 @@
-"""The market's producer: idempotent, keeps each record until it is acknowledged, and knows afterwards what it sent."""
+"""The market's idempotent producer. It keeps each record until it is acknowledged, and remembers what it sent."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from aiokafka.structs import RecordMetadata
 from tests.chaos.market import Sent, market
 from tests.support.ticks import now_ms
 
-SERIAL = "n"  # the header that numbers the records
-PATIENCE_MS = 120_000  # how long a record may wait for its broker
+SERIAL = "n"  # the header with the number of a record
+PATIENCE_MS = 120_000  # the time a record may wait for its broker
 DEADLINE = 90.0  # seconds for the last acknowledgement
 
 
 class Feed:
-    """Sends until it is told to stop. `records[serial]` is what was meant, `acknowledged[serial]` where it lies."""
+    """Sends until `stop`. `records[serial]` is what was sent, `acknowledged[serial]` its partition and offset."""
 
     def __init__(self, bootstrap: str, topic: str, partitions: int, seed: int) -> None:
         self.records: list[Sent] = []
         self.acknowledged: dict[int, tuple[int, int]] = {}
-        self.repeated: Counter[int] = Counter()  # serials that had to be sent again, as nobody knows what became of them
+        self.repeated: Counter[int] = Counter()  # serials sent again after an error, because the first write may have failed
         self.problems: Counter[str] = Counter()
         self._bootstrap, self._topic, self._partitions, self._seed = bootstrap, topic, partitions, seed
         self._producer: AIOKafkaProducer | None = None
@@ -38,7 +38,7 @@ class Feed:
         source = market(self._seed, now_ms(), self._partitions)
         try:
             while not self._stop.is_set():
-                await self._again()
+                await self._resend()
                 record = next(source)
                 wait = record.at_ms / 1_000 - time.time()
                 if wait > 0:
@@ -49,13 +49,13 @@ class Feed:
             until = time.monotonic() + DEADLINE
             while len(self.acknowledged) < len(self.records):
                 assert time.monotonic() < until, f"{len(self.records) - len(self.acknowledged)} records are not acknowledged"
-                await self._again()
+                await self._resend()
                 await asyncio.sleep(0.05)
         finally:
             await self._close()
 
     def stop(self) -> None:
-        """Send no more; `run` returns once everything is acknowledged."""
+        """Stop sending; `run` returns when everything is acknowledged."""
         self._stop.set()
 
     async def _send(self, serial: int) -> None:
@@ -79,23 +79,23 @@ class Feed:
                 headers=[(SERIAL, str(serial).encode())],
             )
         except KafkaError as error:
-            self._note(serial, error)
+            self._note_failure(serial, error)
         else:
             sent.add_done_callback(partial(self._done, serial))
 
     def _done(self, serial: int, sent: asyncio.Future[RecordMetadata]) -> None:
         error = sent.exception() if not sent.cancelled() else asyncio.CancelledError()
         if error is not None:
-            self._note(serial, error)
+            self._note_failure(serial, error)
         else:
             self.acknowledged[serial] = sent.result().partition, sent.result().offset
 
-    def _note(self, serial: int, error: BaseException) -> None:
+    def _note_failure(self, serial: int, error: BaseException) -> None:
         self.problems[f"{type(error).__name__}: {error}"] += 1
         self._failed.append(serial)
 
-    async def _again(self) -> None:
-        """A record that failed may or may not be in the topic: it is sent again, by a new producer."""
+    async def _resend(self) -> None:
+        """Send failed records again with a new producer; the first attempts may or may not be in the topic."""
         if self._failed:
             await self._close()
             failed, self._failed = self._failed, []

@@ -1,4 +1,4 @@
-"""The workers of a run: processes of their own that come and go; one that ends unasked is a violation."""
+"""The workers of a run, which come and go. A worker that exits without a signal is a violation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LINE = 300  # characters of a log's last line
 
 
 class Member(Worker):
-    """A worker that may break a rule, see `tests.chaos.broken`."""
+    """A worker, which may break a rule of `tests.chaos.broken`."""
 
     def __init__(self, bootstrap: str, directory: Path, broken: str | None, **settings: str) -> None:
         super().__init__(bootstrap, directory, **settings)
@@ -25,7 +25,7 @@ class Member(Worker):
             self.program = ("tests.chaos.broken", (broken, *Worker.program[1]))
 
     def spawn(self) -> Member:
-        """Start the process, without waiting for anything."""
+        """Start the process without waiting for it."""
         assert self.process is None
         with self.log_file.open("ab") as log:
             log.write(b"---- started\n")
@@ -37,17 +37,17 @@ class Member(Worker):
 
     @property
     def up(self) -> bool:
-        """Whether its web port answers: from then on it must end well when it is asked to."""
+        """Whether its web port answers. From then on it must exit with code 0 after SIGTERM."""
         return self.process is not None and self.get("/api/v1/accounting") is not None
 
     def last_line(self) -> str:
-        """What it said last."""
+        """The last line of its log."""
         lines = self.log().strip().splitlines()
         return lines[-1][-_LINE:] if lines else ""
 
 
 class Fleet:
-    """All workers of one app. `problems` collects what a worker should not have done."""
+    """All workers of one app; `problems` collects what a worker must not do."""
 
     def __init__(self, bootstrap: str, directory: Path, settings: dict[str, str], broken: str | None = None) -> None:
         self.members: list[Member] = []
@@ -56,48 +56,48 @@ class Fleet:
         self._count = 0
 
     def add(self) -> Member:
-        """One more, started."""
+        """Start one more worker."""
         self._count += 1
-        place = self._directory / f"worker{self._count}"
-        member = Member(self._bootstrap, place, self._broken, **self._settings)
+        directory = self._directory / f"worker{self._count}"
+        member = Member(self._bootstrap, directory, self._broken, **self._settings)
         self.members.append(member)
         member.spawn()
         return member
 
     def stop(self, member: Member) -> None:
-        """SIGTERM; it must end well."""
+        """Send SIGTERM; any exit code but 0 is a problem."""
         try:
             member.stop()
         except AssertionError as error:
-            self.problems.append(f"{member.name}: {str(error).splitlines()[0]}; it said last: {member.last_line()}")
+            self.problems.append(f"{member.name}: {str(error).splitlines()[0]}; its last line: {member.last_line()}")
 
     def remove(self, member: Member) -> None:
-        """SIGTERM, and it does not come back."""
+        """Stop a worker for good."""
         self.stop(member)
         self.members.remove(member)
 
-    def look(self) -> None:
-        """Note whoever has ended by itself, and start it again."""
+    def restart_crashed(self) -> None:
+        """Note each worker that exited without a signal, and start it again."""
         for member in self.members:
             if member.process is not None and (code := member.process.poll()) is not None:
                 member.process = None
-                self.problems.append(f"{member.name} ended by itself with exit code {code}: {member.last_line()}")
+                self.problems.append(f"{member.name} exited without a signal, with code {code}: {member.last_line()}")
                 member.spawn()
 
     def wait(self, condition: Callable[[], object], what: str, deadline: float) -> bool:
-        """Until it holds; False, and a problem, where it does not in time."""
+        """Wait for a condition; returns False and notes a problem after `deadline` seconds."""
         until = time.monotonic() + deadline
         while not condition():
             if time.monotonic() > until:
-                said = "; ".join(f"{member.name}: {member.last_line()}" for member in self.members)
-                self.problems.append(f"not within {deadline:.0f} s: {what} ({said})")
+                last = "; ".join(f"{member.name}: {member.last_line()}" for member in self.members)
+                self.problems.append(f"not within {deadline:.0f} s: {what} ({last})")
                 return False
-            self.look()
+            self.restart_crashed()
             time.sleep(POLL)
         return True
 
     def accounting(self) -> dict[int, dict[str, Any]]:
-        """The counters by partition, as the workers that own them tell."""
+        """The counters by partition, from the workers that own them."""
         rows: dict[int, dict[str, Any]] = {}
         for member in self.members:
             found = member.get("/api/v1/accounting") if member.process is not None else None
@@ -106,12 +106,12 @@ class Fleet:
         return rows
 
     def stop_all(self) -> None:
-        """SIGTERM to all at once."""
+        """Stop all workers at once."""
         running = [member for member in self.members if member.process is not None]
         with ThreadPoolExecutor(max_workers=max(1, len(running))) as pool:
             list(pool.map(self.stop, running))
 
     def end(self) -> None:
-        """Away with whoever is left."""
+        """Kill all workers that are left."""
         for member in self.members:
             member.end()

@@ -1,8 +1,8 @@
-"""A market from a seed, which knows of each record what it is: a good tick, a broken one, or a heartbeat.
+"""A seeded market that labels each record: a valid tick, an invalid one, or a heartbeat.
 
-Every partition has symbols of three brokers: `north` ticks all the time and sends heartbeats, `south` has a clock that is
-ahead and sends none, `isle` falls silent again and again, so that its windows close by idling. `north|quiet` ticks for a few
-seconds and never again. Some ticks come out of order inside the grace, some far too late, some at equal times.
+Every partition has symbols of three brokers. `north` ticks all the time and sends heartbeats. The clock of `south` is ahead,
+and it sends no heartbeats. `isle` falls silent again and again, so that its windows close by idle timeout. `north|quiet` ticks
+for a few seconds and then never again. Some ticks arrive out of order within the grace, some late, some with equal times.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from app.demo.market import BREAKERS
 
 AHEAD_MS = 3_000  # south's clock: above the grace, far below max_future
 QUIET_AFTER_MS = 4_000
-ISLE_CYCLE_MS, ISLE_TALKS_MS = 7_000, 3_000
+ISLE_CYCLE_MS, ISLE_ACTIVE_MS = 7_000, 3_000
 TICKS_A_SECOND = 10.0  # of a symbol
 HEARTBEAT_MS = 1_000
 LATE_MS = 20_000
 DISORDER_MS = 450
 
 
-class Meant(StrEnum):
-    """What a record is."""
+class Label(StrEnum):
+    """The label of a record."""
 
     tick = "tick"
-    broken = "broken"
+    invalid = "invalid"
     heartbeat = "heartbeat"
 
 
@@ -38,7 +38,7 @@ class Sent(NamedTuple):
     partition: int
     key: bytes
     value: bytes
-    meant: Meant
+    label: Label
 
 
 class Pair(NamedTuple):
@@ -50,7 +50,7 @@ class Pair(NamedTuple):
 
 
 def pairs(partitions: int) -> list[Pair]:
-    """All symbols: those of a broker share its stream time within a partition."""
+    """All symbols. Those of one broker share a stream time within a partition."""
     found = [Pair("north", "quiet", 0)]
     for number in range(partitions):
         found += [Pair("north", f"a{number}", number), Pair("north", f"b{number}", number)]
@@ -59,7 +59,7 @@ def pairs(partitions: int) -> list[Pair]:
 
 
 def market(seed: int, start_ms: int, partitions: int) -> Iterator[Sent]:
-    """Records in order of `at_ms`, without end."""
+    """An endless stream of records in order of `at_ms`."""
     rng = random.Random(seed)
     known = pairs(partitions)
     prices = {pair: rng.randrange(50_000, 200_000) for pair in known}  # in units of the last decimal
@@ -71,19 +71,19 @@ def market(seed: int, start_ms: int, partitions: int) -> Iterator[Sent]:
         while beat <= now:
             for number in range(partitions):
                 value = b'{"ts":%d,"heartbeat":true}' % (beat - 100)
-                yield Sent(beat, number, b"north|a%d" % number, value, Meant.heartbeat)
+                yield Sent(beat, number, b"north|a%d" % number, value, Label.heartbeat)
             beat += HEARTBEAT_MS
         pair = rng.choice(known)
-        if not _talks(pair, now - start_ms):
+        if not _is_active(pair, now - start_ms):
             continue
         prices[pair] = max(1_000, prices[pair] + rng.randint(-12, 12))
         yield _record(rng, now, pair, prices[pair], last)
 
 
-def _talks(pair: Pair, elapsed_ms: int) -> bool:
+def _is_active(pair: Pair, elapsed_ms: int) -> bool:
     if pair.symbol == "quiet":
         return elapsed_ms < QUIET_AFTER_MS
-    return pair.broker != "isle" or elapsed_ms % ISLE_CYCLE_MS < ISLE_TALKS_MS
+    return pair.broker != "isle" or elapsed_ms % ISLE_CYCLE_MS < ISLE_ACTIVE_MS
 
 
 def _record(rng: random.Random, now: int, pair: Pair, price: int, last: dict[Pair, int]) -> Sent:
@@ -93,7 +93,7 @@ def _record(rng: random.Random, now: int, pair: Pair, price: int, last: dict[Pai
     key = f"{pair.broker}|{pair.symbol}".encode()
     if chance < 0.02:
         value = BREAKERS[rng.choice(list(BREAKERS))](ts, text)
-        return Sent(now, pair.partition, key, value, Meant.broken)
+        return Sent(now, pair.partition, key, value, Label.invalid)
     if chance < 0.04:
         ts -= LATE_MS + rng.randrange(1_000)
     elif chance < 0.14:
@@ -104,4 +104,4 @@ def _record(rng: random.Random, now: int, pair: Pair, price: int, last: dict[Pai
     bid = f'"{text}"' if chance > 0.9 else text
     more = "" if pair.symbol.startswith("b") else f',"qty":{rng.randrange(50)}.{rng.randrange(10)}'
     more += f',"seq":{rng.randrange(3)}' if rng.random() < 0.5 else ""
-    return Sent(now, pair.partition, key, f'{{"ts":{ts},"bid":{bid}{more}}}'.encode(), Meant.tick)
+    return Sent(now, pair.partition, key, f'{{"ts":{ts},"bid":{bid}{more}}}'.encode(), Label.tick)

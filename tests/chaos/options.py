@@ -1,4 +1,4 @@
-"""What a crash test is asked to do."""
+"""The options of a crash test."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ PARTITIONS = 4
 WINDOW_MS = 1_000
 GRACE_MS = 500
 SESSION_SECONDS = 3.0
-FOREIGN_SESSION_SECONDS = 6.0  # the least that a Kafka with default settings grants
+FOREIGN_SESSION_SECONDS = 6.0  # the default group.min.session.timeout.ms of Kafka
 
 
 class Kind(StrEnum):
-    """What happens to a process."""
+    """The kinds of faults."""
 
     kill = "kill"
     stop = "stop"
@@ -25,20 +25,20 @@ class Kind(StrEnum):
     broker = "broker"
 
 
-MEANING = {
-    Kind.kill: "kill -9 of a worker, which is started again",
-    Kind.stop: "SIGTERM to a worker, which is started again",
+DESCRIPTIONS = {
+    Kind.kill: "kill -9 of a worker, then restart",
+    Kind.stop: "SIGTERM to a worker, then restart",
     Kind.pause: "SIGSTOP for less than the session timeout, then SIGCONT",
-    Kind.freeze: "SIGSTOP for more than the session timeout, then SIGCONT: a zombie",
+    Kind.freeze: "SIGSTOP for more than the session timeout, then SIGCONT: a zombie worker",
     Kind.add: "one more worker",
-    Kind.remove: "SIGTERM to a worker, for good",
-    Kind.broker: "kill -9 of the broker, which is started again on the same data and port",
+    Kind.remove: "SIGTERM to a worker, no restart",
+    Kind.broker: "kill -9 of the broker, then restart on the same data and port",
 }
 
 
 @dataclass(frozen=True)
 class Options:
-    """One run; `broker` is `pocket`, `kafka` or `host:port` of one that runs already and is never killed."""
+    """One run. `broker` is `pocket`, `kafka`, or `host:port` of a running broker, which is never killed."""
 
     faults: int = 20
     seed: int = 7
@@ -48,21 +48,22 @@ class Options:
     kinds: frozenset[Kind] = frozenset(Kind)
     keep: Path | None = None
     scope: str = "broker"
-    broken: str | None = None  # a name of `tests.chaos.broken`: the workers break that rule
+    broken: str | None = None  # a rule of `tests.chaos.broken` that the workers break
+    checkpoint_ms: int = 500  # the setting `checkpoint_interval`
 
     @property
     def own_broker(self) -> bool:
-        """Whether the broker is ours to kill."""
+        """Whether the run starts the broker, and so may kill it."""
         return self.broker in {"pocket", "kafka"}
 
     @property
     def session_seconds(self) -> float:
-        """How long a worker may be silent."""
+        """The workers' session timeout."""
         return SESSION_SECONDS if self.own_broker else FOREIGN_SESSION_SECONDS
 
     @property
     def command(self) -> str:
-        """What repeats this run."""
+        """The command line that repeats this run."""
         words = [f"python -m tests.chaos --faults {self.faults} --seed {self.seed} --broker {self.broker}"]
         words.append(f"--delivery {self.delivery} --workers {self.workers}")
         if self.scope != Options.scope:

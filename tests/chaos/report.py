@@ -1,4 +1,4 @@
-"""A run's outcome for people and for programs."""
+"""The outcome of a run as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tests.chaos.run import Outcome
 
 
 def summary(outcome: Outcome) -> dict[str, Any]:
-    """Plain data, for JSON."""
+    """The outcome as plain data for JSON."""
     options, verdict = outcome.options, outcome.verdict
     return {
-        "well": outcome.well,
+        "well": outcome.correct,
         "command": options.command,
         "seed": options.seed,
         "broker": options.broker,
@@ -37,7 +37,7 @@ def summary(outcome: Outcome) -> dict[str, Any]:
 
 
 def show(outcome: Outcome, console: Console) -> None:
-    """A compact table, and what is wrong."""
+    """Print a table, and each violation."""
     found = summary(outcome)
     table = Table(title=f"{found['delivery']} delivery on {found['broker']}, seed {found['seed']}", show_header=False)
     table.add_column(style="dim")
@@ -54,11 +54,11 @@ def show(outcome: Outcome, console: Console) -> None:
     repeated = " ".join(f"{kind}: {count}" for kind, count in found["repeated_keys"].items())
     table.add_row("keys repeated, equal value", repeated or "0")
     table.add_row("seconds", f"{found['seconds']:.0f}")
-    table.add_row("violations", str(len(found["violations"])), style="green" if outcome.well else "bold red")
+    table.add_row("violations", str(len(found["violations"])), style="green" if outcome.correct else "bold red")
     console.print(table)
     for violation in found["violations"]:
         console.print(f"VIOLATION {violation}", style="red", markup=False, highlight=False, soft_wrap=True)
-    if not outcome.well:
+    if not outcome.correct:
         console.print(
-            f"again with: {found['command']}\nlogs: {found['directory']}", markup=False, highlight=False, soft_wrap=True
+            f"repeat with: {found['command']}\nlogs: {found['directory']}", markup=False, highlight=False, soft_wrap=True
         )

@@ -1,4 +1,4 @@
-"""One run from the first worker to the verdict."""
+"""One run, from the first worker to the verdict."""
 
 from __future__ import annotations
 
@@ -25,45 +25,45 @@ from tests.chaos.watch import Ends, Watch
 from tests.support.ticks import create_topic, read
 
 DEADLINE = 90.0  # seconds for the first bars, for each recovery and for the end
-PROGRESS = 3  # records of the finals in every partition: more than the marks that a transaction may leave
+PROGRESS = 3  # new offsets of the finals in every partition: more than the control records of a transaction
 DAY_MS = 86_400_000
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass
 class Outcome:
-    """What a run gives back."""
+    """The result of a run."""
 
     options: Options
     verdict: Verdict
     faults: Counter[Kind] = field(default_factory=Counter)
     seconds: float = 0.0
-    directory: Path | None = None  # where the logs are kept
+    directory: Path | None = None  # of the logs, where they were kept
 
     @property
-    def well(self) -> bool:
+    def correct(self) -> bool:
         """Whether no rule was broken."""
         return not self.verdict.violations
 
 
-def run(options: Options, say: Say, *, advance: Callable[[], None] = lambda: None) -> Outcome:
-    """Do it; `say` gets a line for whatever happens, `advance` is called after each fault."""
+def run(options: Options, report: Report, *, advance: Callable[[], None] = lambda: None) -> Outcome:
+    """Run the crash test. `report` gets a line for each event, `advance` is called after each fault."""
     began = time.monotonic()
     directory = options.keep or Path(tempfile.mkdtemp(prefix="barwheel-chaos-"))
     directory.mkdir(parents=True, exist_ok=True)
     with running(options.broker, directory / "broker") as (bootstrap, broker):
-        one = _Run(options, bootstrap, broker, directory, say, advance)
+        one = _Run(options, bootstrap, broker, directory, report, advance)
         verdict = one.execute()
     outcome = Outcome(options, verdict, one.counts, time.monotonic() - began, directory)
-    if outcome.well and options.keep is None:
+    if outcome.correct and options.keep is None:
         shutil.rmtree(directory, ignore_errors=True)
         outcome.directory = None
     return outcome
 
 
 class _Run:
-    """The conductor: workers, market, faults one after another, the end, the judge."""
+    """Starts workers and market, injects the faults one after another, then collects the verdict."""
 
     def __init__(
         self,
@@ -71,12 +71,12 @@ class _Run:
         bootstrap: str,
         broker: Killable | None,
         directory: Path,
-        say: Say,
+        report: Report,
         advance: Callable[[], None],
     ) -> None:
         self.counts: Counter[Kind] = Counter()
         self._options, self._bootstrap, self._broker, self._advance = options, bootstrap, broker, advance
-        self._write, self._began = say, time.monotonic()
+        self._report, self._began = report, time.monotonic()
         unique = uuid4().hex[:8]
         self._settings = {
             "app_id": f"chaos-{unique}",
@@ -87,7 +87,7 @@ class _Run:
             "grace": f"{GRACE_MS}ms",
             "idle_margin": "300ms",
             "wheel_tick": "100ms",
-            "checkpoint_interval": "500ms",
+            "checkpoint_interval": f"{options.checkpoint_ms}ms",
             "session_timeout": f"{options.session_seconds:.0f}s",
             "delivery": options.delivery,
             "scope": options.scope,
@@ -95,11 +95,11 @@ class _Run:
         self._names = Settings.load(broker=f"kafka://{bootstrap}", **self._settings)
         self._fleet = Fleet(bootstrap, directory, self._settings, options.broken)
         self._watch = Watch(bootstrap, PARTITIONS)
-        self._told = 0
+        self._reported = 0
 
     def execute(self) -> Verdict:
-        """The whole run."""
-        # repetitions must stay to be seen: the topic is compacted otherwise
+        """Run to the verdict."""
+        # the judge must see repetitions, so compaction must not remove them
         create_topic(
             self._bootstrap,
             self._names.finals_topic,
@@ -109,12 +109,12 @@ class _Run:
         )
         with Background() as background:
             try:
-                return self._conduct(background)
+                return self._run(background)
             finally:
                 self._fleet.end()
                 background.run(self._watch.close())
 
-    def _conduct(self, background: Background) -> Verdict:
+    def _run(self, background: Background) -> Verdict:
         def ends() -> Ends:
             return background.run(self._watch.ends(self._names.finals_topic), DEADLINE)
 
@@ -124,54 +124,54 @@ class _Run:
         feed = Feed(self._bootstrap, self._names.ticks_topic, PARTITIONS, self._options.seed)
         faults = Faults(self._options, self._fleet, self._broker, ends)
         if not ready:
-            return self._sentence(Verdict(), feed)
-        selling = background.start(feed.run())
+            return self._finish(Verdict(), feed)
+        feeding = background.start(feed.run())
         self._say(f"{self._options.workers} workers on {self._bootstrap}, seed {self._options.seed}")
-        if self._progress(ends, ends(), selling):
-            self._inject(faults, ends, selling)
+        if self._progress(ends, ends(), feeding):
+            self._inject(faults, ends, feeding)
         feed.stop()
-        selling.result(2 * DEADLINE)
+        feeding.result(2 * DEADLINE)
         self._say(f"{len(feed.records)} records are in {self._names.ticks_topic}: waiting for the last windows")
         accounting = self._settle(background)
-        # one that has just been started does not know SIGTERM yet
+        # a worker that is still starting has no handler for SIGTERM
         self._fleet.wait(lambda: all(member.up for member in self._fleet.members), "all workers are up", DEADLINE)
         self._fleet.stop_all()
-        self._tell_problems()
+        self._report_problems()
         config = engine_config(self._names)
         once = self._options.delivery == "transactional"
         verdict = Judge(self._read_back(), feed, faults.done, config, exactly_once=once).judge(accounting)
-        return self._sentence(verdict, feed)
+        return self._finish(verdict, feed)
 
-    def _inject(self, faults: Faults, ends: Callable[[], Ends], selling: Future[None]) -> None:
-        hasty = False
+    def _inject(self, faults: Faults, ends: Callable[[], Ends], feeding: Future[None]) -> None:
+        overlaps = False
         for _ in range(self._options.faults):
             faults.pause()
-            fault = faults.next()
+            fault = faults.inject()
             self.counts[fault.kind] += 1
-            self._tell(fault)
-            hasty = fault.hasty and not hasty  # never two in a row
-            if not hasty:
-                if not self._progress(ends, ends(), selling):
+            self._report_fault(fault)
+            overlaps = fault.overlaps and not overlaps  # at most two faults at once
+            if not overlaps:
+                if not self._progress(ends, ends(), feeding):
                     return
-                faults.settled()
+                faults.mark_recovered()
             self._advance()
-            self._tell_problems()
-        if hasty and self._progress(ends, ends(), selling):
-            faults.settled()
+            self._report_problems()
+        if overlaps and self._progress(ends, ends(), feeding):
+            faults.mark_recovered()
 
-    def _progress(self, ends: Callable[[], Ends], since: Ends, selling: Future[None]) -> bool:
-        """Wait until every partition has published again."""
+    def _progress(self, ends: Callable[[], Ends], since: Ends, feeding: Future[None]) -> bool:
+        """Wait until every partition publishes again; returns False after the deadline."""
 
         def moved() -> bool:
-            if selling.done():
-                selling.result()
+            if feeding.done():
+                feeding.result()
             now = ends()
             return all(now[number] >= end + PROGRESS for number, end in since.items())
 
         return self._fleet.wait(moved, "every partition publishes again", DEADLINE)
 
     def _settle(self, background: Background) -> dict[int, dict[str, int]]:
-        """Wait until everything has been read and every window is closed; the workers' accounting then."""
+        """Wait until everything is read and every window is closed; returns the workers' accounting."""
         wanted = background.run(self._watch.ends(self._names.ticks_topic))
         rows: dict[int, dict[str, int]] = {}
 
@@ -191,19 +191,19 @@ class _Run:
         topics = (names.ticks_topic, names.finals_topic, names.late_topic, names.rejected_topic)
         return Topics(*(read(bootstrap, topic) for topic in topics))
 
-    def _sentence(self, verdict: Verdict, feed: Feed) -> Verdict:
+    def _finish(self, verdict: Verdict, feed: Feed) -> Verdict:
         verdict.violations[:0] = self._fleet.problems
         for problem, times in feed.problems.items():
-            self._say(f"the market's own producer, {times} times: {problem}")
+            self._say(f"the market's producer, {times} times: {problem}")
         return verdict
 
     def _say(self, line: str) -> None:
-        self._write(f"{time.monotonic() - self._began:6.1f} s  {line}")
+        self._report(f"{time.monotonic() - self._began:6.1f} s  {line}")
 
-    def _tell(self, fault: Fault) -> None:
-        self._say(f"#{fault.number} {fault.kind}: {fault.text}" + (" (and the next one at once)" if fault.hasty else ""))
+    def _report_fault(self, fault: Fault) -> None:
+        self._say(f"#{fault.number} {fault.kind}: {fault.text}" + (" (and the next one at once)" if fault.overlaps else ""))
 
-    def _tell_problems(self) -> None:
-        for problem in self._fleet.problems[self._told :]:
-            self._say(f"wrong: {problem}")
-        self._told = len(self._fleet.problems)
+    def _report_problems(self) -> None:
+        for problem in self._fleet.problems[self._reported :]:
+            self._say(f"problem: {problem}")
+        self._reported = len(self._fleet.problems)

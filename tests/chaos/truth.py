@@ -1,4 +1,4 @@
-"""What the bars should be: a plain dictionary fold that shares nothing with the engine."""
+"""The expected bars: a plain dictionary fold that shares no code with the engine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Window = tuple[int, str, str, int]  # partition, broker, symbol, start
 
 
 class Shape(NamedTuple):
-    """A bar without its evidence."""
+    """A bar without the fields that explain why it closed."""
 
     open: Decimal
     high: Decimal
@@ -26,7 +26,7 @@ class Shape(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """A good tick as the topic holds it; the first three fields order it within its window."""
+    """A valid tick of the topic; the first three fields order it within its window."""
 
     ts: int
     seq: int
@@ -36,7 +36,7 @@ class Tick(NamedTuple):
 
 
 def fold(ticks: Iterable[Seen], size_ms: int) -> dict[Window, Shape]:
-    """The bars of these ticks."""
+    """The bars of these ticks by window; `size_ms` is the window size."""
     windows: dict[Window, list[Tick]] = {}
     for seen in ticks:
         assert seen.key is not None
@@ -47,7 +47,7 @@ def fold(ticks: Iterable[Seen], size_ms: int) -> dict[Window, Shape]:
 
 
 def published(seen: Seen) -> tuple[Window, Shape]:
-    """A record of the finals topic in the same form."""
+    """A record of the finals topic as window and shape."""
     bar = _json(seen)
     window = seen.partition, bar["broker"], bar["symbol"], bar["bucket_start"]
     volume = None if bar["volume"] is None else Decimal(bar["volume"])

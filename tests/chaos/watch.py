@@ -1,4 +1,4 @@
-"""Where topics end at this moment: how progress is seen, and where a fault fell."""
+"""End offsets of topics: they show progress, and the position of a fault."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import time
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-DEADLINE = 60.0  # seconds that a broker may be away
+DEADLINE = 60.0  # seconds that a broker may be down
 
 Ends = dict[int, int]  # by partition
 
 
 class Watch:
-    """A consumer that only asks for end offsets, of what is committed; survives a broker that is away."""
+    """A consumer that only reads committed end offsets, and reconnects after the broker was down."""
 
     def __init__(self, bootstrap: str, partitions: int) -> None:
         self._bootstrap = bootstrap
@@ -22,7 +22,7 @@ class Watch:
         self._consumer: AIOKafkaConsumer | None = None
 
     async def ends(self, topic: str) -> Ends:
-        """End offsets by partition; raises AssertionError where nobody answers in time."""
+        """End offsets by partition; raises `AssertionError` after `DEADLINE`."""
         until = time.monotonic() + DEADLINE
         while True:
             try:
@@ -31,7 +31,7 @@ class Watch:
                 return {tp.partition: end for tp, end in found.items()}
             except KafkaError as error:
                 if time.monotonic() > until:
-                    raise AssertionError(f"nobody says where {topic} ends: {error!r}") from error
+                    raise AssertionError(f"no end offsets of {topic}: {error!r}") from error
                 await self.close()
                 await asyncio.sleep(0.2)
 
@@ -52,7 +52,7 @@ class Watch:
         return self._consumer
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await consumer.stop()

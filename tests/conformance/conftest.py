@@ -28,7 +28,7 @@ def pocket(pocket_directory: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session", params=["pocket", pytest.param("kafka", marks=pytest.mark.kafka)])
 def broker(request: pytest.FixtureRequest) -> str:
-    """`host:port` of each broker in turn."""
+    """`host:port` of each kind of broker in turn."""
     return str(request.getfixturevalue(request.param))
 
 

@@ -1,4 +1,4 @@
-"""The brokers that workers are tested on, and workers that end with their test."""
+"""The brokers that workers are tested on, and workers that are killed when their test ends."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ print(json.dumps([f"{found.host}:{found.port}", found.pid]))
 
 @pytest.fixture(scope="session")
 def pocket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The embedded broker, started as a worker starts it, on a free port; `host:port`."""
+    """`host:port` of a pocket broker on a free port, started as a worker starts it."""
     directory = tmp_path_factory.mktemp("pocket")
     command = [sys.executable, "-c", ENSURE, str(directory)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     address, pid = json.loads(done.stdout)
     host, port = address.split(":")
-    with socket.create_connection((host, int(port))):  # it ends where nobody is connected, other tests take minutes
+    with socket.create_connection((host, int(port))):  # without a connection it would exit between tests
         yield address
         os.kill(pid, signal.SIGTERM)
 
 
 @pytest.fixture(scope="session", params=["pocket", pytest.param("kafka", marks=pytest.mark.kafka)])
 def broker(request: pytest.FixtureRequest) -> str:
-    """`host:port` of each broker in turn."""
+    """`host:port` of each kind of broker in turn."""
     return str(request.getfixturevalue(request.param))
 
 
@@ -60,19 +60,19 @@ def _factory(broker: str, directory: Path) -> Iterator[NewWorker]:
 
 @pytest.fixture(scope="module")
 def module_worker(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewWorker]:
-    """Makes workers that the tests of a module share."""
+    """Creates workers that the tests of a module share."""
     yield from _factory(broker, tmp_path_factory.mktemp("workers"))
 
 
 @pytest.fixture
 def new_worker(broker: str, tmp_path: Path) -> Iterator[NewWorker]:
-    """Makes workers of one test."""
+    """Creates workers for one test."""
     yield from _factory(broker, tmp_path)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """A failed test shows the logs of the workers that were running."""
+    """Show the logs of the running workers in the report of a failed test."""
     report: pytest.TestReport = yield  # type: ignore[assignment]  # pluggy sends it in
     if report.failed:
         for worker in [w for w in Worker.started if w.process is not None][-3:]:

@@ -1,6 +1,6 @@
-"""Faults at random moments, and every tick is accounted for; and a worker that breaks a rule is found out.
+"""Random faults lose no tick and repeat no bar; and the judge detects a worker that breaks a rule of delivery.
 
-More of it, with other seeds: `python -m tests.chaos --faults 200 --seed 1`.
+A longer run with another seed: `python -m tests.chaos --faults 200 --seed 1`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ IN_CI = bool(os.environ.get("CI"))
 
 
 def outcome_of(options: Options) -> Outcome:
-    """Run it; what happened is in the output of a test that fails."""
+    """Run it; a failed test shows the printed lines."""
     return run(options, print)
 
 
@@ -28,7 +28,7 @@ def skip_without(broker: str) -> None:
             pytest.skip("on Apache Kafka in CI only (CI=1): it takes a minute and a half a delivery mode")
         reason = kafka_unavailable(own=True)
         if reason is not None and kafka_required():
-            pytest.fail(reason)  # asked for by name: skipping would let a run look green that tested nothing
+            pytest.fail(reason)  # Kafka was requested: a skip would hide that nothing ran
         if reason is not None:
             pytest.skip(reason)
 
@@ -50,10 +50,18 @@ def test_no_window_is_lost_repeated_or_wrong_through_random_faults(broker: str, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("rule", "verdict"),
-    [("without-states", "a wrong bar"), ("without-tail", "published twice")],
+    ("rule", "verdict", "checkpoint_ms"),
+    [
+        # a kill must find windows that are older than the last checkpoint
+        pytest.param("without-states", "a wrong bar", 200, id="without-states"),
+        # a kill must find bars that are newer than the last checkpoint
+        pytest.param("without-tail", "published twice", 5_000, id="without-tail"),
+    ],
 )
-def test_workers_that_break_a_rule_of_delivery_are_found_out(rule: str, verdict: str, tmp_path: Path) -> None:
-    options = Options(faults=2, seed=3, workers=1, kinds=frozenset({Kind.kill}), keep=tmp_path, broken=rule)
+def test_workers_that_break_a_rule_of_delivery_are_found_out(
+    rule: str, verdict: str, checkpoint_ms: int, tmp_path: Path
+) -> None:
+    kills = frozenset({Kind.kill})
+    options = Options(faults=4, seed=3, workers=1, kinds=kills, keep=tmp_path, broken=rule, checkpoint_ms=checkpoint_ms)
     outcome = outcome_of(options)
     assert any(violation.startswith(verdict) for violation in outcome.verdict.violations), outcome.verdict.violations

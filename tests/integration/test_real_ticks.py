@@ -55,7 +55,7 @@ class Run:
 def run(module_worker: NewWorker) -> Iterator[Run]:
     """Replays everything; the throttled replay goes on beside the tests."""
     slow = module_worker(topic_partitions="1").start()
-    throttled = slow.popen(*replay_args(OANDA, "2000"))
+    throttled = slow.popen(*replay_args(OANDA, "5000"))
     bid = module_worker(price="bid").start()
     records = 0
     for day in DAYS:

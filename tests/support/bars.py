@@ -1,4 +1,4 @@
-"""Final bars made up for tests."""
+"""Final bars for tests."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def bar(broker: str = "fx", symbol: str = "EURUSD", start: int = 0, close: str =
 
 
 def bar_json(broker: str = "fx", symbol: str = "EURUSD", start: int = 0, close: str = "1.50") -> bytes:
-    """The same as it lies in a topic."""
+    """The value of its record in a topic."""
     return encode_bar(bar(broker, symbol, start, close))

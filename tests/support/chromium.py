@@ -1,4 +1,4 @@
-"""Where Chromium is on this machine: the tests of the page, its pictures and its benchmark look at it with that."""
+"""Find Chromium, which the tests of the pages, the screenshots and the benchmark of the page use."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ MISSING = "no Chromium: install one, or name its executable in BARWHEEL_CHROMIUM
 
 
 def chromium() -> str | None:
-    """The path of an executable; None where there is none. `BARWHEEL_CHROMIUM` is a path or a name on PATH.
+    """The path of an executable; None if there is none. `BARWHEEL_CHROMIUM` is a path or a name on PATH.
 
-    A browser that is named and not there is still named, so that its absence fails instead of being passed over.
+    If the named browser does not exist, its name is returned all the same, so that tests fail instead of being skipped.
     """
     named = os.environ.get("BARWHEEL_CHROMIUM")
     if named:

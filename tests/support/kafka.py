@@ -1,10 +1,9 @@
-"""A real Apache Kafka for tests and benchmarks: KAFKA_URL, else Docker, else Kafka's own jars from Maven.
+"""Apache Kafka for tests and benchmarks: the one at KAFKA_URL, else in Docker, else from Kafka's jars.
 
 `python -m tests.support.kafka` runs one in the foreground and prints its address.
 
-BARWHEEL_KAFKA chooses: `docker`, `maven` (fetches the jars once, 45 MB; needs Java 17 and mvn) or `off`. Else
-Docker is used where an engine answers, and the jars where they are cached already (or where CI is set): a
-plain test run never downloads a broker.
+BARWHEEL_KAFKA chooses: `docker`, `maven` (downloads the jars once, 45 MB; needs Java 17 and mvn) or `off`. Without it, Docker
+is used if an engine answers, else the jars if they are cached. They are downloaded without BARWHEEL_KAFKA only if CI is set.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ IMAGE = "apache/kafka:4.1.1"
 JAVA = 17
 READY_DEADLINE = 90.0
 STOP_DEADLINE = 60.0
-# a small heap and the first compiler only: a broker for tests starts in seconds and takes 190 MB
+# a small heap and only the C1 compiler: the broker starts in seconds and takes 190 MB
 LIGHT_JVM = ("-Xms128m", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-# for benchmarks, where the broker must not be what is measured
+# for benchmarks, where the broker must not be the bottleneck
 FULL_JVM = ("-Xms1g", "-Xmx1g", "-XX:+UseG1GC")
 
 _SETTINGS = {
@@ -50,9 +49,9 @@ _SETTINGS = {
     "share.coordinator.state.topic.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
-    "log.retention.ms": "-1",  # old timestamps must not make records vanish under a test
+    "log.retention.ms": "-1",  # records with old timestamps must not expire during a test
     "log.cleaner.dedupe.buffer.size": "16777216",
-    # after a kill the node waits for its own former registration to lapse: 9 s by default
+    # a killed node cannot register again before its former session expires: 9 s by default
     "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
     "auto.create.topics.enable": "false",
@@ -85,11 +84,11 @@ rootLogger.appenderRef.out.ref = OUT
 
 
 class KafkaUnavailableError(Exception):
-    """There is no Apache Kafka here; the message says why."""
+    """There is no Apache Kafka; the message gives the reason."""
 
 
 class Server(Protocol):
-    """A broker that can be stopped, killed and started again with its data."""
+    """A broker that can be stopped, killed and restarted with its data."""
 
     bootstrap: str
 
@@ -103,7 +102,7 @@ class Server(Protocol):
 
 
 class KafkaServer:
-    """One KRaft node from Kafka's jars, on free ports of 127.0.0.1, with its data and log in `directory`."""
+    """A KRaft node from Kafka's jars on free ports of 127.0.0.1, with its data and log in `directory`."""
 
     def __init__(
         self,
@@ -113,7 +112,7 @@ class KafkaServer:
         more: Mapping[str, str] | None = None,
         scram: Sequence[str] = (),
     ) -> None:
-        """`more`: broker settings beside and above ours; `scram`: users, as the storage tool's --add-scram wants them."""
+        """`more`: broker settings that override ours; `scram`: users in the form of the storage tool's --add-scram."""
         self.directory = directory
         self._more, self._scram = dict(more or {}), scram
         self.port, self._controller_port = free_ports(2)
@@ -123,9 +122,9 @@ class KafkaServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start and return when the broker answers; the first start formats the directory."""
+        """Start and wait until the broker answers; the first start formats the directory."""
         if self._process is not None:
-            raise RuntimeError("this broker runs already")
+            raise RuntimeError("this broker is already running")
         config = self.directory / "server.properties"
         if not (self.directory / "data" / "meta.properties").exists():
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -143,11 +142,11 @@ class KafkaServer:
             raise
 
     def stop(self) -> None:
-        """Shut down in order (2-3 s); does nothing where it does not run."""
+        """Shut down cleanly (2-3 s); does nothing if it does not run."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it at once, as a crash does."""
+        """Kill it, like a crash."""
         self._end(signal.SIGKILL)
 
     def restart(self) -> None:
@@ -186,7 +185,7 @@ class KafkaServer:
             raise KafkaUnavailableError(f"Java {JAVA} or newer is missing")
         logging = f"-Dlog4j2.configurationFile=file:{self.directory / 'log4j2.properties'}"
         with self.log.open("ab") as log:
-            # a session of its own: Ctrl-C reaches the test run first, which then stops the broker
+            # its own session, so that Ctrl-C reaches only the test run, which then stops the broker
             return subprocess.Popen(
                 [java, *self._jvm, logging, "-cp", str(jars() / "*"), *command],
                 stdin=subprocess.DEVNULL,
@@ -212,7 +211,7 @@ class KafkaServer:
 
 
 class DockerKafka:
-    """The same from the pinned image, on a free port; its data lives as long as the container."""
+    """Kafka in the pinned image on a free port; its data lives as long as the container."""
 
     def __init__(self) -> None:
         (self.port,) = free_ports(1)
@@ -220,7 +219,7 @@ class DockerKafka:
         self._container: Any = None
 
     def start(self) -> None:
-        """Start, or start again, and return when the broker answers."""
+        """Start or restart, and wait until the broker answers."""
         if self._container is None:
             self._container = self._new_container()
             self._container.start()
@@ -229,12 +228,12 @@ class DockerKafka:
         until_sync(lambda: answers("127.0.0.1", self.port), deadline=READY_DEADLINE, every=0.2, what="Kafka answers")
 
     def stop(self) -> None:
-        """Shut down in order and keep the container, so that `start` finds the data."""
+        """Shut down cleanly and keep the container, so that `start` finds the data."""
         if self._container is not None:
             self._container.get_wrapped_container().stop(timeout=int(STOP_DEADLINE))
 
     def kill(self) -> None:
-        """End it at once, as a crash does."""
+        """Kill it, like a crash."""
         if self._container is not None:
             self._container.get_wrapped_container().kill()
 
@@ -250,7 +249,7 @@ class DockerKafka:
             self._container = None
 
     def _new_container(self) -> Any:
-        from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - imported where Docker is used
+        from testcontainers.core.container import DockerContainer  # noqa: PLC0415  # only with Docker
 
         environment = {
             "process.roles": "broker,controller",
@@ -260,7 +259,7 @@ class DockerKafka:
             "inter.broker.listener.name": "BROKER",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "listeners": "PLAINTEXT://:9092,CONTROLLER://:9093,BROKER://:9094",
-            # the broker itself cannot reach the host's port, which it would use for transaction markers
+            # the broker cannot reach the host's port, to which it would send transaction markers
             "advertised.listeners": f"PLAINTEXT://{self.bootstrap},BROKER://localhost:9094",
             **_SETTINGS,
         }
@@ -271,7 +270,7 @@ class DockerKafka:
 
 
 def kafka_unavailable(*, own: bool = False) -> str | None:
-    """Why there is no Apache Kafka here, None where there is; `own`: one that a test may stop and kill."""
+    """Why there is no Apache Kafka, None if there is one; `own`: one that a test may stop and kill."""
     choice = _choice()
     if os.environ.get("KAFKA_URL") and not own:
         return None
@@ -297,13 +296,13 @@ def _no_jars(*, may_fetch: bool) -> str | None:
 
 
 def kafka_required() -> bool:
-    """Whether a missing Kafka is a failure: somebody asked for one."""
+    """Whether Kafka was requested, so that its absence is a failure."""
     return bool(os.environ.get("KAFKA_URL")) or _choice() in {"docker", "maven"}
 
 
 @contextmanager
 def own_kafka(directory: Path, *, jvm: tuple[str, ...] = LIGHT_JVM) -> Iterator[Server]:
-    """Give a started broker that the caller may stop, kill and restart; raises `KafkaUnavailableError`."""
+    """Start a broker that the caller may stop, kill and restart; raises `KafkaUnavailableError`."""
     reason = kafka_unavailable(own=True)
     if reason is not None:
         raise KafkaUnavailableError(reason)
@@ -325,7 +324,7 @@ def own_kafka(directory: Path, *, jvm: tuple[str, ...] = LIGHT_JVM) -> Iterator[
 
 @contextmanager
 def any_kafka(directory: Path, *, jvm: tuple[str, ...] = LIGHT_JVM) -> Iterator[str]:
-    """Give `host:port` of KAFKA_URL, else of a broker of our own; raises `KafkaUnavailableError`."""
+    """Yield `host:port` of KAFKA_URL, else of a new broker; raises `KafkaUnavailableError`."""
     url = os.environ.get("KAFKA_URL", "").removeprefix("kafka://")
     if not url:
         with own_kafka(directory, jvm=jvm) as server:
@@ -337,12 +336,12 @@ def any_kafka(directory: Path, *, jvm: tuple[str, ...] = LIGHT_JVM) -> Iterator[
 
 
 def new_cluster_id() -> str:
-    """A random cluster id; never one that begins with `-`, which Kafka's tool would take for an option."""
+    """A random cluster id. It never begins with `-`, which Kafka's tool would parse as an option."""
     return "k" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
 
 
 def answers(host: str, port: int) -> bool:
-    """Whether a Kafka broker answers ApiVersions there, asked by a plain socket."""
+    """Whether a Kafka broker answers ApiVersions on a plain socket."""
     correlation = 7
     request = struct.pack(">hhih", 18, 0, correlation, -1)  # ApiVersions v0, no client id
     try:
@@ -361,7 +360,7 @@ def answers(host: str, port: int) -> bool:
 
 
 def jars() -> Path:
-    """Directory with Kafka's jars; fetches them with Maven the first time. Raises `KafkaUnavailableError`."""
+    """Directory with Kafka's jars; downloads them with Maven the first time. Raises `KafkaUnavailableError`."""
     target = _jar_directory()
     if target.is_dir():
         return target
@@ -387,10 +386,10 @@ def jars() -> Path:
         if maven.returncode != 0:
             raise KafkaUnavailableError(f"mvn could not fetch Kafka {VERSION}:\n{maven.stdout}{maven.stderr}")
         try:
-            # whole or not at all: an interrupted download never looks like a cache
+            # renamed when complete: an interrupted download must not look like a cache
             (Path(scratch) / "libs").rename(target)
         except OSError:
-            if not target.is_dir():  # otherwise another process was faster
+            if not target.is_dir():  # else another process was faster
                 raise
     return target
 
@@ -431,19 +430,19 @@ def _java_program() -> str | None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on at this moment."""
+    """Ports that are free at this moment."""
     held = [socket.socket() for _ in range(count)]
     try:
-        for one in held:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in held]
+        for probe in held:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in held]
     finally:
-        for one in held:
-            one.close()
+        for probe in held:
+            probe.close()
 
 
 def main() -> None:
-    """Run a broker in the foreground until Ctrl-C or TERM; with the word `jars` only fetch its jars."""
+    """Run a broker in the foreground until Ctrl-C or SIGTERM; with the argument `jars` only download its jars."""
     if sys.argv[1:] == ["jars"]:
         print(jars())
         return
@@ -453,7 +452,7 @@ def main() -> None:
         server.start()
         try:
             print(server.bootstrap, flush=True)
-            with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is the way to end it
+            with contextlib.suppress(KeyboardInterrupt):  # the way to stop it
                 signal.pause()
         finally:
             server.stop()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,8 @@ from typing import Any
 
 from tests.support import preloaded
 from tests.support.worker import ROOT, free_port
+
+STDERR = 2  # file descriptor
 
 
 class KsqlServer:
@@ -30,7 +31,7 @@ class KsqlServer:
         reading, writing = os.pipe()
         with open(reading) as said:  # noqa: PTH123  # a pipe, not a path
             self._process = preloaded.launch(
-                "tests.ksqldb_server", args, cwd=ROOT, env=preloaded.environment(), stdout=writing, stderr=sys.stderr.fileno()
+                "tests.ksqldb_server", args, cwd=ROOT, env=preloaded.environment(), stdout=writing, stderr=STDERR
             )
             os.close(writing)
             assert said.readline().strip() == self.url

@@ -1,4 +1,4 @@
-"""`python -m tests.support.screenshots`: the pictures of the README and the docs, of a demo with a synthetic market."""
+"""`python -m tests.support.screenshots`: take the screenshots of the README and the docs from a demo."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ SHOTS = (  # name, path, width, height, scheme
     ("chart-dark-phone", "/chart/north/N003", 390, 844, "dark"),
     ("wheel", "/wheel", 1200, 600, "dark"),
 )
-BARS = 30  # that the chart must have
+BARS = 30  # the least number of bars in the chart
 GOES_ON = re.compile(r"the worker goes on at (http://\S+);")
 
 
 def main() -> int:
-    """Start the demo, wait until there is something to see, take the pictures, end the demo."""
+    """Start the demo, wait for bars, take the screenshots, stop the demo."""
     executable = chromium()
     if executable is None:
         sys.stderr.write(f"{MISSING}\n")
@@ -42,7 +42,7 @@ def main() -> int:
             environment = {**os.environ, "PYTHONPATH": str(ROOT)}
             demo = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out)
         try:
-            found = until_sync(lambda: GOES_ON.search(log.read_text()), deadline=120.0, what="the demo goes on")
+            found = until_sync(lambda: GOES_ON.search(log.read_text()), deadline=120.0, what="the demo continues")
             assert found is not None
             take(found[1], executable)
         finally:
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def take(base: str, executable: str) -> None:
-    """All pictures."""
+    """Take all screenshots."""
 
     def enough() -> bool:
         with urllib.request.urlopen(f"{base}/api/v1/bars/north/N003?limit={BARS}&format=columns", timeout=10) as answer:
@@ -66,7 +66,7 @@ def take(base: str, executable: str) -> None:
             page = context.new_page()
             page.goto(base + path)
             until_sync(lambda page=page: settled(page), deadline=30.0, what=name)  # type: ignore[misc]  # bound now
-            page.wait_for_timeout(8_000)  # a picture with rates needs some seconds of them, and the end of a window
+            page.wait_for_timeout(8_000)  # for rates, and for the end of a window
             page.screenshot(path=PICTURES / f"{name}.png")
             sys.stdout.write(f"{PICTURES / name}.png\n")
             context.close()
@@ -74,7 +74,7 @@ def take(base: str, executable: str) -> None:
 
 
 def settled(page: Page) -> bool:
-    """Whether it is live and loaded."""
+    """Whether the page is live and loaded."""
     return page.inner_text("#pill") == "live" and page.inner_text("#state") != "loading"
 
 

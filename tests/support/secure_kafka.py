@@ -1,4 +1,4 @@
-"""A real Apache Kafka with a listener for each kind of security, certificates by a CA made for the occasion, and rights."""
+"""An Apache Kafka with a listener for each kind of security, certificates of a new CA, and ACLs."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from cryptography.hazmat.primitives.serialization import (
 from tests.support.kafka import KafkaServer, free_ports
 
 USER, PASSWORD = "trader", "correct horse"
-LIMITED = "limited"  # another user with the same password
+LIMITED = "limited"  # a second user with the same password
 DEADLINE = 30.0  # seconds
 LOGIN = "org.apache.kafka.common.security"
 
 
 @dataclass(frozen=True)
 class SecureKafka:
-    """Addresses by listener: TLS (asks for a certificate), PLAIN (SASL without TLS), SCRAM (SASL with TLS), OPEN."""
+    """Addresses by listener: TLS (requires a client certificate), PLAIN (SASL without TLS), SCRAM (SASL with TLS), OPEN."""
 
     addresses: dict[str, str]
     ca: Path
-    client: Path  # certificate and key of a client
-    stranger: Path  # a CA that the broker knows nothing of
+    client: Path  # file with the certificate and key of a client
+    stranger: Path  # a CA that did not sign the broker's certificate
 
     def settings(self, listener: str, **more: str) -> dict[str, str]:
-        """The application's settings for a listener."""
+        """The application's settings for a listener, with `more` of them."""
         sasl = {"sasl_username": USER, "sasl_password": PASSWORD}
         chosen = {
             "TLS": {"security_protocol": "ssl", "tls_ca_file": str(self.ca), "tls_cert_file": str(self.client)},
@@ -58,12 +58,12 @@ class SecureKafka:
         return {"broker": f"kafka://{self.addresses[listener]}", **chosen, **more}
 
     def writing_denied(self, topic: str, user: str) -> AbstractContextManager[None]:
-        """Take a user's right to write to a topic, for as long as it is entered."""
+        """Deny a user writing to a topic until exit."""
         allowed = (AclOperation.READ, AclOperation.DESCRIBE_CONFIGS)
         return self._rights(ResourceType.TOPIC, topic, user, AclOperation.WRITE, allowed)
 
     def transactions_denied(self, transactional_id: str, user: str) -> AbstractContextManager[None]:
-        """Take a user's right to a transactional id, likewise."""
+        """Deny a user a transactional id until exit."""
         return self._rights(ResourceType.TRANSACTIONAL_ID, transactional_id, user, AclOperation.ALL, ())
 
     @contextmanager
@@ -91,7 +91,7 @@ class SecureKafka:
 
 @contextmanager
 def secure_kafka(directory: Path) -> Iterator[SecureKafka]:
-    """Start one; needs Kafka's jars."""
+    """Start a broker from Kafka's jars; it is stopped on exit."""
     directory.mkdir(parents=True)
     authority, stranger = trustme.CA(), trustme.CA()
     authority.cert_pem.write_to_path(str(directory / "ca.pem"))
@@ -143,7 +143,7 @@ def _user(name: str) -> str:
 
 
 def _write(issued: trustme.LeafCert, path: Path) -> None:
-    """Key and certificates in one file; Kafka reads a key as PKCS #8 only."""
+    """Write key and certificates to one file; Kafka reads keys in PKCS #8 only."""
     key = load_pem_private_key(issued.private_key_pem.bytes(), None)
     text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     path.write_bytes(text + b"".join(part.bytes() for part in issued.cert_chain_pems))

@@ -1,4 +1,4 @@
-"""Records into topics and out of them, without a consumer group: what a test sends and what it looks at."""
+"""Produce ticks and read topics in tests, without a consumer group."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from tables.bars import Bar, decode_bar
 
-DEADLINE = 60.0  # seconds; a test that waits this long has failed
+DEADLINE = 60.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Seen:
 
     @property
     def content(self) -> tuple[int, bytes | None, int, bytes | None]:
-        """What two records that say the same have in common, wherever they lie."""
+        """Everything but the offset: equal for two copies of a record."""
         return self.partition, self.key, self.timestamp, self.value
 
 
 @dataclass(frozen=True)
 class Tick:
-    """A record to be sent; `value` says it all where `ts` does not."""
+    """A record to send: a tick of `ts`, or without `ts` any `key` and `value`."""
 
     ts: int = 0
     bid: str = "1.5"
@@ -63,7 +63,7 @@ def heartbeat(ts: int, name: str = "A|x") -> Tick:
 
 
 def produce(bootstrap: str, topic: str, ticks: Iterable[Tick], partition: int = 0) -> list[int]:
-    """Send ticks to a partition as one batch (or a few, where they are many) and wait; their offsets."""
+    """Send ticks to a partition in as few batches as possible, and wait; returns their offsets."""
     return asyncio.run(_produce(bootstrap, topic, [tick.record for tick in ticks], partition))
 
 
@@ -78,7 +78,7 @@ async def _produce(bootstrap: str, topic: str, records: list[tuple[bytes | None,
                 if batch.record_count():
                     offsets += await _send(producer, topic, partition, batch)
                     batch = producer.create_batch()
-                if batch.append(key=key, value=value, timestamp=None) is None:  # larger than any batch
+                if batch.append(key=key, value=value, timestamp=None) is None:  # too large for a batch
                     metadata = await producer.send_and_wait(topic, key=key, value=value, partition=partition)
                     offsets.append(metadata.offset)
         if batch.record_count():
@@ -100,9 +100,10 @@ def read(
     enough: Callable[[list[Seen]], bool] | int | None = None,
     deadline: float = DEADLINE,
 ) -> list[Seen]:
-    """All records of a topic, partition by partition; waits until there are `enough`, None: as it is now.
+    """All records of a topic, in order of partition and offset.
 
-    A number means at least so many. Raises AssertionError with what did come when the deadline passes.
+    Waits until there are `enough`: a number, or a condition on the records; None reads up to the current end. Raises
+    `AssertionError` with the last records after `deadline` seconds.
     """
     if isinstance(enough, int):
         wanted = enough
@@ -126,7 +127,7 @@ async def _read(bootstrap: str, topic: str, enough: Callable[[list[Seen]], bool]
     try:
         until = time.monotonic() + deadline
         while not (partitions := await _partitions(consumer, topic)):
-            assert time.monotonic() < until, f"topic {topic} is not there after {deadline} s"
+            assert time.monotonic() < until, f"topic {topic} does not exist after {deadline} s"
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
         found: list[Seen] = []
@@ -145,13 +146,13 @@ async def _read(bootstrap: str, topic: str, enough: Callable[[list[Seen]], bool]
 
 
 async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
-    await consumer._client.force_metadata_update()  # a topic may have been made since
+    await consumer._client.force_metadata_update()  # the topic may be new
     await consumer.topics()
     return [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
 
 
 def create_topic(bootstrap: str, topic: str, partitions: int, **configs: str) -> None:
-    """Make a topic; `cleanup_policy="compact"` means cleanup.policy=compact."""
+    """Create a topic; `cleanup_policy="compact"` means cleanup.policy=compact."""
 
     async def create() -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
@@ -163,19 +164,19 @@ def create_topic(bootstrap: str, topic: str, partitions: int, **configs: str) ->
             await admin.close()
 
     asyncio.run(create())
-    read(bootstrap, topic)  # until it is known
+    read(bootstrap, topic)  # waits for its metadata
 
 
 def windows(finals: Iterable[Seen]) -> list[tuple[str, str, int]]:
-    """Which windows were published, in order."""
+    """The windows of the published bars, in order."""
     return [(seen.bar.broker, seen.bar.symbol, seen.bar.bucket_start) for seen in finals]
 
 
 def of(finals: Iterable[Seen], broker: str, symbol: str | None = None) -> list[Bar]:
-    """The bars of a broker, or of one of its symbols."""
+    """The bars of a broker, or of one symbol of it."""
     return [seen.bar for seen in finals if seen.bar.broker == broker and symbol in {None, seen.bar.symbol}]
 
 
 def now_ms() -> int:
-    """The clock, epoch ms: event times that are to be near their arrival are made of it."""
+    """The current time in epoch ms, for ticks that arrive near their event time."""
     return time.time_ns() // 1_000_000

@@ -1,4 +1,4 @@
-"""Real quotes and the minute bars that the data vendor's own engine made of them: an answer we did not write."""
+"""Real quotes, and the minute bars that their vendor computed from them: an independent reference."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Row = tuple[int, str, str, str, str]  # bucket start, open, high, low, close, di
 
 @dataclass(frozen=True)
 class Day:
-    """One broker's EURUSD of one day; times in its files count from `origin`."""
+    """One day of EURUSD of one broker; the times in its files count from `origin`."""
 
     broker: str
     origin: str
@@ -51,7 +51,7 @@ class Day:
         return [(self.midnight + int(row[0]), row[first], row[first + 1], row[first + 2], row[first + 3]) for row in rows]
 
     def counts(self) -> dict[int, int]:
-        """Number of quotes by minute, which the vendor's files do not say."""
+        """Number of quotes by minute; the vendor's bars do not have it."""
         counts: dict[int, int] = {}
         for ts, _, _ in self.quotes():
             counts[ts - ts % 60_000] = counts.get(ts - ts % 60_000, 0) + 1
@@ -62,13 +62,13 @@ DAYS = (Day("oanda", "2014-05-05T00:00:00+00:00"), Day("fxcm", "2014-05-05T00:00
 
 
 def missing() -> str:
-    """Why the data cannot be used; empty if it is there."""
-    gone = [str(day.file) for day in DAYS if not day.file.is_file()]
-    return f"no test data: {gone[0]} is not there (set BARWHEEL_TEST_DATA)" if gone else ""
+    """Why the data cannot be used; empty if it can."""
+    absent = [str(day.file) for day in DAYS if not day.file.is_file()]
+    return f"no test data: {absent[0]} does not exist (set BARWHEEL_TEST_DATA)" if absent else ""
 
 
 def rows_of(bars: list[Bar]) -> list[Row]:
-    """Bars as the vendor writes them."""
+    """Bars in the vendor's form."""
     return [(b.bucket_start, _text(b.open), _text(b.high), _text(b.low), _text(b.close)) for b in bars]
 
 

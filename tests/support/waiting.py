@@ -12,11 +12,11 @@ T = TypeVar("T")
 
 
 async def until(condition: Callable[[], T | Awaitable[T]], *, deadline: float = 30.0, every: float = 0.02, what: str = "") -> T:
-    """Return the condition's first truthy answer; raises `AssertionError` after `deadline` seconds."""
+    """Return the first truthy value of the condition; raises `AssertionError` after `deadline` seconds."""
     end = time.monotonic() + deadline
     while True:
-        answer = condition()
-        value: T = await answer if inspect.isawaitable(answer) else answer
+        result = condition()
+        value: T = await result if inspect.isawaitable(result) else result
         if value:
             return value
         if time.monotonic() > end:
@@ -25,7 +25,7 @@ async def until(condition: Callable[[], T | Awaitable[T]], *, deadline: float = 
 
 
 def until_sync(condition: Callable[[], T], *, deadline: float = 30.0, every: float = 0.02, what: str = "") -> T:
-    """Do the same as `until`, for code without an event loop."""
+    """Like `until`, without an event loop."""
     end = time.monotonic() + deadline
     while True:
         value = condition()
@@ -38,4 +38,4 @@ def until_sync(condition: Callable[[], T], *, deadline: float = 30.0, every: flo
 
 def _message(condition: object, what: str, deadline: float, value: object) -> str:
     name = what or getattr(condition, "__qualname__", repr(condition))
-    return f"not within {deadline:g} s: {name} (last answer: {value!r})"
+    return f"not within {deadline:g} s: {name} (last value: {value!r})"

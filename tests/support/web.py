@@ -1,4 +1,4 @@
-"""Talking to a worker's web port: answers, problems, and event streams read as a browser reads them."""
+"""A client of a worker's web port: JSON responses, and event streams as a browser reads them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ DEADLINE = 30.0  # seconds
 
 
 def address(worker: Worker) -> str:
-    """Where its web port is."""
+    """The base URL of a worker's web port."""
     return f"http://127.0.0.1:{worker.settings['web_port']}"
 
 
 def ask(worker: Worker, path: str, **headers: str) -> httpx.Response:
-    """One GET."""
+    """Send a GET request."""
     return httpx.get(f"{address(worker)}{path}", headers=headers, timeout=10)
 
 
 def exact(answer: httpx.Response) -> Any:
-    """Its JSON, with every digit of its numbers."""
+    """The JSON of a successful response, with exact decimals."""
     assert answer.status_code == 200, answer.text
     return json.loads(answer.text, parse_float=Decimal)
 
@@ -46,26 +46,26 @@ class Event:
 
 @dataclass
 class Stream:
-    """What has come of an event stream so far."""
+    """The events received from a stream so far."""
 
     events: list[Event] = field(default_factory=list)
     ended: bool = False
 
     def of(self, kind: str) -> list[Event]:
-        """Those of one kind."""
+        """The events of one kind."""
         return [event for event in list(self.events) if event.kind == kind]
 
     def wait(self, condition: Callable[[Stream], Any], what: str) -> None:
-        """Until the condition holds."""
+        """Wait until a condition holds; raises `AssertionError` after `DEADLINE` seconds."""
         until = time.monotonic() + DEADLINE
         while not condition(self):
-            assert time.monotonic() < until, f"not within {DEADLINE} s: {what}; came: {self.events[-5:]}"
+            assert time.monotonic() < until, f"not within {DEADLINE} s: {what}; received: {self.events[-5:]}"
             time.sleep(0.02)
 
 
 @contextmanager
 def listening(worker: Worker, query: Mapping[str, str] | None = None, last_id: str = "") -> Iterator[Stream]:
-    """An open event stream, read by a thread."""
+    """Open an event stream; a thread reads it."""
     stream = Stream()
     headers = {"Last-Event-ID": last_id} if last_id else {}
     client = httpx.Client(timeout=httpx.Timeout(10, read=None))
@@ -78,7 +78,7 @@ def listening(worker: Worker, query: Mapping[str, str] | None = None, last_id: s
                 sockets.append(answer.extensions["network_stream"].get_extra_info("socket"))
                 _take(answer.iter_lines(), stream)
         except (httpx.HTTPError, OSError):
-            pass  # closed, by us or by the worker
+            pass  # closed by this test or by the worker
         stream.ended = True
 
     thread = threading.Thread(target=read, daemon=True)
@@ -87,9 +87,9 @@ def listening(worker: Worker, query: Mapping[str, str] | None = None, last_id: s
     try:
         yield stream
     finally:
-        for one in sockets:  # closing would not wake who reads it
+        for open_socket in sockets:  # close() alone does not wake the reading thread
             with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+                open_socket.shutdown(socket.SHUT_RDWR)
         thread.join(2 * DEADLINE)
         client.close()
 

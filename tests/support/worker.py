@@ -1,4 +1,4 @@
-"""A worker as users run it: a process of its own, ended by a signal to its own id and nothing else."""
+"""Workers and commands in processes of their own; a test signals only the processes that it started."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from tests.support import preloaded
 ROOT = Path(__file__).parents[2]
 DEADLINE = 60.0  # seconds
 _POLL = 0.05
-_TAIL = 6_000  # characters of a log that a failure shows
+_TAIL = 6_000  # characters of the log in a failure message
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
+    """A port that is free at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class Worker:
-    """`python -m app` with settings of its own; names that are not given are unique, so that workers do not meet."""
+    """`python -m app` with its own settings; the default names are unique, so that workers do not share topics."""
 
     program: tuple[str, tuple[str, ...]] = ("app", ("worker", "-l", "info"))  # module and arguments
-    started: list[Worker] = []  # noqa: RUF012  # all of this process, for the report of a failure
+    started: list[Worker] = []  # noqa: RUF012  # of all tests of this process, for failure reports
 
     def __init__(self, bootstrap: str, directory: Path, **settings: str) -> None:
         unique = uuid4().hex[:8]
@@ -46,7 +46,7 @@ class Worker:
             "ticks_topic": f"ticks-{unique}",
             "topics_prefix": f"{unique}-",
             "topic_partitions": "2",
-            "session_timeout": "3s",  # a killed worker's successor must wait for it
+            "session_timeout": "3s",  # the successor of a killed worker waits this long
             "web_port": str(free_port()),
             "data_dir": str(directory / "data"),
             **settings,
@@ -79,7 +79,7 @@ class Worker:
         return f"{self.settings['topics_prefix']}{self.settings['app_id']}-windows-changelog"
 
     def beside(self, directory: Path, **settings: str) -> Worker:
-        """Another app that reads the same ticks with the same settings, but for its names and those given."""
+        """Another app on the same ticks, with the same settings except its names and those given."""
         names = {"app_id", "topics_prefix", "web_port", "data_dir"}
         same = {name: value for name, value in self.settings.items() if name not in names}
         return Worker(self.bootstrap, directory, **{**same, **settings})
@@ -92,7 +92,7 @@ class Worker:
         return {**inherited, "COLUMNS": "200", **ours}
 
     def spawn(self) -> Worker:
-        """Start the process, without waiting for anything."""
+        """Start the process without waiting for it."""
         assert self.process is None
         with self.log_file.open("ab") as log:
             self.process = preloaded.launch(
@@ -102,26 +102,26 @@ class Worker:
         return self
 
     def start(self) -> Worker:
-        """Start the process and wait until it says that it is ready."""
+        """Start the process and wait until `/readyz` succeeds."""
         self.spawn()
         self.wait(self.ready, "it is ready")
         return self
 
     def stop(self) -> None:
-        """SIGTERM, as an operator or a container would; the worker must end well."""
+        """Send SIGTERM and wait; the exit code must be 0."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         code = self._ended()
         assert code == 0, f"the worker ended with exit code {code}\n{self.tail()}"
 
     def kill(self) -> None:
-        """SIGKILL: no last word, no last checkpoint."""
+        """Send SIGKILL, which leaves no time for a last checkpoint."""
         assert self.process is not None
         self.process.kill()
         self._ended()
 
     def end(self) -> None:
-        """Whatever state it is in: away with it."""
+        """Kill it if it runs."""
         if self.process is not None:
             self.kill()
 
@@ -136,7 +136,7 @@ class Worker:
             raise AssertionError(f"the worker did not end within {DEADLINE} s\n{self.tail()}") from None
 
     def run(self, *args: str) -> subprocess.CompletedProcess[str]:
-        """Another command with this worker's settings, to its end."""
+        """Run another command with this worker's settings, and wait for its end."""
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             files = {"stdout": out.fileno(), "stderr": err.fileno()}
             process = preloaded.launch("app", args, cwd=self.directory, env=self.environment(), **files)
@@ -149,7 +149,7 @@ class Worker:
         return subprocess.CompletedProcess(["app", *args], code, *texts)
 
     def popen(self, *args: str) -> subprocess.Popen[str]:
-        """Another command with this worker's settings, running beside it."""
+        """Start another command with this worker's settings."""
         return subprocess.Popen(
             [sys.executable, "-m", "app", *args],
             cwd=self.directory,
@@ -159,10 +159,10 @@ class Worker:
             text=True,
         )
 
-    # ---- looking at it
+    # ---- observing
 
     def log(self) -> str:
-        """Everything that it logged so far."""
+        """Its log so far."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def tail(self) -> str:
@@ -170,7 +170,7 @@ class Worker:
         return f"---- {self.log_file.name}\n{self.log()[-_TAIL:]}"
 
     def get(self, path: str) -> dict[str, Any] | None:
-        """JSON from its web port; None while it does not answer well."""
+        """JSON from its web port; None while there is no successful response."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.settings['web_port']}{path}", timeout=5) as answer:
                 found: dict[str, Any] = json.load(answer)
@@ -179,21 +179,21 @@ class Worker:
             return None
 
     def ready(self) -> bool:
-        """Whether it says that it is ready."""
+        """Whether `/readyz` succeeds."""
         return self.get("/readyz") is not None
 
     def total(self) -> dict[str, int]:
-        """The accounting of all its partitions; empty while it does not answer."""
+        """The accounting of all its partitions; empty while its web port does not answer."""
         found = self.get("/api/v1/accounting")
         return dict(found["total"]) if found else {}
 
     def open_windows(self) -> int:
-        """Number of its open windows; -1 while it does not answer."""
+        """Number of its open windows; -1 while its web port does not answer."""
         found = self.get("/api/v1/accounting")
         return sum(part["open_windows"] for part in found["partitions"].values()) if found else -1
 
     def wait(self, condition: Callable[[], bool], what: str, deadline: float = DEADLINE) -> None:
-        """Until the condition holds; a worker that ends or a deadline that passes fails with its log."""
+        """Wait until a condition holds. Raises `AssertionError` with the log after the deadline, or when the worker exits."""
         until = time.monotonic() + deadline
         while not condition():
             ended = self.process is not None and self.process.poll() is not None
@@ -202,14 +202,14 @@ class Worker:
             time.sleep(_POLL)
 
     def wait_read(self, records: int) -> None:
-        """Until it has read so many records."""
+        """Wait until it has read this many records."""
         self.wait(lambda: self.total().get("read", -1) >= records, f"it has read {records} records")
 
     def wait_closed(self, records: int) -> None:
-        """Until it has read so many records and no window is open."""
+        """Wait until it has read this many records and no window is open."""
         self.wait_read(records)
         self.wait(lambda: self.open_windows() == 0, "all windows are closed")
 
     def wait_log(self, text: str) -> None:
-        """Until its log says something."""
-        self.wait(lambda: text in self.log(), f"its log says {text!r}")
+        """Wait until its log contains a text."""
+        self.wait(lambda: text in self.log(), f"its log contains {text!r}")
