@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
+from agents.fingerprint import check_fingerprint, fingerprint
 from app.errors import StateError
 from app.kafka.reader import Reader
 from app.settings import Settings
@@ -44,12 +45,6 @@ class Recovered:
     tail: list[Bar] = field(default_factory=list)
     finals_end: int = 0
     changelog_end: int = 0
-
-
-def fingerprint(settings: Settings, partitions: int) -> dict[str, str]:
-    """The settings that decide what a bar contains. An app id cannot go on with other values than it began with."""
-    names = ("window_size", "grace", "scope", "price", "time_unit")
-    return {**{name: settings.text_of(name) for name in names}, "partitions": str(partitions)}
 
 
 def stop_if_given_up() -> None:
@@ -89,16 +84,11 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
             fingerprint=wanted,
         )
         return Recovered(first, needs_first_checkpoint=True, finals_end=finals_end, changelog_end=end)
-    if position.fingerprint != wanted:
-        differ = [
-            f"{k}={position.fingerprint.get(k)} stored, {v} set" for k, v in wanted.items() if position.fingerprint.get(k) != v
-        ]
-        raise StateError(
-            f"{settings.changelog_topic}[{partition}] was written with other settings ({'; '.join(differ)}): "
-            "set them back, or use another app_id and topics_prefix"
-        )
+    check_fingerprint(f"{settings.changelog_topic}[{partition}]", position.fingerprint, wanted)
     _check_finals(settings, partition, position, finals_begin, finals_end)
     found = Recovered(position, finals_end=finals_end, changelog_end=end)
+    if position.fingerprint != wanted:  # an older version wrote it: from now on all that this one checks is stored
+        position.fingerprint, found.needs_first_checkpoint = wanted, True
     async for record in _records(reader, settings.changelog_topic, partition, max(position.changelog_start, begin), end):
         _take_state(found, record)
     made_anew = await _check_gap(reader, settings, partition, found)
