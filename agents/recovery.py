@@ -15,10 +15,11 @@ from typing import TypeVar
 import msgspec
 
 from agents.fingerprint import check_fingerprint, fingerprint
+from agents.gaps import check_changelog, check_finals, check_input
 from app.errors import StateError
 from app.kafka.reader import Reader
 from app.settings import Settings
-from app.settings.types import OnGap, Start
+from app.settings.types import Start
 from tables.bars import Bar, decode_bar
 from tables.records import Record
 from tables.state import POSITION_KEY, Counters, Position, SymbolState, decode_position, decode_state
@@ -85,16 +86,23 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
         )
         return Recovered(first, needs_first_checkpoint=True, finals_end=finals_end, changelog_end=end)
     check_fingerprint(f"{settings.changelog_topic}[{partition}]", position.fingerprint, wanted)
-    _check_finals(settings, partition, position, finals_begin, finals_end)
+    check_changelog(f"{settings.changelog_topic}[{partition}]", position, begin)
+    reread = check_finals(settings, f"{settings.finals_topic}[{partition}]", position, (finals_begin, finals_end))
     found = Recovered(position, finals_end=finals_end, changelog_end=end)
     if position.fingerprint != wanted:  # an older version wrote it: from now on all that this one checks is stored
         position.fingerprint, found.needs_first_checkpoint = wanted, True
-    async for record in _records(reader, settings.changelog_topic, partition, max(position.changelog_start, begin), end):
+    async for record in _records(reader, settings.changelog_topic, partition, position.changelog_start, end):
         _take_state(found, record)
-    made_anew = await _check_gap(reader, settings, partition, found)
+    published_from = position.next_offset if reread else -1
+    bounds = await reader.bounds(settings.ticks_topic, partition)
+    moved, made_anew = check_input(settings, f"{settings.ticks_topic}[{partition}]", position, bounds)
+    if moved:  # stored at once: by the next start the topic may have grown past the old position
+        found.needs_first_checkpoint = True
     async for record in _records(reader, settings.finals_topic, partition, position.finals_end, finals_end):
         if record.value is not None and _producer_app(record) == settings.app_id.encode():
-            found.tail.append(_decoded(decode_bar, record, "bar", settings.finals_topic))
+            bar = _decoded(decode_bar, record, "bar", settings.finals_topic)
+            if bar.closed_at_offset >= published_from:  # older ones would fill the memory, and none of their windows is open
+                found.tail.append(bar)
     if made_anew:  # the bars name offsets of records that are gone: treat all of them as passed
         found.tail = [msgspec.structs.replace(bar, closed_at_offset=position.next_offset) for bar in found.tail]
     return found
@@ -169,42 +177,3 @@ async def _check_owner(reader: Reader, settings: Settings, partition: int, begin
 
 def _producer_app(record: Record) -> bytes | None:
     return next((value for name, value in record.headers if name == APP_HEADER), None)
-
-
-def _check_finals(settings: Settings, partition: int, position: Position, begin: int, end: int) -> None:
-    """Check that the bars published after the position still exist. Otherwise raise `StateError`, or move `finals_end`."""
-    where, known = f"{settings.finals_topic}[{partition}]", position.finals_end
-    if known > end:
-        said = f"{where} ends at offset {end}, before {known}, where this app's bars ended: it was made anew and they are gone"
-        then, position.finals_end = "publish those that are still open", 0
-    elif known < begin:
-        said = f"{where} begins at offset {begin}, after {known}: bars published since the last checkpoint were deleted from it"
-        then, position.finals_end = "publish them again", begin
-    else:
-        return
-    if settings.on_gap is OnGap.stop:
-        raise StateError(f"{said}: set on_gap=continue to {then}, or use another app_id")
-    log.warning("%s (on_gap=continue)", said)
-
-
-async def _check_gap(reader: Reader, settings: Settings, partition: int, found: Recovered) -> bool:
-    """Move a position that is not in the topic, if `on_gap` allows it. Returns whether the topic was made anew."""
-    position = found.position
-    begin, end = await reader.bounds(settings.ticks_topic, partition)
-    wanted = position.next_offset
-    if begin <= wanted <= end:
-        return False
-    where = f"{settings.ticks_topic}[{partition}]"
-    if wanted < begin:
-        said = f"{begin - wanted} records before offset {begin} of {where} are gone unread (retention was faster)"
-        lost, go_on = begin - wanted, begin
-    else:
-        said = f"{where} ends at offset {end}, before the position {wanted} (the topic was made anew)"
-        lost, go_on = 0, begin
-    if settings.on_gap is OnGap.stop:
-        raise StateError(f"{said}: set on_gap=continue to go on from offset {go_on}, or use another app_id")
-    log.warning("%s: going on from offset %d (on_gap=continue)", said, go_on)
-    position.counters.lost += lost
-    position.next_offset = go_on
-    found.needs_first_checkpoint = True  # otherwise the topic may have grown past the old position by the next start
-    return wanted > end

@@ -40,6 +40,16 @@ class Position(msgspec.Struct, kw_only=True):
     finals_end: int  # end offset of our finals as of this moment
     changelog_start: int  # every live state was written at or after this offset of the changelog
     fingerprint: dict[str, str] = msgspec.field(name="meaning")  # the settings that give the bars their meaning
+    consumed_to: int = -1  # from `next_offset` up to here were no records, but markers of transactions; -1: 0.1.0 did not store it
+
+    @property
+    def resume_at(self) -> int:
+        """The offset at which reading goes on."""
+        return max(self.next_offset, self.consumed_to)
+
+    def move_to(self, offset: int) -> None:
+        """Go on at another offset."""
+        self.next_offset = self.consumed_to = offset
 
 
 POSITION_KEY = b"position"
