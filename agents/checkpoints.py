@@ -87,6 +87,7 @@ class Checkpoints:
             changelog_start=-1,
             fingerprint=known.fingerprint,
             consumed_to=consumed_to,
+            identity=known.identity,
         )
         return Snapshot(position, await self._encode_states(), side, unsent, in_flight, finals_end)
 

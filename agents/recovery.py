@@ -15,14 +15,23 @@ from typing import TypeVar
 import msgspec
 
 from agents.fingerprint import check_fingerprint, fingerprint
-from agents.gaps import check_changelog, check_finals, check_input
+from agents.gaps import Log, Moved, check_changelog, check_cluster, check_finals, check_input, check_passed
 from app.errors import StateError
 from app.kafka.reader import Reader
 from app.settings import Settings
 from app.settings.types import Start
 from tables.bars import Bar, decode_bar
 from tables.records import Record
-from tables.state import POSITION_KEY, Counters, Position, SymbolState, decode_position, decode_state
+from tables.state import (
+    POSITION_KEY,
+    UNKNOWN,
+    Counters,
+    Identity,
+    Position,
+    SymbolState,
+    decode_position,
+    decode_state,
+)
 from tables.ticks import shown
 
 APP_HEADER = "app_id"
@@ -58,54 +67,79 @@ def stop_if_given_up() -> None:
         raise asyncio.CancelledError
 
 
-async def recover(reader: Reader, settings: Settings, partition: int, partitions: int) -> Recovered:
+async def recover(reader: Reader, settings: Settings, partition: int, partitions: int, now: Identity = UNKNOWN) -> Recovered:
     """Read the state of one partition. Raises `StateError` where it does not fit the settings, or records are gone.
 
-    `partitions`: how many the input has.
+    `partitions`: how many the input has. `now`: the ids of the cluster and the topics.
     """
+    where = f"{settings.changelog_topic}[{partition}]"
     begin, end = await reader.bounds(settings.changelog_topic, partition)
     position = await _last_position(reader, settings.changelog_topic, partition, begin, end)
-    finals_begin, finals_end = await reader.bounds(settings.finals_topic, partition)
-    ours = await _check_owner(reader, settings, partition, finals_begin, finals_end)
+    finals = await _log_now(reader, settings.finals_topic, partition, now.finals)
+    ours = await _check_owner(reader, settings, partition, finals.begin, finals.end)
+    ticks = await _log_now(reader, settings.ticks_topic, partition, now.input)
     wanted = fingerprint(settings, partitions)
     if position is None:
         if ours:  # a position is written before the first bar: reading the ticks anew would publish all of them again
             raise StateError(
-                f"{settings.changelog_topic}[{partition}] holds no position, though {settings.finals_topic}[{partition}] has "
-                "bars of this app_id (was the changelog deleted?): restore it, or use another app_id and topics_prefix"
+                f"{where} holds no position, though {finals.name} has bars of this app_id (was the changelog deleted?): "
+                "restore it, or use another app_id and topics_prefix"
             )
-        source_begin, source_end = await reader.bounds(settings.ticks_topic, partition)
         first = Position(
-            next_offset=source_begin if settings.start is Start.earliest else source_end,
+            next_offset=ticks.begin if settings.start is Start.earliest else ticks.end,
             arrival=-(1 << 62),
             scopes={},
             counters=Counters(),
-            finals_end=finals_end,
+            finals_end=finals.end,
             changelog_start=end,
             fingerprint=wanted,
+            identity=now,
         )
-        return Recovered(first, needs_first_checkpoint=True, finals_end=finals_end, changelog_end=end)
-    check_fingerprint(f"{settings.changelog_topic}[{partition}]", position.fingerprint, wanted)
-    check_changelog(f"{settings.changelog_topic}[{partition}]", position, begin)
-    reread = check_finals(settings, f"{settings.finals_topic}[{partition}]", position, (finals_begin, finals_end))
-    found = Recovered(position, finals_end=finals_end, changelog_end=end)
-    if position.fingerprint != wanted:  # an older version wrote it: from now on all that this one checks is stored
-        position.fingerprint, found.needs_first_checkpoint = wanted, True
+        return Recovered(first, needs_first_checkpoint=True, finals_end=finals.end, changelog_end=end)
+    check_cluster(where, position.identity, now)
+    check_fingerprint(where, position.fingerprint, wanted)
+    check_changelog(where, position, begin)
+    found = Recovered(position, finals_end=finals.end, changelog_end=end)
     async for record in _records(reader, settings.changelog_topic, partition, position.changelog_start, end):
         _take_state(found, record)
-    published_from = position.next_offset if reread else -1
-    bounds = await reader.bounds(settings.ticks_topic, partition)
-    moved, made_anew = check_input(settings, f"{settings.ticks_topic}[{partition}]", position, bounds)
-    if moved:  # stored at once: by the next start the topic may have grown past the old position
-        found.needs_first_checkpoint = True
-    async for record in _records(reader, settings.finals_topic, partition, position.finals_end, finals_end):
+    before = position.next_offset
+    reread = check_finals(settings, finals, position)
+    moved = check_input(settings, ticks, position)
+    found.tail = await _tail(reader, settings, partition, position.finals_end, finals.end, before if reread else -1)
+    if moved is Moved.other_log:  # the bars name offsets of records that are gone: treat all of them as passed
+        _pass_at(found, position.next_offset)
+    elif check_passed(settings, ticks, position, max((bar.closed_at_offset for bar in found.tail), default=-1)):
+        last = await _last(reader, settings.ticks_topic, partition, position.resume_at, ticks.end, lambda _: True)
+        _pass_at(found, position.next_offset if last is None else last.offset + 1)
+        moved = Moved.other_log
+    identity = now.completed_by(position.identity)
+    # Stored at once: by the next start a topic may have grown past the old position, or have been replaced by another one.
+    found.needs_first_checkpoint = moved is not Moved.no or (position.fingerprint, position.identity) != (wanted, identity)
+    position.fingerprint, position.identity = wanted, identity
+    return found
+
+
+async def _log_now(reader: Reader, topic: str, partition: int, topic_id: str) -> Log:
+    return Log(f"{topic}[{partition}]", *await reader.bounds(topic, partition), topic_id)
+
+
+async def _tail(reader: Reader, settings: Settings, partition: int, start: int, end: int, closed_from: int) -> list[Bar]:
+    """Our bars between two offsets of the finals topic.
+
+    `closed_from`: those that closed at an earlier offset of the input are left out. None of their windows is open.
+    """
+    tail: list[Bar] = []
+    async for record in _records(reader, settings.finals_topic, partition, start, end):
         if record.value is not None and _producer_app(record) == settings.app_id.encode():
             bar = _decoded(decode_bar, record, "bar", settings.finals_topic)
-            if bar.closed_at_offset >= published_from:  # older ones would fill the memory, and none of their windows is open
-                found.tail.append(bar)
-    if made_anew:  # the bars name offsets of records that are gone: treat all of them as passed
-        found.tail = [msgspec.structs.replace(bar, closed_at_offset=position.next_offset) for bar in found.tail]
-    return found
+            if bar.closed_at_offset >= closed_from:
+                tail.append(bar)
+    return tail
+
+
+def _pass_at(found: Recovered, offset: int) -> None:
+    """Let all bars of the tail have closed at this offset of the input at the latest."""
+    found.tail = [msgspec.structs.replace(bar, closed_at_offset=min(bar.closed_at_offset, offset)) for bar in found.tail]
 
 
 async def _records(reader: Reader, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Record]:

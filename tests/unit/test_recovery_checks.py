@@ -147,7 +147,7 @@ def test_finals_that_end_before_the_position_are_not_loaded_as_bars_since_the_ch
         rows = simulation.topics.rows[simulation.settings.finals_topic]
         assert len(rows) > 8
         del rows[8:]
-        with pytest.raises(StateError, match=r"bar_1m_final\[0\] ends at offset 8, before \d+, where this app's bars ended"):
+        with pytest.raises(StateError, match=r"bar_1m_final\[0\] ends at offset 8, and this app's bars ended at \d+"):
             await recovered(simulation)
         assert (await recovered(simulation, simulation.settings)).tail == []
 
