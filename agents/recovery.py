@@ -102,7 +102,7 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
     found = Recovered(position, finals_end=finals.end, changelog_end=end)
     async for record in _records(reader, settings.changelog_topic, partition, position.changelog_start, end):
         _take_state(found, record)
-    before = position.next_offset
+    before, finals_before = position.next_offset, position.finals_end
     reread = check_finals(settings, finals, position)
     moved = check_input(settings, ticks, position)
     found.tail = await _tail(reader, settings, partition, position.finals_end, finals.end, before if reread else -1)
@@ -114,7 +114,8 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
         moved = Moved.other_log
     identity = now.completed_by(position.identity)
     # Stored at once: by the next start a topic may have grown past the old position, or have been replaced by another one.
-    found.needs_first_checkpoint = moved is not Moved.no or (position.fingerprint, position.identity) != (wanted, identity)
+    known = position.finals_end, position.fingerprint, position.identity
+    found.needs_first_checkpoint = moved is not Moved.no or known != (finals_before, wanted, identity)
     position.fingerprint, position.identity = wanted, identity
     return found
 
