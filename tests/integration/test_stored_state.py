@@ -99,6 +99,10 @@ def test_an_input_that_was_made_anew_and_is_longer_by_now_stops_the_worker(new_w
     assert f"{worker.ticks_topic}[0] was made anew: its topic id is" in said
     assert "set on_gap=continue to go on from offset 0" in said
     worker.end()
+    flush = worker.run("flush", "--yes")
+    assert (flush.returncode, "was made anew" in flush.stderr) == (STATE_ERROR, True), (
+        "no heartbeat for another topic's windows"
+    )
     worker.settings["on_gap"] = "continue"
     worker.start()
     worker.wait_read(10 + len(reload))
