@@ -22,6 +22,7 @@ from app.kafka.producer_pool import ProducerPool
 from app.kafka.producers import PERMANENT_WRITE_ERRORS
 from app.kafka.reader import Reader
 from app.settings import Settings
+from tables.state import Identity
 
 log = logging.getLogger(__name__)
 BACKOFF_SECONDS = (0.5, 30.0)  # first and longest wait between two tries
@@ -64,7 +65,7 @@ class Assignment:
         settings, producers = self._settings, self._producers
         if topics is None:
             raise BrokerError("the topics have not been checked yet")
-        await check_partitions(settings, cluster, topics.partitions)
+        now = await check_partitions(settings, cluster, topics.partitions)
         await producers.stop()  # every send of the old producers has ended before anything is read
         stop_if_given_up()
         await producers.renew(cluster, sorted(numbers), max_request=topics.max_message_bytes + SIDE_MARGIN)
@@ -76,12 +77,12 @@ class Assignment:
         async with Reader(cluster, names) as reader:
             progress = self._readiness.recovery = RecoveryProgress(len(numbers), reading=_reading(reader))
             for number in sorted(numbers):
-                tasks[number] = await self._recover_one(reader, topics, number)
+                tasks[number] = await self._recover_one(reader, topics, number, now)
                 progress.done += 1
         return tasks
 
-    async def _recover_one(self, reader: Reader, topics: TopicsReport, number: int) -> PartitionTask:
-        found = await recover(reader, self._settings, number, topics.partitions)
+    async def _recover_one(self, reader: Reader, topics: TopicsReport, number: int, now: Identity) -> PartitionTask:
+        found = await recover(reader, self._settings, number, topics.partitions, now)
         stop_if_given_up()
         task = PartitionTask(
             self._settings,

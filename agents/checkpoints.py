@@ -67,10 +67,13 @@ class Checkpoints:
         self._side = side
         self._headers = headers
 
-    async def snapshot(self, engine: Engine) -> Snapshot | None:
-        """Copy what a checkpoint of this moment writes; None where there is nothing to write. The engine must not be fed."""
+    async def snapshot(self, engine: Engine, consumed_to: int) -> Snapshot | None:
+        """Copy what a checkpoint of this moment writes; None where there is nothing to write. The engine must not be fed.
+
+        `consumed_to`: offsets of the input below it have been processed, or hold no records.
+        """
         known, finals = self.position, self._finals
-        moved = (engine.next_offset, finals.end) != (known.next_offset, known.finals_end)
+        moved = (consumed_to, finals.end) != (known.resume_at, known.finals_end)
         if not (moved or self.needs_first or self._side or finals.pending or self._plan.overdue):
             return None
         unsent, in_flight, side = finals.take_unsent(), finals.take_in_flight(), self._side.take()
@@ -83,11 +86,13 @@ class Checkpoints:
             finals_end=-1,
             changelog_start=-1,
             fingerprint=known.fingerprint,
+            consumed_to=consumed_to,
+            identity=known.identity,
         )
         return Snapshot(position, await self._encode_states(), side, unsent, in_flight, finals_end)
 
     async def write(self, snapshot: Snapshot) -> int:
-        """Write a snapshot as one transaction; return the position's next offset. Raises aiokafka's errors and `StateError`."""
+        """Write a snapshot as one transaction; return the offset to resume at. Raises aiokafka's errors and `StateError`."""
         position, producer, finals = snapshot.position, self._producer, self._finals
         end = await acknowledged(snapshot.in_flight)  # the position must never be written before these bars
         await producer.begin()
@@ -99,10 +104,10 @@ class Checkpoints:
         await self._write_states(snapshot.states)
         position.changelog_start = self._plan.live_from
         await self._write([(POSITION_KEY, encode_position(position), None, self._headers)])
-        await producer.commit(self._source, position.next_offset)
+        await producer.commit(self._source, position.resume_at)
         self.position = position
         self.needs_first = False
-        return position.next_offset
+        return position.resume_at
 
     async def _encode_states(self) -> list[Outgoing]:
         states: list[Outgoing] = []

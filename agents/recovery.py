@@ -14,13 +14,24 @@ from typing import TypeVar
 
 import msgspec
 
+from agents.fingerprint import check_fingerprint, fingerprint
+from agents.gaps import Log, Moved, check_changelog, check_cluster, check_finals, check_input, check_passed
 from app.errors import StateError
 from app.kafka.reader import Reader
 from app.settings import Settings
-from app.settings.types import OnGap, Start
+from app.settings.types import Start
 from tables.bars import Bar, decode_bar
 from tables.records import Record
-from tables.state import POSITION_KEY, Counters, Position, SymbolState, decode_position, decode_state
+from tables.state import (
+    POSITION_KEY,
+    UNKNOWN,
+    Counters,
+    Identity,
+    Position,
+    SymbolState,
+    decode_position,
+    decode_state,
+)
 from tables.ticks import shown
 
 APP_HEADER = "app_id"
@@ -46,12 +57,6 @@ class Recovered:
     changelog_end: int = 0
 
 
-def fingerprint(settings: Settings, partitions: int) -> dict[str, str]:
-    """The settings that decide what a bar contains. An app id cannot go on with other values than it began with."""
-    names = ("window_size", "grace", "scope", "price", "time_unit")
-    return {**{name: settings.text_of(name) for name in names}, "partitions": str(partitions)}
-
-
 def stop_if_given_up() -> None:
     """Re-raise a cancellation that a client swallowed, as `wait_for` may do.
 
@@ -62,52 +67,80 @@ def stop_if_given_up() -> None:
         raise asyncio.CancelledError
 
 
-async def recover(reader: Reader, settings: Settings, partition: int, partitions: int) -> Recovered:
+async def recover(reader: Reader, settings: Settings, partition: int, partitions: int, now: Identity = UNKNOWN) -> Recovered:
     """Read the state of one partition. Raises `StateError` where it does not fit the settings, or records are gone.
 
-    `partitions`: how many the input has.
+    `partitions`: how many the input has. `now`: the ids of the cluster and the topics.
     """
+    where = f"{settings.changelog_topic}[{partition}]"
     begin, end = await reader.bounds(settings.changelog_topic, partition)
     position = await _last_position(reader, settings.changelog_topic, partition, begin, end)
-    finals_begin, finals_end = await reader.bounds(settings.finals_topic, partition)
-    ours = await _check_owner(reader, settings, partition, finals_begin, finals_end)
+    finals = await _log_now(reader, settings.finals_topic, partition, now.finals)
+    ours = await _check_owner(reader, settings, partition, finals.begin, finals.end)
+    ticks = await _log_now(reader, settings.ticks_topic, partition, now.input)
     wanted = fingerprint(settings, partitions)
     if position is None:
         if ours:  # the position is written before the first bar; reading all ticks again would publish bars twice
             raise StateError(
-                f"{settings.changelog_topic}[{partition}] holds no position, though {settings.finals_topic}[{partition}] has "
-                "bars of this app_id (was the changelog deleted?): restore it, or use another app_id and topics_prefix"
+                f"{where} holds no position, though {finals.name} has bars of this app_id (was the changelog deleted?): "
+                "restore it, or use another app_id and topics_prefix"
             )
-        source_begin, source_end = await reader.bounds(settings.ticks_topic, partition)
         first = Position(
-            next_offset=source_begin if settings.start is Start.earliest else source_end,
+            next_offset=ticks.begin if settings.start is Start.earliest else ticks.end,
             arrival=-(1 << 62),
             scopes={},
             counters=Counters(),
-            finals_end=finals_end,
+            finals_end=finals.end,
             changelog_start=end,
             fingerprint=wanted,
+            identity=now,
         )
-        return Recovered(first, needs_first_checkpoint=True, finals_end=finals_end, changelog_end=end)
-    if position.fingerprint != wanted:
-        differ = [
-            f"{k}={position.fingerprint.get(k)} stored, {v} set" for k, v in wanted.items() if position.fingerprint.get(k) != v
-        ]
-        raise StateError(
-            f"{settings.changelog_topic}[{partition}] was written with other settings ({'; '.join(differ)}): "
-            "set them back, or use another app_id and topics_prefix"
-        )
-    _check_finals(settings, partition, position, finals_begin, finals_end)
-    found = Recovered(position, finals_end=finals_end, changelog_end=end)
-    async for record in _records(reader, settings.changelog_topic, partition, max(position.changelog_start, begin), end):
+        return Recovered(first, needs_first_checkpoint=True, finals_end=finals.end, changelog_end=end)
+    check_cluster(where, position.identity, now)
+    check_fingerprint(where, position.fingerprint, wanted)
+    check_changelog(where, position, begin)
+    found = Recovered(position, finals_end=finals.end, changelog_end=end)
+    async for record in _records(reader, settings.changelog_topic, partition, position.changelog_start, end):
         _take_state(found, record)
-    made_anew = await _check_gap(reader, settings, partition, found)
-    async for record in _records(reader, settings.finals_topic, partition, position.finals_end, finals_end):
-        if record.value is not None and _producer_app(record) == settings.app_id.encode():
-            found.tail.append(_decoded(decode_bar, record, "bar", settings.finals_topic))
-    if made_anew:  # the bars name offsets of records that no longer exist: treat them as closed before the position
-        found.tail = [msgspec.structs.replace(bar, closed_at_offset=position.next_offset) for bar in found.tail]
+    before, finals_before = position.next_offset, position.finals_end
+    reread = check_finals(settings, finals, position)
+    moved = check_input(settings, ticks, position)
+    found.tail = await _tail(reader, settings, partition, position.finals_end, finals.end, before if reread else -1)
+    if moved is Moved.other_log:  # the bars name offsets of records that are gone: treat all of them as passed
+        _pass_at(found, position.next_offset)
+    elif check_passed(settings, ticks, position, max((bar.closed_at_offset for bar in found.tail), default=-1)):
+        last = await _last(reader, settings.ticks_topic, partition, position.resume_at, ticks.end, lambda _: True)
+        _pass_at(found, position.next_offset if last is None else last.offset + 1)
+        moved = Moved.other_log
+    identity = now.completed_by(position.identity)
+    # Stored at once: by the next start a topic may have grown past the old position, or have been replaced by another one.
+    known = position.finals_end, position.fingerprint, position.identity
+    found.needs_first_checkpoint = moved is not Moved.no or known != (finals_before, wanted, identity)
+    position.fingerprint, position.identity = wanted, identity
     return found
+
+
+async def _log_now(reader: Reader, topic: str, partition: int, topic_id: str) -> Log:
+    return Log(f"{topic}[{partition}]", *await reader.bounds(topic, partition), topic_id)
+
+
+async def _tail(reader: Reader, settings: Settings, partition: int, start: int, end: int, closed_from: int) -> list[Bar]:
+    """Our bars between two offsets of the finals topic.
+
+    `closed_from`: those that closed at an earlier offset of the input are left out. None of their windows is open.
+    """
+    tail: list[Bar] = []
+    async for record in _records(reader, settings.finals_topic, partition, start, end):
+        if record.value is not None and _producer_app(record) == settings.app_id.encode():
+            bar = _decoded(decode_bar, record, "bar", settings.finals_topic)
+            if bar.closed_at_offset >= closed_from:
+                tail.append(bar)
+    return tail
+
+
+def _pass_at(found: Recovered, offset: int) -> None:
+    """Let all bars of the tail have closed at this offset of the input at the latest."""
+    found.tail = [msgspec.structs.replace(bar, closed_at_offset=min(bar.closed_at_offset, offset)) for bar in found.tail]
 
 
 async def _records(reader: Reader, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Record]:
@@ -179,42 +212,3 @@ async def _check_owner(reader: Reader, settings: Settings, partition: int, begin
 
 def _producer_app(record: Record) -> bytes | None:
     return next((value for name, value in record.headers if name == APP_HEADER), None)
-
-
-def _check_finals(settings: Settings, partition: int, position: Position, begin: int, end: int) -> None:
-    """Check that the bars published after the position still exist. Otherwise raise `StateError`, or move `finals_end`."""
-    where, known = f"{settings.finals_topic}[{partition}]", position.finals_end
-    if known > end:
-        said = f"{where} ends at offset {end}, before {known}, where this app's bars ended: it was created again"
-        then, position.finals_end = "publish those that are still open", 0
-    elif known < begin:
-        said = f"{where} begins at offset {begin}, after {known}: bars published since the last checkpoint were deleted"
-        then, position.finals_end = "publish them again", begin
-    else:
-        return
-    if settings.on_gap is OnGap.stop:
-        raise StateError(f"{said}: set on_gap=continue to {then}, or use another app_id")
-    log.warning("%s (on_gap=continue)", said)
-
-
-async def _check_gap(reader: Reader, settings: Settings, partition: int, found: Recovered) -> bool:
-    """Move a position that is not in the topic, if `on_gap` allows it. Returns whether the topic was created again."""
-    position = found.position
-    begin, end = await reader.bounds(settings.ticks_topic, partition)
-    wanted = position.next_offset
-    if begin <= wanted <= end:
-        return False
-    where = f"{settings.ticks_topic}[{partition}]"
-    if wanted < begin:
-        said = f"{begin - wanted} records before offset {begin} of {where} were deleted before they were read (retention)"
-        lost, go_on = begin - wanted, begin
-    else:
-        said = f"{where} ends at offset {end}, before the position {wanted} (the topic was created again)"
-        lost, go_on = 0, begin
-    if settings.on_gap is OnGap.stop:
-        raise StateError(f"{said}: set on_gap=continue to go on from offset {go_on}, or use another app_id")
-    log.warning("%s: going on from offset %d (on_gap=continue)", said, go_on)
-    position.counters.lost += lost
-    position.next_offset = go_on
-    found.needs_first_checkpoint = True  # otherwise the topic may have grown past the old position by the next start
-    return wanted > end

@@ -71,7 +71,7 @@ class PartitionTask:
         position = found.position
         self.engine = Engine(engine_config(settings), position.next_offset)
         self.engine.restore(position.counters, position.arrival, position.scopes, found.states, found.tail)
-        self.consumed_to = position.next_offset  # offsets below have been processed, or hold no records
+        self.consumed_to = position.resume_at  # offsets below have been processed, or hold no records
         self.checkpoint_began = time.monotonic()  # the last one, even if it found nothing to write
         self._metrics = metrics or Metrics(settings.grace)
         self._append_time = append_time
@@ -108,7 +108,7 @@ class PartitionTask:
     @property
     def checkpointed_to(self) -> int:
         """The offset at which a successor would go on after a crash."""
-        return self._checkpoints.position.next_offset
+        return self._checkpoints.position.resume_at
 
     @property
     def needs_first_checkpoint(self) -> bool:
@@ -180,7 +180,7 @@ class PartitionTask:
         await self._finals.publish(engine.take_closed(), bars)
 
     async def checkpoint(self) -> int | None:
-        """Make everything so far durable. Returns the stored next offset, or None where there is nothing to write (yet)."""
+        """Make everything so far durable. Returns the offset to resume at, or None where there is nothing to write (yet)."""
         async with self._checkpoint_lock:
             if self._poisoned:
                 return None
@@ -196,7 +196,7 @@ class PartitionTask:
             return None
         async with self._engine_lock:
             await self._publish()
-            snapshot = await self._checkpoints.snapshot(self.engine)
+            snapshot = await self._checkpoints.snapshot(self.engine, self.consumed_to)
         return None if snapshot is None else await self._checkpoints.write(snapshot)
 
     @contextmanager

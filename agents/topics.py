@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaConnectionError
 from app.errors import BrokerError, TopicsError
 from app.kafka.bootstrap import admin
 from app.kafka.cluster import Cluster
+from app.kafka.identity import identify
 from app.kafka.topics import (
     DEFAULT_MAX_MESSAGE_BYTES,
     Finding,
@@ -20,6 +21,7 @@ from app.kafka.topics import (
     wait_for_topics,
 )
 from app.settings import Settings
+from tables.state import Identity
 
 SIDE_EXTRA_BYTES = 65_536  # a side record is the source record plus its reason and position in headers
 SIDE_RETENTION_MS = 30 * 24 * 3_600_000
@@ -96,21 +98,23 @@ async def look(settings: Settings, cluster: Cluster) -> TopicsReport:
     return judge(settings, states, [])
 
 
-async def check_partitions(settings: Settings, cluster: Cluster, known: int) -> None:
-    """Check that the input still has the number of partitions that was known at the start.
+async def check_partitions(settings: Settings, cluster: Cluster, known: int) -> Identity:
+    """Check that the input still has the number of partitions that was known at the start. Returns what its name means now.
 
     Raises `TopicsError` where it has not, and aiokafka's errors, `KafkaConnectionError` where the broker is away.
     """
     try:
         async with admin(cluster) as client:
-            count = (await partition_counts(client)).get(settings.ticks_topic, known)  # recovery detects a missing topic
-    except BrokerError as error:  # a BrokerError would end the worker; this one makes it wait for the broker
+            count = (await partition_counts(client)).get(settings.ticks_topic, known)  # its reader notices a missing topic
+            ids = await identify(client, [settings.ticks_topic, settings.finals_topic])
+    except BrokerError as error:  # a BrokerError would end the worker, which can wait for the broker instead
         raise KafkaConnectionError(str(error)) from error
     if count != known:
         raise TopicsError(
             f"topic {settings.ticks_topic}: has {count} partitions and had {known} when this worker started: symbols have "
             "moved to other partitions, and the topics of this app no longer fit; go on under another app_id and topics_prefix"
         )
+    return Identity(ids.cluster, ids.topics.get(settings.ticks_topic, ""), ids.topics.get(settings.finals_topic, ""))
 
 
 def judge(settings: Settings, states: dict[str, TopicState], created: list[str]) -> TopicsReport:

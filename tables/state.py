@@ -15,7 +15,7 @@ class Counters(msgspec.Struct):
     late: int = 0
     rejected: int = 0
     heartbeats: int = 0
-    lost: int = 0  # gone from the input before they were read (on_gap=continue)
+    lost: int = 0  # gone from the input (on_gap=continue)
 
     def balanced(self) -> bool:
         """Whether every record was counted exactly once."""
@@ -30,6 +30,21 @@ class SymbolState(msgspec.Struct, array_like=True):
     advanced_at: int | None = None
 
 
+class Identity(msgspec.Struct, frozen=True):
+    """Which cluster and topics the offsets of a position belong to; empty where the broker or an older version did not tell."""
+
+    cluster: str = ""
+    input: str = ""  # topic ids
+    finals: str = ""
+
+    def completed_by(self, other: Identity) -> Identity:
+        """This identity, with what only the other one knows."""
+        return Identity(self.cluster or other.cluster, self.input or other.input, self.finals or other.finals)
+
+
+UNKNOWN = Identity()
+
+
 class Position(msgspec.Struct, kw_only=True):
     """How far a partition is. Recovery starts from it. Times are epoch ms."""
 
@@ -40,6 +55,19 @@ class Position(msgspec.Struct, kw_only=True):
     finals_end: int  # end offset of our finals as of this moment
     changelog_start: int  # every live state was written at or after this offset of the changelog
     fingerprint: dict[str, str] = msgspec.field(name="meaning")  # the settings that give the bars their meaning
+    consumed_to: int = (
+        -1
+    )  # from `next_offset` up to here were no records, but markers of transactions; -1: 0.1.0 did not store it
+    identity: Identity = UNKNOWN
+
+    @property
+    def resume_at(self) -> int:
+        """The offset at which reading goes on."""
+        return max(self.next_offset, self.consumed_to)
+
+    def move_to(self, offset: int) -> None:
+        """Go on at another offset."""
+        self.next_offset = self.consumed_to = offset
 
 
 POSITION_KEY = b"position"

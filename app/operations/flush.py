@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from agents.recovery import Recovered, recover
 from agents.task import engine_config
-from agents.topics import TopicsReport
+from agents.topics import TopicsReport, check_partitions
 from app.errors import TopicsError
 from app.kafka.cluster import Cluster
 from app.kafka.reader import Reader
@@ -36,9 +36,10 @@ async def open_scopes(settings: Settings, cluster: Cluster, topics: TopicsReport
         raise TopicsError(f"{settings.ticks_topic} or {settings.changelog_topic} does not exist: no worker has run yet")
     scopes: list[OpenScope] = []
     names = frozenset({settings.ticks_topic, settings.finals_topic, settings.changelog_topic})
+    now = await check_partitions(settings, cluster, topics.partitions)
     async with Reader(cluster, names) as reader:
         for number in range(topics.partitions):
-            recovered = await recover(reader, settings, number, topics.partitions)
+            recovered = await recover(reader, settings, number, topics.partitions, now)
             scopes += partition_scopes(settings, recovered, number, broker)
     return scopes
 

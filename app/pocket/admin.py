@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.pocket.data import OUT_OF_RANGE, by_topic
+from app.pocket.metadata import FLEXIBLE_FROM
 from app.pocket.topics import (
     DEFAULTS,
     INVALID_PARTITIONS,
@@ -16,6 +17,8 @@ from app.pocket.topics import (
 from app.pocket.wire import Body
 
 NODE = 1
+NO_EPOCH = -1  # the leader never changes
+NOT_ASKED = -(1 << 31)  # authorized operations, which nobody has asked for
 TOPIC_RESOURCE = 2
 MESSAGES = {
     INVALID_PARTITIONS: "more partitions than there are now, and at least one, must be asked for",
@@ -40,16 +43,20 @@ class Admin:
         named = bool(names) if version == 0 else names is not None
         if not named:
             names = self._topics.names()
+        elif version >= FLEXIBLE_FROM:
+            names = [topic["topic"] for topic in names]
         rows = []
         for name in names:
             logs = self._topics.logs(name)
             parts = [
-                {"error_code": 0, "partition": n, "leader": NODE, "replicas": [NODE], "isr": [NODE], "offline_replicas": []}
+                {"partition": n, "leader": NODE, "leader_epoch": NO_EPOCH, "replicas": [NODE], "isr": [NODE]}
                 for n in range(len(logs or ()))
             ]
-            rows.append({"error_code": 0 if logs else UNKNOWN_TOPIC, "topic": name, "is_internal": False, "partitions": parts})
+            row = {"error_code": 0 if logs else UNKNOWN_TOPIC, "topic": name, "partitions": parts}
+            rows.append(row | {"topic_id": self._topics.id_of(name), "topic_authorized_operations": NOT_ASKED})
         broker = {"node_id": NODE, "host": self.host, "port": self.port, "rack": None}
-        return {"brokers": [broker], "cluster_id": self.cluster, "controller_id": NODE, "topics": rows}
+        answer = {"brokers": [broker], "cluster_id": self.cluster, "controller_id": NODE, "topics": rows}
+        return answer | {"cluster_authorized_operations": NOT_ASKED}
 
     def create_topics(self, request: Body) -> Body:
         """CreateTopics (key 19)."""

@@ -238,4 +238,3 @@ class PartitionLog:
         if at < size:
             os.ftruncate(self._file, at)
         self._bytes = at
-        self.start = self._index.bases[0] if len(self._index) else 0

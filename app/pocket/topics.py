@@ -12,6 +12,7 @@ from typing import Any
 
 from app.pocket.journal import Journal
 from app.pocket.log import PartitionLog
+from app.pocket.metadata import UUID_BYTES
 
 DEFAULTS = {
     "cleanup.policy": "delete",
@@ -90,6 +91,11 @@ class Topics:
         """The log of a partition; None if there is no such partition."""
         logs = self._logs.get(name)
         return logs[partition] if logs is not None and 0 <= partition < len(logs) else None
+
+    def id_of(self, name: str) -> bytes | None:
+        """The 16 bytes of a topic's id, which a topic of the same name that is created later does not have."""
+        row = self._rows.get(name)
+        return None if row is None else bytes.fromhex(row["id"]).rjust(UUID_BYTES, b"\0")
 
     def own_configs(self, name: str) -> dict[str, str]:
         """The configs of a topic that were set explicitly."""

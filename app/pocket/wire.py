@@ -1,6 +1,7 @@
 """Kafka's wire format: requests and responses as dictionaries, by aiokafka's schemas.
 
-Written for aiokafka 0.14.0, whose protocol classes describe every request and response this broker knows.
+Written for aiokafka 0.14.0, whose protocol classes describe the requests and responses this broker knows, beside those of
+`app.pocket.metadata`.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from io import BytesIO
 from typing import Any
 
 from aiokafka.protocol.api import RequestStruct
-from aiokafka.protocol.types import Array, Schema
+from aiokafka.protocol.types import Array, Schema, TaggedFields
+
+from app.pocket.metadata import METADATA_REQUESTS, UUID_BYTES
 
 _MODULES = ("admin", "commit", "coordination", "fetch", "group", "metadata", "offset", "produce", "transaction")
-_ZERO = {"Int8": 0, "Int16": 0, "Int32": 0, "Int64": 0, "Boolean": False}
+_ZERO = {"Int8": 0, "Int16": 0, "Int32": 0, "Int64": 0, "Boolean": False, "TaggedFields": {}, "Uuid": bytes(UUID_BYTES)}
 _HEADER = struct.Struct(">hhih")  # api key, version, correlation id, length of the client id
 API_VERSIONS = 18
 MAX_FRAME = 128 << 20  # bytes; a longer frame cannot be a Kafka request
@@ -32,11 +35,14 @@ def _subclasses(kind: type[Any]) -> list[type[Any]]:
 def _requests() -> dict[tuple[int, int], Any]:
     for module in _MODULES:
         importlib.import_module(f"aiokafka.protocol.{module}")
-    return {
-        (kind.API_KEY, kind.API_VERSION): kind
+    inflexible = [
+        kind
         for kind in _subclasses(RequestStruct)
-        if isinstance(getattr(kind, "API_KEY", None), int) and not getattr(kind, "FLEXIBLE_VERSION", False)
-    }
+        if kind.__module__.startswith("aiokafka.")
+        and isinstance(getattr(kind, "API_KEY", None), int)
+        and not getattr(kind, "FLEXIBLE_VERSION", False)
+    ]
+    return {(kind.API_KEY, kind.API_VERSION): kind for kind in [*inflexible, *METADATA_REQUESTS]}
 
 
 REQUESTS = _requests()
@@ -59,16 +65,20 @@ def read_header(frame: bytes) -> tuple[int, int, int, str, int]:
 
 def read_request(api: int, version: int, body: bytes) -> Body:
     """A request's fields by name; raises `KeyError` for an unknown version and `ValueError` for an invalid body."""
-    schema = REQUESTS[api, version].SCHEMA
-    fields: Body = _to_dict(schema, schema.decode(BytesIO(body)))
+    kind, data = REQUESTS[api, version], BytesIO(body)
+    if kind.FLEXIBLE_VERSION:
+        TaggedFields.decode(data)  # the end of the header
+    fields: Body = _to_dict(kind.SCHEMA, kind.SCHEMA.decode(data))
     return fields
 
 
 def write_response(api: int, version: int, fields: Body) -> bytes:
-    """The bytes of a response; a missing field is zero, empty or null."""
-    schema = REQUESTS[api, version].RESPONSE_TYPE.SCHEMA
+    """The bytes of a response after its correlation id; a missing field is zero, empty or null."""
+    kind = REQUESTS[api, version]
+    schema = kind.RESPONSE_TYPE.SCHEMA
     kinds = zip(schema.names, schema.fields, strict=True)
-    return b"".join(kind.encode(_to_fields(kind, fields.get(name))) for name, kind in kinds)
+    header = TaggedFields.encode({}) if kind.FLEXIBLE_VERSION else b""
+    return header + b"".join(kind.encode(_to_fields(kind, fields.get(name))) for name, kind in kinds)
 
 
 def api_versions(version: int, supported: dict[int, tuple[int, int]]) -> bytes:

@@ -34,6 +34,27 @@ async def _start(bootstrap: str, topic: str) -> int:
         return int((await client.beginning_offsets([place]))[place])
 
 
+async def test_compaction_does_not_move_the_beginning_of_a_log(tmp_path: Path) -> None:
+    broker = await Broker(tmp_path, housekeeping=0.1).start()
+    bootstrap = f"{broker.host}:{broker.port}"
+    topic = await new_topic(bootstrap, cleanup__policy="compact")
+    async with producer(bootstrap) as client:
+        for number in range(5):
+            await client.send_and_wait(topic, b"%d" % number, b"key")
+
+    async def one_is_left() -> bool:
+        return len(await read_all(bootstrap, topic)) == 1
+
+    await eventually(one_is_left)
+    assert await _start(bootstrap, topic) == 0
+    await broker.stop()
+    again = await Broker(tmp_path, housekeeping=0.1).start()
+    try:
+        assert await _start(f"{again.host}:{again.port}", topic) == 0
+    finally:
+        await again.stop()
+
+
 async def test_records_with_an_old_timestamp_of_their_producer_are_deleted(quick: str) -> None:
     topic = await new_topic(quick, segment__bytes="1000")
     async with producer(quick) as client:

@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from tests.conformance.clients import eventually
 from tests.integration.conftest import NewWorker
 from tests.support.ticks import Tick, produce, read
 from tests.support.worker import Worker
@@ -86,6 +87,39 @@ def test_bars_that_were_deleted_after_the_last_checkpoint_stop_the_worker_instea
     assert [seen.offset for seen in again] == [1]
 
 
+def test_an_input_that_was_made_anew_and_is_longer_by_now_stops_the_worker(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="1", idle_close="off").start()
+    produce(worker.bootstrap, worker.ticks_topic, [Tick(T0 + second * 1_000) for second in range(10)])
+    worker.wait_read(10)
+    worker.stop()
+    asyncio.run(_make_anew(worker.bootstrap, worker.ticks_topic))
+    reload = [Tick(T0 + 3_600_000 + second * 1_000) for second in range(30)]
+    produce(worker.bootstrap, worker.ticks_topic, reload)
+    said = _last_words(worker)
+    assert f"{worker.ticks_topic}[0] was made anew: its topic id is" in said
+    assert "set on_gap=continue to go on from offset 0" in said
+    worker.end()
+    flush = worker.run("flush", "--yes")
+    assert (flush.returncode, "was made anew" in flush.stderr) == (STATE_ERROR, True), (
+        "no heartbeat for another topic's windows"
+    )
+    worker.settings["on_gap"] = "continue"
+    worker.start()
+    worker.wait_read(10 + len(reload))
+    worker.stop()
+    worker.settings["on_gap"] = "stop"
+    worker.start()  # what it went on from is known now
+    worker.stop()
+
+
+def test_another_ticks_topic_stops_the_worker_and_both_are_named(new_worker: NewWorker) -> None:
+    worker = _stopped_after_a_bar(new_worker, "idempotent")
+    former = worker.ticks_topic
+    worker.settings["ticks_topic"] = f"{former}_v2"
+    said = _last_words(worker)
+    assert f"ticks_topic={former} stored, {former}_v2 set" in said
+
+
 def _stopped_after_a_bar(new_worker: NewWorker, delivery: str) -> Worker:
     worker = new_worker(topic_partitions="1", delivery=delivery).start()
     produce(worker.bootstrap, worker.ticks_topic, [Tick(T0), Tick(T0 + 70_000)])
@@ -110,6 +144,22 @@ async def _delete_before(bootstrap: str, topic: str, offset: int) -> None:
             await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"cleanup.policy": policy})])
             if policy == "delete":  # a compacted topic refuses it
                 await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=offset)})
+    finally:
+        await admin.close()
+
+
+async def _make_anew(bootstrap: str, topic: str) -> None:
+    await _delete(bootstrap, topic)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        configs = {"message.timestamp.type": "LogAppendTime"}
+
+        async def created() -> bool:  # a broker may still be deleting the files of the former one
+            answer = await admin.create_topics([NewTopic(topic, 1, 1, topic_configs=configs)])
+            return [code for _, code, *_ in answer.topic_errors] == [0]
+
+        await eventually(created)
     finally:
         await admin.close()
 

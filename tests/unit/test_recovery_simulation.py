@@ -86,6 +86,7 @@ class Topics:
     aborted: set[int] = field(default_factory=set)
     began: int = 0
     epoch: int = 0  # of the transactional producer that began last
+    begins: dict[str, int] = field(default_factory=dict)  # the first offset that still exists, where it is not 0
 
     def append(self, topic: str, record: Outgoing, transaction: int = 0) -> int:
         rows = self.rows.setdefault(topic, [])
@@ -212,7 +213,8 @@ class ListReader:
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         assert partition == 0
-        return 0, self._topics.stable_end(topic)
+        begin = self._topics.begins.get(topic, 0)
+        return begin, max(begin, self._topics.stable_end(topic))
 
     async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Part]:
         assert partition == 0
