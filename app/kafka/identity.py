@@ -1,4 +1,4 @@
-"""Which topic a name means: the ids of topics and of the cluster, which a topic or cluster that is created again does not share.
+"""The ids of topics and of the cluster. A topic that is deleted and created again has the same name and another id.
 
 Written for aiokafka 0.14.0. Its newest Metadata request is version 5, and topics have ids since version 10 (Kafka 2.8). So
 this module defines that version. It uses aiokafka's private client, which knows the versions that the broker speaks.

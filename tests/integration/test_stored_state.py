@@ -96,11 +96,11 @@ def test_an_input_that_was_made_anew_and_is_longer_by_now_stops_the_worker(new_w
     reload = [Tick(T0 + 3_600_000 + second * 1_000) for second in range(30)]
     produce(worker.bootstrap, worker.ticks_topic, reload)
     said = _last_words(worker)
-    assert f"{worker.ticks_topic}[0] was made anew: its topic id is" in said
+    assert f"{worker.ticks_topic}[0] was created again: its topic id is" in said
     assert "set on_gap=continue to go on from offset 0" in said
     worker.end()
     flush = worker.run("flush", "--yes")
-    assert (flush.returncode, "was made anew" in flush.stderr) == (STATE_ERROR, True), (
+    assert (flush.returncode, "was created again" in flush.stderr) == (STATE_ERROR, True), (
         "no heartbeat for another topic's windows"
     )
     worker.settings["on_gap"] = "continue"

@@ -76,7 +76,9 @@ def test_an_input_made_anew_stops_the_start_however_long_it_is_by_now(
     async def check() -> None:
         simulation = await after(5, delivery=delivery)
         make_anew(simulation)
-        with pytest.raises(StateError, match=r"ticks\[0\] was made anew: its topic id is ticks-2, .* 5 was ticks-1.*offset 0"):
+        with pytest.raises(
+            StateError, match=r"ticks\[0\] was created again: its topic id is ticks-2, .* 5 was ticks-1.*offset 0"
+        ):
             await recovered(simulation, ANEW)
         await restart(simulation, ANEW)
         assert simulation.partition.consumed_to == 0
@@ -157,10 +159,10 @@ def test_truncated_finals_are_gone_on_from_at_their_end_and_finals_made_anew_at_
             await recovered(simulation, THEN)
         found = await recovered(simulation, THEN, OnGap.keep_going)
         assert (found.position.finals_end, found.tail) == (4, [])
-        with pytest.raises(StateError, match=r"it was made anew .topic id finals-2, it was finals-1.*still open"):
+        with pytest.raises(StateError, match=r"it was created again .topic id finals-2, it was finals-1.*still open"):
             await recovered(simulation, FINALS_ANEW)
         finals[:] = [*kept, *kept]
-        with pytest.raises(StateError, match="it was made anew"):
+        with pytest.raises(StateError, match="it was created again"):
             await recovered(simulation, FINALS_ANEW)
         found = await recovered(simulation, FINALS_ANEW, OnGap.keep_going)
         assert (found.position.finals_end, found.tail, found.needs_first_checkpoint) == (0, [], True)
@@ -219,7 +221,7 @@ def test_a_position_of_a_version_that_did_not_know_ids_takes_those_of_now() -> N
         await simulation.read(1)
         await simulation.checkpoint(None)
         await restart(simulation, THEN)
-        with pytest.raises(StateError, match="was made anew"):
+        with pytest.raises(StateError, match="was created again"):
             await recovered(simulation, ANEW)
 
     asyncio.run(check())

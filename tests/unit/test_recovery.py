@@ -1,4 +1,4 @@
-"""How a recovery goes on from an input that was made anew, and ends when it was given up."""
+"""How a recovery goes on from an input that was created again, and ends when it was given up."""
 
 from __future__ import annotations
 
