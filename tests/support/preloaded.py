@@ -27,6 +27,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -199,6 +200,46 @@ class Forked:
     def __del__(self) -> None:
         self._input.close()
         self._connection.close()
+
+
+class Command:
+    """A process whose standard output and error come through a pipe; what tests use of `subprocess.Popen`."""
+
+    def __init__(self, module: str, args: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
+        reading, writing = os.pipe()
+        self.stdout = os.fdopen(reading)
+        try:
+            self._process = launch(module, args, cwd=cwd, env=env, stdout=writing, stderr=writing)
+        finally:
+            os.close(writing)
+        self.pid = self._process.pid
+        self.poll, self.wait = self._process.poll, self._process.wait
+        self.send_signal, self.kill = self._process.send_signal, self._process.kill
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self.poll()
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, None]:
+        """All its output, once it has ended; kills it and raises `subprocess.TimeoutExpired` after `timeout` seconds."""
+        late = threading.Event()
+
+        def expire() -> None:
+            late.set()
+            self.kill()
+
+        watchdog = threading.Timer(timeout or START_DEADLINE, expire)
+        watchdog.start()
+        try:
+            with self.stdout:
+                text = self.stdout.read()
+            self.wait()
+        finally:
+            watchdog.cancel()
+        if late.is_set():
+            raise subprocess.TimeoutExpired(["process", str(self.pid)], timeout or START_DEADLINE, text)
+        return text, None
 
 
 # ---- the server's process
