@@ -21,7 +21,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from benchmarks.market import GRACE_MS, PARTITIONS, Market, write
 from benchmarks.measure import Measured, running
-from tests.support.kafka import FULL_JVM, any_kafka
+from tests.support.kafka import any_kafka
+from tests.support.kafka_node import FULL_JVM
 
 ROOT = Path(__file__).resolve().parents[1]
 IDIOMATIC_TICKS = 100_000

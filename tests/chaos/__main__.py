@@ -16,7 +16,7 @@ from app.settings.types import ScopeKind
 from tests.chaos import report
 from tests.chaos.options import DESCRIPTIONS, Kind, Options
 from tests.chaos.run import run
-from tests.support.kafka import KafkaUnavailableError
+from tests.support.kafka_node import KafkaUnavailableError
 
 USAGE = 2
 

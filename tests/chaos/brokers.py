@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.conformance.pocket_process import PocketProcess
-from tests.support.kafka import answers, own_kafka
+from tests.support.kafka import own_kafka
+from tests.support.kafka_node import answers
 from tests.support.waiting import until_sync
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
 from tests.integration.conftest import NewWorker
+from tests.support.preloaded import Command
 from tests.support.ticks import Seen, of, read, windows
 from tests.support.vendor import DAYS, Day, missing, rows_of
 from tests.support.worker import Worker
@@ -43,7 +43,7 @@ class Run:
     ask: Worker
     again: Worker
     slow: Worker
-    throttled: subprocess.Popen[str]
+    throttled: Command
     records: int
 
     def finals(self, worker: Worker) -> list[Seen]:

@@ -7,7 +7,7 @@ and files, takes signals, and ends with Python's usual finalization. Only its im
 With CI set, or where the platform cannot do it (it needs Linux' pidfd), `launch` starts a new interpreter instead. So CI runs
 every process as users do. BARWHEEL_TEST_PRELOAD=off does the same locally.
 
-`python -m tests.support.preloaded ADDRESS` is the server. It ends when its standard input is closed.
+`tests/support/preload_server.py` is the server.
 """
 
 from __future__ import annotations
@@ -15,50 +15,24 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
-import gc
-import importlib
 import json
 import os
-import pkgutil
-import runpy
 import selectors
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn, Protocol, TypedDict
+from typing import Protocol
+
+from tests.support.preload_server import HEADER, Request
 
 ROOT = Path(__file__).parents[2]
-# What a worker or a command imports, none of which reads settings; Faust imports some of its modules by name at the start.
-MODULES = (
-    "app.application",
-    "faust.cli.faust",
-    "faust.app.router",
-    "faust.assignor",
-    "faust.stores",
-    "faust.tables.table",
-    "faust.topics",
-    "faust.web.drivers.aiohttp",
-    "anyio._backends._asyncio",
-    "httpcore",
-    "tests.ksqldb_server.server",
-)
-PACKAGES = ("app.commands",)  # with their modules
 START_DEADLINE = 60.0  # seconds
-_HEADER = 8  # bytes: the length of a request
-
-
-class Request(TypedDict):
-    """What to run."""
-
-    module: str
-    args: list[str]
-    cwd: str
-    env: dict[str, str]
 
 
 class Process(Protocol):
@@ -127,7 +101,10 @@ class _Server:
         self._address = str(Path(self._directory.name) / "socket")
         inherited = {name: value for name, value in environment().items() if not name.startswith("BARWHEEL_")}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.preloaded", self._address], cwd=ROOT, env=inherited, stdin=subprocess.PIPE
+            [sys.executable, "-m", "tests.support.preload_server", self._address],
+            cwd=ROOT,
+            env=inherited,
+            stdin=subprocess.PIPE,
         )
         atexit.register(self._end)
 
@@ -139,7 +116,7 @@ class _Server:
         connection = self._connect()
         wanted: Request = {"module": module, "args": list(args), "cwd": str(cwd), "env": dict(env)}
         request = json.dumps(wanted).encode()
-        socket.send_fds(connection, [len(request).to_bytes(_HEADER, "big")], files)
+        socket.send_fds(connection, [len(request).to_bytes(HEADER, "big")], files)
         connection.sendall(request)
         return Forked(connection)
 
@@ -201,81 +178,41 @@ class Forked:
         self._connection.close()
 
 
-# ---- the server's process
+class Command:
+    """A process whose standard output and error come through a pipe; what tests use of `subprocess.Popen`."""
 
+    def __init__(self, module: str, args: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> None:
+        reading, writing = os.pipe()
+        self.stdout = os.fdopen(reading)
+        try:
+            self._process = launch(module, args, cwd=cwd, env=env, stdout=writing, stderr=writing)
+        finally:
+            os.close(writing)
+        self.pid = self._process.pid
+        self.poll, self.wait = self._process.poll, self._process.wait
+        self.send_signal, self.kill = self._process.send_signal, self._process.kill
 
-def main(address: str) -> NoReturn:
-    """Import, then serve; each forked child leaves the loop and runs its module."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which end what they started
-    for module in MODULES:
-        importlib.import_module(module)
-    for package in PACKAGES:
-        for found in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
-            importlib.import_module(found.name)
-    gc.freeze()
-    request, files = _serve(address)
-    for number, file in enumerate(files):
-        os.dup2(file, number)
-        os.close(file)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.environ.clear()
-    os.environ.update(request["env"])
-    time.tzset()
-    os.chdir(request["cwd"])
-    sys.path[0] = request["cwd"]
-    sys.argv = [request["module"], *request["args"]]
-    runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
-    sys.exit(0)
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self.poll()
 
+    def communicate(self, timeout: float | None = None) -> tuple[str, None]:
+        """All its output, once it has ended; kills it and raises `subprocess.TimeoutExpired` after `timeout` seconds."""
+        late = threading.Event()
 
-def _serve(address: str) -> tuple[Request, list[int]]:
-    """Fork for each request until standard input ends; returns in the children only."""
-    running: dict[int, tuple[int, socket.socket]] = {}  # pidfd: process id, connection
-    with socket.socket(socket.AF_UNIX) as listener, selectors.DefaultSelector() as selector:
-        listener.bind(address)
-        listener.listen(64)
-        for file in (listener.fileno(), 0):
-            selector.register(file, selectors.EVENT_READ)
-        while True:
-            for key, _ in selector.select():
-                if key.fd == 0:
-                    sys.exit(0)
-                if key.fd in running:
-                    selector.unregister(key.fd)
-                    _report(key.fd, *running.pop(key.fd))
-                    continue
-                connection, _ = listener.accept()
-                request, files = _receive(connection)
-                pid = os.fork()
-                if not pid:
-                    connection.close()
-                    for pidfd, (_, other) in running.items():
-                        os.close(pidfd)
-                        other.close()
-                    return request, files
-                for file in files:
-                    os.close(file)
-                pidfd = os.pidfd_open(pid)
-                running[pidfd] = pid, connection
-                selector.register(pidfd, selectors.EVENT_READ)
-                connection.sendall(b"%d\n" % pid)
+        def expire() -> None:
+            late.set()
+            self.kill()
 
-
-def _receive(connection: socket.socket) -> tuple[Request, list[int]]:
-    header, files, *_ = socket.recv_fds(connection, _HEADER, 3)
-    length, parts = int.from_bytes(header, "big"), b""
-    while len(parts) < length:
-        parts += connection.recv(length - len(parts))
-    request: Request = json.loads(parts)
-    return request, files
-
-
-def _report(pidfd: int, pid: int, connection: socket.socket) -> None:
-    _, status = os.waitpid(pid, 0)
-    os.close(pidfd)
-    with connection, contextlib.suppress(OSError):  # whoever started it may have gone
-        connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
+        watchdog = threading.Timer(timeout or START_DEADLINE, expire)
+        watchdog.start()
+        try:
+            with self.stdout:
+                text = self.stdout.read()
+            self.wait()
+        finally:
+            watchdog.cancel()
+        if late.is_set():
+            raise subprocess.TimeoutExpired(["process", str(self.pid)], timeout or START_DEADLINE, text)
+        return text, None

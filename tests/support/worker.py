@@ -6,7 +6,6 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -148,16 +147,9 @@ class Worker:
             texts = [(file.seek(0), file.read().decode())[1] for file in (out, err)]
         return subprocess.CompletedProcess(["app", *args], code, *texts)
 
-    def popen(self, *args: str) -> subprocess.Popen[str]:
+    def popen(self, *args: str) -> preloaded.Command:
         """Start another command with this worker's settings."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "app", *args],
-            cwd=self.directory,
-            env=self.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        return preloaded.Command("app", args, cwd=self.directory, env=self.environment())
 
     # ---- observing
 

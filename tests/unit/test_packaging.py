@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.commands.completion import PROGRAMS
 from app.settings import PREFIX, Settings
-from tests.support import kafka
+from tests.support import kafka_docker, kafka_node
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ("requirements.lock", "requirements-dev.lock")
@@ -122,7 +122,7 @@ def test_workers_publish_no_port() -> None:
 def test_every_image_is_pinned_to_a_release() -> None:
     images = [service.image for service in compose().services.values()]
     images += [line.split()[1] for line in dockerfile() if line.startswith("FROM ")]
-    images.append(kafka.IMAGE)
+    images.append(kafka_docker.IMAGE)
     assert len(images) >= 5
     for image in images:
         assert PINNED_IMAGE.fullmatch(image), image
@@ -130,13 +130,13 @@ def test_every_image_is_pinned_to_a_release() -> None:
 
 def test_tests_and_compose_run_the_same_kafka_release_line() -> None:
     composed = compose().services["kafka"].image
-    assert composed == kafka.IMAGE
-    assert composed.rpartition(":")[2].split(".")[:2] == kafka.VERSION.split(".")[:2]
+    assert composed == kafka_docker.IMAGE
+    assert composed.rpartition(":")[2].split(".")[:2] == kafka_node.VERSION.split(".")[:2]
 
 
 def test_a_cluster_id_is_never_taken_for_an_option() -> None:
     # one random id in 64 would begin with a dash
-    ids = {kafka.new_cluster_id() for _ in range(500)}
+    ids = {kafka_node.new_cluster_id() for _ in range(500)}
     assert len(ids) == 500
     assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{21}", one) for one in ids)
 

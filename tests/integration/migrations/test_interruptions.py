@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 
 import pytest
 
@@ -141,7 +140,7 @@ async def test_no_statement_is_executed_twice_by_a_broken_connection_or_a_busy_s
 
 @pytest.mark.parametrize("runners", [2, 10])
 def test_concurrent_runners_execute_each_statement_once(worker: Worker, server: KsqlServer, runners: int) -> None:
-    started: list[subprocess.Popen[str]] = [worker.popen("migrate", "apply", "--plan", "five.ksql") for _ in range(runners)]
+    started = [worker.popen("migrate", "apply", "--plan", "five.ksql") for _ in range(runners)]
     for one in started:
         text, _ = one.communicate(timeout=120)
         assert one.returncode == 0, text
