@@ -186,6 +186,7 @@ class Settings(BaseSettings):
             key_file=self.tls_key_file,
         )
         checks.check_web(host=self.web_host, auth=self.web_auth, token=self.web_token.get_secret_value())
+        checks.check_input(self.ticks_topic, self.output_topics)
         return self
 
     @property
@@ -227,6 +228,17 @@ class Settings(BaseSettings):
     def history_topic(self) -> str:
         """Topic of the applied migrations; apps with the same prefix share it."""
         return f"{self.topics_prefix}_meta_migrations"
+
+    @property
+    def output_topics(self) -> dict[str, str]:
+        """What this app writes, by topic. None of them can be the input: the app would read what it writes, without an end."""
+        return {
+            self.finals_topic: "the final bars",
+            self.late_topic: "the late ticks",
+            self.rejected_topic: "the rejected records",
+            self.changelog_topic: "the open windows and positions",
+            self.history_topic: "the history of migrations",
+        }
 
     def source_of(self, name: str) -> str:
         """Where a value comes from: `environment`, `.env` or `default`."""

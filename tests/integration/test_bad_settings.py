@@ -54,6 +54,27 @@ def test_a_bad_setting_ends_the_worker_with_one_line_that_names_it(tmp_path: Pat
     assert says in line
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["worker"],
+        ["doctor"],
+        ["topics"],
+        ["bars"],
+        ["replay", "none.csv"],
+        ["send", "ticks_rejected", "{}"],
+        ["flush"],
+        ["migrate", "plan"],
+        ["demo", "--once"],
+        ["agents"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_an_input_that_is_an_own_output_is_refused_by_every_command(tmp_path: Path, command: list[str]) -> None:
+    line = the_line(Worker("127.0.0.1:9", tmp_path, topics_prefix="", ticks_topic="ticks_rejected").run(*command), SETTINGS)
+    assert "ticks_topic=ticks_rejected is where the rejected records go" in line
+
+
 @pytest.mark.parametrize("broker", ["", "kafka://127.0.0.1:9"])
 def test_a_data_directory_that_cannot_be_made_is_one_line_and_named_before_the_broker_is_waited_for(
     tmp_path: Path, broker: str

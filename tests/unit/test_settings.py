@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.topics import specs
 from app.errors import SettingsError
 from app.kafka.cluster import client_options
 from app.settings import Settings, unknown_variables
@@ -148,6 +149,27 @@ def test_output_topics_have_the_prefix_and_the_input_has_not() -> None:
     assert settings.ticks_topic == "ticks"
     written = (settings.finals_topic, settings.late_topic, settings.rejected_topic, settings.changelog_topic)
     assert written == ("x.bar_5m_final", "x.ticks_late", "x.ticks_rejected", "x.me-windows-changelog")
+
+
+@pytest.mark.parametrize("prefix", ["", "x.", "prod-", "ticks_"])
+@pytest.mark.parametrize("size", ["1m", "5s"])
+def test_the_input_cannot_be_a_topic_that_is_written_for_this_app(
+    monkeypatch: pytest.MonkeyPatch, prefix: str, size: str
+) -> None:
+    settings = Settings.load(topics_prefix=prefix, app_id="me", window_size=size)
+    written = {spec.name for spec in specs(settings, 1)} | {settings.history_topic}
+    assert written == set(settings.output_topics)
+    for topic in [*sorted(written), "__consumer_offsets", "__transaction_state"]:
+        monkeypatch.setenv("BARWHEEL_TICKS_TOPIC", topic)
+        with pytest.raises(SettingsError) as raised:
+            Settings.load(topics_prefix=prefix, app_id="me", window_size=size)
+        assert f"ticks_topic={topic} is where" in str(raised.value)
+        assert "\n" not in str(raised.value)
+
+
+def test_the_input_may_be_an_output_of_another_app() -> None:
+    assert Settings.load(topics_prefix="mine.", ticks_topic="ticks_late").ticks_topic == "ticks_late"
+    assert Settings.load(topics_prefix="", ticks_topic="mine.ticks_rejected").ticks_topic == "mine.ticks_rejected"
 
 
 def test_an_environment_variable_that_is_not_a_setting_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
