@@ -17,9 +17,10 @@ from agents.side_outputs import SIDE_MARGIN
 from agents.task import PartitionTask
 from agents.topics import TopicsReport, check_partitions
 from app.errors import BrokerError
+from app.kafka.bootstrap import unreachable
 from app.kafka.cluster import Cluster
+from app.kafka.failures import reason_of, refused
 from app.kafka.producer_pool import ProducerPool
-from app.kafka.producers import PERMANENT_WRITE_ERRORS
 from app.kafka.reader import Reader
 from app.settings import Settings
 
@@ -40,7 +41,7 @@ class Assignment:
     async def recover(self, cluster: Cluster, topics: TopicsReport | None, numbers: set[int]) -> dict[int, PartitionTask]:
         """The tasks of these partitions, ready to be fed; waits while the broker is away.
 
-        Raises `BarwheelError` where the stored state cannot be used or the broker refuses a write for good.
+        Raises `BarwheelError` where the stored state cannot be used, or the broker refuses what another attempt does not mend.
         """
         self._readiness.state = "recovering"
         began = time.monotonic()
@@ -49,11 +50,10 @@ class Assignment:
             try:
                 tasks = await self._try_recover(cluster, topics, numbers)
                 break
-            except PERMANENT_WRITE_ERRORS as error:
-                raise write_refused(error) from error
             except kafka_errors.KafkaError as error:
+                await raise_if_refused(cluster, error)
                 self._readiness.state = "waiting"
-                log.warning("the broker is away (%s): trying again in %.1f s", error, wait)
+                log.warning("not recovered (%s): trying again in %.1f s", reason_of(error), wait)
                 await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311  # jitter
                 wait = min(wait * 2, BACKOFF_SECONDS[1])
         stop_if_given_up()
@@ -106,9 +106,16 @@ class Assignment:
             log.warning("the broker has not acknowledged what was sent to it: the next start finds out what was written")
 
 
-def write_refused(error: BaseException) -> BrokerError:
-    """The error that ends a worker whose write was refused for good."""
-    return BrokerError(f"the broker refused a write: {error}")
+async def raise_if_refused(cluster: Cluster, error: BaseException) -> None:
+    """Raise `BrokerError` where another attempt cannot help.
+
+    A client that cannot connect does not say why, so the brokers are asked: they may refuse the credentials.
+    """
+    refusal = refused(error)
+    if refusal is not None:
+        raise refusal from error
+    if isinstance(error, kafka_errors.KafkaConnectionError):
+        await unreachable(cluster)
 
 
 def _reading(reader: Reader) -> Callable[[], tuple[str, int, int]]:

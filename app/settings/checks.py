@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from pydantic import ValidationError
 
 from app.settings.addresses import loopback
+from app.settings.durations import duration_text
 from app.settings.types import SecurityProtocol, WebAuth
 
 WHOLE_DIGITS = 8  # at least, before the point of a price in ksqlDB; the sums have ten more
 OPEN_DOOR = "web_host={}: other machines can reach it: set web_token, or web_auth=none to let anybody read"
 # Kafka keeps the group's offsets and the transactions in them, so every checkpoint adds records
 KAFKA_TOPICS = {"__consumer_offsets": "the offsets of consumer groups", "__transaction_state": "the transactions"}
+REQUEST_MS = 90_000  # the time that the consumer gives a request
 _CREDENTIALS = re.compile(r"//.*@")  # in an address
 
 
@@ -53,6 +55,15 @@ def check_web(*, host: str, auth: WebAuth, token: str) -> None:
     """A web port that other machines can reach needs a token, or the explicit choice of none."""
     if not (loopback(host) or auth is WebAuth.none or token):
         raise ValueError(OPEN_DOOR.format(host))
+
+
+def check_session(session_timeout: int) -> None:
+    """The session outlives no request: joining the group is one, and it may take as long as the session."""
+    if session_timeout > REQUEST_MS:
+        longest = duration_text(REQUEST_MS)
+        raise ValueError(
+            f"session_timeout={duration_text(session_timeout)}: at most {longest}, the time that a request may take"
+        )
 
 
 def check_input(ticks_topic: str, outputs: Mapping[str, str]) -> None:

@@ -90,7 +90,8 @@ class Settings(BaseSettings):
         "", description="Static membership: a name that no other worker has; empty: dynamic membership."
     )
     session_timeout: PositiveDuration = Field(
-        30_000, description="A worker that sends no heartbeat for this long loses its partitions."
+        30_000,
+        description="A worker that sends no heartbeat for this long loses its partitions; at most 90s.",
     )
     security_protocol: SecurityProtocol = Field(
         SecurityProtocol.plaintext,
@@ -186,6 +187,7 @@ class Settings(BaseSettings):
             key_file=self.tls_key_file,
         )
         checks.check_web(host=self.web_host, auth=self.web_auth, token=self.web_token.get_secret_value())
+        checks.check_session(self.session_timeout)
         checks.check_input(self.ticks_topic, self.output_topics)
         return self
 

@@ -94,6 +94,16 @@ def test_a_web_port_that_is_taken_is_one_line_before_anything_is_started(tmp_pat
     assert "BARWHEEL_WEB_PORT" in line
 
 
+def test_a_session_timeout_that_the_broker_does_not_take_is_one_line(tmp_path: Path) -> None:
+    worker = Worker("127.0.0.1:9", tmp_path, broker="", pocket_port="0", session_timeout="1ms")
+    try:
+        line = complaint(worker.run("worker"), SETTINGS)
+        assert "session_timeout=1ms: broker 1 takes 1s to 30m" in line
+        assert "session_timeout=1ms" in worker.run("doctor").stdout
+    finally:
+        worker.run("broker", "--stop")
+
+
 def test_several_bad_settings_are_named_in_one_line(tmp_path: Path) -> None:
     line = the_line(Worker("127.0.0.1:9", tmp_path, grace="banana", scope="planet").run("worker"), SETTINGS)
     assert "grace=banana" in line

@@ -64,6 +64,8 @@ def test_a_text_that_is_not_a_duration_is_refused(text: str) -> None:
         ("web_url", "worker:6066", "web_url=worker:6066: must look like http://host:6066, or be empty"),
         ("web_host", "0.0.0.0", "web_host=0.0.0.0: other machines can reach it: set web_token"),
         ("ksqldb_scale", "18", "ksqldb_precision=18 leaves less than 8 digits before the point of ksqldb_scale=18"),
+        ("session_timeout", "91s", "session_timeout=91s: at most 90s"),
+        ("session_timeout", "2m", "session_timeout=2m: at most 90s"),
         ("delivery", "twice", "must be 'idempotent' or 'transactional'"),
     ],
 )
