@@ -71,6 +71,8 @@ def check_input(ticks_topic: str, outputs: Mapping[str, str]) -> None:
 
     `outputs`: what this app writes, by topic.
     """
+    if not ticks_topic:
+        raise ValueError("ticks_topic must not be empty")
     written = {**KAFKA_TOPICS, **outputs}.get(ticks_topic)
     if written is not None:
         remedy = "set ticks_topic to where the ticks are"

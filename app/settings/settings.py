@@ -14,6 +14,7 @@ from app.errors import SettingsError
 from app.settings import checks
 from app.settings.addresses import KAFKA_SCHEME, MAX_PORT, BrokerAddress, HttpAddress, WebAddress
 from app.settings.durations import Duration, PositiveDuration, SlotWidth, duration_ms, duration_text
+from app.settings.outputs import output_topics
 from app.settings.types import (
     AppName,
     Delivery,
@@ -162,12 +163,6 @@ class Settings(BaseSettings):
             raise SettingsError(checks.one_line(error)) from None
 
     @model_validator(mode="after")
-    def _ticks_topic_not_empty(self) -> Self:
-        if not self.ticks_topic:
-            raise ValueError("ticks_topic must not be empty")
-        return self
-
-    @model_validator(mode="after")
     def _fit_each_other(self) -> Self:
         checks.check_ksqldb(
             url=self.ksqldb_url,
@@ -188,7 +183,7 @@ class Settings(BaseSettings):
         )
         checks.check_web(host=self.web_host, auth=self.web_auth, token=self.web_token.get_secret_value())
         checks.check_session(self.session_timeout)
-        checks.check_input(self.ticks_topic, self.output_topics)
+        checks.check_input(self.ticks_topic, output_topics(self))
         return self
 
     @property
@@ -230,17 +225,6 @@ class Settings(BaseSettings):
     def history_topic(self) -> str:
         """Topic of the applied migrations; apps with the same prefix share it."""
         return f"{self.topics_prefix}_meta_migrations"
-
-    @property
-    def output_topics(self) -> dict[str, str]:
-        """What this app writes, by topic. None of them can be the input: the app would read what it writes, without an end."""
-        return {
-            self.finals_topic: "the final bars",
-            self.late_topic: "the late ticks",
-            self.rejected_topic: "the rejected records",
-            self.changelog_topic: "the open windows and positions",
-            self.history_topic: "the history of migrations",
-        }
 
     def source_of(self, name: str) -> str:
         """Where a value comes from: `environment`, `.env` or `default`."""

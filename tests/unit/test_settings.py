@@ -11,6 +11,7 @@ from app.errors import SettingsError
 from app.kafka.cluster import client_options
 from app.settings import Settings, unknown_variables
 from app.settings.durations import duration_ms, duration_text
+from app.settings.outputs import output_topics
 from app.settings.types import MigrateOnBoot
 
 README = Path(__file__).parents[2] / "README.md"
@@ -160,7 +161,7 @@ def test_the_input_cannot_be_a_topic_that_is_written_for_this_app(
 ) -> None:
     settings = Settings.load(topics_prefix=prefix, app_id="me", window_size=size)
     written = {spec.name for spec in specs(settings, 1)} | {settings.history_topic}
-    assert written == set(settings.output_topics)
+    assert written == set(output_topics(settings))
     for topic in [*sorted(written), "__consumer_offsets", "__transaction_state"]:
         monkeypatch.setenv("BARWHEEL_TICKS_TOPIC", topic)
         with pytest.raises(SettingsError) as raised:
