@@ -67,7 +67,9 @@ class Assignment:
         await check_partitions(settings, cluster, topics.partitions)
         await producers.stop()  # every send of the old producers has ended before anything is read
         stop_if_given_up()
-        await producers.renew(cluster, sorted(numbers), max_request=topics.max_message_bytes + SIDE_MARGIN)
+        await producers.renew(
+            cluster, sorted(numbers), max_request=topics.max_message_bytes + SIDE_MARGIN, batch_limits=topics.batch_limits
+        )
         tasks: dict[int, PartitionTask] = {}
         if not numbers:
             return tasks
