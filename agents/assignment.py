@@ -17,9 +17,10 @@ from agents.side_outputs import SIDE_MARGIN
 from agents.task import PartitionTask
 from agents.topics import TopicsReport, check_partitions
 from app.errors import BrokerError
+from app.kafka.bootstrap import unreachable
 from app.kafka.cluster import Cluster
+from app.kafka.failures import reason_of, refused
 from app.kafka.producer_pool import ProducerPool
-from app.kafka.producers import PERMANENT_WRITE_ERRORS
 from app.kafka.reader import Reader
 from app.settings import Settings
 from tables.state import Identity
@@ -41,7 +42,7 @@ class Assignment:
     async def recover(self, cluster: Cluster, topics: TopicsReport | None, numbers: set[int]) -> dict[int, PartitionTask]:
         """The tasks of these partitions, ready to be fed; waits while the broker is away.
 
-        Raises `BarwheelError` where the stored state cannot be used or the broker refuses a write for good.
+        Raises `BarwheelError` where the stored state cannot be used, or the broker refuses what another attempt does not mend.
         """
         self._readiness.state = "recovering"
         began = time.monotonic()
@@ -50,11 +51,10 @@ class Assignment:
             try:
                 tasks = await self._try_recover(cluster, topics, numbers)
                 break
-            except PERMANENT_WRITE_ERRORS as error:
-                raise write_refused(error) from error
             except kafka_errors.KafkaError as error:
+                await raise_if_refused(cluster, error)
                 self._readiness.state = "waiting"
-                log.warning("the broker is away (%s): trying again in %.1f s", error, wait)
+                log.warning("not recovered (%s): trying again in %.1f s", reason_of(error), wait)
                 await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311  # jitter
                 wait = min(wait * 2, BACKOFF_SECONDS[1])
         stop_if_given_up()
@@ -68,7 +68,9 @@ class Assignment:
         now = await check_partitions(settings, cluster, topics.partitions)
         await producers.stop()  # every send of the old producers has ended before anything is read
         stop_if_given_up()
-        await producers.renew(cluster, sorted(numbers), max_request=topics.max_message_bytes + SIDE_MARGIN)
+        await producers.renew(
+            cluster, sorted(numbers), max_request=topics.max_message_bytes + SIDE_MARGIN, batch_limits=topics.batch_limits
+        )
         tasks: dict[int, PartitionTask] = {}
         if not numbers:
             return tasks
@@ -107,9 +109,16 @@ class Assignment:
             log.warning("the broker has not acknowledged all records: the next start finds out which were written")
 
 
-def write_refused(error: BaseException) -> BrokerError:
-    """The error that ends a worker whose write was refused for good."""
-    return BrokerError(f"the broker refused a write: {error}")
+async def raise_if_refused(cluster: Cluster, error: BaseException) -> None:
+    """Raise `BrokerError` where another attempt cannot help.
+
+    A client that cannot connect does not say why, so the brokers are asked: they may refuse the credentials.
+    """
+    refusal = refused(error)
+    if refusal is not None:
+        raise refusal from error
+    if isinstance(error, kafka_errors.KafkaConnectionError):
+        await unreachable(cluster)
 
 
 def _reading(reader: Reader) -> Callable[[], tuple[str, int, int]]:

@@ -25,6 +25,7 @@ class FinalsPublisher:
         self._metrics = metrics
         self._unsent: list[Closed] = []
         self._in_flight: list[Sent] = []
+        self._awaited: list[Sent] = []  # by the last checkpoint
 
     @property
     def pending(self) -> bool:
@@ -36,7 +37,11 @@ class FinalsPublisher:
         return bool(self._unsent) or self.end > offset or any(sent.end is None or sent.end > offset for sent in self._in_flight)
 
     async def publish(self, closed: list[Closed], bars: int) -> None:
-        """Add closed windows, and send them unless they wait for the checkpoint."""
+        """Take over closed windows, and send them unless they wait for the checkpoint.
+
+        Raises the error of an earlier batch that was refused: nothing may be sent behind it.
+        """
+        self._raise_if_refused()
         self._unsent += closed
         self.unsent_bars += bars
         if self._unsent and self._producer is not None:
@@ -55,13 +60,18 @@ class FinalsPublisher:
         return unsent
 
     def take_in_flight(self) -> list[Sent]:
-        """The batches not known to be acknowledged; the caller waits for them."""
-        in_flight, self._in_flight = self._in_flight, []
-        return in_flight
+        """The batches that have been sent and not forgotten; the caller waits for them."""
+        self._awaited, self._in_flight = self._in_flight, []
+        return self._awaited
 
     def advance(self, known: int, end: int) -> int:
         """The end offset after a batch was acknowledged; see `grown`."""
         return grown(self._topic, self._partition, known, end)
+
+    def _raise_if_refused(self) -> None:
+        for sent in (*self._awaited, *self._in_flight):
+            if sent.error is not None:
+                raise sent.error
 
     def _forget_acknowledged(self) -> None:
         """Drop the batches at the front that were written. A failed one stays, so that the checkpoint raises its error."""

@@ -1,8 +1,8 @@
 """Checks that the topics of a partition still hold what its position points to.
 
 Records can be gone for three reasons. Retention deleted them before they were read. The topic was deleted and created again. Or
-its log was truncated (an unclean leader election, a lost disk). The last two look alike unless the broker tells topic ids. Each of
-them stops the start with one line. With `on_gap=continue` the position moves to where reading can go on, and what is gone is
+its log was truncated (an unclean leader election, a lost disk). The last two look alike unless the broker tells topic ids. Each
+of them stops the start with one line. With `on_gap=continue` the position moves to where reading can go on, and what is gone is
 counted.
 """
 

@@ -11,7 +11,7 @@ from typing import Any
 from aiokafka import errors as kafka_errors
 from faust.types import TP
 
-from agents.assignment import Assignment, write_refused
+from agents.assignment import Assignment, raise_if_refused
 from agents.checkpoint_pacing import CheckpointPacing
 from agents.metrics import Metrics
 from agents.readiness import Readiness
@@ -22,12 +22,13 @@ from app.errors import BarwheelError
 from app.kafka.assignor import AddressAssignor
 from app.kafka.clock import now_ms
 from app.kafka.cluster import Cluster
-from app.kafka.producers import PERMANENT_WRITE_ERRORS
+from app.kafka.failures import reason_of, refused
 from app.kafka.slices import GapError, Slice
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
-VERIFY_SECONDS = 1.0  # between two requests that ask the group whether we still own the partitions
+VERIFY_SECONDS = 1.0  # between two questions to the group whether the partitions are still ours
+MENDED_BY_RECOVERY = (GapError, kafka_errors.KafkaError, OSError)  # TimeoutError is an OSError
 
 
 class TaskManager:
@@ -153,17 +154,28 @@ class TaskManager:
         `last`: it happened in the last checkpoint before the partitions are released. No bar depends on that one.
         """
         if not self._taking and not last:
+            log.warning("%s; the partitions are being recovered or given away already", reason_of(error))
             return
         self._taking = False
-        if isinstance(error, PERMANENT_WRITE_ERRORS):
-            await self._crash(write_refused(error))
-        elif not isinstance(error, (GapError, kafka_errors.KafkaError)):
+        refusal = refused(error)
+        if refusal is not None:
+            await self._crash(refusal)
+        elif not isinstance(error, MENDED_BY_RECOVERY):
             await self._crash(error)
         elif last:
-            log.warning("%s: %s; no last checkpoint: the next owner goes on from the one before", type(error).__name__, error)
+            log.warning("%s; no last checkpoint, the next owner goes on from the one before", reason_of(error))
         else:
-            log.warning("%s: %s; recovering the partitions", type(error).__name__, error)
+            log.warning("%s; recovering the partitions", reason_of(error))
             self._begin(self._restart())
+
+    async def client_failed(self, error: BaseException) -> None:
+        """Handle an error of a client that tries again by itself: end the worker where that cannot help."""
+        try:
+            await raise_if_refused(self.cluster, error)
+        except BarwheelError as refusal:
+            await self._crash(refusal)
+        else:
+            log.warning("a Kafka client failed (%s): it tries again", reason_of(error))
 
     def _begin(self, recovery: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._recovery = asyncio.ensure_future(self._watched(recovery))
@@ -203,9 +215,19 @@ class TaskManager:
         tps = {TP(topic, number) for number in tasks}
         consumer.pause_partitions(tps)
         checkpointed = {TP(topic, number): task.checkpointed_to for number, task in tasks.items()}
-        while not await consumer.verify_membership(checkpointed):
-            log.info("the group is rebalancing: waiting to learn whether the partitions are still ours")
-            await asyncio.sleep(VERIFY_SECONDS)
+        await self._persist(lambda: consumer.verify_membership(checkpointed))
         await self._recover(set(tasks))
-        await consumer.seek_to(self.positions())
+        await self._persist(lambda: consumer.seek_to(self.positions()))
         consumer.resume_partitions(tps)
+
+    async def _persist(self, attempt: Callable[[], Awaitable[bool | None]]) -> None:
+        """Repeat an attempt that returns False, or fails with an error that another attempt may mend."""
+        while True:
+            try:
+                if await attempt() is not False:
+                    return
+                log.info("the group is rebalancing: waiting to learn whether the partitions are still ours")
+            except (kafka_errors.KafkaError, OSError) as error:
+                await raise_if_refused(self.cluster, error)
+                log.warning("%s: trying again", reason_of(error))
+            await asyncio.sleep(VERIFY_SECONDS)

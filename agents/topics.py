@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaConnectionError
 from app.errors import BrokerError, TopicsError
 from app.kafka.bootstrap import admin
 from app.kafka.cluster import Cluster
+from app.kafka.failures import refused
 from app.kafka.identity import identify
 from app.kafka.topics import (
     DEFAULT_MAX_MESSAGE_BYTES,
@@ -24,6 +25,7 @@ from app.settings import Settings
 from tables.state import Identity
 
 SIDE_EXTRA_BYTES = 65_536  # a side record is the source record plus its reason and position in headers
+SMALLEST_BATCH = 16_384  # a topic with less may refuse a bar with long names, or a symbol's open windows
 SIDE_RETENTION_MS = 30 * 24 * 3_600_000
 
 
@@ -38,6 +40,11 @@ class TopicsReport:
     findings: list[Finding] = field(default_factory=list)
     states: dict[str, TopicState] = field(default_factory=dict)
     max_side_bytes: int = DEFAULT_MAX_MESSAGE_BYTES + SIDE_EXTRA_BYTES  # the largest record that both side topics take
+
+    @property
+    def batch_limits(self) -> dict[str, int]:
+        """The largest batch that each topic takes."""
+        return {name: state.max_message_bytes for name, state in self.states.items()}
 
 
 def input_spec(settings: Settings) -> TopicSpec:
@@ -108,6 +115,8 @@ async def check_partitions(settings: Settings, cluster: Cluster, known: int) -> 
             count = (await partition_counts(client)).get(settings.ticks_topic, known)  # its reader notices a missing topic
             ids = await identify(client, [settings.ticks_topic, settings.finals_topic])
     except BrokerError as error:  # a BrokerError would end the worker, which can wait for the broker instead
+        if refused(error) is not None:
+            raise
         raise KafkaConnectionError(str(error)) from error
     if count != known:
         raise TopicsError(
@@ -159,10 +168,15 @@ def _judge_output(spec: TopicSpec, state: TopicState, source: str) -> list[Findi
         fatal = wanted == "compact"
         text = f"has cleanup.policy={policy} and must have {wanted}"
         findings.append(Finding(spec.name, text, _alter_command(spec.name, f"cleanup.policy={wanted}"), fatal=fatal))
-    timestamp_type, wanted = state.timestamp_type, spec.configs["message.timestamp.type"]
-    if timestamp_type != wanted:
-        text = f"has message.timestamp.type={timestamp_type} and should have {wanted}"
-        findings.append(Finding(spec.name, text, _alter_command(spec.name, f"message.timestamp.type={wanted}")))
+    timestamp_type, stamped = state.timestamp_type, spec.configs["message.timestamp.type"]
+    if timestamp_type != stamped:
+        text = f"has message.timestamp.type={timestamp_type} and should have {stamped}"
+        findings.append(Finding(spec.name, text, _alter_command(spec.name, f"message.timestamp.type={stamped}")))
+    if wanted == "compact" and state.max_message_bytes < DEFAULT_MAX_MESSAGE_BYTES:
+        text = f"has max.message.bytes={state.max_message_bytes}: batches are made smaller, a larger record is refused"
+        fatal = state.max_message_bytes < SMALLEST_BATCH  # it would not hold every bar
+        advice = _alter_command(spec.name, f"max.message.bytes={DEFAULT_MAX_MESSAGE_BYTES}")
+        findings.append(Finding(spec.name, text, advice, fatal=fatal))
     size = spec.configs.get("max.message.bytes")
     if size is not None and state.max_message_bytes < int(size):
         text = f"takes records of {state.max_message_bytes} bytes, {size} are needed: the values of larger ones are cut"

@@ -23,6 +23,7 @@ from app.kafka.cluster import client_options, faust_credentials
 from app.ksqldb.boot import Migrating, at_boot
 from app.ksqldb.history_table import history_table, keep
 from app.settings import Settings
+from app.settings.checks import REQUEST_MS
 from app.settings.types import MigrateOnBoot
 from app.stderr import fail
 from app.web.server import install
@@ -51,6 +52,7 @@ class BarwheelApp(faust.App):
             table_standby_replicas=0,
             broker_commit_interval=settings.checkpoint_interval / 1_000,
             broker_commit_every=sys.maxsize,
+            broker_request_timeout=REQUEST_MS / 1_000,
             broker_session_timeout=settings.session_timeout / 1_000,
             broker_heartbeat_interval=settings.session_timeout / 10_000,
             consumer_auto_offset_reset="earliest",

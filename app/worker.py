@@ -18,6 +18,7 @@ from agents.tasks import TaskManager
 from agents.topics import ensure
 from app.errors import BarwheelError, BrokerError
 from app.kafka.bootstrap import cluster_for, unreachable, wait_for_broker
+from app.kafka.limits import check_limits
 from app.ksqldb.boot import Migrating, at_boot
 from app.settings import Settings, unknown_variables
 from app.settings.data_dir import make_folder
@@ -106,6 +107,7 @@ async def prepare(app: WorkerApp) -> None:
     while tasks.topics is None:
         await wait_for_broker(tasks.cluster, say=say)
         try:
+            await check_limits(settings, tasks.cluster)
             tasks.topics = await ensure(settings, tasks.cluster)
         except BrokerError:
             if await unreachable(tasks.cluster) is None:

@@ -75,7 +75,7 @@ async def run(settings: Settings, options: dict[str, Any]) -> int:
     columns = (TextColumn("replay"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=base.progress) as progress:
         task = progress.add_task("replay", total=total)
-        async with Feed(cluster, settings.ticks_topic, topics.partitions) as feed:
+        async with Feed(cluster, settings.ticks_topic, topics.partitions, max_batch=topics.max_message_bytes) as feed:
             report = await replay.send(feed, lambda sent: progress.update(task, completed=sent))
             progress.update(task, completed=report.rows, total=report.rows)
     _print(settings, report, time.monotonic() - started, as_json=options["as_json"])

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, cast
 
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 
 from app.driver.tasks import Tasks
-from app.kafka.fetcher import Heads, RawTopics, heads_of, silence_of
+from app.kafka.failures import reason_of
+from app.kafka.fetcher import Heads, RawTopics, heads_of, report_errors_of_the_group, silence_of
 
 log = logging.getLogger(__name__)
 FETCH_WAIT_MS = 200  # how long the broker may hold an empty fetch response; the idle timer is late by this much at most
@@ -19,13 +22,16 @@ LEAVE_SECONDS = 5.0  # for leaving the group
 CONNECT_SECONDS = 1.0  # between two attempts to connect
 
 
-async def start_with_retry(start: Callable[[], Awaitable[None]]) -> None:
-    """Start a client, and retry while the broker is away. Faust would end the worker instead."""
+async def start_with_retry(start: Callable[[], Awaitable[None]], report: Callable[[BaseException], Awaitable[None]]) -> None:
+    """Start a client, and retry until it has started. Faust would end the worker with a traceback instead.
+
+    `report` gets each error. Where another attempt cannot help, it ends the worker, which ends this.
+    """
     while True:
         try:
             await start()
-        except KafkaConnectionError as error:
-            log.warning("the broker is away (%s): trying again in %.0f s", error, CONNECT_SECONDS)
+        except KafkaError as error:
+            await report(error)
             await asyncio.sleep(CONNECT_SECONDS)
         else:
             return
@@ -36,7 +42,7 @@ class Producer(driver.Producer):
 
     async def on_start(self) -> None:
         """Connect, and wait for the broker if it is away."""
-        await start_with_retry(super().on_start)
+        await start_with_retry(super().on_start, cast("Any", self.transport).tasks.client_failed)
 
     async def on_stop(self) -> None:
         """Close the producer, if it was started."""
@@ -59,7 +65,30 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def on_start(self) -> None:
         """Connect, and wait for the broker if it is away."""
-        await start_with_retry(super().on_start)
+        await start_with_retry(super().on_start, self._report)
+        report_errors_of_the_group(self._ensure_consumer(), self._report)
+
+    async def _report(self, error: BaseException) -> None:
+        """Tell the tasks of an error; they live in another thread."""
+        tasks: Tasks = cast("Any", self.transport).tasks
+        told = asyncio.run_coroutine_threadsafe(tasks.client_failed(error), self.parent_loop)
+        await asyncio.wrap_future(told)
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit offsets; False where the group does not take them from us. Raises aiokafka's other errors.
+
+        Faust would end the worker on those, although the broker may be away for a moment only.
+        """
+        if not offsets:
+            return True
+        try:
+            await self._ensure_consumer().commit(
+                {driver.ensure_aiokafka_TP(tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
+            )
+        except (CommitFailedError, IllegalStateError) as error:
+            log.info("the group did not take the offsets: %s", reason_of(error))
+            return False
+        return True
 
     async def on_thread_stop(self) -> None:
         """Leave the group and close the consumer; give up after `LEAVE_SECONDS` without an answer."""

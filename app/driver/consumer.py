@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, cast
 
+from aiokafka.errors import CorruptRecordException, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
@@ -19,6 +20,7 @@ from app.driver.tasks import Tasks
 from app.errors import StateError
 from app.kafka.clock import now_ms
 from app.kafka.continuity import Continuity, OffsetGap
+from app.kafka.failures import reason_of
 from app.kafka.fetcher import Heads
 from app.kafka.records import Batch
 from app.kafka.slices import GapError, Slice
@@ -27,6 +29,8 @@ log = logging.getLogger(__name__)
 FAUST_VERSION = "0.15.3"
 SLICE_RECORDS = 2_000
 POLL_SECONDS = 1.0
+ERROR_SECONDS = 0.5  # after an error, before the next fetch
+MAX_CORRUPT = 3  # fetches in a row that held a batch with a wrong checksum, before the worker ends
 LAST_CHECKPOINT_SECONDS = 10.0  # without a broker it would take for ever, and no bar depends on it
 
 
@@ -34,11 +38,13 @@ class Consumer(driver.Consumer):
     """A Faust consumer that reads slices and commits checkpoints."""
 
     slice_records: ClassVar[int] = SLICE_RECORDS
+    error_pause: ClassVar[float] = ERROR_SECONDS
     _thread: ConsumerThread
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._continuity: dict[TP, Continuity] = {}  # of the partitions whose position has been set
+        self._corrupt = 0  # fetches in a row that held a batch with a wrong checksum
         self._gap_counts: dict[tuple[TP, OffsetGap], int] = {}  # how often each gap was met
 
     def _new_consumer_thread(self) -> ConsumerThread:
@@ -67,22 +73,52 @@ class Consumer(driver.Consumer):
             await self.seek_wait(positions)
 
     async def perform_seek(self) -> None:
-        """Start reading where the recovered tasks are; the group's committed offsets are not used."""
+        """Start reading where the recovered tasks are; the group's committed offsets are not used.
+
+        Where that fails, the tasks recover and seek again. Faust, which calls this too, would end the worker.
+        """
         positions = self.tasks.positions()
-        await self.seek_to({tp: positions[tp] for tp in self.assignment() if tp in positions})
+        try:
+            await self.seek_to({tp: positions[tp] for tp in self.assignment() if tp in positions})
+        except (KafkaError, OSError) as error:
+            await self.tasks.failed(error)
 
     async def _drain_messages(self, fetcher: Any) -> None:
         consumer_stopped, fetcher_stopped = self._stopped.is_set, fetcher._stopped.is_set  # noqa: SLF001  # as Faust's own does
-        try:
-            while not (consumer_stopped() or fetcher_stopped()):
+        task = asyncio.current_task()
+        met: Exception | None = None  # reported inside `try`, because the report may fail as well
+        while not (consumer_stopped() or fetcher_stopped()):
+            try:
+                if met is not None:
+                    error, met = met, None
+                    await self._report(error)
                 await asyncio.sleep(0)
                 await self._deliver_fetched()
-        except asyncio.CancelledError:
-            if not self.transport.app.should_stop:
-                raise
-        except Exception as error:  # noqa: BLE001  # a silent end of this task would look like a topic without ticks
-            if not (self.transport.app.should_stop and isinstance(error, tuple(self.consumer_stopped_errors))):
-                await self.tasks.failed(error)
+            except asyncio.CancelledError:
+                if self.transport.app.should_stop:
+                    return
+                if task is None or task.cancelling():
+                    raise
+                met = KafkaError("a task of the Kafka client was cancelled from inside")
+            except Exception as error:  # noqa: BLE001  # the end of this task would look like a topic without ticks
+                if self.transport.app.should_stop and isinstance(error, tuple(self.consumer_stopped_errors)):
+                    return
+                met = error
+
+    async def _report(self, error: Exception) -> None:
+        """Report an error: the tasks recover and seek, or end the worker. The caller reads on, as neither waits for it.
+
+        A batch whose checksum is wrong is fetched again; the third time, end the worker.
+        """
+        if isinstance(error, CorruptRecordException):
+            self._corrupt += 1
+            if self._corrupt == MAX_CORRUPT:
+                error = StateError(
+                    f"{reason_of(error)}: {MAX_CORRUPT} fetches in a row brought it; restore the partition from a replica, "
+                    "or set another app_id and topics_prefix and start=latest to begin after it"
+                )
+        await self.tasks.failed(error)
+        await asyncio.sleep(self.error_pause)
 
     async def _deliver_fetched(self) -> None:
         """Wait for a fetch, and deliver its batches as slices."""
@@ -109,6 +145,7 @@ class Consumer(driver.Consumer):
                     generation_id=generation,
                 )
                 await self.wait_first(self.callback(message), self.suspend_flow.wait())
+                self._corrupt = 0
 
     def _may_deliver(self, generation: int) -> bool:
         """Whether no rebalance has begun since the fetch."""

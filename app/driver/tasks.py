@@ -31,6 +31,9 @@ class Tasks(Protocol):
     async def failed(self, error: BaseException) -> None:
         """Report an error: the tasks recover from it, or end the worker."""
 
+    async def client_failed(self, error: BaseException) -> None:
+        """Report an error of a client that tries again by itself: the worker ends where that cannot help."""
+
     async def checkpoint(self) -> None:
         """Make what was processed so far durable."""
 

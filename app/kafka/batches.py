@@ -1,4 +1,4 @@
-"""Packs records into the batches that aiokafka's producer sends.
+"""Packs records into the batches that aiokafka's producer sends, and keeps their order where one fails.
 
 Written for aiokafka 0.14.0. Its `BatchBuilder.append` calls serializers for every record. Here there are none, and the calls
 take longer than the Cython builder below, so that one is used directly.
@@ -6,8 +6,13 @@ take longer than the Cython builder below, so that one is used directly.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.producer import message_accumulator
 
 Header = tuple[str, bytes]
 # A record to send: key, value, timestamp (epoch ms, None for the present time) and headers. The headers are a list because
@@ -37,3 +42,50 @@ def _closed(batch: Any, count: int) -> Any:
     batch._relative_offset = count  # noqa: SLF001  # the sender takes record count and sequence numbers from it
     batch.close()
     return batch
+
+
+def batch_of(producer: AIOKafkaProducer, size: int) -> Any:
+    """An empty batch that holds `size` bytes at most, or one record that is larger."""
+    accumulator = producer._message_accumulator  # noqa: SLF001  # see the module's docstring
+    usual, accumulator._batch_size = accumulator._batch_size, size  # noqa: SLF001  # aiokafka has one size for all topics
+    try:
+        return producer.create_batch()
+    finally:
+        accumulator._batch_size = usual  # noqa: SLF001  # see above
+
+
+class OrderedAccumulator(message_accumulator.MessageAccumulator):  # type: ignore[misc]  # aiokafka has no types
+    """The producer's queues. A batch that fails fails all that wait behind it in its partition, and all that come later.
+
+    aiokafka sends those. Where the failed batch was the first of its producer the broker takes them, as it knows no sequence
+    number yet that would be missing.
+    """
+
+    failed: dict[Any, BaseException]  # the first failure, by partition
+
+    def _append_batch(self, builder: Any, tp: Any) -> Any:
+        if tp in self.failed:
+            raise copy.copy(self.failed[tp])
+        batch = super()._append_batch(builder, tp)
+        batch.failure = partial(self._fail, tp, batch.failure)
+        return batch
+
+    def _fail(self, tp: Any, fail: Callable[[BaseException], None], exception: BaseException) -> None:
+        self.failed.setdefault(tp, exception)
+        fail(exception)
+        for behind in self._batches.pop(tp, ()):
+            behind.failure(exception)
+
+    def fail_all(self, exception: BaseException) -> None:
+        """Fail everything: the producer cannot go on. As aiokafka's, which is not prepared for the queues to change."""
+        queued = [batch for batches in self._batches.values() for batch in batches]
+        for batch in [*queued, *self._pending_batches]:
+            batch.failure(exception)
+        self._exception = exception
+
+
+def keep_order(producer: AIOKafkaProducer) -> None:
+    """Give a producer that has sent nothing yet an `OrderedAccumulator`."""
+    accumulator = producer._message_accumulator  # noqa: SLF001  # see the module's docstring
+    accumulator.__class__ = OrderedAccumulator
+    accumulator.failed = {}

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from app.errors import BrokerError
 from app.kafka.cluster import Cluster, client_options, refusal
+from app.kafka.failures import refused
 from app.settings import Settings
 
 POCKET_HOST = "127.0.0.1"
@@ -77,9 +78,10 @@ async def unreachable(cluster: Cluster) -> str | None:
                 host, port, client_id="barwheel", request_timeout_ms=TRY_TIMEOUT_MS, **cluster.options
             )
         except (KafkaError, OSError, TimeoutError) as error:
-            refused = refusal(error, address)
-            if refused is not None:
-                raise BrokerError(refused) from error
+            text = refusal(error, address)
+            if text is not None:
+                raise BrokerError(text) from error
+            _raise_if_refused(error, address)
             problems.append(_reason(error))
             continue
         connection.close()
@@ -87,8 +89,15 @@ async def unreachable(cluster: Cluster) -> str | None:
             async with admin(cluster, request_timeout_ms=2 * TRY_TIMEOUT_MS):
                 return None
         except BrokerError as error:
+            _raise_if_refused(error, address)
             return str(error)
     return problems[0] if problems else "no address"
+
+
+def _raise_if_refused(error: BaseException, address: str) -> None:
+    why = refused(error)
+    if why is not None:
+        raise BrokerError(f"broker {address}: {why}") from error
 
 
 @asynccontextmanager

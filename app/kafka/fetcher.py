@@ -9,20 +9,23 @@ partition, the last fetch response that was empty: it proves that the log ended 
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
 
 import aiokafka
 from aiokafka.consumer import consumer as consumer_module
 from aiokafka.consumer import fetcher as fetcher_module
-from aiokafka.errors import CorruptRecordException
+from aiokafka.errors import CorruptRecordException, KafkaError
 
 from app.kafka.clock import now_ms
 from app.kafka.records import Skipped
 
 AIOKAFKA_VERSION = "0.14.0"
 APPEND_TIME = 1  # the timestamp_type of a batch or record with the broker's time
+FETCH_AGAIN_SECONDS = 1.0  # after an error that aiokafka did not expect
+REJOIN_SECONDS = 1.0  # after an error of the group
 CANCEL_SECONDS = 0.2  # between two cancellations of a task that does not end
 METADATA_TRIES, METADATA_SECONDS = 50, 0.2  # tries of a group's leader to learn about its topics, and the pause between them
 
@@ -115,6 +118,16 @@ class HeadFetcher(fetcher_module.Fetcher):  # type: ignore[misc]  # aiokafka has
         """Seconds since the broker last answered a fetch."""
         return time.monotonic() - float(self._client.last_response)
 
+    async def _fetch_requests_routine(self) -> None:
+        """Fetch until cancelled. An error that aiokafka did not expect would end the fetching for good; it has logged it."""
+        while True:
+            try:
+                await super()._fetch_requests_routine()
+            except KafkaError:
+                await asyncio.sleep(FETCH_AGAIN_SECONDS)
+            else:
+                return
+
     async def close(self) -> None:
         """Stop fetching. Raises the error that had ended the fetching, if there was one.
 
@@ -139,9 +152,41 @@ class HeadFetcher(fetcher_module.Fetcher):  # type: ignore[misc]  # aiokafka has
 class PatientCoordinator(consumer_module.GroupCoordinator):  # type: ignore[misc]  # aiokafka has no types
     """A group member that, as leader, assigns no partitions before it has the metadata of all subscribed topics.
 
+    It goes on after an error: aiokafka's member would stay out of the group for good.
+
     aiokafka's leader assigns the partitions that its metadata holds. Just after the broker was away that may be none, and
     then no member has a partition until the metadata is refreshed five minutes later.
     """
+
+    on_error: Callable[[BaseException], Awaitable[None]] | None = None  # see `report_errors_of_the_group`
+
+    def _push_error_to_user(self, error: Exception) -> Awaitable[Any]:
+        """Report an error and try again. aiokafka waits for a call of `getmany`, which Faust does not make."""
+        if self.on_error is None:
+            waiting: Awaitable[Any] = super()._push_error_to_user(error)
+            return waiting
+        self._subscription.abort_waiters(copy.copy(error))
+        return self._report(error, self.on_error)
+
+    async def _report(self, error: Exception, report: Callable[[BaseException], Awaitable[None]]) -> None:
+        await report(error)
+        if any(task is not None and task.done() for task in (self._heartbeat_task, self._commit_refresh_task)):
+            self.request_rejoin()  # that begins them anew
+        await asyncio.wait([self._closing], timeout=REJOIN_SECONDS)
+
+    async def _coordination_routine(self) -> None:
+        """Stay in the group. An error that aiokafka did not expect would end that for good."""
+        while True:
+            try:
+                await super()._coordination_routine()
+            except KafkaError as error:
+                if self.on_error is None:
+                    raise
+                await self._report(error, self.on_error)
+                if not self._closing.done():
+                    self.request_rejoin()
+            else:
+                return
 
     async def _perform_assignment(self, response: Any) -> Any:
         for _ in range(METADATA_TRIES):
@@ -157,6 +202,11 @@ def install() -> None:
     fetcher_module.PartitionRecords = RawPartitionRecords
     consumer_module.Fetcher = HeadFetcher
     consumer_module.GroupCoordinator = PatientCoordinator
+
+
+def report_errors_of_the_group(consumer: aiokafka.AIOKafkaConsumer, report: Callable[[BaseException], Awaitable[None]]) -> None:
+    """From now on `report` gets every error that keeps a started consumer out of its group."""
+    consumer._coordinator.on_error = report  # noqa: SLF001  # aiokafka has no accessor
 
 
 def heads_of(consumer: aiokafka.AIOKafkaConsumer) -> Heads:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from app.kafka.cluster import Cluster
-from app.kafka.producers import BatchProducer, TransactionalProducer
+from app.kafka.producers import NO_LIMITS, BatchProducer, TransactionalProducer
 from app.settings import Settings
 from app.settings.types import Delivery
 
@@ -20,18 +20,21 @@ class ProducerPool:
         self._settings = settings
         self._all: list[BatchProducer] = []
 
-    async def renew(self, cluster: Cluster, numbers: Iterable[int], *, max_request: int) -> None:
-        """Make and start producers for these partitions. The old ones must have been stopped.
+    async def renew(
+        self, cluster: Cluster, numbers: Iterable[int], *, max_request: int, batch_limits: Mapping[str, int] = NO_LIMITS
+    ) -> None:
+        """Make and start producers for these partitions. The old ones must have been stopped. Sizes as for `BatchProducer`.
 
         When this returns, checkpoints by other workers of these partitions are fenced. Raises aiokafka's errors.
         """
         settings = self._settings
         at_once = settings.delivery is Delivery.idempotent
-        self.finals = BatchProducer(cluster, max_request=max_request) if at_once else None
+        self.finals = BatchProducer(cluster, max_request=max_request, batch_limits=batch_limits) if at_once else None
         self.checkpoints = {
             number: TransactionalProducer(
                 cluster,
                 max_request=max_request,
+                batch_limits=batch_limits,
                 transactional_id=f"{settings.app_id}-{settings.ticks_topic}-{number}",
                 group=settings.app_id,
             )

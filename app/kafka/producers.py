@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka import errors as kafka
-from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata, TopicPartition
 
-from app.kafka.batches import Header, Outgoing, pack
+from app.kafka.batches import Header, Outgoing, batch_of, keep_order, pack
 from app.kafka.cluster import Cluster
 
 BATCH_BYTES = 512 * 1024
 TRANSACTION_SECONDS = 60.0  # the broker aborts a transaction that is open for longer
 
-# errors of a write that a retry cannot help
-PERMANENT_WRITE_ERRORS = (
-    kafka.MessageSizeTooLargeError,
-    kafka.TopicAuthorizationFailedError,
-    kafka.ClusterAuthorizationFailedError,
-    kafka.GroupAuthorizationFailedError,
-    kafka.TransactionalIdAuthorizationFailed,
-    kafka.InvalidTopicError,
-)
-
+NO_LIMITS: Mapping[str, int] = MappingProxyType({})
 NO_HEADERS: list[Header] = []  # shared by all records without headers; never changed
 
 
@@ -45,12 +36,32 @@ class Sent(NamedTuple):
             return None
         return int(future.result().offset) + self.records
 
+    @property
+    def error(self) -> BaseException | None:
+        """Why it was not written; None while that is not known, and where it was written."""
+        future = self.acknowledged
+        if not future.done():
+            return None
+        given_up = KafkaError(f"a batch for topic {self.topic} was given up")
+        error: BaseException | None = given_up if future.cancelled() else future.exception()
+        if isinstance(error, MessageSizeTooLargeError):
+            error = MessageSizeTooLargeError(f"more at once than topic {self.topic} allows by its max.message.bytes")
+        return error
+
 
 class BatchProducer:
     """An idempotent producer. A failed send is never repeated here, because it may have been written all the same."""
 
-    def __init__(self, cluster: Cluster, *, max_request: int, transactional_id: str | None = None) -> None:
-        """`max_request`: size in bytes of the largest record that can be sent."""
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        max_request: int,
+        batch_limits: Mapping[str, int] = NO_LIMITS,
+        transactional_id: str | None = None,
+    ) -> None:
+        """Sizes in bytes: `max_request` of the largest record that can be sent, `batch_limits` of a topic's largest batch."""
+        self._batch_limits = batch_limits
         self._producer = AIOKafkaProducer(
             **cluster.client,
             enable_idempotence=True,
@@ -62,6 +73,7 @@ class BatchProducer:
             max_request_size=max(max_request, 2 * BATCH_BYTES),
             request_timeout_ms=40_000,
         )
+        keep_order(self._producer)
         self._stopping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -81,9 +93,11 @@ class BatchProducer:
     async def send(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[Sent]:
         """Send records in order; returns when the last batch is queued, before it is acknowledged.
 
-        Each batch waits until the one before it is on its way, so other tasks can run in between.
+        Each batch waits until the one before it is on its way, so other tasks can run in between. After a failed batch the
+        partition takes no more: raises the error of that one.
         """
-        return [await self._send(batch, topic, partition) for batch in pack(self._producer.create_batch, records)]
+        size = min(BATCH_BYTES, self._batch_limits.get(topic, BATCH_BYTES))
+        return [await self._send(batch, topic, partition) for batch in pack(lambda: batch_of(self._producer, size), records)]
 
     async def _send(self, batch: Any, topic: str, partition: int) -> Sent:
         count: int = batch.record_count()
@@ -101,9 +115,17 @@ def _mark_retrieved(future: asyncio.Future[RecordMetadata]) -> None:
 class TransactionalProducer(BatchProducer):
     """A transactional producer: readers of committed records see all records of a transaction, or none."""
 
-    def __init__(self, cluster: Cluster, *, max_request: int, transactional_id: str, group: str) -> None:
+    def __init__(  # as its base class, and the two names
+        self,
+        cluster: Cluster,
+        *,
+        max_request: int,
+        batch_limits: Mapping[str, int] = NO_LIMITS,
+        transactional_id: str,
+        group: str,
+    ) -> None:
         """`transactional_id` belongs to one source partition: `start` by the partition's next owner fences this producer."""
-        super().__init__(cluster, max_request=max_request, transactional_id=transactional_id)
+        super().__init__(cluster, max_request=max_request, batch_limits=batch_limits, transactional_id=transactional_id)
         self._group = group
 
     async def begin(self) -> None:
@@ -130,10 +152,10 @@ async def acknowledged(sent: Iterable[Sent]) -> int | None:
     Raises the error of the first send that failed.
     """
     end = None
-    for future, records, topic in sent:
+    for batch in sent:
         try:
-            metadata = await future
-        except MessageSizeTooLargeError:
-            raise MessageSizeTooLargeError(f"more at once than topic {topic} allows by its max.message.bytes") from None
-        end = metadata.offset + records
+            metadata = await batch.acknowledged
+        except MessageSizeTooLargeError as error:
+            raise batch.error or error from None
+        end = metadata.offset + batch.records
     return end

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError, ReplicaNotAvailableError, TopicAlreadyEx
 from app.errors import BrokerError
 from app.kafka.bootstrap import admin
 from app.kafka.cluster import Cluster
+from app.kafka.failures import refusal_of
 
 DEFAULT_MAX_MESSAGE_BYTES = 1_048_588  # Kafka's default of max.message.bytes
 METADATA_WAIT = 30.0  # seconds until the metadata must show a topic that was created
@@ -143,7 +144,10 @@ async def _topic_configs(client: AIOKafkaAdminClient, names: list[str]) -> dict[
     keys = dict.fromkeys(_DESCRIBED_CONFIGS, "")
     configs = {}
     for answer in await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name, keys) for name in names]):
-        for code, _message, _kind, name, entries in answer.resources:
+        for code, message, _kind, name, entries in answer.resources:
+            error = for_code(code)(f"{name}: {message or 'its configuration cannot be described'}")
+            if code != 0 and refusal_of(error) is not None:
+                raise error  # the others: a new topic that this broker does not know yet
             if code == 0:
                 configs[name] = {entry[0]: entry[1] for entry in entries}
     return configs

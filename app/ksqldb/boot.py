@@ -13,8 +13,9 @@ from pathlib import Path
 import orjson
 from aiokafka.errors import KafkaError
 
-from app.errors import SettingsError
+from app.errors import BrokerError, SettingsError
 from app.kafka.cluster import Cluster
+from app.kafka.failures import refused
 from app.settings import Settings
 from app.settings.types import MigrateOnBoot
 from migrations.errors import MigrationError, PlanError, RefusedError
@@ -93,8 +94,9 @@ def _user() -> str:
 async def at_boot(settings: Settings, cluster: Cluster, migrating: Migrating) -> None:
     """Apply what is pending, and retry until it is done.
 
-    With `migrate_on_boot=require`, raises `RefusedError`, `PlanError` or `SettingsError` if the plan cannot be applied. With
-    `background`, such an error is only recorded in `migrating`.
+    With `migrate_on_boot=require`, raises `RefusedError`, `PlanError` or `SettingsError` if the plan cannot be applied, and
+    `BrokerError` if the broker refuses what another attempt does not mend. With `background`, such an error is only recorded in
+    `migrating`.
     """
     if settings.migrate_on_boot is MigrateOnBoot.off or not settings.ksqldb_url:
         return
@@ -110,10 +112,15 @@ async def at_boot(settings: Settings, cluster: Cluster, migrating: Migrating) ->
             if required:
                 raise
             return
-        except (MigrationError, KafkaError, OSError) as error:
-            _set_failed(migrating, error)
-            await asyncio.sleep(RETRY_SECONDS)
-            continue
+        except (MigrationError, BrokerError, KafkaError, OSError) as error:
+            refusal = refused(error)
+            _set_failed(migrating, refusal or error)
+            if refusal is None:
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if required:
+                raise refusal from error
+            return
         migrating.state, migrating.error, migrating.applied = "done", "", result.applied
         migrating.skipped = sum(step.action is Action.done for step in result.steps)
         log.info("migrations: %s", f"{len(result.applied)} applied" if result.applied else summary(result.steps))

@@ -10,11 +10,14 @@ import faust
 import msgspec
 from aiokafka.errors import KafkaError
 
+from app.errors import BarwheelError
 from app.kafka.cluster import Cluster
+from app.kafka.failures import refused
 from migrations.errors import MigrationError
 from migrations.run.history import ensure_topic, follow
 
 RETRY_SECONDS = 5.0
+REFUSED_SECONDS = 60.0  # after a refusal that lasts until somebody changes a permission
 log = logging.getLogger(__name__)
 
 
@@ -45,14 +48,17 @@ async def keep(table: Any, cluster: Cluster, topic: str, app_id: str, replicatio
     """Let the table follow one app's history until cancelled. While the broker is away, the table keeps its content."""
     logged = ""
     while True:
+        rest = RETRY_SECONDS
         try:
             await ensure_topic(cluster, topic, replication_factor)
             async for entries in follow(cluster, topic, app_id):
                 table.data.clear()
                 table.data.update({f"{app_id}|{name}": msgspec.to_builtins(entry) for name, entry in entries.items()})
                 logged = ""
-        except (MigrationError, KafkaError, OSError, TimeoutError) as error:
-            if logged != str(error):
-                log.warning("history of migrations: %s", error)
-            logged = str(error)
-        await asyncio.sleep(RETRY_SECONDS)
+        except (MigrationError, BarwheelError, KafkaError, OSError) as error:
+            refusal = refused(error)
+            rest = RETRY_SECONDS if refusal is None else REFUSED_SECONDS
+            if logged != str(refusal or error):
+                log.warning("history of migrations: %s", refusal or error)
+            logged = str(refusal or error)
+        await asyncio.sleep(rest)

@@ -14,6 +14,7 @@ from app.errors import BrokerError, SettingsError
 from app.kafka.bootstrap import POCKET_HOST, cluster_for, unreachable
 from app.kafka.cluster import Cluster
 from app.kafka.fetcher import APPEND_TIME
+from app.kafka.limits import check_limits
 from app.ksqldb import fit
 from app.settings import PREFIX, Settings, unknown_variables
 from app.settings.addresses import loopback
@@ -73,6 +74,10 @@ async def examine(settings: Settings) -> Examination:
         result.wrong(f"broker {cluster} does not answer: {problem}", f"start it, or set {PREFIX}BROKER")
         return result
     result.cluster = cluster
+    try:
+        await check_limits(settings, cluster)
+    except (SettingsError, BrokerError) as error:
+        result.wrong(str(error), "the worker does not start before that is changed")
     try:
         result.report = await look(settings, cluster)
         result.clock = await _clock(settings, result)

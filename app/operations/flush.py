@@ -46,7 +46,7 @@ async def open_scopes(settings: Settings, cluster: Cluster, topics: TopicsReport
 
 async def close_scopes(settings: Settings, cluster: Cluster, topics: TopicsReport, scopes: Iterable[OpenScope]) -> None:
     """Send one heartbeat per scope to its partition; raises `BrokerError`."""
-    async with Feed(cluster, settings.ticks_topic, topics.partitions) as feed:
+    async with Feed(cluster, settings.ticks_topic, topics.partitions, max_batch=topics.max_message_bytes) as feed:
         for scope in scopes:
             ts = rows.from_ms(scope.closes, settings.time_unit.value)
             if feed.put(scope.key, b'{"ts":%d,"heartbeat":true}' % ts, partition=scope.partition):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.pocket.data import OUT_OF_RANGE, by_topic
+from app.pocket.groups import LONGEST_SESSION_MS, SHORTEST_SESSION_MS
 from app.pocket.metadata import FLEXIBLE_FROM
 from app.pocket.topics import (
     DEFAULTS,
@@ -20,6 +21,10 @@ NODE = 1
 NO_EPOCH = -1  # the leader never changes
 NOT_ASKED = -(1 << 31)  # authorized operations, which nobody has asked for
 TOPIC_RESOURCE = 2
+BROKER_CONFIGS = {
+    "group.min.session.timeout.ms": str(SHORTEST_SESSION_MS),
+    "group.max.session.timeout.ms": str(LONGEST_SESSION_MS),
+}
 MESSAGES = {
     INVALID_PARTITIONS: "more partitions than there are now, and at least one, must be asked for",
     INVALID_REPLICATION: "there is one broker, so there can be one replica",
@@ -119,7 +124,7 @@ class Admin:
                     "is_sensitive": False,
                     "config_synonyms": [],
                 }
-                for key, value in {**DEFAULTS, **own}.items()
+                for key, value in {**(DEFAULTS if is_topic else BROKER_CONFIGS), **own}.items()
                 if known and (not wanted or key in wanted)
             ]
             about = {"resource_type": resource["resource_type"], "resource_name": name, "config_entries": entries}

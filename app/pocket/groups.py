@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 UNKNOWN_MEMBER, ILLEGAL_GENERATION, REBALANCING, FENCED_INSTANCE, NO_COMMON_PROTOCOL = 25, 22, 27, 82, 23
+INVALID_SESSION_TIMEOUT = 26
+SHORTEST_SESSION_MS, LONGEST_SESSION_MS = 1_000, 1_800_000  # Kafka's shortest is 6,000: a demo may be quicker
 Answer = dict[str, Any]
 
 
@@ -55,6 +57,8 @@ class Group:
         """JoinGroup. Responds when all members have joined the rebalance that it begins."""
         member_id, instance = request["member_id"], request.get("group_instance_id")
         protocols = [(p["protocol_name"], p["protocol_metadata"]) for p in request["group_protocols"]]
+        if not SHORTEST_SESSION_MS <= request["session_timeout"] <= LONGEST_SESSION_MS:
+            return {"error_code": INVALID_SESSION_TIMEOUT, "member_id": member_id}
         others = [m for m in self.members.values() if m.id != member_id]
         common = set.intersection({n for n, _ in protocols}, *({n for n, _ in m.protocols} for m in others))
         if not common:

@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError
 
 from app.errors import BarwheelError
 from app.kafka.cluster import Cluster
+from app.kafka.failures import refused
 from app.kafka.reader import Reader
 from app.readmodel.database_file import DamagedError, claim, is_damage
 from app.readmodel.progress import Progress, State
@@ -31,6 +32,7 @@ REST_FACTOR = 3  # times the duration of a chunk
 MAX_REST_SECONDS = 0.25
 MAX_BUSY_RESTS = 20  # further rests of this length while the worker catches up
 RETRY_SECONDS = 2.0
+REFUSED_SECONDS = 60.0  # after a refusal that lasts until somebody changes a permission
 FETCH_WAIT_MS = 500  # the broker answers at least this often, even without new records
 SILENT_SECONDS = 5.0  # without an answer: the broker counts as unreachable
 JOIN_SECONDS = 5.0
@@ -84,6 +86,7 @@ class Follower:
 
     def _run(self, cluster: Cluster, partitions: int, callbacks: Callbacks) -> None:
         while not self._stop.is_set():
+            rest = RETRY_SECONDS
             try:
                 asyncio.run(self._follow(cluster, partitions, callbacks))
             except DamagedError as error:
@@ -91,7 +94,9 @@ class Follower:
                 self.damaged.set()
                 continue
             except (KafkaError, BarwheelError) as error:
-                self._report(State.waiting, error)
+                refusal = refused(error)
+                self._report(State.waiting if refusal is None else State.failed, refusal or error)
+                rest = RETRY_SECONDS if refusal is None else REFUSED_SECONDS
             except (sqlite3.Error, OSError) as error:
                 if isinstance(error, sqlite3.Error) and is_damage(error):
                     self.damaged.set()
@@ -99,7 +104,7 @@ class Follower:
             except Exception:
                 log.exception("the read model stopped; it starts again")
                 self._report(State.failed, RuntimeError("see the log"))
-            self._stop.wait(RETRY_SECONDS)
+            self._stop.wait(rest)
 
     def _report(self, state: State, error: Exception) -> None:
         if not self._stop.is_set():

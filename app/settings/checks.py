@@ -6,14 +6,19 @@ Each check raises `ValueError` with the names of the settings and their values; 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from pydantic import ValidationError
 
 from app.settings.addresses import loopback
+from app.settings.durations import duration_text
 from app.settings.types import SecurityProtocol, WebAuth
 
 WHOLE_DIGITS = 8  # at least, before the point of a price in ksqlDB; the sums have ten more
 OPEN_DOOR = "web_host={}: other machines can reach it: set web_token, or web_auth=none to let anybody read"
+# Kafka keeps the group's offsets and the transactions in them, so every checkpoint adds records
+KAFKA_TOPICS = {"__consumer_offsets": "the offsets of consumer groups", "__transaction_state": "the transactions"}
+REQUEST_MS = 90_000  # the time that the consumer gives a request
 _CREDENTIALS = re.compile(r"//.*@")  # in an address
 
 
@@ -50,6 +55,30 @@ def check_web(*, host: str, auth: WebAuth, token: str) -> None:
     """A web port that other machines can reach needs a token, or the explicit choice of none."""
     if not (loopback(host) or auth is WebAuth.none or token):
         raise ValueError(OPEN_DOOR.format(host))
+
+
+def check_session(session_timeout: int) -> None:
+    """The session outlives no request: joining the group is one, and it may take as long as the session."""
+    if session_timeout > REQUEST_MS:
+        longest = duration_text(REQUEST_MS)
+        raise ValueError(
+            f"session_timeout={duration_text(session_timeout)}: at most {longest}, the time that a request may take"
+        )
+
+
+def check_input(ticks_topic: str, outputs: Mapping[str, str]) -> None:
+    """The input is no topic that is written for this app: it would read what it writes, without an end.
+
+    `outputs`: what this app writes, by topic.
+    """
+    if not ticks_topic:
+        raise ValueError("ticks_topic must not be empty")
+    written = {**KAFKA_TOPICS, **outputs}.get(ticks_topic)
+    if written is not None:
+        remedy = "set ticks_topic to where the ticks are"
+        if ticks_topic in outputs:
+            remedy += ", or another topics_prefix"
+        raise ValueError(f"ticks_topic={ticks_topic} is where {written} go, this app would read what it writes: {remedy}")
 
 
 def one_line(error: ValidationError) -> str:

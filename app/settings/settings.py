@@ -14,6 +14,7 @@ from app.errors import SettingsError
 from app.settings import checks
 from app.settings.addresses import KAFKA_SCHEME, MAX_PORT, BrokerAddress, HttpAddress, WebAddress
 from app.settings.durations import Duration, PositiveDuration, SlotWidth, duration_ms, duration_text
+from app.settings.outputs import output_topics
 from app.settings.types import (
     AppName,
     Delivery,
@@ -90,7 +91,8 @@ class Settings(BaseSettings):
         "", description="Static membership: a name that no other worker has; empty: dynamic membership."
     )
     session_timeout: PositiveDuration = Field(
-        30_000, description="A worker that sends no heartbeat for this long loses its partitions."
+        30_000,
+        description="A worker that sends no heartbeat for this long loses its partitions; at most 90s.",
     )
     security_protocol: SecurityProtocol = Field(
         SecurityProtocol.plaintext,
@@ -161,12 +163,6 @@ class Settings(BaseSettings):
             raise SettingsError(checks.one_line(error)) from None
 
     @model_validator(mode="after")
-    def _ticks_topic_not_empty(self) -> Self:
-        if not self.ticks_topic:
-            raise ValueError("ticks_topic must not be empty")
-        return self
-
-    @model_validator(mode="after")
     def _fit_each_other(self) -> Self:
         checks.check_ksqldb(
             url=self.ksqldb_url,
@@ -186,6 +182,8 @@ class Settings(BaseSettings):
             key_file=self.tls_key_file,
         )
         checks.check_web(host=self.web_host, auth=self.web_auth, token=self.web_token.get_secret_value())
+        checks.check_session(self.session_timeout)
+        checks.check_input(self.ticks_topic, output_topics(self))
         return self
 
     @property

@@ -29,7 +29,8 @@ class Feed:
     Raises `BrokerError` if the broker refuses a batch or cannot be reached; acknowledged batches stay in the topic.
     """
 
-    def __init__(self, cluster: Cluster, topic: str, partitions: int) -> None:
+    def __init__(self, cluster: Cluster, topic: str, partitions: int, *, max_batch: int = BATCH_BYTES) -> None:
+        """`max_batch`: the largest batch in bytes that the topic takes."""
         self.topic, self.partitions = topic, partitions
         self.sent = 0  # records handed to the producer
         self._producer = AIOKafkaProducer(
@@ -37,7 +38,7 @@ class Feed:
             client_id="barwheel-feed",
             acks="all",
             enable_idempotence=True,
-            max_batch_size=BATCH_BYTES,
+            max_batch_size=min(BATCH_BYTES, max_batch),
         )
         self._open: dict[int, Any] = {}
         self._full: list[tuple[int, Any]] = []

@@ -54,6 +54,27 @@ def test_a_bad_setting_ends_the_worker_with_one_line_that_names_it(tmp_path: Pat
     assert says in line
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["worker"],
+        ["doctor"],
+        ["topics"],
+        ["bars"],
+        ["replay", "none.csv"],
+        ["send", "ticks_rejected", "{}"],
+        ["flush"],
+        ["migrate", "plan"],
+        ["demo", "--once"],
+        ["agents"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_an_input_that_is_an_own_output_is_refused_by_every_command(tmp_path: Path, command: list[str]) -> None:
+    line = the_line(Worker("127.0.0.1:9", tmp_path, topics_prefix="", ticks_topic="ticks_rejected").run(*command), SETTINGS)
+    assert "ticks_topic=ticks_rejected is where the rejected records go" in line
+
+
 @pytest.mark.parametrize("broker", ["", "kafka://127.0.0.1:9"])
 def test_a_data_directory_that_cannot_be_made_is_one_line_and_named_before_the_broker_is_waited_for(
     tmp_path: Path, broker: str
@@ -71,6 +92,16 @@ def test_a_web_port_that_is_taken_is_one_line_before_anything_is_started(tmp_pat
         line = complaint(Worker("127.0.0.1:9", tmp_path, web_port=port).run("worker"), SETTINGS)
     assert f"web_port={port}: cannot listen on 127.0.0.1: address already in use" in line
     assert "BARWHEEL_WEB_PORT" in line
+
+
+def test_a_session_timeout_that_the_broker_does_not_take_is_one_line(tmp_path: Path) -> None:
+    worker = Worker("127.0.0.1:9", tmp_path, broker="", pocket_port="0", session_timeout="1ms")
+    try:
+        line = complaint(worker.run("worker"), SETTINGS)
+        assert "session_timeout=1ms: broker 1 takes 1s to 30m" in line
+        assert "session_timeout=1ms" in worker.run("doctor").stdout
+    finally:
+        worker.run("broker", "--stop")
 
 
 def test_several_bad_settings_are_named_in_one_line(tmp_path: Path) -> None:

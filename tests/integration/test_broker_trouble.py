@@ -92,7 +92,7 @@ def test_a_bar_that_the_broker_finds_too_large_stops_the_worker_and_is_published
     assert worker.process is not None
     assert worker.process.wait(60) == BROKER_ERROR
     said = worker.log().splitlines()[-1]
-    assert "the broker refused a write" in said
+    assert "the broker refused a request" in said
     assert worker.finals_topic in said
     assert "Traceback" not in worker.log()
     worker.process = None

@@ -108,7 +108,7 @@ def test_a_worker_that_may_not_write_its_bars_stops_and_publishes_them_when_it_m
     with cluster.writing_denied(secured.finals_topic, LIMITED):
         failed = secured.run("worker")
     assert failed.returncode == BROKER, failed.stderr
-    assert "the broker refused a write" in failed.stderr.splitlines()[-1]
+    assert "the broker refused a request" in failed.stderr.splitlines()[-1]
     assert secured.finals_topic in failed.stderr.splitlines()[-1]
     secured.start().wait_closed(3)
     secured.stop()
@@ -126,5 +126,5 @@ def test_a_worker_that_may_not_use_its_transactional_id_stops_instead_of_waiting
     with cluster.transactions_denied(mine, LIMITED):
         failed = secured.run("worker")
     assert failed.returncode == BROKER, failed.stderr
-    assert "the broker refused a write" in failed.stderr.splitlines()[-1]
+    assert "the broker refused a request" in failed.stderr.splitlines()[-1]
     assert mine in failed.stderr.splitlines()[-1]

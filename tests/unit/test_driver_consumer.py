@@ -21,7 +21,7 @@ class Reading(Consumer):
     """A consumer without Faust: it notes its seeks, and the errors it reports."""
 
     def __init__(self) -> None:
-        self._continuity, self._gap_counts = {}, {}
+        self._continuity, self._gap_counts, self._corrupt = {}, {}, 0
         self.seeks: list[Mapping[TP, int]] = []
         self.errors: list[BaseException] = []
         self.transport: Any = SimpleNamespace(tasks=SimpleNamespace(failed=self._failed))

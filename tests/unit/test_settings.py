@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from agents.topics import specs
 from app.errors import SettingsError
 from app.kafka.cluster import client_options
 from app.settings import Settings, unknown_variables
 from app.settings.durations import duration_ms, duration_text
+from app.settings.outputs import output_topics
 from app.settings.types import MigrateOnBoot
 
 README = Path(__file__).parents[2] / "README.md"
@@ -63,6 +65,8 @@ def test_a_text_that_is_not_a_duration_is_refused(text: str) -> None:
         ("web_url", "worker:6066", "web_url=worker:6066: must look like http://host:6066, or be empty"),
         ("web_host", "0.0.0.0", "web_host=0.0.0.0: other machines can reach it: set web_token"),
         ("ksqldb_scale", "18", "ksqldb_precision=18 leaves less than 8 digits before the point of ksqldb_scale=18"),
+        ("session_timeout", "91s", "session_timeout=91s: at most 90s"),
+        ("session_timeout", "2m", "session_timeout=2m: at most 90s"),
         ("delivery", "twice", "must be 'idempotent' or 'transactional'"),
     ],
 )
@@ -148,6 +152,27 @@ def test_output_topics_have_the_prefix_and_the_input_has_not() -> None:
     assert settings.ticks_topic == "ticks"
     written = (settings.finals_topic, settings.late_topic, settings.rejected_topic, settings.changelog_topic)
     assert written == ("x.bar_5m_final", "x.ticks_late", "x.ticks_rejected", "x.me-windows-changelog")
+
+
+@pytest.mark.parametrize("prefix", ["", "x.", "prod-", "ticks_"])
+@pytest.mark.parametrize("size", ["1m", "5s"])
+def test_the_input_cannot_be_a_topic_that_is_written_for_this_app(
+    monkeypatch: pytest.MonkeyPatch, prefix: str, size: str
+) -> None:
+    settings = Settings.load(topics_prefix=prefix, app_id="me", window_size=size)
+    written = {spec.name for spec in specs(settings, 1)} | {settings.history_topic}
+    assert written == set(output_topics(settings))
+    for topic in [*sorted(written), "__consumer_offsets", "__transaction_state"]:
+        monkeypatch.setenv("BARWHEEL_TICKS_TOPIC", topic)
+        with pytest.raises(SettingsError) as raised:
+            Settings.load(topics_prefix=prefix, app_id="me", window_size=size)
+        assert f"ticks_topic={topic} is where" in str(raised.value)
+        assert "\n" not in str(raised.value)
+
+
+def test_the_input_may_be_an_output_of_another_app() -> None:
+    assert Settings.load(topics_prefix="mine.", ticks_topic="ticks_late").ticks_topic == "ticks_late"
+    assert Settings.load(topics_prefix="", ticks_topic="mine.ticks_rejected").ticks_topic == "mine.ticks_rejected"
 
 
 def test_an_environment_variable_that_is_not_a_setting_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

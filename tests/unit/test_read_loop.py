@@ -1,0 +1,162 @@
+"""The loop that reads the input goes on after every error that is not fatal, wherever it happens, and loses no batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.errors import CorruptRecordException, IllegalStateError, KafkaError, KafkaTimeoutError
+from faust.types import TP
+
+from app.driver.consumer import MAX_CORRUPT, Consumer
+from app.errors import StateError
+from app.kafka.records import Batch, Skipped
+
+INPUT = TP("ticks", 0)
+END = 12  # offset after the last record
+ERRORS = [
+    CorruptRecordException("Invalid CRC - ticks[0]"),
+    IllegalStateError("ticks[0] is not assigned"),
+    KafkaTimeoutError("a seek"),
+    KafkaError("something new"),
+    TimeoutError(),
+    asyncio.CancelledError("from inside"),
+]
+
+
+class Reading(Consumer):
+    """The read loop over a log of one-record batches. Every await gives the event loop a turn."""
+
+    error_pause = 0.0
+    flow_active = True
+
+    def __init__(self) -> None:
+        self._continuity, self._gap_counts, self._corrupt = {}, {}, 0
+        self._stopped: Any = asyncio.Event()
+        self._buffered_partitions = set()
+        self.next_fetch = 0  # of the fetcher
+        self.consumed: list[int] = []
+        self.errors: list[BaseException] = []
+        self.unusual = {3: "flow", 5: "gap", 7: "back"}  # fetches that meet a rebalance, lose a batch or repeat one
+        self.fetches = 0
+        tasks = SimpleNamespace(failed=self._failed, running=lambda: {0: "task"}, positions=lambda: {INPUT: len(self.consumed)})
+        app = SimpleNamespace(should_stop=False, consumer_generation_id=1)
+        self.transport: Any = SimpleNamespace(tasks=tasks, app=app)
+        self.app: Any = app
+        self.suspend_flow: Any = SimpleNamespace(wait=lambda: None)
+
+    @property
+    def should_stop(self) -> bool:
+        return False
+
+    def assignment(self) -> set[TP]:
+        return {INPUT}
+
+    async def _failed(self, error: BaseException) -> None:
+        self.errors.append(error)
+        if isinstance(error, StateError):
+            self._stopped.set()
+        await asyncio.sleep(0)
+        await self.seek_to({INPUT: len(self.consumed)})  # as a recovery does at its end
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        await asyncio.sleep(0)
+        self.next_fetch = partitions[INPUT]
+
+    async def _wait_next_records(self, _timeout: float) -> tuple[dict[TP, list[Any]], set[TP]]:
+        await asyncio.sleep(0)
+        self.flow_active = True
+        self.fetches += 1
+        unusual = self.unusual.pop(self.fetches, "")
+        start = self.next_fetch
+        if unusual == "back":
+            start = 0
+        if unusual == "gap":
+            start += 1
+        if unusual == "flow":
+            self.flow_active = False
+        batches = [Skipped(n, n + 1) for n in range(start, min(start + 2, END))]
+        self.next_fetch = start + len(batches)
+        return {INPUT: batches}, {INPUT}
+
+    async def callback(self, message: Any) -> None:
+        await asyncio.sleep(0)
+        parts: list[Batch] = message.value.batches
+        self.consumed += [offset for batch in parts for offset in range(batch.base_offset, batch.next_offset)]
+        if len(self.consumed) >= END:
+            self._stopped.set()
+
+    async def wait_first(self, *awaitables: Any, **_: Any) -> Any:
+        await awaitables[0]
+
+
+class Throwing:
+    """Runs a coroutine and throws an error into it at its nth suspension."""
+
+    def __init__(self, coroutine: Any, at: int, error: BaseException | None) -> None:
+        self._coroutine, self._at, self._error = coroutine, at, error
+        self.suspensions = 0
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        steps = self._coroutine.__await__()
+        try:
+            waiting_for = next(steps)
+            while True:
+                self.suspensions += 1
+                if self.suspensions == self._at and self._error is not None:
+                    waiting_for = steps.throw(self._error)
+                else:
+                    yield waiting_for
+                    waiting_for = next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+async def read_all(at: int, error: BaseException | None) -> tuple[Reading, int]:
+    reading = Reading()
+    await reading.seek_to({INPUT: 0})
+    fetcher = SimpleNamespace(_stopped=asyncio.Event())
+    loop = Throwing(reading._drain_messages(fetcher), at, error)
+
+    async def run() -> None:
+        await loop
+
+    await asyncio.wait_for(run(), 10)
+    return reading, loop.suspensions
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+async def test_an_error_at_any_await_of_the_loop_costs_no_batch(error: BaseException) -> None:
+    undisturbed, suspensions = await read_all(0, None)
+    assert undisturbed.consumed == list(range(END))
+    assert suspensions > 20, "the loop met every kind of await"
+    for at in range(1, suspensions + 1):
+        reading, _ = await read_all(at, error)
+        assert reading.consumed == list(range(END)), f"suspension {at}"
+
+
+async def test_a_cancelled_task_ends() -> None:
+    reading = Reading()
+    reading.unusual.clear()
+    task = asyncio.ensure_future(reading._drain_messages(SimpleNamespace(_stopped=asyncio.Event())))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_batch_that_stays_corrupt_ends_the_worker() -> None:
+    reading = Reading()
+
+    async def corrupt(_timeout: float) -> Any:
+        await asyncio.sleep(0)
+        raise CorruptRecordException("Invalid CRC - ticks[0]")
+
+    reading._wait_next_records = corrupt  # type: ignore[method-assign]  # the fault
+    task = asyncio.ensure_future(reading._drain_messages(SimpleNamespace(_stopped=reading._stopped)))
+    await asyncio.wait_for(task, 10)
+    assert [type(error) for error in reading.errors] == [CorruptRecordException] * (MAX_CORRUPT - 1) + [StateError]
+    assert "Invalid CRC" in str(reading.errors[-1])
