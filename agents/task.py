@@ -19,6 +19,7 @@ from agents.metrics import Metrics
 from agents.recovery import APP_HEADER, Recovered
 from agents.side_outputs import SideOutputs, SideRecordEncoder
 from agents.timers import TimerClock
+from app.kafka.clock import now_ms
 from app.kafka.fetcher import APPEND_TIME, Head
 from app.kafka.producers import BatchProducer, TransactionalProducer
 from app.kafka.slices import GapError, Slice, from_offset
@@ -65,7 +66,8 @@ class PartitionTask:
     ) -> None:
         """`producer` writes the checkpoints; `finals_producer` sends bars at once, None where they wait for the checkpoint.
 
-        `append_time`: the input topic has LogAppendTime. `max_record`: the largest record in bytes that the side topics take.
+        `append_time`: the input topic has LogAppendTime now; an older batch may have CreateTime. `max_record`: the largest record in
+        bytes that the side topics take.
         """
         self.number = number
         position = found.position
@@ -74,8 +76,7 @@ class PartitionTask:
         self.consumed_to = position.resume_at  # offsets below have been processed, or hold no records
         self.checkpoint_began = time.monotonic()  # the last one, even if it found nothing to write
         self._metrics = metrics or Metrics(settings.grace)
-        self._append_time = append_time
-        self._clock = TimerClock(settings.idle_margin, position.arrival, append_time=append_time)
+        self._clock = TimerClock(settings.idle_margin, position.arrival, now_ms(), append_time=append_time)
         headers = [(APP_HEADER, settings.app_id.encode())]
         self._finals = FinalsPublisher(
             settings.finals_topic,
@@ -142,7 +143,6 @@ class PartitionTask:
             await self.checkpoint()
 
     async def _feed(self, part: Slice) -> None:
-        cap = None if self._append_time else part.fetched_ms
         for batch in part.batches:
             if batch.next_offset <= self.consumed_to:
                 continue
@@ -151,24 +151,24 @@ class PartitionTask:
             records: Iterator[Record] = iter(batch)
             if batch.base_offset < self.consumed_to:
                 records = from_offset(records, self.consumed_to)
-            if self._append_time and batch.timestamp_type == APPEND_TIME:
+            if batch.timestamp_type == APPEND_TIME:
                 self.engine.feed_same_arrival(records, batch.max_timestamp)
-            else:
-                self.engine.feed(records, cap)
+            else:  # the producers' clocks, whatever the topic has now
+                self.engine.feed(records, part.fetched_ms)
             self.consumed_to = batch.next_offset
         self._clock.fed(self.engine.arrival, part.fetched_ms)
         if part.last or self.engine.bars_waiting >= FEW_FINALS:
             await self._publish()
 
-    async def tick(self, head: Head, now_ms: int) -> None:
-        """Close the windows that are due by idling, if this task has read to the end of the log. `now_ms`: epoch ms."""
+    async def tick(self, head: Head, now: int) -> None:
+        """Close the windows that are due by idling, if this task has read to the end of the log. `now`: epoch ms."""
         if head.offset != self.consumed_to or self.engine.replaying:
             return
         async with self._engine_lock:
             if head.offset != self.consumed_to:
                 return
             with self._poison_on_error():
-                self.engine.advance_arrival(self._clock.passed(head, now_ms))
+                self.engine.advance_arrival(self._clock.passed(head, now))
                 await self._publish()
 
     # ---- out

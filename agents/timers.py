@@ -17,12 +17,15 @@ from app.kafka.fetcher import Head
 class TimerClock:
     """The arrival time up to which one partition is known to hold no unread record."""
 
-    def __init__(self, idle_margin: int, arrival: int, *, append_time: bool) -> None:
-        """`idle_margin` in ms. `arrival`: the largest arrival time so far, epoch ms. `append_time`: LogAppendTime input."""
+    def __init__(self, idle_margin: int, arrival: int, started_ms: int, *, append_time: bool) -> None:
+        """`idle_margin` in ms. `append_time`: LogAppendTime input.
+
+        `arrival` is the largest arrival time so far; arrival time goes on from there at `started_ms` (both epoch ms).
+        """
         self._idle_margin = idle_margin
         self._append_time = append_time
         self._last_arrival = arrival
-        self._fetched_ms = 0
+        self._fetched_ms = started_ms  # while nothing has been fetched, time that has passed is time since the start
 
     def fed(self, arrival: int, fetched_ms: int) -> None:
         """A slice was processed. `arrival`: the largest arrival time so far; `fetched_ms`: when it was fetched (epoch ms)."""

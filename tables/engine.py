@@ -134,8 +134,8 @@ class Engine:
     def feed(self, records: Iterable[Record], arrival_cap: int | None = None) -> None:
         """Process records in offset order, each at its own arrival time.
 
-        `arrival_cap`: for a topic with producers' timestamps (CreateTime), the time of the fetch (epoch ms). No record can
-        have arrived after it.
+        `arrival_cap`: for records with their producers' timestamps (CreateTime), the time of the fetch (epoch ms). No record
+        can have arrived after it, and one without a timestamp is taken to have arrived then.
         """
         if arrival_cap is None:
             once = (record for record in records)  # a raw batch must not be iterated again after its last record
@@ -187,7 +187,7 @@ class Engine:
         """Process any record. `tick`: its decoded value, where the fast path has decoded it already."""
         progress, replay = self.progress, self._replay
         offset, arrived = record.offset, record.timestamp
-        if arrival_cap is not None and arrived > arrival_cap:
+        if arrival_cap is not None and not 0 <= arrived <= arrival_cap:  # Kafka's -1: no timestamp
             arrived = arrival_cap
         if arrived <= progress.timer:
             progress.arrival_violations += 1

@@ -51,7 +51,8 @@ class FastPath:
         windows, progress, schedule = self._windows, self._progress, self._scheduler.schedule
         symbols, changed, add = windows.symbols, windows.changed, windows.add
         config = self._config
-        size, grace, min_ts, latest = config.window_size, config.grace, config.min_ts, arrived + config.max_future
+        size, grace, min_ts = config.window_size, config.grace, config.min_ts
+        latest = arrived + min(config.grace, config.max_future)  # stream time does not follow a tick that is further ahead
         arrival, timer = progress.arrival, progress.timer
         usual = timer < arrived <= arrival
         binned, offset = 0, progress.next_offset - 1

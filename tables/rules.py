@@ -65,8 +65,10 @@ class TickRules:
         if windows.per_symbol and symbol is None:
             symbol = windows.symbol_of(key, name)
         scope = symbol.scope if symbol is not None else windows.scope_of(name)
-        if ms > scope.stream_time:
-            self._scheduler.advance_stream_time(scope, ms, progress.arrival)
+        # A clock that runs ahead moves the watermark no further than the arrival: it cuts off nobody's window.
+        moves_to = min(ms, arrived + config.grace)
+        if moves_to > scope.stream_time:
+            self._scheduler.advance_stream_time(scope, moves_to, progress.arrival)
             windows.close(scope, "watermark", offset, progress.arrival)
             if windows.per_symbol and symbol is not None:
                 windows.mark_changed(symbol)

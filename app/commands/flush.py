@@ -30,8 +30,8 @@ def register(app: faust.App) -> None:
         """Close the open windows now, of one broker or of all.
 
         Sends heartbeats to the input topic, so that a running worker, or the next one, publishes the bars at once. Later
-        ticks of these windows are late. Open windows are read from the last checkpoint. Exit code 1 if some windows end
-        too far in the future (max_future) to be closed yet.
+        ticks of these windows are late. Open windows are read from the last checkpoint. Exit code 1 if some windows
+        have not ended yet: nothing closes a window before its end.
 
         \b
         Example:
@@ -42,11 +42,11 @@ def register(app: faust.App) -> None:
 
 
 async def run(settings: Settings, broker: str | None, *, yes: bool, as_json: bool) -> int:
-    """Find the open windows, close them with `yes`, report; returns 1 if some end too far in the future, otherwise 0."""
+    """Find the open windows, close them with `yes`, report; returns 1 if some have not ended yet, otherwise 0."""
     cluster = await base.reach(settings)
     topics = await look(settings, cluster)
     scopes = await open_scopes(settings, cluster, topics, broker)
-    latest = time.time_ns() // 1_000_000 + settings.max_future
+    latest = time.time_ns() // 1_000_000 + min(settings.grace, settings.max_future)  # what a heartbeat of now can do
     now, ahead = ([scope for scope in scopes if (scope.closes <= latest) is due] for due in (True, False))
     if yes and now:
         await close_scopes(settings, cluster, topics, now)
@@ -66,6 +66,6 @@ def _report(now: list[OpenScope], ahead: list[OpenScope], settings: Settings, *,
         base.out(f"{windows} windows are open and can be closed now (nothing was sent: --yes closes them)")
     if ahead:
         base.out(
-            f"{left} windows end more than max_future={settings.text_of('max_future')} ahead of now: "
-            "a heartbeat for them would be rejected; run this again later"
+            f"{left} windows have not ended yet, or their end + grace is more than max_future={settings.text_of('max_future')} "
+            "ahead of now: no heartbeat closes them yet; run this again later"
         )

@@ -25,6 +25,7 @@ from tests.support.waiting import until
 
 T0 = 1_399_248_000_000
 MINUTE = 60_000
+HOUR = 60 * MINUTE
 
 
 class Held(TransactionalProducer):
@@ -83,11 +84,11 @@ async def test_bars_published_during_a_checkpoint_are_in_the_tail_of_the_next_re
     await asyncio.gather(producer.start(), finals.start())
     try:
         partition = PartitionTask(settings, 0, await recovered(), producer, finals, append_time=True, max_record=1 << 20)
-        await partition.feed(Slice(partition.number, partition, [minutes(0, 10)], T0))
+        await partition.feed(Slice(partition.number, partition, [minutes(0, 10)], T0 + HOUR))
         checkpoint = asyncio.create_task(partition.checkpoint())
         await until(producer.at_gate.is_set, what="the checkpoint writes its states")
         for number in range(10, 60):  # goes on reading meanwhile; acknowledgements come in between
-            await partition.feed(Slice(partition.number, partition, [minutes(number, number + 1)], T0))
+            await partition.feed(Slice(partition.number, partition, [minutes(number, number + 1)], T0 + HOUR))
             await asyncio.sleep(0.002)
         producer.gate.set()
         assert await checkpoint == 10

@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.conftest import NewWorker
 from tests.integration.test_restart import check, market
-from tests.support.ticks import Tick, produce
+from tests.support.ticks import Tick, create_topic, produce
 from tests.support.worker import Worker
 
 PARTITIONS = 8
@@ -75,11 +75,16 @@ class Market:
             thread.join()
 
 
-@pytest.mark.parametrize("delivery", ["idempotent", "transactional"])
+@pytest.mark.parametrize(
+    ("delivery", "timestamps"),
+    [("idempotent", "LogAppendTime"), ("transactional", "LogAppendTime"), ("idempotent", "CreateTime")],
+)
 def test_windows_that_are_open_while_workers_come_and_go_are_published_exactly_once(
-    new_worker: NewWorker, delivery: str
+    new_worker: NewWorker, delivery: str, timestamps: str
 ) -> None:
-    first = new_worker(topic_partitions=str(PARTITIONS), delivery=delivery, checkpoint_interval="500ms").start()
+    first = new_worker(topic_partitions=str(PARTITIONS), delivery=delivery, checkpoint_interval="500ms")
+    create_topic(first.bootstrap, first.ticks_topic, PARTITIONS, message_timestamp_type=timestamps)
+    first.start()
     feed = Market(first, minutes=400)
     with feed.running():
         for cycle in range(CYCLES):

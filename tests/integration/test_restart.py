@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from tests.integration.conftest import NewWorker
-from tests.support.ticks import Seen, Tick, heartbeat, produce, read, windows
+from tests.support.ticks import Seen, Tick, create_topic, heartbeat, produce, read, windows
 from tests.support.worker import Worker
 
 T0 = 1_399_248_000_000
@@ -55,9 +55,16 @@ def check(worker: Worker, sent: list[Tick]) -> None:
     assert len(windows(finals)) == len(set(windows(finals)))
 
 
-@pytest.mark.parametrize("delivery", ["idempotent", "transactional"])
-def test_a_worker_stopped_in_the_middle_of_a_window_goes_on_with_it(new_worker: NewWorker, delivery: str) -> None:
-    worker = new_worker(topic_partitions="1", delivery=delivery).start()
+@pytest.mark.parametrize(
+    ("delivery", "timestamps"),
+    [("idempotent", "LogAppendTime"), ("transactional", "LogAppendTime"), ("idempotent", "CreateTime")],
+)
+def test_a_worker_stopped_in_the_middle_of_a_window_goes_on_with_it(
+    new_worker: NewWorker, delivery: str, timestamps: str
+) -> None:
+    worker = new_worker(topic_partitions="1", delivery=delivery)
+    create_topic(worker.bootstrap, worker.ticks_topic, 1, message_timestamp_type=timestamps)
+    worker.start()
     ticks = market(minutes=3, symbols=2, per_minute=10, partition=0)
     for begin, end in ((0, 15), (15, 27)):  # 15: in the middle of the first minute
         produce(worker.bootstrap, worker.ticks_topic, ticks[begin:end])

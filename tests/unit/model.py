@@ -97,9 +97,10 @@ def expected(log: list[Entry], config: EngineConfig, until: int | None = None) -
             answer.side.append((entry.offset, "rejected", bad))
             continue
         key = {"symbol": (entry.broker, entry.symbol), "broker": (entry.broker,), "partition": ()}[config.scope]
-        clock = clocks.setdefault(key, Clock(entry.ts, now))
-        if entry.ts > clock.stream:
-            clock.stream, clock.advanced_at = entry.ts, now
+        moves_to = min(entry.ts, entry.arrival + grace)  # a clock that runs ahead moves the watermark up to the arrival only
+        clock = clocks.setdefault(key, Clock(moves_to, now))
+        if moves_to > clock.stream:
+            clock.stream, clock.advanced_at = moves_to, now
             close(clock, "watermark", now, entry.offset)
         end = entry.ts - entry.ts % size + size
         if entry.heartbeat:

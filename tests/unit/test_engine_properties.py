@@ -50,7 +50,7 @@ STEPS = st.builds(
     Step,
     pause=st.sampled_from((0, 0, 1, 40, 300, 700, 2_000, 4_500, 9_000, 70_000, 400_000)),
     source=st.tuples(st.integers(0, 2), st.integers(0, 2)),
-    lag=st.sampled_from((0, 0, 0, 5, 800, 2_500, 4_000, 9_000, 90_000, -700)),
+    lag=st.sampled_from((0, 0, 0, 5, 800, 2_500, 4_000, 9_000, 90_000, -700, -59_000)),
     held=st.booleans() | st.just(False),
     hops=st.sampled_from((0, 0, 3)),
     backwards=st.sampled_from((0, 0, 0, 0, 700, 20_000)),
@@ -206,6 +206,17 @@ def test_no_tick_is_lost_and_no_window_closes_twice(log: list[Entry], config: En
     assert len(windows) == len(set(windows))
     if config.idle_close:
         assert (engine.open_windows, held) == (0, 0)
+
+
+@PROFILE
+@given(log=logs(), config=configs())
+def test_no_window_closes_before_its_end_has_passed_on_the_arrival_clock(log: list[Entry], config: EngineConfig) -> None:
+    """A tick from ahead of its arrival is part of its bar, but it does not cut off the ticks of others."""
+    engine = Engine(config)
+    engine.feed([wire(entry) for entry in log])
+    engine.advance_arrival(max(entry.arrival for entry in log) + 10**9)
+    for bar in take_finals(engine):
+        assert bar.closed_at >= bar.bucket_end
 
 
 @PROFILE

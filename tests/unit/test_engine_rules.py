@@ -352,7 +352,7 @@ def test_bars_of_one_step_come_by_end_then_broker_then_symbol() -> None:
     for minute in (1, 0):
         for name in ("B|a", "AB|b", "A|z", "A|b"):
             market.tick(minute * MINUTE + 100, at=MINUTE, name=name)
-    market.tick(10 * MINUTE, at=MINUTE)
+    market.tick(10 * MINUTE, at=10 * MINUTE)
     assert [(bar.bucket_start - DAY, bar.broker, bar.symbol) for bar in market.bars()] == [
         (start, *name) for start in (0, MINUTE) for name in (("A", "b"), ("A", "z"), ("AB", "b"), ("B", "a"))
     ]
@@ -532,7 +532,7 @@ def test_with_idle_close_off_only_event_time_closes() -> None:
 def test_arrival_time_never_goes_back() -> None:
     market = Market()
     market.tick(59_000, at=64_000)
-    market.tick(59_001, at=1_000)  # taken as arriving at 64,000 too
+    market.tick(59_001, at=58_000)  # taken as arriving at 64,000 too
     market.silence(69_998)
     market.silence(3_000)
     assert market.bars() == []
@@ -584,14 +584,31 @@ def test_a_rejected_record_moves_the_arrival_clock_and_nothing_else() -> None:
     assert market.side() == [(1, "rejected", "json")]
 
 
-def test_a_broker_that_is_ahead_by_less_than_max_future_is_taken_at_its_word() -> None:
+def test_a_broker_that_is_ahead_by_less_than_max_future_gets_its_bars_that_much_later() -> None:
     market = Market()
     market.tick(31_000, at=1_000, name="ahead|x")
-    market.tick(95_000, at=65_000, name="ahead|x")
+    market.tick(95_000, at=59_999, name="ahead|x")
+    assert market.bars() == []
+    market.tick(95_001, at=MINUTE, name="ahead|x")
     first = market.bar()
-    assert (first.broker, first.ticks, first.close_reason) == ("ahead", 1, "idle")
-    assert first.closed_at == DAY + 35_000  # 34 s after a tick that was 34 s before the end and its grace
+    assert (first.broker, first.ticks, first.close_reason) == ("ahead", 1, "watermark")
+    assert (first.closed_at, first.watermark) == (DAY + MINUTE, DAY + MINUTE)
     assert market.side() == []
+
+
+@pytest.mark.parametrize("kind", ["tick", "heartbeat"])
+@pytest.mark.parametrize("scope", ["broker", "partition"])
+def test_one_clock_that_is_ahead_cuts_off_nobodys_minute(scope: str, kind: str) -> None:
+    market = Market(EngineConfig(scope=scope))
+    market.tick(1_000, "1.1", name="A|y")
+    market.tick(2_000, "1.2", name="A|y")
+    (market.heartbeat if kind == "heartbeat" else market.tick)(65_000, at=6_000)
+    for second in range(7, 60):
+        market.tick(second * 1_000, "1.3", name="A|y")
+    assert market.side() == []
+    market.tick(65_000, name="A|y")
+    bar = market.bar()
+    assert (bar.symbol, bar.ticks, str(bar.close), bar.closed_at) == ("y", 55, "1.3", DAY + 65_000)
 
 
 # ---- units of time

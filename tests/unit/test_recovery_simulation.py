@@ -26,7 +26,7 @@ from agents.recovery import recover
 from agents.side_outputs import SideOutputs
 from agents.task import PartitionTask, engine_config
 from app.kafka.batches import Outgoing
-from app.kafka.fetcher import Head
+from app.kafka.fetcher import APPEND_TIME, Head
 from app.kafka.producers import Sent
 from app.kafka.slices import Slice
 from app.settings import Settings
@@ -69,6 +69,11 @@ class Part(NamedTuple):
 
     def __iter__(self) -> Iterator[Row]:  # type: ignore[override]  # a batch, not a triple
         return iter(self.rows)
+
+
+def append_time_batches(rows: list[Row]) -> list[Part]:
+    """What a fetch of these rows of the input gives: each row is a batch with the broker's time."""
+    return [Part(row.offset, row.offset + 1, [row], APPEND_TIME, row.timestamp) for row in rows]
 
 
 class Metadata(NamedTuple):
@@ -266,9 +271,7 @@ class Simulation:
         partition, wire, read_to = self.former
         rows = self.log[read_to : read_to + count]
         if rows:
-            await partition.feed(
-                Slice(partition.number, partition, [Part(rows[0].offset, rows[-1].offset + 1, rows)], self.now)
-            )
+            await partition.feed(Slice(partition.number, partition, append_time_batches(rows), self.now))
         self.former = partition, wire, read_to + len(rows)
         await partition.tick(Head(len(self.log), self.now - 1), self.now)
         task = asyncio.ensure_future(partition.checkpoint())
@@ -294,9 +297,7 @@ class Simulation:
         rows = self.log[self.read_to : self.read_to + count]
         if rows:
             self.read_to += len(rows)
-            await self.partition.feed(
-                Slice(self.partition.number, self.partition, [Part(rows[0].offset, rows[-1].offset + 1, rows)], self.now)
-            )
+            await self.partition.feed(Slice(self.partition.number, self.partition, append_time_batches(rows), self.now))
 
     async def timer(self) -> None:
         await self.read(len(self.log))

@@ -62,7 +62,7 @@ async def test_bars_on_their_way_to_the_producer_are_not_taken_for_windows_that_
     partition = PartitionTask(settings, 0, Recovered(position), checkpoints, finals, append_time=True, max_record=1 << 20)
     assert not partition.has_bars_beyond(0)
     rows = [Row(n, T0 + n * 70_000, b"A|x", b'{"ts": %d, "bid": 1.5}' % (T0 + n * 70_000)) for n in range(2)]
-    feeding = asyncio.create_task(partition.feed(Slice(partition.number, partition, [Ticks(0, 2, rows)], T0)))
+    feeding = asyncio.create_task(partition.feed(Slice(partition.number, partition, [Ticks(0, 2, rows)], T0 + 70_000)))
     await finals.holds.wait()
     assert partition.has_bars_beyond(0)
     finals.failed.set_exception(OSError("gone"))
