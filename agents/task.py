@@ -66,8 +66,8 @@ class PartitionTask:
     ) -> None:
         """`producer` writes the checkpoints; `finals_producer` sends bars at once, None where they wait for the checkpoint.
 
-        `append_time`: the input topic has LogAppendTime now; an older batch may have CreateTime. `max_record`: the largest record
-        in bytes that the side topics take.
+        `append_time`: the input topic has LogAppendTime now; an older batch may have CreateTime. `max_record`: the largest
+        record in bytes that the side topics take.
         """
         self.number = number
         position = found.position
