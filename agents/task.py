@@ -6,6 +6,7 @@ With `delivery=transactional` the bars wait for the checkpoint and are part of i
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from tables.config import EngineConfig
 from tables.engine import Engine
 from tables.records import Record
 
+log = logging.getLogger(__name__)
 SIDE_BATCH = 20_000  # late and rejected records that cause a checkpoint before it is due
 FINALS_BATCH = 200_000  # bars waiting for a transaction that do the same
 FEW_FINALS = 2_000  # fewer bars wait for the rest of the fetch: a request for each slice would cost a quarter of the CPU
@@ -66,7 +68,7 @@ class PartitionTask:
     ) -> None:
         """`producer` writes the checkpoints; `finals_producer` sends bars at once, None where they wait for the checkpoint.
 
-        `append_time`: the input topic has LogAppendTime now; a batch that is older may have CreateTime. `max_record`: the largest
+        `append_time`: the input topic has LogAppendTime now; older batches may have CreateTime. `max_record`: the largest
         record in bytes that the side topics take.
         """
         self.number = number
@@ -124,6 +126,7 @@ class PartitionTask:
             "next_offset": engine.next_offset,
             "open_windows": engine.open_windows,
             "arrival_clock_violations": engine.arrival_violations,
+            "arrival_clock_steps": engine.clock_steps,
             "stream_times": {scope or "*": time for scope, (time, _) in sorted(engine.stream_times().items())},
         }
 
@@ -143,6 +146,7 @@ class PartitionTask:
             await self.checkpoint()
 
     async def _feed(self, part: Slice) -> None:
+        steps = self.engine.clock_steps
         for batch in part.batches:
             if batch.next_offset <= self.consumed_to:
                 continue
@@ -156,6 +160,13 @@ class PartitionTask:
             else:  # the producers' clocks, whatever the topic has now
                 self.engine.feed(records, part.fetched_ms)
             self.consumed_to = batch.next_offset
+        if self.engine.clock_steps > steps:
+            log.warning(
+                "partition %d: a clock was more than a minute ahead, the broker's or this machine's; arrival time goes on from "
+                "%d (epoch ms), which a record says",
+                self.number,
+                self.engine.arrival,
+            )
         self._clock.fed(self.engine.arrival, part.fetched_ms)
         if part.last or self.engine.bars_waiting >= FEW_FINALS:
             await self._publish()
