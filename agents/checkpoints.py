@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from aiokafka import TopicPartition
 
-from agents.finals import FinalsPublisher, grown
+from agents.finals import FinalsPublisher, check_log_grew
 from agents.side_outputs import SideOutputs
 from app.kafka.batches import Header, Outgoing
 from app.kafka.producers import NO_HEADERS, Sent, TransactionalProducer, acknowledged
@@ -124,4 +124,4 @@ class Checkpoints:
         """Write to the changelog and wait for the acknowledgement."""
         end = await acknowledged(await self._producer.send(self._changelog_topic, self._partition, records))
         if end is not None:
-            self._plan.end = grown(self._changelog_topic, self._partition, self._plan.end, end)
+            self._plan.end = check_log_grew(self._changelog_topic, self._partition, self._plan.end, end)

@@ -65,8 +65,8 @@ class FinalsPublisher:
         return self._awaited
 
     def advance(self, known: int, end: int) -> int:
-        """The end offset after a batch was acknowledged; see `grown`."""
-        return grown(self._topic, self._partition, known, end)
+        """The end offset after a batch was acknowledged; see `check_log_grew`."""
+        return check_log_grew(self._topic, self._partition, known, end)
 
     def _raise_if_refused(self) -> None:
         for sent in (*self._awaited, *self._in_flight):
@@ -83,7 +83,7 @@ class FinalsPublisher:
             del self._in_flight[0]
 
 
-def grown(topic: str, partition: int, known: int, end: int) -> int:
+def check_log_grew(topic: str, partition: int, known: int, end: int) -> int:
     """`end`, the new end offset of a log that only grows. Raises `StateError` where it is not above the one known before."""
     if end <= known:
         raise StateError(

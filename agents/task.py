@@ -6,6 +6,7 @@ With `delivery=transactional` the bars wait for the checkpoint and are part of i
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from tables.config import EngineConfig
 from tables.engine import Engine
 from tables.records import Record
 
+log = logging.getLogger(__name__)
 SIDE_BATCH = 20_000  # so many late and rejected records cause an early checkpoint
 FINALS_BATCH = 200_000  # so many bars that wait for a transaction do, too
 FEW_FINALS = 2_000  # fewer bars are sent at the end of the fetch: one request for each slice would take a quarter of the CPU
@@ -124,6 +126,7 @@ class PartitionTask:
             "next_offset": engine.next_offset,
             "open_windows": engine.open_windows,
             "arrival_clock_violations": engine.arrival_violations,
+            "arrival_clock_steps": engine.clock_steps,
             "stream_times": {scope or "*": time for scope, (time, _) in sorted(engine.stream_times().items())},
         }
 
@@ -143,6 +146,7 @@ class PartitionTask:
             await self.checkpoint()
 
     async def _feed(self, part: Slice) -> None:
+        steps = self.engine.clock_steps
         for batch in part.batches:
             if batch.next_offset <= self.consumed_to:
                 continue
@@ -156,6 +160,13 @@ class PartitionTask:
             else:  # the producers' clocks, whatever the topic has now
                 self.engine.feed(records, part.fetched_ms)
             self.consumed_to = batch.next_offset
+        if self.engine.clock_steps > steps:
+            log.warning(
+                "partition %d: a clock was more than a minute ahead, the broker's or this machine's; arrival time goes on from "
+                "%d (epoch ms), which a record says",
+                self.number,
+                self.engine.arrival,
+            )
         self._clock.fed(self.engine.arrival, part.fetched_ms)
         if part.last or self.engine.bars_waiting >= FEW_FINALS:
             await self._publish()

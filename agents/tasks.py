@@ -11,11 +11,11 @@ from typing import Any
 from aiokafka import errors as kafka_errors
 from faust.types import TP
 
-from agents.assignment import Assignment, raise_if_refused
 from agents.checkpoint_pacing import CheckpointPacing
 from agents.metrics import Metrics
 from agents.readiness import Readiness
 from agents.task import PartitionTask
+from agents.task_creator import TaskCreator, raise_if_refused
 from agents.tick_consumer import TickConsumer
 from agents.topics import TopicsReport
 from app.errors import BarwheelError
@@ -44,7 +44,7 @@ class TaskManager:
         self.consumer: TickConsumer | None = None
         self._crash = crash
         self._readiness = Readiness()
-        self._assignment = Assignment(settings, self.metrics, self._readiness)
+        self._creator = TaskCreator(settings, self.metrics, self._readiness)
         self._pacing = CheckpointPacing(settings.checkpoint_interval / 1_000)
         self._early_checkpoints: dict[int, asyncio.Task[None]] = {}  # between two slices, by partition
         self._tasks: dict[int, PartitionTask] = {}
@@ -87,7 +87,7 @@ class TaskManager:
         try:
             await task.feed(part)
         except Exception as error:  # noqa: BLE001  # Faust would go on with the next slice
-            await self.failed(error)
+            await self.handle_error(error)
             return
         if self._begin_early_checkpoint(task):
             await asyncio.sleep(0)  # let it copy the states before the next slice opens more windows
@@ -104,7 +104,7 @@ class TaskManager:
                 if head is not None:
                     await task.tick(head, now_ms())
         except Exception as error:  # noqa: BLE001  # Faust's task would end silently, and windows stay open
-            await self.failed(error)
+            await self.handle_error(error)
 
     async def checkpoint(self) -> None:
         """Checkpoint every task that can afford it; all of them if this is the last checkpoint."""
@@ -115,7 +115,7 @@ class TaskManager:
         try:
             await asyncio.gather(*(task.checkpoint() for task in tasks))
         except Exception as error:  # noqa: BLE001  # Faust would only log it
-            await self.failed(error, last=not self._taking)
+            await self.handle_error(error, last=not self._taking)
 
     def _begin_early_checkpoint(self, task: PartitionTask) -> bool:
         running = self._early_checkpoints.get(task.number)
@@ -146,9 +146,9 @@ class TaskManager:
         """Stop, after the last checkpoint."""
         self._readiness.state = "stopped"
         self.release()
-        await self._assignment.stop()
+        await self._creator.stop()
 
-    async def failed(self, error: BaseException, *, last: bool = False) -> None:
+    async def handle_error(self, error: BaseException, *, last: bool = False) -> None:
         """Handle an error of a running task: recover if the broker caused it, otherwise end the worker.
 
         `last`: it happened in the last checkpoint before the partitions are released. No bar depends on that one.
@@ -196,7 +196,7 @@ class TaskManager:
 
     async def _recover(self, numbers: set[int]) -> None:
         try:
-            self._tasks = await self._assignment.recover(self.cluster, self.topics, numbers)
+            self._tasks = await self._creator.recover(self.cluster, self.topics, numbers)
         except BarwheelError as error:
             await self._crash(error)
             return

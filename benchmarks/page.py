@@ -22,7 +22,7 @@ from typing import Any
 from playwright.sync_api import sync_playwright
 from rich.console import Console
 
-from benchmarks.market import write
+from benchmarks.synthetic_ticks import write
 from benchmarks.throughput import ROOT, Options, broker, delete_topics, free_port, say, worker
 from tests.support.chromium import chromium
 from tests.support.ticks import Tick, produce

@@ -25,7 +25,7 @@ from agents.recovery import recover
 from app.kafka.cluster import Cluster
 from app.kafka.reader import Reader
 from app.settings import Settings
-from benchmarks.market import BROKERS, PARTITIONS, WINDOW_MS, write
+from benchmarks.synthetic_ticks import BROKERS, PARTITIONS, WINDOW_MS, write
 from benchmarks.throughput import ROOT, Options, broker, delete_topics, free_port, say
 
 SESSION_SECONDS = 6

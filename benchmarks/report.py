@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.market import Market
+from benchmarks.synthetic_ticks import Market
 from benchmarks.throughput import LABELS, SUBJECTS, Run
 
 # Bounds of the ratios of CPU a tick, by the number of symbols. The first is a lower bound, the others are upper bounds.

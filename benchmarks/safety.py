@@ -14,7 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.market import write
+from benchmarks.synthetic_ticks import write
 from benchmarks.throughput import Options, Run, broker, delete_topics, say, worker
 
 COST_BOUND = 1.25  # CPU a tick with a checkpoint every second, divided by that without

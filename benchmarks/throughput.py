@@ -19,8 +19,8 @@ from pathlib import Path
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from benchmarks.market import GRACE_MS, PARTITIONS, Market, write
 from benchmarks.measure import Measured, running
+from benchmarks.synthetic_ticks import GRACE_MS, PARTITIONS, Market, write
 from tests.support.kafka import any_kafka
 from tests.support.kafka_node import FULL_JVM
 

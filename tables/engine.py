@@ -22,11 +22,11 @@ from tables.emission import Closed
 from tables.hot import FastPath
 from tables.idle import IdleScheduler
 from tables.open_windows import OpenWindows
-from tables.progress import Progress
+from tables.progress import CLOCK_STEP, Progress
 from tables.records import Record, SideRecord
 from tables.replay import Replay
 from tables.rules import TickRules
-from tables.scopes import Scope, Symbol
+from tables.scopes import UNKNOWN, Scope, Symbol
 from tables.snapshots import Snapshots
 from tables.state import Counters, SymbolState
 from tables.ticks import RawTick, decoder
@@ -71,6 +71,11 @@ class Engine:
     def arrival_violations(self) -> int:
         """Records that arrived at or before a time that the timer had passed."""
         return self.progress.arrival_violations
+
+    @property
+    def clock_steps(self) -> int:
+        """How often the running maximum of arrival times was taken back, because the clock that gave it had been wrong."""
+        return self.progress.clock_steps
 
     @property
     def open_windows(self) -> int:
@@ -161,6 +166,13 @@ class Engine:
             progress.arrival = progress.timer = t
             self._close_idle(t + 1)
 
+    def _step_back(self, arrival: int) -> None:
+        """The clock that gave the running maximum was wrong: otherwise idle close would wait until this arrival reaches it."""
+        progress = self.progress
+        progress.arrival, progress.timer = arrival, UNKNOWN
+        progress.clock_steps += 1
+        self.windows.step_back(arrival)
+
     def _feed_replay(self, records: Iterable[Record], arrival_cap: int | None) -> Iterable[Record]:
         """Process the records that a replay has still to pass; return the others."""
         replay = self._replay
@@ -189,6 +201,8 @@ class Engine:
         offset, arrived = record.offset, record.timestamp
         if arrival_cap is not None and not 0 <= arrived <= arrival_cap:  # Kafka's -1: no timestamp
             arrived = arrival_cap
+        if arrival_cap is None and arrived < progress.arrival - CLOCK_STEP:
+            self._step_back(arrived)
         if arrived <= progress.timer:
             progress.arrival_violations += 1
         if replay is not None:

@@ -15,7 +15,7 @@ import msgspec
 from tables.config import EngineConfig
 from tables.idle import IdleScheduler
 from tables.open_windows import OpenWindows
-from tables.progress import Progress
+from tables.progress import CLOCK_STEP, Progress
 from tables.records import Record
 from tables.ticks import MAX_DIGITS, PRICE_LIMITS, ZERO, RawTick
 from tables.window import new_window
@@ -54,7 +54,7 @@ class FastPath:
         size, grace, min_ts = config.window_size, config.grace, config.min_ts
         latest = arrived + min(config.grace, config.max_future)  # stream time does not follow a tick that is further ahead
         arrival, timer = progress.arrival, progress.timer
-        usual = timer < arrived <= arrival
+        usual = timer < arrived <= arrival <= arrived + CLOCK_STEP
         binned, offset = 0, progress.next_offset - 1
         for record in records:
             symbol = symbols.get(record.key)
@@ -91,8 +91,8 @@ class FastPath:
             if not plain or symbol is None or tick is None:
                 progress.next_offset = offset + 1
                 process(record, None, tick)
-                offset, arrival = record.offset, progress.arrival
-                usual = timer < arrived <= arrival
+                offset, arrival, timer = record.offset, progress.arrival, progress.timer
+                usual = timer < arrived <= arrival <= arrived + CLOCK_STEP
                 continue
             offset = record.offset
             if ts > scope.stream_time:

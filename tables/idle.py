@@ -6,7 +6,7 @@ and the caller closes it. `Scope.due` has the rule.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 
 from tables.config import EngineConfig
@@ -18,7 +18,8 @@ class IdleScheduler:
     """The wheel of one partition. A scope has at most one valid entry: the one at `scope.entry`."""
 
     def __init__(self, config: EngineConfig) -> None:
-        self.wheel: Wheel[Scope] = Wheel(config.wheel_tick)
+        self._wheel_tick = config.wheel_tick
+        self.wheel: Wheel[Scope] = Wheel(self._wheel_tick)
         self._grace = config.grace
         self._enabled = config.idle_close
 
@@ -37,6 +38,13 @@ class IdleScheduler:
             if earliest < scope.entry:
                 scope.entry = earliest
                 self.wheel.add(scope, earliest)
+
+    def start_again(self, scopes: Iterable[Scope]) -> None:
+        """Turn the wheel back, after a clock that was wrong: every scope gets a new entry."""
+        self.wheel = Wheel(self._wheel_tick)
+        for scope in scopes:
+            scope.entry = NEVER
+            self.schedule(scope)
 
     def due(self, before: int) -> Iterator[tuple[int, int, Scope]]:
         """Yield `(due time, window end, scope)` for everything due before this arrival time, ordered by (due time, scope, end).

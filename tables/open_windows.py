@@ -89,6 +89,23 @@ class OpenWindows:
             bucket.last_opened_at = arrival
         bucket.symbols.append(symbol)
 
+    def step_back(self, arrival: int) -> None:
+        """Leave a clock behind that was wrong: of the times that it gave, those after this arrival (epoch ms) become it."""
+        self._peak_at = min(self._peak_at, arrival)
+        for symbol in self.symbols.values():
+            if self.per_symbol and symbol.scope.advanced_at > arrival:
+                self.mark_changed(symbol)  # its state holds the scope's clock
+            for window in symbol.windows():
+                if window.opened_at > arrival:
+                    window.opened_at = arrival
+                    self.mark_changed(symbol)
+        scopes = [symbol.scope for symbol in self.symbols.values()] if self.per_symbol else [*self.scopes.values()]
+        for scope in scopes:
+            scope.advanced_at = min(scope.advanced_at, arrival)
+            for bucket in scope.buckets.values():
+                bucket.last_opened_at = min(bucket.last_opened_at, arrival)
+        self._scheduler.start_again(scopes)
+
     def close(self, scope: Scope, reason: str, offset: int, at: int) -> None:
         """Close every window of a scope whose end the watermark has reached, by end, broker and symbol.
 

@@ -12,7 +12,7 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from app.driver.tasks import Tasks
+from app.driver.task_protocol import Tasks
 from app.kafka.failures import reason_of
 from app.kafka.fetcher import Heads, RawTopics, heads_of, report_errors_of_the_group, silence_of
 

@@ -16,7 +16,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from app.driver.clients import ConsumerThread
-from app.driver.tasks import Tasks
+from app.driver.task_protocol import Tasks
 from app.errors import StateError
 from app.kafka.clock import now_ms
 from app.kafka.continuity import Continuity, OffsetGap
@@ -81,7 +81,7 @@ class Consumer(driver.Consumer):
         try:
             await self.seek_to({tp: positions[tp] for tp in self.assignment() if tp in positions})
         except (KafkaError, OSError) as error:
-            await self.tasks.failed(error)
+            await self.tasks.handle_error(error)
 
     async def _drain_messages(self, fetcher: Any) -> None:
         consumer_stopped, fetcher_stopped = self._stopped.is_set, fetcher._stopped.is_set  # noqa: SLF001  # as Faust's own does
@@ -117,7 +117,7 @@ class Consumer(driver.Consumer):
                     f"{reason_of(error)}: {MAX_CORRUPT} fetches in a row brought it; restore the partition from a replica, "
                     "or set another app_id and topics_prefix and start=latest to begin after it"
                 )
-        await self.tasks.failed(error)
+        await self.tasks.handle_error(error)
         await asyncio.sleep(self.error_pause)
 
     async def _deliver_fetched(self) -> None:
@@ -158,7 +158,7 @@ class Consumer(driver.Consumer):
             return []  # its position has not been set yet: these batches will be read again
         if batches and batches[-1].next_offset < continuity.next_offset:
             text = f"{tp.topic}[{tp.partition}]: offset {batches[-1].base_offset} came, after {continuity.next_offset - 1}"
-            await self.tasks.failed(GapError(text))  # the recovery checks whether the topic was deleted and created again
+            await self.tasks.handle_error(GapError(text))  # the recovery checks whether the topic was deleted and created again
             return []
         taken, gap = continuity.take(batches)
         if gap is not None:
@@ -172,9 +172,9 @@ class Consumer(driver.Consumer):
         if count == 1:
             await self.seek_wait({tp: first})
         elif count == 2:  # noqa: PLR2004  # see the docstring
-            await self.tasks.failed(GapError(f"{where}: offsets {first} to {last} did not come"))
+            await self.tasks.handle_error(GapError(f"{where}: offsets {first} to {last} did not come"))
         else:
-            await self.tasks.failed(
+            await self.tasks.handle_error(
                 StateError(
                     f"{where}: there are no offsets {first} to {last}, as in a topic that was compacted: give another "
                     "ticks_topic, or set another app_id and topics_prefix and start=latest to begin after them"

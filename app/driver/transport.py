@@ -8,7 +8,7 @@ from faust.transport.drivers import aiokafka as driver
 
 from app.driver.clients import Producer
 from app.driver.consumer import Consumer
-from app.driver.tasks import Tasks
+from app.driver.task_protocol import Tasks
 
 
 class Transport(driver.Transport):

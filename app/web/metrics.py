@@ -77,6 +77,11 @@ class WorkerCollector(Collector):
             "Records whose arrival time the idle timer had already passed, since the assignment. If any: raise idle_margin.",
             label,
         )
+        steps = self._counter(
+            "arrival_clock_steps",
+            "Times that arrival time was taken back by more than a minute, as a clock had been ahead, since the assignment.",
+            label,
+        )
         wheel = self._gauge("wheel_entries_count", "Entries in the timing wheel.", label)
         now = time.time() * 1_000
         for number, task in sorted(self._web.running_tasks.items()):
@@ -93,8 +98,9 @@ class WorkerCollector(Collector):
                 behind.add_metric(name, end - task.consumed_to)
             unsaved.add_metric(name, task.consumed_to - task.checkpointed_to)
             violations.add_metric(name, engine.arrival_violations)
+            steps.add_metric(name, engine.clock_steps)
             wheel.add_metric(name, engine.wheel.size)
-        yield from (ticks, read, opened, lag, behind, unsaved, violations, wheel)
+        yield from (ticks, read, opened, lag, behind, unsaved, violations, steps, wheel)
 
     def _worker(self) -> Iterator[Metric]:
         web, metrics = self._web, self._web.tasks.metrics

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from benchmarks.market import PARTITIONS
+from benchmarks.synthetic_ticks import PARTITIONS
 
 FETCH_BYTES = 4 << 20  # a partition; what barwheel's worker asks for
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import faust
 
-from benchmarks.market import PARTITIONS
 from benchmarks.subjects.fold import Marks
+from benchmarks.synthetic_ticks import PARTITIONS
 
 SOURCE_ARGUMENTS = 5  # bootstrap, app id, topic, number of ticks
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from agents import assignment
+from agents import task_creator
 from agents.checkpoints import Checkpoints
 from agents.recovery import recover
 from app.cli import main
@@ -32,7 +32,7 @@ def without_tail() -> None:
         found.tail.clear()
         return found
 
-    setattr(assignment, "recover", forgetful)  # noqa: B010  # the same
+    setattr(task_creator, "recover", forgetful)  # noqa: B010  # the same
 
 
 RULES: dict[str, Callable[[], None]] = {

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
-from tests.chaos.market import Sent, market
+from tests.chaos.synthetic_ticks import Sent, market
 from tests.support.ticks import now_ms
 
 SERIAL = "n"  # the header with the number of a record

@@ -12,7 +12,7 @@ from tables.config import EngineConfig
 from tables.engine import Engine
 from tests.chaos.faults import MAY_REPEAT, Fault
 from tests.chaos.feed import SERIAL, Feed
-from tests.chaos.market import Label
+from tests.chaos.synthetic_ticks import Label
 from tests.chaos.truth import Shape, Window, fold, published
 from tests.support.ticks import Seen
 from tests.unit.model import take_finals

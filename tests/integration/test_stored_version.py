@@ -24,7 +24,7 @@ from app.kafka.reader import Reader
 from app.pocket import process
 from app.settings import Settings
 from tables.bars import Bar, bar_key, encode_bar
-from tests.stored.market import BROKERS, MINUTE_MS, PARTITIONS, START_MS, SYMBOLS, Message, closing, market
+from tests.stored.ticks import BROKERS, MINUTE_MS, PARTITIONS, START_MS, SYMBOLS, Message, closing, market
 from tests.support.ksqldb import KsqlServer
 from tests.support.ticks import Seen, Tick, produce, read
 from tests.support.worker import ROOT, Worker

@@ -15,7 +15,7 @@ from tests.support.worker import DEADLINE, Worker
 T0 = 1_399_248_000_000
 PROGRAM = """
 import sys
-from agents import assignment, finals, task
+from agents import task_creator, finals, task
 from app.cli import main
 
 def breaks(owner, name):
@@ -29,7 +29,7 @@ def breaks(owner, name):
     setattr(owner, name, broken)
 
 owners = {
-    "Assignment": assignment.Assignment, "PartitionTask": task.PartitionTask, "FinalsPublisher": finals.FinalsPublisher
+    "TaskCreator": task_creator.TaskCreator, "PartitionTask": task.PartitionTask, "FinalsPublisher": finals.FinalsPublisher
 }
 breaks(owners[sys.argv[1]], sys.argv[2])
 main(["worker", "-l", "info"])
@@ -53,7 +53,7 @@ class Broken(Worker):
 @pytest.mark.parametrize(
     "method",
     [
-        ("Assignment", "_try_recover"),
+        ("TaskCreator", "_try_recover"),
         ("PartitionTask", "_feed"),
         ("FinalsPublisher", "send"),
     ],

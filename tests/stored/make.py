@@ -39,7 +39,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(Path(__file__).parent))
 
-from market import PARTITIONS, Message, market  # type: ignore[import-not-found]  # noqa: E402  # a script imports its neighbor
+from ticks import PARTITIONS, Message, market  # type: ignore[import-not-found]  # noqa: E402  # a script imports its neighbor
 
 DEADLINE = 60.0  # seconds
 PARTS = ((0.0, 5.5), (5.5, 9.5))  # minutes of the market before and after the restart; both end within open windows

@@ -20,6 +20,7 @@ from tables.emission import Closed
 from tables.engine import Engine
 
 ScopeKey = tuple[str, ...]
+CLOCK_STEP = 60_000
 Window = tuple[int, str, str]  # end, broker, symbol: their order is the order of the bars that close in one step
 
 
@@ -87,6 +88,11 @@ def expected(log: list[Entry], config: EngineConfig, until: int | None = None) -
             close(clocks[key], "idle", at, answer.next_offset)
 
     for entry in log:
+        if entry.arrival < now - CLOCK_STEP:  # the clock was ahead, and has been put right: what it gave is left behind
+            now = entry.arrival
+            for clock in clocks.values():
+                clock.advanced_at = min(clock.advanced_at, now)
+                clock.opened = {end: min(at, now) for end, at in clock.opened.items()}
         now = max(now, entry.arrival)
         idle(now)
         answer.next_offset = entry.offset + 1

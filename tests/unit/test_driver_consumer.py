@@ -24,7 +24,7 @@ class Reading(Consumer):
         self._continuity, self._gap_counts, self._corrupt = {}, {}, 0
         self.seeks: list[Mapping[TP, int]] = []
         self.errors: list[BaseException] = []
-        self.transport: Any = SimpleNamespace(tasks=SimpleNamespace(failed=self._failed))
+        self.transport: Any = SimpleNamespace(tasks=SimpleNamespace(handle_error=self._failed))
 
     async def _failed(self, error: BaseException) -> None:
         self.errors.append(error)

@@ -529,6 +529,31 @@ def test_with_idle_close_off_only_event_time_closes() -> None:
     assert (market.bar().ticks, market.side()) == (2, [])
 
 
+@pytest.mark.parametrize("scope", ["broker", "symbol", "partition"])
+@pytest.mark.parametrize("by", ["a record", "the timer"])
+def test_a_clock_that_was_a_day_ahead_is_left_behind_by_the_next_record(scope: str, by: str) -> None:
+    market, ahead = Market(EngineConfig(scope=scope)), 24 * HOUR
+    if by == "a record":
+        market.tick(1_000, at=1_000 + ahead)
+    else:
+        market.silence(ahead)
+    market.tick(2_000)
+    assert (market.engine.arrival, market.engine.clock_steps) == (DAY + 2_000, 1)
+    market.tick(3_000)
+    market.silence(64_999)
+    assert market.bars() == []
+    market.silence(66_000)
+    assert market.bar().closed_at == DAY + 65_000
+    assert (market.engine.clock_steps, market.engine.arrival_violations) == (1, 0)
+
+
+def test_a_clock_that_is_a_minute_behind_is_taken_for_jitter_and_moves_nothing() -> None:
+    market = Market()
+    market.tick(0, at=2 * MINUTE)
+    market.tick(1, at=MINUTE)
+    assert (market.engine.arrival, market.engine.clock_steps) == (DAY + 2 * MINUTE, 0)
+
+
 def test_arrival_time_never_goes_back() -> None:
     market = Market()
     market.tick(59_000, at=64_000)

@@ -11,10 +11,10 @@ import pytest
 from aiokafka import errors as kafka
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 
-from agents import assignment, tasks
-from agents.assignment import Assignment
+from agents import task_creator, tasks
 from agents.metrics import Metrics
 from agents.readiness import Readiness
+from agents.task_creator import TaskCreator
 from agents.tasks import TaskManager
 from app.driver import clients
 from app.errors import BrokerError, SettingsError
@@ -85,9 +85,9 @@ async def answers(_cluster: Cluster) -> None:
 
 @pytest.mark.parametrize("kind", [*FINAL, *PASSING], ids=lambda kind: kind.__name__)
 async def test_a_recovery_is_tried_again_exactly_where_that_may_help(kind: type[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assignment, "BACKOFF_SECONDS", (0.0, 0.0))
-    monkeypatch.setattr(assignment, "unreachable", answers)
-    recovering, attempts = Assignment(Settings.load(), Metrics(5_000), Readiness()), []
+    monkeypatch.setattr(task_creator, "BACKOFF_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(task_creator, "unreachable", answers)
+    recovering, attempts = TaskCreator(Settings.load(), Metrics(5_000), Readiness()), []
 
     async def attempt(*_: Any) -> dict[int, Any]:
         attempts.append(1)
@@ -110,8 +110,8 @@ async def test_a_recovery_ends_where_the_broker_refuses_the_credentials_that_it_
     async def refuses(_cluster: Cluster) -> None:
         raise BrokerError("broker a:1 refused the credentials")
 
-    monkeypatch.setattr(assignment, "unreachable", refuses)
-    recovering = Assignment(Settings.load(), Metrics(5_000), Readiness())
+    monkeypatch.setattr(task_creator, "unreachable", refuses)
+    recovering = TaskCreator(Settings.load(), Metrics(5_000), Readiness())
 
     async def attempt(*_: Any) -> Any:
         raise kafka.KafkaConnectionError("Unable to bootstrap")
@@ -139,18 +139,18 @@ class Restarting(TaskManager):
 
 @pytest.mark.parametrize("kind", [*FINAL, *PASSING, TimeoutError, ConnectionResetError], ids=lambda kind: kind.__name__)
 async def test_a_running_worker_recovers_exactly_where_that_may_help(kind: type[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assignment, "unreachable", answers)
-    for report in ("failed", "client_failed"):
+    monkeypatch.setattr(task_creator, "unreachable", answers)
+    for report in ("handle_error", "client_failed"):
         manager = Restarting()
         await getattr(manager, report)(made(kind))
         await asyncio.sleep(0)
         assert [type(error) for error in manager.crashed] == [BrokerError] * (kind in FINAL)
-        assert manager.restarts == (report == "failed" and kind not in FINAL)
+        assert manager.restarts == (report == "handle_error" and kind not in FINAL)
 
 
 async def test_a_restart_asks_the_group_and_seeks_until_both_succeed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "VERIFY_SECONDS", 0.0)
-    monkeypatch.setattr(assignment, "unreachable", answers)
+    monkeypatch.setattr(task_creator, "unreachable", answers)
     said: list[str] = []
     answers_of = {
         "verify": iter([kafka.KafkaConnectionError("away"), False, TimeoutError(), True]),
@@ -182,7 +182,7 @@ async def test_a_restart_asks_the_group_and_seeks_until_both_succeed(monkeypatch
         said.append("recover")
         return {}
 
-    monkeypatch.setattr(manager._assignment, "recover", recover)
+    monkeypatch.setattr(manager._creator, "recover", recover)
     await manager._restart()
     assert said == ["pause", *["verify"] * 4, "recover", *["seek"] * 3, "resume"]
     assert crashed == []

@@ -42,7 +42,9 @@ class Reading(Consumer):
         self.errors: list[BaseException] = []
         self.unusual = {3: "flow", 5: "gap", 7: "back"}  # fetches that meet a rebalance, lose a batch or repeat one
         self.fetches = 0
-        tasks = SimpleNamespace(failed=self._failed, running=lambda: {0: "task"}, positions=lambda: {INPUT: len(self.consumed)})
+        tasks = SimpleNamespace(
+            handle_error=self._failed, running=lambda: {0: "task"}, positions=lambda: {INPUT: len(self.consumed)}
+        )
         app = SimpleNamespace(should_stop=False, consumer_generation_id=1)
         self.transport: Any = SimpleNamespace(tasks=tasks, app=app)
         self.app: Any = app

@@ -31,7 +31,7 @@ from app.kafka.producers import Sent
 from app.kafka.slices import Slice
 from app.settings import Settings
 from app.settings.types import Delivery, ScopeKind
-from tables import checkpoint_plan
+from tables import checkpoint_plan, rules
 from tables.bars import Bar, bar_key, decode_bar
 from tables.engine import Engine
 from tables.idle import IdleScheduler
@@ -237,6 +237,7 @@ class Simulation:
         )
         self.topics = Topics({self.settings.ticks_topic: []})
         self.now = START
+        self.ahead = 0  # how far the broker's clock is ahead of that
         self.read_to = 0
         self.wire = Wire(self.topics)
         self.partition: PartitionTask
@@ -245,6 +246,11 @@ class Simulation:
     @property
     def log(self) -> list[Row]:
         return self.topics.rows[self.settings.ticks_topic]
+
+    @property
+    def broker_time(self) -> int:
+        """What the broker's clock shows."""
+        return self.now + self.ahead
 
     async def restart(self) -> None:
         """A crash: what was not delivered is lost, an open transaction is aborted, and a new worker recovers."""
@@ -271,9 +277,9 @@ class Simulation:
         partition, wire, read_to = self.former
         rows = self.log[read_to : read_to + count]
         if rows:
-            await partition.feed(Slice(partition.number, partition, append_time_batches(rows), self.now))
+            await partition.feed(Slice(partition.number, partition, append_time_batches(rows), self.broker_time))
         self.former = partition, wire, read_to + len(rows)
-        await partition.tick(Head(len(self.log), self.now - 1), self.now)
+        await partition.tick(Head(len(self.log), self.broker_time - 1), self.broker_time)
         task = asyncio.ensure_future(partition.checkpoint())
         while not task.done():
             for _ in range(5):
@@ -291,17 +297,22 @@ class Simulation:
             "beat": f'{{"ts":{ts},"heartbeat":true}}',
             "bad": "nonsense",
         }[kind]
-        self.log.append(Row(len(self.log), self.now, f"{broker}|{symbol}".encode(), value.encode()))
+        self.log.append(Row(len(self.log), self.broker_time, f"{broker}|{symbol}".encode(), value.encode()))
+
+    def clock(self, ahead: int, name: int) -> None:
+        """The broker's clock steps; a record shows it at once, as only records take arrival time back."""
+        self.ahead = ahead
+        self.tick(1, name, 0, "tick")
 
     async def read(self, count: int) -> None:
         rows = self.log[self.read_to : self.read_to + count]
         if rows:
             self.read_to += len(rows)
-            await self.partition.feed(Slice(self.partition.number, self.partition, append_time_batches(rows), self.now))
+            await self.partition.feed(Slice(self.partition.number, self.partition, append_time_batches(rows), self.broker_time))
 
     async def timer(self) -> None:
         await self.read(len(self.log))
-        await self.partition.tick(Head(len(self.log), self.now - 1), self.now)
+        await self.partition.tick(Head(len(self.log), self.broker_time - 1), self.broker_time)
 
     async def checkpoint(self, records: int | None, reading: int = 0) -> None:
         """A checkpoint, or the first so many records of one and then a crash; reading goes on meanwhile, record by record."""
@@ -338,9 +349,10 @@ STEPS = st.one_of(
         st.just("tick"),
         st.sampled_from([0, 1, 300, 4_999, 5_000, 5_001, 30_000, 66_000]),
         st.integers(0, 5),
-        st.sampled_from([0, 0, 800, 9_000, 61_000]),
+        st.sampled_from([0, 0, 800, 9_000, 61_000, -50_000]),
         st.sampled_from(["tick", "tick", "tick", "tick", "beat", "bad"]),
     ),
+    st.tuples(st.just("clock"), st.sampled_from([0, 0, 70_000, 86_400_000]), st.integers(0, 5)),
     st.tuples(st.just("read"), st.integers(1, 6)),
     st.tuples(st.just("timer")),
     st.tuples(st.just("deliver"), st.integers(1, 3)),
@@ -351,12 +363,16 @@ STEPS = st.one_of(
 )
 
 
-async def run(steps: list[Step], scope: ScopeKind, delivery: Delivery = Delivery.idempotent) -> Simulation:
+async def run(  # noqa: C901  # a branch a step
+    steps: list[Step], scope: ScopeKind, delivery: Delivery = Delivery.idempotent
+) -> Simulation:
     simulation = Simulation(scope, delivery)
     await simulation.restart()
     for name, *arguments in steps:
         if name == "tick":
             simulation.tick(*arguments)
+        elif name == "clock":
+            simulation.clock(*arguments)
         elif name == "read":
             await simulation.read(*arguments)
         elif name == "timer":
@@ -381,7 +397,7 @@ def judge(simulation: Simulation) -> None:
     config = simulation.settings
     engine = Engine(engine_config(config))
     engine.feed(simulation.log)
-    engine.advance_arrival(simulation.now - 1)
+    engine.advance_arrival(simulation.broker_time - 1)
     expected = take_finals(engine)
     rows = [row for row in simulation.topics.committed(config.finals_topic) if row.value]
     if simulation.former is not None and simulation.settings.delivery is Delivery.idempotent:
@@ -392,6 +408,8 @@ def judge(simulation: Simulation) -> None:
         rows = sorted(first.values(), key=lambda row: places.get(row.key or b"", -1))
     published: list[Bar] = [decode_bar(row.value or b"") for row in rows]
     assert published == expected
+    if not engine.clock_steps:
+        assert all(bar.closed_at >= bar.bucket_end for bar in published)
     side = engine.take_side()
     for topic, kind in ((config.late_topic, "late"), (config.rejected_topic, "rejected")):
         sent = {row.key for row in simulation.topics.committed(topic)}
@@ -475,6 +493,25 @@ def not_raised(self: Replay, offset: int) -> None:
 
 
 original_replay = Replay.__init__
+AHEAD: list[Step] = [("tick", 0, 0, -50_000, "tick"), ("tick", 15_000, 0, -50_000, "tick"), ("read", 2)]
+CLOCK_WRONG: list[Step] = [  # the clock is put right between two checkpoints
+    *(("clock", 86_400_000, 0), ("tick", 0, 2, 0, "tick"), ("tick", 0, 4, 0, "tick"), ("read", 3), ("checkpoint", None)),
+    *(("clock", 0, 0), ("read", 1), ("checkpoint", None), ("crash",)),
+]
+
+
+def as_it_is(ms: int, _: int) -> int:
+    """Stream time follows every clock."""
+    return ms
+
+
+def unwritten(self: OpenWindows, arrival: int) -> None:
+    """The windows' stored states keep the times of the clock that was wrong."""
+    original_step_back(self, arrival)
+    self.changed.clear()
+
+
+original_step_back = OpenWindows.step_back
 
 
 @pytest.mark.parametrize(
@@ -487,6 +524,8 @@ original_replay = Replay.__init__
         (checkpoints, "acknowledged", without_waiting, POSITION_FIRST),
         (Engine, "replaying", False, TOO_EARLY),
         (Replay, "advance_to", not_raised, LATE_ONCE),
+        (rules, "min", as_it_is, AHEAD),
+        (OpenWindows, "step_back", unwritten, CLOCK_WRONG),
     ],
     ids=[
         "states are not written",
@@ -496,13 +535,15 @@ original_replay = Replay.__init__
         "finals are not waited for",
         "checkpoints are made within the tail",
         "the tail does not raise stream time",
+        "stream time follows a clock that is ahead",
+        "a clock that was wrong stays in the stored states",
     ],
 )
 def test_the_simulation_fails_when_a_rule_is_broken(
     monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, broken: Any, steps: list[Step]
 ) -> None:
     judge(asyncio.run(run(steps, ScopeKind.BROKER)))
-    monkeypatch.setattr(owner, name, broken)
+    monkeypatch.setattr(owner, name, broken, raising=name != "min")  # a builtin
     with pytest.raises(AssertionError):
         judge(asyncio.run(run(steps, ScopeKind.BROKER)))
 

@@ -43,6 +43,7 @@ class PartitionCounts(Counts):
     next_offset: int
     open_windows: int
     arrival_clock_violations: int
+    arrival_clock_steps: int = 0  # a worker of an older version says nothing of it
     stream_times: dict[str, int] = Field(description="By scope, `*` for the partition; empty under scope `symbol`.")
 
 

@@ -30,7 +30,7 @@ BACKOFF_SECONDS = (0.5, 30.0)  # first and longest wait between two tries
 STOP_SECONDS = 3.0  # for the producers at the end
 
 
-class Assignment:
+class TaskCreator:
     """Makes the tasks of an assignment. Its producers fence those of former owners."""
 
     def __init__(self, settings: Settings, metrics: Metrics, readiness: Readiness) -> None:

@@ -28,7 +28,7 @@ class Tasks(Protocol):
     def positions(self) -> Mapping[TP, int]:
         """The next offset to read, for each partition that is at work."""
 
-    async def failed(self, error: BaseException) -> None:
+    async def handle_error(self, error: BaseException) -> None:
         """Report an error: the tasks recover from it, or end the worker."""
 
     async def client_failed(self, error: BaseException) -> None:
