@@ -33,7 +33,7 @@ class FinalsPublisher:
         return bool(self._unsent or self._in_flight)
 
     def has_bars_beyond(self, offset: int) -> bool:
-        """Whether a reader of the finals that has read up to this offset lacks bars that have closed."""
+        """Whether there are bars, also such as are being sent, that a reader of the finals at `offset` has not seen."""
         return bool(self._unsent) or self.end > offset or any(sent.end is None or sent.end > offset for sent in self._in_flight)
 
     async def publish(self, closed: list[Closed], bars: int) -> None:

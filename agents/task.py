@@ -131,7 +131,7 @@ class PartitionTask:
         }
 
     def has_bars_beyond(self, offset: int) -> bool:
-        """Whether a reader of the finals that has read up to this offset lacks bars that have closed."""
+        """Whether there are bars, also such as are being sent, that a reader of the finals at `offset` has not seen."""
         being_sent = self._engine_lock.locked() or self._checkpoint_lock.locked()
         return being_sent or self.engine.bars_waiting > 0 or self._finals.has_bars_beyond(offset)
 
@@ -212,9 +212,9 @@ class PartitionTask:
 
     @contextmanager
     def _poison_on_error(self) -> Iterator[None]:
-        """If the body fails, poison the partition: bars taken from the engine exist nowhere else.
+        """If the body fails, poison the partition: bars taken from the engine may be lost.
 
-        So no later checkpoint may cover them. A cancellation counts as a failure.
+        A later checkpoint would move the position past them, so none is made. A cancellation counts as a failure.
         """
         try:
             yield

@@ -1,7 +1,7 @@
 """The engine of one source partition: records in offset order in, closed windows, late ticks and rejects out.
 
 It is pure. It reads no clock and does no I/O, and gives the same answer for the same log however the log is cut into slices
-and wherever the timer speaks.
+and whenever the timer fires.
 
     engine = Engine(EngineConfig())
     engine.feed(records)                # records in offset order, each with its arrival time
@@ -160,7 +160,10 @@ class Engine:
                 self._process(record)
 
     def advance_arrival(self, t: int) -> None:
-        """The timer: no unread record has an arrival time of `t` (epoch ms) or less. Ignored until a replay has ended."""
+        """Declare that every record that arrived up to `t` (epoch ms) has been read, and close what is due.
+
+        The timer calls this. It is ignored until a replay has ended.
+        """
         progress = self.progress
         if t > progress.arrival and not self.replaying:
             progress.arrival = progress.timer = t
@@ -178,7 +181,7 @@ class Engine:
         replay = self._replay
         if replay is None:
             return records
-        records = (record for record in records)  # a raw batch allows one loop, and the caller's is another one
+        records = (record for record in records)  # iterated once: the caller goes on where this loop stops
         for record in records:
             self._process(record, arrival_cap)
             if not replay.in_tail(self.next_offset):

@@ -25,6 +25,7 @@ class IdleScheduler:
 
     def advance_stream_time(self, scope: Scope, stream_time: int, arrival: int) -> None:
         """Set a scope's stream time, moved by a record that arrived at `arrival` (both epoch ms)."""
+        # the lag of stream time behind arrival time shrank: the scope may be due earlier
         sooner = arrival - stream_time < scope.advanced_at - scope.stream_time
         scope.stream_time = stream_time
         scope.advanced_at = arrival

@@ -1,4 +1,4 @@
-"""The open windows of one partition: which symbols have them, which scope they share stream time with, and how they close."""
+"""The open windows of one partition: which symbols have them, which of them share a stream time, and how they close."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class OpenWindows:
             else:
                 window = symbol.others.pop(end)
             windows.append(window)
-            # Otherwise the stored state stays valid: the position's stream time implies that this window is closed.
+            # Only under scope `symbol` does a state hold stream time; elsewhere the position's implies the closed window.
             if per_symbol and not symbol.dirty:
                 symbol.dirty = True
                 changed.append(symbol)

@@ -15,7 +15,7 @@ from tables.window import new_window
 
 
 class TickRules:
-    """Applies the rules to any record; `tables.hot` spells out the common case."""
+    """Applies the rules to any record; `tables.hot` repeats them inline for the common case: change both."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class TickRules:
         name = symbol.name if symbol is not None else name_of(key)
         if tick.broker is not None or tick.symbol is not None:
             check_name(tick, name)
-        # Avoids the arithmetic of event_time in the common case: every tick that opens a window gets here.
+        # Avoids the arithmetic of event_time in the common case: a tick that opens a symbol's first window gets here.
         ts, ms = (tick.ts, tick.ts) if self._integer_ms and type(tick.ts) is int else event_time(tick.ts, config.time_unit)
         heartbeat = tick.heartbeat
         if not heartbeat:
