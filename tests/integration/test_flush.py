@@ -45,6 +45,8 @@ def test_a_flush_closes_what_a_stopped_worker_left_open_and_only_the_brokers_it_
         ("z", "3", "watermark"),
     }
     assert worker.open_windows() == 1
+    # the command reads the changelog, which the next checkpoint brings up to date
+    worker.wait(lambda: flushed(worker)["windows"] == 1, "the checkpoint has one open window")
     assert flushed(worker, "--yes")["windows"] == 1  # under a running worker
     assert of(read(worker.bootstrap, worker.finals_topic, 4), "B")
     worker.wait_closed(4)
