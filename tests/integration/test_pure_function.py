@@ -9,6 +9,7 @@ from tests.support.ticks import Seen, Tick, heartbeat, now_ms, of, produce, read
 from tests.support.worker import Worker
 
 SIZE = 1_000
+AHEAD = 4_000  # above the grace; each round waits until such a window has closed
 
 
 def contents(worker: Worker) -> list[object]:
@@ -44,7 +45,7 @@ def live_market(worker: Worker, rounds: int) -> int:
             ]
             ticks += [
                 Tick(start + 10, "1", f"ahead{partition}|x"),
-                Tick(now + 20_000, "2", f"ahead{partition}|x"),
+                Tick(now + AHEAD, "2", f"ahead{partition}|x"),
             ]
             ticks += [Tick(key=f"{name}|s0".encode(), value=b"broken")]
             sent += len(produce(worker.bootstrap, worker.ticks_topic, ticks, partition))

@@ -198,7 +198,13 @@ class Command:
         return self.poll()
 
     def communicate(self, timeout: float | None = None) -> tuple[str, None]:
-        """All its output, once it has ended; kills it and raises `subprocess.TimeoutExpired` after `timeout` seconds."""
+        """All its output, once it has ended; kills it and raises `subprocess.TimeoutExpired` after `timeout` seconds.
+
+        A second call returns no output.
+        """
+        if self.stdout.closed:
+            self.wait(timeout)
+            return "", None
         late = threading.Event()
 
         def expire() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
@@ -119,8 +120,9 @@ def test_an_unusable_plan_or_option_is_reported_in_one_line(
 
 def test_an_unreachable_broker_exits_with_1_and_not_with_3(worker: Worker) -> None:
     worker.settings["broker"] = f"kafka://127.0.0.1:{free_port()}"
-    for operation in ("status", "unlock"):
-        ended = worker.run("migrate", operation, "--json")
+    with ThreadPoolExecutor() as pool:  # each waits as long as it waits for a broker
+        results = list(pool.map(lambda operation: worker.run("migrate", operation, "--json"), ("status", "unlock")))
+    for ended in results:
         assert (ended.returncode, json.loads(ended.stdout)["exit_code"]) == (1, 1), ended.stderr
     for operation in ("plan", "print", "validate"):  # these need no broker
         assert worker.run("migrate", operation).returncode == 0
