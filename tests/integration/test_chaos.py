@@ -50,18 +50,18 @@ def test_no_window_is_lost_repeated_or_wrong_through_random_faults(broker: str, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("rule", "verdict", "checkpoint_ms"),
+    ("rule", "verdict", "checkpoint_ms", "faults"),
     [
         # a kill must find windows that are older than the last checkpoint
-        pytest.param("without-states", "a wrong bar", 200, id="without-states"),
+        pytest.param("without-states", "a wrong bar", 200, 4, id="without-states"),
         # a kill must find bars that are newer than the last checkpoint
-        pytest.param("without-tail", "published twice", 5_000, id="without-tail"),
+        pytest.param("without-tail", "published twice", 5_000, 10, id="without-tail"),
     ],
 )
 def test_workers_that_break_a_rule_of_delivery_are_found_out(
-    rule: str, verdict: str, checkpoint_ms: int, tmp_path: Path
+    rule: str, verdict: str, checkpoint_ms: int, faults: int, tmp_path: Path
 ) -> None:
     kills = frozenset({Kind.kill})
-    options = Options(faults=4, seed=3, workers=1, kinds=kills, keep=tmp_path, broken=rule, checkpoint_ms=checkpoint_ms)
+    options = Options(faults=faults, seed=3, workers=1, kinds=kills, keep=tmp_path, broken=rule, checkpoint_ms=checkpoint_ms)
     outcome = outcome_of(options)
     assert any(violation.startswith(verdict) for violation in outcome.verdict.violations), outcome.verdict.violations
