@@ -101,7 +101,7 @@ class Checkpoints:
         position.finals_end = snapshot.finals_end if end is None else finals.advance(snapshot.finals_end, end)
         finals.end = max(finals.end, position.finals_end)
         await self._side.send(producer, snapshot.side)
-        await self._write_states(snapshot.states)
+        await self._write(snapshot.states)
         position.changelog_start = self._plan.live_from
         await self._write([(POSITION_KEY, encode_position(position), None, self._headers)])
         await producer.commit(self._source, position.resume_at)
@@ -116,9 +116,6 @@ class Checkpoints:
             if not len(states) % YIELD_EVERY:
                 await asyncio.sleep(0)
         return states
-
-    async def _write_states(self, states: list[Outgoing]) -> None:
-        await self._write(states)
 
     async def _write(self, records: list[Outgoing]) -> None:
         """Write to the changelog and wait for the acknowledgement."""

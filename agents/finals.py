@@ -12,7 +12,7 @@ from tables.emission import Closed, take_records
 class FinalsPublisher:
     """The bars that have closed and are not known to be in the finals topic."""
 
-    def __init__(  # where the bars go, and by whom
+    def __init__(
         self, topic: str, partition: int, producer: BatchProducer | None, *, end: int, headers: list[Header], metrics: Metrics
     ) -> None:
         """`producer` sends bars at once; None where they wait for the checkpoint. `end`: the topic's end offset so far."""

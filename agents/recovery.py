@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -131,7 +131,7 @@ async def _tail(reader: Reader, settings: Settings, partition: int, start: int, 
     """
     tail: list[Bar] = []
     async for record in _records(reader, settings.finals_topic, partition, start, end):
-        if record.value is not None and _producer_app(record) == settings.app_id.encode():
+        if record.value is not None and producer_app(record.headers) == settings.app_id.encode():
             bar = _decoded(decode_bar, record, "bar", settings.finals_topic)
             if bar.closed_at_offset >= closed_from:
                 tail.append(bar)
@@ -200,7 +200,7 @@ async def _last(
 async def _check_owner(reader: Reader, settings: Settings, partition: int, begin: int, end: int) -> bool:
     """Whether the last bar is ours. Raises `StateError` where it is another app's: the two would close each other's windows."""
     last = await _last(reader, settings.finals_topic, partition, begin, end, lambda _: True)
-    owner = None if last is None else _producer_app(last)
+    owner = None if last is None else producer_app(last.headers)
     if owner not in (None, settings.app_id.encode()):
         other = (owner or b"").decode(errors="replace")
         raise StateError(
@@ -210,5 +210,6 @@ async def _check_owner(reader: Reader, settings: Settings, partition: int, begin
     return owner is not None
 
 
-def _producer_app(record: Record) -> bytes | None:
-    return next((value for name, value in record.headers if name == APP_HEADER), None)
+def producer_app(headers: Iterable[tuple[str, bytes | None]]) -> bytes | None:
+    """The app id that published a record, by its headers; None without one."""
+    return next((value for name, value in headers if name == APP_HEADER), None)

@@ -6,7 +6,6 @@ from app.kafka.batches import Header, Outgoing
 from app.kafka.producers import BatchProducer, acknowledged
 from tables.records import SideRecord
 
-SIDE_MARGIN = 64 * 1024  # how much larger than a source record a side record may be
 CUT_TO = 64 * 1024  # bytes that are kept of a value that is too large
 OVERHEAD = 4 * 1024  # upper bound of a batch's and a record's bytes apart from key, value and headers
 PER_HEADER = 10  # upper bound of the bytes of a header's two lengths

@@ -6,16 +6,14 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
 
 from aiokafka import errors as kafka_errors
 
 from agents.metrics import Metrics
 from agents.readiness import Readiness, RecoveryProgress
 from agents.recovery import recover, stop_if_given_up
-from agents.side_outputs import SIDE_MARGIN
 from agents.task import PartitionTask
-from agents.topics import TopicsReport, check_partitions
+from agents.topics import SIDE_EXTRA_BYTES, TopicsReport, check_partitions
 from app.errors import BrokerError
 from app.kafka.bootstrap import unreachable
 from app.kafka.cluster import Cluster
@@ -69,7 +67,10 @@ class TaskCreator:
         await producers.stop()  # every send of the old producers has ended before anything is read
         stop_if_given_up()
         await producers.renew(
-            cluster, sorted(numbers), max_request=topics.max_message_bytes + SIDE_MARGIN, batch_limits=topics.batch_limits
+            cluster,
+            sorted(numbers),
+            max_request=topics.max_message_bytes + SIDE_EXTRA_BYTES,
+            batch_limits=topics.batch_limits,
         )
         tasks: dict[int, PartitionTask] = {}
         if not numbers:
@@ -77,7 +78,7 @@ class TaskCreator:
         stop_if_given_up()
         names = frozenset({settings.ticks_topic, settings.finals_topic, settings.changelog_topic})
         async with Reader(cluster, names) as reader:
-            progress = self._readiness.recovery = RecoveryProgress(len(numbers), reading=_reading(reader))
+            progress = self._readiness.recovery = RecoveryProgress(len(numbers), reading=lambda: reader.reading)
             for number in sorted(numbers):
                 tasks[number] = await self._recover_one(reader, topics, number, now)
                 progress.done += 1
@@ -119,7 +120,3 @@ async def raise_if_refused(cluster: Cluster, error: BaseException) -> None:
         raise refusal from error
     if isinstance(error, kafka_errors.KafkaConnectionError):
         await unreachable(cluster)
-
-
-def _reading(reader: Reader) -> Callable[[], tuple[str, int, int]]:
-    return lambda: reader.reading

@@ -73,8 +73,8 @@ class TaskManager:
 
     def readiness(self) -> dict[str, Any]:
         """The state, and how far a recovery is, as /readyz shows it."""
-        fetching = self._tasks and self.consumer is not None
-        return self._readiness.answer(self.consumer.silence() if fetching and self.consumer is not None else None)
+        consumer = self.consumer if self._tasks else None
+        return self._readiness.answer(None if consumer is None else consumer.silence())
 
     # ---- work
 

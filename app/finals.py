@@ -12,6 +12,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from agents.recovery import producer_app
 from app.errors import BrokerError
 from app.kafka.bootstrap import admin
 from app.kafka.cluster import Cluster
@@ -34,7 +35,7 @@ class BarQuery:
 
     def match(self, record: Any) -> Bar | None:
         """The bar in a consumer record; None if it does not match, is another app's, or is not a bar."""
-        if record.value is None or not any(k == "app_id" and v == self.app_id.encode() for k, v in record.headers):
+        if record.value is None or producer_app(record.headers) != self.app_id.encode():
             return None
         try:
             bar = decode_bar(record.value)

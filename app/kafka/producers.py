@@ -115,7 +115,7 @@ def _mark_retrieved(future: asyncio.Future[RecordMetadata]) -> None:
 class TransactionalProducer(BatchProducer):
     """A transactional producer: readers of committed records see all records of a transaction, or none."""
 
-    def __init__(  # as its base class, and the two names
+    def __init__(
         self,
         cluster: Cluster,
         *,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from agents.recovery import APP_HEADER
+from agents.recovery import APP_HEADER, producer_app
 from app.kafka.records import Batch
 from app.readmodel.store import BarRow, Partition, SideRow
 from app.settings import Settings
@@ -35,7 +35,7 @@ def bar_rows(settings: Settings) -> ToRow:
 
     def to_row(record: Record, partition: int) -> BarRow | None:
         value = record.value
-        if value is None or not any(name == APP_HEADER and header == app_id for name, header in record.headers):
+        if value is None or producer_app(record.headers) != app_id:
             return None
         try:
             bar = decode_bar(value)
