@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -53,6 +55,21 @@ async def test_a_failed_batch_fails_those_behind_it_at_once_and_those_that_come_
             await future
     assert not elsewhere.done()
     assert OTHER in queues._batches
+
+
+async def test_an_acknowledged_batch_leaves_the_memory_without_the_garbage_collector() -> None:
+    queues = await accumulator()
+    gc.disable()
+    try:
+        await queues.add_batch(batch(b"1"), PARTITION, 10)
+        held = queues._pop_batch(PARTITION)
+        gone = weakref.ref(held)
+        held.done(0, -1)
+        del held
+        await asyncio.sleep(0)
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_batch_that_is_sent_again_keeps_those_behind_it() -> None:
