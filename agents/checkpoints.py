@@ -16,6 +16,7 @@ from aiokafka import TopicPartition
 from agents.finals import FinalsPublisher, check_log_grew
 from agents.side_outputs import SideOutputs
 from app.kafka.batches import Header, Outgoing
+from app.kafka.clock import BrokerClock
 from app.kafka.producers import NO_HEADERS, Sent, TransactionalProducer, acknowledged
 from app.settings import Settings
 from tables.checkpoint_plan import CheckpointPlan
@@ -52,12 +53,14 @@ class Checkpoints:
         finals: FinalsPublisher,
         side: SideOutputs,
         position: Position,
-        needs_first: bool,
+        required: bool,
+        clock: BrokerClock,
         headers: list[Header],
     ) -> None:
-        """`position`: the stored one. `needs_first`: it is not stored yet, so the first checkpoint must write it."""
+        """`position`: the stored one. `required`: see the attribute. `clock` learns the broker's time by acknowledgments."""
         self.position = position
-        self.needs_first = needs_first
+        self.required = required  # the next checkpoint is written even if nothing has changed
+        self._clock = clock
         self._source = TopicPartition(settings.ticks_topic, partition)
         self._changelog_topic = settings.changelog_topic
         self._partition = partition
@@ -74,7 +77,7 @@ class Checkpoints:
         """
         known, finals = self.position, self._finals
         moved = (consumed_to, finals.end) != (known.resume_at, known.finals_end)
-        if not (moved or self.needs_first or self._side or finals.pending or self._plan.overdue):
+        if not (moved or self.required or self._side or finals.pending or self._plan.overdue):
             return None
         unsent, in_flight, side = finals.take_unsent(), finals.take_in_flight(), self._side.take()
         finals_end = finals.end
@@ -106,8 +109,14 @@ class Checkpoints:
         await self._write([(POSITION_KEY, encode_position(position), None, self._headers)])
         await producer.commit(self._source, position.resume_at)
         self.position = position
-        self.needs_first = False
+        self.required = False
         return position.resume_at
+
+    async def repeat(self) -> None:
+        """Write the stored position once more, unchanged. The acknowledgment gives the broker's time."""
+        await self._producer.begin()
+        await self._write([(POSITION_KEY, encode_position(self.position), None, self._headers)])
+        await self._producer.commit(self._source, self.position.resume_at)
 
     async def _encode_states(self) -> list[Outgoing]:
         states: list[Outgoing] = []
@@ -119,6 +128,8 @@ class Checkpoints:
 
     async def _write(self, records: list[Outgoing]) -> None:
         """Write to the changelog and wait for the acknowledgement."""
-        end = await acknowledged(await self._producer.send(self._changelog_topic, self._partition, records))
+        sent = await self._producer.send(self._changelog_topic, self._partition, records)
+        end = await acknowledged(sent)
         if end is not None:
+            self._clock.acknowledged(sent[-1].append_time)
             self._plan.end = check_log_grew(self._changelog_topic, self._partition, self._plan.end, end)

@@ -16,15 +16,18 @@ import msgspec
 
 from agents.checkpoints import Checkpoints
 from agents.finals import FinalsPublisher
+from agents.markers import Markers
 from agents.metrics import Metrics
 from agents.recovery import APP_HEADER, Recovered
 from agents.side_outputs import SideOutputs, SideRecordEncoder
-from agents.timers import TimerClock
-from app.kafka.clock import now_ms
-from app.kafka.fetcher import APPEND_TIME, Head
+from agents.timers import IdleTimer, TimerClock
+from app.kafka.clock import BrokerClock
+from app.kafka.fetcher import Head
 from app.kafka.producers import BatchProducer, TransactionalProducer
+from app.kafka.records import APPEND_TIME
 from app.kafka.slices import GapError, Slice, from_offset
 from app.settings import Settings
+from app.settings.types import IdleClose
 from tables.checkpoint_plan import CheckpointPlan
 from tables.config import EngineConfig
 from tables.engine import Engine
@@ -33,6 +36,7 @@ from tables.records import Record
 log = logging.getLogger(__name__)
 SIDE_BATCH = 20_000  # so many late and rejected records cause an early checkpoint
 FINALS_BATCH = 200_000  # so many bars that wait for a transaction do, too
+ASK_AGAIN_MS = 10_000  # while windows are open, a checkpoint asks for the broker's time this often
 FEW_FINALS = 2_000  # fewer bars are sent at the end of the fetch: one request for each slice would take a quarter of the CPU
 
 
@@ -42,7 +46,7 @@ def engine_config(settings: Settings) -> EngineConfig:
         window_size=settings.window_size,
         grace=settings.grace,
         scope=settings.scope.value,
-        idle_close=settings.idle_close,
+        idle_close=settings.idle_close is not IdleClose.off,
         max_future=settings.max_future,
         min_ts=settings.min_ts,
         time_unit=settings.time_unit.value,
@@ -65,8 +69,12 @@ class PartitionTask:
         append_time: bool,
         max_record: int,
         metrics: Metrics | None = None,
+        clock: BrokerClock | None = None,
+        markers: BatchProducer | None = None,
     ) -> None:
         """`producer` writes the checkpoints; `finals_producer` sends bars at once, None where they wait for the checkpoint.
+
+        `markers` writes them where `idle_close=marker`.
 
         `append_time`: the input topic has LogAppendTime now; an older batch may have CreateTime. `max_record`: the largest
         record in bytes that the side topics take.
@@ -78,7 +86,11 @@ class PartitionTask:
         self.consumed_to = position.resume_at  # offsets below have been processed, or hold no records
         self.checkpoint_began = time.monotonic()  # the last one, even if it found nothing to write
         self._metrics = metrics or Metrics(settings.grace)
-        self._clock = TimerClock(settings.idle_margin, position.arrival, now_ms(), append_time=append_time)
+        broker = clock or BrokerClock()
+        margin = settings.idle_margin if markers is None else 0  # a marker's arrival is compared with no other clock
+        self._clock = TimerClock(broker, margin, position.arrival, append_time=append_time)
+        written = None if markers is None else Markers(settings.ticks_topic, number, markers, settings.app_id)
+        self._idle = IdleTimer(self.engine, self._clock, written)
         headers = [(APP_HEADER, settings.app_id.encode())]
         self._finals = FinalsPublisher(
             settings.finals_topic,
@@ -99,9 +111,11 @@ class PartitionTask:
             finals=self._finals,
             side=self._side,
             position=position,
-            needs_first=found.needs_first_checkpoint,
+            required=True,  # written before anything is read
+            clock=broker,
             headers=headers,
         )
+        self._stored = not found.needs_first_checkpoint  # the position, as it is
         self._poisoned = False  # see `_poison_on_error`
         self._engine_lock = asyncio.Lock()  # held to feed the engine, to turn its wheel, and to copy it
         self._checkpoint_lock = asyncio.Lock()
@@ -112,11 +126,6 @@ class PartitionTask:
     def checkpointed_to(self) -> int:
         """The offset at which a successor would go on after a crash."""
         return self._checkpoints.position.resume_at
-
-    @property
-    def needs_first_checkpoint(self) -> bool:
-        """Whether the position must be written before anything is read."""
-        return self._checkpoints.needs_first
 
     def accounting(self) -> dict[str, Any]:
         """The counters, and how far the engine is."""
@@ -136,6 +145,17 @@ class PartitionTask:
         return being_sent or self.engine.bars_waiting > 0 or self._finals.has_bars_beyond(offset)
 
     # ---- in
+
+    async def begin(self) -> None:
+        """Write the position, before anything is read. So a partition without a position has no bars.
+
+        The acknowledgment also gives the broker's time. Within a replay, the stored position is written once more: its end
+        must not be forgotten.
+        """
+        if not self.engine.replaying:
+            await self.checkpoint()
+        elif self._stored:
+            await self._checkpoints.repeat()
 
     async def feed(self, part: Slice) -> None:
         """Process a slice and send the bars that it closed. Raises `GapError` if offsets are missing before it."""
@@ -158,29 +178,37 @@ class PartitionTask:
             if batch.timestamp_type == APPEND_TIME:
                 self.engine.feed_same_arrival(records, batch.max_timestamp)
             else:  # the producers' clocks, whatever the topic has now
-                self.engine.feed(records, part.fetched_ms)
+                self.engine.feed(records, self._clock.latest_arrival(part.fetched))
             self.consumed_to = batch.next_offset
+        self._clock.fed(self.engine.arrival, part)
         if self.engine.clock_steps > steps:
-            log.warning(
-                "partition %d: a clock was more than a minute ahead, the broker's or this machine's; arrival time goes on from "
-                "%d (epoch ms), which a record says",
-                self.number,
-                self.engine.arrival,
-            )
-        self._clock.fed(self.engine.arrival, part.fetched_ms)
+            self._say_clock_was_wrong("a record")
         if part.last or self.engine.bars_waiting >= FEW_FINALS:
             await self._publish()
 
-    async def tick(self, head: Head, now: int) -> None:
-        """Close the windows that are due by idling, if this task has read to the end of the log. `now`: epoch ms."""
+    async def tick(self, head: Head) -> None:
+        """Close the windows that are due by idling, if this task has read to the end of the log."""
         if head.offset != self.consumed_to or self.engine.replaying:
             return
         async with self._engine_lock:
             if head.offset != self.consumed_to:
                 return
             with self._poison_on_error():
-                self.engine.advance_arrival(self._clock.passed(head, now))
+                if await self._idle.turn(head):
+                    self._checkpoints.required = True
+                    self._say_clock_was_wrong("the broker's clock")
                 await self._publish()
+        if self.engine.open_windows and self._clock.broker.stale(ASK_AGAIN_MS):
+            self._checkpoints.required = True
+
+    def _say_clock_was_wrong(self, source: str) -> None:
+        log.warning(
+            "partition %d: a clock was more than a minute ahead, the broker's or this machine's; arrival time goes on from "
+            "%d (epoch ms), which %s says",
+            self.number,
+            self.engine.arrival,
+            source,
+        )
 
     # ---- out
 

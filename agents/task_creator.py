@@ -96,9 +96,9 @@ class TaskCreator:
             append_time=topics.log_append_time,
             max_record=topics.max_side_bytes,
             metrics=self._metrics,
+            markers=self._producers.markers,
         )
-        if task.needs_first_checkpoint:  # written before the first bar, so no position means no bars
-            await task.checkpoint()
+        await task.begin()
         return task
 
     async def stop(self) -> None:

@@ -20,7 +20,6 @@ from agents.tick_consumer import TickConsumer
 from agents.topics import TopicsReport
 from app.errors import BarwheelError
 from app.kafka.assignor import AddressAssignor
-from app.kafka.clock import now_ms
 from app.kafka.cluster import Cluster
 from app.kafka.failures import reason_of, refused
 from app.kafka.slices import GapError, Slice
@@ -102,7 +101,7 @@ class TaskManager:
             for number, task in self.running().items():
                 head = heads.get((self.settings.ticks_topic, number))
                 if head is not None:
-                    await task.tick(head, now_ms())
+                    await task.tick(head)
         except Exception as error:  # noqa: BLE001  # Faust's task would end silently, and windows stay open
             await self.handle_error(error)
 

@@ -64,6 +64,7 @@ def specs(settings: Settings, partitions: int, max_message_bytes: int = DEFAULT_
     the records it is about, and it is still bounded.
     """
     compact = {"cleanup.policy": "compact", "message.timestamp.type": "CreateTime"}
+    timed = compact | {"message.timestamp.type": "LogAppendTime"}  # acknowledgments give the broker's time
     side = {
         "cleanup.policy": "delete",
         "message.timestamp.type": "LogAppendTime",
@@ -74,7 +75,7 @@ def specs(settings: Settings, partitions: int, max_message_bytes: int = DEFAULT_
         TopicSpec(settings.finals_topic, partitions, compact, "final bars, one record per window"),
         TopicSpec(settings.late_topic, partitions, side, "late ticks, unchanged"),
         TopicSpec(settings.rejected_topic, partitions, side, "rejected records, with the reason"),
-        TopicSpec(settings.changelog_topic, partitions, compact, "open windows and positions"),
+        TopicSpec(settings.changelog_topic, partitions, timed, "open windows and positions"),
     ]
 
 

@@ -169,6 +169,20 @@ class Engine:
             progress.arrival = progress.timer = t
             self._close_idle(t + 1)
 
+    def any_due(self, t: int) -> bool:
+        """Whether silence up to the arrival time `t` (epoch ms) would close a window."""
+        return not self.replaying and self.scheduler.any_due(t)
+
+    def leave_wrong_clock(self, now: int) -> bool:
+        """Take the arrival clock back where it is more than a minute ahead of the broker's time `now` (epoch ms).
+
+        A clock that was wrong may have given the arrival times so far. Returns whether it had.
+        """
+        if self.replaying or now >= self.progress.arrival - CLOCK_STEP:
+            return False
+        self._step_back(now)
+        return True
+
     def _step_back(self, arrival: int) -> None:
         """The clock that gave the running maximum was wrong: otherwise idle close would wait until this arrival reaches it."""
         progress = self.progress

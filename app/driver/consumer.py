@@ -18,7 +18,7 @@ from faust.types import TP, ConsumerMessage
 from app.driver.clients import ConsumerThread
 from app.driver.task_protocol import Tasks
 from app.errors import StateError
-from app.kafka.clock import now_ms
+from app.kafka.clock import steady_ms
 from app.kafka.continuity import Continuity, OffsetGap
 from app.kafka.failures import reason_of
 from app.kafka.fetcher import Heads
@@ -128,7 +128,7 @@ class Consumer(driver.Consumer):
         if not self.flow_active:
             await self.perform_seek()
             return
-        owners, generation, fetched_ms = self.tasks.running(), self.app.consumer_generation_id, now_ms()
+        owners, generation, fetched = self.tasks.running(), self.app.consumer_generation_id, steady_ms()
         for tp, batches in records.items():
             is_active = tp in (active or ()) or tp in self._buffered_partitions
             if tp.partition not in owners or not is_active:
@@ -137,7 +137,7 @@ class Consumer(driver.Consumer):
             for number, part in enumerate(parts, 1):
                 if not self._may_deliver(generation):
                     return
-                value = Slice(tp.partition, owners[tp.partition], part, fetched_ms, last=number == len(parts))
+                value = Slice(tp.partition, owners[tp.partition], part, fetched, last=number == len(parts))
                 offset = part[-1].next_offset - 1
                 message = ConsumerMessage(
                     *(tp.topic, tp.partition, offset, 0.0, 0, None, None, cast("Any", value), None, 0, 0),

@@ -19,11 +19,10 @@ from aiokafka.consumer import consumer as consumer_module
 from aiokafka.consumer import fetcher as fetcher_module
 from aiokafka.errors import CorruptRecordException, KafkaError
 
-from app.kafka.clock import now_ms
+from app.kafka.clock import steady_ms
 from app.kafka.records import Skipped
 
 AIOKAFKA_VERSION = "0.14.0"
-APPEND_TIME = 1  # the timestamp_type of a batch or record with the broker's time
 FETCH_AGAIN_SECONDS = 1.0  # after an error that aiokafka did not expect
 REJOIN_SECONDS = 1.0  # after an error of the group
 CANCEL_SECONDS = 0.2  # between two cancellations of a task that does not end
@@ -45,10 +44,10 @@ class RawTopics:
 
 
 class Head(NamedTuple):
-    """An empty fetch response: the log ended at `offset` at some time after `sent_ms`, when the request was sent."""
+    """An empty fetch response: the log ended at `offset` some time after `sent`, the time of the request by `steady_ms`."""
 
     offset: int
-    sent_ms: int
+    sent: int
 
 
 Heads = dict[Any, Head]  # by aiokafka's TopicPartition, which equals a plain (topic, partition) tuple
@@ -92,17 +91,18 @@ class _ObservedClient:
         return getattr(self._client, name)
 
     async def send(self, node_id: int, request: Any, **options: Any) -> Any:
-        sent_ms = now_ms()
+        sent = steady_ms()
         response = await self._client.send(node_id, request, **options)
         if type(request) is fetcher_module.FetchRequest:
             self.last_response = time.monotonic()
             for topic, partitions in response.topics:
                 for partition, error_code, highwater, *rest in partitions:
                     records = rest[-1]
-                    if not error_code and not records:
-                        # since version 4 a response also has the last stable offset, up to which transactions are decided
-                        end = rest[0] if response.API_VERSION >= 4 else highwater  # noqa: PLR2004  # see above
-                        self._heads[topic, partition] = Head(end, sent_ms)
+                    # Since version 4 a response also has the last stable offset. Up to it, transactions are decided. Behind
+                    # it are records that have arrived and cannot be read yet, so the log has not ended there.
+                    stable = rest[0] if response.API_VERSION >= 4 else highwater  # noqa: PLR2004  # see above
+                    if not error_code and not records and stable == highwater:
+                        self._heads[topic, partition] = Head(highwater, sent)
         return response
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
+APPEND_TIME = 1  # the timestamp_type of a batch or record with the broker's time
+
 
 class Record(Protocol):
     """One record of a batch."""

@@ -13,8 +13,8 @@ from agents.topics import TopicsReport, look
 from app.errors import BrokerError, SettingsError
 from app.kafka.bootstrap import POCKET_HOST, cluster_for, unreachable
 from app.kafka.cluster import Cluster
-from app.kafka.fetcher import APPEND_TIME
 from app.kafka.limits import check_limits
+from app.kafka.records import APPEND_TIME
 from app.ksqldb import fit
 from app.settings import PREFIX, Settings, unknown_variables
 from app.settings.addresses import loopback

@@ -57,7 +57,7 @@ class PartitionLog:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.start = self.end = 0  # the first offset, and one after the last
-        self.last_append = 0  # epoch ms; append times never go back
+        self.last_append = 0  # epoch ms; it goes back with the clock, as Kafka's does
         self.producers: dict[int, ProducerState] = {}
         self.ongoing: dict[int, int] = {}  # producer -> first offset of its open transaction
         self.aborted: list[tuple[int, int, int]] = []  # producer, first and last offset
@@ -87,7 +87,7 @@ class PartitionLog:
         set_base_offset(raw, base)
         latest = header.max_timestamp
         if append_time:
-            latest = self.last_append = max(self.last_append, int(time.time() * 1_000))
+            latest = self.last_append = int(time.time() * 1_000)
             set_append_time(raw, header.attributes, latest)
         self._write(raw)
         self._add_to_index(base, base + header.last_delta, self._bytes, len(raw), latest)
@@ -234,7 +234,7 @@ class PartitionLog:
             at += header.size
             self._note_producer(header, header.base_offset)
             if header.attributes & APPEND_TIME:
-                self.last_append = max(self.last_append, header.max_timestamp)
+                self.last_append = header.max_timestamp
         if at < size:
             os.ftruncate(self._file, at)
         self._bytes = at

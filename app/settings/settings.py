@@ -18,6 +18,7 @@ from app.settings.outputs import output_topics
 from app.settings.types import (
     AppName,
     Delivery,
+    IdleClose,
     LatePolicy,
     MigrateOnBoot,
     OnGap,
@@ -57,7 +58,10 @@ class Settings(BaseSettings):
     scope: ScopeKind = Field(
         ScopeKind.BROKER, description="Which ticks share one stream time: those of a `symbol`, a `broker` or a `partition`."
     )
-    idle_close: OnOff = Field(True, description="Close the windows of a silent scope by elapsed arrival time: `on` or `off`.")
+    idle_close: IdleClose = Field(
+        IdleClose.on,
+        description="Close a silent scope's windows by elapsed arrival time: `on`, `off`, or `marker`: by records it writes.",
+    )
     idle_margin: Duration = Field(
         500,
         description="How far the idle timer stays behind the clock; must exceed clock difference plus replication delay.",

@@ -40,6 +40,14 @@ TopicName = Annotated[str, AfterValidator(topic_name)]
 AppName = Annotated[str, AfterValidator(app_name)]
 
 
+class IdleClose(StrEnum):
+    """Whether the windows of a silent scope close, and what says that its log is silent."""
+
+    on = "on"  # an empty fetch
+    off = "off"
+    marker = "marker"  # a record that the worker writes into the input
+
+
 class ScopeKind(StrEnum):
     """Which ticks share one stream time."""
 

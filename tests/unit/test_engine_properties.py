@@ -58,7 +58,7 @@ STEPS = st.builds(
     backwards=st.sampled_from((0, 0, 0, 0, 700, 20_000)),
     skipped=st.sampled_from((0, 0, 0, 1, 500)),
     clock=st.sampled_from((0,) * 12 + (70_000, 86_400_000)),
-    kind=st.sampled_from(("tick",) * 14 + ("heartbeat", "heartbeat", "future", "bad")),
+    kind=st.sampled_from(("tick",) * 14 + ("heartbeat", "heartbeat", "future", "bad", "marker")),
     price=st.sampled_from(PRICES),
     qty=st.sampled_from(QUANTITIES),
     seq=st.sampled_from((0, 0, 0, 1, 2, -1)),
@@ -101,6 +101,7 @@ def logs(draw: st.DrawFn, *, clock_steps: bool = True) -> list[Entry]:
             qty=step.qty if sized else None,
             seq=step.seq,
             heartbeat=step.kind == "heartbeat",
+            marker=step.kind == "marker",
             bad=REASONS[number % len(REASONS)] if step.kind == "bad" else "",
         )
         if step.held:
@@ -217,7 +218,7 @@ def test_no_tick_is_lost_and_no_window_closes_twice(log: list[Entry], config: En
     engine.feed([wire(entry) for entry in log])
     engine.advance_arrival(max(entry.arrival for entry in log) + 10**9)
     bars, side = take_finals(engine), engine.take_side()
-    beats = sum(entry.heartbeat for entry in log) - sum(
+    beats = sum(entry.heartbeat or entry.marker for entry in log) - sum(
         log_entry.heartbeat for log_entry in log if log_entry.offset in {s.offset for s in side}
     )
     held = engine.counters.binned - sum(bar.ticks for bar in bars)

@@ -26,8 +26,10 @@ from agents.recovery import recover
 from agents.side_outputs import SideOutputs
 from agents.task import PartitionTask, engine_config
 from app.kafka.batches import Outgoing
-from app.kafka.fetcher import APPEND_TIME, Head
+from app.kafka.clock import BrokerClock
+from app.kafka.fetcher import Head
 from app.kafka.producers import Sent
+from app.kafka.records import APPEND_TIME
 from app.kafka.slices import Slice
 from app.settings import Settings
 from app.settings.types import Delivery, ScopeKind
@@ -80,6 +82,8 @@ class Metadata(NamedTuple):
     """What an acknowledgement says."""
 
     offset: int
+    timestamp: int = -1
+    timestamp_type: int = 0
 
 
 @dataclass
@@ -125,8 +129,9 @@ Queue = deque[tuple[Callable[[], int], asyncio.Future[Metadata] | None, int]]
 class Wire:
     """What a worker has sent; records arrive one by one, when the schedule says so, of its two producers in turn."""
 
-    def __init__(self, topics: Topics) -> None:
+    def __init__(self, topics: Topics, broker_time: Callable[[], int]) -> None:
         self.topics = topics
+        self._broker_time = broker_time
         self._queues: tuple[Queue, Queue] = deque(), deque()  # of the checkpoints, of the finals
         self._next = 0  # whose turn it is
 
@@ -153,7 +158,7 @@ class Wire:
                 future.exception()  # the checkpoint that waits for it may have been given up
             return True
         if future is not None and not future.done():
-            future.set_result(Metadata(offset - count + 1))
+            future.set_result(Metadata(offset - count + 1, self._broker_time(), APPEND_TIME))
         return True
 
 
@@ -239,7 +244,7 @@ class Simulation:
         self.now = START
         self.ahead = 0  # how far the broker's clock is ahead of that
         self.read_to = 0
-        self.wire = Wire(self.topics)
+        self.wire = Wire(self.topics, lambda: self.broker_time)
         self.partition: PartitionTask
         self.former: tuple[PartitionTask, Wire, int] | None = None  # an owner that was frozen, and up to where it had read
 
@@ -256,14 +261,23 @@ class Simulation:
         """A crash: what was not delivered is lost, an open transaction is aborted, and a new worker recovers."""
         for transaction in list(self.topics.open_transactions):
             self.topics.end(transaction, commit=False)
-        self.wire = Wire(self.topics)
+        self.wire = Wire(self.topics, lambda: self.broker_time)
         checkpoints: Any = Checkpoints(self.wire)
         finals: Any = Finals(self.wire) if self.settings.delivery is Delivery.idempotent else None
         found = await recover(ListReader(self.topics), self.settings, 0, 1)  # type: ignore[arg-type]
-        self.partition = PartitionTask(self.settings, 0, found, checkpoints, finals, append_time=True, max_record=1 << 20)
+        self.partition = PartitionTask(
+            *(self.settings, 0, found, checkpoints, finals),
+            append_time=True,
+            max_record=1 << 20,
+            clock=BrokerClock(lambda: self.now),
+        )
         self.read_to = self.partition.consumed_to
-        if self.partition.needs_first_checkpoint:
-            await self.checkpoint(None)
+        beginning = asyncio.ensure_future(self.partition.begin())
+        while not beginning.done():
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert beginning.done() or self.wire.deliver(), "the start waits for something that was never sent"
+        beginning.result()
 
     async def takeover(self) -> None:
         """The worker is frozen for so long that another one gets its partition."""
@@ -277,9 +291,9 @@ class Simulation:
         partition, wire, read_to = self.former
         rows = self.log[read_to : read_to + count]
         if rows:
-            await partition.feed(Slice(partition.number, partition, append_time_batches(rows), self.broker_time))
+            await partition.feed(Slice(partition.number, partition, append_time_batches(rows), self.now))
         self.former = partition, wire, read_to + len(rows)
-        await partition.tick(Head(len(self.log), self.broker_time - 1), self.broker_time)
+        await partition.tick(Head(len(self.log), self.now - 1))
         task = asyncio.ensure_future(partition.checkpoint())
         while not task.done():
             for _ in range(5):
@@ -308,11 +322,11 @@ class Simulation:
         rows = self.log[self.read_to : self.read_to + count]
         if rows:
             self.read_to += len(rows)
-            await self.partition.feed(Slice(self.partition.number, self.partition, append_time_batches(rows), self.broker_time))
+            await self.partition.feed(Slice(self.partition.number, self.partition, append_time_batches(rows), self.now))
 
     async def timer(self) -> None:
         await self.read(len(self.log))
-        await self.partition.tick(Head(len(self.log), self.broker_time - 1), self.broker_time)
+        await self.partition.tick(Head(len(self.log), self.now - 1))
 
     async def checkpoint(self, records: int | None, reading: int = 0) -> None:
         """A checkpoint, or the first so many records of one and then a crash; reading goes on meanwhile, record by record."""

@@ -10,6 +10,7 @@ from agents.task import PartitionTask
 from app.kafka.clock import now_ms
 from app.readmodel.progress import State
 from app.readmodel.queries import Queries
+from app.settings.types import IdleClose
 from app.web import sampling
 from app.web.context import WebContext
 from app.web.errors import InvalidParametersError, PeerUnavailableError
@@ -40,7 +41,7 @@ async def why(web: WebContext, params: WhyParams) -> Why:
         bucket_end=start + settings.window_size,
         grace=settings.grace,
         scope=settings.scope.value,
-        idle_close=settings.idle_close,
+        idle_close=settings.idle_close is not IdleClose.off,
         now=now_ms(),
     )
     # engines before bars: a window that closes in between is seen open or as a bar, never as missing
