@@ -180,9 +180,10 @@ class PartitionTask:
             else:  # the producers' clocks, whatever the topic has now
                 self.engine.feed(records, self._clock.latest_arrival(part.fetched))
             self.consumed_to = batch.next_offset
-        self._clock.fed(self.engine.arrival, part)
         if self.engine.clock_steps > steps:
+            self._clock.broker.forget()
             self._say_clock_was_wrong("a record")
+        self._clock.fed(self.engine.arrival, part)
         if part.last or self.engine.bars_waiting >= FEW_FINALS:
             await self._publish()
 

@@ -53,6 +53,10 @@ class BrokerClock:
         elif self._at_most is not None and self._at_most < self._at_least:
             self._at_most = None  # the broker's clock went forward, or another broker leads the partition now
 
+    def forget(self) -> None:
+        """The broker's clock was set back: what it gave before means nothing now."""
+        self._acknowledged = self._acknowledged_at = self._at_least = self._at_most = None
+
     def at(self, steady: int) -> int | None:
         """The broker's time (epoch ms) at `steady`, as far as it is certain to have passed; None where nothing is known.
 

@@ -514,6 +514,13 @@ CLOCK_WRONG: list[Step] = [  # the clock is put right between two checkpoints
     *(("clock", 86_400_000, 0), ("tick", 0, 2, 0, "tick"), ("tick", 0, 4, 0, "tick"), ("read", 3), ("checkpoint", None)),
     *(("clock", 0, 0), ("read", 1), ("checkpoint", None), ("crash",)),
 ]
+SET_BACK: list[Step] = [  # the timer runs after the broker's clock was put right
+    *(("clock", 86_400_000, 0), ("read", 1), ("checkpoint", None), ("clock", 0, 2), ("timer",), ("tick", 1, 2, 0, "tick")),
+]
+
+
+def not_forgotten(self: BrokerClock) -> None:
+    """The timer goes on with the time that a wrong clock gave."""
 
 
 def as_it_is(ms: int, _: int) -> int:
@@ -542,6 +549,7 @@ original_step_back = OpenWindows.step_back
         (Replay, "advance_to", not_raised, LATE_ONCE),
         (rules, "min", as_it_is, AHEAD),
         (OpenWindows, "step_back", unwritten, CLOCK_WRONG),
+        (BrokerClock, "forget", not_forgotten, SET_BACK),
     ],
     ids=[
         "states are not written",
@@ -553,6 +561,7 @@ original_step_back = OpenWindows.step_back
         "the tail does not raise stream time",
         "stream time follows a clock that is ahead",
         "a clock that was wrong stays in the stored states",
+        "the timer goes on with a clock that was wrong",
     ],
 )
 def test_the_simulation_fails_when_a_rule_is_broken(
