@@ -43,10 +43,8 @@ def main() -> int:
         None if given.keep is None else given.keep.resolve(),
         given.scope,
     )
-    impossible = options.impossible
-    if impossible >= given.kinds:
-        parser.error(f"--broker {options.broker}: it cannot have the faults {', '.join(sorted(given.kinds))}")
-    options = Options(**{**vars(options), "kinds": options.kinds - impossible})
+    if not options.possible:
+        parser.error(f"--broker {options.broker}: no fault of {', '.join(sorted(options.kinds))} is possible with it")
     errors = Console(stderr=True)
     columns = (TextColumn("faults"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:

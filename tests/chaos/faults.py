@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
 from tests.chaos.background import Background
-from tests.chaos.brokers import Killable
+from tests.chaos.brokers import Killable, Pocket
 from tests.chaos.clocked import Clock
 from tests.chaos.fleet import Fleet, Member
 from tests.chaos.kinds import Ends, Fault, Kind
@@ -82,7 +82,7 @@ class Faults:
 
     def _deck(self) -> Iterator[Kind]:
         while True:
-            deck = [kind for kind in DECK if kind in self._options.kinds]
+            deck = [kind for kind in DECK if kind in self._options.possible]
             self._random.shuffle(deck)
             yield from deck
 
@@ -175,8 +175,7 @@ class Faults:
         return f"{member.name}, {self._step(member.clock)}"
 
     def _set_broker_clock(self) -> str:
-        assert self._broker is not None
-        assert self._broker.clock is not None
+        assert isinstance(self._broker, Pocket)
         return self._step(self._broker.clock)
 
     def _step(self, clock: Clock) -> str:

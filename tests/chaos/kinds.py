@@ -38,7 +38,6 @@ DESCRIPTIONS = {
 # Only by --kinds: the timer still goes by the worker's clock, and by the last stable offset alone.
 ON_REQUEST = frozenset({Kind.transaction, Kind.clock, Kind.broker_clock})
 DEFAULT = frozenset(Kind) - ON_REQUEST
-OF_THE_BROKER = frozenset({Kind.broker, Kind.broker_clock})  # only a broker that the run starts
 MAY_REPEAT = frozenset({Kind.kill, Kind.freeze})  # may repeat a key with an equal value, see docs/delivery.md
 
 

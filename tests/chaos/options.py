@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos.kinds import DEFAULT, OF_THE_BROKER, Kind
+from tests.chaos.kinds import DEFAULT, Kind
 from tests.support.reference import Rules
 
 OWN_BROKERS = ("pocket", "kafka")  # those that a run starts, and may kill
@@ -50,11 +50,15 @@ class Options:
         return Rules(WINDOW_MS, GRACE_MS, self.scope)
 
     @property
-    def impossible(self) -> frozenset[Kind]:
-        """The faults that this broker cannot have: we kill only our own, and set only the pocket broker's clock."""
-        if self.broker == "pocket":
-            return frozenset()
-        return frozenset({Kind.broker_clock}) if self.own_broker else OF_THE_BROKER
+    def possible(self) -> frozenset[Kind]:
+        """Those of the kinds that the broker allows: we kill only our own, and set only the pocket broker's clock."""
+        own = self.kinds if self.own_broker else self.kinds - {Kind.broker}
+        return own if self.broker == "pocket" else own - {Kind.broker_clock}
+
+    @property
+    def idle_margin_ms(self) -> int:
+        """The workers' setting `idle_margin`."""
+        return IDLE_MARGIN_MS
 
     @property
     def session_seconds(self) -> float:

@@ -20,7 +20,7 @@ from tests.chaos.feed import Feed
 from tests.chaos.fleet import Fleet
 from tests.chaos.judge import Judge, Topics
 from tests.chaos.kinds import Ends, Fault, Kind
-from tests.chaos.options import GRACE_MS, IDLE_MARGIN_MS, PARTITIONS, WINDOW_MS, Options
+from tests.chaos.options import GRACE_MS, PARTITIONS, WINDOW_MS, Options
 from tests.chaos.upstream import Upstream
 from tests.chaos.verdict import Verdict
 from tests.chaos.watch import Watch
@@ -87,7 +87,7 @@ class _Run:
             "topic_partitions": str(PARTITIONS),
             "window_size": f"{WINDOW_MS}ms",
             "grace": f"{GRACE_MS}ms",
-            "idle_margin": f"{IDLE_MARGIN_MS}ms",
+            "idle_margin": f"{options.idle_margin_ms}ms",
             "wheel_tick": "100ms",
             "checkpoint_interval": f"{options.checkpoint_ms}ms",
             "session_timeout": f"{options.session_seconds:.0f}s",
@@ -149,7 +149,7 @@ class _Run:
             feed.sent,
             faults.done,
             self._options.rules,
-            idle_margin=IDLE_MARGIN_MS,
+            idle_margin=self._options.idle_margin_ms,
             append_time=self._options.append_time,
             exactly_once=self._options.delivery == "transactional",
         )

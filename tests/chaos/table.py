@@ -51,8 +51,7 @@ def combinations(faults: int, seed: int) -> Iterator[Options]:
     for broker in BROKERS:
         for delivery in DELIVERIES:
             for timestamps in TIMESTAMPS:
-                options = Options(faults, seed, broker, delivery, timestamps=timestamps)
-                yield Options(**{**vars(options), "kinds": options.kinds - options.impossible})
+                yield Options(faults, seed, broker, delivery, timestamps=timestamps)
 
 
 class Results:

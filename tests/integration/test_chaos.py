@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.kinds import DEFAULT, Kind
+from tests.chaos.kinds import Kind
 from tests.chaos.options import Options
 from tests.chaos.run import Outcome, run
 from tests.support.kafka import kafka_required, kafka_unavailable
@@ -44,7 +44,7 @@ def test_no_window_is_lost_repeated_or_wrong_through_random_faults(broker: str, 
     verdict = outcome.verdict
     assert verdict.violations == [], f"again with: {options.command}; logs: {tmp_path}"
     assert sum(outcome.faults.values()) == options.faults
-    assert set(outcome.faults) == DEFAULT
+    assert set(outcome.faults) == options.possible
     assert_lively(outcome)
 
 
