@@ -147,7 +147,7 @@ def _with_their_arrivals(partition: Partition, expected: Answer, verdict: Verdic
 
 
 def _check_timer(partition: Partition, verdict: Verdict) -> None:
-    """No window closes by silence while the next record lies in the log and can be read.
+    """No window closes by silence while the next record lies in the log, even behind an open transaction.
 
     The timer declares the time passed at which it asked for more records, less `idle_margin`, if there were none. A record
     whose producer had the acknowledgement by then was there. One that arrived later closes by its own arrival what is due.
@@ -161,7 +161,7 @@ def _check_timer(partition: Partition, verdict: Verdict) -> None:
             record = offsets[-1]
             if partition.seen_from.get(record.offset, at + 1) <= at:
                 early.append(f"{found.bar}, the next record: {record}")
-    verdict.add("closed by the timer although the next record could be read", early)
+    verdict.add("closed by the timer although the next record was in the log", early)
 
 
 def _check_late(partition: Partition, rules: Rules, verdict: Verdict) -> None:

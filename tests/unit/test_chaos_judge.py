@@ -297,7 +297,7 @@ CASES: Iterable[tuple[Callable[[World], None], str]] = (
     (close_by_a_tick_too_early, "a tick closed a window before its end had passed"),
     (close_by_another_scope, "closed by a record that closes nothing"),
     (close_before_the_last_tick, "closed before its last tick"),
-    (close_although_a_record_was_there, "closed by the timer although the next record could be read"),
+    (close_although_a_record_was_there, "closed by the timer although the next record was in the log"),
 )
 OF_CREATE_TIME: Iterable[tuple[Callable[[World], None], str]] = (
     (close_before_it_is_due, "an idle close that no rule permits"),
