@@ -164,7 +164,7 @@ async def test_bars_that_are_appended_below_the_end_of_before_stop_the_worker_ho
     publisher = FinalsPublisher("bars", 0, producer, end=6, headers=[], metrics=metrics)
     bars: Sequence[Any] = ["bar"] * 50
     await publisher.publish(list(bars), 50)
-    producer.sent[0].acknowledged.set_result(SimpleNamespace(offset=base))  # type: ignore[arg-type]  # what is used of it
+    producer.sent[0].acknowledged.set_result(SimpleNamespace(offset=base))
     if fine:
         await publisher.publish(list(bars), 50)
         assert publisher.end == base + 50
