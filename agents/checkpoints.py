@@ -61,6 +61,7 @@ class Checkpoints:
         self.position = position
         self.required = required  # the next checkpoint is written even if nothing has changed
         self._clock = clock
+        self.finals_epoch = position.finals_epoch  # see `Position`
         self._source = TopicPartition(settings.ticks_topic, partition)
         self._changelog_topic = settings.changelog_topic
         self._partition = partition
@@ -70,13 +71,13 @@ class Checkpoints:
         self._side = side
         self._headers = headers
 
-    async def snapshot(self, engine: Engine, consumed_to: int) -> Snapshot | None:
+    async def snapshot(self, engine: Engine, consumed_to: int, leader_epoch: int) -> Snapshot | None:
         """Copy what a checkpoint of this moment writes; None where there is nothing to write. The engine must not be fed.
 
-        `consumed_to`: offsets of the input below it have been processed, or hold no records.
+        `consumed_to`: offsets of the input below it have been processed, or hold no records. `leader_epoch`: of the last.
         """
         known, finals = self.position, self._finals
-        moved = (consumed_to, finals.end) != (known.resume_at, known.finals_end)
+        moved = (consumed_to, finals.end, self.finals_epoch) != (known.resume_at, known.finals_end, known.finals_epoch)
         if not (moved or self.required or self._side or finals.pending or self._plan.overdue):
             return None
         unsent, in_flight, side = finals.take_unsent(), finals.take_in_flight(), self._side.take()
@@ -91,17 +92,21 @@ class Checkpoints:
             fingerprint=known.fingerprint,
             consumed_to=consumed_to,
             identity=known.identity,
+            leader_epoch=leader_epoch,
+            finals_epoch=self.finals_epoch,
         )
         return Snapshot(position, await self._encode_states(), side, unsent, in_flight, finals_end)
 
     async def write(self, snapshot: Snapshot) -> int:
         """Write a snapshot as one transaction; return the offset to resume at. Raises aiokafka's errors and `StateError`."""
         position, producer, finals = snapshot.position, self._producer, self._finals
-        end = await acknowledged(snapshot.in_flight)  # the position must never be written before these bars
+        sent = snapshot.in_flight
+        await acknowledged(sent)  # the position must never be written before these bars
         await producer.begin()
         if snapshot.unsent:
-            end = await acknowledged(await finals.send(producer, snapshot.unsent))
-        position.finals_end = snapshot.finals_end if end is None else finals.advance(snapshot.finals_end, end)
+            sent = await finals.send(producer, snapshot.unsent)
+            await acknowledged(sent)
+        position.finals_end = finals.advance(snapshot.finals_end, sent)
         finals.end = max(finals.end, position.finals_end)
         await self._side.send(producer, snapshot.side)
         await self._write(snapshot.states)
@@ -129,7 +134,7 @@ class Checkpoints:
     async def _write(self, records: list[Outgoing]) -> None:
         """Write to the changelog and wait for the acknowledgement."""
         sent = await self._producer.send(self._changelog_topic, self._partition, records)
-        end = await acknowledged(sent)
-        if end is not None:
+        await acknowledged(sent)
+        if sent:
             self._clock.acknowledged(sent[-1].append_time)
-            self._plan.end = check_log_grew(self._changelog_topic, self._partition, self._plan.end, end)
+        self._plan.end = check_log_grew(self._changelog_topic, self._partition, self._plan.end, sent)

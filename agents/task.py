@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,13 +18,15 @@ from agents.checkpoints import Checkpoints
 from agents.finals import FinalsPublisher
 from agents.markers import Markers
 from agents.metrics import Metrics
-from agents.recovery import APP_HEADER, Recovered
+from agents.recovery import APP_HEADER, EPOCH_HEADER, Recovered
 from agents.side_outputs import SideOutputs, SideRecordEncoder
 from agents.timers import IdleTimer, TimerClock
+from app.kafka.batches import Header
 from app.kafka.clock import BrokerClock
 from app.kafka.fetcher import Head
+from app.kafka.leader_epochs import EpochEnd
 from app.kafka.producers import BatchProducer, TransactionalProducer
-from app.kafka.records import APPEND_TIME
+from app.kafka.records import APPEND_TIME, NO_EPOCH, LeaderEpoch
 from app.kafka.slices import GapError, Slice, from_offset
 from app.settings import Settings
 from app.settings.types import IdleClose
@@ -32,6 +34,7 @@ from tables.checkpoint_plan import CheckpointPlan
 from tables.config import EngineConfig
 from tables.engine import Engine
 from tables.records import Record
+from tables.state import Identity
 
 log = logging.getLogger(__name__)
 SIDE_BATCH = 20_000  # so many late and rejected records cause an early checkpoint
@@ -55,6 +58,20 @@ def engine_config(settings: Settings) -> EngineConfig:
     )
 
 
+EndOfEpoch = Callable[[int, int], Awaitable[EpochEnd | None]]  # where a partition's leader epoch ends, see `end_of_epoch`
+
+
+async def never_told(_partition: int, _leader_epoch: int) -> EpochEnd | None:
+    """The answer of brokers that are too old to tell where an epoch ends."""
+    return None
+
+
+def finals_headers(app_id: str, leader_epoch: int) -> list[Header]:
+    """The headers of a bar: who published it, and the leader epoch up to which the input had been read."""
+    owner = (APP_HEADER, app_id.encode())
+    return [owner] if leader_epoch == NO_EPOCH else [owner, (EPOCH_HEADER, b"%d" % leader_epoch)]
+
+
 class PartitionTask:
     """The engine of one partition, the output it has not published yet, and its position."""
 
@@ -71,19 +88,22 @@ class PartitionTask:
         metrics: Metrics | None = None,
         clock: BrokerClock | None = None,
         markers: BatchProducer | None = None,
+        end_of_epoch: EndOfEpoch = never_told,
     ) -> None:
         """`producer` writes the checkpoints; `finals_producer` sends bars at once, None where they wait for the checkpoint.
 
         `markers` writes them where `idle_close=marker`.
 
         `append_time`: the input topic has LogAppendTime now; an older batch may have CreateTime. `max_record`: the largest
-        record in bytes that the side topics take.
+        record in bytes that the side topics take. `end_of_epoch` asks where a leader epoch of a partition of the input ends.
         """
         self.number = number
         position = found.position
         self.engine = Engine(engine_config(settings), position.next_offset)
         self.engine.restore(position.counters, position.arrival, position.scopes, found.states, found.tail)
         self.consumed_to = position.resume_at  # offsets below have been processed, or hold no records
+        self._leader_epoch = position.leader_epoch  # of the last of them
+        self._end_of_epoch = end_of_epoch
         self.checkpoint_began = time.monotonic()  # the last one, even if it found nothing to write
         self._metrics = metrics or Metrics(settings.grace)
         broker = clock or BrokerClock()
@@ -91,13 +111,14 @@ class PartitionTask:
         self._clock = TimerClock(broker, margin, position.arrival, append_time=append_time)
         written = None if markers is None else Markers(settings.ticks_topic, number, markers, settings.app_id)
         self._idle = IdleTimer(self.engine, self._clock, written)
+        self._app_id = settings.app_id
         headers = [(APP_HEADER, settings.app_id.encode())]
         self._finals = FinalsPublisher(
             settings.finals_topic,
             number,
             finals_producer,
             end=found.finals_end,  # no checkpoint is made before the tail has been passed
-            headers=headers,
+            headers=finals_headers(settings.app_id, position.leader_epoch),
             metrics=self._metrics,
         )
         topics = {"late": settings.late_topic, "rejected": settings.rejected_topic}
@@ -126,6 +147,16 @@ class PartitionTask:
     def checkpointed_to(self) -> int:
         """The offset at which a successor would go on after a crash."""
         return self._checkpoints.position.resume_at
+
+    @property
+    def identity(self) -> Identity:
+        """The ids of the cluster and the topics to which the position belongs."""
+        return self._checkpoints.position.identity
+
+    @property
+    def finals_end(self) -> int:
+        """The end offset of the finals, as far as it was acknowledged."""
+        return self._finals.end
 
     def accounting(self) -> dict[str, Any]:
         """The counters, and how far the engine is."""
@@ -168,6 +199,9 @@ class PartitionTask:
     async def _feed(self, part: Slice) -> None:
         steps = self.engine.clock_steps
         for batch in part.batches:
+            if isinstance(batch, LeaderEpoch):
+                await self._follow(batch.leader_epoch)
+                continue
             if batch.next_offset <= self.consumed_to:
                 continue
             if batch.base_offset > self.consumed_to:
@@ -186,6 +220,27 @@ class PartitionTask:
         self._clock.fed(self.engine.arrival, part)
         if part.last or self.engine.bars_waiting >= FEW_FINALS:
             await self._publish()
+
+    async def _follow(self, leader_epoch: int) -> None:
+        """Batches of another leader may come. Raises `GapError` where it lacks records that were processed."""
+        if leader_epoch == self._leader_epoch:
+            return
+        await self.check_log(self._end_of_epoch)
+        self._leader_epoch = leader_epoch
+        self._finals.headers = finals_headers(self._app_id, leader_epoch)
+
+    async def check_log(self, ask: EndOfEpoch) -> None:
+        """Check that the log still has what was processed. Raises `GapError` where it was truncated, and aiokafka's errors."""
+        leader_epoch, consumed_to = self._leader_epoch, self.consumed_to
+        end = None if leader_epoch == NO_EPOCH else await ask(self.number, leader_epoch)
+        if end is not None and end.offset < consumed_to:
+            raise GapError(
+                f"partition {self.number}: its log was truncated below offset {consumed_to}, up to where it was read"
+            )
+
+    def finals_are_there(self, leader_epoch: int, end: int) -> None:
+        """Note that the finals have all records before an offset in this leader epoch."""
+        self._checkpoints.finals_epoch = leader_epoch, end
 
     async def tick(self, head: Head) -> None:
         """Close the windows that are due by idling, if this task has read to the end of the log."""
@@ -236,7 +291,7 @@ class PartitionTask:
             return None
         async with self._engine_lock:
             await self._publish()
-            snapshot = await self._checkpoints.snapshot(self.engine, self.consumed_to)
+            snapshot = await self._checkpoints.snapshot(self.engine, self.consumed_to, self._leader_epoch)
         return None if snapshot is None else await self._checkpoints.write(snapshot)
 
     @contextmanager

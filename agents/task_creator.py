@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import random
 import time
 
 from aiokafka import errors as kafka_errors
 
+from agents.log_watch import end_of_input_epoch
 from agents.metrics import Metrics
 from agents.readiness import Readiness, RecoveryProgress
 from agents.recovery import recover, stop_if_given_up
@@ -80,11 +82,13 @@ class TaskCreator:
         async with Reader(cluster, names) as reader:
             progress = self._readiness.recovery = RecoveryProgress(len(numbers), reading=lambda: reader.reading)
             for number in sorted(numbers):
-                tasks[number] = await self._recover_one(reader, topics, number, now)
+                tasks[number] = await self._recover_one(reader, cluster, topics, number, now)
                 progress.done += 1
         return tasks
 
-    async def _recover_one(self, reader: Reader, topics: TopicsReport, number: int, now: Identity) -> PartitionTask:
+    async def _recover_one(
+        self, reader: Reader, cluster: Cluster, topics: TopicsReport, number: int, now: Identity
+    ) -> PartitionTask:
         found = await recover(reader, self._settings, number, topics.partitions, now)
         stop_if_given_up()
         task = PartitionTask(
@@ -97,6 +101,7 @@ class TaskCreator:
             max_record=topics.max_side_bytes,
             metrics=self._metrics,
             markers=self._producers.markers,
+            end_of_epoch=functools.partial(end_of_input_epoch, self._settings, cluster),
         )
         await task.begin()
         return task

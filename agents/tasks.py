@@ -12,6 +12,7 @@ from aiokafka import errors as kafka_errors
 from faust.types import TP
 
 from agents.checkpoint_pacing import CheckpointPacing
+from agents.log_watch import LogWatch
 from agents.metrics import Metrics
 from agents.readiness import Readiness
 from agents.task import PartitionTask
@@ -44,6 +45,7 @@ class TaskManager:
         self._crash = crash
         self._readiness = Readiness()
         self._creator = TaskCreator(settings, self.metrics, self._readiness)
+        self._watch = LogWatch(settings)
         self._pacing = CheckpointPacing(settings.checkpoint_interval / 1_000)
         self._early_checkpoints: dict[int, asyncio.Task[None]] = {}  # between two slices, by partition
         self._tasks: dict[int, PartitionTask] = {}
@@ -84,6 +86,7 @@ class TaskManager:
             return
         self._pacing.fetched(last=part.last)
         try:
+            await self._watch.check_if_doubtful(self.cluster, self._tasks, self.consumer)
             await task.feed(part)
         except Exception as error:  # noqa: BLE001  # Faust would go on with the next slice
             await self.handle_error(error)
@@ -104,6 +107,14 @@ class TaskManager:
                     await task.tick(head)
         except Exception as error:  # noqa: BLE001  # Faust's task would end silently, and windows stay open
             await self.handle_error(error)
+
+    async def watch(self) -> None:
+        """Check now and then that the topics are still those that the positions belong to."""
+        if self._taking:
+            try:
+                await self._watch.check_if_due(self.cluster, self._tasks, self.consumer)
+            except Exception as error:  # noqa: BLE001  # Faust's task would end silently
+                await self.handle_error(error)
 
     async def checkpoint(self) -> None:
         """Checkpoint every task that can afford it; all of them if this is the last checkpoint."""

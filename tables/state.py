@@ -59,6 +59,8 @@ class Position(msgspec.Struct, kw_only=True):
         -1
     )  # from `next_offset` up to here were no records, but markers of transactions; -1: 0.1.0 did not store it
     identity: Identity = UNKNOWN
+    leader_epoch: int = -1  # of the last batch of the input that was processed; -1: not known
+    finals_epoch: tuple[int, int] = (-1, 0)  # a leader epoch of the finals, and an offset: all before it were there then
 
     @property
     def resume_at(self) -> int:

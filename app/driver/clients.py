@@ -14,7 +14,7 @@ from faust.types import TP
 
 from app.driver.task_protocol import Tasks
 from app.kafka.failures import reason_of
-from app.kafka.fetcher import Heads, RawTopics, heads_of, report_errors_of_the_group, silence_of
+from app.kafka.fetcher import Heads, RawTopics, heads_of, refusals_of, report_errors_of_the_group, silence_of
 
 log = logging.getLogger(__name__)
 FETCH_WAIT_MS = 200  # how long the broker may hold an empty fetch response; the idle timer is late by this much at most
@@ -105,3 +105,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     def silence(self) -> float:
         """Seconds since the broker last answered a fetch."""
         return silence_of(self._ensure_consumer())
+
+    def refusals(self) -> int:
+        """How often a fetch response had an error for a partition."""
+        return refusals_of(self._ensure_consumer())

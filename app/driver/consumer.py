@@ -64,6 +64,10 @@ class Consumer(driver.Consumer):
         """Seconds since the broker last answered a fetch."""
         return self._thread.silence()
 
+    def refusals(self) -> int:
+        """How often a fetch response had an error for a partition."""
+        return self._thread.refusals()
+
     # ---- reading
 
     async def seek_to(self, positions: Mapping[TP, int]) -> None:

@@ -2,14 +2,16 @@
 
 Written for aiokafka 0.14.0. Importing this module installs the changes, see `install`. A consumer made with
 `key_deserializer=RawTopics({...})` gets whole Cython record batches of those topics from `getmany`, instead of a Python
-object for each record, and `Skipped` in place of control records and aborted transactions. `Heads` holds, for each
-partition, the last fetch response that was empty: it proves that the log ended there.
+object for each record, `Skipped` in place of control records and aborted transactions, `OldBatch` for message formats before
+2, and `LeaderEpoch` where the leader epoch changes. `Heads` holds, for each partition, the last fetch response that was empty:
+it proves that the log ended there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import copy
+import struct
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
@@ -18,9 +20,11 @@ import aiokafka
 from aiokafka.consumer import consumer as consumer_module
 from aiokafka.consumer import fetcher as fetcher_module
 from aiokafka.errors import CorruptRecordException, KafkaError
+from aiokafka.record.legacy_records import LegacyRecordBatch
 
 from app.kafka.clock import steady_ms
-from app.kafka.records import Skipped
+from app.kafka.leader_epochs import EpochedRecords
+from app.kafka.records import NO_EPOCH, LeaderEpoch, OldBatch, Skipped
 
 AIOKAFKA_VERSION = "0.14.0"
 FETCH_AGAIN_SECONDS = 1.0  # after an error that aiokafka did not expect
@@ -61,15 +65,29 @@ class RawPartitionRecords(fetcher_module.PartitionRecords):  # type: ignore[misc
         if not isinstance(raw, RawTopics) or self._tp.topic not in raw.topics:
             yield from super()._unpack_records()
             return
-        records = self._records
+        records, leader_epoch = self._records, NO_EPOCH
         while records.has_next():
             batch = records.next_batch()
             if self._check_crcs and not batch.validate_crc():
                 raise CorruptRecordException(f"Invalid CRC - {self._tp}")
+            if type(batch) is LegacyRecordBatch:
+                batch = self._converted(batch)
+            elif leader_epoch != records.leader_epoch:
+                leader_epoch = records.leader_epoch
+                yield LeaderEpoch(batch.base_offset, leader_epoch)
             self.next_fetch_offset = batch.next_offset
             yield Skipped(batch.base_offset, batch.next_offset) if self._is_skipped(batch) else batch
 
+    def _converted(self, batch: Any) -> OldBatch:
+        """A batch of an old format. A codec that is not there is raised as it is: the worker ends with its name."""
+        try:
+            return OldBatch.of(batch)
+        except (ValueError, AssertionError, struct.error) as error:
+            raise CorruptRecordException(f"{self._tp}: a message of an old format before offset {batch.next_offset}") from error
+
     def _is_skipped(self, batch: Any) -> bool:
+        if type(batch) is OldBatch:
+            return False
         if self._isolation_level == fetcher_module.READ_COMMITTED and batch.producer_id is not None:
             self._consume_aborted_up_to(batch.base_offset)
             if batch.is_control_batch and self._contains_abort_marker(batch):
@@ -86,6 +104,7 @@ class _ObservedClient:
         self._client = client
         self._heads = heads
         self.last_response = time.monotonic()
+        self.refusals = 0  # of partitions in fetch responses: there is another leader, or another topic of that name, or none
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
@@ -103,6 +122,7 @@ class _ObservedClient:
                     stable = rest[0] if response.API_VERSION >= 4 else highwater  # noqa: PLR2004  # see above
                     if not error_code and not records and stable == highwater:
                         self._heads[topic, partition] = Head(highwater, sent)
+                    self.refusals += bool(error_code)
         return response
 
 
@@ -117,6 +137,11 @@ class HeadFetcher(fetcher_module.Fetcher):  # type: ignore[misc]  # aiokafka has
     def silence(self) -> float:
         """Seconds since the broker last answered a fetch."""
         return time.monotonic() - float(self._client.last_response)
+
+    @property
+    def refusals(self) -> int:
+        """How often a fetch response had an error for a partition."""
+        return int(self._client.refusals)
 
     async def _fetch_requests_routine(self) -> None:
         """Fetch until cancelled. An error that aiokafka did not expect would end the fetching for good; it has logged it."""
@@ -200,6 +225,7 @@ class PatientCoordinator(consumer_module.GroupCoordinator):  # type: ignore[misc
 def install() -> None:
     """Replace aiokafka's classes by these. A consumer without `RawTopics` yields the same records as before."""
     fetcher_module.PartitionRecords = RawPartitionRecords
+    fetcher_module.MemoryRecords = EpochedRecords
     consumer_module.Fetcher = HeadFetcher
     consumer_module.GroupCoordinator = PatientCoordinator
 
@@ -218,6 +244,11 @@ def heads_of(consumer: aiokafka.AIOKafkaConsumer) -> Heads:
 def silence_of(consumer: aiokafka.AIOKafkaConsumer) -> float:
     """Seconds since the broker last answered a fetch of a started consumer."""
     return float(consumer._fetcher.silence)  # noqa: SLF001  # aiokafka has no accessor
+
+
+def refusals_of(consumer: aiokafka.AIOKafkaConsumer) -> int:
+    """How often a started consumer got an error for a partition that it fetched."""
+    return int(consumer._fetcher.refusals)  # noqa: SLF001  # aiokafka has no accessor
 
 
 install()

@@ -44,6 +44,11 @@ class Sent(NamedTuple):
         return None if metadata is None or metadata.timestamp_type != APPEND_TIME else int(metadata.timestamp)
 
     @property
+    def base(self) -> int | None:
+        """The offset of the first record; None where `end` is."""
+        return None if self.end is None else self.end - self.records
+
+    @property
     def error(self) -> BaseException | None:
         """Why it was not written; None while that is not known, and where it was written."""
         future = self.acknowledged

@@ -20,7 +20,8 @@ from app.kafka.failures import refusal_of
 DEFAULT_MAX_MESSAGE_BYTES = 1_048_588  # Kafka's default of max.message.bytes
 METADATA_WAIT = 30.0  # seconds until the metadata must show a topic that was created
 _HAS_LEADER = (0, ReplicaNotAvailableError.errno)  # reads and writes need the leader only, so a missing follower is fine
-_DESCRIBED_CONFIGS = ("cleanup.policy", "message.timestamp.type", "max.message.bytes", "retention.ms")
+UNCLEAN, MIN_IN_SYNC = "unclean.leader.election.enable", "min.insync.replicas"
+_DESCRIBED_CONFIGS = ("cleanup.policy", "message.timestamp.type", "max.message.bytes", "retention.ms", UNCLEAN, MIN_IN_SYNC)
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,14 @@ async def partition_counts(client: AIOKafkaAdminClient) -> dict[str, int]:
         if topic["error_code"] == 0 and all(p["error_code"] in _HAS_LEADER for p in topic["partitions"]):
             counts[topic["topic"]] = len(topic["partitions"])
     return counts
+
+
+async def replica_counts(client: AIOKafkaAdminClient) -> dict[str, int]:
+    """How many replicas the partitions of every topic have, at least."""
+    return {
+        topic["topic"]: min((len(p["replicas"]) for p in topic["partitions"]), default=0)
+        for topic in await client.describe_topics()
+    }
 
 
 async def wait_for_topics(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, TopicState]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
@@ -44,7 +44,7 @@ class Record(Protocol):
     def value(self) -> bytes | None: ...
 
     @property
-    def headers(self) -> Iterable[tuple[str, bytes | None]]: ...
+    def headers(self) -> Mapping[str, bytes] | Iterable[tuple[str, bytes | None]]: ...
 
 
 @dataclass(frozen=True)
@@ -318,7 +318,7 @@ class _RefusedError(Exception):
 
 def parsed(record: Record) -> Entry:
     """A record as an entry; one that is no tick has the reason in `bad`. Its arrival is its timestamp."""
-    if not record.key and not record.value and any(name == "barwheel-marker" for name, _ in record.headers):
+    if not record.key and not record.value and "barwheel-marker" in dict(record.headers):
         return Entry(record.offset, record.timestamp, marker=True)
     try:
         return _tick(record)

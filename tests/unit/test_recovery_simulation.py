@@ -28,8 +28,9 @@ from agents.task import PartitionTask, engine_config
 from app.kafka.batches import Outgoing
 from app.kafka.clock import BrokerClock
 from app.kafka.fetcher import Head
+from app.kafka.leader_epochs import NOT_THERE, EpochEnd
 from app.kafka.producers import Sent
-from app.kafka.records import APPEND_TIME
+from app.kafka.records import APPEND_TIME, Batch, LeaderEpoch
 from app.kafka.slices import Slice
 from app.settings import Settings
 from app.settings.types import Delivery, ScopeKind
@@ -96,6 +97,27 @@ class Topics:
     began: int = 0
     epoch: int = 0  # of the transactional producer that began last
     begins: dict[str, int] = field(default_factory=dict)  # the first offset that still exists, where it is not 0
+    leaders: dict[str, list[tuple[int, int]]] = field(default_factory=dict)  # leader epochs, and where they begin
+
+    def elect(self, topic: str, left: int | None = None) -> None:
+        """Another leader takes over. It lacks the rows from `left` on."""
+        rows = self.rows[topic]
+        del rows[len(rows) if left is None else left :]
+        leaders = self.leaders.setdefault(topic, [(0, 0)])
+        epoch = leaders[-1][0] + 1
+        leaders[:] = [leader for leader in leaders if leader[1] < len(rows)] + [(epoch, len(rows))]
+
+    def epoch_of(self, topic: str, offset: int) -> int:
+        """The leader epoch in which a row was appended."""
+        return max(epoch for epoch, start in self.leaders.get(topic, [(0, 0)]) if start <= offset)
+
+    def end_of_epoch(self, topic: str, epoch: int) -> EpochEnd:
+        """Where an epoch ends, as Kafka answers."""
+        leaders = self.leaders.get(topic, [(0, 0)])
+        if epoch > leaders[-1][0]:
+            return EpochEnd(-1, NOT_THERE)
+        end = next((start for begun, start in leaders if begun > epoch), len(self.rows.get(topic, [])))
+        return EpochEnd(max((begun for begun, _ in leaders if begun <= epoch), default=epoch), end)
 
     def append(self, topic: str, record: Outgoing, transaction: int = 0) -> int:
         rows = self.rows.setdefault(topic, [])
@@ -226,6 +248,10 @@ class ListReader:
         begin = self._topics.begins.get(topic, 0)
         return begin, max(begin, self._topics.stable_end(topic))
 
+    async def end_of_epoch(self, topic: str, partition: int, leader_epoch: int) -> EpochEnd | None:
+        assert partition == 0
+        return self._topics.end_of_epoch(topic, leader_epoch)
+
     async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Part]:
         assert partition == 0
         for at in range(start, end, 3):
@@ -322,7 +348,11 @@ class Simulation:
         rows = self.log[self.read_to : self.read_to + count]
         if rows:
             self.read_to += len(rows)
-            await self.partition.feed(Slice(self.partition.number, self.partition, append_time_batches(rows), self.now))
+            parts: list[Batch] = []
+            for batch in append_time_batches(rows):
+                epoch = self.topics.epoch_of(self.settings.ticks_topic, batch.base_offset)
+                parts += [LeaderEpoch(batch.base_offset, epoch), batch]
+            await self.partition.feed(Slice(self.partition.number, self.partition, parts, self.now))
 
     async def timer(self) -> None:
         await self.read(len(self.log))
