@@ -29,10 +29,12 @@ from tables.checkpoint_plan import CheckpointPlan
 from tables.config import EngineConfig
 from tables.engine import Engine
 from tables.records import Record
+from tables.views import first_stream_times
 
 log = logging.getLogger(__name__)
 SIDE_BATCH = 20_000  # so many late and rejected records cause an early checkpoint
 FINALS_BATCH = 200_000  # so many bars that wait for a transaction do, too
+SCOPES_LISTED = 100  # of each partition, in the accounting
 FEW_FINALS = 2_000  # fewer bars are sent at the end of the fetch: one request for each slice would take a quarter of the CPU
 
 
@@ -74,7 +76,7 @@ class PartitionTask:
         self.number = number
         position = found.position
         self.engine = Engine(engine_config(settings), position.next_offset)
-        self.engine.restore(position.counters, position.arrival, position.scopes, found.states, found.tail)
+        self.engine.restore(position.counters, position.arrival, position.stream_times, found.states, found.tail)
         self.consumed_to = position.resume_at  # offsets below have been processed, or hold no records
         self.checkpoint_began = time.monotonic()  # the last one, even if it found nothing to write
         self._metrics = metrics or Metrics(settings.grace)
@@ -121,13 +123,15 @@ class PartitionTask:
     def accounting(self) -> dict[str, Any]:
         """The counters, and how far the engine is."""
         engine = self.engine
+        times, more = first_stream_times(engine, SCOPES_LISTED)
         return {
             **msgspec.structs.asdict(engine.counters),
             "next_offset": engine.next_offset,
             "open_windows": engine.open_windows,
             "arrival_clock_violations": engine.arrival_violations,
             "arrival_clock_steps": engine.clock_steps,
-            "stream_times": {scope or "*": time for scope, (time, _) in sorted(engine.stream_times().items())},
+            "stream_times": {scope: time for scope, (time, _) in times.items()},
+            "more_scopes": more,
         }
 
     def has_bars_beyond(self, offset: int) -> bool:

@@ -16,6 +16,7 @@ from app.web.errors import InvalidParametersError, PeerUnavailableError
 from app.web.explanation import Facts, Owner, explain
 from app.web.models.bars import Why, WhyStatus
 from app.web.params import WhyParams
+from tables.views import stream_time_of
 
 
 class _Stored(NamedTuple):
@@ -104,7 +105,7 @@ def _add_partition(web: WebContext, facts: Facts, number: int, task: PartitionTa
         owner=Owner.me,
         partition=number,
         worker=web.peers.own_url,
-        stream_time=sampling.stream_time_for(task.engine, facts.broker, facts.symbol),
+        stream_time=stream_time_of(task.engine, facts.broker, facts.symbol),
         lag=None if end is None else end - task.consumed_to,
         broker_silent_for=web.tasks.readiness().get("broker_silent_for"),
         unpublished=task.has_bars_beyond(web.read_model.progress.positions.get((web.settings.finals_topic, number), 0)),
