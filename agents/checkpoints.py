@@ -85,7 +85,6 @@ class Checkpoints:
         position = Position(
             next_offset=engine.next_offset,
             arrival=engine.arrival,
-            scopes=engine.stream_times(),
             counters=copy.copy(engine.counters),
             finals_end=-1,
             changelog_start=-1,

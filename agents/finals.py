@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agents.metrics import Metrics
+from agents.recovery import APP_HEADER, EPOCH_HEADER
 from app.errors import StateError
 from app.kafka.batches import Header
 from app.kafka.producers import BatchProducer, Sent
+from app.kafka.records import NO_EPOCH
 from tables.emission import Closed, take_records
+
+
+def finals_headers(app_id: str, leader_epoch: int) -> list[Header]:
+    """The headers of a bar: who published it, and the leader epoch up to which the input had been read."""
+    owner = (APP_HEADER, app_id.encode())
+    return [owner] if leader_epoch == NO_EPOCH else [owner, (EPOCH_HEADER, b"%d" % leader_epoch)]
 
 
 class FinalsPublisher:

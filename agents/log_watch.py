@@ -14,7 +14,8 @@ from functools import partial
 
 from aiokafka.errors import KafkaError
 
-from agents.task import EndOfEpoch, PartitionTask
+from agents.input_log import EndOfEpoch
+from agents.task import PartitionTask
 from agents.tick_consumer import TickConsumer
 from agents.topics import identity_of
 from app.kafka.bootstrap import patient_admin

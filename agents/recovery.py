@@ -90,7 +90,6 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
         first = Position(
             next_offset=ticks.begin if settings.start is Start.earliest else ticks.end,
             arrival=-(1 << 62),
-            scopes={},
             counters=Counters(),
             finals_end=finals.end,
             changelog_start=end,

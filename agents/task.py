@@ -6,27 +6,25 @@ With `delivery=transactional` the bars wait for the checkpoint and are part of i
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
 from agents.checkpoints import Checkpoints
-from agents.finals import FinalsPublisher
+from agents.finals import FinalsPublisher, finals_headers
+from agents.input_log import EndOfEpoch, InputLog, never_told
 from agents.markers import Markers
 from agents.metrics import Metrics
-from agents.recovery import APP_HEADER, EPOCH_HEADER, Recovered
+from agents.recovery import APP_HEADER, Recovered
 from agents.side_outputs import SideOutputs, SideRecordEncoder
-from agents.timers import IdleTimer, TimerClock
-from app.kafka.batches import Header
+from agents.timers import IdleTimer, TimerClock, say_clock_was_wrong
 from app.kafka.clock import BrokerClock
 from app.kafka.fetcher import Head
-from app.kafka.leader_epochs import EpochEnd
 from app.kafka.producers import BatchProducer, TransactionalProducer
-from app.kafka.records import APPEND_TIME, NO_EPOCH, LeaderEpoch
+from app.kafka.records import APPEND_TIME, LeaderEpoch
 from app.kafka.slices import GapError, Slice, from_offset
 from app.settings import Settings
 from app.settings.types import IdleClose
@@ -35,11 +33,12 @@ from tables.config import EngineConfig
 from tables.engine import Engine
 from tables.records import Record
 from tables.state import Identity
+from tables.views import first_stream_times
 
-log = logging.getLogger(__name__)
 SIDE_BATCH = 20_000  # so many late and rejected records cause an early checkpoint
 FINALS_BATCH = 200_000  # so many bars that wait for a transaction do, too
 ASK_AGAIN_MS = 10_000  # while windows are open, a checkpoint asks for the broker's time this often
+SCOPES_LISTED = 100  # of each partition, in the accounting
 FEW_FINALS = 2_000  # fewer bars are sent at the end of the fetch: one request for each slice would take a quarter of the CPU
 
 
@@ -56,20 +55,6 @@ def engine_config(settings: Settings) -> EngineConfig:
         price=settings.price.value,
         wheel_tick=settings.wheel_tick,
     )
-
-
-EndOfEpoch = Callable[[int, int], Awaitable[EpochEnd | None]]  # where a partition's leader epoch ends, see `end_of_epoch`
-
-
-async def never_told(_partition: int, _leader_epoch: int) -> EpochEnd | None:
-    """The answer of brokers that are too old to tell where an epoch ends."""
-    return None
-
-
-def finals_headers(app_id: str, leader_epoch: int) -> list[Header]:
-    """The headers of a bar: who published it, and the leader epoch up to which the input had been read."""
-    owner = (APP_HEADER, app_id.encode())
-    return [owner] if leader_epoch == NO_EPOCH else [owner, (EPOCH_HEADER, b"%d" % leader_epoch)]
 
 
 class PartitionTask:
@@ -92,23 +77,20 @@ class PartitionTask:
     ) -> None:
         """`producer` writes the checkpoints; `finals_producer` sends bars at once, None where they wait for the checkpoint.
 
-        `markers` writes them where `idle_close=marker`.
-
-        `append_time`: the input topic has LogAppendTime now; an older batch may have CreateTime. `max_record`: the largest
-        record in bytes that the side topics take. `end_of_epoch` asks where a leader epoch of a partition of the input ends.
+        `markers` writes them where `idle_close=marker`. `append_time`: the input topic has LogAppendTime now; an older batch
+        may have CreateTime. `max_record`: the largest record in bytes that the side topics take. `end_of_epoch` asks where a
+        leader epoch of a partition of the input ends.
         """
         self.number = number
         position = found.position
         self.engine = Engine(engine_config(settings), position.next_offset)
-        self.engine.restore(position.counters, position.arrival, position.scopes, found.states, found.tail)
+        self.engine.restore(position.counters, position.arrival, position.stream_times, found.states, found.tail)
         self.consumed_to = position.resume_at  # offsets below have been processed, or hold no records
-        self._leader_epoch = position.leader_epoch  # of the last of them
-        self._end_of_epoch = end_of_epoch
+        self._input = InputLog(number, position.leader_epoch, end_of_epoch)
         self.checkpoint_began = time.monotonic()  # the last one, even if it found nothing to write
         self._metrics = metrics or Metrics(settings.grace)
         broker = clock or BrokerClock()
-        margin = settings.idle_margin if markers is None else 0  # a marker's arrival is compared with no other clock
-        self._clock = TimerClock(broker, margin, position.arrival, append_time=append_time)
+        self._clock = TimerClock(broker, settings.idle_margin, position.arrival, append_time=append_time)
         written = None if markers is None else Markers(settings.ticks_topic, number, markers, settings.app_id)
         self._idle = IdleTimer(self.engine, self._clock, written)
         self._app_id = settings.app_id
@@ -161,13 +143,15 @@ class PartitionTask:
     def accounting(self) -> dict[str, Any]:
         """The counters, and how far the engine is."""
         engine = self.engine
+        times, more = first_stream_times(engine, SCOPES_LISTED)
         return {
             **msgspec.structs.asdict(engine.counters),
             "next_offset": engine.next_offset,
             "open_windows": engine.open_windows,
             "arrival_clock_violations": engine.arrival_violations,
             "arrival_clock_steps": engine.clock_steps,
-            "stream_times": {scope or "*": time for scope, (time, _) in sorted(engine.stream_times().items())},
+            "stream_times": {scope: time for scope, (time, _) in times.items()},
+            "more_scopes": more,
         }
 
     def has_bars_beyond(self, offset: int) -> bool:
@@ -200,7 +184,8 @@ class PartitionTask:
         steps = self.engine.clock_steps
         for batch in part.batches:
             if isinstance(batch, LeaderEpoch):
-                await self._follow(batch.leader_epoch)
+                if await self._input.follow(batch.leader_epoch, self.consumed_to):
+                    self._finals.headers = finals_headers(self._app_id, batch.leader_epoch)
                 continue
             if batch.next_offset <= self.consumed_to:
                 continue
@@ -216,27 +201,14 @@ class PartitionTask:
             self.consumed_to = batch.next_offset
         if self.engine.clock_steps > steps:
             self._clock.broker.forget()
-            self._say_clock_was_wrong("a record")
+            say_clock_was_wrong(self.number, self.engine.arrival, "a record")
         self._clock.fed(self.engine.arrival, part)
         if part.last or self.engine.bars_waiting >= FEW_FINALS:
             await self._publish()
 
-    async def _follow(self, leader_epoch: int) -> None:
-        """Batches of another leader may come. Raises `GapError` where it lacks records that were processed."""
-        if leader_epoch == self._leader_epoch:
-            return
-        await self.check_log(self._end_of_epoch)
-        self._leader_epoch = leader_epoch
-        self._finals.headers = finals_headers(self._app_id, leader_epoch)
-
     async def check_log(self, ask: EndOfEpoch) -> None:
         """Check that the log still has what was processed. Raises `GapError` where it was truncated, and aiokafka's errors."""
-        leader_epoch, consumed_to = self._leader_epoch, self.consumed_to
-        end = None if leader_epoch == NO_EPOCH else await ask(self.number, leader_epoch)
-        if end is not None and end.offset < consumed_to:
-            raise GapError(
-                f"partition {self.number}: its log was truncated below offset {consumed_to}, up to where it was read"
-            )
+        await self._input.check(ask, self.consumed_to)
 
     def finals_are_there(self, leader_epoch: int, end: int) -> None:
         """Note that the finals have all records before an offset in this leader epoch."""
@@ -252,19 +224,10 @@ class PartitionTask:
             with self._poison_on_error():
                 if await self._idle.turn(head):
                     self._checkpoints.required = True
-                    self._say_clock_was_wrong("the broker's clock")
+                    say_clock_was_wrong(self.number, self.engine.arrival, "the broker's clock")
                 await self._publish()
         if self.engine.open_windows and self._clock.broker.stale(ASK_AGAIN_MS):
             self._checkpoints.required = True
-
-    def _say_clock_was_wrong(self, source: str) -> None:
-        log.warning(
-            "partition %d: a clock was more than a minute ahead, the broker's or this machine's; arrival time goes on from "
-            "%d (epoch ms), which %s says",
-            self.number,
-            self.engine.arrival,
-            source,
-        )
 
     # ---- out
 
@@ -291,7 +254,7 @@ class PartitionTask:
             return None
         async with self._engine_lock:
             await self._publish()
-            snapshot = await self._checkpoints.snapshot(self.engine, self.consumed_to, self._leader_epoch)
+            snapshot = await self._checkpoints.snapshot(self.engine, self.consumed_to, self._input.leader_epoch)
         return None if snapshot is None else await self._checkpoints.write(snapshot)
 
     @contextmanager

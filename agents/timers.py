@@ -7,6 +7,7 @@ before the next record comes.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 import faust
@@ -17,6 +18,8 @@ from app.kafka.fetcher import Head
 from app.kafka.records import APPEND_TIME
 from app.kafka.slices import Slice
 from tables.engine import Engine
+
+log = logging.getLogger(__name__)
 
 
 class TimerClock:
@@ -31,7 +34,7 @@ class TimerClock:
         Where only the producers give times (CreateTime), arrival time goes on from `arrival` now.
         """
         self.broker = broker
-        self._idle_margin = idle_margin
+        self.idle_margin = idle_margin
         self._append_time = append_time
         self._last_arrival = arrival
         self._last_at = broker.steady()  # while nothing has been fetched, time that has passed is time since the start
@@ -65,16 +68,18 @@ class TimerClock:
         """
         self._head = head
         if not self._append_time:  # this assumes that the producers' clock advances at the same pace as ours
-            return head.sent - self._last_at + self._last_arrival - self._idle_margin
+            return head.sent - self._last_at + self._last_arrival - self.idle_margin
         known = self.broker.at(head.sent)
-        return None if known is None else known - self._idle_margin
+        return None if known is None else known - self.idle_margin
 
 
 class IdleTimer:
     """Lets the idle closes of one partition show while its log is silent. It runs only at the end of the log."""
 
     def __init__(self, engine: Engine, clock: TimerClock, markers: Markers | None) -> None:
-        """With `markers`, time is told by records that are written to the log, and not by empty fetches."""
+        """With `markers`, records that are written to the log tell the time, and not empty fetches."""
+        if markers is not None:
+            clock.idle_margin = 0  # a marker's arrival is compared with no other clock
         self._engine = engine
         self._clock = clock
         self._markers = markers
@@ -97,6 +102,17 @@ class IdleTimer:
             return False
         self._clock.stepped(self._engine.arrival, now)
         return True
+
+
+def say_clock_was_wrong(partition: int, arrival: int, source: str) -> None:
+    """Log that arrival time was set to `arrival` (epoch ms), because of what `source` says."""
+    log.warning(
+        "partition %d: a clock was more than a minute ahead, the broker's or this machine's; arrival time goes on from "
+        "%d (epoch ms), which %s says",
+        partition,
+        arrival,
+        source,
+    )
 
 
 def register(app: faust.App, tick_ms: int, turn: Callable[[], Awaitable[None]]) -> None:

@@ -210,6 +210,7 @@ class Engine:
             if scope.stream_time < end + grace:  # noqa: PLR1730  # twice as fast as max()
                 scope.stream_time = end + grace
             scope.advanced_at = at
+            windows.mark_moved(scope)
             windows.close(scope, "idle", self.progress.next_offset, at)
 
     def _process(self, record: Record, arrival_cap: int | None = None, tick: RawTick | None = None) -> None:

@@ -72,6 +72,7 @@ class TickRules:
         moves_to = min(ms, arrived + config.grace)
         if moves_to > scope.stream_time:
             self._scheduler.advance_stream_time(scope, moves_to, progress.arrival)
+            windows.mark_moved(scope)
             windows.close(scope, "watermark", offset, progress.arrival)
             if windows.per_symbol and symbol is not None:
                 windows.mark_changed(symbol)

@@ -13,8 +13,8 @@ from aiokafka.admin import NewTopic
 from aiokafka.errors import KafkaConnectionError
 
 from agents import log_watch
+from agents.input_log import EndOfEpoch
 from agents.log_watch import LogWatch
-from agents.task import EndOfEpoch
 from agents.topics import identity_of
 from app.kafka.bootstrap import admin
 from app.kafka.cluster import Cluster

@@ -34,14 +34,16 @@ from app.kafka.records import APPEND_TIME, Batch, LeaderEpoch
 from app.kafka.slices import Slice
 from app.settings import Settings
 from app.settings.types import Delivery, ScopeKind
-from tables import checkpoint_plan, rules
+from tables import checkpoint_plan, rules, snapshots
 from tables.bars import Bar, bar_key, decode_bar
 from tables.engine import Engine
 from tables.idle import IdleScheduler
 from tables.open_windows import OpenWindows
 from tables.records import SideRecord
 from tables.replay import Replay
+from tables.scopes import Scope, Symbol
 from tables.state import Counters, SymbolState
+from tables.window import Window
 from tests.support.examples import examples
 from tests.unit.model import take_finals
 
@@ -262,9 +264,9 @@ class ListReader:
 class Simulation:
     """One partition, its worker, and what the schedule does to both."""
 
-    def __init__(self, scope: ScopeKind, delivery: Delivery) -> None:
+    def __init__(self, scope: ScopeKind, delivery: Delivery, **others: str) -> None:
         self.settings = Settings.load(
-            scope=scope, delivery=delivery, max_future="10000d", min_ts=0, idle_margin="0ms", on_gap="continue"
+            scope=scope, delivery=delivery, max_future="10000d", min_ts=0, idle_margin="0ms", on_gap="continue", **others
         )
         self.topics = Topics({self.settings.ticks_topic: []})
         self.now = START
@@ -466,12 +468,17 @@ def judge(simulation: Simulation) -> None:
 @pytest.mark.parametrize("delivery", list(Delivery))
 @pytest.mark.parametrize("scope", list(ScopeKind))
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(steps=st.lists(STEPS, max_size=60), spare=st.sampled_from([checkpoint_plan.SPARE, 0]))
+@given(
+    steps=st.lists(STEPS, max_size=60),
+    spare=st.sampled_from([checkpoint_plan.SPARE, 0]),
+    windows=st.sampled_from([snapshots.WINDOWS_PER_RECORD, 1]),
+)
 def test_a_crash_after_any_record_leaves_the_same_bars_as_no_crash_at_all(
-    scope: ScopeKind, delivery: Delivery, steps: list[Step], spare: int
+    scope: ScopeKind, delivery: Delivery, steps: list[Step], spare: int, windows: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoint_plan, "SPARE", spare)  # 0: tombstones are written as soon as they can be
+        patch.setattr(checkpoint_plan, "SPARE", spare)  # 0: symbols are let go as soon as they can be
+        patch.setattr(snapshots, "WINDOWS_PER_RECORD", windows)  # 1: every second window has a record of its own
         judge(asyncio.run(run(steps, scope, delivery)))
 
 
@@ -494,8 +501,9 @@ OVERWRITTEN: list[Step] = [
 ]
 
 
-POSITION_FIRST: list[Step] = [  # of three bars the last one does not arrive
-    *(TICK, ("tick", 0, 2, 0, "tick"), ("tick", 0, 4, 0, "tick"), NEXT_WINDOW, ("read", 4), ("checkpoint", 5), ("crash",)),
+POSITION_FIRST: list[Step] = [  # of four bars the last one does not arrive
+    *(TICK, ("tick", 0, 2, 0, "tick"), ("tick", 0, 4, 0, "tick"), ("tick", 62_000, 0, 0, "tick"), NEXT_WINDOW),
+    *(("read", 5), ("checkpoint", 7), ("crash",)),
 ]
 TOO_EARLY: list[Step] = [
     *(TICK, ("read", 1), ("checkpoint", None), TICK, NEXT_WINDOW, ("read", 2), ("deliver", 1), ("crash",)),
@@ -630,7 +638,10 @@ def tail_with(**other: Callable[[Bar, Found], Any]) -> Callable[[Found], Found]:
 
 
 def set_with_the_position(found: Found) -> Found:
-    return {"stream_times": {scope: (time, found["arrival"]) for scope, (time, _) in found["stream_times"].items()}}
+    for key, state in found["states"].items():
+        if snapshots.is_scope(key):
+            state.advanced_at = found["arrival"]
+    return {}
 
 
 def opened_at_no_time(found: Found) -> Found:
@@ -650,6 +661,44 @@ async def too_early(self: PartitionTask) -> int | None:
     made = await original_checkpoint(self)
     self.engine._replay = replay
     return made
+
+
+def without_scopes(self: OpenWindows) -> tuple[list[Symbol], list[Scope]]:
+    """A checkpoint without the clocks."""
+    return original_take_changed(self)[0], []
+
+
+def not_marked(self: OpenWindows, scope: Scope) -> None:
+    """Only ticks move a stored clock."""
+
+
+def forgotten(self: OpenWindows, symbol: Symbol) -> None:
+    """A symbol without open windows leaves nothing behind."""
+    del self.symbols[symbol.key]
+
+
+def without_number(self: OpenWindows, symbol: Symbol) -> None:
+    """It is not known where its clock was written."""
+    original_let_go(self, symbol)
+    self.resting[symbol.key].written = 0
+
+
+def first_record_only(self: snapshots.Snapshots, key: bytes, state: SymbolState, _: list[Window]) -> None:
+    """A state in several records is read as one in one."""
+    original_restore_symbol(self, key, state, state.windows)
+
+
+original_take_changed = OpenWindows.take_changed
+original_let_go = OpenWindows.let_go
+original_restore_symbol = snapshots.Snapshots._restore_symbol
+LET_GO: list[Step] = [*CHECKED, LATER, LATER, LATER, ("read", 3), ("checkpoint", None)]
+LONG_CLOSED: Step = ("tick", 0, 0, 3 * 66_000, "tick")
+OTHERS_TRADE: list[Step] = [("tick", 0, 2, 0, "tick"), ("read", 1), ("checkpoint", None)] * 3
+BOTH_SILENT: list[Step] = [
+    *(TICK, ("tick", 0, 1, 0, "tick"), ("read", 2), ("checkpoint", None), LATER, ("read", 1)),
+    *(("checkpoint", None), ("crash",)),  # it writes one clock again, whether that moved or not
+]
+TWO_OPEN: list[Step] = [TICK, ("tick", 62_000, 0, 0, "tick"), ("read", 2), ("checkpoint", None), ("crash",)]
 
 
 async def send_nothing(self: SideOutputs, producer: Any, side: list[SideRecord]) -> None:
@@ -705,6 +754,11 @@ async def send_nothing(self: SideOutputs, producer: Any, side: list[SideRecord])
         ),
         (ScopeKind.BROKER, (SideOutputs, "send", send_nothing), [("tick", 0, 0, 0, "bad"), ("read", 1)]),
         (ScopeKind.BROKER, (checkpoint_plan.CheckpointPlan, "live_from", property(lambda self: self.end)), STATES_LOST),
+        (ScopeKind.BROKER, (OpenWindows, "take_changed", without_scopes), STATES_LOST),
+        (ScopeKind.BROKER, (OpenWindows, "mark_moved", not_marked), BOTH_SILENT),
+        (ScopeKind.SYMBOL, (OpenWindows, "let_go", forgotten), [*LET_GO, LONG_CLOSED]),
+        (ScopeKind.SYMBOL, (OpenWindows, "let_go", without_number), [*LET_GO, *OTHERS_TRADE, ("crash",), LONG_CLOSED]),
+        (ScopeKind.BROKER, (snapshots.Snapshots, "_restore_symbol", first_record_only), TWO_OPEN),
     ],
     ids=[
         "counters are not kept",
@@ -717,11 +771,18 @@ async def send_nothing(self: SideOutputs, producer: Any, side: list[SideRecord])
         "a checkpoint is made before the tail has been passed",
         "late and rejected records are not sent",
         "reading begins behind live states",
+        "scopes are not written",
+        "what silence closed does not move a stored clock",
+        "a symbol that is let go loses its clock",
+        "a symbol that is let go is not written again",
+        "only the first record of a state is read",
     ],
 )
 def test_the_simulation_fails_when_recovery_takes_up_something_else(
     monkeypatch: pytest.MonkeyPatch, scope: ScopeKind, broken: tuple[type, str, Any], steps: list[Step]
 ) -> None:
+    monkeypatch.setattr(checkpoint_plan, "SPARE", 0)
+    monkeypatch.setattr(snapshots, "WINDOWS_PER_RECORD", 1)
     judge(asyncio.run(run(steps, scope)))
     monkeypatch.setattr(*broken)
     with pytest.raises(AssertionError):

@@ -157,7 +157,7 @@ async def test_a_clock_that_was_a_year_ahead_before_the_start_is_left_behind_in_
     last = T0 + 59_000
     found = one_open(last + YEAR)
     found.states[b"A|x"].windows[0].end = T0 + MINUTE
-    found.position.scopes["A"] = (last, last + YEAR)
+    found.position.scopes = {"A": (last, last + YEAR)}
     steady = Steady(0)
     async with partition_at(steady, found, append_time=kind) as task:
         broker_says(task, last + 1_000, steady)

@@ -21,18 +21,18 @@ COLUMNS = ("bucket_start", "open", "high", "low", "close", "volume", "ticks", "r
 async def bars(web: WebContext, params: BarsParams) -> EncodedJson:
     """The newest final bars of a symbol within a time range, and its open windows."""
     until = min(params.until, decode_cursor(params.cursor, int)[0]) if params.cursor else params.until
-    nothing: tuple[list[bytes], int | None] = [], None
+    nothing: tuple[list[bytes], int | None, bool] = [], None, False
 
-    def select(queries: Queries) -> tuple[list[bytes], int | None]:
+    def select(queries: Queries) -> tuple[list[bytes], int | None, bool]:
         symbol = queries.symbol(params.broker, params.symbol)
         if symbol is None:
-            return nothing
-        return queries.bars(symbol.id, params.since, until, params.limit + 1), symbol.oldest_kept
+            return [], None, queries.incomplete()
+        return queries.bars(symbol.id, params.since, until, params.limit + 1), symbol.oldest_kept, False
 
     # windows before bars: a window that closes in between appears twice rather than not at all
     with_windows = until == MAX_TIMESTAMP or params.cursor is None
     windows, away = await web.open_windows(params.broker, params.symbol) if with_windows else ([], [])
-    values, oldest = await web.read_model.query(select, nothing)
+    values, oldest, none_kept = await web.read_model.query(select, nothing)
     more, values = len(values) > params.limit, values[: params.limit]
     next_cursor = encode_cursor(decode_bar(values[-1]).bucket_start) if more else None
     values.reverse()
@@ -42,6 +42,7 @@ async def bars(web: WebContext, params: BarsParams) -> EncodedJson:
         "open": [window.model_dump() for window in windows if params.since <= window.bucket_start < until],
         "next_cursor": next_cursor,
         "oldest_kept": oldest,
+        "none_kept": none_kept,
         "complete": web.read_model.progress.state is State.live,
         "away": [one.model_dump() for one in away],
     }

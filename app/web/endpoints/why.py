@@ -17,15 +17,20 @@ from app.web.errors import InvalidParametersError, PeerUnavailableError
 from app.web.explanation import Facts, Owner, explain
 from app.web.models.bars import Why, WhyStatus
 from app.web.params import WhyParams
+from tables.views import stream_time_of
 
 
 class _Stored(NamedTuple):
-    """What the read model holds of a window: the bar's JSON, its partition, and the symbol's oldest bar if older ones went."""
+    """What the read model holds of a window: the bar's JSON, its partition, and the symbol's oldest bar if older ones went.
+
+    `none_kept`: it holds no bar of the symbol, but the topic has older bars than it holds.
+    """
 
     bar: bytes | None = None
     partition: int | None = None
     oldest_kept: int | None = None
     late_ticks: int = 0
+    none_kept: bool = False
 
 
 async def why(web: WebContext, params: WhyParams) -> Why:
@@ -53,6 +58,7 @@ async def why(web: WebContext, params: WhyParams) -> Why:
         loaded=web.read_model.progress.state is State.live,
         read_model_error=web.read_model.progress.error if web.read_model.progress.state is State.failed else "",
         oldest_kept=stored.oldest_kept,
+        none_kept=stored.none_kept,
     )
     if stored.bar is not None:
         worker = web.peers.owner_urls().get(stored.partition) if stored.partition is not None else None
@@ -76,7 +82,7 @@ async def _stored(web: WebContext, facts: Facts) -> _Stored:
         late = queries.late_count(facts.broker, facts.symbol, facts.bucket_start)
         symbol = queries.symbol(facts.broker, facts.symbol)
         if symbol is None:
-            return _Stored(late_ticks=late)
+            return _Stored(late_ticks=late, none_kept=queries.incomplete())
         bars = queries.bars(symbol.id, facts.bucket_start, facts.bucket_start + 1, 1)
         return _Stored(bars[0] if bars else None, symbol.partition, symbol.oldest_kept, late)
 
@@ -105,7 +111,7 @@ def _add_partition(web: WebContext, facts: Facts, number: int, task: PartitionTa
         owner=Owner.me,
         partition=number,
         worker=web.peers.own_url,
-        stream_time=sampling.stream_time_for(task.engine, facts.broker, facts.symbol),
+        stream_time=stream_time_of(task.engine, facts.broker, facts.symbol),
         lag=None if end is None else end - task.consumed_to,
         broker_silent_for=web.tasks.readiness().get("broker_silent_for"),
         unpublished=task.has_bars_beyond(web.read_model.progress.positions.get((web.settings.finals_topic, number), 0)),

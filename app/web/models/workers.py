@@ -44,7 +44,10 @@ class PartitionCounts(Counts):
     open_windows: int
     arrival_clock_violations: int
     arrival_clock_steps: int = 0  # a worker of an older version says nothing of it
-    stream_times: dict[str, int] = Field(description="By scope, `*` for the partition; empty under scope `symbol`.")
+    stream_times: dict[str, int] = Field(
+        description="Of the first 100 scopes by name, `*` for the partition; empty under scope `symbol`."
+    )
+    more_scopes: int = Field(default=0, description="How many scopes `stream_times` leaves out.")
 
 
 class Accounting(ApiModel):
@@ -89,7 +92,8 @@ class PartitionRow(ApiModel):
     lag: int | None = None
     checkpointed: int | None = Field(default=None, description="The offset at which reading resumes after a crash.")
     open_windows: int | None = None
-    stream_times: dict[str, ScopeTime] = Field(default_factory=dict)
+    stream_times: dict[str, ScopeTime] = Field(default_factory=dict, description="Of the first 100 scopes by name.")
+    more_scopes: int = Field(default=0, description="How many scopes `stream_times` leaves out.")
     counts: Counts | None = None
     recovery: Recovery | None = Field(
         default=None, description="Progress of the recovery that its owner is running, over all of that owner's partitions."

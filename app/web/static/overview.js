@@ -4,6 +4,7 @@ import { $, cell, element, formatDuration, formatNumber, get, onZoneChange, plur
 import { Events } from "./events.js";
 
 const TILES = ["read", "binned", "late", "rejected", "heartbeats", "lost"];
+const MAX_SCOPES = 200; // rows
 let partitions = [];
 let now = 0;
 
@@ -72,8 +73,11 @@ function showPartitions() {
     ),
   );
   const scopes = partitions.flatMap((row) => Object.entries(row.stream_times).map(([scope, time]) => ({ scope, row, time })));
+  const shown = scopes.slice(0, MAX_SCOPES);
+  const more = scopes.length - shown.length + partitions.reduce((sum, row) => sum + row.more_scopes, 0);
+  $("more-scopes").textContent = more ? `And ${formatNumber(more)} more.` : "";
   $("scopes").replaceChildren(
-    ...scopes.slice(0, 200).map(({ scope, row, time }) =>
+    ...shown.map(({ scope, row, time }) =>
       element(
         "tr",
         {},

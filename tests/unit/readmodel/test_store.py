@@ -81,6 +81,35 @@ def test_the_oldest_bars_are_deleted_first_and_this_is_recorded(store: Store, qu
     assert queries.extent() == (1_000, 2)
 
 
+def test_a_symbol_is_deleted_with_the_last_of_its_bars(store: Store, queries: Queries) -> None:
+    store.add([row("A", 1), row("B", 2)], [], {})
+    first = queries.symbol("fx", "A")
+    assert not queries.incomplete(), "what is not here was never published"
+    store.add([row(f"S{number}", 3) for number in range(999)], [], {})
+    assert queries.symbol("fx", "A") is None
+    assert queries.symbol("fx", "B") is not None
+    assert queries.incomplete()
+    store.add([row("A", 4)], [], {})
+    again = queries.symbol("fx", "A")
+    assert first is not None
+    assert again is not None
+    assert again.id > 1_000, "a query that holds the id of a symbol never gets the bars of another one"
+    assert starts(queries, "A") == [b"x"]
+
+
+def test_the_file_is_as_large_as_its_bars_however_many_names_there_were(
+    store: Store, queries: Queries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.readmodel.store.MAX_KNOWN_IDS", 1_500)
+    count = 30_000
+    for first in range(0, count, 3_000):
+        store.add([row(f"S{number:06}", 5) for number in range(first, first + 3_000)], [], {})
+        assert len(store._symbol_ids) <= 1_500
+    assert queries.extent() == (1_000, 1_000)
+    page = queries.symbols("s", None, "", 50)
+    assert [one.symbol for one in page] == [f"S{number:06}" for number in range(count - 1_000, count - 950)]
+
+
 def test_a_failed_write_leaves_nothing(store: Store, queries: Queries) -> None:
     bad = [row("A", 5), BarRow("fx", "B", 0, 6, None)]  # type: ignore[arg-type]  # its value must not be null
     with pytest.raises(Exception, match="NOT NULL"):
