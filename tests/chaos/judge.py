@@ -15,10 +15,12 @@ from tests.chaos.published import Published, Window
 from tests.chaos.rules import Basis, Partition, check
 from tests.chaos.sent import SERIAL, Label, SentLog, Stored
 from tests.chaos.verdict import Verdict
-from tests.support.reference import Bar, Entry, Rules, bar_of, parsed
+from tests.support.reference import Bar, Entry, Rules, bar_of
+from tests.support.reference_records import parsed
 
 Place = tuple[int, int]  # partition and offset of a record in `ticks`
-EVIDENCE = {"close_reason", "closed_at", "watermark", "closed_at_offset"}  # of a bar; the other fields follow from its ticks
+# of a bar; the other fields follow from its ticks
+EVIDENCE = {"close_reason", "closed_at", "watermark", "closed_at_offset", "partial"}
 
 
 @dataclass

@@ -24,7 +24,8 @@ from app.pocket import process
 from app.settings import Settings
 from tests.stored.ticks import BROKERS, MINUTE_MS, PARTITIONS, START_MS, SYMBOLS, Message, closing, market
 from tests.support.ksqldb import KsqlServer
-from tests.support.reference import Answer, parsed
+from tests.support.reference import Answer
+from tests.support.reference_records import parsed
 from tests.support.ticks import Seen, Tick, produce, read
 from tests.support.worker import ROOT, Worker
 from tests.unit.model import expected

@@ -4,47 +4,23 @@ It reads a whole log record by record, and sorts and scans again wherever that i
 of ticks instead of running values. It must be easy to believe. It imports the standard library alone, so that no mistake of the
 application can hide in it; `tests/unit/test_reference.py` holds that.
 
-    answer([parsed(record) for record in records], Rules(), until=arrival_ms).bars
-
-Event times are integers in epoch ms, and the price is the bid: other units and prices are the business of the decoder's tests.
+    answer([parsed(record) for record in records], Rules(), until=arrival_ms).bars  # tests.support.reference_records.parsed
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
-from typing import Any, NamedTuple, NoReturn, Protocol
+from typing import NamedTuple
 
 ScopeKey = tuple[str, ...]
 WindowKey = tuple[int, str, str]  # end, broker, symbol: their order is the order of the bars that close in one step
 
 CLOCK_STEP = 60_000  # an arrival this much below the running maximum shows that the clock was wrong before
-MAX_DIGITS = 34
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-
-
-class Record(Protocol):
-    """A record of a topic."""
-
-    @property
-    def offset(self) -> int: ...
-
-    @property
-    def timestamp(self) -> int: ...
-
-    @property
-    def key(self) -> bytes | None: ...
-
-    @property
-    def value(self) -> bytes | None: ...
-
-    @property
-    def headers(self) -> Mapping[str, bytes] | Iterable[tuple[str, bytes | None]]: ...
 
 
 @dataclass(frozen=True)
@@ -76,7 +52,7 @@ class Entry:
     qty: Decimal | None = None
     seq: int = 0
     heartbeat: bool = False
-    marker: bool = False  # a worker wrote it to tell the time
+    marker: bool = False  # it holds no tick, and moves the arrival clock only
     bad: str = ""
 
     @property
@@ -109,6 +85,7 @@ class Bar:
     last_offset: int
     closed_at_offset: int
     revision: int = 0
+    partial: bool = False  # it may lack ticks
 
     def key(self) -> bytes:
         """The key of its record."""
@@ -116,7 +93,8 @@ class Bar:
 
     def json(self) -> bytes:
         """The value of its record. Prices are numbers with all their digits."""
-        return b"{%s}" % b",".join(f'"{item.name}":{_json(getattr(self, item.name))}'.encode() for item in fields(self))
+        names = [item.name for item in fields(self) if item.name != "partial" or self.partial]
+        return b"{%s}" % b",".join(f'"{name}":{_json(getattr(self, name))}'.encode() for name in names)
 
 
 class IdleClose(NamedTuple):
@@ -140,9 +118,12 @@ class Answer:
     objections: list[str] = field(default_factory=list)  # to the decisions that were followed
 
 
-def answer(log: Iterable[Entry], rules: Rules, until: int | None = None) -> Answer:
-    """The bars as a function of the log. Then the arrival time `until` passes; None: stop right after the last record."""
-    reading = _Reading(rules)
+def answer(log: Iterable[Entry], rules: Rules, until: int | None = None, *, cut: bool = False) -> Answer:
+    """The bars as a function of the log. Then the arrival time `until` passes; None: stop right after the last record.
+
+    `cut`: there were records before the first one, which nobody has read. Bars that may lack ticks of them are partial.
+    """
+    reading = _Reading(rules, cut=cut)
     for entry in log:
         reading.arrive(entry)
         reading.idle(before=reading.now)
@@ -178,6 +159,7 @@ class _Clock:
     set_at: int
     windows: dict[WindowKey, list[Entry]] = field(default_factory=dict)
     opened: dict[int, int] = field(default_factory=dict)  # end: arrival of the last tick that opened a window
+    first: dict[WindowKey, int] = field(default_factory=dict)  # arrival of the tick that opened each window
 
     def due(self, end: int, grace: int) -> int:
         """The arrival time at which silence closes the windows with this end."""
@@ -187,17 +169,22 @@ class _Clock:
 class _Reading:
     """Reads a log, record by record."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, *, cut: bool = False) -> None:
         self.answer, self.now = Answer(), 0
         self._rules, self._clocks = rules, dict[ScopeKey, _Clock]()
+        self._cut, self._cut_at = cut, -1  # the arrival of the first record, where there were others before it
 
     def arrive(self, entry: Entry) -> None:
         """Move the arrival clock: the running maximum. A clock that was ahead, and has been put right, is left behind."""
+        if self._cut and not self.answer.counts["read"]:
+            self._cut_at = entry.arrival
         if entry.arrival < self.now - CLOCK_STEP:
             self.now = entry.arrival
+            self._cut_at = min(self._cut_at, self.now)
             for clock in self._clocks.values():
                 clock.set_at = min(clock.set_at, self.now)
                 clock.opened = {end: min(at, self.now) for end, at in clock.opened.items()}
+                clock.first = {window: min(at, self.now) for window, at in clock.first.items()}
         self.now = max(self.now, entry.arrival)
 
     def idle(self, before: int) -> None:
@@ -262,15 +249,17 @@ class _Reading:
             said.counts["binned"] += 1
             window = (end, entry.broker, entry.symbol)
             if window not in clock.windows:
-                clock.opened[end] = self.now
+                clock.opened[end] = clock.first[window] = self.now
             clock.windows.setdefault(window, []).append(entry)
 
     def _close(self, clock: _Clock, reason: str, at: int, offset: int) -> None:
         watermark = clock.stream - self._rules.grace
         for window in sorted(window for window in clock.windows if window[0] <= watermark):
             bar = bar_of(window, clock.windows.pop(window), self._rules.window_size)
-            evidence = {"close_reason": reason, "closed_at": at, "watermark": watermark, "closed_at_offset": offset}
-            self.answer.bars.append(replace(bar, **evidence))  # type: ignore[arg-type]  # a dictionary of two types
+            bar = replace(bar, close_reason=reason, closed_at=at, watermark=watermark, closed_at_offset=offset)
+            # a tick that was lost may have been as far ahead of its arrival as this one
+            ahead = min(self._rules.max_future, max(0, bar.first_ts - clock.first.pop(window)))
+            self.answer.bars.append(replace(bar, partial=bar.bucket_start - ahead <= self._cut_at))
 
     def finished(self) -> Answer:
         """The answer so far."""
@@ -307,86 +296,6 @@ def bar_of(window: WindowKey, ticks: Iterable[Entry], size: int) -> Bar:
         last_offset=max(tick.offset for tick in ticks),
         closed_at_offset=0,
     )
-
-
-# ---- what is on the wire
-
-
-class _RefusedError(Exception):
-    """The record is no tick; the message is the reason."""
-
-
-def parsed(record: Record) -> Entry:
-    """A record as an entry; one that is no tick has the reason in `bad`. Its arrival is its timestamp."""
-    if not record.key and not record.value and "barwheel-marker" in dict(record.headers):
-        return Entry(record.offset, record.timestamp, marker=True)
-    try:
-        return _tick(record)
-    except _RefusedError as refused:
-        return Entry(record.offset, record.timestamp, bad=str(refused))
-
-
-def _tick(record: Record) -> Entry:
-    said = _object(record.value)
-    ts, seq, heartbeat = said["ts"], said.get("seq", 0), said.get("heartbeat", False)
-    if type(ts) is not int or type(seq) is not int or type(heartbeat) is not bool:
-        raise _RefusedError("type")
-    price, qty = _number(said.get("bid"), "price"), _number(said.get("qty"), "qty")
-    broker, symbol = _names(record.key)
-    if said.get("broker", broker) != broker or said.get("symbol", symbol) != symbol:
-        raise _RefusedError("key")
-    if heartbeat:
-        return Entry(record.offset, record.timestamp, broker, symbol, ts, heartbeat=True)
-    if price is None:
-        raise _RefusedError("missing")
-    if not (price.is_finite() and price > 0 and _is_short(price)):
-        raise _RefusedError("price")
-    if qty is not None and not (qty.is_finite() and qty >= 0 and _is_short(qty)):
-        raise _RefusedError("qty")
-    return Entry(record.offset, record.timestamp, broker, symbol, ts, price, qty, seq)
-
-
-def _object(value: bytes | None) -> dict[str, Any]:
-    if not value:
-        raise _RefusedError("empty")
-    try:
-        said = json.loads(value, parse_float=Decimal, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        raise _RefusedError("json") from None
-    if not isinstance(said, dict):
-        raise _RefusedError("type")
-    if "ts" not in said:
-        raise _RefusedError("missing")
-    return said
-
-
-def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not JSON")
-
-
-def _number(said: object, reason: str) -> Decimal | None:
-    if said is None:
-        return None
-    if isinstance(said, bool) or not isinstance(said, int | Decimal | str):
-        raise _RefusedError("type")
-    try:
-        return Decimal(said)
-    except InvalidOperation:
-        raise _RefusedError(reason) from None
-
-
-def _is_short(number: Decimal) -> bool:
-    return len(number.as_tuple().digits) <= MAX_DIGITS and (not number or -MAX_DIGITS < number.adjusted() < MAX_DIGITS)
-
-
-def _names(key: bytes | None) -> tuple[str, str]:
-    try:
-        names = (key or b"").decode().split("|")
-    except UnicodeDecodeError:
-        raise _RefusedError("key") from None
-    if len(names) != 2 or not all(names) or any(_CONTROL.search(name) for name in names):
-        raise _RefusedError("key")
-    return names[0], names[1]
 
 
 def _json(value: object) -> str:

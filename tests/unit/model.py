@@ -20,9 +20,12 @@ def rules_of(config: EngineConfig) -> Rules:
     return Rules(config.window_size, config.grace, config.scope, config.idle_close, config.max_future, config.min_ts)
 
 
-def expected(log: list[Entry], config: EngineConfig, until: int | None = None) -> Answer:
-    """What the reference says of a log; then the arrival time `until` passes; None: stop right after the last record."""
-    return reference.answer(log, rules_of(config), until)
+def expected(log: list[Entry], config: EngineConfig, until: int | None = None, *, cut: bool = False) -> Answer:
+    """What the reference says of a log; then the arrival time `until` passes; None: stop right after the last record.
+
+    `cut`: there were records before the first one, which nobody has read.
+    """
+    return reference.answer(log, rules_of(config), until, cut=cut)
 
 
 @dataclass(slots=True)

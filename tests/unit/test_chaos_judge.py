@@ -18,7 +18,8 @@ from tests.chaos.options import GRACE_MS, IDLE_MARGIN_MS, WINDOW_MS
 from tests.chaos.sent import SERIAL, Label, SentLog
 from tests.chaos.synthetic_ticks import market
 from tests.chaos.verdict import Verdict
-from tests.support.reference import Answer, Rules, answer, parsed
+from tests.support.reference import Answer, Rules, answer
+from tests.support.reference_records import parsed
 from tests.support.ticks import Seen
 
 START, PARTITIONS, RECORDS = 1_700_000_040_000, 2, 1_500

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tables.config import EngineConfig
 from tables.engine import Engine
 from tests.support.examples import examples
-from tests.support.reference import CLOCK_STEP, Entry, parsed
+from tests.support.reference import CLOCK_STEP, Entry
+from tests.support.reference_records import parsed
 from tests.unit.model import expected, shown, take_finals, wire
 
 EXAMPLES = examples(check=50, full=250, thorough=20_000)
