@@ -118,6 +118,16 @@ class PartitionTask:
         """Whether the position must be written before anything is read."""
         return self._checkpoints.needs_first
 
+    @property
+    def states_due(self) -> int:
+        """About how many states a checkpoint would write now."""
+        return self.engine.snapshots.due
+
+    @property
+    def publication_waits(self) -> bool:
+        """Whether there is something that only a checkpoint publishes: a first position, late or rejected records, or bars."""
+        return self.needs_first_checkpoint or bool(self._side) or self._finals.unsent_bars > 0
+
     def accounting(self) -> dict[str, Any]:
         """The counters, and how far the engine is."""
         engine = self.engine
