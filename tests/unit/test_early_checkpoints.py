@@ -29,7 +29,7 @@ class Waiting:
     def __init__(self) -> None:
         self.publication_waits = False
         self.checkpoints = 0
-        self.while_working: Callable[[], None] = int  # nothing
+        self.while_working: Callable[[], None] = lambda: None
 
     async def feed(self, _part: Slice) -> None:
         self.publication_waits = True
