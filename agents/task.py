@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import msgspec
-
+from agents.accounting import accounting_of
 from agents.checkpoints import Checkpoints
 from agents.finals import FinalsPublisher, finals_headers
 from agents.input_log import EndOfEpoch, InputLog, never_told
@@ -33,12 +32,10 @@ from tables.config import EngineConfig
 from tables.engine import Engine
 from tables.records import Record
 from tables.state import Identity
-from tables.views import first_stream_times
 
 SIDE_BATCH = 20_000  # so many late and rejected records cause an early checkpoint
 FINALS_BATCH = 200_000  # so many bars that wait for a transaction do, too
 ASK_AGAIN_MS = 10_000  # while windows are open, a checkpoint asks for the broker's time this often
-SCOPES_LISTED = 100  # of each partition, in the accounting
 FEW_FINALS = 2_000  # fewer bars are sent at the end of the fetch: one request for each slice would take a quarter of the CPU
 
 
@@ -140,19 +137,19 @@ class PartitionTask:
         """The end offset of the finals, as far as it was acknowledged."""
         return self._finals.end
 
+    @property
+    def states_due(self) -> int:
+        """About how many states a checkpoint would write now."""
+        return self.engine.snapshots.due
+
+    @property
+    def publication_waits(self) -> bool:
+        """Whether there is something that only a checkpoint publishes: a first position, late or rejected records, or bars."""
+        return self._checkpoints.required or bool(self._side) or self._finals.unsent_bars > 0
+
     def accounting(self) -> dict[str, Any]:
         """The counters, and how far the engine is."""
-        engine = self.engine
-        times, more = first_stream_times(engine, SCOPES_LISTED)
-        return {
-            **msgspec.structs.asdict(engine.counters),
-            "next_offset": engine.next_offset,
-            "open_windows": engine.open_windows,
-            "arrival_clock_violations": engine.arrival_violations,
-            "arrival_clock_steps": engine.clock_steps,
-            "stream_times": {scope: time for scope, (time, _) in times.items()},
-            "more_scopes": more,
-        }
+        return accounting_of(self.engine)
 
     def has_bars_beyond(self, offset: int) -> bool:
         """Whether there are bars, also such as are being sent, that a reader of the finals at `offset` has not seen."""

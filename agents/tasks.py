@@ -47,7 +47,7 @@ class TaskManager:
         self._creator = TaskCreator(settings, self.metrics, self._readiness)
         self._watch = LogWatch(settings)
         self._pacing = CheckpointPacing(settings.checkpoint_interval / 1_000)
-        self._early_checkpoints: dict[int, asyncio.Task[None]] = {}  # between two slices, by partition
+        self._early_checkpoints: dict[int, asyncio.Task[None]] = {}  # before the timer's, by partition
         self._tasks: dict[int, PartitionTask] = {}
         self._taking = False  # whether slices are taken
         self._recovery: asyncio.Task[None] | None = None
@@ -84,7 +84,7 @@ class TaskManager:
         task = self._tasks.get(part.partition)
         if not self._taking or task is None or task is not part.task:
             return
-        self._pacing.fetched(last=part.last)
+        self._pacing.fetched(part)
         try:
             await self._watch.check_if_doubtful(self.cluster, self._tasks, self.consumer)
             await task.feed(part)
@@ -105,6 +105,7 @@ class TaskManager:
                 head = heads.get((self.settings.ticks_topic, number))
                 if head is not None:
                     await task.tick(head)
+                self._begin_early_checkpoint(task)
         except Exception as error:  # noqa: BLE001  # Faust's task would end silently, and windows stay open
             await self.handle_error(error)
 
@@ -117,9 +118,9 @@ class TaskManager:
                 await self.handle_error(error)
 
     async def checkpoint(self) -> None:
-        """Checkpoint every task that can afford it; all of them if this is the last checkpoint."""
+        """Checkpoint every task that is due; all of them if this is the last checkpoint."""
         count = len(self._tasks)
-        await self._checkpoint([t for t in self._tasks.values() if not self._taking or self._pacing.affordable(t, count)])
+        await self._checkpoint([t for t in self._tasks.values() if not self._taking or self._pacing.due(t, count)])
 
     async def _checkpoint(self, tasks: Iterable[PartitionTask]) -> None:
         try:
@@ -128,8 +129,10 @@ class TaskManager:
             await self.handle_error(error, last=not self._taking)
 
     def _begin_early_checkpoint(self, task: PartitionTask) -> bool:
+        if not self._taking or self._tasks.get(task.number) is not task:
+            return False  # given away or being recovered, since the caller looked
         running = self._early_checkpoints.get(task.number)
-        if (running is not None and not running.done()) or not self._pacing.due_now(task, len(self._tasks)):
+        if (running is not None and not running.done()) or not self._pacing.due_early(task, len(self._tasks)):
             return False
         self._early_checkpoints[task.number] = asyncio.ensure_future(self._checkpoint([task]))
         return True

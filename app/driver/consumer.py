@@ -133,14 +133,13 @@ class Consumer(driver.Consumer):
             await self.perform_seek()
             return
         owners, generation, fetched = self.tasks.running(), self.app.consumer_generation_id, steady_ms()
+        messages = []
         for tp, batches in records.items():
             is_active = tp in (active or ()) or tp in self._buffered_partitions
             if tp.partition not in owners or not is_active:
                 continue
             parts = list(cut(await self._without_gaps(tp, batches), self.slice_records))
             for number, part in enumerate(parts, 1):
-                if not self._may_deliver(generation):
-                    return
                 value = Slice(tp.partition, owners[tp.partition], part, fetched, last=number == len(parts))
                 offset = part[-1].next_offset - 1
                 message = ConsumerMessage(
@@ -148,8 +147,16 @@ class Consumer(driver.Consumer):
                     tp=tp,
                     generation_id=generation,
                 )
-                await self.wait_first(self.callback(message), self.suspend_flow.wait())
-                self._corrupt = 0
+                messages.append(message)
+        if messages:  # together, because `wait_first` makes four tasks
+            await self.wait_first(self._deliver(messages, generation), self.suspend_flow.wait())
+
+    async def _deliver(self, messages: list[ConsumerMessage], generation: int) -> None:
+        for message in messages:
+            if not self._may_deliver(generation):
+                return
+            await self.callback(message)
+            self._corrupt = 0
 
     def _may_deliver(self, generation: int) -> bool:
         """Whether no rebalance has begun since the fetch."""

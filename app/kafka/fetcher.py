@@ -23,6 +23,7 @@ from aiokafka.errors import CorruptRecordException, KafkaError
 from aiokafka.record.legacy_records import LegacyRecordBatch
 
 from app.kafka.clock import steady_ms
+from app.kafka.fetch_pace import FetchPace
 from app.kafka.leader_epochs import EpochedRecords
 from app.kafka.records import NO_EPOCH, LeaderEpoch, OldBatch, Skipped
 
@@ -105,15 +106,21 @@ class _ObservedClient:
         self._heads = heads
         self.last_response = time.monotonic()
         self.refusals = 0  # of partitions in fetch responses: there is another leader, or another topic of that name, or none
+        self.pace: FetchPace | None = None  # see `pace_fetches`
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
     async def send(self, node_id: int, request: Any, **options: Any) -> Any:
+        is_fetch = type(request) is fetcher_module.FetchRequest
+        if is_fetch and self.pace is not None:
+            await self.pace.wait(node_id)
         sent = steady_ms()
         response = await self._client.send(node_id, request, **options)
-        if type(request) is fetcher_module.FetchRequest:
+        if is_fetch:
             self.last_response = time.monotonic()
+            if self.pace is not None:
+                self.pace.answered(node_id, sum(len(found[-1] or b"") for _, parts in response.topics for found in parts))
             for topic, partitions in response.topics:
                 for partition, error_code, highwater, *rest in partitions:
                     records = rest[-1]
@@ -233,6 +240,11 @@ def install() -> None:
 def report_errors_of_the_group(consumer: aiokafka.AIOKafkaConsumer, report: Callable[[BaseException], Awaitable[None]]) -> None:
     """From now on `report` gets every error that keeps a started consumer out of its group."""
     consumer._coordinator.on_error = report  # noqa: SLF001  # aiokafka has no accessor
+
+
+def pace_fetches(consumer: aiokafka.AIOKafkaConsumer) -> None:
+    """From now on a started consumer lets records gather between its fetches, see `app.kafka.fetch_pace`."""
+    consumer._fetcher._client.pace = FetchPace()  # noqa: SLF001  # aiokafka has no accessor
 
 
 def heads_of(consumer: aiokafka.AIOKafkaConsumer) -> Heads:

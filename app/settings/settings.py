@@ -88,7 +88,7 @@ class Settings(BaseSettings):
         description="`idempotent`: bars are sent at once; `transactional`: they are part of the checkpoint's transaction.",
     )
     checkpoint_interval: PositiveDuration = Field(
-        1_000, description="Time between checkpoints; longer while the worker catches up."
+        1_000, description="Time between checkpoints; longer where many states have changed and nothing waits to be published."
     )
     wheel_tick: SlotWidth = Field(200, description="Width of a slot of the timing wheel.")
     consumer_group_instance_id: str = Field(
