@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from heapq import nsmallest
 
-from agents.task import SCOPES_LISTED, PartitionTask
+from agents.accounting import SCOPES_LISTED
+from agents.task import PartitionTask
 from app.web.models.bars import FinalBar, OpenWindow
 from app.web.models.workers import Due, ScopeTime, WheelPartition
 from tables.bars import decode_bar

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from agents import checkpoints
-from agents.task import SCOPES_LISTED
+from agents.accounting import SCOPES_LISTED
 from agents.topics import SMALLEST_BATCH
 from app.settings.types import Delivery, ScopeKind
 from app.web import sampling
