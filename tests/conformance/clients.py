@@ -35,8 +35,8 @@ def unique(prefix: str = "t") -> str:
 
 @asynccontextmanager
 async def producer(bootstrap: str, **settings: Any) -> AsyncIterator[AIOKafkaProducer]:
-    """A started producer."""
-    client = AIOKafkaProducer(bootstrap_servers=bootstrap, **settings)
+    """A started producer. Its acknowledgement means that readers see the record: all replicas in sync have it."""
+    client = AIOKafkaProducer(bootstrap_servers=bootstrap, **{"acks": "all", **settings})
     try:
         await client.start()
         yield client

@@ -22,7 +22,7 @@ from tests.support.ticks import Seen, heartbeat, now_ms, produce, read
 from tests.support.worker import Worker
 from tests.unit.model import take_finals
 
-EVERY = 0.02  # seconds between two rounds of ticks
+EVERY = 0.05  # seconds between two rounds of ticks
 SYMBOLS = ("x", "y", "z")
 PATIENCE_MS = 120_000  # how long a record waits for its broker
 BATCH_BYTES = 1 << 20  # what waits for one partition must not hold up the others
