@@ -24,6 +24,7 @@ from app.settings.types import (
     OnGap,
     OnOff,
     Price,
+    Replicas,
     SaslMechanism,
     ScopeKind,
     SecurityProtocol,
@@ -52,7 +53,9 @@ class Settings(BaseSettings):
     ticks_topic: TopicName = Field("ticks", description="The input topic; never prefixed.")
     topics_prefix: TopicName = Field("", description="Put before the name of every topic we write.")
     topic_partitions: int = Field(8, ge=1, le=10_000, description="Partitions of the input topic, if we create it.")
-    replication_factor: int = Field(1, ge=1, le=32_767, description="Replicas of the topics we create.")
+    replication_factor: Replicas = Field(
+        -1, description="Replicas of the topics we create; -1: as many as the cluster's `default.replication.factor`."
+    )
     window_size: PositiveDuration = Field(60_000, description="Length of a bar.")
     grace: Duration = Field(5_000, description="How long after its end a window still accepts ticks.")
     scope: ScopeKind = Field(
@@ -252,7 +255,7 @@ DURATIONS = frozenset(
     for name, field in Settings.model_fields.items()
     if any(item.func is duration_ms for item in field.metadata if isinstance(item, BeforeValidator))
 )
-RESERVED = frozenset({"TEST_DATA", "KAFKA"})  # for the tests
+RESERVED = frozenset({"TEST_DATA", "KAFKA", "KAFKA_NODES"})  # for the tests
 
 
 def unknown_variables() -> list[str]:

@@ -67,6 +67,7 @@ def test_a_text_that_is_not_a_duration_is_refused(text: str) -> None:
         ("ksqldb_scale", "18", "ksqldb_precision=18 leaves less than 8 digits before the point of ksqldb_scale=18"),
         ("session_timeout", "91s", "session_timeout=91s: at most 90s"),
         ("session_timeout", "2m", "session_timeout=2m: at most 90s"),
+        ("replication_factor", "0", "replication_factor=0: must lie between 1 and 32767, or be -1"),
         ("delivery", "twice", "must be 'idempotent' or 'transactional'"),
     ],
 )
