@@ -15,12 +15,10 @@ from aiokafka import AIOKafkaProducer
 
 from agents.task import engine_config
 from app.settings import Settings
-from tables.bars import encode_bar
-from tables.engine import Engine
-from tests.chaos.truth import fold, published
-from tests.support.ticks import Seen, heartbeat, now_ms, produce, read
+from tests.support.reference_records import parsed
+from tests.support.ticks import heartbeat, now_ms, produce, read
 from tests.support.worker import Worker
-from tests.unit.model import take_finals
+from tests.unit.model import expected
 
 EVERY = 0.05  # seconds between two rounds of ticks
 SYMBOLS = ("x", "y", "z")
@@ -111,36 +109,18 @@ class LiveMarket:
 
 
 def check_bars(worker: Worker) -> int:
-    """Check that every window has one bar, with all its ticks that are not late, and that one engine gives the same bytes.
-
-    Returns the number of late ticks.
-    """
+    """Check that the bars are those of the reference, byte for byte, in order, and once. Returns how many ticks are late."""
     ticks, finals, late = (
         read(worker.bootstrap, topic) for topic in (worker.ticks_topic, worker.finals_topic, worker.late_topic)
     )
-    places = {tuple((seen.key or b"").decode().split("|")[1:]) for seen in late}
-    good = [
-        seen
-        for seen in ticks
-        if b"heartbeat" not in (seen.value or b"") and (str(seen.partition), str(seen.offset)) not in places
-    ]
-    settings = _settings(worker)
-    found = dict(published(seen) for seen in finals)
-    assert len(found) == len(finals), "a window was published twice"
-    assert found == fold(good, settings.window_size)
-    assert len(found) > 0
+    config = engine_config(_settings(worker))
+    assert finals
     for number in sorted({seen.partition for seen in ticks}):
-        ours = [seen.value for seen in finals if seen.partition == number]
-        assert ours == _one_engine(settings, [seen for seen in ticks if seen.partition == number])
+        inside = [parsed(seen) for seen in ticks if seen.partition == number]
+        answer = expected(inside, config, inside[-1].arrival + FOREVER_MS)
+        assert [seen.value for seen in finals if seen.partition == number] == [bar.json() for bar in answer.bars]
+        assert sum(seen.partition == number for seen in late) == answer.counts["late"]
     return len(late)
-
-
-def _one_engine(settings: Settings, ticks: list[Seen]) -> list[bytes]:
-    """The bars that an engine makes that never stops."""
-    engine = Engine(engine_config(settings))
-    engine.feed(ticks)  # type: ignore[arg-type]  # the engine passes on headers, which Seen has as a mapping
-    engine.advance_arrival(engine.arrival + FOREVER_MS)
-    return [encode_bar(bar) for bar in take_finals(engine)]
 
 
 def _settings(worker: Worker) -> Settings:

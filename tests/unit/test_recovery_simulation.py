@@ -42,7 +42,7 @@ from tables.open_windows import OpenWindows
 from tables.records import SideRecord
 from tables.replay import Replay
 from tables.scopes import Scope, Symbol
-from tables.state import Counters, SymbolState
+from tables.state import Counters, Identity, SymbolState
 from tables.window import Window
 from tests.support.examples import examples
 from tests.unit.model import take_finals
@@ -100,6 +100,7 @@ class Topics:
     epoch: int = 0  # of the transactional producer that began last
     begins: dict[str, int] = field(default_factory=dict)  # the first offset that still exists, where it is not 0
     leaders: dict[str, list[tuple[int, int]]] = field(default_factory=dict)  # leader epochs, and where they begin
+    longest: dict[str, int] = field(default_factory=dict)  # the end offsets of the latest leaders
 
     def elect(self, topic: str, left: int | None = None) -> None:
         """Another leader takes over. It lacks the rows from `left` on."""
@@ -108,6 +109,16 @@ class Topics:
         leaders = self.leaders.setdefault(topic, [(0, 0)])
         epoch = leaders[-1][0] + 1
         leaders[:] = [leader for leader in leaders if leader[1] < len(rows)] + [(epoch, len(rows))]
+        self.longest[topic] = len(rows)
+
+    def appended(self, topic: str) -> None:
+        """Note that the input has a new row. If it was longer before, that was another leader's log."""
+        end = len(self.rows[topic])
+        if end <= self.longest.get(topic, 0):
+            row = self.rows[topic].pop()
+            self.elect(topic)
+            self.rows[topic].append(row)
+        self.longest[topic] = end
 
     def epoch_of(self, topic: str, offset: int) -> int:
         """The leader epoch in which a row was appended."""
@@ -269,6 +280,7 @@ class Simulation:
             scope=scope, delivery=delivery, max_future="10000d", min_ts=0, idle_margin="0ms", on_gap="continue", **others
         )
         self.topics = Topics({self.settings.ticks_topic: []})
+        self.identity = Identity("cluster", "ticks-1", "finals-1")  # as the broker tells it
         self.now = START
         self.ahead = 0  # how far the broker's clock is ahead of that
         self.read_to = 0
@@ -292,12 +304,14 @@ class Simulation:
         self.wire = Wire(self.topics, lambda: self.broker_time)
         checkpoints: Any = Checkpoints(self.wire)
         finals: Any = Finals(self.wire) if self.settings.delivery is Delivery.idempotent else None
-        found = await recover(ListReader(self.topics), self.settings, 0, 1)  # type: ignore[arg-type]
+        reader: Any = ListReader(self.topics)
+        found = await recover(reader, self.settings, 0, 1, self.identity)
         self.partition = PartitionTask(
             *(self.settings, 0, found, checkpoints, finals),
             append_time=True,
             max_record=1 << 20,
             clock=BrokerClock(lambda: self.now),
+            end_of_epoch=partial(reader.end_of_epoch, self.settings.ticks_topic),
         )
         self.read_to = self.partition.consumed_to
         beginning = asyncio.ensure_future(self.partition.begin())
@@ -340,6 +354,7 @@ class Simulation:
             "bad": "nonsense",
         }[kind]
         self.log.append(Row(len(self.log), self.broker_time, f"{broker}|{symbol}".encode(), value.encode()))
+        self.topics.appended(self.settings.ticks_topic)
 
     def clock(self, ahead: int, name: int) -> None:
         """The broker's clock steps; a record shows it at once, as only records take arrival time back."""
