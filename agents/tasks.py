@@ -6,16 +6,18 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from functools import partial
 from typing import Any
 
 from aiokafka import errors as kafka_errors
 from faust.types import TP
 
 from agents.checkpoint_pacing import CheckpointPacing
+from agents.checkpoint_rounds import CheckpointRounds
 from agents.metrics import Metrics
 from agents.readiness import Readiness
 from agents.task import PartitionTask
-from agents.task_creator import TaskCreator, raise_if_refused
+from agents.task_creator import TaskCreator, persist, raise_if_refused
 from agents.tick_consumer import TickConsumer
 from agents.topics import TopicsReport
 from app.errors import BarwheelError
@@ -27,7 +29,6 @@ from app.kafka.slices import GapError, Slice
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
-VERIFY_SECONDS = 1.0  # between two questions to the group whether the partitions are still ours
 MENDED_BY_RECOVERY = (GapError, kafka_errors.KafkaError, OSError)  # TimeoutError is an OSError
 
 
@@ -46,10 +47,11 @@ class TaskManager:
         self._readiness = Readiness()
         self._creator = TaskCreator(settings, self.metrics, self._readiness)
         self._pacing = CheckpointPacing(settings.checkpoint_interval / 1_000)
-        self._early_checkpoints: dict[int, asyncio.Task[None]] = {}  # between two slices, by partition
+        self._checkpoints = CheckpointRounds(self._pacing, lambda error: self.handle_error(error, last=not self._taking))
         self._tasks: dict[int, PartitionTask] = {}
         self._taking = False  # whether slices are taken
         self._recovery: asyncio.Task[None] | None = None
+        self._late_recovery: asyncio.Task[None] | None = None  # of the partitions that are held up
 
     # ---- state, for readers
 
@@ -89,7 +91,7 @@ class TaskManager:
         except Exception as error:  # noqa: BLE001  # Faust would go on with the next slice
             await self.handle_error(error)
             return
-        if self._begin_early_checkpoint(task):
+        if self._checkpoints.begin_early(task, len(self._tasks)):
             await asyncio.sleep(0)  # let it copy the states before the next slice opens more windows
 
     async def tick(self) -> None:
@@ -109,20 +111,7 @@ class TaskManager:
     async def checkpoint(self) -> None:
         """Checkpoint every task that can afford it; all of them if this is the last checkpoint."""
         count = len(self._tasks)
-        await self._checkpoint([t for t in self._tasks.values() if not self._taking or self._pacing.affordable(t, count)])
-
-    async def _checkpoint(self, tasks: Iterable[PartitionTask]) -> None:
-        try:
-            await asyncio.gather(*(task.checkpoint() for task in tasks))
-        except Exception as error:  # noqa: BLE001  # Faust would only log it
-            await self.handle_error(error, last=not self._taking)
-
-    def _begin_early_checkpoint(self, task: PartitionTask) -> bool:
-        running = self._early_checkpoints.get(task.number)
-        if (running is not None and not running.done()) or not self._pacing.due_now(task, len(self._tasks)):
-            return False
-        self._early_checkpoints[task.number] = asyncio.ensure_future(self._checkpoint([task]))
-        return True
+        await self._checkpoints.make([t for t in self._tasks.values() if not self._taking or self._pacing.affordable(t, count)])
 
     # ---- assignment and revocation
 
@@ -135,12 +124,18 @@ class TaskManager:
     def stop_intake(self) -> None:
         """Take no more slices, and cancel a recovery in progress."""
         self._taking = False
-        if self._recovery is not None and not self._recovery.done():
-            self._recovery.cancel()
+        for recovery in (self._recovery, self._late_recovery):
+            if recovery is not None:
+                recovery.cancel()
+
+    async def abandon(self) -> None:
+        """Give up the checkpoints under way, and the producers: the next owner must find everything that was sent."""
+        self._checkpoints.give_up()
+        await self._creator.abort()
 
     def release(self) -> None:
         """Forget the tasks: the partitions belong to others now."""
-        self._tasks = {}
+        self._tasks, self._readiness.held_up = {}, {}
 
     async def stop(self) -> None:
         """Stop, after the last checkpoint."""
@@ -178,6 +173,8 @@ class TaskManager:
             log.warning("a Kafka client failed (%s): it tries again", reason_of(error))
 
     def _begin(self, recovery: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        if self._late_recovery is not None:
+            self._late_recovery.cancel()  # this one recovers its partitions as well
         task = self._recovery = asyncio.ensure_future(self._watched(recovery))
         return task
 
@@ -195,6 +192,8 @@ class TaskManager:
             await self._crash(RuntimeError("a recovery was cancelled from inside").with_traceback(error.__traceback__))
 
     async def _recover(self, numbers: set[int]) -> None:
+        if self._late_recovery is not None:
+            await asyncio.wait([self._late_recovery])  # two recoveries at once would fence each other
         try:
             self._tasks = await self._creator.recover(self.cluster, self.topics, numbers)
         except BarwheelError as error:
@@ -202,32 +201,44 @@ class TaskManager:
             return
         self._taking = True
         self._readiness.state = "running"
-        if numbers:
-            log.info("ready: partitions %s of %s", ", ".join(map(str, sorted(numbers))), self.settings.ticks_topic)
+        self._log_ready(self._tasks)
+        if self._readiness.held_up:
+            self._late_recovery = asyncio.ensure_future(self._watched(self._recover_held_up()))
+
+    async def _recover_held_up(self) -> None:
+        """Put the partitions that are held up to work, once each can be recovered."""
+        if (consumer := self.consumer) is None:
+            return
+        try:
+            verify = partial(self._still_ours, consumer)
+            async for tasks in self._creator.recover_held_up(self.cluster, self.topics, verify):
+                self._tasks = {**self._tasks, **tasks}
+                starts = {tp: offset for tp, offset in self.positions().items() if tp.partition in tasks}
+                await persist(self.cluster, partial(consumer.begin_at, starts))
+                consumer.resume_partitions(set(starts))
+                self._log_ready(tasks)
+        except BarwheelError as error:
+            await self._crash(error)
+
+    async def _still_ours(self, consumer: TickConsumer, tasks: dict[int, PartitionTask] | None = None) -> bool:
+        """Ask the group by committing offsets of these tasks, or of those that run: it takes them from their owner only."""
+        found, topic = (self._tasks if tasks is None else tasks), self.settings.ticks_topic
+        return await consumer.verify_membership({TP(topic, number): task.checkpointed_to for number, task in found.items()})
+
+    def _log_ready(self, numbers: Iterable[int]) -> None:
+        if ready := ", ".join(map(str, sorted(numbers))):
+            log.info("ready: partitions %s of %s", ready, self.settings.ticks_topic)
 
     async def _restart(self) -> None:
         """Recover all partitions, once the group confirms that they are still ours. Otherwise we would fence the new owner."""
         tasks, self._tasks = self._tasks, {}
-        consumer, topic = self.consumer, self.settings.ticks_topic
-        if consumer is None:
+        if (consumer := self.consumer) is None:
             return
         self._readiness.state = "waiting"
-        tps = {TP(topic, number) for number in tasks}
-        consumer.pause_partitions(tps)
-        checkpointed = {TP(topic, number): task.checkpointed_to for number, task in tasks.items()}
-        await self._persist(lambda: consumer.verify_membership(checkpointed))
-        await self._recover(set(tasks))
-        await self._persist(lambda: consumer.seek_to(self.positions()))
-        consumer.resume_partitions(tps)
-
-    async def _persist(self, attempt: Callable[[], Awaitable[bool | None]]) -> None:
-        """Repeat an attempt that returns False, or fails with an error that another attempt may mend."""
-        while True:
-            try:
-                if await attempt() is not False:
-                    return
-                log.info("the group is rebalancing: waiting to learn whether the partitions are still ours")
-            except (kafka_errors.KafkaError, OSError) as error:
-                await raise_if_refused(self.cluster, error)
-                log.warning("%s: trying again", reason_of(error))
-            await asyncio.sleep(VERIFY_SECONDS)
+        numbers = tasks.keys() | self._readiness.held_up.keys()
+        consumer.pause_partitions({TP(self.settings.ticks_topic, number) for number in numbers})
+        await persist(self.cluster, lambda: self._still_ours(consumer, tasks))
+        await self._recover(numbers)
+        positions = self.positions()
+        await persist(self.cluster, lambda: consumer.seek_to(positions))
+        consumer.resume_partitions(set(positions))
