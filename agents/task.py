@@ -17,7 +17,7 @@ from agents.finals import FinalsPublisher, finals_headers
 from agents.input_log import EndOfEpoch, InputLog, never_told
 from agents.markers import Markers
 from agents.metrics import Metrics
-from agents.recovery import APP_HEADER, Recovered
+from agents.recovery import Recovered
 from agents.side_outputs import SideOutputs, SideRecordEncoder
 from agents.timers import IdleTimer, TimerClock, say_clock_was_wrong
 from app.kafka.clock import BrokerClock
@@ -100,9 +100,8 @@ class PartitionTask:
             headers=finals_headers(settings.app_id, position.leader_epoch),
             metrics=self._metrics,
         )
-        topics = {"late": settings.late_topic, "rejected": settings.rejected_topic}
         encoder = SideRecordEncoder(settings.ticks_topic, number, max_size=max_record, headers=headers)
-        self._side = SideOutputs(topics, encoder, number)
+        self._side = SideOutputs({"late": settings.late_topic, "rejected": settings.rejected_topic}, encoder, number)
         self._checkpoints = Checkpoints(
             settings,
             number,

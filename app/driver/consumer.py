@@ -31,7 +31,9 @@ SLICE_RECORDS = 2_000
 POLL_SECONDS = 1.0
 ERROR_SECONDS = 0.5  # after an error, before the next fetch
 MAX_CORRUPT = 3  # fetches in a row that held a batch with a wrong checksum, before the worker ends
-LAST_CHECKPOINT_SECONDS = 10.0  # without a broker it would take for ever, and no bar depends on it
+# Without a broker, or a leader of one partition, it would take for ever, and no bar depends on it. A rebalance waits for it as
+# well, and a member that joins later than after 60 s (Faust's broker_rebalance_timeout) is removed from the group.
+LAST_CHECKPOINT_SECONDS = 10.0
 
 
 class Consumer(driver.Consumer):
@@ -39,6 +41,7 @@ class Consumer(driver.Consumer):
 
     slice_records: ClassVar[int] = SLICE_RECORDS
     error_pause: ClassVar[float] = ERROR_SECONDS
+    last_checkpoint_seconds: ClassVar[float] = LAST_CHECKPOINT_SECONDS
     _thread: ConsumerThread
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -72,18 +75,26 @@ class Consumer(driver.Consumer):
 
     async def seek_to(self, positions: Mapping[TP, int]) -> None:
         """Read these partitions from these offsets, and no others."""
-        self._continuity = {tp: Continuity(offset) for tp, offset in positions.items()}
+        self._continuity = {}
+        await self.begin_at(positions)
+
+    async def begin_at(self, positions: Mapping[TP, int]) -> None:
+        """Read these partitions from these offsets as well."""
+        self._continuity |= {tp: Continuity(offset) for tp, offset in positions.items()}
         if positions:
             await self.seek_wait(positions)
 
     async def perform_seek(self) -> None:
         """Start reading where the recovered tasks are; the group's committed offsets are not used.
 
-        Where that fails, the tasks recover and seek again. Faust, which calls this too, would end the worker.
+        A partition without a task is not read. Where the seek fails, the tasks recover and seek again. Faust, which calls this
+        too, would end the worker.
         """
-        positions = self.tasks.positions()
+        positions, assigned = self.tasks.positions(), self.assignment()
+        if without := assigned - positions.keys():
+            self.pause_partitions(without)
         try:
-            await self.seek_to({tp: positions[tp] for tp in self.assignment() if tp in positions})
+            await self.seek_to({tp: positions[tp] for tp in assigned if tp in positions})
         except (KafkaError, OSError) as error:
             await self.tasks.handle_error(error)
 
@@ -215,22 +226,35 @@ class Consumer(driver.Consumer):
         self.app.flow_control.suspend()
         self.app.flow_control.clear()
         self.tasks.stop_intake()
-        await self.maybe_wait_for_commit_to_finish()
-        await self.commit()
+        await self._last_checkpoint("the next owner")
         self.tasks.release()
         await super().on_partitions_revoked(revoked)
 
     async def on_stop(self) -> None:
         """Make a last checkpoint, then leave the group."""
         self.tasks.stop_intake()
-        try:
-            async with asyncio.timeout(LAST_CHECKPOINT_SECONDS):
-                await self.maybe_wait_for_commit_to_finish()
-                await self.commit()
-        except TimeoutError:
-            log.warning("no last checkpoint within %.0f s: the next start goes on from the one before", LAST_CHECKPOINT_SECONDS)
+        await self._last_checkpoint("the next start")
         await self.tasks.stop()
         await super().on_stop()
+
+    async def _last_checkpoint(self, successor: str) -> None:
+        """Make a last checkpoint, within a limit. `successor` does over what a checkpoint that is given up would have covered.
+
+        Faust's `commit` cannot be given up: while it waits for another commit, it takes a cancellation for the end of that one.
+        """
+        checkpoint = asyncio.ensure_future(self._commit_tps((), False))
+        done, _ = await asyncio.wait([checkpoint], timeout=self.last_checkpoint_seconds)
+        if done:
+            checkpoint.result()
+            return
+        checkpoint.cancel()
+        await self.tasks.abandon()
+        log.warning(
+            "no last checkpoint within %.0f s: the partitions are released without it; %s goes on from the one before, and "
+            "publishes what is missing",
+            self.last_checkpoint_seconds,
+            successor,
+        )
 
 
 def cut(batches: list[Batch], limit: int) -> Iterator[list[Batch]]:

@@ -73,7 +73,7 @@ async def process(manager: TaskManager, task: PartitionTask, *, by_timer: bool) 
         await manager.tick()
     else:
         await manager.feed(Slice(0, task, [], 0))
-    await asyncio.gather(*manager._early_checkpoints.values())
+    await asyncio.gather(*manager._checkpoints._early.values())
 
 
 @pytest.mark.parametrize("by_timer", [False, True])
