@@ -17,7 +17,7 @@ from agents.finals import FinalsPublisher, finals_headers
 from agents.input_log import EndOfEpoch, InputLog, never_told
 from agents.markers import Markers
 from agents.metrics import Metrics
-from agents.recovery import Recovered
+from agents.recovery import APP_HEADER, Recovered
 from agents.side_outputs import SideOutputs, SideRecordEncoder
 from agents.timers import IdleTimer, TimerClock, say_clock_was_wrong
 from app.kafka.clock import BrokerClock
