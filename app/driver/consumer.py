@@ -152,26 +152,16 @@ class Consumer(driver.Consumer):
             parts = list(cut(await self._without_gaps(tp, batches), self.slice_records))
             for number, part in enumerate(parts, 1):
                 value = Slice(tp.partition, owners[tp.partition], part, fetched, last=number == len(parts))
-                offset = part[-1].next_offset - 1
-                message = ConsumerMessage(
-                    *(tp.topic, tp.partition, offset, 0.0, 0, None, None, cast("Any", value), None, 0, 0),
-                    tp=tp,
-                    generation_id=generation,
-                )
-                messages.append(message)
+                messages.append(message_of(tp, value, generation))
         if messages:  # together, because `wait_first` makes four tasks
             await self.wait_first(self._deliver(messages, generation), self.suspend_flow.wait())
 
     async def _deliver(self, messages: list[ConsumerMessage], generation: int) -> None:
         for message in messages:
-            if not self._may_deliver(generation):
-                return
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                return  # a rebalance has begun since the fetch
             await self.callback(message)
             self._corrupt = 0
-
-    def _may_deliver(self, generation: int) -> bool:
-        """Whether no rebalance has begun since the fetch."""
-        return self.flow_active and self.app.consumer_generation_id == generation
 
     async def _without_gaps(self, tp: TP, batches: list[Batch]) -> list[Batch]:
         """The batches that follow those delivered before, up to the first gap."""
@@ -255,6 +245,14 @@ class Consumer(driver.Consumer):
             self.last_checkpoint_seconds,
             successor,
         )
+
+
+def message_of(tp: TP, value: Slice, generation: int) -> ConsumerMessage:
+    """A slice as a message of Faust's; its offset is that of the last record."""
+    offset = value.batches[-1].next_offset - 1
+    return ConsumerMessage(
+        *(tp.topic, tp.partition, offset, 0.0, 0, None, None, cast("Any", value), None, 0, 0), tp=tp, generation_id=generation
+    )
 
 
 def cut(batches: list[Batch], limit: int) -> Iterator[list[Batch]]:

@@ -63,7 +63,7 @@ async def test_a_last_checkpoint_that_never_ends_is_given_up_and_then_the_partit
     said: list[str] = []
     manager, stuck = TaskManager(Settings.load(), no_error), Stuck()
     manager._tasks, manager._taking = {0: stuck}, True  # type: ignore[dict-item]
-    monkeypatch.setattr(manager._pacing, "affordable", lambda *_: True)
+    monkeypatch.setattr(manager._pacing, "due", lambda *_: True)
 
     async def abort() -> None:
         assert manager.running(), "before the partitions are released"

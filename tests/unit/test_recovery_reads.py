@@ -77,7 +77,7 @@ async def test_many_partitions_are_recovered_some_at_a_time_and_their_offsets_as
 
     now, most = 0, 0
 
-    async def recover_one(_self: Any, _reader: Any, number: int) -> int:
+    async def recover_one(_self: Any, _reader: Any, _cluster: Any, number: int) -> int:
         nonlocal now, most
         now += 1
         most = max(most, now)
