@@ -13,14 +13,11 @@ from typing import Self
 
 from aiokafka import AIOKafkaProducer
 
-from agents.task import engine_config
 from app.settings import Settings
-from tables.bars import encode_bar
-from tables.engine import Engine
-from tests.chaos.truth import fold, published
-from tests.support.ticks import Seen, heartbeat, now_ms, produce, read
+from tests.support.reference import Rules, answer
+from tests.support.reference_records import parsed
+from tests.support.ticks import heartbeat, now_ms, produce, read
 from tests.support.worker import Worker
-from tests.unit.model import take_finals
 
 EVERY = 0.05  # seconds between two rounds of ticks
 SYMBOLS = ("x", "y", "z")
@@ -111,36 +108,26 @@ class LiveMarket:
 
 
 def check_bars(worker: Worker) -> int:
-    """Check that every window has one bar, with all its ticks that are not late, and that one engine gives the same bytes.
+    """Check that bars and late ticks are what the reference makes of the topic: each bar once, in order, and byte by byte.
 
     Returns the number of late ticks.
     """
     ticks, finals, late = (
         read(worker.bootstrap, topic) for topic in (worker.ticks_topic, worker.finals_topic, worker.late_topic)
     )
-    places = {tuple((seen.key or b"").decode().split("|")[1:]) for seen in late}
-    good = [
-        seen
-        for seen in ticks
-        if b"heartbeat" not in (seen.value or b"") and (str(seen.partition), str(seen.offset)) not in places
-    ]
     settings = _settings(worker)
-    found = dict(published(seen) for seen in finals)
-    assert len(found) == len(finals), "a window was published twice"
-    assert found == fold(good, settings.window_size)
-    assert len(found) > 0
+    rules = Rules(settings.window_size, settings.grace, settings.scope.value)
+    late_places = sorted((seen.key or b"").decode() for seen in late)
+    expected_late = []
     for number in sorted({seen.partition for seen in ticks}):
-        ours = [seen.value for seen in finals if seen.partition == number]
-        assert ours == _one_engine(settings, [seen for seen in ticks if seen.partition == number])
+        entries = [parsed(seen) for seen in ticks if seen.partition == number]
+        expected = answer(entries, rules, until=max(entry.arrival for entry in entries) + FOREVER_MS)
+        published = [(seen.key, seen.value) for seen in finals if seen.partition == number]
+        assert published == [(bar.key(), bar.json()) for bar in expected.bars]
+        assert published
+        expected_late += [f"{worker.ticks_topic}|{number}|{offset}" for offset, kind, _ in expected.side if kind == "late"]
+    assert late_places == sorted(expected_late)
     return len(late)
-
-
-def _one_engine(settings: Settings, ticks: list[Seen]) -> list[bytes]:
-    """The bars that an engine makes that never stops."""
-    engine = Engine(engine_config(settings))
-    engine.feed(ticks)  # type: ignore[arg-type]  # the engine passes on headers, which Seen has as a mapping
-    engine.advance_arrival(engine.arrival + FOREVER_MS)
-    return [encode_bar(bar) for bar in take_finals(engine)]
 
 
 def _settings(worker: Worker) -> Settings:
