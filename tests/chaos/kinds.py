@@ -41,8 +41,8 @@ DESCRIPTIONS = {
     Kind.follower: "SIGSTOP of a node of a cluster that follows in a partition, then SIGCONT",
     Kind.roll: "a restart of all nodes of a cluster, one after another",
 }
-# Only by --kinds: the timer still goes by the worker's clock, and by the last stable offset alone.
-ON_REQUEST = frozenset({Kind.transaction, Kind.clock, Kind.broker_clock})
+# Only by --kinds: after it the bars are no function of the log alone, so the judge follows the published closes.
+ON_REQUEST = frozenset({Kind.broker_clock})
 DEFAULT = frozenset(Kind) - ON_REQUEST
 ON_NODES = frozenset({Kind.leader, Kind.follower, Kind.roll})  # with `--broker cluster`
 MAY_REPEAT = frozenset({Kind.kill, Kind.freeze})  # may repeat a key with an equal value, see docs/delivery.md
