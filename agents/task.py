@@ -77,6 +77,7 @@ class PartitionTask:
         self.engine.restore(position.counters, position.arrival, position.scopes, found.states, found.tail)
         self.consumed_to = position.resume_at  # offsets below have been processed, or hold no records
         self.checkpoint_began = time.monotonic()  # the last one, even if it found nothing to write
+        self.publication_began = float("-inf")  # the last one that had something to publish
         self._metrics = metrics or Metrics(settings.grace)
         self._clock = TimerClock(settings.idle_margin, position.arrival, now_ms(), append_time=append_time)
         headers = [(APP_HEADER, settings.app_id.encode())]
@@ -206,6 +207,8 @@ class PartitionTask:
             if self._poisoned:
                 return None
             self.checkpoint_began = began = time.monotonic()
+            if self.publication_waits:
+                self.publication_began = began
             with self._poison_on_error():
                 written = await self._make_checkpoint()
             if written is not None:
