@@ -25,6 +25,10 @@ class Paced(Protocol):
         """When the last checkpoint began, even if it found nothing to write; monotonic."""
 
     @property
+    def publication_began(self) -> float:
+        """When the last checkpoint began that had something to publish; monotonic."""
+
+    @property
     def states_due(self) -> int:
         """About how many states a checkpoint would write now."""
 
@@ -37,7 +41,10 @@ class CheckpointPacing:
     """The pacing of one worker's checkpoints."""
 
     def __init__(self, interval: float, clock: Callable[[], float] = time.monotonic, wall: Callable[[], int] = now_ms) -> None:
-        """`interval`: seconds between two checkpoints of a partition, at least. `clock`: monotonic, s; `wall`: epoch ms."""
+        """`interval`: seconds between two checkpoints of a partition that publish something.
+
+        `clock`: monotonic, in seconds. `wall`: this machine's time, epoch ms.
+        """
         self._interval = interval
         self._clock = clock
         self._wall = wall
@@ -74,7 +81,9 @@ class CheckpointPacing:
 
         Not while the worker catches up with old records: their bars are late already, and come sooner the faster it reads.
         """
-        return task.publication_waits and self._interval_passed(task) and self._clock() - self._old_fetch_at >= FULL_SECONDS
+        now = self._clock()
+        allowed = now - task.publication_began >= self._interval and now - self._old_fetch_at >= FULL_SECONDS
+        return task.publication_waits and allowed
 
     def due(self, task: Paced, partitions: int) -> bool:
         """Whether to make a checkpoint when the interval's timer fires."""
@@ -82,8 +91,5 @@ class CheckpointPacing:
 
     def due_early(self, task: Paced, partitions: int) -> bool:
         """Whether to make a checkpoint before that: something waits, or the timer fires too rarely as the worker catches up."""
-        worth = self.catching_up and self._interval_passed(task) and self.affordable(task, partitions)
-        return worth or self.urgent(task)
-
-    def _interval_passed(self, task: Paced) -> bool:
-        return self._clock() - task.checkpoint_began >= self._interval
+        enough = self._clock() - task.checkpoint_began >= self._interval
+        return (self.catching_up and enough and self.affordable(task, partitions)) or self.urgent(task)

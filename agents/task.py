@@ -85,6 +85,7 @@ class PartitionTask:
         self.consumed_to = position.resume_at  # offsets below have been processed, or hold no records
         self._input = InputLog(number, position.leader_epoch, end_of_epoch)
         self.checkpoint_began = time.monotonic()  # the last one, even if it found nothing to write
+        self.publication_began = float("-inf")  # the last one that had something to publish
         self._metrics = metrics or Metrics(settings.grace)
         broker = clock or BrokerClock()
         self._clock = TimerClock(broker, settings.idle_margin, position.arrival, append_time=append_time)
@@ -239,6 +240,8 @@ class PartitionTask:
             if self._poisoned:
                 return None
             self.checkpoint_began = began = time.monotonic()
+            if self.publication_waits:
+                self.publication_began = began
             with self._poison_on_error():
                 written = await self._make_checkpoint()
             if written is not None:

@@ -53,6 +53,7 @@ class Partition:
     states_due: int = 0
     publication_waits: bool = False
     checkpoint_began: float = START
+    publication_began: float = START
 
 
 Asked = Callable[[CheckpointPacing, Partition], bool]
@@ -73,6 +74,14 @@ def test_what_waits_to_be_published_waits_for_one_interval_whatever_the_states_c
     assert asked(pacing, task)
     clock.now -= 0.001
     assert not asked(pacing, task), "the interval has not passed"
+
+
+@pytest.mark.parametrize("asked", WAYS)
+def test_a_checkpoint_that_published_nothing_does_not_hold_back_what_waits_now(asked: Asked) -> None:
+    clock = Clock()
+    pacing, task = CheckpointPacing(INTERVAL, clock), Partition(states_due=12_500, publication_waits=True)
+    clock.now = task.checkpoint_began = START + INTERVAL
+    assert asked(pacing, task)
 
 
 @pytest.mark.parametrize("asked", WAYS)
@@ -132,10 +141,17 @@ def test_an_early_checkpoint_where_nothing_waits_needs_much_to_read_and_a_whole_
 # ---- a real partition
 
 
+class Away(TransactionalProducer):
+    """Never reaches its broker."""
+
+    async def begin(self) -> None:
+        raise OSError("away")
+
+
 @asynccontextmanager
 async def partition_of(settings: Settings, *, first: bool = False) -> AsyncIterator[PartitionTask]:
     cluster = Cluster("127.0.0.1:1")  # nothing is sent
-    producer = TransactionalProducer(cluster, max_request=1 << 20, transactional_id="t", group="g")
+    producer = Away(cluster, max_request=1 << 20, transactional_id="t", group="g")
     position = Position(
         next_offset=0, arrival=0, scopes={}, counters=Counters(), finals_end=0, changelog_start=0, fingerprint={}
     )
@@ -194,3 +210,13 @@ async def test_bars_of_a_transaction_and_late_and_rejected_records_wait_and_a_ti
         assert not partition.publication_waits
         await feed(partition, T0 + 2 * MINUTE, value)
         assert partition.publication_waits
+
+
+async def test_a_checkpoint_with_nothing_to_publish_is_not_counted_as_a_publication() -> None:
+    async with partition_of(Settings.load()) as partition:
+        assert await partition.checkpoint() is None
+        assert partition.publication_began < partition.checkpoint_began
+        await feed(partition, T0, b"{}")
+        with pytest.raises(OSError, match="away"):
+            await partition.checkpoint()
+        assert partition.publication_began == partition.checkpoint_began

@@ -24,7 +24,7 @@ class Waiting:
 
     number = 0
     states_due = 1 << 40
-    checkpoint_began = 0.0
+    checkpoint_began = publication_began = 0.0
 
     def __init__(self) -> None:
         self.publication_waits = False
