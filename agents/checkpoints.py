@@ -88,6 +88,7 @@ class Checkpoints:
             fingerprint=known.fingerprint,
             consumed_to=consumed_to,
             identity=known.identity,
+            cut=engine.cut,
         )
         return Snapshot(position, await self._encode_states(), side, unsent, in_flight, finals_end)
 

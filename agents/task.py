@@ -74,7 +74,7 @@ class PartitionTask:
         self.number = number
         position = found.position
         self.engine = Engine(engine_config(settings), position.next_offset)
-        self.engine.restore(position.counters, position.arrival, position.scopes, found.states, found.tail)
+        self.engine.restore(position.counters, position.arrival, position.scopes, found.states, found.tail, position.cut)
         self.consumed_to = position.resume_at  # offsets below have been processed, or hold no records
         self.checkpoint_began = time.monotonic()  # the last one, even if it found nothing to write
         self._metrics = metrics or Metrics(settings.grace)

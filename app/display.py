@@ -30,7 +30,8 @@ def utc(ms: int) -> str:
 def bar_cells(bar: Bar) -> list[str]:
     """One row of `bar_table`."""
     prices = [f"{p:f}" for p in (bar.open, bar.high, bar.low, bar.close)]
-    return [utc(bar.bucket_start), bar.broker, bar.symbol, *prices, str(bar.ticks), bar.close_reason]
+    closed_by = f"{bar.close_reason}, partial" if bar.partial else bar.close_reason
+    return [utc(bar.bucket_start), bar.broker, bar.symbol, *prices, str(bar.ticks), closed_by]
 
 
 def bar_table(bars: Iterable[Bar], title: str) -> Table:

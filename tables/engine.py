@@ -18,7 +18,7 @@ from operator import attrgetter
 
 from tables.bars import Bar
 from tables.config import EngineConfig
-from tables.emission import Closed
+from tables.emission import Closed, lacks_ticks
 from tables.hot import FastPath
 from tables.idle import IdleScheduler
 from tables.open_windows import OpenWindows
@@ -26,11 +26,12 @@ from tables.progress import CLOCK_STEP, Progress
 from tables.records import Record, SideRecord
 from tables.replay import Replay
 from tables.rules import TickRules
-from tables.scopes import UNKNOWN, Scope, Symbol
+from tables.scopes import NEVER, UNKNOWN, Scope, Symbol
 from tables.snapshots import Snapshots
 from tables.state import Counters, SymbolState
-from tables.ticks import RawTick, decoder
+from tables.ticks import PER_SECOND, RawTick, decoder
 from tables.wheel import Wheel
+from tables.window import Window
 
 _timestamp_of = attrgetter("timestamp")
 
@@ -102,6 +103,15 @@ class Engine:
         """Whether the engine is still within the tail of a restart: until its end there is no checkpoint and no idle close."""
         return self._replay is not None and self._replay.in_tail(self.next_offset)
 
+    @property
+    def cut(self) -> int:
+        """Windows that had begun at this arrival time (epoch ms) may lack ticks. `NEVER`: all, until a record sets it."""
+        return self.windows.cut
+
+    def is_partial(self, window: Window) -> bool:
+        """Whether an open window may lack ticks that came before the cut."""
+        return lacks_ticks(window, self.config.window_size, PER_SECOND[self.config.time_unit], self.cut)
+
     def stream_times(self) -> dict[str, tuple[int, int]]:
         """Stream time and the arrival that moved it, by scope; empty under scope `symbol`."""
         return self.windows.stream_times()
@@ -125,8 +135,10 @@ class Engine:
         stream_times: Mapping[str, tuple[int, int]],
         states: Mapping[bytes, SymbolState],
         tail: Sequence[Bar],
+        cut: int = UNKNOWN,
     ) -> None:
         """Restore what a checkpoint stored. `tail`: the bars that were published after it, in order."""
+        self.windows.cut = cut
         self.progress.counters = counters
         self.progress.arrival = arrival
         self.snapshots.restore(stream_times, states)
@@ -206,6 +218,8 @@ class Engine:
             arrived = arrival_cap
         if arrival_cap is None and arrived < progress.arrival - CLOCK_STEP:
             self._step_back(arrived)
+        if self.windows.cut == NEVER:
+            self.windows.cut = max(progress.arrival, arrived)
         if arrived <= progress.timer:
             progress.arrival_violations += 1
         if replay is not None:

@@ -28,6 +28,7 @@ class OpenWindows:
         self.count = 0
         self.closed_count = 0  # closed since `take_closed`
         self.changed: list[Symbol] = []  # since `take_changed`
+        self.cut = UNKNOWN  # windows that had begun then may lack ticks (arrival, epoch ms); NEVER: the next record sets it
         self.published: Container[WindowKey] | None = None  # during a replay: close these without a bar
         self._scheduler = scheduler
         self._closed: list[Closed] = []
@@ -92,6 +93,7 @@ class OpenWindows:
     def step_back(self, arrival: int) -> None:
         """Leave a clock behind that was wrong: of the times that it gave, those after this arrival (epoch ms) become it."""
         self._peak_at = min(self._peak_at, arrival)
+        self.cut = min(self.cut, arrival)
         for symbol in self.symbols.values():
             if self.per_symbol and symbol.scope.advanced_at > arrival:
                 self.mark_changed(symbol)  # its state holds the scope's clock
@@ -130,7 +132,9 @@ class OpenWindows:
             if symbols:
                 self.closed_count += len(symbols)
                 size, units = self.config.window_size, self._units_per_second
-                self._closed.append(Closed(symbols, windows, end, size, units, reason, at, watermark, offset))
+                # no tick is further ahead than max_future: most windows need not be looked at
+                cut = self.cut if end - size - self.config.max_future <= self.cut else UNKNOWN
+                self._closed.append(Closed(symbols, windows, end, size, units, reason, at, watermark, offset, cut))
         scope.deadline = min(buckets) + self.config.grace if buckets else NEVER
 
     def _take_windows(self, symbols: list[Symbol], end: int) -> list[Window]:

@@ -43,6 +43,8 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 UNKNOWN = Identity()
+NO_CUT = -(1 << 62)
+CUT_AT_NEXT = 1 << 62  # the next record's arrival will be the cut
 
 
 class Position(msgspec.Struct, kw_only=True):
@@ -59,6 +61,8 @@ class Position(msgspec.Struct, kw_only=True):
         -1
     )  # from `next_offset` up to here were no records, but markers of transactions; -1: 0.1.0 did not store it
     identity: Identity = UNKNOWN
+    # Windows that had begun at this arrival time may lack ticks: reading began then, or records before it were lost.
+    cut: int = NO_CUT
 
     @property
     def resume_at(self) -> int:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import sys
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from faust.cli.base import argument, option
+from msgspec import UNSET
 
 from app.commands import base
 from app.display import bar_cells, bar_table, fit
@@ -35,6 +37,7 @@ CSV_COLUMNS = [
     "first_ts",
     "last_ts",
     "close_reason",
+    "partial",
 ]
 
 
@@ -129,7 +132,14 @@ def _print_lines(bars: list[Bar], *, as_csv: bool, header: bool) -> None:
     if header:
         writer.writerow(CSV_COLUMNS)
     for bar in bars:
-        values = (getattr(bar, name) for name in CSV_COLUMNS)
-        writer.writerow(["" if v is None else f"{v:f}" if hasattr(v, "as_tuple") else v for v in values])
+        writer.writerow([_csv_cell(getattr(bar, name)) for name in CSV_COLUMNS])
     if text.getvalue():
         base.out(text.getvalue().rstrip("\n"))
+
+
+def _csv_cell(value: object) -> object:
+    if value is None or value is UNSET:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else ""
+    return f"{value:f}" if isinstance(value, Decimal) else value

@@ -57,7 +57,7 @@ def partition_scopes(settings: Settings, recovered: Recovered, number: int, brok
     """The scopes of one partition with open windows, as a worker would recover them."""
     position = recovered.position
     engine = Engine(engine_config(settings), position.next_offset)
-    engine.restore(position.counters, position.arrival, position.scopes, recovered.states, recovered.tail)
+    engine.restore(position.counters, position.arrival, position.scopes, recovered.states, recovered.tail, position.cut)
     scopes: dict[int, list[tuple[int, bytes]]] = {}
     for key, symbol in engine.symbols.items():
         if broker is None or symbol.name[0] == broker:

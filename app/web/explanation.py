@@ -9,6 +9,7 @@ from enum import StrEnum
 from app.web.models.bars import FinalBar, OpenWindow, Why, WhyStatus
 
 _SECOND, _MINUTE = 1_000, 60_000
+PARTIAL = " It is partial: reading began inside its window, or records were lost, so ticks may be missing from it."
 
 
 class Owner(StrEnum):
@@ -114,7 +115,7 @@ def _final(facts: Facts, bar: FinalBar) -> Why:
         cause = f"the record at {where}offset {bar.closed_at_offset} moved the watermark past its end"
     text = (
         f"Final since {moment(bar.closed_at)}: {cause}. Watermark {moment(bar.watermark)}; {_count(bar.ticks, 'tick')} of "
-        f"offsets {bar.first_offset} to {bar.last_offset}{_late(facts)}."
+        f"offsets {bar.first_offset} to {bar.last_offset}{_late(facts)}.{PARTIAL if bar.partial else ''}"
     )
     return _answer(facts, WhyStatus.final, text, stream_time=bar.watermark + facts.grace)
 
@@ -143,7 +144,7 @@ def _open(facts: Facts, window: OpenWindow) -> Why:
     if facts.lag:
         parts.append(f"{_count(facts.lag, 'record')} of its partition have not been read yet")
     where = f"partition {window.partition}" + (f" of {facts.worker}" if facts.worker else "")
-    text = "; ".join(parts) + f"{_late(facts)}. It is in {where}."
+    text = "; ".join(parts) + f"{_late(facts)}. It is in {where}.{PARTIAL if window.partial else ''}"
     return _answer(
         facts,
         WhyStatus.open,

@@ -28,7 +28,8 @@ def record_key(broker: str, symbol: str) -> bytes:
 def final_bar(value: bytes) -> FinalBar:
     """Decode a published bar. Numbers stay exact: none goes through a float."""
     bar = decode_bar(value)
-    return FinalBar.model_construct(**{name: getattr(bar, name) for name in bar.__struct_fields__})
+    fields = {name: getattr(bar, name) for name in bar.__struct_fields__}
+    return FinalBar.model_construct(**fields | {"partial": bool(bar.partial)})
 
 
 # ---- open windows
@@ -70,6 +71,7 @@ def open_window(engine: Engine, number: int, symbol: Symbol, window: Window) -> 
         watermark=scope.stream_time - config.grace if known else None,
         closes_at_stream_time=window.end + config.grace,
         idle_due=idle_due(scope, window.end, config.grace) if known and config.idle_close else None,
+        partial=engine.is_partial(window),
     )
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 
+from msgspec import UNSET
+
 from tables.bars import Bar
 from tables.config import EngineConfig
 from tables.emission import Closed
@@ -53,6 +55,7 @@ class Clock:
     advanced_at: int
     windows: dict[Window, list[Entry]] = field(default_factory=dict)
     opened: dict[int, int] = field(default_factory=dict)  # end: arrival of the last tick that opened a window
+    first: dict[Window, int] = field(default_factory=dict)  # arrival of the tick that opened each window
 
 
 @dataclass
@@ -66,13 +69,24 @@ class Answer:
     next_offset: int = 0
 
 
-def expected(log: list[Entry], config: EngineConfig, until: int | None = None) -> Answer:  # noqa: C901  # one place for all the rules
-    """Read the whole log, then let the arrival time `until` pass; None: stop right after the last record."""
+def expected(  # noqa: C901, PLR0915  # one place for all the rules
+    log: list[Entry], config: EngineConfig, until: int | None = None, *, cut: bool = False
+) -> Answer:
+    """Read the whole log, then let the arrival time `until` pass; None: stop right after the last record.
+
+    `cut`: there were records before the first one, which nobody has read.
+    """
+    cut_at = log[0].arrival if cut else None
     answer, clocks, now, size, grace = Answer(), dict[ScopeKey, Clock](), 0, config.window_size, config.grace
 
     def close(clock: Clock, reason: str, at: int, offset: int) -> None:
         for window in sorted(w for w in clock.windows if w[0] + grace <= clock.stream):
-            answer.bars.append(bar_of(window, clock.windows.pop(window), size, (reason, at, clock.stream - grace, offset)))
+            ticks = clock.windows.pop(window)
+            bar = bar_of(window, ticks, size, (reason, at, clock.stream - grace, offset))
+            ahead = min(config.max_future, max(0, bar.first_ts - clock.first.pop(window)))
+            if cut_at is not None and bar.bucket_start - ahead <= cut_at:
+                bar.partial = True
+            answer.bars.append(bar)
 
     def idle(before: int) -> None:
         while config.idle_close:
@@ -90,8 +104,10 @@ def expected(log: list[Entry], config: EngineConfig, until: int | None = None) -
     for entry in log:
         if entry.arrival < now - CLOCK_STEP:  # the clock was ahead, and has been put right: what it gave is left behind
             now = entry.arrival
+            cut_at = None if cut_at is None else min(cut_at, now)
             for clock in clocks.values():
                 clock.advanced_at = min(clock.advanced_at, now)
+                clock.first = {window: min(at, now) for window, at in clock.first.items()}
                 clock.opened = {end: min(at, now) for end, at in clock.opened.items()}
         now = max(now, entry.arrival)
         idle(now)
@@ -118,7 +134,7 @@ def expected(log: list[Entry], config: EngineConfig, until: int | None = None) -
             answer.counts["binned"] += 1
             window = (end, entry.broker, entry.symbol)
             if window not in clock.windows:
-                clock.opened[end] = now
+                clock.opened[end] = clock.first[window] = now
             clock.windows.setdefault(window, []).append(entry)
     if until is not None:
         idle(until + 1)
@@ -220,6 +236,7 @@ def bars_of(closed: Closed) -> Iterator[Bar]:
             window.open, window.high, window.low, window.close, window.volume, window.vwap(), window.ticks,
             first_ts, last_ts,
             closed.reason, closed.at, closed.watermark, window.first_offset, window.last_offset, closed.offset,
+            partial=True if closed.is_partial(window) else UNSET,
         )
         # fmt: on
 

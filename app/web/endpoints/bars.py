@@ -13,9 +13,9 @@ from app.web.cursors import decode_cursor, encode_cursor
 from app.web.endpoint import EncodedJson
 from app.web.models.base import encode
 from app.web.params import MAX_TIMESTAMP, BarsParams, NewestBarsParams
-from tables.bars import decode_bar
+from tables.bars import Bar, decode_bar
 
-COLUMNS = ("bucket_start", "open", "high", "low", "close", "volume", "ticks", "revision")  # of `format=columns`
+COLUMNS = ("bucket_start", "open", "high", "low", "close", "volume", "ticks", "revision", "partial")  # of `format=columns`
 
 
 async def bars(web: WebContext, params: BarsParams) -> EncodedJson:
@@ -46,9 +46,13 @@ async def bars(web: WebContext, params: BarsParams) -> EncodedJson:
         "away": [one.model_dump() for one in away],
     }
     if params.format == "columns":
-        rows = [[getattr(bar, name) for name in COLUMNS] for bar in map(decode_bar, values)]
+        rows = [_row(decode_bar(value)) for value in values]
         return EncodedJson(encode({**page, "bars": {"columns": COLUMNS, "rows": rows}}))
     return EncodedJson(encode({**page, "bars": [msgspec.Raw(value) for value in values]}))
+
+
+def _row(bar: Bar) -> list[object]:
+    return [getattr(bar, name) or False if name == "partial" else getattr(bar, name) for name in COLUMNS]
 
 
 async def newest_bars(web: WebContext, params: NewestBarsParams) -> EncodedJson:

@@ -9,6 +9,11 @@ from pydantic import Field
 
 from app.web.models.base import ApiModel, Away, Exact
 
+PARTIAL = (
+    "True if its window may lack ticks: reading began inside it, or records of the input were lost. "
+    "Absent or false in a whole bar."
+)
+
 
 class FinalBar(ApiModel):
     """One closed window, as published to the finals topic."""
@@ -33,6 +38,7 @@ class FinalBar(ApiModel):
     last_offset: int
     closed_at_offset: int
     revision: int = 0
+    partial: bool = Field(default=False, description=PARTIAL)
 
 
 class OpenWindow(ApiModel):
@@ -59,6 +65,7 @@ class OpenWindow(ApiModel):
     watermark: int | None
     closes_at_stream_time: int = Field(description="The end of the window plus grace.")
     idle_due: int | None = Field(description="Arrival time at which the idle timer closes it; null if idle_close is off.")
+    partial: bool = Field(default=False, description=PARTIAL)
 
 
 class Windows(ApiModel):
@@ -73,7 +80,7 @@ class BarColumns(ApiModel):
     """Bars as rows, with the field names given once."""
 
     columns: list[str]
-    rows: list[list[Exact | None]]
+    rows: list[list[Exact | bool | None]]
 
 
 class Bars(ApiModel):

@@ -14,7 +14,7 @@ const BAR_WIDTH = 9; // pixels, when the chart opens
 const LINKED_BARS = 5_000; // if a link points to an older bar: as many as one request gives
 const NEIGHBORS = 400; // bars around a linked bar that is older still
 
-const bars = new Map(); // by start: {start, open, high, low, close, ticks, volume, revision, state}
+const bars = new Map(); // by start: {start, open, high, low, close, ticks, volume, revision, partial, state}
 let starts = []; // of the bars that are drawn, ascending
 let indexes = new Map(); // the chart's logical index of each start; gaps count too
 let maxBars = NEWEST_BARS;
@@ -65,6 +65,15 @@ function candle(bar) {
   return { time: bar.start / 1000, open, high, low, close, color: bar.state === "open" ? "transparent" : side, borderColor: edge, wickColor: edge };
 }
 
+const mark = (bar, text, kind, position) => ({ time: bar.start / 1000, position, shape: "circle", color: color(kind), text });
+
+function marks(bar) {
+  const found = [];
+  if (bar.revision) found.push(mark(bar, "revised", "revised", "aboveBar"));
+  if (bar.partial) found.push(mark(bar, "partial", "warn", "belowBar"));
+  return found;
+}
+
 const volumeBar = (bar) => ({ time: bar.start / 1000, value: bar.volume ?? bar.ticks, color: color(bar.close >= bar.open ? "up" : "down") });
 
 const sortedStarts = () => [...bars.keys()].sort((a, b) => a - b).slice(-maxBars);
@@ -83,8 +92,7 @@ function draw() {
   indexes = new Map(data.map(({ time }, index) => [time * 1_000, index]));
   candles.setData(data);
   volume.setData(starts.map((start) => volumeBar(bars.get(start))));
-  const revised = starts.filter((start) => bars.get(start).revision);
-  markers.setMarkers(revised.map((start) => ({ time: start / 1000, position: "aboveBar", shape: "circle", color: color("revised"), text: "revised" })));
+  markers.setMarkers(starts.flatMap((start) => marks(bars.get(start))));
   decimals = Math.max(2, ...starts.slice(-50).map((start) => decimalsOf(bars.get(start))));
   candles.applyOptions({ priceFormat: { type: "price", precision: decimals, minMove: 10 ** -decimals } });
   showTable();
@@ -110,7 +118,7 @@ function scheduleDraw() {
 const current = () => selected ?? starts.at(-1);
 const legendBar = () => bars.get(hovered ?? current()) ?? null;
 const spokenText = (bar) => `${formatTime(bar.start)}  ${prices(bar, decimals).map((text, at) => `${"OHLC"[at]} ${text}`).join("  ")}  volume ${formatNumber(bar.volume)}, ${plural(bar.ticks, "tick")}, ${stateOf(bar)}`;
-const stateOf = (bar) => (bar.state === "open" ? "open" : bar.revision ? `revision ${bar.revision}` : "final");
+const stateOf = (bar) => (bar.state === "open" ? "open" : bar.revision ? `revision ${bar.revision}` : "final") + (bar.partial ? ", partial" : "");
 
 function showLegend(bar) {
   if (!bar) return $("legend").replaceChildren(" ");
@@ -121,14 +129,14 @@ function showLegend(bar) {
     ...prices(bar, decimals).flatMap((text, at) => [" ", part("OHLC"[at], text, side)]),
     " ", part("V", bar.volume === null ? "-" : formatNumber(bar.volume)),
     " ", element("span", {}, plural(bar.ticks, "tick")),
-    " ", element("span", { class: "badge", "data-state": bar.revision ? "revised" : bar.state }, stateOf(bar)),
+    " ", element("span", { class: "badge", "data-state": bar.partial ? "partial" : bar.revision ? "revised" : bar.state }, stateOf(bar)),
   );
 }
 
 function showTable() {
   const last = starts.slice(-10).reverse().map((start) => bars.get(start));
   $("bars").replaceChildren(
-    ...last.map((bar) => element("tr", {}, cell(timeElement(bar.start)), ...prices(bar, decimals).map((text) => cell(text, "number")), cell(formatNumber(bar.volume), "number"), cell(formatNumber(bar.ticks), "number"), cell(stateOf(bar), "", bar.state))),
+    ...last.map((bar) => element("tr", {}, cell(timeElement(bar.start)), ...prices(bar, decimals).map((text) => cell(text, "number")), cell(formatNumber(bar.volume), "number"), cell(formatNumber(bar.ticks), "number"), cell(stateOf(bar), "", bar.partial ? "partial" : bar.state))),
   );
   if (!last.length) setStatus("No bar yet: the first appears with the first tick of this symbol.");
   else if (watermark !== null && last[0].start + STALE_WINDOWS * size < watermark) setStatus(`No tick for ${formatDuration(watermark - last[0].start - size)} of stream time.`);
@@ -172,7 +180,7 @@ function put(bar, state) {
   const start = bar.bucket_start;
   const known = bars.get(start);
   if (state === "open" && known?.state === "final") return; // the final bar arrived first
-  bars.set(start, { start, open: bar.open, high: bar.high, low: bar.low, close: bar.close, ticks: bar.ticks, volume: bar.volume, revision: bar.revision ?? 0, state });
+  bars.set(start, { start, open: bar.open, high: bar.high, low: bar.low, close: bar.close, ticks: bar.ticks, volume: bar.volume, revision: bar.revision ?? 0, partial: bar.partial ?? false, state });
 }
 
 const fetchBars = (query) => get(`bars/${encodeURIComponent(broker)}/${encodeURIComponent(symbol)}`, { ...query, format: "columns" });
@@ -216,7 +224,8 @@ function onBars({ final, open }) {
   partition = open[0]?.partition ?? partition;
   watermark = Math.max(watermark ?? 0, ...open.map((bar) => bar.watermark ?? 0), ...final.map((bar) => bar.watermark)) || null;
   const newer = [...final, ...open].filter((bar) => bar.bucket_start >= last);
-  if (inserted || newer.some((bar) => bar.bucket_start > last + size) || final.some((bar) => bar.revision)) return scheduleDraw();
+  const marked = [...final, ...open].some((bar) => bar.revision || bar.partial);
+  if (inserted || marked || newer.some((bar) => bar.bucket_start > last + size)) return scheduleDraw();
   for (const { bucket_start: start } of [...final, ...open]) {
     const bar = bars.get(start);
     candles.update(candle(bar), start < last);

@@ -22,7 +22,7 @@ function row(bar) {
     ...prices(bar).map((text) => cell(text, "number")),
     cell(bar.volume === null ? "-" : bar.volume.toLocaleString("en"), "number"),
     cell(bar.ticks, "number"),
-    cell(bar.close_reason === "idle" ? "silence" : "watermark"),
+    cell((bar.close_reason === "idle" ? "silence" : "watermark") + (bar.partial ? ", partial" : ""), "", bar.partial ? "partial" : undefined),
   );
 }
 

@@ -16,6 +16,7 @@ export function whyFacts(answer) {
     "at the latest": formatTime(answer.closes_at),
     offsets: answer.bar ? `${answer.bar.first_offset} to ${answer.bar.last_offset}, closed at ${answer.bar.closed_at_offset}` : answer.window ? `${answer.window.first_offset} to ${answer.window.last_offset}` : "-",
     "late ticks": answer.late_ticks,
+    partial: (answer.bar ?? answer.window)?.partial ? "yes: ticks may be missing" : "-",
     partition: answer.partition ?? "-",
     worker: answer.worker ?? "-",
   };
