@@ -17,6 +17,7 @@ import msgspec
 from agents.checkpoints import Checkpoints
 from agents.finals import FinalsPublisher
 from agents.metrics import Metrics
+from agents.placement import Placement
 from agents.recovery import APP_HEADER, Recovered
 from agents.side_outputs import SideOutputs, SideRecordEncoder
 from agents.timers import TimerClock
@@ -33,6 +34,7 @@ from tables.records import Record
 log = logging.getLogger(__name__)
 SIDE_BATCH = 20_000  # so many late and rejected records cause an early checkpoint
 FINALS_BATCH = 200_000  # so many bars that wait for a transaction do, too
+PLACED_AT_ONCE = 2_000  # symbols whose partition is checked before the event loop gets a turn
 FEW_FINALS = 2_000  # fewer bars are sent at the end of the fetch: one request for each slice would take a quarter of the CPU
 
 
@@ -65,11 +67,13 @@ class PartitionTask:
         append_time: bool,
         max_record: int,
         metrics: Metrics | None = None,
+        partitions: int = 0,
+        placement: Placement | None = None,
     ) -> None:
         """`producer` writes the checkpoints; `finals_producer` sends bars at once, None where they wait for the checkpoint.
 
         `append_time`: the input topic has LogAppendTime now; an older batch may have CreateTime. `max_record`: the largest
-        record in bytes that the side topics take.
+        record in bytes that the side topics take. `partitions`: how many the input has; 0: symbols are not compared with them.
         """
         self.number = number
         position = found.position
@@ -102,6 +106,9 @@ class PartitionTask:
             needs_first=found.needs_first_checkpoint,
             headers=headers,
         )
+        self.misplaced = 0  # symbols that the default partitioner would have put elsewhere, of those seen since the assignment
+        self._partitions = partitions
+        self._placement = placement or Placement(settings.ticks_topic)
         self._poisoned = False  # see `_poison_on_error`
         self._engine_lock = asyncio.Lock()  # held to feed the engine, to turn its wheel, and to copy it
         self._checkpoint_lock = asyncio.Lock()
@@ -127,6 +134,7 @@ class PartitionTask:
             "open_windows": engine.open_windows,
             "arrival_clock_violations": engine.arrival_violations,
             "arrival_clock_steps": engine.clock_steps,
+            "misplaced_symbols": self.misplaced,
             "stream_times": {scope or "*": time for scope, (time, _) in sorted(engine.stream_times().items())},
         }
 
@@ -186,6 +194,9 @@ class PartitionTask:
 
     async def _publish(self) -> None:
         engine = self.engine
+        new = engine.take_new_keys(PLACED_AT_ONCE)
+        if new and self._partitions:
+            self.misplaced += self._placement.count_elsewhere(new, self.number, self._partitions)
         self._side.add(self._metrics.count_side(engine.take_side()))
         bars = engine.bars_waiting
         await self._finals.publish(engine.take_closed(), bars)

@@ -10,6 +10,7 @@ import time
 from aiokafka import errors as kafka_errors
 
 from agents.metrics import Metrics
+from agents.placement import Placement
 from agents.readiness import Readiness, RecoveryProgress
 from agents.recovery import recover, stop_if_given_up
 from agents.task import PartitionTask
@@ -36,6 +37,7 @@ class TaskCreator:
         self._metrics = metrics
         self._readiness = readiness
         self._producers = ProducerPool(settings)
+        self._placement = Placement(settings.ticks_topic)
 
     async def recover(self, cluster: Cluster, topics: TopicsReport | None, numbers: set[int]) -> dict[int, PartitionTask]:
         """The tasks of these partitions, ready to be fed; waits while the broker is away.
@@ -96,6 +98,8 @@ class TaskCreator:
             append_time=topics.log_append_time,
             max_record=topics.max_side_bytes,
             metrics=self._metrics,
+            partitions=topics.partitions,
+            placement=self._placement,
         )
         if task.needs_first_checkpoint:  # written before the first bar, so no position means no bars
             await task.checkpoint()

@@ -126,6 +126,10 @@ class Engine:
         """The late and rejected records since the last call, in order."""
         return self._rules.take_side()
 
+    def take_new_keys(self, most: int) -> list[bytes]:
+        """Record keys of symbols that became known and have not been taken yet: so many at most, each once."""
+        return self.windows.take_new_keys(most)
+
     # ---- in
 
     def restore(

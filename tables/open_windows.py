@@ -28,6 +28,7 @@ class OpenWindows:
         self.count = 0
         self.closed_count = 0  # closed since `take_closed`
         self.changed: list[Symbol] = []  # since `take_changed`
+        self.new_keys: list[bytes] = []  # of symbols that `take_new_keys` has still to give
         self.cut = UNKNOWN  # windows that had begun then may lack ticks (arrival, epoch ms); NEVER: the next record sets it
         self.published: Container[WindowKey] | None = None  # during a replay: close these without a bar
         self._scheduler = scheduler
@@ -58,6 +59,7 @@ class OpenWindows:
         if symbol is None:
             scope = Scope(order_of(name)) if self.per_symbol else self.scope_of(name)
             symbol = self.symbols[key] = Symbol(key, name, scope)
+            self.new_keys.append(key)
         return symbol
 
     def mark_changed(self, symbol: Symbol) -> None:
@@ -72,6 +74,12 @@ class OpenWindows:
         for symbol in changed:
             symbol.dirty = False
         return changed
+
+    def take_new_keys(self, most: int) -> list[bytes]:
+        """Record keys of symbols that were made or restored and have not been taken yet: so many at most, each once."""
+        keys = self.new_keys[-most:]
+        del self.new_keys[-most:]
+        return keys
 
     def take_closed(self) -> list[Closed]:
         """The windows that closed since the last call, in order."""

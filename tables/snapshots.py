@@ -74,6 +74,7 @@ class Snapshots:
         else:
             scope = windows.scope_of(name)
         symbol = windows.symbols[key] = Symbol(key, name, scope)
+        windows.new_keys.append(key)
         watermark = scope.stream_time - windows.config.grace
         for window in state.windows:
             if window.end > watermark:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from app.doubled import and_list
 from app.web.models.bars import FinalBar, OpenWindow, Why, WhyStatus
 
 _SECOND, _MINUTE = 1_000, 60_000
@@ -33,6 +34,7 @@ class Facts:
     - `broker_silent_for`: seconds since the broker answered, if that is unusually long.
     - `read_model_error`: why the read model cannot be kept; empty if it can.
     - `oldest_kept`: start of the oldest bar of the symbol in the read model, if older ones were deleted.
+    - `also_in`: the partitions that have a bar or an open window of it. There should be one at most.
     """
 
     broker: str
@@ -57,6 +59,7 @@ class Facts:
     broker_silent_for: float | None = None
     read_model_error: str = ""
     oldest_kept: int | None = None
+    also_in: tuple[int, ...] = ()
 
 
 def explain(facts: Facts) -> Why:
@@ -205,7 +208,19 @@ def _answer(facts: Facts, status: WhyStatus, sentence: str, **values: object) ->
         "now": facts.now,
         **values,
     }
+    fields["also_in"] = others = other_partitions(facts, fields["partition"])
+    if others:
+        where = f"Partition {others[0]} has" if len(others) == 1 else f"Partitions {and_list(tuple(others))} have"
+        fields["sentence"] = (
+            f"{sentence} {where} the same window, too: producers place this symbol differently, so its ticks lie in "
+            f"{len(others) + 1} partitions, and each has a bar of its own."
+        )
     return Why.model_validate(fields)
+
+
+def other_partitions(facts: Facts, partition: object) -> list[int]:
+    """The partitions besides this one that have a bar or an open window of it."""
+    return [other for other in facts.also_in if other != partition]
 
 
 def _silence(seconds: float) -> str:

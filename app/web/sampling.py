@@ -25,11 +25,11 @@ def record_key(broker: str, symbol: str) -> bytes:
     return f"{broker}|{symbol}".encode()
 
 
-def final_bar(value: bytes) -> FinalBar:
-    """Decode a published bar. Numbers stay exact: none goes through a float."""
+def final_bar(value: bytes, partition: int) -> FinalBar:
+    """Decode a bar that was published in this partition. Numbers stay exact: none goes through a float."""
     bar = decode_bar(value)
     fields = {name: getattr(bar, name) for name in bar.__struct_fields__}
-    return FinalBar.model_construct(**fields | {"partial": bool(bar.partial)})
+    return FinalBar.model_construct(**fields | {"partial": bool(bar.partial), "partition": partition})
 
 
 # ---- open windows
@@ -75,6 +75,11 @@ def open_window(engine: Engine, number: int, symbol: Symbol, window: Window) -> 
     )
 
 
+def by_start(window: OpenWindow) -> tuple[int, int]:
+    """A sort key: oldest first; two windows with the same start, of a symbol in two partitions, by partition."""
+    return window.bucket_start, window.partition
+
+
 def symbol_windows(tasks: Mapping[int, PartitionTask], broker: str, symbol: str) -> list[OpenWindow]:
     """The open windows of one symbol in these partitions, oldest first."""
     key, windows = record_key(broker, symbol), []
@@ -82,7 +87,7 @@ def symbol_windows(tasks: Mapping[int, PartitionTask], broker: str, symbol: str)
         entry = task.engine.symbols.get(key)
         if entry is not None:
             windows += [open_window(task.engine, number, entry, window) for window in entry.windows()]
-    return sorted(windows, key=lambda window: window.bucket_start)
+    return sorted(windows, key=by_start)
 
 
 def windows_by_key(engine: Engine, number: int, keys: Iterable[bytes]) -> list[OpenWindow]:

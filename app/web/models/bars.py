@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
+import msgspec
 from pydantic import Field
 
 from app.web.models.base import ApiModel, Away, Exact
@@ -15,8 +16,13 @@ PARTIAL = (
 )
 
 
+def placed(value: bytes, partition: int) -> msgspec.Raw:
+    """The JSON of a bar as published, with its partition."""
+    return msgspec.Raw(value.rstrip()[:-1] + b',"partition":%d}' % partition)
+
+
 class FinalBar(ApiModel):
-    """One closed window, as published to the finals topic."""
+    """One closed window, as published to the finals topic, and the partition in which it was published."""
 
     broker: str
     symbol: str
@@ -39,6 +45,7 @@ class FinalBar(ApiModel):
     closed_at_offset: int
     revision: int = 0
     partial: bool = Field(default=False, description=PARTIAL)
+    partition: int | None = None
 
 
 class OpenWindow(ApiModel):
@@ -90,6 +97,10 @@ class Bars(ApiModel):
     symbol: str
     bars: list[FinalBar] | BarColumns
     open: list[OpenWindow]
+    partitions: list[int] = Field(
+        description="The partitions that have bars of the symbol. Where there are several, producers do not place it alike, "
+        "and two bars may have the same start."
+    )
     next_cursor: str | None = Field(description="The cursor of the next page, which has older bars.")
     oldest_kept: int | None = Field(
         description="Start of the oldest bar of the symbol in the read model; null if no older bar was deleted from it."
@@ -141,6 +152,9 @@ class Why(ApiModel):
         None, description="What can close it: `data` is a later tick only, `idle` also the idle timer."
     )
     closes_at: int | None = Field(default=None, description="Arrival time at which the idle timer closes it.")
+    also_in: list[int] = Field(
+        default=[], description="Other partitions that have a bar or an open window of the same window. There should be none."
+    )
     late_ticks: int = Field(
         default=0, description="Late ticks of this window in the read model, which keeps the newest late ticks."
     )
