@@ -1,45 +1,89 @@
-"""When a checkpoint is made: at every interval, or, while the worker catches up, when few windows are open."""
+"""When a checkpoint is made: at once where something waits to be published, otherwise when it is worth its cost."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Protocol
 
-from agents.task import PartitionTask
+from app.kafka.clock import now_ms
+from app.kafka.slices import Slice
 
 FULL_SECONDS = 1.0  # after a fetch of more than one slice, the worker counts as catching up for this long
-CHECKPOINT_SHARE = 20  # checkpoints take at most a twentieth of the time
+OLD_MS = 5_000  # a worker that catches up with older records than these has no bars that anybody waits for
 STATE_SECONDS = 8e-6  # CPU time for each state in a checkpoint
+USUAL_SHARE = 200  # checkpoints take a two-hundredth of the time, unless they came more rarely than every ...
+USUAL_SECONDS = 10.0  # ... so many seconds: the worker that goes on after a crash would have to read more again
+LARGEST_SHARE = 20  # but they take at most a twentieth of the time
+
+
+class Paced(Protocol):
+    """What decides when a partition is due."""
+
+    @property
+    def checkpoint_began(self) -> float:
+        """When the last checkpoint began, even if it found nothing to write; monotonic."""
+
+    @property
+    def states_due(self) -> int:
+        """About how many states a checkpoint would write now."""
+
+    @property
+    def publication_waits(self) -> bool:
+        """Whether there is something that only a checkpoint publishes."""
 
 
 class CheckpointPacing:
     """The pacing of one worker's checkpoints."""
 
-    def __init__(self, interval: float) -> None:
-        """`interval`: seconds between two checkpoints of a partition, at least."""
+    def __init__(self, interval: float, clock: Callable[[], float] = time.monotonic, wall: Callable[[], int] = now_ms) -> None:
+        """`interval`: seconds between two checkpoints of a partition, at least. `clock`: monotonic, s; `wall`: epoch ms."""
         self._interval = interval
-        self._full_fetch_at = float("-inf")  # monotonic
+        self._clock = clock
+        self._wall = wall
+        self._full_fetch_at = self._old_fetch_at = float("-inf")
 
     @property
     def catching_up(self) -> bool:
-        """Whether the worker reads older records: a recent fetch held more than one slice."""
-        return time.monotonic() - self._full_fetch_at < FULL_SECONDS
+        """Whether the worker reads much at once: a recent fetch held more than one slice."""
+        return self._clock() - self._full_fetch_at < FULL_SECONDS
 
-    def fetched(self, *, last: bool) -> None:
-        """A slice was fetched. `last`: it is the last one of its fetch."""
-        if not last:
-            self._full_fetch_at = time.monotonic()
+    def fetched(self, part: Slice) -> None:
+        """A slice was fetched."""
+        if not part.last:
+            self._full_fetch_at = self._clock()
+            if 0 <= part.batches[-1].max_timestamp < self._wall() - OLD_MS:
+                self._old_fetch_at = self._full_fetch_at
 
-    def affordable(self, task: PartitionTask, partitions: int) -> bool:
-        """Whether writing the states that are due would take at most 5% of the time since the last checkpoint.
+    def affordable(self, task: Paced, partitions: int) -> bool:
+        """Whether writing the states that are due would take little of the time since the last checkpoint.
 
-        `partitions`: how many share this worker's CPU. While the worker catches up, every window changes between two
-        checkpoints, and one checkpoint a second could take all the time. Just after a window has closed, few windows are open:
-        then a checkpoint costs little and covers the bars that were published.
+        `partitions`: how many share this worker's CPU. At live pace this is 0.5%, because nothing depends on the checkpoint
+        except how much is read again after a crash. With many states it would come too rarely, and then 5% is allowed.
+
+        While the worker catches up, every window changes between two checkpoints, and one checkpoint a second could take all
+        the time. Just after a window has closed, few windows are open: then a checkpoint costs little and covers the bars that
+        were published.
         """
-        wait = CHECKPOINT_SHARE * partitions * STATE_SECONDS * task.engine.snapshots.due
-        return time.monotonic() - task.checkpoint_began >= wait
+        cost = partitions * STATE_SECONDS * task.states_due
+        wait = max(LARGEST_SHARE * cost, min(USUAL_SHARE * cost, USUAL_SECONDS))
+        return self._clock() - task.checkpoint_began >= wait
 
-    def due_now(self, task: PartitionTask, partitions: int) -> bool:
-        """Whether to make a checkpoint between two slices. While the worker catches up, the timer runs too rarely."""
-        enough = time.monotonic() - task.checkpoint_began >= self._interval
-        return self.catching_up and enough and self.affordable(task, partitions)
+    def urgent(self, task: Paced) -> bool:
+        """Whether something has to be published now, whatever the checkpoint costs.
+
+        Not while the worker catches up with old records: their bars are late already, and come sooner the faster it reads.
+        """
+        return task.publication_waits and self._interval_passed(task) and self._clock() - self._old_fetch_at >= FULL_SECONDS
+
+    def due(self, task: Paced, partitions: int) -> bool:
+        """Whether to make a checkpoint when the interval's timer fires."""
+        return self.urgent(task) or self.affordable(task, partitions)
+
+    def due_early(self, task: Paced, partitions: int) -> bool:
+        """Whether to make a checkpoint before that: something waits, or the timer fires too rarely as the worker catches up."""
+        worth = self.catching_up and self._interval_passed(task) and self.affordable(task, partitions)
+        return worth or self.urgent(task)
+
+    def _interval_passed(self, task: Paced) -> bool:
+        return self._clock() - task.checkpoint_began >= self._interval

@@ -16,6 +16,7 @@ from aiokafka import TopicPartition
 from agents.finals import FinalsPublisher, check_log_grew
 from agents.side_outputs import SideOutputs
 from app.kafka.batches import Header, Outgoing
+from app.kafka.clock import BrokerClock
 from app.kafka.producers import NO_HEADERS, Sent, TransactionalProducer, acknowledged
 from app.settings import Settings
 from tables.checkpoint_plan import CheckpointPlan
@@ -52,12 +53,15 @@ class Checkpoints:
         finals: FinalsPublisher,
         side: SideOutputs,
         position: Position,
-        needs_first: bool,
+        required: bool,
+        clock: BrokerClock,
         headers: list[Header],
     ) -> None:
-        """`position`: the stored one. `needs_first`: it is not stored yet, so the first checkpoint must write it."""
+        """`position`: the stored one. `required`: see the attribute. `clock` learns the broker's time by acknowledgments."""
         self.position = position
-        self.needs_first = needs_first
+        self.required = required  # the next checkpoint is written even if nothing has changed
+        self._clock = clock
+        self.finals_epoch = position.finals_epoch  # see `Position`
         self._source = TopicPartition(settings.ticks_topic, partition)
         self._changelog_topic = settings.changelog_topic
         self._partition = partition
@@ -67,21 +71,20 @@ class Checkpoints:
         self._side = side
         self._headers = headers
 
-    async def snapshot(self, engine: Engine, consumed_to: int) -> Snapshot | None:
+    async def snapshot(self, engine: Engine, consumed_to: int, leader_epoch: int) -> Snapshot | None:
         """Copy what a checkpoint of this moment writes; None where there is nothing to write. The engine must not be fed.
 
-        `consumed_to`: offsets of the input below it have been processed, or hold no records.
+        `consumed_to`: offsets of the input below it have been processed, or hold no records. `leader_epoch`: of the last.
         """
         known, finals = self.position, self._finals
-        moved = (consumed_to, finals.end) != (known.resume_at, known.finals_end)
-        if not (moved or self.needs_first or self._side or finals.pending or self._plan.overdue):
+        moved = (consumed_to, finals.end, self.finals_epoch) != (known.resume_at, known.finals_end, known.finals_epoch)
+        if not (moved or self.required or self._side or finals.pending or self._plan.overdue):
             return None
         unsent, in_flight, side = finals.take_unsent(), finals.take_in_flight(), self._side.take()
         finals_end = finals.end
         position = Position(
             next_offset=engine.next_offset,
             arrival=engine.arrival,
-            scopes=engine.stream_times(),
             counters=copy.copy(engine.counters),
             finals_end=-1,
             changelog_start=-1,
@@ -89,17 +92,21 @@ class Checkpoints:
             consumed_to=consumed_to,
             identity=known.identity,
             cut=engine.cut,
+            leader_epoch=leader_epoch,
+            finals_epoch=self.finals_epoch,
         )
         return Snapshot(position, await self._encode_states(), side, unsent, in_flight, finals_end)
 
     async def write(self, snapshot: Snapshot) -> int:
         """Write a snapshot as one transaction; return the offset to resume at. Raises aiokafka's errors and `StateError`."""
         position, producer, finals = snapshot.position, self._producer, self._finals
-        end = await acknowledged(snapshot.in_flight)  # the position must never be written before these bars
+        sent = snapshot.in_flight
+        await acknowledged(sent)  # the position must never be written before these bars
         await producer.begin()
         if snapshot.unsent:
-            end = await acknowledged(await finals.send(producer, snapshot.unsent))
-        position.finals_end = snapshot.finals_end if end is None else finals.advance(snapshot.finals_end, end)
+            sent = await finals.send(producer, snapshot.unsent)
+            await acknowledged(sent)
+        position.finals_end = finals.advance(snapshot.finals_end, sent)
         finals.end = max(finals.end, position.finals_end)
         await self._side.send(producer, snapshot.side)
         await self._write(snapshot.states)
@@ -107,8 +114,14 @@ class Checkpoints:
         await self._write([(POSITION_KEY, encode_position(position), None, self._headers)])
         await producer.commit(self._source, position.resume_at)
         self.position = position
-        self.needs_first = False
+        self.required = False
         return position.resume_at
+
+    async def repeat(self) -> None:
+        """Write the stored position once more, unchanged. The acknowledgment gives the broker's time."""
+        await self._producer.begin()
+        await self._write([(POSITION_KEY, encode_position(self.position), None, self._headers)])
+        await self._producer.commit(self._source, self.position.resume_at)
 
     async def _encode_states(self) -> list[Outgoing]:
         states: list[Outgoing] = []
@@ -120,6 +133,8 @@ class Checkpoints:
 
     async def _write(self, records: list[Outgoing]) -> None:
         """Write to the changelog and wait for the acknowledgement."""
-        end = await acknowledged(await self._producer.send(self._changelog_topic, self._partition, records))
-        if end is not None:
-            self._plan.end = check_log_grew(self._changelog_topic, self._partition, self._plan.end, end)
+        sent = await self._producer.send(self._changelog_topic, self._partition, records)
+        await acknowledged(sent)
+        if sent:
+            self._clock.acknowledged(sent[-1].append_time)
+        self._plan.end = check_log_grew(self._changelog_topic, self._partition, self._plan.end, sent)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from agents.metrics import Metrics
+from agents.recovery import APP_HEADER, EPOCH_HEADER
 from app.errors import StateError
 from app.kafka.batches import Header
 from app.kafka.producers import BatchProducer, Sent
+from app.kafka.records import NO_EPOCH
 from tables.emission import Closed, take_records
+
+
+def finals_headers(app_id: str, leader_epoch: int) -> list[Header]:
+    """The headers of a bar: who published it, and the leader epoch up to which the input had been read."""
+    owner = (APP_HEADER, app_id.encode())
+    return [owner] if leader_epoch == NO_EPOCH else [owner, (EPOCH_HEADER, b"%d" % leader_epoch)]
 
 
 class FinalsPublisher:
@@ -21,7 +31,7 @@ class FinalsPublisher:
         self._topic = topic
         self._partition = partition
         self._producer = producer
-        self._headers = headers
+        self.headers = headers  # of the bars that are sent from now on
         self._metrics = metrics
         self._unsent: list[Closed] = []
         self._in_flight: list[Sent] = []
@@ -50,7 +60,7 @@ class FinalsPublisher:
 
     async def send(self, producer: BatchProducer, closed: list[Closed]) -> list[Sent]:
         """Send the bars of these windows, in order."""
-        sent = await producer.send(self._topic, self._partition, take_records(closed, self._headers))
+        sent = await producer.send(self._topic, self._partition, take_records(closed, self.headers))
         self._metrics.sent(closed, sent[-1].acknowledged)
         return sent
 
@@ -64,9 +74,9 @@ class FinalsPublisher:
         self._awaited, self._in_flight = self._in_flight, []
         return self._awaited
 
-    def advance(self, known: int, end: int) -> int:
-        """The end offset after a batch was acknowledged; see `check_log_grew`."""
-        return check_log_grew(self._topic, self._partition, known, end)
+    def advance(self, known: int, sent: Sequence[Sent]) -> int:
+        """The end offset after these batches were acknowledged; see `check_log_grew`."""
+        return check_log_grew(self._topic, self._partition, known, sent)
 
     def _raise_if_refused(self) -> None:
         for sent in (*self._awaited, *self._in_flight):
@@ -76,18 +86,22 @@ class FinalsPublisher:
     def _forget_acknowledged(self) -> None:
         """Drop the batches at the front that were written. A failed one stays, so that the checkpoint raises its error."""
         while self._in_flight:
-            end = self._in_flight[0].end
-            if end is None:
+            if self._in_flight[0].end is None:
                 return
-            self.end = self.advance(self.end, end)
+            self.end = self.advance(self.end, self._in_flight[:1])
             del self._in_flight[0]
 
 
-def check_log_grew(topic: str, partition: int, known: int, end: int) -> int:
-    """`end`, the new end offset of a log that only grows. Raises `StateError` where it is not above the one known before."""
-    if end <= known:
+def check_log_grew(topic: str, partition: int, known: int, sent: Sequence[Sent]) -> int:
+    """The new end offset of a log that only grows, after all these batches were acknowledged; `known` if there are none.
+
+    Raises `StateError` where the first one was appended below the end that was known before.
+    """
+    first = sent[0].base if sent else None
+    if first is not None and first < known:
         raise StateError(
-            f"{topic}[{partition}] took a record before offset {known}, where it ended: it was deleted and created again "
-            "while this worker ran; the next start says how to go on"
+            f"{topic}[{partition}] took a record before offset {known}, where it ended: it was truncated, or deleted and "
+            "created again, while this worker ran; the next start says how to go on"
         )
-    return end
+    end = sent[-1].end if sent else None
+    return known if end is None else end

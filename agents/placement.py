@@ -10,9 +10,11 @@ import logging
 from collections.abc import Iterable
 
 from app.kafka.partitioner import partition_of
+from tables.engine import Engine
 from tables.ticks import shown
 
 log = logging.getLogger(__name__)
+AT_ONCE = 2_000  # symbols whose partition is checked before the event loop gets a turn
 
 
 class Placement:
@@ -36,3 +38,20 @@ class Placement:
                 partition_of(elsewhere[0], partitions),
             )
         return len(elsewhere)
+
+
+class PlacedSymbols:
+    """One for each partition: it checks the symbols that its engine gets to know."""
+
+    def __init__(self, placement: Placement | None = None, partition: int = 0, partitions: int = 0) -> None:
+        """`partitions`: how many the input has. Without a `placement` nothing is checked."""
+        self.misplaced = 0  # symbols that the default partitioner would have put elsewhere, of those seen since the assignment
+        self._placement = placement
+        self._partition = partition
+        self._partitions = partitions
+
+    def count_new(self, engine: Engine) -> None:
+        """Check some of the symbols that have become known."""
+        new = engine.windows.take_new_keys(AT_ONCE)
+        if new and self._placement is not None:
+            self.misplaced += self._placement.count_elsewhere(new, self._partition, self._partitions)

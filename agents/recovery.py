@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import msgspec
@@ -18,6 +18,7 @@ from agents.fingerprint import check_fingerprint, fingerprint
 from agents.gaps import Log, Moved, check_changelog, check_cluster, check_finals, check_input, check_passed
 from app.errors import StateError
 from app.kafka.reader import Reader
+from app.kafka.records import NO_EPOCH
 from app.settings import Settings
 from app.settings.types import Start
 from tables.bars import Bar, decode_bar
@@ -37,6 +38,7 @@ from tables.state import (
 from tables.ticks import shown
 
 APP_HEADER = "app_id"
+EPOCH_HEADER = "leader_epoch"  # of the input, when the bar was published
 FIRST_SEARCH = 200  # records from the end that the search for the position reads first
 SEARCH_FACTOR = 20  # how many times more it reads at each further try
 LOG_EVERY = 500_000  # records between two lines of progress
@@ -91,7 +93,6 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
         first = Position(
             next_offset=begin_at,
             arrival=-(1 << 62),
-            scopes={},
             counters=Counters(),
             finals_end=finals.end,
             changelog_start=end,
@@ -107,15 +108,24 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
     async for record in _records(reader, settings.changelog_topic, partition, position.changelog_start, end):
         _take_state(found, record)
     before, finals_before = position.next_offset, position.finals_end
+    stored = position.identity
+    finals = await _with_epoch(reader, settings.finals_topic, partition, finals, stored.finals, position.finals_epoch[0])
     reread = check_finals(settings, finals, position)
+    ticks = await _with_epoch(reader, settings.ticks_topic, partition, ticks, stored.input, position.leader_epoch)
     moved = check_input(settings, ticks, position)
-    found.tail = await _tail(reader, settings, partition, position.finals_end, finals.end, before if reread else -1)
+    found.tail, leader_epoch = await _tail(
+        reader, settings, partition, position.finals_end, finals.end, before if reread else -1
+    )
     if moved is Moved.other_log:  # the bars name offsets of records that are gone: treat all of them as passed
         _pass_at(found, position.next_offset)
-    elif check_passed(settings, ticks, position, max((bar.closed_at_offset for bar in found.tail), default=-1)):
-        last = await _last(reader, settings.ticks_topic, partition, position.resume_at, ticks.end, lambda _: True)
-        _pass_at(found, position.next_offset if last is None else last.offset + 1)
-        moved = Moved.other_log
+    elif found.tail:
+        if leader_epoch != ticks.leader_epoch:
+            ticks = await _with_epoch(reader, settings.ticks_topic, partition, ticks, stored.input, leader_epoch)
+        cut = check_passed(settings, ticks, position, max(bar.closed_at_offset for bar in found.tail))
+        if cut is not None:
+            last = await _last(reader, settings.ticks_topic, partition, position.resume_at, cut, lambda _: True)
+            _pass_at(found, position.next_offset if last is None else last.offset + 1)
+            moved = Moved.other_log
     if moved is not Moved.no:
         position.cut = CUT_AT_NEXT
     identity = now.completed_by(position.identity)
@@ -130,18 +140,36 @@ async def _log_now(reader: Reader, topic: str, partition: int, topic_id: str) ->
     return Log(f"{topic}[{partition}]", *await reader.bounds(topic, partition), topic_id)
 
 
-async def _tail(reader: Reader, settings: Settings, partition: int, start: int, end: int, closed_from: int) -> list[Bar]:
-    """Our bars between two offsets of the finals topic.
+async def _with_epoch(reader: Reader, topic: str, partition: int, log: Log, stored_id: str, leader_epoch: int) -> Log:
+    """The log, with where a leader epoch ends, if the broker tells. Another topic of the same name has epochs of its own."""
+    if leader_epoch == NO_EPOCH or not log.is_same(stored_id):
+        return replace(log, leader_epoch=NO_EPOCH, epoch_end=None)
+    end = await reader.end_of_epoch(topic, partition, leader_epoch)
+    return replace(log, leader_epoch=leader_epoch, epoch_end=None if end is None else end.offset)
+
+
+async def _tail(
+    reader: Reader, settings: Settings, partition: int, start: int, end: int, closed_from: int
+) -> tuple[list[Bar], int]:
+    """Our bars between two offsets of the finals topic, and the leader epoch of the input that closed the latest of them.
 
     `closed_from`: those that closed at an earlier offset of the input are left out. None of their windows is open.
     """
     tail: list[Bar] = []
+    latest = -1, NO_EPOCH
     async for record in _records(reader, settings.finals_topic, partition, start, end):
         if record.value is not None and producer_app(record.headers) == settings.app_id.encode():
             bar = _decoded(decode_bar, record, "bar", settings.finals_topic)
             if bar.closed_at_offset >= closed_from:
                 tail.append(bar)
-    return tail
+                latest = max(latest, (bar.closed_at_offset, _leader_epoch(record.headers)))
+    return tail, latest[1]
+
+
+def _leader_epoch(headers: Iterable[tuple[str, bytes | None]]) -> int:
+    """The leader epoch that a bar's headers name."""
+    text = next((value for name, value in headers if name == EPOCH_HEADER), None)
+    return int(text) if text is not None and text.isdigit() else NO_EPOCH
 
 
 def _pass_at(found: Recovered, offset: int) -> None:

@@ -6,35 +6,37 @@ With `delivery=transactional` the bars wait for the checkpoint and are part of i
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import msgspec
-
+from agents.accounting import accounting_of
 from agents.checkpoints import Checkpoints
-from agents.finals import FinalsPublisher
+from agents.finals import FinalsPublisher, finals_headers
+from agents.input_log import EndOfEpoch, InputLog, never_told
+from agents.markers import Markers
 from agents.metrics import Metrics
-from agents.placement import Placement
+from agents.placement import PlacedSymbols
 from agents.recovery import APP_HEADER, Recovered
-from agents.side_outputs import SideOutputs, SideRecordEncoder
-from agents.timers import TimerClock
-from app.kafka.clock import now_ms
-from app.kafka.fetcher import APPEND_TIME, Head
+from agents.side_outputs import side_outputs
+from agents.timers import IdleTimer, TimerClock, say_clock_was_wrong
+from app.kafka.clock import BrokerClock
+from app.kafka.fetcher import Head
 from app.kafka.producers import BatchProducer, TransactionalProducer
+from app.kafka.records import APPEND_TIME, LeaderEpoch
 from app.kafka.slices import GapError, Slice, from_offset
 from app.settings import Settings
+from app.settings.types import IdleClose
 from tables.checkpoint_plan import CheckpointPlan
 from tables.config import EngineConfig
 from tables.engine import Engine
 from tables.records import Record
+from tables.state import Identity
 
-log = logging.getLogger(__name__)
 SIDE_BATCH = 20_000  # so many late and rejected records cause an early checkpoint
 FINALS_BATCH = 200_000  # so many bars that wait for a transaction do, too
-PLACED_AT_ONCE = 2_000  # symbols whose partition is checked before the event loop gets a turn
+ASK_AGAIN_MS = 10_000  # while windows are open, a checkpoint asks for the broker's time this often
 FEW_FINALS = 2_000  # fewer bars are sent at the end of the fetch: one request for each slice would take a quarter of the CPU
 
 
@@ -44,13 +46,21 @@ def engine_config(settings: Settings) -> EngineConfig:
         window_size=settings.window_size,
         grace=settings.grace,
         scope=settings.scope.value,
-        idle_close=settings.idle_close,
+        idle_close=settings.idle_close is not IdleClose.off,
         max_future=settings.max_future,
         min_ts=settings.min_ts,
         time_unit=settings.time_unit.value,
         price=settings.price.value,
         wheel_tick=settings.wheel_tick,
     )
+
+
+def restored_engine(settings: Settings, found: Recovered) -> Engine:
+    """An engine that goes on where the recovered partition was."""
+    position = found.position
+    engine = Engine(engine_config(settings), position.next_offset)
+    engine.restore(position.counters, position.arrival, position.stream_times, found.states, found.tail, position.cut)
+    return engine
 
 
 class PartitionTask:
@@ -67,34 +77,39 @@ class PartitionTask:
         append_time: bool,
         max_record: int,
         metrics: Metrics | None = None,
-        partitions: int = 0,
-        placement: Placement | None = None,
+        clock: BrokerClock | None = None,
+        markers: BatchProducer | None = None,
+        end_of_epoch: EndOfEpoch = never_told,
+        placed: PlacedSymbols | None = None,
     ) -> None:
         """`producer` writes the checkpoints; `finals_producer` sends bars at once, None where they wait for the checkpoint.
 
-        `append_time`: the input topic has LogAppendTime now; an older batch may have CreateTime. `max_record`: the largest
-        record in bytes that the side topics take. `partitions`: how many the input has; 0: symbols are not compared with them.
+        `markers` writes them where `idle_close=marker`. `append_time`: the input topic has LogAppendTime now; an older batch
+        may have CreateTime. `max_record`: the largest record in bytes that the side topics take. `end_of_epoch` asks where a
+        leader epoch of a partition of the input ends. `placed` counts the symbols that lie elsewhere.
         """
         self.number = number
         position = found.position
-        self.engine = Engine(engine_config(settings), position.next_offset)
-        self.engine.restore(position.counters, position.arrival, position.scopes, found.states, found.tail, position.cut)
+        self.engine = restored_engine(settings, found)
         self.consumed_to = position.resume_at  # offsets below have been processed, or hold no records
+        self._input = InputLog(number, position.leader_epoch, end_of_epoch)
         self.checkpoint_began = time.monotonic()  # the last one, even if it found nothing to write
         self._metrics = metrics or Metrics(settings.grace)
-        self._clock = TimerClock(settings.idle_margin, position.arrival, now_ms(), append_time=append_time)
+        broker = clock or BrokerClock()
+        self._clock = TimerClock(broker, settings.idle_margin, position.arrival, append_time=append_time)
+        written = None if markers is None else Markers(settings.ticks_topic, number, markers, settings.app_id)
+        self._idle = IdleTimer(self.engine, self._clock, written)
+        self._app_id = settings.app_id
         headers = [(APP_HEADER, settings.app_id.encode())]
         self._finals = FinalsPublisher(
             settings.finals_topic,
             number,
             finals_producer,
             end=found.finals_end,  # no checkpoint is made before the tail has been passed
-            headers=headers,
+            headers=finals_headers(settings.app_id, position.leader_epoch),
             metrics=self._metrics,
         )
-        topics = {"late": settings.late_topic, "rejected": settings.rejected_topic}
-        encoder = SideRecordEncoder(settings.ticks_topic, number, max_size=max_record, headers=headers)
-        self._side = SideOutputs(topics, encoder, number)
+        self._side = side_outputs(settings, number, max_size=max_record, headers=headers)
         self._checkpoints = Checkpoints(
             settings,
             number,
@@ -103,12 +118,12 @@ class PartitionTask:
             finals=self._finals,
             side=self._side,
             position=position,
-            needs_first=found.needs_first_checkpoint,
+            required=True,  # written before anything is read
+            clock=broker,
             headers=headers,
         )
-        self.misplaced = 0  # symbols that the default partitioner would have put elsewhere, of those seen since the assignment
-        self._partitions = partitions
-        self._placement = placement or Placement(settings.ticks_topic)
+        self.placed = placed or PlacedSymbols()
+        self._stored = not found.needs_first_checkpoint  # the position, as it is
         self._poisoned = False  # see `_poison_on_error`
         self._engine_lock = asyncio.Lock()  # held to feed the engine, to turn its wheel, and to copy it
         self._checkpoint_lock = asyncio.Lock()
@@ -121,22 +136,28 @@ class PartitionTask:
         return self._checkpoints.position.resume_at
 
     @property
-    def needs_first_checkpoint(self) -> bool:
-        """Whether the position must be written before anything is read."""
-        return self._checkpoints.needs_first
+    def identity(self) -> Identity:
+        """The ids of the cluster and the topics to which the position belongs."""
+        return self._checkpoints.position.identity
+
+    @property
+    def finals_end(self) -> int:
+        """The end offset of the finals, as far as it was acknowledged."""
+        return self._finals.end
+
+    @property
+    def states_due(self) -> int:
+        """About how many states a checkpoint would write now."""
+        return self.engine.snapshots.due
+
+    @property
+    def publication_waits(self) -> bool:
+        """Whether there is something that only a checkpoint publishes: a first position, late or rejected records, or bars."""
+        return self._checkpoints.required or bool(self._side) or self._finals.unsent_bars > 0
 
     def accounting(self) -> dict[str, Any]:
         """The counters, and how far the engine is."""
-        engine = self.engine
-        return {
-            **msgspec.structs.asdict(engine.counters),
-            "next_offset": engine.next_offset,
-            "open_windows": engine.open_windows,
-            "arrival_clock_violations": engine.arrival_violations,
-            "arrival_clock_steps": engine.clock_steps,
-            "misplaced_symbols": self.misplaced,
-            "stream_times": {scope or "*": time for scope, (time, _) in sorted(engine.stream_times().items())},
-        }
+        return accounting_of(self.engine, self.placed)
 
     def has_bars_beyond(self, offset: int) -> bool:
         """Whether there are bars, also such as are being sent, that a reader of the finals at `offset` has not seen."""
@@ -144,6 +165,17 @@ class PartitionTask:
         return being_sent or self.engine.bars_waiting > 0 or self._finals.has_bars_beyond(offset)
 
     # ---- in
+
+    async def begin(self) -> None:
+        """Write the position, before anything is read. So a partition without a position has no bars.
+
+        The acknowledgment also gives the broker's time. Within a replay, the stored position is written once more: its end
+        must not be forgotten.
+        """
+        if not self.engine.replaying:
+            await self.checkpoint()
+        elif self._stored:
+            await self._checkpoints.repeat()
 
     async def feed(self, part: Slice) -> None:
         """Process a slice and send the bars that it closed. Raises `GapError` if offsets are missing before it."""
@@ -156,6 +188,10 @@ class PartitionTask:
     async def _feed(self, part: Slice) -> None:
         steps = self.engine.clock_steps
         for batch in part.batches:
+            if isinstance(batch, LeaderEpoch):
+                if await self._input.follow(batch.leader_epoch, self.consumed_to):
+                    self._finals.headers = finals_headers(self._app_id, batch.leader_epoch)
+                continue
             if batch.next_offset <= self.consumed_to:
                 continue
             if batch.base_offset > self.consumed_to:
@@ -166,37 +202,43 @@ class PartitionTask:
             if batch.timestamp_type == APPEND_TIME:
                 self.engine.feed_same_arrival(records, batch.max_timestamp)
             else:  # the producers' clocks, whatever the topic has now
-                self.engine.feed(records, part.fetched_ms)
+                self.engine.feed(records, self._clock.latest_arrival(part.fetched))
             self.consumed_to = batch.next_offset
         if self.engine.clock_steps > steps:
-            log.warning(
-                "partition %d: a clock was more than a minute ahead, the broker's or this machine's; arrival time goes on from "
-                "%d (epoch ms), which a record says",
-                self.number,
-                self.engine.arrival,
-            )
-        self._clock.fed(self.engine.arrival, part.fetched_ms)
+            self._clock.broker.forget()
+            say_clock_was_wrong(self.number, self.engine.arrival, "a record")
+        self._clock.fed(self.engine.arrival, part)
         if part.last or self.engine.bars_waiting >= FEW_FINALS:
             await self._publish()
 
-    async def tick(self, head: Head, now: int) -> None:
-        """Close the windows that are due by idling, if this task has read to the end of the log. `now`: epoch ms."""
+    async def check_log(self, ask: EndOfEpoch) -> None:
+        """Check that the log still has what was processed. Raises `GapError` where it was truncated, and aiokafka's errors."""
+        await self._input.check(ask, self.consumed_to)
+
+    def finals_are_there(self, leader_epoch: int, end: int) -> None:
+        """Note that the finals have all records before an offset in this leader epoch."""
+        self._checkpoints.finals_epoch = leader_epoch, end
+
+    async def tick(self, head: Head) -> None:
+        """Close the windows that are due by idling, if this task has read to the end of the log."""
         if head.offset != self.consumed_to or self.engine.replaying:
             return
         async with self._engine_lock:
             if head.offset != self.consumed_to:
                 return
             with self._poison_on_error():
-                self.engine.advance_arrival(self._clock.passed(head, now))
+                if await self._idle.turn(head):
+                    self._checkpoints.required = True
+                    say_clock_was_wrong(self.number, self.engine.arrival, "the broker's clock")
                 await self._publish()
+        if self.engine.open_windows and self._clock.broker.stale(ASK_AGAIN_MS):
+            self._checkpoints.required = True
 
     # ---- out
 
     async def _publish(self) -> None:
         engine = self.engine
-        new = engine.take_new_keys(PLACED_AT_ONCE)
-        if new and self._partitions:
-            self.misplaced += self._placement.count_elsewhere(new, self.number, self._partitions)
+        self.placed.count_new(engine)
         self._side.add(self._metrics.count_side(engine.take_side()))
         bars = engine.bars_waiting
         await self._finals.publish(engine.take_closed(), bars)
@@ -218,7 +260,7 @@ class PartitionTask:
             return None
         async with self._engine_lock:
             await self._publish()
-            snapshot = await self._checkpoints.snapshot(self.engine, self.consumed_to)
+            snapshot = await self._checkpoints.snapshot(self.engine, self.consumed_to, self._input.leader_epoch)
         return None if snapshot is None else await self._checkpoints.write(snapshot)
 
     @contextmanager

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import random
 import time
 
 from aiokafka import errors as kafka_errors
 
+from agents.log_watch import end_of_input_epoch
 from agents.metrics import Metrics
-from agents.placement import Placement
+from agents.placement import PlacedSymbols, Placement
 from agents.readiness import Readiness, RecoveryProgress
 from agents.recovery import recover, stop_if_given_up
 from agents.task import PartitionTask
@@ -82,11 +84,13 @@ class TaskCreator:
         async with Reader(cluster, names) as reader:
             progress = self._readiness.recovery = RecoveryProgress(len(numbers), reading=lambda: reader.reading)
             for number in sorted(numbers):
-                tasks[number] = await self._recover_one(reader, topics, number, now)
+                tasks[number] = await self._recover_one(reader, cluster, topics, number, now)
                 progress.done += 1
         return tasks
 
-    async def _recover_one(self, reader: Reader, topics: TopicsReport, number: int, now: Identity) -> PartitionTask:
+    async def _recover_one(
+        self, reader: Reader, cluster: Cluster, topics: TopicsReport, number: int, now: Identity
+    ) -> PartitionTask:
         found = await recover(reader, self._settings, number, topics.partitions, now)
         stop_if_given_up()
         task = PartitionTask(
@@ -98,11 +102,11 @@ class TaskCreator:
             append_time=topics.log_append_time,
             max_record=topics.max_side_bytes,
             metrics=self._metrics,
-            partitions=topics.partitions,
-            placement=self._placement,
+            markers=self._producers.markers,
+            end_of_epoch=functools.partial(end_of_input_epoch, self._settings, cluster),
+            placed=PlacedSymbols(self._placement, number, topics.partitions),
         )
-        if task.needs_first_checkpoint:  # written before the first bar, so no position means no bars
-            await task.checkpoint()
+        await task.begin()
         return task
 
     async def stop(self) -> None:

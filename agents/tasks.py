@@ -12,6 +12,7 @@ from aiokafka import errors as kafka_errors
 from faust.types import TP
 
 from agents.checkpoint_pacing import CheckpointPacing
+from agents.log_watch import LogWatch
 from agents.metrics import Metrics
 from agents.readiness import Readiness
 from agents.task import PartitionTask
@@ -20,7 +21,6 @@ from agents.tick_consumer import TickConsumer
 from agents.topics import TopicsReport
 from app.errors import BarwheelError
 from app.kafka.assignor import AddressAssignor
-from app.kafka.clock import now_ms
 from app.kafka.cluster import Cluster
 from app.kafka.failures import reason_of, refused
 from app.kafka.slices import GapError, Slice
@@ -45,8 +45,9 @@ class TaskManager:
         self._crash = crash
         self._readiness = Readiness()
         self._creator = TaskCreator(settings, self.metrics, self._readiness)
+        self._watch = LogWatch(settings)
         self._pacing = CheckpointPacing(settings.checkpoint_interval / 1_000)
-        self._early_checkpoints: dict[int, asyncio.Task[None]] = {}  # between two slices, by partition
+        self._early_checkpoints: dict[int, asyncio.Task[None]] = {}  # before the timer's, by partition
         self._tasks: dict[int, PartitionTask] = {}
         self._taking = False  # whether slices are taken
         self._recovery: asyncio.Task[None] | None = None
@@ -83,8 +84,9 @@ class TaskManager:
         task = self._tasks.get(part.partition)
         if not self._taking or task is None or task is not part.task:
             return
-        self._pacing.fetched(last=part.last)
+        self._pacing.fetched(part)
         try:
+            await self._watch.check_if_doubtful(self.cluster, self._tasks, self.consumer)
             await task.feed(part)
         except Exception as error:  # noqa: BLE001  # Faust would go on with the next slice
             await self.handle_error(error)
@@ -102,14 +104,23 @@ class TaskManager:
             for number, task in self.running().items():
                 head = heads.get((self.settings.ticks_topic, number))
                 if head is not None:
-                    await task.tick(head, now_ms())
+                    await task.tick(head)
+                self._begin_early_checkpoint(task)
         except Exception as error:  # noqa: BLE001  # Faust's task would end silently, and windows stay open
             await self.handle_error(error)
 
+    async def watch(self) -> None:
+        """Check now and then that the topics are still those that the positions belong to."""
+        if self._taking:
+            try:
+                await self._watch.check_if_due(self.cluster, self._tasks, self.consumer)
+            except Exception as error:  # noqa: BLE001  # Faust's task would end silently
+                await self.handle_error(error)
+
     async def checkpoint(self) -> None:
-        """Checkpoint every task that can afford it; all of them if this is the last checkpoint."""
+        """Checkpoint every task that is due; all of them if this is the last checkpoint."""
         count = len(self._tasks)
-        await self._checkpoint([t for t in self._tasks.values() if not self._taking or self._pacing.affordable(t, count)])
+        await self._checkpoint([t for t in self._tasks.values() if not self._taking or self._pacing.due(t, count)])
 
     async def _checkpoint(self, tasks: Iterable[PartitionTask]) -> None:
         try:
@@ -118,8 +129,10 @@ class TaskManager:
             await self.handle_error(error, last=not self._taking)
 
     def _begin_early_checkpoint(self, task: PartitionTask) -> bool:
+        if not self._taking or self._tasks.get(task.number) is not task:
+            return False  # given away or being recovered, since the caller looked
         running = self._early_checkpoints.get(task.number)
-        if (running is not None and not running.done()) or not self._pacing.due_now(task, len(self._tasks)):
+        if (running is not None and not running.done()) or not self._pacing.due_early(task, len(self._tasks)):
             return False
         self._early_checkpoints[task.number] = asyncio.ensure_future(self._checkpoint([task]))
         return True

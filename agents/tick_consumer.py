@@ -19,6 +19,9 @@ class TickConsumer(Protocol):
     def silence(self) -> float:
         """Seconds since the broker answered a fetch."""
 
+    def refusals(self) -> int:
+        """How often a fetch response had an error for a partition."""
+
     def assignment(self) -> set[TP]:
         """The partitions that the group has assigned to this worker."""
 

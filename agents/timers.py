@@ -7,40 +7,112 @@ before the next record comes.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 import faust
 
+from agents.markers import Markers
+from app.kafka.clock import BrokerClock, now_ms
 from app.kafka.fetcher import Head
+from app.kafka.records import APPEND_TIME
+from app.kafka.slices import Slice
+from tables.engine import Engine
+
+log = logging.getLogger(__name__)
 
 
 class TimerClock:
-    """The arrival time up to which one partition is known to hold no unread record."""
+    """The arrival time up to which one partition is known to hold no unread record.
 
-    def __init__(self, idle_margin: int, arrival: int, started_ms: int, *, append_time: bool) -> None:
-        """`idle_margin` in ms. `append_time`: LogAppendTime input.
+    All times are ms: arrival time is epoch time, the others are by `steady_ms`.
+    """
 
-        `arrival` is the largest arrival time so far; arrival time goes on from there at `started_ms` (both epoch ms).
+    def __init__(self, broker: BrokerClock, idle_margin: int, arrival: int, *, append_time: bool) -> None:
+        """`append_time`: LogAppendTime input. `arrival`: the largest arrival time so far, as stored by a former run.
+
+        Where only the producers give times (CreateTime), arrival time goes on from `arrival` now.
         """
-        self._idle_margin = idle_margin
+        self.broker = broker
+        self.idle_margin = idle_margin
         self._append_time = append_time
         self._last_arrival = arrival
-        self._fetched_ms = started_ms  # while nothing has been fetched, time that has passed is time since the start
+        self._last_at = broker.steady()  # while nothing has been fetched, time that has passed is time since the start
+        self._head: Head | None = None
 
-    def fed(self, arrival: int, fetched_ms: int) -> None:
-        """A slice was processed. `arrival`: the largest arrival time so far; `fetched_ms`: when it was fetched (epoch ms)."""
+    def fed(self, arrival: int, part: Slice) -> None:
+        """A slice was processed. `arrival`: the largest arrival time so far."""
         self._last_arrival = arrival
-        self._fetched_ms = fetched_ms
+        self._last_at = part.fetched
+        stamps = [batch for batch in part.batches if batch.timestamp_type == APPEND_TIME]
+        if stamps:
+            head = self._head
+            first = stamps[0].base_offset == (head.offset if head is not None else None)
+            if first and head is not None:
+                self.broker.read(stamps[0].max_timestamp, part.fetched, head.sent)
+            self.broker.read(stamps[-1].max_timestamp, part.fetched)
 
-    def passed(self, head: Head, now_ms: int) -> int:
-        """The arrival time (epoch ms) that has passed, if a fetch at the end of the log was empty.
+    def stepped(self, arrival: int, now: int) -> None:
+        """Arrival time was set to another value."""
+        self._last_arrival, self._last_at = arrival, now
+
+    def latest_arrival(self, fetched: int) -> int:
+        """The broker's time (epoch ms) of a fetch: what it returned had arrived by then."""
+        known = self.broker.at(fetched)
+        return now_ms() - (self.broker.steady() - fetched) if known is None else known
+
+    def passed(self, head: Head) -> int | None:
+        """The arrival time (epoch ms) that has passed, if a fetch at the end of the log was empty. None: it is not known.
 
         The time of the request counts, not that of the response: after a pause, an old response may still lie in the socket.
         """
-        t = min(now_ms, head.sent_ms) - self._idle_margin
-        if not self._append_time:
-            t += self._last_arrival - self._fetched_ms  # assumes that the producers' clock advances at the same pace as ours
-        return t
+        self._head = head
+        if not self._append_time:  # this assumes that the producers' clock advances at the same pace as ours
+            return head.sent - self._last_at + self._last_arrival - self.idle_margin
+        known = self.broker.at(head.sent)
+        return None if known is None else known - self.idle_margin
+
+
+class IdleTimer:
+    """Lets the idle closes of one partition show while its log is silent. It runs only at the end of the log."""
+
+    def __init__(self, engine: Engine, clock: TimerClock, markers: Markers | None) -> None:
+        """With `markers`, records that are written to the log tell the time, and not empty fetches."""
+        if markers is not None:
+            clock.idle_margin = 0  # a marker's arrival is compared with no other clock
+        self._engine = engine
+        self._clock = clock
+        self._markers = markers
+
+    async def turn(self, head: Head) -> bool:
+        """Close the windows that are due by idling, or send a marker for them. Returns whether the clock had been wrong."""
+        stepped = self._leave_wrong_clock(head.sent)
+        passed = self._clock.passed(head)
+        if passed is None:
+            pass
+        elif self._markers is None:
+            self._engine.advance_arrival(passed)
+        elif not self._markers.on_its_way(head.offset) and self._engine.any_due(passed):
+            await self._markers.send(passed)
+        return stepped
+
+    def _leave_wrong_clock(self, now: int) -> bool:
+        known = self._clock.broker.at(now)
+        if known is None or not self._clock.broker.certain or not self._engine.leave_wrong_clock(known):
+            return False
+        self._clock.stepped(self._engine.arrival, now)
+        return True
+
+
+def say_clock_was_wrong(partition: int, arrival: int, source: str) -> None:
+    """Log that arrival time was set to `arrival` (epoch ms), because of what `source` says."""
+    log.warning(
+        "partition %d: a clock was more than a minute ahead, the broker's or this machine's; arrival time goes on from "
+        "%d (epoch ms), which %s says",
+        partition,
+        arrival,
+        source,
+    )
 
 
 def register(app: faust.App, tick_ms: int, turn: Callable[[], Awaitable[None]]) -> None:

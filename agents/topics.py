@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from aiokafka.errors import KafkaConnectionError
-
-from app.errors import BrokerError, TopicsError
-from app.kafka.bootstrap import admin
+from app.errors import TopicsError
+from app.kafka.bootstrap import patient_admin
 from app.kafka.cluster import Cluster
-from app.kafka.failures import refused
-from app.kafka.identity import identify
+from app.kafka.identity import Identities, identify
 from app.kafka.topics import (
     DEFAULT_MAX_MESSAGE_BYTES,
     Finding,
@@ -64,6 +61,7 @@ def specs(settings: Settings, partitions: int, max_message_bytes: int = DEFAULT_
     the records it is about, and it is still bounded.
     """
     compact = {"cleanup.policy": "compact", "message.timestamp.type": "CreateTime"}
+    timed = compact | {"message.timestamp.type": "LogAppendTime"}  # acknowledgments give the broker's time
     side = {
         "cleanup.policy": "delete",
         "message.timestamp.type": "LogAppendTime",
@@ -74,7 +72,7 @@ def specs(settings: Settings, partitions: int, max_message_bytes: int = DEFAULT_
         TopicSpec(settings.finals_topic, partitions, compact, "final bars, one record per window"),
         TopicSpec(settings.late_topic, partitions, side, "late ticks, unchanged"),
         TopicSpec(settings.rejected_topic, partitions, side, "rejected records, with the reason"),
-        TopicSpec(settings.changelog_topic, partitions, compact, "open windows and positions"),
+        TopicSpec(settings.changelog_topic, partitions, timed, "open windows and positions"),
     ]
 
 
@@ -110,20 +108,20 @@ async def check_partitions(settings: Settings, cluster: Cluster, known: int) -> 
 
     Raises `TopicsError` where it has not, and aiokafka's errors, `KafkaConnectionError` where the broker is away.
     """
-    try:
-        async with admin(cluster) as client:
-            count = (await partition_counts(client)).get(settings.ticks_topic, known)  # its reader notices a missing topic
-            ids = await identify(client, [settings.ticks_topic, settings.finals_topic])
-    except BrokerError as error:  # a BrokerError would end the worker, which can wait for the broker instead
-        if refused(error) is not None:
-            raise
-        raise KafkaConnectionError(str(error)) from error
+    async with patient_admin(cluster) as client:
+        count = (await partition_counts(client)).get(settings.ticks_topic, known)  # its reader notices a missing topic
+        ids = await identify(client, [settings.ticks_topic, settings.finals_topic])
     if count != known:
         raise TopicsError(
             f"topic {settings.ticks_topic}: has {count} partitions and had {known} when this worker started: symbols have "
             "moved to other partitions, and the topics of this app no longer fit; go on under another app_id and topics_prefix"
         )
-    return Identity(ids.cluster, ids.topics.get(settings.ticks_topic, ""), ids.topics.get(settings.finals_topic, ""))
+    return identity_of(settings, ids)
+
+
+def identity_of(settings: Settings, found: Identities) -> Identity:
+    """What a position stores of the broker's answer."""
+    return Identity(found.cluster, found.topics.get(settings.ticks_topic, ""), found.topics.get(settings.finals_topic, ""))
 
 
 def judge(settings: Settings, states: dict[str, TopicState], created: list[str]) -> TopicsReport:

@@ -12,6 +12,7 @@ from typing import Any, cast
 import faust
 
 from agents import ticks, timers
+from agents.log_watch import WATCH_MS
 from agents.tasks import TaskManager
 from app import commands
 from app.driver.consumer import Consumer
@@ -110,6 +111,7 @@ def _register_processing(app: BarwheelApp) -> None:
     topic = app.topic(settings.ticks_topic, schema=SliceSchema(), internal=False)
     ticks.register(app, topic, tasks.feed)
     timers.register(app, settings.wheel_tick, tasks.tick)
+    timers.register(app, WATCH_MS, tasks.watch)
 
     async def recover(*_: Any, **__: Any) -> None:
         tasks.consumer = cast("Consumer", app.consumer)

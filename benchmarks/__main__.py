@@ -1,4 +1,4 @@
-"""`python -m benchmarks throughput`, `safety`, `recovery`, `page`, `wheel`, `memory` and `migrations`."""
+"""`python -m benchmarks throughput`, `live`, `safety`, `recovery`, `page`, `wheel`, `memory` and `migrations`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import memory, migrations, page, recovery, report, safety, throughput, wheel
+from benchmarks import live, memory, migrations, page, recovery, report, safety, throughput, wheel
 
 
 def main() -> int:
@@ -38,7 +38,14 @@ def main() -> int:
     shown.add_argument("--ticks", type=int, default=2_000_000, help="ticks beside the streams (default %(default)s)")
     shown.add_argument("--symbols", type=_numbers, default=[1_000], help="default 1000")
     shown.add_argument("--repeat", type=int, default=1, help="runs with and without streams; medians are compared")
-    for one in (fast, safe, back, shown):
+    paced = commands.add_parser("live", help="CPU a tick and latency at live pace, on Apache Kafka")
+    paced.add_argument("--rates", type=_numbers, default=[1_000, 20_000, 100_000], help="ticks/s (default 1000,20000,100000)")
+    paced.add_argument("--delivery", choices=live.DELIVERIES, action="append", help="default: both, one after the other")
+    paced.add_argument("--symbols", type=int, default=10_000, help="default %(default)s")
+    paced.add_argument("--seconds", type=float, default=30.0, help="measured at each pace (default %(default)s)")
+    paced.add_argument("--window", type=int, default=10, help="window size in seconds (default %(default)s)")
+    paced.add_argument("--silences", type=int, default=2, help="after them (default %(default)s)")
+    for one in (fast, safe, back, shown, paced):
         where = one.add_mutually_exclusive_group()
         where.add_argument("--bootstrap", metavar="HOST:PORT", help="a running Kafka")
         where.add_argument("--pocket", action="store_true", help="the pocket broker instead of Apache Kafka")
@@ -50,7 +57,7 @@ def main() -> int:
     held.add_argument("--minutes", type=int, default=60, help="of trading, at least 6 (default %(default)s)")
     plans = commands.add_parser("migrations", help="how long it takes to plan 1,000 statements")
     plans.add_argument("--repeat", type=int, default=3, help="runs; the median is shown")
-    for one in (fast, safe, back, shown, turn, held, plans):
+    for one in (fast, safe, back, shown, paced, turn, held, plans):
         one.add_argument("--json", action="store_true", help="print JSON")
         one.add_argument("--check", action="store_true", help="exit with code 1 if a bound is missed")
     arguments = parser.parse_args()
@@ -76,13 +83,19 @@ def _measured(arguments: argparse.Namespace) -> tuple[dict[str, Any], Shown]:  #
     if arguments.command == "memory":
         return memory.run(arguments.symbols, max(6, arguments.minutes)), memory.show
     options = throughput.Options(
-        arguments.ticks,
+        getattr(arguments, "ticks", 0),
         arguments.symbols,
         getattr(arguments, "repeat", 1),
         getattr(arguments, "subjects", ()),
         arguments.bootstrap,
         arguments.pocket,
     )
+    if arguments.command == "live":
+        deliveries = arguments.delivery or live.DELIVERIES
+        pace = live.Pace(
+            arguments.rates, deliveries, arguments.symbols, arguments.seconds, arguments.window, arguments.silences
+        )
+        return live.run(options, pace), live.show
     if arguments.command == "page":
         return page.run(options), page.show
     if arguments.command == "safety":

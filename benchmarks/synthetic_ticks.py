@@ -88,7 +88,7 @@ async def write(bootstrap: str, topic: str, symbols: int, ticks: int) -> Market:
     market = Market(topic, symbols, ticks)
     # partitions of a new topic may have no leader yet; the client logs that and retries
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
-    await _create(bootstrap, topic)
+    await create(bootstrap, topic)
     producer = AIOKafkaProducer(
         bootstrap_servers=bootstrap,
         enable_idempotence=True,
@@ -112,7 +112,8 @@ async def write(bootstrap: str, topic: str, symbols: int, ticks: int) -> Market:
     return market
 
 
-async def _create(bootstrap: str, topic: str) -> None:
+async def create(bootstrap: str, topic: str) -> None:
+    """Create a topic of ticks."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:

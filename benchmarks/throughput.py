@@ -19,7 +19,7 @@ from pathlib import Path
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from benchmarks.measure import Measured, running
+from benchmarks.measure import Measured, Subject, running
 from benchmarks.synthetic_ticks import GRACE_MS, PARTITIONS, Market, write
 from tests.support.kafka import any_kafka
 from tests.support.kafka_node import FULL_JVM
@@ -89,7 +89,7 @@ def _measure(subject: str, bootstrap: str, market: Market, name: str, directory:
     if subject == "idiomatic":
         total, arguments, module = min(market.ticks, IDIOMATIC_TICKS), [name, market.topic], "idiomatic_faust"
     command = [sys.executable, "-m", f"benchmarks.subjects.{module}", bootstrap, *arguments, str(total)]
-    with running(command, directory, _environment()) as process:
+    with running(command, directory, environment()) as process:
         return Run(subject, market.symbols, process.by_marks(total))
 
 
@@ -102,31 +102,8 @@ def worker(  # what a run is made of
     beside: Callable[[int], AbstractContextManager[object]] = nullcontext,
 ) -> Run:
     """Run barwheel's worker on the market, with `more` settings. `beside` is entered with its web port while it runs."""
-    port = free_port()
-    settings = {
-        "APP_ID": name,
-        "BROKER": f"kafka://{bootstrap}",
-        "TICKS_TOPIC": market.topic,
-        "TOPICS_PREFIX": f"{name}-",
-        "SCOPE": "broker",
-        "GRACE": f"{GRACE_MS}ms",
-        "WEB_PORT": str(port),
-        "DATA_DIR": str(directory / "data"),
-        **(more or {}),
-    }
-    environment = _environment() | {f"BARWHEEL_{key}": value for key, value in settings.items()}
-
-    def read() -> int | None:
-        # the web port shows the exact count; the group's offset moves only once a second
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/accounting", timeout=30) as answer:
-                return int(json.load(answer)["total"]["read"])
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            return None  # not up yet; if the worker has ended, its process shows it
-
-    command = [sys.executable, "-m", "app", "worker", "-l", "warn"]
-    with running(command, directory, environment) as process, beside(port):
-        measured = process.by_asking(read, market.ticks)
+    with started(bootstrap, market.topic, name, directory, more) as (process, port), beside(port):
+        measured = process.by_asking(lambda: ticks_read(port), market.ticks)
     # counted after a clean shutdown, when its last bars have been acknowledged
     bars = asyncio.run(_records(bootstrap, f"{name}-bar_1m_final"))
     if not market.fewest_bars <= bars <= market.most_bars:
@@ -134,7 +111,42 @@ def worker(  # what a run is made of
     return Run("barwheel", market.symbols, measured, bars)
 
 
-def _environment() -> dict[str, str]:
+@contextmanager
+def started(
+    bootstrap: str, topic: str, name: str, directory: Path, more: Mapping[str, str] | None = None
+) -> Iterator[tuple[Subject, int]]:
+    """Barwheel's worker on a topic, with `more` settings, and its web port."""
+    port = free_port()
+    settings = {
+        "APP_ID": name,
+        "BROKER": f"kafka://{bootstrap}",
+        "TICKS_TOPIC": topic,
+        "TOPICS_PREFIX": f"{name}-",
+        "SCOPE": "broker",
+        "GRACE": f"{GRACE_MS}ms",
+        "WEB_PORT": str(port),
+        "DATA_DIR": str(directory / "data"),
+        **(more or {}),
+    }
+    ours = environment() | {f"BARWHEEL_{key}": value for key, value in settings.items()}
+    with running([sys.executable, "-m", "app", "worker", "-l", "warn"], directory, ours) as process:
+        yield process, port
+
+
+def ticks_read(port: int) -> int | None:
+    """How many ticks a worker has read; None if it is not up yet. If it has ended, its process shows it.
+
+    The web port shows the exact count; the group's offset moves only with a checkpoint.
+    """
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/accounting", timeout=30) as answer:
+            return int(json.load(answer)["total"]["read"])
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return None
+
+
+def environment() -> dict[str, str]:
+    """For a process that imports the benchmarks."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     return {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
 

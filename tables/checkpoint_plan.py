@@ -1,11 +1,12 @@
 """Which states a checkpoint writes, so that every live state lies near the end of the changelog.
 
-A checkpoint writes the states that changed. It also rewrites a few of the oldest live states, so recovery reads only the end of
-the changelog: the open windows, not all earlier ones. A state whose windows have all closed is not live: stream time implies
-that they are closed.
+A checkpoint writes the states of the symbols, and the clocks of the scopes, that changed. It also rewrites a few of the
+oldest live records, so recovery reads only the end of the changelog: the open windows, not all earlier ones. A state whose
+windows have all closed is not live: stream time implies that they are closed. What holds a clock is always live.
 
 A tombstone waits. A symbol that keeps trading needs none, and is not created again for each window. Symbols without open
-windows get their tombstones when there are more of them than windows were open lately.
+windows are let go when there are more of them than windows were open lately. They get their tombstones then, but not under
+scope `symbol`, where their states stay.
 
     plan = CheckpointPlan(engine.snapshots, start=0, end=0)
     for key, state in plan.round(): ...   # write it; None deletes
@@ -19,25 +20,26 @@ from collections import deque
 from collections.abc import Iterator
 
 from tables.scopes import Symbol
-from tables.snapshots import Snapshots
+from tables.snapshots import Records, Snapshots, Stored
 
 SPARE = 1_000  # so many more symbols without open windows are kept than windows were open lately
 SWEEP = 20_000  # symbols that one checkpoint visits to find those without open windows
 
 
 class CheckpointPlan:
-    """The live states of one partition, by the checkpoint that wrote them."""
+    """The live records of one partition, by the checkpoint that wrote them."""
 
     def __init__(self, snapshots: Snapshots, start: int, end: int) -> None:
-        """Every symbol that the engine holds has a state at offset `start` or later; `end` is the changelog's end offset."""
+        """All that the engine holds has its record at offset `start` or later; `end` is the changelog's end offset."""
         self.end = end
         self._snapshots = snapshots
         self._number = 1
-        symbols = list(snapshots.symbols.values())
-        for symbol in symbols:
-            symbol.written = 1
-        # (number, offset before its first state, symbols). A symbol that a later round wrote is skipped when it is visited.
-        self._rounds: deque[tuple[int, int, list[Symbol]]] = deque([(1, start, symbols)] if symbols else [])
+        keys: list[bytes] = []
+        for key, item in snapshots.everything():
+            item.written = 1
+            keys.append(key)
+        # (number, offset before its first record, keys). A key that a later round wrote is skipped when it is visited.
+        self._rounds: deque[tuple[int, int, list[bytes]]] = deque([(1, start, keys)] if keys else [])
         self._to_sweep: list[Symbol] = []  # Symbols the sweep has still to visit, popped from the end.
 
     @property
@@ -47,52 +49,52 @@ class CheckpointPlan:
 
     @property
     def overdue(self) -> bool:
-        """Whether a checkpoint is needed even if nothing changed: too many symbols wait for their tombstone."""
+        """Whether a checkpoint is needed even if nothing changed: too many symbols wait to be let go."""
         return self._snapshots.closed_symbols > self._snapshots.usually_open + SPARE
 
     def round(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Yield key and state of everything this checkpoint writes. Exhaust it before the engine is fed again."""
         snapshots, number = self._snapshots, self._number + 1
-        current: list[Symbol] = []
+        current: list[bytes] = []
         changed = snapshots.take_changed()
-        for symbol in changed:
-            state = snapshots.state_of(symbol)
-            if state is None:
-                symbol.written = -number  # its states in the changelog are not live
+        for key, item in changed:
+            records = snapshots.records_of(key, item)
+            if records:
+                item.written = number
+                current.append(key)
+                yield from records
             else:
-                symbol.written = number
-                current.append(symbol)
-                yield symbol.key, state
+                item.written = -number  # its states in the changelog are not live
         overdue = self.overdue
-        # More visits than changes, so that the oldest round ends at some time: until then it keeps forgotten symbols in memory.
+        # More visits than changes, so that the oldest round ends at some time: until then it keeps forgotten keys in memory.
         visits = max(len(changed) * 5 // 4 + 100, SWEEP if overdue else 0)
-        for symbol, state in self._oldest(visits, writes=len(changed) // 10 + 1):
-            symbol.written = number
-            current.append(symbol)
-            yield symbol.key, state
+        for key, item, records in self._oldest(visits, writes=len(changed) // 10 + 1):
+            item.written = number
+            current.append(key)
+            yield from records
         if overdue:
             for symbol in self._resting(number):
-                snapshots.forget(symbol)
-                yield symbol.key, None
+                yield from snapshots.let_go(symbol)
         if current:
             self._rounds.append((number, self.end, current))
         self._number = number
 
-    def _oldest(self, visits: int, writes: int) -> Iterator[tuple[Symbol, bytes]]:
-        """Symbols of the oldest round that no later round wrote and that have open windows, with their state."""
+    def _oldest(self, visits: int, writes: int) -> Iterator[tuple[bytes, Stored, Records]]:
+        """What has live records in the oldest round, as no later round wrote them: key, item, and the records."""
         rounds = self._rounds
         while rounds and visits and writes:
-            number, _, symbols = rounds[0]
-            if not symbols:
+            number, _, keys = rounds[0]
+            if not keys:
                 rounds.popleft()
                 continue
-            symbol = symbols.pop()
+            key = keys.pop()
             visits -= 1
-            if symbol.written == number:
-                state = self._snapshots.state_of(symbol)
-                if state is not None:
+            item = self._snapshots.find(key)
+            if item is not None and item.written == number:
+                records = self._snapshots.records_of(key, item)
+                if records:
                     writes -= 1
-                    yield symbol, state
+                    yield key, item, records
 
     def _resting(self, number: int) -> Iterator[Symbol]:
         """Symbols without open windows that this round did not write, until few enough are left."""

@@ -18,7 +18,7 @@ from operator import attrgetter
 
 from tables.bars import Bar
 from tables.config import EngineConfig
-from tables.emission import Closed, lacks_ticks
+from tables.emission import Closed
 from tables.hot import FastPath
 from tables.idle import IdleScheduler
 from tables.open_windows import OpenWindows
@@ -29,9 +29,8 @@ from tables.rules import TickRules
 from tables.scopes import NEVER, UNKNOWN, Scope, Symbol
 from tables.snapshots import Snapshots
 from tables.state import Counters, SymbolState
-from tables.ticks import PER_SECOND, RawTick, decoder
+from tables.ticks import RawTick, decoder
 from tables.wheel import Wheel
-from tables.window import Window
 
 _timestamp_of = attrgetter("timestamp")
 
@@ -108,10 +107,6 @@ class Engine:
         """Windows that had begun at this arrival time (epoch ms) may lack ticks. `NEVER`: all, until a record sets it."""
         return self.windows.cut
 
-    def is_partial(self, window: Window) -> bool:
-        """Whether an open window may lack ticks that came before the cut."""
-        return lacks_ticks(window, self.config.window_size, PER_SECOND[self.config.time_unit], self.cut)
-
     def stream_times(self) -> dict[str, tuple[int, int]]:
         """Stream time and the arrival that moved it, by scope; empty under scope `symbol`."""
         return self.windows.stream_times()
@@ -125,10 +120,6 @@ class Engine:
     def take_side(self) -> list[SideRecord]:
         """The late and rejected records since the last call, in order."""
         return self._rules.take_side()
-
-    def take_new_keys(self, most: int) -> list[bytes]:
-        """Record keys of symbols that became known and have not been taken yet: so many at most, each once."""
-        return self.windows.take_new_keys(most)
 
     # ---- in
 
@@ -185,6 +176,20 @@ class Engine:
             progress.arrival = progress.timer = t
             self._close_idle(t + 1)
 
+    def any_due(self, t: int) -> bool:
+        """Whether silence up to the arrival time `t` (epoch ms) would close a window."""
+        return not self.replaying and self.scheduler.any_due(t)
+
+    def leave_wrong_clock(self, now: int) -> bool:
+        """Take the arrival clock back where it is more than a minute ahead of the broker's time `now` (epoch ms).
+
+        A clock that was wrong may have given the arrival times so far. Returns whether it had.
+        """
+        if self.replaying or now >= self.progress.arrival - CLOCK_STEP:
+            return False
+        self._step_back(now)
+        return True
+
     def _step_back(self, arrival: int) -> None:
         """The clock that gave the running maximum was wrong: otherwise idle close would wait until this arrival reaches it."""
         progress = self.progress
@@ -212,6 +217,7 @@ class Engine:
             if scope.stream_time < end + grace:  # noqa: PLR1730  # twice as fast as max()
                 scope.stream_time = end + grace
             scope.advanced_at = at
+            windows.mark_moved(scope)
             windows.close(scope, "idle", self.progress.next_offset, at)
 
     def _process(self, record: Record, arrival_cap: int | None = None, tick: RawTick | None = None) -> None:

@@ -69,6 +69,10 @@ class IdleScheduler:
                 if item is not None:
                     heappush(again, item)
 
+    def any_due(self, before: int) -> bool:
+        """Whether a window is due before this arrival time. Nothing is changed."""
+        return any(at == scope.entry and scope.due(self._grace)[0] < before for at, scope in self.wheel.due(before))
+
     def _due_or_reschedule(self, scope: Scope, before: int) -> tuple[int, str, int, Scope] | None:
         at, end = scope.due(self._grace)
         if at < before:

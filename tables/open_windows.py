@@ -9,8 +9,8 @@ from typing import Any
 from tables.config import EngineConfig
 from tables.emission import Closed
 from tables.idle import IdleScheduler
-from tables.scopes import NEVER, UNKNOWN, Bucket, Scope, Symbol, order_of
-from tables.ticks import PER_SECOND
+from tables.scopes import NEVER, UNKNOWN, Bucket, Resting, Scope, Symbol, order_of
+from tables.ticks import PER_SECOND, name_of
 from tables.window import Window
 
 _by_order = attrgetter("order")
@@ -25,11 +25,13 @@ class OpenWindows:
         self.per_symbol = config.scope == "symbol"
         self.symbols: dict[Any, Symbol] = {}  # by record key; a missing key is never in it
         self.scopes: dict[str, Scope] = {}  # by broker, or "" for the partition; empty under scope `symbol`
+        self.resting: dict[bytes, Resting] = {}  # by record key: under scope `symbol`, symbols that are not in `symbols`
         self.count = 0
         self.closed_count = 0  # closed since `take_closed`
         self.changed: list[Symbol] = []  # since `take_changed`
         self.new_keys: list[bytes] = []  # of symbols that `take_new_keys` has still to give
         self.cut = UNKNOWN  # windows that had begun then may lack ticks (arrival, epoch ms); NEVER: the next record sets it
+        self._moved: dict[Scope, None] = {}  # scopes whose clock moved since then, other than by a tick of a changed symbol
         self.published: Container[WindowKey] | None = None  # during a replay: close these without a bar
         self._scheduler = scheduler
         self._closed: list[Closed] = []
@@ -59,8 +61,18 @@ class OpenWindows:
         if symbol is None:
             scope = Scope(order_of(name)) if self.per_symbol else self.scope_of(name)
             symbol = self.symbols[key] = Symbol(key, name, scope)
-            self.new_keys.append(key)
+            rested = self.resting.pop(key, None)
+            if rested is not None:
+                scope.stream_time, scope.advanced_at, symbol.written = rested.stream_time, rested.advanced_at, rested.written
+            else:
+                self.new_keys.append(key)
         return symbol
+
+    def let_go(self, symbol: Symbol) -> None:
+        """Drop a symbol without open windows. Under scope `symbol` its clock stays: it says which ticks are late."""
+        del self.symbols[symbol.key]
+        if self.per_symbol:
+            self.resting[symbol.key] = Resting(symbol.scope.stream_time, symbol.scope.advanced_at, symbol.written)
 
     def mark_changed(self, symbol: Symbol) -> None:
         """The next checkpoint must write this symbol's state."""
@@ -68,12 +80,24 @@ class OpenWindows:
             symbol.dirty = True
             self.changed.append(symbol)
 
-    def take_changed(self) -> list[Symbol]:
-        """Symbols whose state changed since the last call."""
+    def mark_moved(self, scope: Scope) -> None:
+        """The next checkpoint must write this scope's clock. Not needed where a tick of the scope has changed a window."""
+        if not self.per_symbol:
+            self._moved[scope] = None
+
+    def take_changed(self) -> tuple[list[Symbol], list[Scope]]:
+        """Symbols whose state changed since the last call, and scopes whose clock may have moved.
+
+        Under scope `symbol` a state holds the clock, and there are no scopes. Elsewhere every tick that moves a clock changes a
+        window of its scope, so nothing has to be marked for each tick.
+        """
         changed, self.changed = self.changed, []
         for symbol in changed:
             symbol.dirty = False
-        return changed
+        moved, self._moved = self._moved, {}
+        if not self.per_symbol:
+            moved.update(dict.fromkeys(symbol.scope for symbol in changed))
+        return changed, list(moved)
 
     def take_new_keys(self, most: int) -> list[bytes]:
         """Record keys of symbols that were made or restored and have not been taken yet: so many at most, each once."""
@@ -101,7 +125,10 @@ class OpenWindows:
     def step_back(self, arrival: int) -> None:
         """Leave a clock behind that was wrong: of the times that it gave, those after this arrival (epoch ms) become it."""
         self._peak_at = min(self._peak_at, arrival)
-        self.cut = min(self.cut, arrival)
+        if self.cut != NEVER:  # else the next record sets it, not the time that was right
+            self.cut = min(self.cut, arrival)
+        for key in [key for key, rested in self.resting.items() if rested.advanced_at > arrival]:
+            self.symbol_of(key, name_of(key))
         for symbol in self.symbols.values():
             if self.per_symbol and symbol.scope.advanced_at > arrival:
                 self.mark_changed(symbol)  # its state holds the scope's clock
@@ -111,7 +138,9 @@ class OpenWindows:
                     self.mark_changed(symbol)
         scopes = [symbol.scope for symbol in self.symbols.values()] if self.per_symbol else [*self.scopes.values()]
         for scope in scopes:
-            scope.advanced_at = min(scope.advanced_at, arrival)
+            if scope.advanced_at > arrival:
+                scope.advanced_at = arrival
+                self.mark_moved(scope)
             for bucket in scope.buckets.values():
                 bucket.last_opened_at = min(bucket.last_opened_at, arrival)
         self._scheduler.start_again(scopes)

@@ -31,6 +31,14 @@ class Record(Protocol):
         """The producer's headers."""
 
 
+MARKER_HEADER = "barwheel-marker"
+
+
+def is_marker(record: Record) -> bool:
+    """Whether a worker wrote this record to tell the time, see `idle_close=marker`: it holds no tick, whoever reads it."""
+    return not record.key and not record.value and any(name == MARKER_HEADER for name, _ in record.headers)
+
+
 @dataclass(frozen=True, slots=True)
 class SideRecord:
     """A late or rejected record, unchanged, with the reason (a fixed word) and a detail for people."""

@@ -43,6 +43,7 @@ class Replay:
             scope = windows.scope_of(name) if symbol is None else symbol.scope
             if stream_time > scope.stream_time:
                 self._scheduler.advance_stream_time(scope, stream_time, bar.closed_at)
+                windows.mark_moved(scope)
                 if symbol is not None:
                     windows.mark_changed(symbol)
                 windows.close(scope, bar.close_reason, bar.closed_at_offset, bar.closed_at)

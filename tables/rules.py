@@ -8,7 +8,7 @@ from tables.config import EngineConfig
 from tables.idle import IdleScheduler
 from tables.open_windows import OpenWindows
 from tables.progress import Progress
-from tables.records import Record, SideRecord
+from tables.records import Record, SideRecord, is_marker
 from tables.ticks import RawTick, RejectedError, check_name, event_time, name_of, price_of, quantity_of, read
 from tables.window import new_window
 
@@ -39,6 +39,9 @@ class TickRules:
 
     def apply(self, record: Record, arrived: int, tick: RawTick | None = None) -> None:
         """Count a record, and fold, reject or drop it. `arrived`: epoch ms. `tick`: its decoded value, if known."""
+        if is_marker(record):
+            self._progress.counters.heartbeats += 1
+            return
         try:
             self._classify(record, arrived, tick or read(self._decode, record.value))
         except RejectedError as error:
@@ -68,6 +71,7 @@ class TickRules:
         moves_to = min(ms, arrived + config.grace)
         if moves_to > scope.stream_time:
             self._scheduler.advance_stream_time(scope, moves_to, progress.arrival)
+            windows.mark_moved(scope)
             windows.close(scope, "watermark", offset, progress.arrival)
             if windows.per_symbol and symbol is not None:
                 windows.mark_changed(symbol)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec.json import encode as encode_json
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Bucket:
 class Scope:
     """A stream time, and the open windows of all symbols that share it. Times are epoch ms."""
 
-    __slots__ = ("advanced_at", "buckets", "deadline", "entry", "key", "stream_time")
+    __slots__ = ("advanced_at", "buckets", "deadline", "entry", "key", "stream_time", "written")
 
     def __init__(self, key: str, stream_time: int = UNKNOWN, advanced_at: int = 0) -> None:
         self.key = key  # the broker, "" for the partition, or the `order` of the one symbol
@@ -96,6 +97,12 @@ class Scope:
         self.buckets: dict[int, Bucket] = {}  # by end
         self.deadline = NEVER  # stream time at which the earliest end closes
         self.entry = NEVER  # due time of this scope's valid entry in the wheel
+        self.written = 0  # number of the checkpoint that last wrote its record; not for scope `symbol`
+
+    @property
+    def record_key(self) -> bytes:
+        """Key of its record in the changelog, `broker|`. No tick has such a key, as a symbol is never empty."""
+        return f"{self.key}|".encode()
 
     def due(self, grace: int) -> tuple[int, int]:
         """`(D, end)` of the end that closes first by idling; `(NEVER, NEVER)` where no window is open.
@@ -117,3 +124,14 @@ class Scope:
     def settle(self, grace: int) -> None:
         """Recompute the deadline after windows opened or closed."""
         self.deadline = min(self.buckets) + grace if self.buckets else NEVER
+
+
+class Resting(msgspec.Struct, gc=False, eq=False):
+    """All that is kept of a symbol without open windows under scope `symbol`, whose clock must never be forgotten.
+
+    It takes a quarter of a `Symbol`'s memory. Times are epoch ms.
+    """
+
+    stream_time: int
+    advanced_at: int
+    written: int  # as in `Symbol`: its state in the changelog stays as it is

@@ -1,31 +1,47 @@
-"""The state of a symbol as a checkpoint stores it, and how an engine restores it.
+"""The records of symbols and scopes as a checkpoint stores them, and how an engine restores them.
 
-A state is written when a tick changed it. Closed windows need no record: the position's stream time implies them, because
-every window with end + grace <= stream time is closed.
+A symbol's state is written when a tick changed it. Closed windows need no record: stream time implies them, because every
+window with end + grace <= stream time is closed. The clock of a scope has a record of its own, written when it moved. So the
+position stays small, however many brokers there are. Under scope `symbol` the state of each symbol holds its clock. A state
+with many open windows is split: `broker|symbol` holds the first of them, `broker|symbol|1` and so on hold the others.
+
+A clock is never forgotten: it alone says that a tick is late, and a window must not be published twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from tables.open_windows import OpenWindows
 from tables.progress import Progress
-from tables.scopes import Scope, Symbol, order_of
+from tables.scopes import Resting, Scope, Symbol, order_of
 from tables.state import SymbolState, encode_state
 from tables.ticks import name_of
+from tables.window import Window
+
+WINDOWS_PER_RECORD = 16  # with the longest numbers these take less than the smallest batch that a topic must accept
+Stored = Symbol | Scope | Resting  # what has a record in the changelog; `written` is its checkpoint's number
+Records = list[tuple[bytes, bytes | None]]  # key and value; None deletes
 
 
 class Snapshots:
-    """Stores and restores the open windows of one partition."""
+    """Stores and restores the open windows and the clocks of one partition."""
 
     def __init__(self, windows: OpenWindows, progress: Progress) -> None:
         self._windows = windows
         self._progress = progress
+        self._parts: dict[bytes, int] = {}  # symbols whose state in the changelog is split: how many more records it has
 
     @property
     def symbols(self) -> Mapping[bytes, Symbol]:
-        """Symbols with open windows, and those whose state in the changelog has not been deleted yet, by record key."""
+        """Symbols with open windows, and those that have not been let go yet, by record key."""
         return self._windows.symbols
+
+    @property
+    def keeps_states(self) -> bool:
+        """Whether the state of a symbol without open windows stays in the changelog: under scope `symbol`, for its clock."""
+        return self._windows.per_symbol
 
     @property
     def usually_open(self) -> int:
@@ -34,9 +50,8 @@ class Snapshots:
 
     @property
     def closed_symbols(self) -> int:
-        """How many symbols have no open window, at least; 0 under scope `symbol`, which keeps them for their stream time."""
-        windows = self._windows
-        return 0 if windows.per_symbol else len(windows.symbols) - windows.count
+        """How many symbols have no open window, at least."""
+        return len(self._windows.symbols) - self._windows.count
 
     @property
     def due(self) -> int:
@@ -44,39 +59,108 @@ class Snapshots:
         windows = self._windows
         return len(windows.changed) if windows.per_symbol else min(len(windows.changed), windows.count)
 
-    def take_changed(self) -> list[Symbol]:
-        """Symbols whose state changed since the last call."""
-        return self._windows.take_changed()
+    def everything(self) -> Iterator[tuple[bytes, Stored]]:
+        """All that may have a record, with its key."""
+        yield from self._windows.symbols.items()
+        yield from self._windows.resting.items()
+        for scope in self._windows.scopes.values():
+            yield scope.record_key, scope
 
-    def state_of(self, symbol: Symbol) -> bytes | None:
-        """The value that the changelog must hold for a symbol now; None (a tombstone) where no window is open."""
-        if self._windows.per_symbol:
-            scope = symbol.scope
-            return encode_state((symbol.windows(), scope.stream_time, scope.advanced_at))
-        return None if symbol.resting else encode_state((symbol.windows(),))
+    def find(self, key: bytes) -> Stored | None:
+        """What has this record key; None where it was forgotten."""
+        windows = self._windows
+        if is_scope(key):
+            return windows.scopes.get(_scope_key(key))
+        return windows.symbols.get(key) or windows.resting.get(key)
 
-    def forget(self, symbol: Symbol) -> None:
-        """Drop a symbol without open windows, whose tombstone is being written."""
-        del self._windows.symbols[symbol.key]
+    def take_changed(self) -> list[tuple[bytes, Stored]]:
+        """The symbols and scopes, with their record keys, whose records may have changed since the last call."""
+        symbols, scopes = self._windows.take_changed()
+        found: list[tuple[bytes, Stored]] = [(symbol.key, symbol) for symbol in symbols]
+        found += [(scope.record_key, scope) for scope in scopes]
+        return found
+
+    def records_of(self, key: bytes, item: Stored) -> Records:
+        """What the changelog must hold now; empty for a symbol without open windows, unless its state has a clock."""
+        if not isinstance(item, Symbol):
+            return [(key, encode_state(((), item.stream_time, item.advanced_at)))]
+        windows = item.windows()
+        if len(windows) > WINDOWS_PER_RECORD or key in self._parts:
+            return self._split(key, item, windows) if windows or self.keeps_states else []
+        if self.keeps_states:
+            return [(key, encode_state((windows, item.scope.stream_time, item.scope.advanced_at)))]
+        return [(key, encode_state((windows,)))] if windows else []
+
+    def _split(self, key: bytes, symbol: Symbol, windows: list[Window]) -> Records:
+        """A state in several records; those that it had before and does not need now are deleted."""
+        more, before = max(0, len(windows) - 1) // WINDOWS_PER_RECORD, self._parts.pop(key, 0)
+        if more:
+            self._parts[key] = more
+        clock = (symbol.scope.stream_time, symbol.scope.advanced_at) if self.keeps_states else (None, None)
+        records: Records = [(key, encode_state((windows[:WINDOWS_PER_RECORD], *clock, more)))]
+        for number in range(1, more + 1):
+            first = number * WINDOWS_PER_RECORD
+            records.append((_part_key(key, number), encode_state((windows[first : first + WINDOWS_PER_RECORD],))))
+        return records + [(_part_key(key, number), None) for number in range(more + 1, before + 1)]
+
+    def let_go(self, symbol: Symbol) -> Records:
+        """Drop a symbol without open windows. Returns its tombstones, which are none if `keeps_states`."""
+        self._windows.let_go(symbol)
+        if self.keeps_states:
+            return []
+        key = symbol.key
+        return [(key, None), *((_part_key(key, number), None) for number in range(1, self._parts.pop(key, 0) + 1))]
 
     def restore(self, stream_times: Mapping[str, tuple[int, int]], states: Mapping[bytes, SymbolState]) -> None:
-        """Restore the stream times of a position record and the states of a changelog."""
-        for scope_key, (stream_time, advanced_at) in stream_times.items():
-            self._windows.scopes[scope_key] = Scope(scope_key, stream_time, advanced_at)
+        """Restore the records of a changelog. `stream_times`: those that an older version kept in the position record."""
+        windows = self._windows
         for key, state in states.items():
-            self._restore_symbol(key, state)
+            if is_scope(key):
+                windows.scopes[_scope_key(key)] = _clock(_scope_key(key), state)
+        for scope_key, (stream_time, advanced_at) in stream_times.items():
+            scope = windows.scopes[scope_key] = Scope(scope_key, stream_time, advanced_at)
+            windows.mark_moved(scope)  # the next position will not hold it
+        for key, state in states.items():
+            if not is_scope(key) and not _is_part(key):
+                further = (states[_part_key(key, number)].windows for number in range(1, state.more + 1))
+                self._restore_symbol(key, state, [*state.windows, *chain.from_iterable(further)])
 
-    def _restore_symbol(self, key: bytes, state: SymbolState) -> None:
+    def _restore_symbol(self, key: bytes, state: SymbolState, stored: list[Window]) -> None:
         windows, name = self._windows, name_of(key)
-        if windows.per_symbol:
-            known = state.stream_time is not None and state.advanced_at is not None
-            scope = Scope(order_of(name), state.stream_time or 0, state.advanced_at or 0) if known else Scope(order_of(name))
-        else:
-            scope = windows.scope_of(name)
-        symbol = windows.symbols[key] = Symbol(key, name, scope)
         windows.new_keys.append(key)
+        if state.more:
+            self._parts[key] = state.more
+        scope = _clock(order_of(name), state) if windows.per_symbol else windows.scope_of(name)
         watermark = scope.stream_time - windows.config.grace
-        for window in state.windows:
-            if window.end > watermark:
-                symbol.open(window)
-                windows.add(scope, symbol, window.end, window.opened_at)
+        opened = [window for window in stored if window.end > watermark]
+        if windows.per_symbol and not opened:
+            windows.resting[key] = Resting(scope.stream_time, scope.advanced_at, 0)
+            return
+        symbol = windows.symbols[key] = Symbol(key, name, scope)
+        for window in opened:
+            symbol.open(window)
+            windows.add(scope, symbol, window.end, window.opened_at)
+
+
+def is_scope(key: bytes) -> bool:
+    """Whether a record of the changelog has a scope's key, see `Scope.record_key`."""
+    return key.endswith(b"|")
+
+
+def _is_part(key: bytes) -> bool:
+    return key.count(b"|") > 1
+
+
+def _part_key(key: bytes, number: int) -> bytes:
+    """Key of a further record of a symbol's state. No tick has such a key: names have no `|`."""
+    return b"%b|%d" % (key, number)
+
+
+def _scope_key(key: bytes) -> str:
+    return key[:-1].decode()
+
+
+def _clock(key: str, state: SymbolState) -> Scope:
+    if state.stream_time is None or state.advanced_at is None:
+        return Scope(key)
+    return Scope(key, state.stream_time, state.advanced_at)

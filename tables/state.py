@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from tables.window import Window
 
@@ -23,11 +24,15 @@ class Counters(msgspec.Struct):
 
 
 class SymbolState(msgspec.Struct, array_like=True):
-    """One symbol: its open windows and, under scope `symbol`, its stream time and the arrival that moved it (epoch ms)."""
+    """One symbol: its open windows and, under scope `symbol`, its stream time and the arrival that moved it (epoch ms).
+
+    Or one scope, without windows.
+    """
 
     windows: list[Window]
     stream_time: int | None = None
     advanced_at: int | None = None
+    more: int = 0  # further records that hold the rest of many windows
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -52,7 +57,6 @@ class Position(msgspec.Struct, kw_only=True):
 
     next_offset: int
     arrival: int  # running maximum of arrival times
-    scopes: dict[str, tuple[int, int]]  # scope -> (stream time, arrival that set it); empty under scope `symbol`
     counters: Counters
     finals_end: int  # end offset of our finals as of this moment
     changelog_start: int  # every live state was written at or after this offset of the changelog
@@ -63,6 +67,16 @@ class Position(msgspec.Struct, kw_only=True):
     identity: Identity = UNKNOWN
     # Windows that had begun at this arrival time may lack ticks: reading began then, or records before it were lost.
     cut: int = NO_CUT
+    leader_epoch: int = -1  # of the last batch of the input that was processed; -1: not known
+    finals_epoch: tuple[int, int] = (-1, 0)  # a leader epoch of the finals, and an offset: all before it were there then
+    # Scope -> (stream time, arrival that set it), where an older version wrote it. Now each scope has a record of its own, and
+    # this field is omitted, so that an older version refuses the position instead of starting without clocks.
+    scopes: dict[str, tuple[int, int]] | UnsetType = UNSET
+
+    @property
+    def stream_times(self) -> dict[str, tuple[int, int]]:
+        """Those that an older version kept here."""
+        return {} if isinstance(self.scopes, UnsetType) else self.scopes
 
     @property
     def resume_at(self) -> int:

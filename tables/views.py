@@ -1,4 +1,4 @@
-"""The state of the engines as read-only mappings: open windows, and stream times.
+"""The state of the engines for readers: open windows and stream times, as read-only mappings and one by one.
 
 windows = OpenWindowsView(lambda: engines)
 windows["fxpro|EURUSD|1399248000000"]["close"]   # Decimal("1.38691")
@@ -7,10 +7,12 @@ windows["fxpro|EURUSD|1399248000000"]["close"]   # Decimal("1.38691")
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from heapq import nsmallest
 from typing import Any
 
+from tables.emission import lacks_ticks
 from tables.engine import Engine
-from tables.scopes import Symbol
+from tables.scopes import UNKNOWN, Symbol
 from tables.ticks import PER_SECOND
 from tables.window import Window
 
@@ -75,9 +77,38 @@ class StreamTimesView(Mapping[str, int]):
             if engine.config.scope == "symbol":
                 for key, symbol in engine.symbols.items():
                     found[key.decode()] = symbol.scope.stream_time
+                for key, resting in engine.windows.resting.items():
+                    found[key.decode()] = resting.stream_time
             for scope, (stream_time, _) in engine.stream_times().items():
                 found[scope or "*"] = max(stream_time, found.get(scope or "*", stream_time))
         yield from found.items()
+
+
+def stream_time_of(engine: Engine, broker: str, symbol: str) -> int | None:
+    """Stream time (epoch ms) of the scope that a symbol belongs to; None before the scope's first tick."""
+    kind, windows = engine.config.scope, engine.windows
+    if kind == "symbol":
+        key = f"{broker}|{symbol}".encode()
+        known = windows.symbols.get(key)
+        clock = windows.resting.get(key) if known is None else known.scope
+    else:
+        clock = windows.scopes.get(broker if kind == "broker" else "")
+    return None if clock is None or clock.stream_time == UNKNOWN else clock.stream_time
+
+
+def first_stream_times(engine: Engine, limit: int) -> tuple[dict[str, tuple[int, int]], int]:
+    """Stream time, and the arrival that moved it, of the first scopes by name, and how many more scopes there are.
+
+    The scope of a partition is called `*`. There are none under scope `symbol`.
+    """
+    scopes = engine.windows.scopes
+    first = {name or "*": (scopes[name].stream_time, scopes[name].advanced_at) for name in nsmallest(limit, scopes)}
+    return first, len(scopes) - len(first)
+
+
+def is_partial(engine: Engine, window: Window) -> bool:
+    """Whether an open window may lack ticks that came before the cut, see `Engine.cut`."""
+    return lacks_ticks(window, engine.config.window_size, PER_SECOND[engine.config.time_unit], engine.cut)
 
 
 def bar_so_far(engine: Engine, symbol: Symbol, window: Window) -> dict[str, Any]:

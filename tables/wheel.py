@@ -12,6 +12,7 @@ moved or canceled. The caller ignores an entry that it no longer wants when it f
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 SLOTS = 512  # x 200 ms cover a minute and its grace
@@ -66,6 +67,13 @@ class Wheel(Generic[T]):
                     )
         self.size -= len(fired)
         return fired
+
+    def due(self, before_ms: int) -> Iterator[tuple[int, T]]:
+        """The entries that are due before this time (ms); they stay, and time does not go forward."""
+        cursor = self._cursor
+        if cursor is not None and self.size:
+            for number in range(cursor, min((before_ms - 1) // self._tick, cursor + self._mask) + 1):
+                yield from (entry for entry in self._slots[number & self._mask] if entry[0] < before_ms)
 
     def slots(self) -> list[list[tuple[int, T]]]:
         """The entries of each slot; read only."""

@@ -19,7 +19,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 use_profile()
 
 # The files that take longest begin first, so that none of them runs alone at the end of a parallel run.
-LONGEST = ("chaos", "rebalance", "migrations", "commands", "restart", "real_ticks", "broker_trouble", "pages", "flush")
+LONGEST = (
+    *("chaos", "cluster", "rebalance", "migrations", "commands", "restart"),
+    *("real_ticks", "broker_trouble", "pages", "flush"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`host:port` of an Apache Kafka that all tests of the run share; skips the test if there is none."""
-    _skip_without_kafka(kafka_unavailable())
+    skip_without_kafka(kafka_unavailable())
     with any_kafka(tmp_path_factory.mktemp("kafka")) as bootstrap:
         yield bootstrap
 
@@ -45,15 +48,16 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def kafka_server(tmp_path: Path) -> Iterator[Server]:
     """An Apache Kafka that this test may stop, kill and restart; skips the test if there is none."""
-    _skip_without_kafka(kafka_unavailable(own=True))
+    skip_without_kafka(kafka_unavailable(own=True))
     with own_kafka(tmp_path / "kafka") as server:
         yield server
 
 
-def _skip_without_kafka(reason: str | None) -> None:
+def skip_without_kafka(reason: str | None, *, required: bool | None = None) -> None:
+    """Skip the test if there is a reason, or fail it if Kafka was requested (`required`: None asks)."""
     if reason is None:
         return
-    if kafka_required():
+    if kafka_required() if required is None else required:
         # Kafka was requested: a skip would hide that nothing ran
         pytest.fail(reason)
     pytest.skip(reason)

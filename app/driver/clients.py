@@ -14,7 +14,15 @@ from faust.types import TP
 
 from app.driver.task_protocol import Tasks
 from app.kafka.failures import reason_of
-from app.kafka.fetcher import Heads, RawTopics, heads_of, report_errors_of_the_group, silence_of
+from app.kafka.fetcher import (
+    Heads,
+    RawTopics,
+    heads_of,
+    pace_fetches,
+    refusals_of,
+    report_errors_of_the_group,
+    silence_of,
+)
 
 log = logging.getLogger(__name__)
 FETCH_WAIT_MS = 200  # how long the broker may hold an empty fetch response; the idle timer is late by this much at most
@@ -67,6 +75,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """Connect, and wait for the broker if it is away."""
         await start_with_retry(super().on_start, self._report)
         report_errors_of_the_group(self._ensure_consumer(), self._report)
+        pace_fetches(self._ensure_consumer())
 
     async def _report(self, error: BaseException) -> None:
         """Tell the tasks of an error; they live in another thread."""
@@ -105,3 +114,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     def silence(self) -> float:
         """Seconds since the broker last answered a fetch."""
         return silence_of(self._ensure_consumer())
+
+    def refusals(self) -> int:
+        """How often a fetch response had an error for a partition."""
+        return refusals_of(self._ensure_consumer())

@@ -18,7 +18,7 @@ from faust.types import TP, ConsumerMessage
 from app.driver.clients import ConsumerThread
 from app.driver.task_protocol import Tasks
 from app.errors import StateError
-from app.kafka.clock import now_ms
+from app.kafka.clock import steady_ms
 from app.kafka.continuity import Continuity, OffsetGap
 from app.kafka.failures import reason_of
 from app.kafka.fetcher import Heads
@@ -63,6 +63,10 @@ class Consumer(driver.Consumer):
     def silence(self) -> float:
         """Seconds since the broker last answered a fetch."""
         return self._thread.silence()
+
+    def refusals(self) -> int:
+        """How often a fetch response had an error for a partition."""
+        return self._thread.refusals()
 
     # ---- reading
 
@@ -128,24 +132,31 @@ class Consumer(driver.Consumer):
         if not self.flow_active:
             await self.perform_seek()
             return
-        owners, generation, fetched_ms = self.tasks.running(), self.app.consumer_generation_id, now_ms()
+        owners, generation, fetched = self.tasks.running(), self.app.consumer_generation_id, steady_ms()
+        messages = []
         for tp, batches in records.items():
             is_active = tp in (active or ()) or tp in self._buffered_partitions
             if tp.partition not in owners or not is_active:
                 continue
             parts = list(cut(await self._without_gaps(tp, batches), self.slice_records))
             for number, part in enumerate(parts, 1):
-                if not self._may_deliver(generation):
-                    return
-                value = Slice(tp.partition, owners[tp.partition], part, fetched_ms, last=number == len(parts))
+                value = Slice(tp.partition, owners[tp.partition], part, fetched, last=number == len(parts))
                 offset = part[-1].next_offset - 1
                 message = ConsumerMessage(
                     *(tp.topic, tp.partition, offset, 0.0, 0, None, None, cast("Any", value), None, 0, 0),
                     tp=tp,
                     generation_id=generation,
                 )
-                await self.wait_first(self.callback(message), self.suspend_flow.wait())
-                self._corrupt = 0
+                messages.append(message)
+        if messages:  # together, because `wait_first` makes four tasks
+            await self.wait_first(self._deliver(messages, generation), self.suspend_flow.wait())
+
+    async def _deliver(self, messages: list[ConsumerMessage], generation: int) -> None:
+        for message in messages:
+            if not self._may_deliver(generation):
+                return
+            await self.callback(message)
+            self._corrupt = 0
 
     def _may_deliver(self, generation: int) -> bool:
         """Whether no rebalance has begun since the fetch."""

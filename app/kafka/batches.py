@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -54,6 +53,24 @@ def batch_of(producer: AIOKafkaProducer, size: int) -> Any:
         accumulator._batch_size = usual  # noqa: SLF001  # see above
 
 
+class OrderedBatch(message_accumulator.MessageBatch):  # type: ignore[misc]  # aiokafka has no types
+    """A batch that tells its accumulator when it fails.
+
+    It refers to the accumulator, and nothing else is stored in it. A closure over the batch would be a cycle: the batch, half a
+    megabyte, would then stay in memory until the garbage collector runs.
+    """
+
+    accumulator: OrderedAccumulator
+
+    def failure(self, exception: BaseException) -> None:
+        """Fail this batch, and all behind it."""
+        self.accumulator.fail(self, exception)
+
+    def fail_alone(self, exception: BaseException) -> None:
+        """Fail this batch only."""
+        super().failure(exception)
+
+
 class OrderedAccumulator(message_accumulator.MessageAccumulator):  # type: ignore[misc]  # aiokafka has no types
     """The producer's queues. A batch that fails fails all that wait behind it in its partition, and all that come later.
 
@@ -67,13 +84,15 @@ class OrderedAccumulator(message_accumulator.MessageAccumulator):  # type: ignor
         if tp in self.failed:
             raise copy.copy(self.failed[tp])
         batch = super()._append_batch(builder, tp)
-        batch.failure = partial(self._fail, tp, batch.failure)
+        batch.__class__ = OrderedBatch
+        batch.accumulator = self
         return batch
 
-    def _fail(self, tp: Any, fail: Callable[[BaseException], None], exception: BaseException) -> None:
-        self.failed.setdefault(tp, exception)
-        fail(exception)
-        for behind in self._batches.pop(tp, ()):
+    def fail(self, batch: OrderedBatch, exception: BaseException) -> None:
+        """Fail a batch, and all behind it in its partition."""
+        self.failed.setdefault(batch.tp, exception)
+        batch.fail_alone(exception)
+        for behind in self._batches.pop(batch.tp, ()):
             behind.failure(exception)
 
     def fail_all(self, exception: BaseException) -> None:

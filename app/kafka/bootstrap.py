@@ -116,6 +116,18 @@ async def admin(cluster: Cluster, *, request_timeout_ms: int = REQUEST_TIMEOUT_M
         await client.close()
 
 
+@asynccontextmanager
+async def patient_admin(cluster: Cluster) -> AsyncIterator[AIOKafkaAdminClient]:
+    """The same for a worker: that the broker is away is aiokafka's error, which it waits out. `BrokerError` would end it."""
+    try:
+        async with admin(cluster) as client:
+            yield client
+    except BrokerError as error:
+        if refused(error) is not None:
+            raise
+        raise KafkaConnectionError(str(error)) from error
+
+
 @contextmanager
 def quiet_client() -> Iterator[None]:
     """Keep aiokafka's connection errors out of the log; our own messages name the address and what happens next."""

@@ -2,14 +2,16 @@
 
 Written for aiokafka 0.14.0. Importing this module installs the changes, see `install`. A consumer made with
 `key_deserializer=RawTopics({...})` gets whole Cython record batches of those topics from `getmany`, instead of a Python
-object for each record, and `Skipped` in place of control records and aborted transactions. `Heads` holds, for each
-partition, the last fetch response that was empty: it proves that the log ended there.
+object for each record, `Skipped` in place of control records and aborted transactions, `OldBatch` for message formats before
+2, and `LeaderEpoch` where the leader epoch changes. `Heads` holds, for each partition, the last fetch response that was empty:
+it proves that the log ended there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import copy
+import struct
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
@@ -18,12 +20,14 @@ import aiokafka
 from aiokafka.consumer import consumer as consumer_module
 from aiokafka.consumer import fetcher as fetcher_module
 from aiokafka.errors import CorruptRecordException, KafkaError
+from aiokafka.record.legacy_records import LegacyRecordBatch
 
-from app.kafka.clock import now_ms
-from app.kafka.records import Skipped
+from app.kafka.clock import steady_ms
+from app.kafka.fetch_pace import FetchPace
+from app.kafka.leader_epochs import EpochedRecords
+from app.kafka.records import NO_EPOCH, LeaderEpoch, OldBatch, Skipped
 
 AIOKAFKA_VERSION = "0.14.0"
-APPEND_TIME = 1  # the timestamp_type of a batch or record with the broker's time
 FETCH_AGAIN_SECONDS = 1.0  # after an error that aiokafka did not expect
 REJOIN_SECONDS = 1.0  # after an error of the group
 CANCEL_SECONDS = 0.2  # between two cancellations of a task that does not end
@@ -45,10 +49,10 @@ class RawTopics:
 
 
 class Head(NamedTuple):
-    """An empty fetch response: the log ended at `offset` at some time after `sent_ms`, when the request was sent."""
+    """An empty fetch response: the log ended at `offset` some time after `sent`, the time of the request by `steady_ms`."""
 
     offset: int
-    sent_ms: int
+    sent: int
 
 
 Heads = dict[Any, Head]  # by aiokafka's TopicPartition, which equals a plain (topic, partition) tuple
@@ -62,15 +66,29 @@ class RawPartitionRecords(fetcher_module.PartitionRecords):  # type: ignore[misc
         if not isinstance(raw, RawTopics) or self._tp.topic not in raw.topics:
             yield from super()._unpack_records()
             return
-        records = self._records
+        records, leader_epoch = self._records, NO_EPOCH
         while records.has_next():
             batch = records.next_batch()
             if self._check_crcs and not batch.validate_crc():
                 raise CorruptRecordException(f"Invalid CRC - {self._tp}")
+            if type(batch) is LegacyRecordBatch:
+                batch = self._converted(batch)
+            elif leader_epoch != records.leader_epoch:
+                leader_epoch = records.leader_epoch
+                yield LeaderEpoch(batch.base_offset, leader_epoch)
             self.next_fetch_offset = batch.next_offset
             yield Skipped(batch.base_offset, batch.next_offset) if self._is_skipped(batch) else batch
 
+    def _converted(self, batch: Any) -> OldBatch:
+        """A batch of an old format. A codec that is not there is raised as it is: the worker ends with its name."""
+        try:
+            return OldBatch.of(batch)
+        except (ValueError, AssertionError, struct.error) as error:
+            raise CorruptRecordException(f"{self._tp}: a message of an old format before offset {batch.next_offset}") from error
+
     def _is_skipped(self, batch: Any) -> bool:
+        if type(batch) is OldBatch:
+            return False
         if self._isolation_level == fetcher_module.READ_COMMITTED and batch.producer_id is not None:
             self._consume_aborted_up_to(batch.base_offset)
             if batch.is_control_batch and self._contains_abort_marker(batch):
@@ -87,22 +105,31 @@ class _ObservedClient:
         self._client = client
         self._heads = heads
         self.last_response = time.monotonic()
+        self.refusals = 0  # of partitions in fetch responses: there is another leader, or another topic of that name, or none
+        self.pace: FetchPace | None = None  # see `pace_fetches`
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
     async def send(self, node_id: int, request: Any, **options: Any) -> Any:
-        sent_ms = now_ms()
+        is_fetch = type(request) is fetcher_module.FetchRequest
+        if is_fetch and self.pace is not None:
+            await self.pace.wait(node_id)
+        sent = steady_ms()
         response = await self._client.send(node_id, request, **options)
-        if type(request) is fetcher_module.FetchRequest:
+        if is_fetch:
             self.last_response = time.monotonic()
+            if self.pace is not None:
+                self.pace.answered(node_id, sum(len(found[-1] or b"") for _, parts in response.topics for found in parts))
             for topic, partitions in response.topics:
                 for partition, error_code, highwater, *rest in partitions:
                     records = rest[-1]
-                    if not error_code and not records:
-                        # since version 4 a response also has the last stable offset, up to which transactions are decided
-                        end = rest[0] if response.API_VERSION >= 4 else highwater  # noqa: PLR2004  # see above
-                        self._heads[topic, partition] = Head(end, sent_ms)
+                    # Since version 4 a response also has the last stable offset. Up to it, transactions are decided. Behind
+                    # it are records that have arrived and cannot be read yet, so the log has not ended there.
+                    stable = rest[0] if response.API_VERSION >= 4 else highwater  # noqa: PLR2004  # see above
+                    if not error_code and not records and stable == highwater:
+                        self._heads[topic, partition] = Head(highwater, sent)
+                    self.refusals += bool(error_code)
         return response
 
 
@@ -117,6 +144,11 @@ class HeadFetcher(fetcher_module.Fetcher):  # type: ignore[misc]  # aiokafka has
     def silence(self) -> float:
         """Seconds since the broker last answered a fetch."""
         return time.monotonic() - float(self._client.last_response)
+
+    @property
+    def refusals(self) -> int:
+        """How often a fetch response had an error for a partition."""
+        return int(self._client.refusals)
 
     async def _fetch_requests_routine(self) -> None:
         """Fetch until cancelled. An error that aiokafka did not expect would end the fetching for good; it has logged it."""
@@ -200,6 +232,7 @@ class PatientCoordinator(consumer_module.GroupCoordinator):  # type: ignore[misc
 def install() -> None:
     """Replace aiokafka's classes by these. A consumer without `RawTopics` yields the same records as before."""
     fetcher_module.PartitionRecords = RawPartitionRecords
+    fetcher_module.MemoryRecords = EpochedRecords
     consumer_module.Fetcher = HeadFetcher
     consumer_module.GroupCoordinator = PatientCoordinator
 
@@ -207,6 +240,11 @@ def install() -> None:
 def report_errors_of_the_group(consumer: aiokafka.AIOKafkaConsumer, report: Callable[[BaseException], Awaitable[None]]) -> None:
     """From now on `report` gets every error that keeps a started consumer out of its group."""
     consumer._coordinator.on_error = report  # noqa: SLF001  # aiokafka has no accessor
+
+
+def pace_fetches(consumer: aiokafka.AIOKafkaConsumer) -> None:
+    """From now on a started consumer lets records gather between its fetches, see `app.kafka.fetch_pace`."""
+    consumer._fetcher._client.pace = FetchPace()  # noqa: SLF001  # aiokafka has no accessor
 
 
 def heads_of(consumer: aiokafka.AIOKafkaConsumer) -> Heads:
@@ -218,6 +256,11 @@ def heads_of(consumer: aiokafka.AIOKafkaConsumer) -> Heads:
 def silence_of(consumer: aiokafka.AIOKafkaConsumer) -> float:
     """Seconds since the broker last answered a fetch of a started consumer."""
     return float(consumer._fetcher.silence)  # noqa: SLF001  # aiokafka has no accessor
+
+
+def refusals_of(consumer: aiokafka.AIOKafkaConsumer) -> int:
+    """How often a started consumer got an error for a partition that it fetched."""
+    return int(consumer._fetcher.refusals)  # noqa: SLF001  # aiokafka has no accessor
 
 
 install()

@@ -29,6 +29,7 @@ class Identities:
 
     cluster: str = ""
     topics: Mapping[str, str] = field(default_factory=dict)  # name -> id, as Kafka's tools write it
+    leader_epochs: Mapping[tuple[str, int], int] = field(default_factory=dict)  # of each partition now, see `leader_epochs.py`
 
 
 class _Uuid(AbstractType[bytes]):  # type: ignore[misc]  # aiokafka has no types
@@ -117,8 +118,10 @@ async def identify(client: AIOKafkaAdminClient, topics: Iterable[str]) -> Identi
         answer = await kafka.send(kafka.get_random_node(), IdentityRequest(topics))
     except (NotImplementedError, IncompatibleBrokerVersion):  # aiokafka's word for a version that the broker does not speak
         return Identities()
-    found = {}
-    for error, name, topic_id, *_ in answer.topics:
+    found: dict[str, str] = {}
+    leader_epochs: dict[tuple[str, int], int] = {}
+    for error, name, topic_id, _, partitions, *_ in answer.topics:
         if not error and topic_id != NO_ID:
             found[name] = base64.urlsafe_b64encode(topic_id).decode().rstrip("=")
-    return Identities(answer.cluster_id or "", found)
+            leader_epochs |= {(name, number): leader_epoch for _, number, _, leader_epoch, *_ in partitions}
+    return Identities(answer.cluster_id or "", found, leader_epochs)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from app.kafka.cluster import Cluster
 from app.kafka.producers import NO_LIMITS, BatchProducer, TransactionalProducer
 from app.settings import Settings
-from app.settings.types import Delivery
+from app.settings.types import Delivery, IdleClose
 
 
 class ProducerPool:
@@ -16,6 +16,7 @@ class ProducerPool:
 
     def __init__(self, settings: Settings) -> None:
         self.finals: BatchProducer | None = None  # None if the bars are part of the checkpoint's transaction
+        self.markers: BatchProducer | None = None  # None unless idle_close=marker
         self.checkpoints: dict[int, TransactionalProducer] = {}  # by source partition
         self._settings = settings
         self._all: list[BatchProducer] = []
@@ -29,7 +30,9 @@ class ProducerPool:
         """
         settings = self._settings
         at_once = settings.delivery is Delivery.idempotent
-        self.finals = BatchProducer(cluster, max_request=max_request, batch_limits=batch_limits) if at_once else None
+        marks = settings.idle_close is IdleClose.marker
+        plain = BatchProducer(cluster, max_request=max_request, batch_limits=batch_limits) if at_once or marks else None
+        self.finals, self.markers = plain if at_once else None, plain if marks else None
         self.checkpoints = {
             number: TransactionalProducer(
                 cluster,
@@ -40,7 +43,7 @@ class ProducerPool:
             )
             for number in numbers
         }
-        self._all = [*self.checkpoints.values(), *([self.finals] if self.finals is not None else [])]
+        self._all = [*self.checkpoints.values(), *([plain] if plain is not None else [])]
         try:
             async with asyncio.TaskGroup() as group:  # if one fails, the others are cancelled: none starts after `stop`
                 for producer in self._all:

@@ -13,6 +13,7 @@ from aiokafka.structs import OffsetAndMetadata, RecordMetadata, TopicPartition
 
 from app.kafka.batches import Header, Outgoing, batch_of, keep_order, pack
 from app.kafka.cluster import Cluster
+from app.kafka.records import APPEND_TIME
 
 BATCH_BYTES = 512 * 1024
 TRANSACTION_SECONDS = 60.0  # the broker aborts a transaction that is open for longer
@@ -35,6 +36,17 @@ class Sent(NamedTuple):
         if not future.done() or future.cancelled() or future.exception() is not None:
             return None
         return int(future.result().offset) + self.records
+
+    @property
+    def append_time(self) -> int | None:
+        """The broker's time of the append, epoch ms. None: no acknowledgment yet, or a topic with CreateTime."""
+        metadata = None if self.end is None else self.acknowledged.result()
+        return None if metadata is None or metadata.timestamp_type != APPEND_TIME else int(metadata.timestamp)
+
+    @property
+    def base(self) -> int | None:
+        """The offset of the first record; None where `end` is."""
+        return None if self.end is None else self.end - self.records
 
     @property
     def error(self) -> BaseException | None:

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from app.errors import StateError
 from app.kafka.cluster import Cluster
 from app.kafka.fetcher import RawTopics, silence_of
+from app.kafka.leader_epochs import EpochEnd, end_of_epoch
 from app.kafka.records import Batch
 
 FETCH_BYTES = 4 << 20
@@ -57,6 +58,10 @@ class Reader:
         begin = await self._consumer.beginning_offsets(tps)
         end = await self._consumer.end_offsets(tps)
         return {(tp.topic, tp.partition): (begin[tp], end[tp]) for tp in tps}
+
+    async def end_of_epoch(self, topic: str, partition: int, leader_epoch: int) -> EpochEnd | None:
+        """Where the records of a leader epoch end now; None where the broker is too old to tell."""
+        return await end_of_epoch(self._consumer._client, topic, partition, leader_epoch)  # noqa: SLF001  # aiokafka has no accessor
 
     async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Batch]:
         """The batches from `start` up to `end`. The first may begin before `start`, and the last may end after `end`.

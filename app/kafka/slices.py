@@ -15,14 +15,14 @@ class GapError(Exception):
 class Slice(NamedTuple):
     """Some batches of one partition.
 
-    `task` owned the partition when they were fetched; the slice of a former owner is dropped. `fetched_ms` is the time of
-    the fetch, epoch ms. `last` marks the last slice of a fetch.
+    `task` owned the partition when they were fetched; the slice of a former owner is dropped. `fetched` is the time of the
+    fetch by `steady_ms`. `last` marks the last slice of a fetch.
     """
 
     partition: int
     task: object
     batches: Sequence[Batch]
-    fetched_ms: int
+    fetched: int
     last: bool = True
 
 

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, ReplicaNotAvailableError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    InvalidReplicationFactorError,
+    KafkaError,
+    ReplicaNotAvailableError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 
 from app.errors import BrokerError
 from app.kafka.bootstrap import admin
@@ -20,7 +26,8 @@ from app.kafka.failures import refusal_of
 DEFAULT_MAX_MESSAGE_BYTES = 1_048_588  # Kafka's default of max.message.bytes
 METADATA_WAIT = 30.0  # seconds until the metadata must show a topic that was created
 _HAS_LEADER = (0, ReplicaNotAvailableError.errno)  # reads and writes need the leader only, so a missing follower is fine
-_DESCRIBED_CONFIGS = ("cleanup.policy", "message.timestamp.type", "max.message.bytes", "retention.ms")
+UNCLEAN, MIN_IN_SYNC = "unclean.leader.election.enable", "min.insync.replicas"
+_DESCRIBED_CONFIGS = ("cleanup.policy", "message.timestamp.type", "max.message.bytes", "retention.ms", UNCLEAN, MIN_IN_SYNC)
 
 
 @dataclass(frozen=True)
@@ -96,16 +103,24 @@ async def create_missing(client: AIOKafkaAdminClient, wanted: Iterable[TopicSpec
     missing = [spec for spec in wanted if spec.name not in present]
     if not missing:
         return []
-    new = [NewTopic(spec.name, spec.partitions, replicas, topic_configs=spec.configs) for spec in missing]
-    answer = await client.create_topics(new)
+    answer = await client.create_topics([new_topic(spec, replicas) for spec in missing])
     created = []
     for name, code, *message in answer.topic_errors:
         if code == 0:
             created.append(name)
         elif code != TopicAlreadyExistsError.errno:  # another worker was faster
             detail = message[0] if message and message[0] else for_code(code).__name__
+            if code == InvalidReplicationFactorError.errno:
+                detail += f" (replication_factor={replicas}); set replication_factor to at most the number of brokers"
             raise BrokerError(f"topic {name} cannot be created: {detail}")
     return created
+
+
+def new_topic(spec: TopicSpec, replicas: int) -> NewTopic:
+    """The topic as it is created. -1 replicas: the cluster's default, which brokers know since Kafka 2.4."""
+    topic = NewTopic(spec.name, spec.partitions, 1, topic_configs=spec.configs)
+    topic.replication_factor = replicas  # aiokafka's constructor refuses -1
+    return topic
 
 
 async def partition_counts(client: AIOKafkaAdminClient) -> dict[str, int]:
@@ -118,6 +133,14 @@ async def partition_counts(client: AIOKafkaAdminClient) -> dict[str, int]:
         if topic["error_code"] == 0 and all(p["error_code"] in _HAS_LEADER for p in topic["partitions"]):
             counts[topic["topic"]] = len(topic["partitions"])
     return counts
+
+
+async def replica_counts(client: AIOKafkaAdminClient) -> dict[str, int]:
+    """How many replicas the partitions of every topic have, at least."""
+    return {
+        topic["topic"]: min((len(p["replicas"]) for p in topic["partitions"]), default=0)
+        for topic in await client.describe_topics()
+    }
 
 
 async def wait_for_topics(client: AIOKafkaAdminClient, names: list[str]) -> dict[str, TopicState]:

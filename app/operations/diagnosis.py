@@ -10,13 +10,16 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from agents.topics import TopicsReport, look
-from app.errors import BrokerError, SettingsError
+from app.errors import BrokerError, SettingsError, TopicsError
 from app.kafka.bootstrap import POCKET_HOST, cluster_for, unreachable
 from app.kafka.cluster import Cluster
-from app.kafka.fetcher import APPEND_TIME
 from app.kafka.limits import check_limits
+from app.kafka.records import APPEND_TIME
+from app.kafka.topics import replica_counts, topic_admin
 from app.ksqldb import fit
 from app.operations import placement
+from app.operations.durability import risks
+from app.operations.stored_state import state_problems
 from app.settings import PREFIX, Settings, unknown_variables
 from app.settings.addresses import loopback
 from app.settings.types import WebAuth
@@ -83,9 +86,11 @@ async def examine(settings: Settings) -> Examination:
     try:
         result.report = await look(settings, cluster)
         result.clock = await _clock(settings, result)
+        await _durability(settings, cluster, result)
+        await _stored_state(settings, cluster, result)
         await _fit(settings, result)
         await _placement(settings, result)
-    except (BrokerError, KafkaError) as error:
+    except (BrokerError, TopicsError, KafkaError) as error:
         result.wrong(str(error), "look at the broker's log")
         return result
     for finding in result.report.findings:
@@ -151,6 +156,27 @@ async def _clock(settings: Settings, result: Examination) -> str:
         text = f"the broker's clock is at least {ahead} ms ahead, idle_margin is {settings.text_of('idle_margin')}"
         result.wrong(text, f"set the clocks by NTP, or raise {PREFIX}IDLE_MARGIN above the difference")
     return f"the broker's clock is at least {ahead} ms ahead of this machine's"
+
+
+async def _durability(settings: Settings, cluster: Cluster, result: Examination) -> None:
+    """What the topics risk by their replicas; a pocket broker has been noted already."""
+    if settings.pocket or result.report is None:
+        return
+    async with topic_admin(cluster) as client:
+        replicas = await replica_counts(client)
+    for risk in risks(result.report.states, replicas):
+        result.items.append(Item("wrong" if risk.serious else "note", risk.text, risk.advice))
+
+
+async def _stored_state(settings: Settings, cluster: Cluster, result: Examination) -> None:
+    """What the next start would say about the stored positions."""
+    if result.report is None:
+        return
+    for problem in await state_problems(settings, cluster, result.report):
+        if problem.stops:
+            result.wrong(problem.text, "the worker does not start before that is changed")
+        else:
+            result.note(problem.text, "on_gap=continue is set: the next start goes on all the same")
 
 
 async def _fit(settings: Settings, result: Examination) -> None:

@@ -18,7 +18,6 @@ from app.pocket.topics import (
 from app.pocket.wire import Body
 
 NODE = 1
-NO_EPOCH = -1  # the leader never changes
 NOT_ASKED = -(1 << 31)  # authorized operations, which nobody has asked for
 TOPIC_RESOURCE = 2
 BROKER_CONFIGS = {
@@ -54,8 +53,8 @@ class Admin:
         for name in names:
             logs = self._topics.logs(name)
             parts = [
-                {"partition": n, "leader": NODE, "leader_epoch": NO_EPOCH, "replicas": [NODE], "isr": [NODE]}
-                for n in range(len(logs or ()))
+                {"partition": n, "leader": NODE, "leader_epoch": log.leader_epochs.latest, "replicas": [NODE], "isr": [NODE]}
+                for n, log in enumerate(logs or ())
             ]
             row = {"error_code": 0 if logs else UNKNOWN_TOPIC, "topic": name, "partitions": parts}
             rows.append(row | {"topic_id": self._topics.id_of(name), "topic_authorized_operations": NOT_ASKED})

@@ -26,6 +26,7 @@ class BatchHeader:
     """The fields of a batch's header that the broker uses."""
 
     base_offset: int
+    leader_epoch: int  # of the leader that appended it
     size: int  # bytes of the whole batch, header included
     magic: int
     attributes: int
@@ -49,8 +50,9 @@ class BatchHeader:
 
 def read_header(data: bytes | bytearray | memoryview, at: int = 0) -> BatchHeader:
     """Read a batch's header; raises `struct.error` if the data is shorter than one."""
-    base, length, _, magic, _, attributes, delta, _, latest, producer, epoch, sequence, count = HEADER.unpack_from(data, at)
-    return BatchHeader(base, length + LENGTH_FROM, magic, attributes, delta, latest, producer, epoch, sequence, count)
+    fields = HEADER.unpack_from(data, at)
+    base, length, leader, magic, _, attributes, delta, _, latest, producer, epoch, sequence, count = fields
+    return BatchHeader(base, leader, length + LENGTH_FROM, magic, attributes, delta, latest, producer, epoch, sequence, count)
 
 
 def crc_is_right(raw: bytes | bytearray) -> bool:
@@ -59,10 +61,10 @@ def crc_is_right(raw: bytes | bytearray) -> bool:
     return bool(_crc(raw) == stored)
 
 
-def set_base_offset(raw: bytearray, base: int) -> None:
-    """Give a batch its offsets. The partition leader epoch is 0. Neither is part of the checksum."""
+def set_place(raw: bytearray, base: int, leader_epoch: int) -> None:
+    """Give a batch its offsets and the leader epoch. Neither is part of the checksum."""
     struct.pack_into(">q", raw, 0, base)
-    struct.pack_into(">i", raw, LENGTH_FROM, 0)
+    struct.pack_into(">i", raw, LENGTH_FROM, leader_epoch)
 
 
 def set_append_time(raw: bytearray, attributes: int, timestamp: int) -> None:

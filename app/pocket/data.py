@@ -16,7 +16,7 @@ from app.pocket.transactions import INVALID_STATE, PRODUCER_FENCED, Transactions
 from app.pocket.wire import Body
 
 OUT_OF_RANGE, CORRUPT, TOO_LARGE, OUT_OF_ORDER, UNKNOWN_PRODUCER, OLD_FORMAT = 1, 2, 10, 45, 59, 43
-INVALID_RECORD = 87
+FENCED_EPOCH, UNKNOWN_EPOCH, INVALID_RECORD = 74, 75, 87
 SEQUENCES = 1 << 31
 LATEST, EARLIEST = -1, -2
 READ_COMMITTED = 1
@@ -196,3 +196,26 @@ class Data:
                     row["offset"], row["timestamp"] = first
                 rows.append((topic["topic"], row))
         return {"topics": by_topic(rows)}
+
+    # ---- offsets by leader epoch
+
+    def offset_for_leader_epoch(self, request: Body) -> Body:
+        """OffsetForLeaderEpoch (key 23): where the batches of an epoch, and of those before it, end."""
+        rows = []
+        for topic in request["topics"]:
+            for part in topic["partitions"]:
+                log = self._topics.find(topic["topic"], part["partition"])
+                row: Body = {"partition": part["partition"], "error_code": 0, "leader_epoch": -1, "end_offset": -1}
+                if log is None:
+                    row["error_code"] = UNKNOWN_TOPIC
+                elif error := _leader_error(part["current_leader_epoch"], log.leader_epochs.latest):
+                    row["error_code"] = error
+                else:
+                    row["leader_epoch"], row["end_offset"] = log.leader_epochs.end_of(part["leader_epoch"], log.end)
+                rows.append((topic["topic"], row))
+        return {"topics": by_topic(rows)}
+
+
+def _leader_error(known: int, latest: int) -> int:
+    """An error code where the client knows an older leader, or a newer one; -1 if it does not say which it knows."""
+    return 0 if known in (-1, latest) else FENCED_EPOCH if known < latest else UNKNOWN_EPOCH

@@ -26,11 +26,12 @@ from app.pocket.batch import (
     is_commit,
     read_header,
     set_append_time,
-    set_base_offset,
+    set_place,
     transaction_marker,
 )
 from app.pocket.compaction import Keys, batches_to_keep
 from app.pocket.index import BatchIndex
+from app.pocket.leader_epochs import LeaderEpochs
 
 logger = logging.getLogger("pocket")
 KEPT_BATCHES = 5  # last batches of a producer that are remembered to recognize a repeat, as in Kafka
@@ -54,10 +55,11 @@ class ProducerState:
 class PartitionLog:
     """The batches of one partition by offset."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, leader_epoch: int = 0, *, start: int = 0) -> None:
+        """`leader_epoch`: of everything that is appended from now on. `start`: the records before it have been deleted."""
         self.path = path
         self.start = self.end = 0  # the first offset, and one after the last
-        self.last_append = 0  # epoch ms; append times never go back
+        self.last_append = 0  # epoch ms; it goes back with the clock, as Kafka's does
         self.producers: dict[int, ProducerState] = {}
         self.ongoing: dict[int, int] = {}  # producer -> first offset of its open transaction
         self.aborted: list[tuple[int, int, int]] = []  # producer, first and last offset
@@ -65,7 +67,11 @@ class PartitionLog:
         self._index = BatchIndex()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         self._bytes = 0  # size of the file
+        self.leader_epochs = LeaderEpochs()
         self._load()
+        self.end = max(self.end, start)
+        self.leader_epochs.begin(leader_epoch, self.end)
+        self.trim(start)
 
     def close(self) -> None:
         """Close the file."""
@@ -84,10 +90,10 @@ class PartitionLog:
         The batch gets its offsets, and with `append_time` the broker's time. Raises `OSError` if the disk is full.
         """
         base = self.end
-        set_base_offset(raw, base)
+        set_place(raw, base, self.leader_epochs.latest)
         latest = header.max_timestamp
         if append_time:
-            latest = self.last_append = max(self.last_append, int(time.time() * 1_000))
+            latest = self.last_append = int(time.time() * 1_000)
             set_append_time(raw, header.attributes, latest)
         self._write(raw)
         self._add_to_index(base, base + header.last_delta, self._bytes, len(raw), latest)
@@ -161,6 +167,7 @@ class PartitionLog:
     def trim(self, offset: int) -> None:
         """Delete the records before an offset. The file gives the space back once half of it is unused."""
         self.start = max(self.start, min(offset, self.end))
+        self.leader_epochs.forget_before(self.start)
         deleted = self._index.find(self.start)
         if deleted:
             self._index.drop_first(deleted)
@@ -230,11 +237,12 @@ class PartitionLog:
             if torn or (at + header.size == size and not crc_is_right(os.pread(self._file, header.size, at))):
                 break
             last = header.base_offset + header.last_delta
+            self.leader_epochs.begin(header.leader_epoch, header.base_offset)
             self._add_to_index(header.base_offset, last, at, header.size, header.max_timestamp)
             at += header.size
             self._note_producer(header, header.base_offset)
             if header.attributes & APPEND_TIME:
-                self.last_append = max(self.last_append, header.max_timestamp)
+                self.last_append = header.max_timestamp
         if at < size:
             os.ftruncate(self._file, at)
         self._bytes = at

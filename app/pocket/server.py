@@ -84,6 +84,7 @@ class Broker:
             20: self._admin.delete_topics,
             21: self._admin.delete_records,
             22: self._coordinator.init_producer,
+            23: data.offset_for_leader_epoch,
             24: self._coordinator.add_partitions,
             25: self._coordinator.add_offsets,
             26: self._end_transaction,

@@ -68,10 +68,21 @@ class Topics:
         self._journal = journal
         self._default_partitions = default_partitions
         self._rows: dict[str, dict[str, Any]] = journal.table("topic")
+        self._leader_epoch = self._begin_leader_epoch()
         self._logs: dict[str, list[PartitionLog]] = {}
         self.waiting: dict[tuple[str, int], set[asyncio.Future[None]]] = {}  # fetches that wait for records, by partition
         for name, row in self._rows.items():
             self._logs[name] = [self._open(row["id"], name, number) for number in range(row["partitions"])]
+
+    def _begin_leader_epoch(self) -> int:
+        """Count the starts of this broker: what an earlier one appended may have been lost when it was killed.
+
+        The count is in the journal, because the batches with the last epoch may be lost as well. A broker that did not count
+        wrote the epoch 0.
+        """
+        before = self._journal.table("leader").get("epoch", 0 if self._rows else -1)
+        self._journal.put("leader", "epoch", before + 1)
+        return int(before) + 1
 
     def close(self) -> None:
         """Close all logs."""
@@ -185,11 +196,8 @@ class Topics:
 
     def _open(self, topic_id: str, name: str, number: int) -> PartitionLog:
         # the id is in the name, so that a topic that is created again does not find the records of the deleted one
-        log = PartitionLog(self._folder / f"{name}-{topic_id}-{number}.log")
-        start = self._journal.table("start").get(log.path.stem, 0)
-        log.end = max(log.end, start)
-        log.trim(start)
-        return log
+        path = self._folder / f"{name}-{topic_id}-{number}.log"
+        return PartitionLog(path, self._leader_epoch, start=self._journal.table("start").get(path.stem, 0))
 
     # ---- offsets
 

@@ -85,14 +85,21 @@ class Queries:
         return [SymbolEntry(*row) for row in rows]
 
     def symbol(self, broker: str, symbol: str) -> list[StoredSymbol]:
-        """One symbol, in each partition in which it has a bar. There is one, if all producers place it alike."""
+        """One symbol, in each partition in which it has a bar here; none if it has no bar here, see `incomplete`.
+
+        There is one, if all producers place it alike.
+        """
         rows = self._connection.execute(
             "SELECT id, part, (SELECT min(start) FROM bars WHERE bars.symbol = symbols.id) FROM symbols"
             " WHERE broker = ? AND symbol = ? ORDER BY part",
             (broker, symbol),
         ).fetchall()
-        incomplete = bool(self._connection.execute("PRAGMA user_version").fetchone()[0])
+        incomplete = self.incomplete()
         return [StoredSymbol(symbol_id, part, oldest if incomplete else None) for symbol_id, part, oldest in rows]
+
+    def incomplete(self) -> bool:
+        """Whether the topic has older bars than the file. A symbol that is not in the file may have some of them."""
+        return bool(self._connection.execute("PRAGMA user_version").fetchone()[0])
 
     def bars(self, symbols: Iterable[StoredSymbol], since: int, until: int, limit: int, before: int = 0) -> list[StoredBar]:
         """The newest bars of a symbol with `since <= start < until` (epoch ms), newest first.
@@ -144,7 +151,7 @@ class Queries:
         return int(self._connection.execute(sql, (broker, symbol, start)).fetchone()[0])
 
     def extent(self) -> tuple[int, int]:
-        """The approximate number of bars and symbols. It is taken from the ids, since counting would read all rows."""
+        """The number of bars and symbols. That of bars is approximate: it is taken from their ids, of which few are unused."""
         low, high = self._connection.execute("SELECT (SELECT min(id) FROM bars), (SELECT max(id) FROM bars)").fetchone()
-        symbols = self._connection.execute("SELECT max(id) FROM symbols").fetchone()[0]
-        return (0 if low is None else high - low + 1), symbols or 0
+        symbols = self._connection.execute("SELECT count(*) FROM symbols").fetchone()[0]
+        return (0 if low is None else high - low + 1), symbols

@@ -1,5 +1,8 @@
 """The tables of the read model, and writing to them.
 
+The file is bounded: the oldest bars are deleted, and a symbol is deleted with the last of its bars. Its id is not used again,
+because a query may still hold it.
+
 Records and the positions they were read up to are written in one transaction. Everything can be read from the topics again,
 so a file that is damaged, or holds a copy of other topics, is deleted and created anew.
 """
@@ -15,14 +18,15 @@ from typing import NamedTuple
 from app.doubled import Doubled
 from app.readmodel.database_file import DamagedError, is_damage
 
-VERSION = 2
+VERSION = 3
 MAX_SIDE_RECORDS = 10_000  # late and rejected records each
+MAX_KNOWN_IDS = 100_000  # of symbols, in memory
 LAST = "\U0010ffff"  # sorts after every name
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE positions (topic TEXT, part INTEGER, next_offset INTEGER NOT NULL, PRIMARY KEY (topic, part)) WITHOUT ROWID;
 CREATE TABLE symbols (
-    id INTEGER PRIMARY KEY, broker TEXT NOT NULL, symbol TEXT NOT NULL, part INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, broker TEXT NOT NULL, symbol TEXT NOT NULL, part INTEGER NOT NULL,
     by_symbol TEXT NOT NULL, by_broker TEXT NOT NULL, UNIQUE (broker, symbol, part)
 );
 CREATE INDEX symbols_by_symbol ON symbols (by_symbol);
@@ -173,10 +177,7 @@ class Store:
                 "INSERT OR REPLACE INTO positions VALUES (?, ?, ?)",
                 ((*partition, offset) for partition, offset in positions.items()),
             )
-            deleted = connection.execute("DELETE FROM bars WHERE id <= (SELECT max(id) FROM bars) - ?", (self._max_bars,))
-            if deleted.rowcount > 0:
-                self.mark_incomplete()
-                self.twins_changed = bool(self.in_two)
+            self._delete_oldest_bars()
             connection.execute("DELETE FROM side WHERE id <= (SELECT max(id) FROM side) - ?", (2 * MAX_SIDE_RECORDS,))
         except BaseException:
             self._symbol_ids.clear()  # some may be of rows that are rolled back
@@ -210,6 +211,26 @@ class Store:
             self.twins_changed = self.twins_changed or twin
         return symbol_id, bar.start, bar.value, twin
 
+    def _delete_oldest_bars(self) -> None:
+        """Delete the oldest bars, and the symbols that have no other bars."""
+        connection, oldest = self._connection, " FROM bars WHERE id <= (SELECT max(id) FROM bars) - ?"
+        symbols = connection.execute(f"SELECT symbol, max(twin){oldest} GROUP BY symbol", (self._max_bars,)).fetchall()
+        if not symbols:
+            return
+        self.mark_incomplete()
+        self.twins_changed = self.twins_changed or bool(self.in_two) or any(twin for _, twin in symbols)
+        connection.execute(f"DELETE{oldest}", (self._max_bars,))
+        for number, _ in symbols:
+            gone = connection.execute(
+                "SELECT broker, symbol, part FROM symbols WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM bars WHERE symbol = ?1)",
+                (number,),
+            ).fetchone()
+            if gone is not None:
+                connection.execute("DELETE FROM symbols WHERE id = ?", (number,))
+                self._symbol_ids.pop(gone, None)
+                if len(connection.execute(_ROWS_OF_NAME, gone[:2]).fetchall()) < 2:  # noqa: PLR2004
+                    self.in_two.discard(gone[:2])
+
     def mark_incomplete(self) -> None:
         """Record that the topic has older bars than the file."""
         self._connection.execute("PRAGMA user_version = 1")
@@ -223,6 +244,8 @@ class Store:
                 (*place, *search_keys(*place)),
             )
             rows = self._connection.execute(_ROWS_OF_NAME, place[:2]).fetchall()
+            if len(self._symbol_ids) >= MAX_KNOWN_IDS:
+                self._symbol_ids.clear()
             symbol_id = self._symbol_ids[place] = next(number for number, part in rows if part == bar.partition)
             if len(rows) > 1:
                 self.in_two.add(place[:2])

@@ -18,11 +18,13 @@ from app.settings.outputs import output_topics
 from app.settings.types import (
     AppName,
     Delivery,
+    IdleClose,
     LatePolicy,
     MigrateOnBoot,
     OnGap,
     OnOff,
     Price,
+    Replicas,
     SaslMechanism,
     ScopeKind,
     SecurityProtocol,
@@ -51,13 +53,18 @@ class Settings(BaseSettings):
     ticks_topic: TopicName = Field("ticks", description="The input topic; never prefixed.")
     topics_prefix: TopicName = Field("", description="Put before the name of every topic we write.")
     topic_partitions: int = Field(8, ge=1, le=10_000, description="Partitions of the input topic, if we create it.")
-    replication_factor: int = Field(1, ge=1, le=32_767, description="Replicas of the topics we create.")
+    replication_factor: Replicas = Field(
+        -1, description="Replicas of the topics we create; -1: as many as the cluster's `default.replication.factor`."
+    )
     window_size: PositiveDuration = Field(60_000, description="Length of a bar.")
     grace: Duration = Field(5_000, description="How long after its end a window still accepts ticks.")
     scope: ScopeKind = Field(
         ScopeKind.BROKER, description="Which ticks share one stream time: those of a `symbol`, a `broker` or a `partition`."
     )
-    idle_close: OnOff = Field(True, description="Close the windows of a silent scope by elapsed arrival time: `on` or `off`.")
+    idle_close: IdleClose = Field(
+        IdleClose.on,
+        description="Close a silent scope's windows by elapsed arrival time: `on`, `off`, or `marker`: by records it writes.",
+    )
     idle_margin: Duration = Field(
         500,
         description="How far the idle timer stays behind the clock; must exceed clock difference plus replication delay.",
@@ -84,7 +91,7 @@ class Settings(BaseSettings):
         description="`idempotent`: bars are sent at once; `transactional`: they are part of the checkpoint's transaction.",
     )
     checkpoint_interval: PositiveDuration = Field(
-        1_000, description="Time between checkpoints; longer while the worker catches up."
+        1_000, description="Time between checkpoints; longer where many states have changed and nothing waits to be published."
     )
     wheel_tick: SlotWidth = Field(200, description="Width of a slot of the timing wheel.")
     consumer_group_instance_id: str = Field(
@@ -248,7 +255,7 @@ DURATIONS = frozenset(
     for name, field in Settings.model_fields.items()
     if any(item.func is duration_ms for item in field.metadata if isinstance(item, BeforeValidator))
 )
-RESERVED = frozenset({"TEST_DATA", "KAFKA"})  # for the tests
+RESERVED = frozenset({"TEST_DATA", "KAFKA", "KAFKA_NODES"})  # for the tests
 
 
 def unknown_variables() -> list[str]:

@@ -9,6 +9,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BeforeValidator
 
 _NAME = re.compile(r"[A-Za-z0-9._-]*")  # of a topic, as Kafka allows it
+MAX_REPLICAS = 32_767
 _ON_OFF = {"on": True, "off": False}
 
 
@@ -28,6 +29,13 @@ def topic_name(value: str) -> str:
     return value
 
 
+def replicas(value: int) -> int:
+    """Check a number of replicas, where -1 is the cluster's default; raises `ValueError`."""
+    if value == 0 or not -1 <= value <= MAX_REPLICAS:
+        raise ValueError(f"must lie between 1 and {MAX_REPLICAS}, or be -1 for the cluster's default.replication.factor")
+    return value
+
+
 def app_name(value: str) -> str:
     """Check the name of an app, which is part of topic names; raises `ValueError`."""
     if not value or not _NAME.fullmatch(value):
@@ -37,7 +45,16 @@ def app_name(value: str) -> str:
 
 OnOff = Annotated[bool, BeforeValidator(on_or_off)]
 TopicName = Annotated[str, AfterValidator(topic_name)]
+Replicas = Annotated[int, AfterValidator(replicas)]
 AppName = Annotated[str, AfterValidator(app_name)]
+
+
+class IdleClose(StrEnum):
+    """Whether the windows of a silent scope close, and what says that its log is silent."""
+
+    on = "on"  # an empty fetch
+    off = "off"
+    marker = "marker"  # a record that the worker writes into the input
 
 
 class ScopeKind(StrEnum):

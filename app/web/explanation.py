@@ -34,6 +34,7 @@ class Facts:
     - `broker_silent_for`: seconds since the broker answered, if that is unusually long.
     - `read_model_error`: why the read model cannot be kept; empty if it can.
     - `oldest_kept`: start of the oldest bar of the symbol in the read model, if older ones were deleted.
+    - `none_kept`: all of them may have been deleted.
     - `also_in`: the partitions that have a bar or an open window of it. There should be one at most.
     """
 
@@ -59,6 +60,7 @@ class Facts:
     broker_silent_for: float | None = None
     read_model_error: str = ""
     oldest_kept: int | None = None
+    none_kept: bool = False
     also_in: tuple[int, ...] = ()
 
 
@@ -90,13 +92,26 @@ def _not_known(facts: Facts) -> tuple[WhyStatus, str] | None:
     if facts.owner is Owner.nobody:
         text = f"Waiting: no worker owns partition {facts.partition} at the moment, so nothing closes its windows."
         return WhyStatus.no_owner, text
+    reason = _why_not_kept(facts)
+    if reason is None and not facts.loaded:
+        reason = _why_not_loaded(facts)
+    return None if reason is None else (WhyStatus.unknown, reason)
+
+
+def _why_not_kept(facts: Facts) -> str | None:
+    """What the read model no longer holds, if that may be the bar of this window."""
     if facts.oldest_kept is not None and facts.bucket_start < facts.oldest_kept:
-        text = (
+        return (
             f"Not known here: bars before {moment(facts.oldest_kept)} are no longer kept for the web port; `app bars` reads "
             "them from their topic."
         )
-        return WhyStatus.unknown, text
-    return None if facts.loaded else (WhyStatus.unknown, _why_not_loaded(facts))
+    past = facts.stream_time is None or facts.bucket_end + facts.grace <= facts.stream_time
+    if facts.none_kept and facts.loaded and past and not facts.unpublished:
+        return (
+            "Not known here: the oldest bars are no longer kept for the web port, and there is none of this symbol among the "
+            "others; `app bars` reads all of them from their topic."
+        )
+    return None
 
 
 def _why_not_loaded(facts: Facts) -> str:

@@ -105,7 +105,7 @@ class WorkerCollector(Collector):
             unsaved.add_metric(name, task.consumed_to - task.checkpointed_to)
             violations.add_metric(name, engine.arrival_violations)
             steps.add_metric(name, engine.clock_steps)
-            misplaced.add_metric(name, task.misplaced)
+            misplaced.add_metric(name, task.placed.misplaced)
             wheel.add_metric(name, engine.wheel.size)
         yield from (ticks, read, opened, lag, behind, unsaved, violations, steps, misplaced, wheel)
 

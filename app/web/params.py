@@ -15,7 +15,7 @@ Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^|\x00-\x1
 Timestamp = Annotated[int, Field(ge=0, le=MAX_TIMESTAMP)]
 Cursor = Annotated[
     str,
-    Field(min_length=1, max_length=2_000, pattern=r"^[A-Za-z0-9_-]+$", description="The `next_cursor` of an earlier response."),
+    Field(min_length=1, max_length=3_500, pattern=r"^[A-Za-z0-9_-]+$", description="The `next_cursor` of an earlier response."),
 ]
 Local = Annotated[
     Literal["true", "false"],

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from heapq import nsmallest
 
+from agents.accounting import SCOPES_LISTED
 from agents.task import PartitionTask
 from app.web.models.bars import FinalBar, OpenWindow
 from app.web.models.workers import Due, ScopeTime, WheelPartition
@@ -15,6 +16,7 @@ from tables.bars import decode_bar
 from tables.engine import Engine
 from tables.scopes import UNKNOWN, Scope, Symbol
 from tables.ticks import PER_SECOND
+from tables.views import first_stream_times, is_partial
 from tables.window import Window
 
 DUE_SHOWN = 20  # scopes
@@ -71,7 +73,7 @@ def open_window(engine: Engine, number: int, symbol: Symbol, window: Window) -> 
         watermark=scope.stream_time - config.grace if known else None,
         closes_at_stream_time=window.end + config.grace,
         idle_due=idle_due(scope, window.end, config.grace) if known and config.idle_close else None,
-        partial=engine.is_partial(window),
+        partial=is_partial(engine, window),
     )
 
 
@@ -123,23 +125,18 @@ def key_filter(broker: str | None, symbol: str | None, after: bytes) -> Callable
 # ---- stream time and the timing wheel
 
 
-def scope_times(engine: Engine) -> dict[str, ScopeTime]:
-    """Stream time and watermark by scope; `*` stands for the partition. Empty under scope `symbol`, which has too many."""
+def scope_times(engine: Engine) -> tuple[dict[str, ScopeTime], int]:
+    """Stream time and watermark of the first scopes by name, and how many more scopes there are.
+
+    `*` stands for the partition. Empty under scope `symbol`, which has too many.
+    """
     grace = engine.config.grace
-    return {
-        key or "*": ScopeTime(stream_time=time, watermark=time - grace, set_at=advanced_at)
-        for key, (time, advanced_at) in sorted(engine.stream_times().items())
+    times, more = first_stream_times(engine, SCOPES_LISTED)
+    listed = {
+        key: ScopeTime(stream_time=time, watermark=time - grace, set_at=advanced_at)
+        for key, (time, advanced_at) in times.items()
     }
-
-
-def stream_time_for(engine: Engine, broker: str, symbol: str) -> int | None:
-    """Stream time (epoch ms) of the scope that a symbol belongs to; None before the scope's first tick."""
-    kind = engine.config.scope
-    if kind == "symbol":
-        entry = engine.symbols.get(record_key(broker, symbol))
-        return entry.scope.stream_time if entry is not None and entry.scope.stream_time != UNKNOWN else None
-    times = engine.stream_times().get(broker if kind == "broker" else "")
-    return None if times is None else times[0]
+    return listed, more
 
 
 def wheel_partition(number: int, engine: Engine) -> WheelPartition:

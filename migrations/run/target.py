@@ -24,7 +24,7 @@ class Target:
     topic: str
     app_id: str
     user: str
-    replication_factor: int = 1
+    replication_factor: int = -1  # the cluster's default
     session_ms: int = SESSION_MS  # a dead holder of the lock loses it after this time
 
 

@@ -1,4 +1,7 @@
-"""`python -m tests.chaos`: inject faults into workers and check the result; exit code 0: correct, 1: violations, 2: usage."""
+"""`python -m tests.chaos`: inject faults into workers and check the result; exit code 0: correct, 1: violations, 2: usage.
+
+`python -m tests.chaos table` does so on each broker, in each delivery mode, with both timestamp types.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from app.settings.types import ScopeKind
-from tests.chaos import report
-from tests.chaos.options import DESCRIPTIONS, Kind, Options
+from tests.chaos import report, table
+from tests.chaos.kinds import DEFAULT, DESCRIPTIONS, ON_REQUEST, Kind
+from tests.chaos.options import OWN_BROKERS, SCOPES, Options
 from tests.chaos.run import run
 from tests.support.kafka_node import KafkaUnavailableError
 
@@ -23,6 +26,10 @@ USAGE = 2
 
 def main() -> int:
     """Parse the arguments, run, print the report; return the exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # cleans up as after Ctrl-C
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it would log each planned outage of the broker
+    if sys.argv[1:2] == ["table"]:
+        return table.main(sys.argv[2:])
     parser = _parser()
     given = parser.parse_args()
     options = Options(
@@ -31,16 +38,13 @@ def main() -> int:
         given.broker,
         given.delivery,
         given.workers,
+        given.timestamps,
         given.kinds,
         None if given.keep is None else given.keep.resolve(),
         given.scope,
     )
-    if not options.own_broker:
-        if given.kinds == {Kind.broker}:
-            parser.error(f"--broker {options.broker}: only a broker that this command starts can be killed")
-        options = Options(**{**vars(options), "kinds": options.kinds - {Kind.broker}})
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # cleans up as after Ctrl-C
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it would log each planned outage of the broker
+    if not options.possible:
+        parser.error(f"--broker {options.broker}: no fault of {', '.join(sorted(options.kinds))} is possible with it")
     errors = Console(stderr=True)
     columns = (TextColumn("faults"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
@@ -61,7 +65,9 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    faults = "\n".join(f"  {kind:7} {description}" for kind, description in DESCRIPTIONS.items())
+    faults = "\n".join(
+        f"  {kind:12} {description}{' (only by --kinds)' * (kind in ON_REQUEST)}" for kind, description in DESCRIPTIONS.items()
+    )
     parser = argparse.ArgumentParser(
         prog="python -m tests.chaos",
         description=__doc__,
@@ -78,10 +84,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--delivery", choices=("idempotent", "transactional"), default="idempotent")
     parser.add_argument(
-        "--scope", choices=[kind.value for kind in ScopeKind], default="broker", help="the setting scope (default %(default)s)"
+        "--timestamps",
+        choices=("append", "create"),
+        default="append",
+        help="of the input: LogAppendTime (default) or CreateTime",
     )
+    parser.add_argument("--scope", choices=SCOPES, default="broker", help="the setting scope (default %(default)s)")
     parser.add_argument("--workers", type=_count, default=2, metavar="N", help="workers at the start (default %(default)s)")
-    parser.add_argument("--kinds", type=_kinds, default=frozenset(Kind), help="only these faults, separated by commas")
+    parser.add_argument(
+        "--kinds", type=_kinds, default=DEFAULT, help="only these faults, separated by commas; `all`: every one"
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep data and logs in DIR; by default only after a violation")
     return parser
@@ -95,12 +107,14 @@ def _count(text: str) -> int:
 
 def _broker(text: str) -> str:
     host, _, port = text.removeprefix("kafka://").rpartition(":")
-    if text not in {"pocket", "kafka"} and not (host and port.isdigit()):
+    if text not in OWN_BROKERS and not (host and port.isdigit()):
         raise argparse.ArgumentTypeError(f"{text}: must be pocket, kafka or host:port")
     return text
 
 
 def _kinds(text: str) -> frozenset[Kind]:
+    if text == "all":
+        return frozenset(Kind)
     try:
         return frozenset(Kind(word) for word in text.split(","))
     except ValueError:

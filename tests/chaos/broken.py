@@ -13,6 +13,9 @@ from agents import task_creator
 from agents.checkpoints import Checkpoints
 from agents.recovery import recover
 from app.cli import main
+from tables.engine import Engine
+
+HASTE_MS = 2_000
 
 
 def without_states() -> None:
@@ -36,9 +39,20 @@ def without_tail() -> None:
     setattr(task_creator, "recover", forgetful)  # noqa: B010  # the same
 
 
+def hasty_timer() -> None:
+    """The timer says that time has passed which has not: windows close by silence that is none."""
+    advance = Engine.advance_arrival
+
+    def hasty(self: Engine, t: int) -> None:
+        advance(self, t + HASTE_MS)
+
+    setattr(Engine, "advance_arrival", hasty)  # noqa: B010  # the same
+
+
 RULES: dict[str, Callable[[], None]] = {
     "without-states": without_states,
     "without-tail": without_tail,
+    "hasty-timer": hasty_timer,
 }
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from tests.chaos.clocked import Clock
 from tests.conformance.pocket_process import PocketProcess
 from tests.support.kafka import own_kafka
 from tests.support.kafka_node import answers
@@ -22,6 +23,16 @@ class Killable(Protocol):
     def kill(self) -> object: ...
 
 
+class Pocket(PocketProcess):
+    """A pocket broker whose clock can be set."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        super().__init__(directory)
+        self.clock = Clock(directory / "clock")
+        self.program = self.clock.program(*self.program)
+
+
 @contextmanager
 def running(name: str, directory: Path) -> Iterator[tuple[str, Killable | None]]:
     """Yield `host:port` and the broker, or None for a broker that we did not start; raises `KafkaUnavailableError`."""
@@ -34,8 +45,7 @@ def running(name: str, directory: Path) -> Iterator[tuple[str, Killable | None]]
         until_sync(lambda: answers(host, int(port)), deadline=30, every=0.2, what=f"{name} answers")
         yield f"{host}:{port}", None
         return
-    directory.mkdir(parents=True, exist_ok=True)
-    pocket = PocketProcess(directory)
+    pocket = Pocket(directory)
     pocket.start()
     try:
         yield pocket.bootstrap, pocket

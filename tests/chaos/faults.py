@@ -4,45 +4,43 @@ from __future__ import annotations
 
 import random
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from concurrent.futures import Future
 
-from tests.chaos.brokers import Killable
+from tests.chaos.background import Background
+from tests.chaos.brokers import Killable, Pocket
+from tests.chaos.clocked import Clock
 from tests.chaos.fleet import Fleet, Member
-from tests.chaos.options import Kind, Options
-from tests.chaos.watch import Ends
+from tests.chaos.kinds import Ends, Fault, Kind
+from tests.chaos.options import Options
+from tests.chaos.upstream import Upstream
 
 DECK = (*Kind, Kind.kill, Kind.broker)  # shuffled again and again, so that ten faults include every kind
 MORE_WORKERS = 2  # the most that a run adds to its initial workers
 OVERLAP = 0.3  # the share of faults that are followed by another one before the recovery
-MAY_REPEAT = frozenset({Kind.kill, Kind.freeze})  # may repeat a key with an equal value, see docs/delivery.md
 UP_DEADLINE = 60.0
-
-
-@dataclass
-class Fault:
-    """An injected fault. `begin` and `recovered` are the end offsets of the finals before it and after the recovery."""
-
-    number: int
-    kind: Kind
-    text: str
-    overlaps: bool  # the next fault follows before the recovery
-    begin: Ends = field(default_factory=dict)
-    recovered: Ends | None = None
-
-    def covers(self, partition: int, offset: int) -> bool:
-        """Whether an offset of the finals was written between this fault and the recovery from it."""
-        before_recovery = self.recovered is None or offset < self.recovered[partition]
-        return self.begin.get(partition, 0) <= offset and before_recovery
+CLOSE_DEADLINE = 120.0  # seconds for the last abort
+HOURS = (-5, -2, 2, 5)  # by which a clock is set; far above what the idle close and the group wait for
 
 
 class Faults:
     """Chooses and injects faults."""
 
-    def __init__(self, options: Options, fleet: Fleet, broker: Killable | None, ends: Callable[[], Ends]) -> None:
+    def __init__(  # all that a fault can concern
+        self,
+        options: Options,
+        fleet: Fleet,
+        broker: Killable | None,
+        ends: Callable[[], Ends],
+        upstream: Upstream,
+        background: Background,
+    ) -> None:
         self.done: list[Fault] = []
         self._options, self._fleet, self._broker, self._ends = options, fleet, broker, ends
+        self._upstream, self._background = upstream, background
+        self._transactions: list[Future[None]] = []
         self._random = random.Random(options.seed)
         self._kinds = self._deck()
         self._begin: Ends = {}
@@ -63,6 +61,9 @@ class Faults:
             Kind.add: self._add,
             Kind.remove: self._remove,
             Kind.broker: self._kill_broker,
+            Kind.transaction: self._open_transaction,
+            Kind.clock: self._set_clock,
+            Kind.broker_clock: self._set_broker_clock,
         }[kind]()
         fault = Fault(len(self.done) + 1, kind, text, overlaps, self._begin)
         self.done.append(fault)
@@ -74,9 +75,14 @@ class Faults:
         for fault in self.done:
             fault.recovered = fault.recovered or ends
 
+    def close(self) -> None:
+        """Wait for the transactions that are still open."""
+        for transaction in self._transactions:
+            transaction.result(CLOSE_DEADLINE)
+
     def _deck(self) -> Iterator[Kind]:
         while True:
-            deck = [kind for kind in DECK if kind in self._options.kinds]
+            deck = [kind for kind in DECK if kind in self._options.possible]
             self._random.shuffle(deck)
             yield from deck
 
@@ -154,3 +160,31 @@ class Faults:
         time.sleep(down)
         self._broker.start()
         return f"down for {time.monotonic() - began:.1f} s"
+
+    def _open_transaction(self) -> str:
+        """Returns while it is open, so that the next fault may come meanwhile."""
+        seconds, opened = self._random.uniform(0.5, 4), threading.Event()
+        self._mark()
+        transaction = self._background.start(self._upstream.abort_one(opened.set, seconds))
+        self._transactions.append(transaction)
+        opened.wait(CLOSE_DEADLINE)
+        return f"open for {seconds:.1f} s"
+
+    def _set_clock(self) -> str:
+        member = self._any()
+        return f"{member.name}, {self._step(member.clock)}"
+
+    def _set_broker_clock(self) -> str:
+        assert isinstance(self._broker, Pocket)
+        return self._step(self._broker.clock)
+
+    def _step(self, clock: Clock) -> str:
+        """Set a clock for a while, then right again."""
+        hours, seconds = self._random.choice(HOURS), self._random.uniform(0.5, 4)
+        self._mark()
+        clock.set(hours * 3_600)
+        try:
+            time.sleep(seconds)
+        finally:
+            clock.set(0)
+        return f"{hours:+d} hours for {seconds:.1f} s"

@@ -12,21 +12,19 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
-from tests.chaos.synthetic_ticks import Sent, market
+from tests.chaos.sent import SERIAL, SentLog
+from tests.chaos.synthetic_ticks import market
 from tests.support.ticks import now_ms
 
-SERIAL = "n"  # the header with the number of a record
 PATIENCE_MS = 120_000  # the time a record may wait for its broker
 DEADLINE = 90.0  # seconds for the last acknowledgement
 
 
 class Feed:
-    """Sends until `stop`. `records[serial]` is what was sent, `acknowledged[serial]` its partition and offset."""
+    """Sends until `stop`; `sent` is what the judge compares."""
 
     def __init__(self, bootstrap: str, topic: str, partitions: int, seed: int) -> None:
-        self.records: list[Sent] = []
-        self.acknowledged: dict[int, tuple[int, int]] = {}
-        self.repeated: Counter[int] = Counter()  # serials sent again after an error, because the first write may have failed
+        self.sent = SentLog()
         self.problems: Counter[str] = Counter()
         self._bootstrap, self._topic, self._partitions, self._seed = bootstrap, topic, partitions, seed
         self._producer: AIOKafkaProducer | None = None
@@ -44,11 +42,11 @@ class Feed:
                 if wait > 0:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._stop.wait(), wait)
-                self.records.append(record)
-                await self._send(len(self.records) - 1)
+                self.sent.records.append(record)
+                await self._send(len(self.sent.records) - 1)
             until = time.monotonic() + DEADLINE
-            while len(self.acknowledged) < len(self.records):
-                assert time.monotonic() < until, f"{len(self.records) - len(self.acknowledged)} records are not acknowledged"
+            while missing := len(self.sent.records) - len(self.sent.acknowledged):
+                assert time.monotonic() < until, f"{missing} records are not acknowledged"
                 await self._resend()
                 await asyncio.sleep(0.05)
         finally:
@@ -69,7 +67,7 @@ class Feed:
             )
             await producer.start()
             self._producer = producer
-        record = self.records[serial]
+        record = self.sent.records[serial]
         try:
             sent = await self._producer.send(
                 self._topic,
@@ -88,7 +86,8 @@ class Feed:
         if error is not None:
             self._note_failure(serial, error)
         else:
-            self.acknowledged[serial] = sent.result().partition, sent.result().offset
+            self.sent.acknowledged_ms[serial] = now_ms()
+            self.sent.acknowledged[serial] = sent.result().partition, sent.result().offset
 
     def _note_failure(self, serial: int, error: BaseException) -> None:
         self.problems[f"{type(error).__name__}: {error}"] += 1
@@ -100,7 +99,7 @@ class Feed:
             await self._close()
             failed, self._failed = self._failed, []
             for serial in failed:
-                self.repeated[serial] += 1
+                self.sent.repeated[serial] += 1
                 await self._send(serial)
 
     async def _close(self) -> None:

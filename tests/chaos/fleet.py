@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.clocked import Clock
 from tests.support import preloaded
 from tests.support.worker import Worker
 
@@ -16,13 +17,15 @@ _LINE = 300  # characters of a log's last line
 
 
 class Member(Worker):
-    """A worker, which may break a rule of `tests.chaos.broken`."""
+    """A worker whose clock can be set, and which may break a rule of `tests.chaos.broken`."""
 
     def __init__(self, bootstrap: str, directory: Path, broken: str | None, **settings: str) -> None:
         super().__init__(bootstrap, directory, **settings)
         self.name = directory.name
         if broken:
             self.program = ("tests.chaos.broken", (broken, *Worker.program[1]))
+        self.clock = Clock(directory / "clock")
+        self.program = self.clock.program(*self.program)
 
     def spawn(self) -> Member:
         """Start the process without waiting for it."""

@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
+from tests.chaos.kinds import DEFAULT, Kind
+from tests.support.reference import Rules
+
+OWN_BROKERS = ("pocket", "kafka")  # those that a run starts, and may kill
+SCOPES = ("broker", "symbol", "partition")
 PARTITIONS = 4
 WINDOW_MS = 1_000
 GRACE_MS = 500
+IDLE_MARGIN_MS = 300
 SESSION_SECONDS = 3.0
 FOREIGN_SESSION_SECONDS = 6.0  # the default group.min.session.timeout.ms of Kafka
-
-
-class Kind(StrEnum):
-    """The kinds of faults."""
-
-    kill = "kill"
-    stop = "stop"
-    pause = "pause"
-    freeze = "freeze"
-    add = "add"
-    remove = "remove"
-    broker = "broker"
-
-
-DESCRIPTIONS = {
-    Kind.kill: "kill -9 of a worker, then restart",
-    Kind.stop: "SIGTERM to a worker, then restart",
-    Kind.pause: "SIGSTOP for less than the session timeout, then SIGCONT",
-    Kind.freeze: "SIGSTOP for more than the session timeout, then SIGCONT: a zombie worker",
-    Kind.add: "one more worker",
-    Kind.remove: "SIGTERM to a worker, no restart",
-    Kind.broker: "kill -9 of the broker, then restart on the same data and port",
-}
 
 
 @dataclass(frozen=True)
@@ -45,7 +27,8 @@ class Options:
     broker: str = "pocket"
     delivery: str = "idempotent"
     workers: int = 2
-    kinds: frozenset[Kind] = frozenset(Kind)
+    timestamps: str = "append"  # or "create": who gives the timestamps of the input topic
+    kinds: frozenset[Kind] = DEFAULT
     keep: Path | None = None
     scope: str = "broker"
     broken: str | None = None  # a rule of `tests.chaos.broken` that the workers break
@@ -54,7 +37,28 @@ class Options:
     @property
     def own_broker(self) -> bool:
         """Whether the run starts the broker, and so may kill it."""
-        return self.broker in {"pocket", "kafka"}
+        return self.broker in OWN_BROKERS
+
+    @property
+    def append_time(self) -> bool:
+        """Whether the input topic has LogAppendTime."""
+        return self.timestamps == "append"
+
+    @property
+    def rules(self) -> Rules:
+        """The rules by which the run is judged; the workers get the same settings."""
+        return Rules(WINDOW_MS, GRACE_MS, self.scope)
+
+    @property
+    def possible(self) -> frozenset[Kind]:
+        """Those of the kinds that the broker allows: we kill only our own, and set only the pocket broker's clock."""
+        own = self.kinds if self.own_broker else self.kinds - {Kind.broker}
+        return own if self.broker == "pocket" else own - {Kind.broker_clock}
+
+    @property
+    def idle_margin_ms(self) -> int:
+        """The workers' setting `idle_margin`."""
+        return IDLE_MARGIN_MS
 
     @property
     def session_seconds(self) -> float:
@@ -65,9 +69,9 @@ class Options:
     def command(self) -> str:
         """The command line that repeats this run."""
         words = [f"python -m tests.chaos --faults {self.faults} --seed {self.seed} --broker {self.broker}"]
-        words.append(f"--delivery {self.delivery} --workers {self.workers}")
+        words.append(f"--delivery {self.delivery} --timestamps {self.timestamps} --workers {self.workers}")
         if self.scope != Options.scope:
             words.append(f"--scope {self.scope}")
-        if self.kinds != frozenset(Kind):
+        if self.kinds != DEFAULT:
             words.append(f"--kinds {','.join(sorted(self.kinds))}")
         return " ".join(words)

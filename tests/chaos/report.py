@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.chaos.options import Kind
+from tests.chaos.kinds import Kind
 from tests.chaos.run import Outcome
 
 
@@ -20,6 +20,7 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "seed": options.seed,
         "broker": options.broker,
         "delivery": options.delivery,
+        "timestamps": options.timestamps,
         "seconds": round(outcome.seconds, 1),
         "faults": {kind.value: outcome.faults[kind] for kind in Kind if outcome.faults[kind]},
         "records": verdict.records,
@@ -30,6 +31,7 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "late": verdict.late,
         "rejected": verdict.rejected,
         "heartbeats": verdict.heartbeats,
+        "keys_of_two_partitions": verdict.shared_keys,
         "repeated_keys": dict(verdict.repeated),
         "violations": verdict.violations,
         "directory": None if outcome.directory is None else str(outcome.directory),
@@ -39,7 +41,8 @@ def summary(outcome: Outcome) -> dict[str, Any]:
 def show(outcome: Outcome, console: Console) -> None:
     """Print a table, and each violation."""
     found = summary(outcome)
-    table = Table(title=f"{found['delivery']} delivery on {found['broker']}, seed {found['seed']}", show_header=False)
+    title = f"{found['delivery']} delivery on {found['broker']}, {found['timestamps']} timestamps, seed {found['seed']}"
+    table = Table(title=title, show_header=False)
     table.add_column(style="dim")
     table.add_column(justify="right")
     faults: dict[str, int] = found["faults"]
@@ -51,6 +54,7 @@ def show(outcome: Outcome, console: Console) -> None:
         table.add_row(f"  {name}", f"{found[name]:,}")
     table.add_row("windows", f"{found['windows']:,}")
     table.add_row("  closed by idling", f"{found['closed_by_idling']:,}")
+    table.add_row("  with a key of two partitions", f"{found['keys_of_two_partitions']:,}")
     repeated = " ".join(f"{kind}: {count}" for kind, count in found["repeated_keys"].items())
     table.add_row("keys repeated, equal value", repeated or "0")
     table.add_row("seconds", f"{found['seconds']:.0f}")

@@ -2,17 +2,17 @@
 
 Every partition has symbols of three brokers. `north` ticks all the time and sends heartbeats. The clock of `south` is ahead,
 and it sends no heartbeats. `isle` falls silent again and again, so that its windows close by idle timeout. `north|quiet` ticks
-for a few seconds and then never again. Some ticks arrive out of order within the grace, some late, some with equal times.
+for a few seconds and then never again. `north|both` lies in two partitions, as where two producers have different partitioners.
+Some ticks arrive out of order within the grace, some late, some with equal times.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from enum import StrEnum
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from app.demo.market import BREAKERS
+from tests.chaos.sent import Label, Sent
 
 AHEAD_MS = 3_000  # south's clock: above the grace, far below max_future
 QUIET_AFTER_MS = 4_000
@@ -21,24 +21,24 @@ TICKS_A_SECOND = 10.0  # of a symbol
 HEARTBEAT_MS = 1_000
 LATE_MS = 20_000
 DISORDER_MS = 450
+YEAR_MS = 31_536_000_000
 
-
-class Label(StrEnum):
-    """The label of a record."""
-
-    tick = "tick"
-    invalid = "invalid"
-    heartbeat = "heartbeat"
-
-
-class Sent(NamedTuple):
-    """One record, to be sent at `at_ms` (epoch ms)."""
-
-    at_ms: int
-    partition: int
-    key: bytes
-    value: bytes
-    label: Label
+# what a broken sender makes of a tick; `price` is the price as text
+BREAKERS: dict[str, Callable[[int, str], str]] = {
+    "not JSON": lambda ts, price: f'{{"ts":{ts},"bid":{price}',
+    "empty": lambda _ts, _price: "",
+    "no ts": lambda _ts, price: f'{{"bid":{price}}}',
+    "no price": lambda ts, _price: f'{{"ts":{ts}}}',
+    "NaN": lambda ts, _price: f'{{"ts":{ts},"bid":NaN}}',
+    "text for a price": lambda ts, _price: f'{{"ts":{ts},"bid":"n/a"}}',
+    "negative price": lambda ts, price: f'{{"ts":{ts},"bid":-{price}}}',
+    "zero price": lambda ts, _price: f'{{"ts":{ts},"bid":0}}',
+    "400 digits": lambda ts, _price: f'{{"ts":{ts},"bid":{"7" * 400}}}',
+    "negative quantity": lambda ts, price: f'{{"ts":{ts},"bid":{price},"qty":-1}}',
+    "seconds for milliseconds": lambda ts, price: f'{{"ts":{ts // 1_000},"bid":{price}}}',
+    "a year ahead": lambda ts, price: f'{{"ts":{ts + YEAR_MS},"bid":{price}}}',
+    "another broker in the value": lambda ts, price: f'{{"ts":{ts},"bid":{price},"broker":"nobody"}}',
+}
 
 
 class Pair(NamedTuple):
@@ -51,7 +51,7 @@ class Pair(NamedTuple):
 
 def pairs(partitions: int) -> list[Pair]:
     """All symbols. Those of one broker share a stream time within a partition."""
-    found = [Pair("north", "quiet", 0)]
+    found = [Pair("north", "quiet", 0), *(Pair("north", "both", number) for number in range(min(2, partitions)))]
     for number in range(partitions):
         found += [Pair("north", f"a{number}", number), Pair("north", f"b{number}", number)]
         found += [Pair("south", f"s{number}", number), Pair("isle", f"i{number}", number)]
@@ -93,7 +93,7 @@ def _record(rng: random.Random, now: int, pair: Pair, price: int, last: dict[Pai
     key = f"{pair.broker}|{pair.symbol}".encode()
     if chance < 0.02:
         value = BREAKERS[rng.choice(list(BREAKERS))](ts, text)
-        return Sent(now, pair.partition, key, value, Label.invalid)
+        return Sent(now, pair.partition, key, value.encode(), Label.invalid)
     if chance < 0.04:
         ts -= LATE_MS + rng.randrange(1_000)
     elif chance < 0.14:

@@ -8,9 +8,9 @@ import time
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-DEADLINE = 60.0  # seconds that a broker may be down
+from tests.chaos.kinds import Ends
 
-Ends = dict[int, int]  # by partition
+DEADLINE = 60.0  # seconds that a broker may be down
 
 
 class Watch:

@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
+from app.kafka.topics import TopicSpec
+from app.kafka.topics import new_topic as with_replicas
 from tests.support.waiting import until
 
 DEADLINE = 30.0  # seconds
@@ -33,8 +35,8 @@ def unique(prefix: str = "t") -> str:
 
 @asynccontextmanager
 async def producer(bootstrap: str, **settings: Any) -> AsyncIterator[AIOKafkaProducer]:
-    """A started producer."""
-    client = AIOKafkaProducer(bootstrap_servers=bootstrap, **settings)
+    """A started producer. Its acknowledgement means that readers see the record: all replicas in sync have it."""
+    client = AIOKafkaProducer(bootstrap_servers=bootstrap, **{"acks": "all", **settings})
     try:
         await client.start()
         yield client
@@ -66,11 +68,14 @@ async def admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 async def new_topic(bootstrap: str, partitions: int = 1, **settings: str) -> str:
-    """Create a topic and wait until it can be used; `__` in the name of a config stands for a dot."""
+    """Create a topic with the cluster's default of replicas, and wait until it can be used.
+
+    `__` in the name of a config stands for a dot.
+    """
     name = unique()
     configs = {key.replace("__", "."): value for key, value in settings.items()}
     async with admin(bootstrap) as client:
-        answer = await client.create_topics([NewTopic(name, partitions, 1, topic_configs=configs)])
+        answer = await client.create_topics([with_replicas(TopicSpec(name, partitions, configs, ""), -1)])
         assert [error[1] for error in answer.topic_errors] == [0], answer.topic_errors
         await eventually(lambda: _has_leaders(client, name, partitions))
     return name

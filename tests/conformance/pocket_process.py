@@ -18,6 +18,8 @@ _TAIL = 4_000  # characters
 class PocketProcess:
     """A pocket broker with its data in `directory`. A restart uses the same port."""
 
+    program: tuple[str, tuple[str, ...]] = ("app.pocket", ())  # module and arguments
+
     def __init__(self, directory: Path, *, port: int = 0, idle_exit: float = 0) -> None:
         self.directory = directory
         self.port = port or free_port()
@@ -30,7 +32,8 @@ class PocketProcess:
         with (self.directory / "test.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "app.pocket", "--host", "127.0.0.1", "--port", str(self.port)),
+                    *(sys.executable, "-m", self.program[0], *self.program[1]),
+                    *("--host", "127.0.0.1", "--port", str(self.port)),
                     *("--data-dir", str(self.directory), "--idle-exit", str(self._idle_exit)),
                 ],
                 cwd=ROOT,

@@ -30,6 +30,15 @@ async def test_a_topic_has_the_partitions_it_was_created_with(broker: str) -> No
     assert sorted(part["partition"] for part in found["partitions"]) == [0, 1, 2, 3]
 
 
+async def test_a_topic_with_minus_one_replicas_has_as_many_as_the_cluster_says(broker: str) -> None:
+    topic = await new_topic(broker)  # which asks for -1
+    async with admin(broker) as client:
+        (found,) = await client.describe_topics([topic])
+    (part,) = found["partitions"]
+    assert len(part["replicas"]) >= 1
+    assert part["leader"] in part["replicas"]
+
+
 async def test_a_topic_is_created_only_once(broker: str) -> None:
     assert await _create(broker, await new_topic(broker)) == EXISTS
 
@@ -47,7 +56,7 @@ async def test_a_metadata_request_does_not_create_a_topic(broker: str) -> None:
     [
         ({"name": "a b"}, INVALID_TOPIC),
         ({"partitions": 0}, INVALID_PARTITIONS),
-        ({"replicas": 2}, INVALID_REPLICATION),
+        ({"replicas": 9}, INVALID_REPLICATION),
         ({"cleanup__policy": "burn"}, INVALID_CONFIG),
         ({"retention__ms": "soon"}, INVALID_CONFIG),
         ({"no__such__setting": "1"}, INVALID_CONFIG),

@@ -76,6 +76,7 @@ def test_the_bars_of_a_symbol_are_those_of_the_topic_to_the_digit_and_its_open_w
     assert (str(first["open"]), str(first["high"]), str(first["close"])) == ("1.10000", "1.10590", "1.10590")
     assert (first["volume"], first["ticks"], first["close_reason"]) == (120, 60, "watermark")
     assert found["complete"] is True
+    assert found["none_kept"] is False
     assert found["away"] == []
     (opened,) = found["open"]
     assert (opened["bucket_start"], opened["ticks"], opened["closes_at_stream_time"]) == (

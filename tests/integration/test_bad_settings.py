@@ -12,7 +12,7 @@ from tests.integration.conftest import NewWorker
 from tests.support.ticks import Tick, create_topic, produce, read
 from tests.support.worker import Worker, free_port
 
-SETTINGS, TOPICS = 2, 4  # exit codes
+SETTINGS, BROKER, TOPICS = 2, 3, 4  # exit codes
 
 
 def the_line(done: CompletedProcess[str], code: int) -> str:
@@ -73,6 +73,12 @@ def test_a_bad_setting_ends_the_worker_with_one_line_that_names_it(tmp_path: Pat
 def test_an_input_that_is_an_own_output_is_refused_by_every_command(tmp_path: Path, command: list[str]) -> None:
     line = the_line(Worker("127.0.0.1:9", tmp_path, topics_prefix="", ticks_topic="ticks_rejected").run(*command), SETTINGS)
     assert "ticks_topic=ticks_rejected is where the rejected records go" in line
+
+
+def test_more_replicas_than_brokers_are_one_line_that_names_the_setting(new_worker: NewWorker) -> None:
+    line = the_line(new_worker(replication_factor="9").run("topics"), BROKER)
+    assert "cannot be created" in line
+    assert "(replication_factor=9); set replication_factor to at most the number of brokers" in line
 
 
 @pytest.mark.parametrize("broker", ["", "kafka://127.0.0.1:9"])

@@ -366,3 +366,12 @@ def test_a_page_whose_connection_breaks_gets_what_it_missed_from_the_stream(brow
         assert [request.url for request in requests if "/api/v1/bars" in request.url] == []
         assert requests[-1].all_headers()["last-event-id"]
         seen.close()
+
+
+def test_the_overview_lists_some_brokers_and_counts_the_others(visit: Callable[..., Visit], site: Worker) -> None:
+    send(site, [Tick(now_ms(), "1.5", f"broker{number:03}|x") for number in range(250)])
+    seen = visit("/")
+    seen.wait(lambda: seen.page.locator("#scopes tr").count() == 100, "a hundred are listed")
+    row = exact(ask(site, "/api/v1/partitions"))["partitions"][0]
+    assert row["more_scopes"] > 150
+    assert seen.text("#more-scopes") == f"And {row['more_scopes']} more."

@@ -81,13 +81,21 @@ def test_a_worker_stopped_in_the_middle_of_a_window_goes_on_with_it(
 
 
 @pytest.mark.parametrize(
-    ("scope", "delivery"), [("broker", "idempotent"), ("symbol", "idempotent"), ("broker", "transactional")]
+    ("scope", "delivery", "timestamps"),
+    [
+        ("broker", "idempotent", "LogAppendTime"),
+        ("symbol", "idempotent", "LogAppendTime"),
+        ("broker", "transactional", "LogAppendTime"),
+        ("symbol", "idempotent", "CreateTime"),
+    ],
 )
 def test_a_worker_killed_in_the_middle_publishes_every_window_exactly_once(
-    new_worker: NewWorker, scope: str, delivery: str
+    new_worker: NewWorker, scope: str, delivery: str, timestamps: str
 ) -> None:
     symbols = 20
-    worker = new_worker(scope=scope, delivery=delivery, checkpoint_interval="300ms").start()
+    worker = new_worker(scope=scope, delivery=delivery, checkpoint_interval="300ms")
+    create_topic(worker.bootstrap, worker.ticks_topic, 2, message_timestamp_type=timestamps)
+    worker.start()
     sent: list[Tick] = []
     parts = [market(minutes=60, symbols=symbols, per_minute=20, partition=partition) for partition in (0, 1)]
     if scope == "symbol":

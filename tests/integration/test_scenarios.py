@@ -5,17 +5,39 @@ from __future__ import annotations
 import pytest
 
 from tests.integration.conftest import NewWorker
-from tests.support.ticks import Tick, heartbeat, now_ms, of, produce, read, windows
+from tests.support.ticks import Tick, create_topic, heartbeat, now_ms, of, produce, read, windows
 from tests.support.worker import Worker
 
 SIZE, GRACE = 2_000, 1_000
 HOUR = 3_600_000
 
 
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(("pocket", "LogAppendTime"), id="pocket"),
+        pytest.param(("kafka", "LogAppendTime"), id="kafka", marks=pytest.mark.kafka),
+        pytest.param(("pocket", "CreateTime"), id="pocket-create-time"),
+    ],
+)
+def kind(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """A kind of broker, and the timestamps of the input."""
+    found: tuple[str, str] = request.param
+    return found
+
+
 @pytest.fixture(scope="module")
-def worker(module_worker: NewWorker) -> Worker:
+def broker(kind: tuple[str, str], request: pytest.FixtureRequest) -> str:
+    """`host:port` of the broker."""
+    return str(request.getfixturevalue(kind[0]))
+
+
+@pytest.fixture(scope="module")
+def worker(module_worker: NewWorker, kind: tuple[str, str]) -> Worker:
     """One for all: a broker is a scope of its own, so scenarios do not meet."""
-    return module_worker(window_size="2s", grace="1s", max_future="60s", topic_partitions="8").start()
+    found = module_worker(window_size="2s", grace="1s", max_future="60s", topic_partitions="8")
+    create_topic(found.bootstrap, found.ticks_topic, 8, message_timestamp_type=kind[1])
+    return found.start()
 
 
 def send(worker: Worker, partition: int, *ticks: Tick) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -91,6 +92,7 @@ def test_an_input_that_was_made_anew_and_is_longer_by_now_stops_the_worker(new_w
     worker = new_worker(topic_partitions="1", idle_close="off").start()
     produce(worker.bootstrap, worker.ticks_topic, [Tick(T0 + second * 1_000) for second in range(10)])
     worker.wait_read(10)
+    assert _doctor(worker, "was created again") == [], "of a running worker"
     worker.stop()
     asyncio.run(_make_anew(worker.bootstrap, worker.ticks_topic))
     reload = [Tick(T0 + 3_600_000 + second * 1_000) for second in range(30)]
@@ -103,13 +105,23 @@ def test_an_input_that_was_made_anew_and_is_longer_by_now_stops_the_worker(new_w
     assert (flush.returncode, "was created again" in flush.stderr) == (STATE_ERROR, True), (
         "no heartbeat for another topic's windows"
     )
+    assert _doctor(worker, "was created again") == ["wrong"]
     worker.settings["on_gap"] = "continue"
+    assert _doctor(worker, "was created again") == ["note"]
     worker.start()
     worker.wait_read(10 + len(reload))
     worker.stop()
     worker.settings["on_gap"] = "stop"
     worker.start()  # what it went on from is known now
     worker.stop()
+
+
+def _doctor(worker: Worker, said: str) -> list[str]:
+    """The levels of the findings that say this."""
+    done = worker.run("doctor", "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == int(any(item["level"] == "wrong" for item in found["findings"])), done.stderr
+    return [item["level"] for item in found["findings"] if said in item["text"]]
 
 
 def test_another_ticks_topic_stops_the_worker_and_both_are_named(new_worker: NewWorker) -> None:

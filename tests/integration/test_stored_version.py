@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,13 @@ from app.kafka.cluster import Cluster
 from app.kafka.reader import Reader
 from app.pocket import process
 from app.settings import Settings
-from tables.bars import Bar, bar_key, encode_bar
 from tests.stored.ticks import BROKERS, MINUTE_MS, PARTITIONS, START_MS, SYMBOLS, Message, closing, market
 from tests.support.ksqldb import KsqlServer
+from tests.support.reference import Answer
+from tests.support.reference_records import parsed
 from tests.support.ticks import Seen, Tick, produce, read
 from tests.support.worker import ROOT, Worker
-from tests.unit.model import Answer, Entry, expected
+from tests.unit.model import expected
 
 STORED = ROOT / "tests" / "stored"
 DIRECTORIES = sorted(path.parent for path in STORED.glob("*/*/settings.json"))
@@ -64,31 +64,7 @@ class Continued:
 
 def answers(worker: Worker, ticks: list[Seen]) -> list[Answer]:
     config = engine_config(Settings.load(_env_file=None, **worker.settings))
-    return [expected([entry(seen) for seen in ticks if seen.partition == number], config) for number in range(PARTITIONS)]
-
-
-def entry(seen: Seen) -> Entry:
-    """A record of the stored market as the reference model takes it."""
-    assert seen.key is not None
-    assert seen.value is not None
-    broker, symbol = seen.key.decode().split("|")
-    try:
-        fields = json.loads(seen.value, parse_float=Decimal)
-    except ValueError:
-        return Entry(seen.offset, seen.timestamp, broker, symbol, bad="json")
-    heartbeat = fields.get("heartbeat", False)
-    price = Decimal(0) if heartbeat else fields["bid"]
-    return Entry(
-        seen.offset,
-        seen.timestamp,
-        broker,
-        symbol,
-        fields["ts"],
-        price,
-        fields.get("qty"),
-        fields.get("seq", 0),
-        heartbeat=heartbeat,
-    )
+    return [expected([parsed(seen) for seen in ticks if seen.partition == number], config) for number in range(PARTITIONS)]
 
 
 @contextmanager
@@ -159,10 +135,6 @@ def send(worker: Worker, messages: list[Message]) -> None:
         produce(worker.bootstrap, worker.ticks_topic, batch, number)
 
 
-def record_of(bar: Bar) -> tuple[bytes, bytes]:
-    return bar_key(bar.broker, bar.symbol, bar.bucket_start), encode_bar(bar)
-
-
 def test_there_are_stored_directories_of_both_scopes_and_one_of_a_killed_worker() -> None:
     settings = {path.name: json.loads((path / "settings.json").read_text()) for path in DIRECTORIES}
     assert {found["scope"] for found in settings.values()} >= {"broker", "symbol"}
@@ -178,7 +150,7 @@ def test_stored_and_new_bars_are_those_of_one_reading_of_the_whole_topic(continu
     for number, answer in enumerate(continued.answers()):
         assert answer.open_windows == 0
         published = [(seen.key, seen.value) for seen in continued.finals if seen.partition == number]
-        assert published == [record_of(bar) for bar in answer.bars]
+        assert published == [(bar.key(), bar.json()) for bar in answer.bars]
 
 
 def test_stored_bars_stay_where_they_are(continued: Continued) -> None:

@@ -22,7 +22,8 @@ def breaks(owner, name):
     original = getattr(owner, name)
 
     async def broken(self, *args):
-        if getattr(self, "needs_first_checkpoint", False):
+        checkpoints = getattr(self, "_checkpoints", None)
+        if checkpoints is not None and checkpoints.required:
             return await original(self, *args)
         raise RuntimeError("nobody foresaw this")
 

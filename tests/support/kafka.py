@@ -1,9 +1,11 @@
 """Apache Kafka for tests and benchmarks: the one at KAFKA_URL, else in Docker, else from Kafka's jars.
 
-`python -m tests.support.kafka` runs one in the foreground and prints its address.
+`python -m tests.support.kafka` runs one in the foreground and prints its address; with the argument `cluster`, three nodes.
 
 BARWHEEL_KAFKA chooses: `docker`, `maven` (downloads the jars once, 45 MB; needs Java 17 and mvn) or `off`. Without it, Docker
 is used if an engine answers, else the jars if they are cached. They are downloaded without BARWHEEL_KAFKA only if CI is set.
+
+BARWHEEL_KAFKA_NODES=3 replaces the one broker by a cluster of three nodes, always from the jars.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from tests.support.kafka_cluster import NODES, KafkaCluster
 from tests.support.kafka_docker import DockerKafka, docker_answers
 from tests.support.kafka_node import (
     JAVA,
@@ -34,7 +37,7 @@ from tests.support.waiting import until_sync
 
 
 class Server(Protocol):
-    """A broker that can be stopped, killed and restarted with its data."""
+    """A broker that can be stopped, killed and restarted with its data, or a cluster of them."""
 
     bootstrap: str
 
@@ -54,10 +57,20 @@ def kafka_unavailable(*, own: bool = False) -> str | None:
         return None
     if choice == "off":
         return "Apache Kafka is switched off by BARWHEEL_KAFKA=off"
+    if _nodes() == NODES:
+        return cluster_unavailable()
     if choice in {"", "docker"} and docker_answers():
         return None
     if choice == "docker":
         return "BARWHEEL_KAFKA=docker, but no Docker engine answers"
+    return _no_jars(may_fetch=choice == "maven" or bool(os.environ.get("CI")))
+
+
+def cluster_unavailable() -> str | None:
+    """Why there is no cluster of Apache Kafka, None if there is one; it runs from the jars alone."""
+    choice = _choice()
+    if choice == "off":
+        return "Apache Kafka is switched off by BARWHEEL_KAFKA=off"
     return _no_jars(may_fetch=choice == "maven" or bool(os.environ.get("CI")))
 
 
@@ -78,9 +91,33 @@ def kafka_required() -> bool:
     return bool(os.environ.get("KAFKA_URL")) or _choice() in {"docker", "maven"}
 
 
+def cluster_required() -> bool:
+    """Whether Kafka's jars were requested, so that their absence is a failure."""
+    return _choice() == "maven"
+
+
+@contextmanager
+def own_cluster(directory: Path) -> Iterator[KafkaCluster]:
+    """Start a cluster of three nodes; raises `KafkaUnavailableError`."""
+    reason = cluster_unavailable()
+    if reason is not None:
+        raise KafkaUnavailableError(reason)
+    jars()  # before three nodes would download them at once
+    cluster = KafkaCluster(directory)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
 @contextmanager
 def own_kafka(directory: Path, *, jvm: tuple[str, ...] = LIGHT_JVM) -> Iterator[Server]:
     """Start a broker that the caller may stop, kill and restart; raises `KafkaUnavailableError`."""
+    if _nodes() == NODES:
+        with own_cluster(directory) as cluster:
+            yield cluster
+        return
     reason = kafka_unavailable(own=True)
     if reason is not None:
         raise KafkaUnavailableError(reason)
@@ -120,14 +157,24 @@ def _choice() -> str:
     return choice
 
 
+def _nodes() -> int:
+    nodes = os.environ.get("BARWHEEL_KAFKA_NODES", "1")
+    if nodes not in {"1", str(NODES)}:
+        raise KafkaUnavailableError(f"BARWHEEL_KAFKA_NODES={nodes}: must be 1 or {NODES}")
+    return int(nodes)
+
+
 def main() -> None:
-    """Run a broker in the foreground until Ctrl-C or SIGTERM; with the argument `jars` only download its jars."""
+    """Run a broker in the foreground until Ctrl-C or SIGTERM; with the argument `jars` only download its jars.
+
+    With `cluster`, run three nodes.
+    """
     if sys.argv[1:] == ["jars"]:
         print(jars())
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory(prefix="barwheel-kafka-") as directory:
-        server = KafkaServer(Path(directory))
+        server: Server = KafkaCluster(Path(directory)) if sys.argv[1:] == ["cluster"] else KafkaServer(Path(directory))
         server.start()
         try:
             print(server.bootstrap, flush=True)

@@ -86,11 +86,16 @@ class KafkaServer:
         jvm: tuple[str, ...] = LIGHT_JVM,
         more: Mapping[str, str] | None = None,
         scram: Sequence[str] = (),
+        ports: Sequence[int] = (),
+        cluster_id: str = "",
     ) -> None:
-        """`more`: broker settings that override ours; `scram`: users in the form of the storage tool's --add-scram."""
+        """`more`: broker settings that override ours; `scram`: users in the form of the storage tool's --add-scram.
+
+        `ports`: of the broker and of its controller; `cluster_id`: of the cluster that it is a node of.
+        """
         self.directory = directory
-        self._more, self._scram = dict(more or {}), scram
-        self.port, self._controller_port = free_ports(2)
+        self._more, self._scram, self._cluster_id = dict(more or {}), scram, cluster_id or new_cluster_id()
+        self.port, self._controller_port = ports or free_ports(2)
         self.bootstrap = f"127.0.0.1:{self.port}"
         self.log = directory / "kafka.log"
         self._jvm = jvm
@@ -98,6 +103,11 @@ class KafkaServer:
 
     def start(self) -> None:
         """Start and wait until the broker answers; the first start formats the directory."""
+        self.spawn()
+        self.wait()
+
+    def spawn(self) -> None:
+        """Start without waiting for it."""
         if self._process is not None:
             raise RuntimeError("this broker is already running")
         config = self.directory / "server.properties"
@@ -106,10 +116,13 @@ class KafkaServer:
             (self.directory / "log4j2.properties").write_text(_LOG4J)
             config.write_text("".join(f"{k}={v}\n" for k, v in self._properties().items()))
             users = [word for user in self._scram for word in ("--add-scram", user)]
-            tool = self._java("kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c", str(config), *users)
+            tool = self._java("kafka.tools.StorageTool", "format", "-t", self._cluster_id, "-c", str(config), *users)
             if tool.wait(READY_DEADLINE) != 0:
                 raise RuntimeError(f"Kafka's storage could not be formatted; {self._tail()}")
         self._process = self._java("kafka.Kafka", str(config))
+
+    def wait(self) -> None:
+        """Wait until the broker answers; kills it if it does not."""
         try:
             until_sync(self._ready, deadline=READY_DEADLINE, every=0.1, what="Kafka answers")
         except BaseException:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 
+from app.kafka.topics import TopicSpec, new_topic
 from tables.bars import Bar, decode_bar
 
 DEADLINE = 60.0  # seconds
@@ -152,14 +153,14 @@ async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicParti
 
 
 def create_topic(bootstrap: str, topic: str, partitions: int, **configs: str) -> None:
-    """Create a topic; `cleanup_policy="compact"` means cleanup.policy=compact."""
+    """Create a topic, with the cluster's default of replicas; `cleanup_policy="compact"` means cleanup.policy=compact."""
 
     async def create() -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
         await admin.start()
         try:
             named = {name.replace("_", "."): value for name, value in configs.items()}
-            await admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=named)])
+            await admin.create_topics([new_topic(TopicSpec(topic, partitions, named, ""), -1)])
         finally:
             await admin.close()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.kafka.continuity import Continuity
-from app.kafka.records import Batch, Record, Skipped
+from app.kafka.records import Batch, LeaderEpoch, Record, Skipped
 
 
 class Part:
@@ -54,3 +54,17 @@ def test_control_records_and_aborted_transactions_fill_their_offsets_without_rec
     continuity, skipped, part = Continuity(10), Skipped(10, 15), Part(15, 20)
     assert continuity.take([skipped, part]) == ([skipped, part], None)
     assert list(skipped) == []
+
+
+def test_the_leader_epoch_is_handed_on_where_it_differs_from_that_of_the_batch_before() -> None:
+    continuity = Continuity(0)
+    first, second, third = Skipped(0, 5), Skipped(5, 8), Skipped(8, 9)
+    fetches: list[tuple[list[Batch], list[Batch]]] = [
+        ([LeaderEpoch(0, 3), first], [LeaderEpoch(0, 3), first]),
+        ([LeaderEpoch(0, 3), first, LeaderEpoch(5, 3), second], [second]),  # the first one again
+        ([LeaderEpoch(5, 3), second, LeaderEpoch(8, 4), third], [LeaderEpoch(8, 4), third]),
+        ([LeaderEpoch(20, 5), Skipped(20, 21)], []),  # behind a gap
+        ([LeaderEpoch(9, 4), Skipped(9, 20)], [Skipped(9, 20)]),
+    ]
+    for batches, taken in fetches:
+        assert continuity.take(batches)[0] == taken

@@ -15,7 +15,9 @@ from tables.engine import Engine
 from tables.scopes import UNKNOWN
 from tables.state import CUT_AT_NEXT, Counters
 from tests.support.examples import examples
-from tests.unit.model import CLOCK_STEP, Entry, expected, shown, take_finals, wire
+from tests.support.reference import CLOCK_STEP, Entry
+from tests.support.reference_records import parsed
+from tests.unit.model import expected, shown, take_finals, wire
 
 EXAMPLES = examples(check=50, full=250, thorough=20_000)
 PROFILE = settings(
@@ -60,7 +62,7 @@ STEPS = st.builds(
     backwards=st.sampled_from((0, 0, 0, 0, 700, 20_000)),
     skipped=st.sampled_from((0, 0, 0, 1, 500)),
     clock=st.sampled_from((0,) * 12 + (70_000, 86_400_000)),
-    kind=st.sampled_from(("tick",) * 14 + ("heartbeat", "heartbeat", "future", "bad")),
+    kind=st.sampled_from(("tick",) * 14 + ("heartbeat", "heartbeat", "future", "bad", "marker")),
     price=st.sampled_from(PRICES),
     qty=st.sampled_from(QUANTITIES),
     seq=st.sampled_from((0, 0, 0, 1, 2, -1)),
@@ -103,6 +105,7 @@ def logs(draw: st.DrawFn, *, clock_steps: bool = True) -> list[Entry]:
             qty=step.qty if sized else None,
             seq=step.seq,
             heartbeat=step.kind == "heartbeat",
+            marker=step.kind == "marker",
             bad=REASONS[number % len(REASONS)] if step.kind == "bad" else "",
         )
         if step.held:
@@ -167,6 +170,7 @@ def test_every_slicing_and_every_timer_call_gives_what_the_model_says(
     if cut:
         engine.restore(Counters(), UNKNOWN, {}, {}, [], CUT_AT_NEXT)
     quiet = quiet_times(log)
+    read = [parsed(wire(entry)) for entry in log]  # by the reference, from the same bytes as the engine's
     for begin, end in pairwise([0, *cuts]):
         for _ in range(data.draw(st.sampled_from((0, 0, 1, 3)), label="timer calls")):
             engine.advance_arrival(data.draw(st.integers(*quiet[begin]), label="nothing until"))
@@ -177,7 +181,7 @@ def test_every_slicing_and_every_timer_call_gives_what_the_model_says(
             side += engine.take_side()
         if end == look:
             bars += take_finals(engine)
-            so_far = expected(log[:end], config, cut=cut)
+            so_far = expected(read[:end], config, cut=cut)
             assert [shown(bar) for bar in bars] == [shown(bar) for bar in so_far.bars]
             assert engine.open_windows == so_far.open_windows
             assert engine.next_offset == so_far.next_offset
@@ -185,7 +189,7 @@ def test_every_slicing_and_every_timer_call_gives_what_the_model_says(
     engine.advance_arrival(until)
     bars += take_finals(engine)
     side += engine.take_side()
-    answer = expected(log, config, until, cut=cut)
+    answer = expected(read, config, until, cut=cut)
     assert [shown(bar) for bar in bars] == [shown(bar) for bar in answer.bars]
     assert [(s.offset, s.kind, s.reason if s.kind == "rejected" else "") for s in side] == answer.side
     counters = engine.counters
@@ -222,7 +226,7 @@ def test_no_tick_is_lost_and_no_window_closes_twice(log: list[Entry], config: En
     engine.feed([wire(entry) for entry in log])
     engine.advance_arrival(max(entry.arrival for entry in log) + 10**9)
     bars, side = take_finals(engine), engine.take_side()
-    beats = sum(entry.heartbeat for entry in log) - sum(
+    beats = sum(entry.heartbeat or entry.marker for entry in log) - sum(
         log_entry.heartbeat for log_entry in log if log_entry.offset in {s.offset for s in side}
     )
     held = engine.counters.binned - sum(bar.ticks for bar in bars)

@@ -44,6 +44,11 @@ class Market:
         """A heartbeat of an event time."""
         self.raw(f'{{"ts": {DAY + ts}, "heartbeat": true}}', arrival=ts if at is None else at, key=name.encode())
 
+    def marker(self, at: int) -> None:
+        """A marker, as a worker writes it."""
+        self.engine.feed([Wire(self.offset, DAY + at, b"", None, [("barwheel-marker", b"app")])])
+        self.offset += 1
+
     def silence(self, until: int) -> None:
         """Nothing more arrives up to this time."""
         self.engine.advance_arrival(DAY + until)
@@ -721,3 +726,35 @@ def test_an_engine_without_records_has_nothing_to_say() -> None:
         7,
         0,
     )
+
+
+def test_a_marker_lets_time_pass_and_counts_as_a_heartbeat() -> None:
+    market = Market()
+    market.tick(0)
+    due = MINUTE + 5_000
+    market.marker(due)
+    assert market.bars() == []
+    assert not market.engine.any_due(DAY + due)
+    assert market.engine.any_due(DAY + due + 1)
+    market.marker(due + 1)
+    bar = market.bar()
+    assert (bar.close_reason, bar.closed_at, bar.closed_at_offset) == ("idle", DAY + due, 2)
+    assert (market.engine.counters.heartbeats, market.engine.counters.rejected) == (2, 0)
+    assert not market.engine.any_due(DAY + HOUR)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "headers"),
+    [
+        (b"", b"", []),
+        (b"", None, [("other", b"")]),
+        (None, b"x", [("barwheel-marker", b"")]),
+        (b"A", None, [("barwheel-marker", b"")]),
+    ],
+)
+def test_only_an_empty_record_with_the_header_is_a_marker(
+    key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
+) -> None:
+    engine = Engine(EngineConfig())
+    engine.feed([Wire(0, DAY, key, value, headers)])
+    assert (engine.counters.heartbeats, engine.counters.rejected) == (0, 1)

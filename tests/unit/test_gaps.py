@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -32,12 +33,16 @@ async def restart(simulation: Simulation, now: Identity) -> None:
     for transaction in list(simulation.topics.open_transactions):
         simulation.topics.end(transaction, commit=False)
     found = await recovered(simulation, now, OnGap.keep_going)
-    simulation.wire = Wire(simulation.topics)
+    simulation.wire = Wire(simulation.topics, lambda: simulation.broker_time)
     checkpoints: Any = Checkpoints(simulation.wire)
     finals: Any = Finals(simulation.wire) if simulation.settings.delivery is Delivery.idempotent else None
-    task = PartitionTask(simulation.settings, 0, found, checkpoints, finals, append_time=True, max_record=1 << 20)
+    reader: Any = ListReader(simulation.topics)
+    ask = partial(reader.end_of_epoch, simulation.settings.ticks_topic)
+    task = PartitionTask(
+        simulation.settings, 0, found, checkpoints, finals, append_time=True, max_record=1 << 20, end_of_epoch=ask
+    )
     simulation.partition, simulation.read_to = task, task.consumed_to
-    if task.needs_first_checkpoint:
+    if not task.engine.replaying:
         await simulation.checkpoint(None)
 
 

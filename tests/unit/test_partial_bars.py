@@ -13,7 +13,8 @@ from tables.config import EngineConfig
 from tables.engine import Engine
 from tables.scopes import NEVER, UNKNOWN
 from tables.state import CUT_AT_NEXT, NO_CUT, Counters, Identity
-from tests.unit.model import Entry, take_finals, wire
+from tests.support.reference import Entry
+from tests.unit.model import take_finals, wire
 from tests.unit.test_gaps import ANEW, THEN, after, anew_and_longer, restart
 from tests.unit.test_recovery_simulation import NEXT_WINDOW, START, TICK, Simulation
 
@@ -139,7 +140,8 @@ def tick(offset: int, at: int, ahead: int = 0, broker: str = "A", symbol: str = 
 
 def test_the_first_record_of_any_kind_is_the_cut() -> None:
     bad = Entry(5, START + MINUTE - 1, ts=0, bad="json")
-    assert bars_of(bad, tick(6, MINUTE)) == [("x", 1, False)]
+    marker = Entry(5, START + MINUTE - 1, marker=True)
+    assert bars_of(bad, tick(6, MINUTE)) == bars_of(marker, tick(6, MINUTE)) == [("x", 1, False)]
     assert bars_of(tick(6, MINUTE)) == [("x", 1, True)], "a tick of the same millisecond may have been lost"
 
 
@@ -157,6 +159,15 @@ def test_a_cut_by_a_clock_that_was_wrong_is_left_behind_with_it() -> None:
     wrong = Entry(5, START + day, ts=START)
     ticks = [wrong, *(tick(6 + minute, minute * MINUTE) for minute in range(1, 4))]
     assert [marked for *_, marked in bars_of(*ticks)] == [True, True, False, False]
+
+
+def test_a_clock_that_is_put_right_before_the_first_record_does_not_end_the_wait_for_the_cut() -> None:
+    engine = Engine(EngineConfig(), 5)
+    engine.restore(Counters(), START + 86_400_000, {}, {}, [], CUT_AT_NEXT)
+    assert engine.leave_wrong_clock(START - MINUTE)
+    assert engine.cut == CUT_AT_NEXT, "ticks that arrived since then may have been lost"
+    engine.feed([wire(tick(5, 0))])
+    assert engine.cut == START
 
 
 def test_a_cut_that_does_not_exist_is_before_all_windows_and_one_to_come_after_them() -> None:

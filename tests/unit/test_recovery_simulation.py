@@ -26,19 +26,24 @@ from agents.recovery import recover
 from agents.side_outputs import SideOutputs
 from agents.task import PartitionTask, engine_config
 from app.kafka.batches import Outgoing
-from app.kafka.fetcher import APPEND_TIME, Head
+from app.kafka.clock import BrokerClock
+from app.kafka.fetcher import Head
+from app.kafka.leader_epochs import NOT_THERE, EpochEnd
 from app.kafka.producers import Sent
+from app.kafka.records import APPEND_TIME, Batch, LeaderEpoch
 from app.kafka.slices import Slice
 from app.settings import Settings
 from app.settings.types import Delivery, ScopeKind
-from tables import checkpoint_plan, rules
+from tables import checkpoint_plan, rules, snapshots
 from tables.bars import Bar, bar_key, decode_bar
 from tables.engine import Engine
 from tables.idle import IdleScheduler
 from tables.open_windows import OpenWindows
 from tables.records import SideRecord
 from tables.replay import Replay
-from tables.state import CUT_AT_NEXT, NO_CUT, Counters, SymbolState
+from tables.scopes import Scope, Symbol
+from tables.state import CUT_AT_NEXT, NO_CUT, Counters, Identity, SymbolState
+from tables.window import Window
 from tests.support.examples import examples
 from tests.unit.model import take_finals
 
@@ -80,6 +85,8 @@ class Metadata(NamedTuple):
     """What an acknowledgement says."""
 
     offset: int
+    timestamp: int = -1
+    timestamp_type: int = 0
 
 
 @dataclass
@@ -92,6 +99,38 @@ class Topics:
     began: int = 0
     epoch: int = 0  # of the transactional producer that began last
     begins: dict[str, int] = field(default_factory=dict)  # the first offset that still exists, where it is not 0
+    leaders: dict[str, list[tuple[int, int]]] = field(default_factory=dict)  # leader epochs, and where they begin
+    longest: dict[str, int] = field(default_factory=dict)  # the end offsets of the latest leaders
+
+    def elect(self, topic: str, left: int | None = None) -> None:
+        """Another leader takes over. It lacks the rows from `left` on."""
+        rows = self.rows[topic]
+        del rows[len(rows) if left is None else left :]
+        leaders = self.leaders.setdefault(topic, [(0, 0)])
+        epoch = leaders[-1][0] + 1
+        leaders[:] = [leader for leader in leaders if leader[1] < len(rows)] + [(epoch, len(rows))]
+        self.longest[topic] = len(rows)
+
+    def appended(self, topic: str) -> None:
+        """Note that the input has a new row. If it was longer before, that was another leader's log."""
+        end = len(self.rows[topic])
+        if end <= self.longest.get(topic, 0):
+            row = self.rows[topic].pop()
+            self.elect(topic)
+            self.rows[topic].append(row)
+        self.longest[topic] = end
+
+    def epoch_of(self, topic: str, offset: int) -> int:
+        """The leader epoch in which a row was appended."""
+        return max(epoch for epoch, start in self.leaders.get(topic, [(0, 0)]) if start <= offset)
+
+    def end_of_epoch(self, topic: str, epoch: int) -> EpochEnd:
+        """Where an epoch ends, as Kafka answers."""
+        leaders = self.leaders.get(topic, [(0, 0)])
+        if epoch > leaders[-1][0]:
+            return EpochEnd(-1, NOT_THERE)
+        end = next((start for begun, start in leaders if begun > epoch), len(self.rows.get(topic, [])))
+        return EpochEnd(max((begun for begun, _ in leaders if begun <= epoch), default=epoch), end)
 
     def append(self, topic: str, record: Outgoing, transaction: int = 0) -> int:
         rows = self.rows.setdefault(topic, [])
@@ -125,8 +164,9 @@ Queue = deque[tuple[Callable[[], int], asyncio.Future[Metadata] | None, int]]
 class Wire:
     """What a worker has sent; records arrive one by one, when the schedule says so, of its two producers in turn."""
 
-    def __init__(self, topics: Topics) -> None:
+    def __init__(self, topics: Topics, broker_time: Callable[[], int]) -> None:
         self.topics = topics
+        self._broker_time = broker_time
         self._queues: tuple[Queue, Queue] = deque(), deque()  # of the checkpoints, of the finals
         self._next = 0  # whose turn it is
 
@@ -153,7 +193,7 @@ class Wire:
                 future.exception()  # the checkpoint that waits for it may have been given up
             return True
         if future is not None and not future.done():
-            future.set_result(Metadata(offset - count + 1))
+            future.set_result(Metadata(offset - count + 1, self._broker_time(), APPEND_TIME))
         return True
 
 
@@ -221,6 +261,10 @@ class ListReader:
         begin = self._topics.begins.get(topic, 0)
         return begin, max(begin, self._topics.stable_end(topic))
 
+    async def end_of_epoch(self, topic: str, partition: int, leader_epoch: int) -> EpochEnd | None:
+        assert partition == 0
+        return self._topics.end_of_epoch(topic, leader_epoch)
+
     async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Part]:
         assert partition == 0
         for at in range(start, end, 3):
@@ -231,18 +275,19 @@ class ListReader:
 class Simulation:
     """One partition, its worker, and what the schedule does to both."""
 
-    def __init__(self, scope: ScopeKind, delivery: Delivery, deleted: int = 0) -> None:
+    def __init__(self, scope: ScopeKind, delivery: Delivery, deleted: int = 0, **others: str) -> None:
         """`deleted`: so many records of the input were deleted before the worker's first start."""
         self.settings = Settings.load(
-            scope=scope, delivery=delivery, max_future="10000d", min_ts=0, idle_margin="0ms", on_gap="continue"
+            scope=scope, delivery=delivery, max_future="10000d", min_ts=0, idle_margin="0ms", on_gap="continue", **others
         )
         gone = [Row(offset, START, None, None) for offset in range(deleted)]
         self.topics = Topics({self.settings.ticks_topic: gone}, begins={self.settings.ticks_topic: deleted})
         self.first = deleted  # the first offset that a worker can read
+        self.identity = Identity("cluster", "ticks-1", "finals-1")  # as the broker tells it
         self.now = START
         self.ahead = 0  # how far the broker's clock is ahead of that
         self.read_to = 0
-        self.wire = Wire(self.topics)
+        self.wire = Wire(self.topics, lambda: self.broker_time)
         self.partition: PartitionTask
         self.former: tuple[PartitionTask, Wire, int] | None = None  # an owner that was frozen, and up to where it had read
 
@@ -259,14 +304,25 @@ class Simulation:
         """A crash: what was not delivered is lost, an open transaction is aborted, and a new worker recovers."""
         for transaction in list(self.topics.open_transactions):
             self.topics.end(transaction, commit=False)
-        self.wire = Wire(self.topics)
+        self.wire = Wire(self.topics, lambda: self.broker_time)
         checkpoints: Any = Checkpoints(self.wire)
         finals: Any = Finals(self.wire) if self.settings.delivery is Delivery.idempotent else None
-        found = await recover(ListReader(self.topics), self.settings, 0, 1)  # type: ignore[arg-type]
-        self.partition = PartitionTask(self.settings, 0, found, checkpoints, finals, append_time=True, max_record=1 << 20)
+        reader: Any = ListReader(self.topics)
+        found = await recover(reader, self.settings, 0, 1, self.identity)
+        self.partition = PartitionTask(
+            *(self.settings, 0, found, checkpoints, finals),
+            append_time=True,
+            max_record=1 << 20,
+            clock=BrokerClock(lambda: self.now),
+            end_of_epoch=partial(reader.end_of_epoch, self.settings.ticks_topic),
+        )
         self.read_to = self.partition.consumed_to
-        if self.partition.needs_first_checkpoint:
-            await self.checkpoint(None)
+        beginning = asyncio.ensure_future(self.partition.begin())
+        while not beginning.done():
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert beginning.done() or self.wire.deliver(), "the start waits for something that was never sent"
+        beginning.result()
 
     async def takeover(self) -> None:
         """The worker is frozen for so long that another one gets its partition."""
@@ -280,9 +336,9 @@ class Simulation:
         partition, wire, read_to = self.former
         rows = self.log[read_to : read_to + count]
         if rows:
-            await partition.feed(Slice(partition.number, partition, append_time_batches(rows), self.broker_time))
+            await partition.feed(Slice(partition.number, partition, append_time_batches(rows), self.now))
         self.former = partition, wire, read_to + len(rows)
-        await partition.tick(Head(len(self.log), self.broker_time - 1), self.broker_time)
+        await partition.tick(Head(len(self.log), self.now - 1))
         task = asyncio.ensure_future(partition.checkpoint())
         while not task.done():
             for _ in range(5):
@@ -301,6 +357,7 @@ class Simulation:
             "bad": "nonsense",
         }[kind]
         self.log.append(Row(len(self.log), self.broker_time, f"{broker}|{symbol}".encode(), value.encode()))
+        self.topics.appended(self.settings.ticks_topic)
 
     def clock(self, ahead: int, name: int) -> None:
         """The broker's clock steps; a record shows it at once, as only records take arrival time back."""
@@ -311,11 +368,15 @@ class Simulation:
         rows = self.log[self.read_to : self.read_to + count]
         if rows:
             self.read_to += len(rows)
-            await self.partition.feed(Slice(self.partition.number, self.partition, append_time_batches(rows), self.broker_time))
+            parts: list[Batch] = []
+            for batch in append_time_batches(rows):
+                epoch = self.topics.epoch_of(self.settings.ticks_topic, batch.base_offset)
+                parts += [LeaderEpoch(batch.base_offset, epoch), batch]
+            await self.partition.feed(Slice(self.partition.number, self.partition, parts, self.now))
 
     async def timer(self) -> None:
         await self.read(len(self.log))
-        await self.partition.tick(Head(len(self.log), self.broker_time - 1), self.broker_time)
+        await self.partition.tick(Head(len(self.log), self.now - 1))
 
     async def checkpoint(self, records: int | None, reading: int = 0) -> None:
         """A checkpoint, or the first so many records of one and then a crash; reading goes on meanwhile, record by record."""
@@ -427,13 +488,17 @@ def judge(simulation: Simulation) -> None:
 @pytest.mark.parametrize("scope", list(ScopeKind))
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    steps=st.lists(STEPS, max_size=60), spare=st.sampled_from([checkpoint_plan.SPARE, 0]), deleted=st.sampled_from([0, 0, 2])
+    steps=st.lists(STEPS, max_size=60),
+    spare=st.sampled_from([checkpoint_plan.SPARE, 0]),
+    deleted=st.sampled_from([0, 0, 2]),
+    windows=st.sampled_from([snapshots.WINDOWS_PER_RECORD, 1]),
 )
 def test_a_crash_after_any_record_leaves_the_same_bars_as_no_crash_at_all(
-    scope: ScopeKind, delivery: Delivery, steps: list[Step], spare: int, deleted: int
+    scope: ScopeKind, delivery: Delivery, steps: list[Step], spare: int, deleted: int, windows: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoint_plan, "SPARE", spare)  # 0: tombstones are written as soon as they can be
+        patch.setattr(checkpoint_plan, "SPARE", spare)  # 0: symbols are let go as soon as they can be
+        patch.setattr(snapshots, "WINDOWS_PER_RECORD", windows)  # 1: every second window has a record of its own
         judge(asyncio.run(run(steps, scope, delivery, deleted)))
 
 
@@ -456,8 +521,9 @@ OVERWRITTEN: list[Step] = [
 ]
 
 
-POSITION_FIRST: list[Step] = [  # of three bars the last one does not arrive
-    *(TICK, ("tick", 0, 2, 0, "tick"), ("tick", 0, 4, 0, "tick"), NEXT_WINDOW, ("read", 4), ("checkpoint", 5), ("crash",)),
+POSITION_FIRST: list[Step] = [  # of four bars the last one does not arrive
+    *(TICK, ("tick", 0, 2, 0, "tick"), ("tick", 0, 4, 0, "tick"), ("tick", 62_000, 0, 0, "tick"), NEXT_WINDOW),
+    *(("read", 5), ("checkpoint", 7), ("crash",)),
 ]
 TOO_EARLY: list[Step] = [
     *(TICK, ("read", 1), ("checkpoint", None), TICK, NEXT_WINDOW, ("read", 2), ("deliver", 1), ("crash",)),
@@ -506,6 +572,13 @@ CLOCK_WRONG: list[Step] = [  # the clock is put right between two checkpoints
     *(("clock", 86_400_000, 0), ("tick", 0, 2, 0, "tick"), ("tick", 0, 4, 0, "tick"), ("read", 3), ("checkpoint", None)),
     *(("clock", 0, 0), ("read", 1), ("checkpoint", None), ("crash",)),
 ]
+SET_BACK: list[Step] = [  # the timer runs after the broker's clock was put right
+    *(("clock", 86_400_000, 0), ("read", 1), ("checkpoint", None), ("clock", 0, 2), ("timer",), ("tick", 1, 2, 0, "tick")),
+]
+
+
+def not_forgotten(self: BrokerClock) -> None:
+    """The timer goes on with the time that a wrong clock gave."""
 
 
 def as_it_is(ms: int, _: int) -> int:
@@ -534,6 +607,7 @@ original_step_back = OpenWindows.step_back
         (Replay, "advance_to", not_raised, LATE_ONCE),
         (rules, "min", as_it_is, AHEAD),
         (OpenWindows, "step_back", unwritten, CLOCK_WRONG),
+        (BrokerClock, "forget", not_forgotten, SET_BACK),
     ],
     ids=[
         "states are not written",
@@ -545,6 +619,7 @@ original_step_back = OpenWindows.step_back
         "the tail does not raise stream time",
         "stream time follows a clock that is ahead",
         "a clock that was wrong stays in the stored states",
+        "the timer goes on with a clock that was wrong",
     ],
 )
 def test_the_simulation_fails_when_a_rule_is_broken(
@@ -583,7 +658,10 @@ def tail_with(**other: Callable[[Bar, Found], Any]) -> Callable[[Found], Found]:
 
 
 def set_with_the_position(found: Found) -> Found:
-    return {"stream_times": {scope: (time, found["arrival"]) for scope, (time, _) in found["stream_times"].items()}}
+    for key, state in found["states"].items():
+        if snapshots.is_scope(key):
+            state.advanced_at = found["arrival"]
+    return {}
 
 
 def opened_at_no_time(found: Found) -> Found:
@@ -603,6 +681,44 @@ async def too_early(self: PartitionTask) -> int | None:
     made = await original_checkpoint(self)
     self.engine._replay = replay
     return made
+
+
+def without_scopes(self: OpenWindows) -> tuple[list[Symbol], list[Scope]]:
+    """A checkpoint without the clocks."""
+    return original_take_changed(self)[0], []
+
+
+def not_marked(self: OpenWindows, scope: Scope) -> None:
+    """Only ticks move a stored clock."""
+
+
+def forgotten(self: OpenWindows, symbol: Symbol) -> None:
+    """A symbol without open windows leaves nothing behind."""
+    del self.symbols[symbol.key]
+
+
+def without_number(self: OpenWindows, symbol: Symbol) -> None:
+    """It is not known where its clock was written."""
+    original_let_go(self, symbol)
+    self.resting[symbol.key].written = 0
+
+
+def first_record_only(self: snapshots.Snapshots, key: bytes, state: SymbolState, _: list[Window]) -> None:
+    """A state in several records is read as one in one."""
+    original_restore_symbol(self, key, state, state.windows)
+
+
+original_take_changed = OpenWindows.take_changed
+original_let_go = OpenWindows.let_go
+original_restore_symbol = snapshots.Snapshots._restore_symbol
+LET_GO: list[Step] = [*CHECKED, LATER, LATER, LATER, ("read", 3), ("checkpoint", None)]
+LONG_CLOSED: Step = ("tick", 0, 0, 3 * 66_000, "tick")
+OTHERS_TRADE: list[Step] = [("tick", 0, 2, 0, "tick"), ("read", 1), ("checkpoint", None)] * 3
+BOTH_SILENT: list[Step] = [
+    *(TICK, ("tick", 0, 1, 0, "tick"), ("read", 2), ("checkpoint", None), LATER, ("read", 1)),
+    *(("checkpoint", None), ("crash",)),  # it writes one clock again, whether that moved or not
+]
+TWO_OPEN: list[Step] = [TICK, ("tick", 62_000, 0, 0, "tick"), ("read", 2), ("checkpoint", None), ("crash",)]
 
 
 async def send_nothing(self: SideOutputs, producer: Any, side: list[SideRecord]) -> None:
@@ -660,6 +776,11 @@ async def send_nothing(self: SideOutputs, producer: Any, side: list[SideRecord])
         (ScopeKind.BROKER, restored(lambda _: {"cut": NO_CUT}), CHECKED),
         (ScopeKind.BROKER, restored(lambda _: {"cut": CUT_AT_NEXT}), [*CHECKED, ("crash",), NEXT_WINDOW, NEXT_WINDOW]),
         (ScopeKind.BROKER, (checkpoint_plan.CheckpointPlan, "live_from", property(lambda self: self.end)), STATES_LOST),
+        (ScopeKind.BROKER, (OpenWindows, "take_changed", without_scopes), STATES_LOST),
+        (ScopeKind.BROKER, (OpenWindows, "mark_moved", not_marked), BOTH_SILENT),
+        (ScopeKind.SYMBOL, (OpenWindows, "let_go", forgotten), [*LET_GO, LONG_CLOSED]),
+        (ScopeKind.SYMBOL, (OpenWindows, "let_go", without_number), [*LET_GO, *OTHERS_TRADE, ("crash",), LONG_CLOSED]),
+        (ScopeKind.BROKER, (snapshots.Snapshots, "_restore_symbol", first_record_only), TWO_OPEN),
     ],
     ids=[
         "counters are not kept",
@@ -674,11 +795,18 @@ async def send_nothing(self: SideOutputs, producer: Any, side: list[SideRecord])
         "the cut is not kept",
         "each start cuts anew",
         "reading begins behind live states",
+        "scopes are not written",
+        "what silence closed does not move a stored clock",
+        "a symbol that is let go loses its clock",
+        "a symbol that is let go is not written again",
+        "only the first record of a state is read",
     ],
 )
 def test_the_simulation_fails_when_recovery_takes_up_something_else(
     monkeypatch: pytest.MonkeyPatch, scope: ScopeKind, broken: tuple[type, str, Any], steps: list[Step]
 ) -> None:
+    monkeypatch.setattr(checkpoint_plan, "SPARE", 0)
+    monkeypatch.setattr(snapshots, "WINDOWS_PER_RECORD", 1)
     judge(asyncio.run(run(steps, scope, deleted=2)))
     monkeypatch.setattr(*broken)
     with pytest.raises(AssertionError):

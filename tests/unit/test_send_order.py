@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +18,7 @@ from agents import finals
 from agents.finals import FinalsPublisher
 from agents.metrics import Metrics
 from agents.topics import SMALLEST_BATCH, input_spec, judge, specs
+from app.errors import StateError
 from app.kafka.batches import Outgoing, keep_order
 from app.kafka.cluster import Cluster
 from app.kafka.producers import BATCH_BYTES, BatchProducer, Sent
@@ -53,6 +56,21 @@ async def test_a_failed_batch_fails_those_behind_it_at_once_and_those_that_come_
             await future
     assert not elsewhere.done()
     assert OTHER in queues._batches
+
+
+async def test_an_acknowledged_batch_leaves_the_memory_without_the_garbage_collector() -> None:
+    queues = await accumulator()
+    gc.disable()
+    try:
+        await queues.add_batch(batch(b"1"), PARTITION, 10)
+        held = queues._pop_batch(PARTITION)
+        gone = weakref.ref(held)
+        held.done(0, -1)
+        del held
+        await asyncio.sleep(0)
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_batch_that_is_sent_again_keeps_those_behind_it() -> None:
@@ -148,3 +166,25 @@ def test_a_compacted_topic_with_small_batches_is_noticed(size: int, findings: in
     assert sum(finding.fatal for finding in about) == fatal
     assert all("--add-config max.message.bytes=1048588" in finding.advice for finding in about)
     assert report.batch_limits[settings.finals_topic] == size
+
+
+@pytest.mark.parametrize(("base", "fine"), [(6, True), (9, True), (5, False), (3, False), (0, False)])
+async def test_bars_that_are_appended_below_the_end_of_before_stop_the_worker_however_many_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+    base: int,
+    fine: bool,  # noqa: FBT001  # a table
+) -> None:
+    monkeypatch.setattr(finals, "take_records", lambda closed, _headers: closed)
+    metrics = Metrics(5_000)
+    monkeypatch.setattr(metrics, "sent", lambda *_: None)
+    producer = Producer()
+    publisher = FinalsPublisher("bars", 0, producer, end=6, headers=[], metrics=metrics)
+    bars: Sequence[Any] = ["bar"] * 50
+    await publisher.publish(list(bars), 50)
+    producer.sent[0].acknowledged.set_result(SimpleNamespace(offset=base))
+    if fine:
+        await publisher.publish(list(bars), 50)
+        assert publisher.end == base + 50
+        return
+    with pytest.raises(StateError, match=r"bars\[0\] took a record before offset 6, where it ended: it was truncated"):
+        await publisher.publish(list(bars), 50)

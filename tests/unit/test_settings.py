@@ -56,8 +56,8 @@ def test_a_text_that_is_not_a_duration_is_refused(text: str) -> None:
         ("ksqldb_user", "me", "ksqldb_user and ksqldb_password go together"),
         ("ksqldb_ca_file", "ca.pem", "ksqldb_ca_file=ca.pem is for a ksqldb_url that begins with https://"),
         ("migrate_on_boot", "maybe", "migrate_on_boot=maybe: must be 'require', 'background' or 'off'"),
-        ("idle_close", "maybe", "idle_close=maybe: must be 'on' or 'off'"),
-        ("idle_close", "yes", "idle_close=yes: must be 'on' or 'off'"),
+        ("idle_close", "maybe", "idle_close=maybe: must be 'on', 'off' or 'marker'"),
+        ("tls_check_hostname", "yes", "tls_check_hostname=yes: must be 'on' or 'off'"),
         ("tls_check_hostname", "1", "tls_check_hostname=1: must be 'on' or 'off'"),
         ("wheel_tick", "5ms", "wheel_tick=5ms: must lie between 10ms and 10s"),
         ("ticks_topic", "", "ticks_topic must not be empty"),
@@ -67,6 +67,7 @@ def test_a_text_that_is_not_a_duration_is_refused(text: str) -> None:
         ("ksqldb_scale", "18", "ksqldb_precision=18 leaves less than 8 digits before the point of ksqldb_scale=18"),
         ("session_timeout", "91s", "session_timeout=91s: at most 90s"),
         ("session_timeout", "2m", "session_timeout=2m: at most 90s"),
+        ("replication_factor", "0", "replication_factor=0: must lie between 1 and 32767, or be -1"),
         ("delivery", "twice", "must be 'idempotent' or 'transactional'"),
     ],
 )
@@ -127,10 +128,10 @@ def test_the_password_in_an_address_is_refused_and_not_shown(monkeypatch: pytest
 
 @pytest.mark.parametrize(("text", "value"), [("on", True), ("off", False)])
 def test_a_switch_reads_and_prints_on_and_off(monkeypatch: pytest.MonkeyPatch, text: str, value: bool) -> None:  # noqa: FBT001  # the expected value
-    monkeypatch.setenv("BARWHEEL_IDLE_CLOSE", text)
+    monkeypatch.setenv("BARWHEEL_TLS_CHECK_HOSTNAME", text)
     settings = Settings.load()
-    assert settings.idle_close is value
-    assert settings.text_of("idle_close") == text
+    assert settings.tls_check_hostname is value
+    assert settings.text_of("tls_check_hostname") == text
 
 
 @pytest.mark.parametrize("text", ["background", "warn"])

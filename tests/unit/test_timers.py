@@ -8,13 +8,13 @@ from decimal import Decimal
 
 import pytest
 
-from agents import task as task_module
 from agents.recovery import Recovered
 from agents.task import PartitionTask
-from agents.timers import TimerClock
+from app.kafka.clock import BrokerClock, now_ms
 from app.kafka.cluster import Cluster
-from app.kafka.fetcher import APPEND_TIME, Head
+from app.kafka.fetcher import Head
 from app.kafka.producers import TransactionalProducer
+from app.kafka.records import APPEND_TIME
 from app.kafka.slices import Slice
 from app.settings import Settings
 from tables.state import Counters, Position, SymbolState
@@ -26,15 +26,23 @@ MINUTE = 60_000
 CREATE_TIME = 0
 
 
+class Steady:
+    """A steady clock that a test moves."""
+
+    def __init__(self, now: int) -> None:
+        self.now = now
+
+    def __call__(self) -> int:
+        return self.now
+
+
 @asynccontextmanager
-async def partition_at(
-    monkeypatch: pytest.MonkeyPatch, started: int, found: Recovered, *, append_time: bool
-) -> AsyncIterator[PartitionTask]:
-    """A task that starts at this time (epoch ms) with what a recovery found; its bars wait for a checkpoint."""
-    monkeypatch.setattr(task_module, "now_ms", lambda: started)
+async def partition_at(steady: Steady, found: Recovered, *, append_time: bool) -> AsyncIterator[PartitionTask]:
+    """A task that starts now with what a recovery found; its bars wait for a checkpoint."""
     settings = Settings.load(broker="kafka://127.0.0.1:1", delivery="transactional")
     producer = TransactionalProducer(Cluster("127.0.0.1:1"), max_request=1 << 20, transactional_id="x", group="x")
-    yield PartitionTask(settings, 0, found, producer, None, append_time=append_time, max_record=1 << 20)
+    clock = BrokerClock(steady)
+    yield PartitionTask(settings, 0, found, producer, None, append_time=append_time, max_record=1 << 20, clock=clock)
     await producer.stop()
 
 
@@ -64,54 +72,156 @@ def one_open(last: int) -> Recovered:
     return Recovered(position(42, last, A=(last, last)), states={b"A|x": SymbolState([window])})
 
 
+def broker_says(task: PartitionTask, epoch: int, steady: Steady) -> None:
+    """The acknowledgment of a checkpoint said that the broker's clock shows this time."""
+    assert task._clock.broker.steady is steady
+    task._clock.broker.acknowledged(epoch)
+
+
 @pytest.mark.parametrize("away", [1_000, 3_600_000], ids=["for a second", "for an hour"])
-async def test_a_restart_on_create_time_closes_no_window_and_goes_on_from_the_last_arrival(
-    monkeypatch: pytest.MonkeyPatch, away: int
-) -> None:
+async def test_a_restart_on_create_time_closes_no_window_and_goes_on_from_the_last_arrival(away: int) -> None:
     last = T0 + 59_000
-    started = last + away
-    async with partition_at(monkeypatch, started, one_open(last), append_time=False) as task:
+    steady = Steady(7_000)
+    async with partition_at(steady, one_open(last), append_time=False) as task:
+        broker_says(task, last + away, steady)
         for passed in (0, 1_000, 6_400):
-            await task.tick(Head(42, started + passed), started + passed)
+            await task.tick(Head(42, 7_000 + passed))
             assert task.engine.open_windows == 1
             assert task.engine.arrival <= last + passed
-        await task.feed(part(task, CREATE_TIME, [(last + 100, last + 100)], started + 6_400))
+        await task.feed(part(task, CREATE_TIME, [(last + 100, last + 100)], 7_000 + 6_400))
         assert (task.engine.counters.binned, task.engine.counters.late) == (43, 0)
-        await task.tick(Head(43, started + 14_000), started + 14_000)  # six seconds and the margin after the last record
+        await task.tick(Head(43, 7_000 + 14_000))  # six seconds and the margin after the last record
         assert task.engine.open_windows == 0
 
 
-async def test_an_empty_answer_from_before_the_start_passes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_empty_answer_from_before_the_start_passes_no_time() -> None:
     last = T0 + 59_000
-    async with partition_at(monkeypatch, last + MINUTE, one_open(last), append_time=False) as task:
-        await task.tick(Head(42, last), last + 10 * MINUTE)
+    async with partition_at(Steady(MINUTE), one_open(last), append_time=False) as task:
+        await task.tick(Head(42, 0))
         assert (task.engine.open_windows, task.engine.arrival) == (1, last)
 
 
 @pytest.mark.parametrize("now_has", ["CreateTime", "LogAppendTime"])
-async def test_a_producers_timestamp_counts_no_further_than_the_fetch_whatever_the_topic_has_now(
-    monkeypatch: pytest.MonkeyPatch, now_has: str
-) -> None:
+async def test_a_producers_timestamp_counts_no_further_than_the_fetch_whatever_the_topic_has_now(now_has: str) -> None:
     append_time = now_has == "LogAppendTime"
-    async with partition_at(monkeypatch, T0, Recovered(position()), append_time=append_time) as task:
-        await task.feed(part(task, CREATE_TIME, [(T0 * 1_000, T0)], T0))  # microseconds
+    steady = Steady(0)
+    async with partition_at(steady, Recovered(position()), append_time=append_time) as task:
+        broker_says(task, T0, steady)
+        await task.feed(part(task, CREATE_TIME, [(T0 * 1_000, T0)], 0))  # microseconds
         assert task.engine.arrival == T0
         kind = APPEND_TIME if append_time else CREATE_TIME
-        await task.feed(part(task, kind, [(T0 + 2 * MINUTE, T0 + 2 * MINUTE)], T0 + 2 * MINUTE))
+        await task.feed(part(task, kind, [(T0 + 2 * MINUTE, T0 + 2 * MINUTE)], 2 * MINUTE))
         assert (task.engine.bars_waiting, task.engine.open_windows) == (0, 1)
-        later = T0 + 4 * MINUTE
-        await task.tick(Head(2, later), later)
+        await task.tick(Head(2, 4 * MINUTE))
         assert (task.engine.open_windows, task.engine.counters.rejected) == (0, 0)
 
 
-async def test_a_record_without_a_timestamp_arrived_when_it_was_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with partition_at(monkeypatch, T0, Recovered(position()), append_time=False) as task:
-        await task.feed(part(task, CREATE_TIME, [(-1, T0), (-1, T0 + 1)], T0 + 500))
+async def test_a_record_without_a_timestamp_arrived_when_it_was_fetched() -> None:
+    steady = Steady(0)
+    async with partition_at(steady, Recovered(position()), append_time=False) as task:
+        broker_says(task, T0, steady)
+        await task.feed(part(task, CREATE_TIME, [(-1, T0), (-1, T0 + 1)], 500))
         assert (task.engine.counters.binned, task.engine.counters.rejected, task.engine.arrival) == (2, 0, T0 + 500)
 
 
-def test_at_the_head_of_a_log_with_create_time_arrival_goes_on_at_the_pace_of_our_clock() -> None:
-    clock = TimerClock(500, T0, T0 + MINUTE, append_time=False)
-    assert clock.passed(Head(0, T0 + MINUTE + 700), T0 + MINUTE + 900) == T0 + 200
-    clock.fed(T0 + 5_000, T0 + 2 * MINUTE)
-    assert clock.passed(Head(0, T0 + 2 * MINUTE + 2_000), T0 + 9 * MINUTE) == T0 + 6_500
+async def test_at_the_head_of_a_log_with_create_time_arrival_goes_on_at_the_pace_of_a_steady_clock() -> None:
+    async with partition_at(Steady(MINUTE), Recovered(position(0, T0)), append_time=False) as task:
+        clock = task._clock
+        assert clock.passed(Head(0, MINUTE + 700)) == T0 + 200
+        clock.fed(T0 + 5_000, part(task, CREATE_TIME, [(T0 + 5_000, T0)], 2 * MINUTE))
+        assert clock.passed(Head(0, 2 * MINUTE + 2_000)) == T0 + 6_500
+
+
+YEAR = 365 * 86_400_000
+
+
+async def test_the_timer_waits_until_a_broker_has_given_a_time(caplog: pytest.LogCaptureFixture) -> None:
+    last = T0 + 59_000
+    steady = Steady(0)
+    async with partition_at(steady, one_open(last), append_time=True) as task:
+        await task.tick(Head(42, 10 * MINUTE))
+        assert (task.engine.open_windows, task.engine.arrival) == (1, last)
+        broker_says(task, last + 1_000, steady)
+        await task.tick(Head(42, 5_000))
+        assert (task.engine.open_windows, task.engine.arrival) == (1, last + 1_000 + 5_000 - 500)
+        await task.tick(Head(42, 6_501))  # six seconds after the last tick, and the margin
+        assert task.engine.open_windows == 0
+    assert "clock" not in caplog.text
+
+
+@pytest.mark.parametrize("kind", [True, False], ids=["LogAppendTime", "CreateTime"])
+async def test_a_clock_that_was_a_year_ahead_before_the_start_is_left_behind_in_silence(
+    caplog: pytest.LogCaptureFixture,
+    kind: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    last = T0 + 59_000
+    found = one_open(last + YEAR)
+    found.states[b"A|x"].windows[0].end = T0 + MINUTE
+    found.position.scopes = {"A": (last, last + YEAR)}
+    steady = Steady(0)
+    async with partition_at(steady, found, append_time=kind) as task:
+        broker_says(task, last + 1_000, steady)
+        await task.tick(Head(42, 0))
+        assert (task.engine.clock_steps, task.engine.arrival) == (1, last + 1_000)
+        await task.tick(Head(42, 6_000))
+        assert task.engine.open_windows == 1
+        await task.tick(Head(42, 6_501))  # six seconds after the step, and the margin
+        assert task.engine.open_windows == 0
+    assert caplog.text.count("a clock was more than a minute ahead") == 1
+
+
+def test_an_acknowledgment_replaces_what_an_earlier_one_said() -> None:
+    steady = Steady(0)
+    clock = BrokerClock(steady)
+    assert clock.at(0) is None
+    clock.acknowledged(T0 + YEAR)
+    assert clock.at(10) == T0 + YEAR + 10
+    clock.acknowledged(T0)
+    assert clock.at(10) == T0 + 10
+
+
+def test_old_records_do_not_take_the_time_of_an_acknowledgment_back() -> None:
+    clock = BrokerClock(Steady(0))
+    clock.acknowledged(T0)
+    clock.read(T0 - YEAR, 1_000)
+    assert clock.at(1_000) == T0 + 1_000
+
+
+@pytest.mark.parametrize("ahead", [YEAR, -YEAR])
+def test_records_decide_where_another_brokers_clock_differs(ahead: int) -> None:
+    clock = BrokerClock(Steady(0))
+    clock.acknowledged(T0 + ahead)
+    clock.read(T0 + 1_000, 1_020, not_before=900)  # appended after the fetch of 900 had found nothing
+    known = clock.at(2_000)
+    assert known is not None
+    assert T0 + 1_000 + 980 <= known <= T0 + 1_000 + 1_100
+
+
+def test_the_bound_of_a_record_goes_where_the_clock_has_gone_forward() -> None:
+    clock = BrokerClock(Steady(0))
+    clock.read(T0, 100, not_before=50)
+    clock.read(T0 + YEAR, 200)
+    assert clock.at(300) == T0 + YEAR + 100
+
+
+async def test_without_a_time_in_acknowledgments_this_machines_clock_gives_it_and_steps_nothing_back() -> None:
+    last = now_ms() + YEAR
+    steady = Steady(0)
+    async with partition_at(steady, one_open(last), append_time=True) as task:
+        task._clock.broker.acknowledged(None)
+        await task.tick(Head(42, 1_000))
+        assert (task.engine.clock_steps, task.engine.arrival) == (0, last)
+        known = task._clock.broker.at(1_000)
+        assert known is not None
+        assert abs(known - 1_000 - now_ms()) < MINUTE
+
+
+def test_the_time_is_asked_for_again_after_a_while() -> None:
+    steady = Steady(0)
+    clock = BrokerClock(steady)
+    assert clock.stale(10_000)
+    clock.acknowledged(T0)
+    steady.now = 10_000
+    assert not clock.stale(10_000)
+    steady.now = 10_001
+    assert clock.stale(10_000)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from agents.placement import Placement
+from agents.placement import PlacedSymbols, Placement
 from agents.task import PartitionTask
 from app.doubled import Doubled
 from app.finals import PlacedBar, doubled
@@ -46,33 +46,44 @@ def test_symbols_elsewhere_are_counted_and_the_first_is_told_once(caplog: pytest
     assert "partitioner=murmur2_random" in said
 
 
-def test_a_task_compares_each_symbol_once_and_those_of_its_stored_states_too() -> None:
+@pytest.mark.parametrize("scope", [ScopeKind.BROKER, ScopeKind.SYMBOL])
+def test_a_task_compares_each_symbol_once_and_those_of_its_stored_states_too(
+    monkeypatch: pytest.MonkeyPatch, scope: ScopeKind
+) -> None:
+    taken: list[bytes] = []
+    monkeypatch.setattr(PlacedSymbols, "count_new", lambda _, engine: taken.extend(engine.windows.take_new_keys(2)))
+
     async def check() -> None:
-        simulation = Simulation(ScopeKind.BROKER, Delivery.idempotent)
+        simulation = Simulation(scope, Delivery.idempotent)
         await simulation.restart()
         for name in (0, 0, 1, 2, 0):
             simulation.tick(1, name, 0, "tick")
         await simulation.read(5)
-        engine = simulation.partition.engine
-        assert engine.take_new_keys(9) == [], "the task has taken them"
         await simulation.checkpoint(None)
+        assert sorted(taken) == [b"A|x", b"A|y", b"B|x"]
+        await simulation.finish()
+        simulation.tick(1, 0, 0, "tick")
+        await simulation.read(1)
+        await simulation.checkpoint(None)
+        assert len(taken) == 3, "its windows have closed, and one has opened again"
+        taken.clear()
         await simulation.restart()
-        engine = simulation.partition.engine
-        assert sorted(engine.take_new_keys(2) + engine.take_new_keys(2)) == [b"A|x", b"A|y", b"B|x"]
-        assert engine.take_new_keys(2) == []
+        await simulation.checkpoint(None)
+        stored = [b"A|x"] if scope is ScopeKind.BROKER else [b"A|x", b"A|y", b"B|x"]
+        assert sorted(taken) == stored
 
     asyncio.run(check())
 
 
-def test_a_task_counts_what_lies_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_counts_what_lies_elsewhere() -> None:
     async def check() -> None:
         simulation = Simulation(ScopeKind.BROKER, Delivery.idempotent)
         await simulation.restart()
-        monkeypatch.setattr(simulation.partition, "_partitions", 1 << 20)  # nothing belongs into partition 0 of so many
+        simulation.partition.placed = PlacedSymbols(Placement("ticks"), 0, 1 << 20)  # few belong into partition 0 of so many
         simulation.tick(*TICK[1:])
         simulation.tick(*TICK[1:])
         await simulation.read(2)
-        assert simulation.partition.misplaced == simulation.partition.accounting()["misplaced_symbols"] == 1
+        assert simulation.partition.placed.misplaced == simulation.partition.accounting()["misplaced_symbols"] == 1
         assert isinstance(simulation.partition, PartitionTask)
 
     asyncio.run(check())

@@ -29,6 +29,7 @@ def test_the_wheel_gives_back_what_a_sorted_list_would(tick: int, slots: int, ac
         if number % 3:
             now += passed
             due = sorted(entry for entry in waiting if entry[0] < now)
+            assert sorted(wheel.due(now)) == due, "asking takes nothing away"
             waiting = [entry for entry in waiting if entry[0] >= now]
             assert sorted(wheel.advance(now)) == due
     assert sorted(wheel.advance(START + 10**15)) == sorted(waiting)

@@ -21,11 +21,15 @@ COLUMNS = (  # of `format=columns`
 
 
 class _Found(NamedTuple):
-    """The result of a query: bars, newest first, the partitions of the symbol, and its oldest bar if older ones went."""
+    """The result of a query: bars, newest first, the partitions of the symbol, and its oldest bar if older ones went.
+
+    `none_kept`: there is no bar of the symbol, and some may have been deleted.
+    """
 
     bars: list[StoredBar]
     partitions: list[int]
     oldest_kept: int | None
+    none_kept: bool = False
 
 
 async def bars(web: WebContext, params: BarsParams) -> EncodedJson:
@@ -40,7 +44,8 @@ async def bars(web: WebContext, params: BarsParams) -> EncodedJson:
         places = queries.symbol(params.broker, params.symbol)
         found = queries.bars(places, params.since, until, params.limit + 1, before)
         oldest = [place.oldest_kept for place in places if place.oldest_kept is not None]
-        return _Found(found, [place.partition for place in places], min(oldest, default=None))
+        none_kept = not places and queries.incomplete()
+        return _Found(found, [place.partition for place in places], min(oldest, default=None), none_kept)
 
     # windows before bars: a window that closes in between appears twice rather than not at all
     with_windows = until == MAX_TIMESTAMP or params.cursor is None
@@ -56,6 +61,7 @@ async def bars(web: WebContext, params: BarsParams) -> EncodedJson:
         "partitions": found.partitions,
         "next_cursor": next_cursor,
         "oldest_kept": found.oldest_kept,
+        "none_kept": found.none_kept,
         "complete": web.read_model.progress.state is State.live,
         "away": [one.model_dump() for one in away],
     }

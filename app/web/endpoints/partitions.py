@@ -41,6 +41,7 @@ async def partitions(web: WebContext, params: PartitionsParams) -> Partitions:
 def _running(web: WebContext, number: int, task: PartitionTask) -> PartitionRow:
     engine = task.engine
     end = web.high_watermark(number, task.consumed_to)
+    stream_times, more_scopes = sampling.scope_times(engine)
     state = web.tasks.readiness()["state"]
     return PartitionRow(
         partition=number,
@@ -52,7 +53,8 @@ def _running(web: WebContext, number: int, task: PartitionTask) -> PartitionRow:
         lag=None if end is None else end - task.consumed_to,
         checkpointed=task.checkpointed_to,
         open_windows=engine.open_windows,
-        stream_times=sampling.scope_times(engine),
+        stream_times=stream_times,
+        more_scopes=more_scopes,
         counts=Counts(**{name: getattr(engine.counters, name) for name in OUTCOMES}),
     )
 

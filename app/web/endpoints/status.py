@@ -7,6 +7,7 @@ import time
 from app.doubled import REMEDY, Doubled
 from app.kafka.clock import now_ms
 from app.settings import Settings
+from app.settings.types import IdleClose
 from app.version import __version__
 from app.web import sampling
 from app.web.context import WebContext
@@ -60,7 +61,7 @@ async def status(web: WebContext, _: Params) -> Status:
         window_size=settings.window_size,
         grace=settings.grace,
         scope=settings.scope.value,
-        idle_close=settings.idle_close,
+        idle_close=settings.idle_close is not IdleClose.off,
         streams=web.open_streams,
     )
 

@@ -10,24 +10,28 @@ from agents.task import PartitionTask
 from app.kafka.clock import now_ms
 from app.readmodel.progress import State
 from app.readmodel.queries import Queries, StoredBar
+from app.settings.types import IdleClose
 from app.web import sampling
 from app.web.context import WebContext
 from app.web.errors import InvalidParametersError, PeerUnavailableError
 from app.web.explanation import Facts, Owner, explain, other_partitions
 from app.web.models.bars import Why, WhyStatus
 from app.web.params import WhyParams
+from tables.views import stream_time_of
 
 
 class _Stored(NamedTuple):
     """What the read model holds of a window: its bars and the symbol's partitions, of which there should be one.
 
-    `oldest_kept`: the symbol's oldest bar, if older ones went.
+    `oldest_kept`: the symbol's oldest bar, if older ones went. `none_kept`: it holds no bar of the symbol, but the topic has
+    older bars than it holds.
     """
 
     bars: tuple[StoredBar, ...] = ()  # by partition
     partitions: tuple[int, ...] = ()
     oldest_kept: int | None = None
     late_ticks: int = 0
+    none_kept: bool = False
 
 
 async def why(web: WebContext, params: WhyParams) -> Why:
@@ -43,7 +47,7 @@ async def why(web: WebContext, params: WhyParams) -> Why:
         bucket_end=start + settings.window_size,
         grace=settings.grace,
         scope=settings.scope.value,
-        idle_close=settings.idle_close,
+        idle_close=settings.idle_close is not IdleClose.off,
         now=now_ms(),
     )
     # engines before bars: a window that closes in between is seen open or as a bar, never as missing
@@ -59,6 +63,7 @@ async def why(web: WebContext, params: WhyParams) -> Why:
         loaded=web.read_model.progress.state is State.live,
         read_model_error=web.read_model.progress.error if web.read_model.progress.state is State.failed else "",
         oldest_kept=stored.oldest_kept,
+        none_kept=stored.none_kept,
     )
     if stored.bars:
         _, partition, value = stored.bars[0]
@@ -86,6 +91,8 @@ async def _stored(web: WebContext, facts: Facts, only: int | None) -> _Stored:
     def select(queries: Queries) -> _Stored:
         late = queries.late_count(facts.broker, facts.symbol, facts.bucket_start)
         places = [place for place in queries.symbol(facts.broker, facts.symbol) if only in (None, place.partition)]
+        if not places:
+            return _Stored(late_ticks=late, none_kept=queries.incomplete())
         bars = queries.bars(places, facts.bucket_start, facts.bucket_start + 1, len(places))[::-1]
         oldest = [place.oldest_kept for place in places if place.oldest_kept is not None]
         return _Stored(tuple(bars), tuple(place.partition for place in places), min(oldest, default=None), late)
@@ -119,7 +126,7 @@ def _add_partition(web: WebContext, facts: Facts, number: int, task: PartitionTa
         owner=Owner.me,
         partition=number,
         worker=web.peers.own_url,
-        stream_time=sampling.stream_time_for(task.engine, facts.broker, facts.symbol),
+        stream_time=stream_time_of(task.engine, facts.broker, facts.symbol),
         lag=None if end is None else end - task.consumed_to,
         broker_silent_for=web.tasks.readiness().get("broker_silent_for"),
         unpublished=task.has_bars_beyond(web.read_model.progress.positions.get((web.settings.finals_topic, number), 0)),

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from agents.task import PartitionTask
 from app.kafka.clock import now_ms
 from app.web import sampling
 from app.web.context import WebContext
@@ -34,13 +35,7 @@ class WorkerState:
     def changes(self) -> dict[str, dict[str, Any]]:
         """The events whose data changed since the last call, by kind."""
         accounting = local_accounting(self._web)
-        times = [
-            {
-                "partition": number,
-                "stream_times": {scope: time.model_dump() for scope, time in sampling.scope_times(task.engine).items()},
-            }
-            for number, task in sorted(self._web.running_tasks.items())
-        ]
+        times = [_watermarks(number, task) for number, task in sorted(self._web.running_tasks.items())]
         events: dict[str, dict[str, Any]] = {
             "worker": {**self._web.tasks.readiness(), "broker": str(self._web.tasks.cluster)},
             "watermarks": {"partitions": times, "now": now_ms()},
@@ -59,6 +54,15 @@ class WorkerState:
         if not 0 < seconds < MAX_RATE_SECONDS:
             return {"read": 0.0, "bars": 0.0}
         return {"read": round(max(0, read - read_before) / seconds, 1), "bars": round((bars - bars_before) / seconds, 1)}
+
+
+def _watermarks(number: int, task: PartitionTask) -> dict[str, Any]:
+    times, more = sampling.scope_times(task.engine)
+    return {
+        "partition": number,
+        "stream_times": {scope: time.model_dump() for scope, time in times.items()},
+        "more_scopes": more,
+    }
 
 
 def _equal(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> bool:

@@ -105,6 +105,7 @@ class Bars(ApiModel):
     oldest_kept: int | None = Field(
         description="Start of the oldest bar of the symbol in the read model; null if no older bar was deleted from it."
     )
+    none_kept: bool = Field(description="Whether it holds no bar of the symbol, and may have deleted some.")
     complete: bool = Field(description="Whether the read model has caught up with the finals topic.")
     away: list[Away]
 

@@ -49,7 +49,10 @@ class PartitionCounts(Counts):
         description="Symbols, of those seen since the assignment, that Kafka's default partitioner would have put into another "
         "partition. No fault where all producers place a symbol alike.",
     )
-    stream_times: dict[str, int] = Field(description="By scope, `*` for the partition; empty under scope `symbol`.")
+    stream_times: dict[str, int] = Field(
+        description="Of the first 100 scopes by name, `*` for the partition; empty under scope `symbol`."
+    )
+    more_scopes: int = Field(default=0, description="How many scopes `stream_times` leaves out.")
 
 
 class Accounting(ApiModel):
@@ -94,7 +97,8 @@ class PartitionRow(ApiModel):
     lag: int | None = None
     checkpointed: int | None = Field(default=None, description="The offset at which reading resumes after a crash.")
     open_windows: int | None = None
-    stream_times: dict[str, ScopeTime] = Field(default_factory=dict)
+    stream_times: dict[str, ScopeTime] = Field(default_factory=dict, description="Of the first 100 scopes by name.")
+    more_scopes: int = Field(default=0, description="How many scopes `stream_times` leaves out.")
     counts: Counts | None = None
     recovery: Recovery | None = Field(
         default=None, description="Progress of the recovery that its owner is running, over all of that owner's partitions."

@@ -20,6 +20,7 @@ let starts = []; // of the bars that are drawn, ascending
 let indexes = new Map(); // the chart's logical index of each start; gaps count too
 let maxBars = NEWEST_BARS;
 let watermark = null;
+let noneKept = false; // whether this worker may have deleted all bars of the symbol
 let omitted = ""; // a note about bars that are not shown
 let partition = null; // of the symbol: each partition has a watermark of its own
 let selected = Number($("page").dataset.at) || null; // start of the selected bar; null: the newest
@@ -143,7 +144,8 @@ function showTable() {
   $("bars").replaceChildren(
     ...last.map((bar) => element("tr", {}, cell(timeElement(bar.start)), ...prices(bar, decimals).map((text) => cell(text, "number")), cell(formatNumber(bar.volume), "number"), cell(formatNumber(bar.ticks), "number"), cell(stateOf(bar), "", look(bar)))),
   );
-  if (!last.length) setStatus("No bar yet: the first appears with the first tick of this symbol.");
+  if (!last.length && noneKept) setStatus("This worker keeps no bar of this symbol, and may have deleted some: `app bars` reads all from their topic.");
+  else if (!last.length) setStatus("No bar yet: the first appears with the first tick of this symbol.");
   else if (watermark !== null && last[0].start + STALE_WINDOWS * size < watermark) setStatus(`No tick for ${formatDuration(watermark - last[0].start - size)} of stream time.`);
   else setStatus(omitted);
 }
@@ -208,6 +210,7 @@ function addPage({ bars: { columns, rows }, open }) {
 
 async function refill() {
   const page = await fetchBars({ limit: NEWEST_BARS });
+  noneKept = page.none_kept;
   for (const [start, bar] of [...bars]) {
     const [drawn, ...also] = together(bar).filter((one) => one.state !== "open");
     if (drawn) bars.set(start, { ...drawn, also });

@@ -4,6 +4,7 @@ import { $, andList, cell, chartUrl, element, formatDuration, formatNumber, form
 import { Events } from "./events.js";
 
 const TILES = ["read", "binned", "late", "rejected", "heartbeats", "lost"];
+const MAX_SCOPES = 200; // rows
 let partitions = [];
 let now = 0;
 
@@ -40,6 +41,20 @@ function showAccounting({ total, balanced, away }) {
   return away;
 }
 
+// What the partitions noticed of clocks that were wrong, since each was assigned.
+function showClocks(rows) {
+  const named = (name) => Object.keys(rows).filter((number) => rows[number][name]);
+  const count = (name) => Object.values(rows).reduce((sum, row) => sum + row[name], 0);
+  const [ahead, passed] = [named("arrival_clock_steps"), named("arrival_clock_violations")];
+  const said = [];
+  if (ahead.length)
+    said.push(`A clock was more than a minute ahead, a broker's or a worker's, and was left behind (${plural(count("arrival_clock_steps"), "time")}, partitions ${ahead.join(", ")}).`);
+  if (passed.length)
+    said.push(`${plural(count("arrival_clock_violations"), "record")} arrived at a time that the idle timer had passed (partitions ${passed.join(", ")}): raise idle_margin.`);
+  $("clocks").textContent = said.join(" ");
+  $("clocks").hidden = !said.length;
+}
+
 function showPartitions() {
   $("partitions").replaceChildren(
     ...partitions.map((row) =>
@@ -58,8 +73,11 @@ function showPartitions() {
     ),
   );
   const scopes = partitions.flatMap((row) => Object.entries(row.stream_times).map(([scope, time]) => ({ scope, row, time })));
+  const shown = scopes.slice(0, MAX_SCOPES);
+  const more = scopes.length - shown.length + partitions.reduce((sum, row) => sum + row.more_scopes, 0);
+  $("more-scopes").textContent = more ? `And ${formatNumber(more)} more.` : "";
   $("scopes").replaceChildren(
-    ...scopes.slice(0, 200).map(({ scope, row, time }) =>
+    ...shown.map(({ scope, row, time }) =>
       element(
         "tr",
         {},
@@ -109,6 +127,7 @@ async function refresh() {
   showAbout(status);
   showPlacement(status, accounting);
   const away = [...showAccounting(accounting), ...listed.away];
+  showClocks(accounting.partitions);
   showPartitions();
   $("open").textContent = formatNumber(partitions.reduce((sum, row) => sum + (row.open_windows ?? 0), 0));
   $("wheel-lag").textContent = wheel.timer.lag_ms.toFixed(0);

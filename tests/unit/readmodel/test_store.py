@@ -119,6 +119,47 @@ def test_symbols_in_two_partitions_are_known_after_the_file_is_opened_again(stor
     again.close()
 
 
+def test_a_symbol_is_deleted_with_the_last_of_its_bars(store: Store, queries: Queries) -> None:
+    store.add([row("A", 1), row("B", 2)], [], {})
+    assert not queries.incomplete(), "what is not here was never published"
+    store.add([row(f"S{number}", 3) for number in range(999)], [], {})
+    assert queries.symbol("fx", "A") == []
+    assert queries.symbol("fx", "B")
+    assert queries.incomplete()
+    store.add([row("A", 4)], [], {})
+    (again,) = queries.symbol("fx", "A")
+    assert again.id > 1_000, "a query that holds the id of a symbol never gets the bars of another one"
+    assert starts(queries, "A") == [b"x"]
+
+
+def test_a_symbol_of_two_partitions_is_deleted_from_each_with_its_last_bar_there(store: Store, queries: Queries) -> None:
+    store.add([row("A", 5), row("A", 5, partition=3), row("A", 6, partition=3)], [], {})
+    store.add([row("B", start) for start in range(998)], [], {})
+    assert [place.partition for place in queries.symbol("fx", "A")] == [3]
+    assert (store.in_two, store.twins_changed) == (set(), True)
+    assert store.doubled() is not None, "its other bar was published, though it is no longer kept"
+    store.add([row("B", 998)], [], {})
+    assert store.twins_changed
+    assert store.doubled() is None
+    assert [place.partition for place in queries.symbol("fx", "A")] == [3]
+    store.add([row("A", 7), row("A", 7, partition=3)], [], {})
+    assert store.in_two == {("fx", "A")}
+    assert store.doubled() == Doubled(1, "fx", "A", 7, (0, 3))
+
+
+def test_the_file_is_as_large_as_its_bars_however_many_names_there_were(
+    store: Store, queries: Queries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.readmodel.store.MAX_KNOWN_IDS", 1_500)
+    count = 30_000
+    for first in range(0, count, 3_000):
+        store.add([row(f"S{number:06}", 5) for number in range(first, first + 3_000)], [], {})
+        assert len(store._symbol_ids) <= 1_500
+    assert queries.extent() == (1_000, 1_000)
+    page = queries.symbols("s", None, "", 50)
+    assert [one.symbol for one in page] == [f"S{number:06}" for number in range(count - 1_000, count - 950)]
+
+
 def test_a_failed_write_leaves_nothing(store: Store, queries: Queries) -> None:
     bad = [row("A", 5), BarRow("fx", "B", 0, 6, None)]  # type: ignore[arg-type]  # its value must not be null
     with pytest.raises(Exception, match="NOT NULL"):

@@ -1,0 +1,54 @@
+"""Whether the stored positions still belong to the topics of now: what the next start of a worker would say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agents.recovery import recover
+from agents.topics import TopicsReport, check_partitions
+from app.errors import BarwheelError, StateError
+from app.kafka.cluster import Cluster
+from app.kafka.reader import Reader
+from app.settings import Settings
+from app.settings.types import OnGap
+from tables.state import Identity
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a partition's stored state. `stops`: a worker with these settings does not start."""
+
+    text: str
+    stops: bool
+
+
+async def state_problems(settings: Settings, cluster: Cluster, topics: TopicsReport) -> list[Problem]:
+    """The problems of all partitions; none before the first start. Nothing is changed. Raises aiokafka's errors."""
+    names = frozenset({settings.ticks_topic, settings.finals_topic, settings.changelog_topic})
+    if not names <= topics.states.keys():
+        return []
+    now = await check_partitions(settings, cluster, topics.partitions)
+    found = []
+    async with Reader(cluster, names) as reader:
+        for number in range(min(topics.states[name].partitions for name in names)):
+            problem = await _problem(reader, settings, number, topics.partitions, now)
+            if problem is not None:
+                found.append(problem)
+    return found
+
+
+async def _problem(reader: Reader, settings: Settings, number: int, partitions: int, now: Identity) -> Problem | None:
+    try:
+        await recover(reader, settings.model_copy(update={"on_gap": OnGap.stop}), number, partitions, now)
+    except StateError as error:
+        stops = settings.on_gap is OnGap.stop or not await _goes_on(reader, settings, number, partitions, now)
+        return Problem(str(error), stops)
+    return None
+
+
+async def _goes_on(reader: Reader, settings: Settings, number: int, partitions: int, now: Identity) -> bool:
+    try:
+        await recover(reader, settings, number, partitions, now)
+    except BarwheelError:
+        return False
+    return True

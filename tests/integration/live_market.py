@@ -1,0 +1,127 @@
+"""A market that ticks in real time beside a test, and the check that its bars are there once and right."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Iterator
+from itertools import count
+from types import TracebackType
+from typing import Self
+
+from aiokafka import AIOKafkaProducer
+
+from agents.task import engine_config
+from app.settings import Settings
+from tests.support.reference_records import parsed
+from tests.support.ticks import heartbeat, now_ms, produce, read
+from tests.support.worker import Worker
+from tests.unit.model import expected
+
+EVERY = 0.05  # seconds between two rounds of ticks
+SYMBOLS = ("x", "y", "z")
+PATIENCE_MS = 120_000  # how long a record waits for its broker
+BATCH_BYTES = 1 << 20  # what waits for one partition must not hold up the others
+FOREVER_MS = 3_600_000
+
+
+class LiveMarket:
+    """Ticks of three symbols in every partition, sent from a thread of its own inside a `with` block.
+
+    With acks=1 the leader's acknowledgement is enough: records go on coming while a follower holds up the high watermark.
+    """
+
+    def __init__(self, worker: Worker, *, acks: int | str = "all") -> None:
+        self._worker, self._acks = worker, acks
+        self._partitions = int(worker.settings["topic_partitions"])
+        self._stop = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._send)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join()
+        if self._error is not None and error is None:
+            raise self._error
+
+    def _send(self) -> None:
+        try:
+            asyncio.run(self._run())
+        except BaseException as error:  # noqa: BLE001  # raised at the end of the block
+            self._error = error
+
+    async def _run(self) -> None:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._worker.bootstrap,
+            enable_idempotence=self._acks == "all",
+            acks=self._acks,
+            linger_ms=5,
+            max_batch_size=BATCH_BYTES,
+            request_timeout_ms=PATIENCE_MS,
+        )
+        await producer.start()
+        try:
+            sent = []
+            for partition, key, value in self._ticks():
+                sent.append(await producer.send(self._worker.ticks_topic, value, key, partition=partition))
+                if not len(sent) % (self._partitions * len(SYMBOLS)):
+                    await asyncio.sleep(EVERY)
+            await asyncio.gather(*sent)
+        finally:
+            await producer.stop()
+
+    def _ticks(self) -> Iterator[tuple[int, bytes, bytes]]:
+        prices = random.Random(7)
+        for seq in count():
+            if self._stop.is_set():
+                return
+            for partition in range(self._partitions):
+                for symbol in SYMBOLS:
+                    value = f'{{"ts":{now_ms()},"bid":1.{prices.randrange(100_000):05},"seq":{seq}}}'
+                    yield partition, f"P{partition}|{symbol}".encode(), value.encode()
+
+    # ---- afterwards
+
+    def finish(self) -> None:
+        """Close the last windows by heartbeats, wait until the worker has published everything, stop it and check its bars."""
+        worker = self._worker
+        settings = _settings(worker)
+        window_end = (now_ms() // settings.window_size + 1) * settings.window_size
+        while now_ms() < window_end:  # no heartbeat closes a window whose end has not passed
+            time.sleep((window_end - now_ms()) / 1_000)
+        for partition in range(self._partitions):
+            produce(worker.bootstrap, worker.ticks_topic, [heartbeat(now_ms() + settings.grace, f"P{partition}|x")], partition)
+        worker.wait_closed(len(read(worker.bootstrap, worker.ticks_topic)))
+        found = worker.get("/api/v1/accounting")
+        assert found is not None
+        worker.stop()
+        late = check_bars(worker)
+        total = found["total"]
+        assert total["late"] == late
+        assert total["rejected"] == total["lost"] == 0
+        assert [part["arrival_clock_violations"] for part in found["partitions"].values()] == [0] * self._partitions
+
+
+def check_bars(worker: Worker) -> int:
+    """Check that the bars are those of the reference, byte for byte, in order, and once. Returns how many ticks are late."""
+    ticks, finals, late = (
+        read(worker.bootstrap, topic) for topic in (worker.ticks_topic, worker.finals_topic, worker.late_topic)
+    )
+    config = engine_config(_settings(worker))
+    assert finals
+    for number in sorted({seen.partition for seen in ticks}):
+        inside = [parsed(seen) for seen in ticks if seen.partition == number]
+        answer = expected(inside, config, inside[-1].arrival + FOREVER_MS)
+        assert [seen.value for seen in finals if seen.partition == number] == [bar.json() for bar in answer.bars]
+        assert sum(seen.partition == number for seen in late) == answer.counts["late"]
+    return len(late)
+
+
+def _settings(worker: Worker) -> Settings:
+    return Settings.load(**worker.settings)

@@ -1,0 +1,302 @@
+"""The rules of bars as an obvious reference: for the property tests, and for the judge of the crash test.
+
+It reads a whole log record by record, and sorts and scans again wherever that is clearer: no slices, no timers, no wheel, lists
+of ticks instead of running values. It must be easy to believe. It imports the standard library alone, so that no mistake of the
+application can hide in it; `tests/unit/test_reference.py` holds that.
+
+    answer([parsed(record) for record in records], Rules(), until=arrival_ms).bars  # tests.support.reference_records.parsed
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from decimal import Decimal
+from fractions import Fraction
+from typing import NamedTuple
+
+ScopeKey = tuple[str, ...]
+WindowKey = tuple[int, str, str]  # end, broker, symbol: their order is the order of the bars that close in one step
+
+CLOCK_STEP = 60_000  # an arrival this much below the running maximum shows that the clock was wrong before
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The settings that decide what closes and when. Durations and times are in ms."""
+
+    window_size: int = 60_000
+    grace: int = 5_000
+    scope: str = "broker"  # or "symbol", "partition"
+    idle_close: bool = True
+    max_future: int = 60_000
+    min_ts: int = 631_152_000_000
+
+    def scope_of(self, broker: str, symbol: str) -> ScopeKey:
+        """What shares one stream time."""
+        return {"symbol": (broker, symbol), "broker": (broker,), "partition": ()}[self.scope]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One record as its sender meant it; `bad` holds the reason for which it is no tick."""
+
+    offset: int
+    arrival: int
+    broker: str = "A"
+    symbol: str = "x"
+    ts: int = 0
+    price: Decimal = Decimal(1)
+    qty: Decimal | None = None
+    seq: int = 0
+    heartbeat: bool = False
+    marker: bool = False  # it holds no tick, and moves the arrival clock only
+    bad: str = ""
+
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        """What says which tick comes first."""
+        return self.ts, self.seq, self.offset
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A final bar, its fields in the order of the wire."""
+
+    broker: str
+    symbol: str
+    bucket_start: int
+    bucket_end: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal | None
+    vwap: Decimal | None
+    ticks: int
+    first_ts: int
+    last_ts: int
+    close_reason: str
+    closed_at: int
+    watermark: int
+    first_offset: int
+    last_offset: int
+    closed_at_offset: int
+    revision: int = 0
+    partial: bool = False  # it may lack ticks
+
+    def key(self) -> bytes:
+        """The key of its record."""
+        return f"{self.broker}|{self.symbol}|{self.bucket_start}".encode()
+
+    def json(self) -> bytes:
+        """The value of its record. Prices are numbers with all their digits."""
+        names = [item.name for item in fields(self) if item.name != "partial" or self.partial]
+        return b"{%s}" % b",".join(f'"{name}":{_json(getattr(self, name))}'.encode() for name in names)
+
+
+class IdleClose(NamedTuple):
+    """A decision of a timer: a scope closed the windows up to `end` at arrival `at`, when `offset` was the next one to read."""
+
+    offset: int
+    at: int
+    end: int
+    scope: ScopeKey
+
+
+@dataclass
+class Answer:
+    """What a log comes to."""
+
+    bars: list[Bar] = field(default_factory=list)
+    side: list[tuple[int, str, str]] = field(default_factory=list)  # offset, "late" or "rejected", reason (rejected)
+    counts: Counter[str] = field(default_factory=Counter)
+    open_windows: int = 0
+    next_offset: int = 0
+    objections: list[str] = field(default_factory=list)  # to the decisions that were followed
+
+
+def answer(log: Iterable[Entry], rules: Rules, until: int | None = None, *, cut: bool = False) -> Answer:
+    """The bars as a function of the log. Then the arrival time `until` passes; None: stop right after the last record.
+
+    `cut`: there were records before the first one, which nobody has read. Bars that may lack ticks of them are partial.
+    """
+    reading = _Reading(rules, cut=cut)
+    for entry in log:
+        reading.arrive(entry)
+        reading.idle(before=reading.now)
+        reading.record(entry)
+    if until is not None:
+        reading.idle(before=until + 1)
+    return reading.finished()
+
+
+def followed(log: Iterable[Entry], rules: Rules, closes: Sequence[IdleClose]) -> Answer:
+    """The bars as a function of the log and of these idle closes, in the order in which they were published.
+
+    This is for a log that does not say how much arrival time passed after a record: one with its producers' timestamps, or one
+    that was written while the broker's clock was wrong. `Answer.objections` says which closes no rule permits. Here `closed_at`
+    of a bar that a record closed is the earliest that it can be.
+    """
+    reading, waiting = _Reading(rules), list(closes)[::-1]
+    for entry in log:
+        while waiting and waiting[-1].offset <= reading.answer.next_offset:
+            reading.follow(waiting.pop())
+        reading.arrive(entry)
+        reading.record(entry)
+    while waiting:
+        reading.follow(waiting.pop())
+    return reading.finished()
+
+
+@dataclass
+class _Clock:
+    """The stream time of one scope, the arrival time that set it, and its open windows."""
+
+    stream: int
+    set_at: int
+    windows: dict[WindowKey, list[Entry]] = field(default_factory=dict)
+    opened: dict[int, int] = field(default_factory=dict)  # end: arrival of the last tick that opened a window
+    first: dict[WindowKey, int] = field(default_factory=dict)  # arrival of the tick that opened each window
+
+    def due(self, end: int, grace: int) -> int:
+        """The arrival time at which silence closes the windows with this end."""
+        return max(self.set_at + (end + grace - self.stream), self.opened[end] + grace)
+
+
+class _Reading:
+    """Reads a log, record by record."""
+
+    def __init__(self, rules: Rules, *, cut: bool = False) -> None:
+        self.answer, self.now = Answer(), 0
+        self._rules, self._clocks = rules, dict[ScopeKey, _Clock]()
+        self._cut, self._cut_at = cut, -1  # the arrival of the first record, where there were others before it
+
+    def arrive(self, entry: Entry) -> None:
+        """Move the arrival clock: the running maximum. A clock that was ahead, and has been put right, is left behind."""
+        if self._cut and not self.answer.counts["read"]:
+            self._cut_at = entry.arrival
+        if entry.arrival < self.now - CLOCK_STEP:
+            self.now = entry.arrival
+            self._cut_at = min(self._cut_at, self.now)
+            for clock in self._clocks.values():
+                clock.set_at = min(clock.set_at, self.now)
+                clock.opened = {end: min(at, self.now) for end, at in clock.opened.items()}
+                clock.first = {window: min(at, self.now) for window, at in clock.first.items()}
+        self.now = max(self.now, entry.arrival)
+
+    def idle(self, before: int) -> None:
+        """Close what silence closes strictly before this arrival time, in the order of the due times."""
+        while self._rules.idle_close:
+            due = [
+                (clock.due(end, self._rules.grace), key, end)
+                for key, clock in self._clocks.items()
+                for end in {end for end, _, _ in clock.windows}
+            ]
+            if not due or min(due)[0] >= before:
+                return
+            at, key, end = min(due)
+            self._close_idle(key, end, at)
+
+    def follow(self, close: IdleClose) -> None:
+        """Close what somebody decided to close, and object where the scope was not due."""
+        clock = self._clocks.get(close.scope)
+        if clock is None or close.end not in {end for end, _, _ in clock.windows}:
+            self.answer.objections.append(f"{close} closes no window")
+            return
+        due = clock.due(close.end, self._rules.grace)
+        if close.at < due or not self._rules.idle_close:
+            self.answer.objections.append(f"{close} is not due before {due}")
+        self._close_idle(close.scope, close.end, close.at)
+
+    def _close_idle(self, key: ScopeKey, end: int, at: int) -> None:
+        clock = self._clocks[key]
+        clock.stream, clock.set_at = end + self._rules.grace, at
+        self._close(clock, "idle", at, self.answer.next_offset)
+
+    def record(self, entry: Entry) -> None:
+        """Read a record that has arrived: it is rejected, a heartbeat, late, or part of a window."""
+        rules, said, size = self._rules, self.answer, self._rules.window_size
+        said.next_offset = entry.offset + 1
+        said.counts["read"] += 1
+        if entry.marker:
+            said.counts["heartbeats"] += 1
+            return
+        bad = entry.bad
+        if not bad and entry.ts < rules.min_ts:
+            bad = "ts"
+        if not bad and entry.ts > entry.arrival + rules.max_future:
+            bad = "future"
+        if bad:
+            said.counts["rejected"] += 1
+            said.side.append((entry.offset, "rejected", bad))
+            return
+        # a clock that runs ahead moves the watermark up to the arrival only: no tick closes a window before its end has passed
+        moves_to = min(entry.ts, entry.arrival + rules.grace)
+        clock = self._clocks.setdefault(rules.scope_of(entry.broker, entry.symbol), _Clock(moves_to, self.now))
+        if moves_to > clock.stream:
+            clock.stream, clock.set_at = moves_to, self.now
+            self._close(clock, "watermark", self.now, entry.offset)
+        end = entry.ts - entry.ts % size + size
+        if entry.heartbeat:
+            said.counts["heartbeats"] += 1
+        elif end <= clock.stream - rules.grace:
+            said.counts["late"] += 1
+            said.side.append((entry.offset, "late", ""))
+        else:
+            said.counts["binned"] += 1
+            window = (end, entry.broker, entry.symbol)
+            if window not in clock.windows:
+                clock.opened[end] = clock.first[window] = self.now
+            clock.windows.setdefault(window, []).append(entry)
+
+    def _close(self, clock: _Clock, reason: str, at: int, offset: int) -> None:
+        watermark = clock.stream - self._rules.grace
+        for window in sorted(window for window in clock.windows if window[0] <= watermark):
+            bar = bar_of(window, clock.windows.pop(window), self._rules.window_size)
+            bar = replace(bar, close_reason=reason, closed_at=at, watermark=watermark, closed_at_offset=offset)
+            # a tick that was lost may have been as far ahead of its arrival as this one
+            ahead = min(self._rules.max_future, max(0, bar.first_ts - clock.first.pop(window)))
+            self.answer.bars.append(replace(bar, partial=bar.bucket_start - ahead <= self._cut_at))
+
+    def finished(self) -> Answer:
+        """The answer so far."""
+        self.answer.open_windows = sum(len(clock.windows) for clock in self._clocks.values())
+        return self.answer
+
+
+def bar_of(window: WindowKey, ticks: Iterable[Entry], size: int) -> Bar:
+    """The bar of a window from all its ticks at once, without the evidence of its close."""
+    ticks = sorted(ticks, key=lambda tick: tick.rank)  # of equal prices min and max take the first
+    end, broker, symbol = window
+    sized = [(tick.price, tick.qty) for tick in ticks if tick.qty is not None]
+    volume = sum((qty for _, qty in sized), Decimal(0))
+    amount = sum(Fraction(price) * Fraction(qty) for price, qty in sized)
+    vwap = Decimal(round(amount / Fraction(volume) * 10**8)).scaleb(-8) if volume else None  # round() is half-even
+    return Bar(
+        broker=broker,
+        symbol=symbol,
+        bucket_start=end - size,
+        bucket_end=end,
+        open=ticks[0].price,
+        high=max(ticks, key=lambda tick: tick.price).price,
+        low=min(ticks, key=lambda tick: tick.price).price,
+        close=ticks[-1].price,
+        volume=volume if sized else None,
+        vwap=vwap,
+        ticks=len(ticks),
+        first_ts=ticks[0].ts,
+        last_ts=ticks[-1].ts,
+        close_reason="",
+        closed_at=0,
+        watermark=0,
+        first_offset=min(tick.offset for tick in ticks),
+        last_offset=max(tick.offset for tick in ticks),
+        closed_at_offset=0,
+    )
+
+
+def _json(value: object) -> str:
+    return str(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=False)
