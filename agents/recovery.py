@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -41,6 +41,7 @@ APP_HEADER = "app_id"
 EPOCH_HEADER = "leader_epoch"  # of the input, when the bar was published
 FIRST_SEARCH = 200  # records from the end that the search for the position reads first
 SEARCH_FACTOR = 20  # how many times more it reads at each further try
+MOST_SEEN = 4_000  # records of a search that are kept, so that they are not read again
 LOG_EVERY = 500_000  # records between two lines of progress
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -61,6 +62,14 @@ class Recovered:
     changelog_end: int = 0
 
 
+@dataclass(frozen=True)
+class Seen:
+    """The last records of a partition, from `start` on, as a search has read them."""
+
+    start: int
+    records: Sequence[Record] = ()
+
+
 def stop_if_given_up() -> None:
     """Re-raise a cancellation that a client swallowed, as `wait_for` may do.
 
@@ -78,9 +87,9 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
     """
     where = f"{settings.changelog_topic}[{partition}]"
     begin, end = await reader.bounds(settings.changelog_topic, partition)
-    position = await _last_position(reader, settings.changelog_topic, partition, begin, end)
+    position, seen = await _last_position(reader, settings.changelog_topic, partition, begin, end)
     finals = await _log_now(reader, settings.finals_topic, partition, now.finals)
-    ours = await _check_owner(reader, settings, partition, finals.begin, finals.end)
+    ours, seen_bars = await _check_owner(reader, settings, partition, finals.begin, finals.end)
     ticks = await _log_now(reader, settings.ticks_topic, partition, now.input)
     wanted = fingerprint(settings, partitions)
     if position is None:
@@ -105,7 +114,7 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
     check_fingerprint(where, position.fingerprint, wanted)
     check_changelog(where, position, begin)
     found = Recovered(position, finals_end=finals.end, changelog_end=end)
-    async for record in _records(reader, settings.changelog_topic, partition, position.changelog_start, end):
+    async for record in _records(reader, settings.changelog_topic, partition, position.changelog_start, end, seen):
         _take_state(found, record)
     before, finals_before = position.next_offset, position.finals_end
     stored = position.identity
@@ -114,7 +123,7 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
     ticks = await _with_epoch(reader, settings.ticks_topic, partition, ticks, stored.input, position.leader_epoch)
     moved = check_input(settings, ticks, position)
     found.tail, leader_epoch = await _tail(
-        reader, settings, partition, position.finals_end, finals.end, before if reread else -1
+        reader, settings, partition, finals.end, position, before if reread else -1, seen_bars
     )
     if moved is Moved.other_log:  # the bars name offsets of records that are gone: treat all of them as passed
         _pass_at(found, position.next_offset)
@@ -123,7 +132,7 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
             ticks = await _with_epoch(reader, settings.ticks_topic, partition, ticks, stored.input, leader_epoch)
         cut = check_passed(settings, ticks, position, max(bar.closed_at_offset for bar in found.tail))
         if cut is not None:
-            last = await _last(reader, settings.ticks_topic, partition, position.resume_at, cut, lambda _: True)
+            last, _ = await _last(reader, settings.ticks_topic, partition, position.resume_at, cut, lambda _: True)
             _pass_at(found, position.next_offset if last is None else last.offset + 1)
             moved = Moved.other_log
     if moved is not Moved.no:
@@ -149,15 +158,15 @@ async def _with_epoch(reader: Reader, topic: str, partition: int, log: Log, stor
 
 
 async def _tail(
-    reader: Reader, settings: Settings, partition: int, start: int, end: int, closed_from: int
+    reader: Reader, settings: Settings, partition: int, end: int, position: Position, closed_from: int, seen: Seen
 ) -> tuple[list[Bar], int]:
-    """Our bars between two offsets of the finals topic, and the leader epoch of the input that closed the latest of them.
+    """Our bars in the finals topic from the position's `finals_end` up to `end`, and the input's leader epoch at the latest.
 
     `closed_from`: those that closed at an earlier offset of the input are left out. None of their windows is open.
     """
     tail: list[Bar] = []
     latest = -1, NO_EPOCH
-    async for record in _records(reader, settings.finals_topic, partition, start, end):
+    async for record in _records(reader, settings.finals_topic, partition, position.finals_end, end, seen):
         if record.value is not None and producer_app(record.headers) == settings.app_id.encode():
             bar = _decoded(decode_bar, record, "bar", settings.finals_topic)
             if bar.closed_at_offset >= closed_from:
@@ -177,15 +186,22 @@ def _pass_at(found: Recovered, offset: int) -> None:
     found.tail = [msgspec.structs.replace(bar, closed_at_offset=min(bar.closed_at_offset, offset)) for bar in found.tail]
 
 
-async def _records(reader: Reader, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Record]:
-    read = 0
-    async for batch in reader.read(topic, partition, start, end):
-        for record in batch:
-            if start <= record.offset < end:
-                yield record
-                read += 1
-                if not read % LOG_EVERY:
-                    log.info("recovery: %s[%d] at offset %d of %d", topic, partition, record.offset, end)
+async def _records(
+    reader: Reader, topic: str, partition: int, start: int, end: int, seen: Seen | None = None
+) -> AsyncIterator[Record]:
+    """The records between two offsets; those that were `seen` up to `end` are not read again."""
+    read, read_to = 0, end if seen is None else min(end, seen.start)
+    if start < read_to:
+        async for batch in reader.read(topic, partition, start, read_to):
+            for record in batch:
+                if start <= record.offset < read_to:
+                    yield record
+                    read += 1
+                    if not read % LOG_EVERY:
+                        log.info("recovery: %s[%d] at offset %d of %d", topic, partition, record.offset, end)
+    for record in seen.records if seen is not None else ():
+        if start <= record.offset:
+            yield record
 
 
 def _take_state(found: Recovered, record: Record) -> None:
@@ -206,34 +222,46 @@ def _decoded(decode: Callable[[bytes], T], record: Record, what: str, where: str
         ) from error
 
 
-async def _last_position(reader: Reader, topic: str, partition: int, begin: int, end: int) -> Position | None:
+async def _last_position(reader: Reader, topic: str, partition: int, begin: int, end: int) -> tuple[Position | None, Seen]:
     def is_position(record: Record) -> bool:
         return record.key == POSITION_KEY and record.value is not None
 
-    record = await _last(reader, topic, partition, begin, end, is_position)
-    return None if record is None else _decoded(decode_position, record, "position", topic)
+    record, seen = await _last(reader, topic, partition, begin, end, is_position)
+    return None if record is None else _decoded(decode_position, record, "position", topic), seen
 
 
 async def _last(
     reader: Reader, topic: str, partition: int, begin: int, end: int, wanted: Callable[[Record], bool]
-) -> Record | None:
-    """The last record for which `wanted` is true, searched from the end backwards: a transaction ends with a marker."""
+) -> tuple[Record | None, Seen]:
+    """The last record for which `wanted` is true, searched from the end backwards: a transaction ends with a marker.
+
+    Also returns what the search has read last, unless that is much.
+    """
     size = FIRST_SEARCH
+    seen = Seen(end)
     while begin < end:
         start = max(begin, end - size)
         last: Record | None = None
-        async for record in _records(reader, topic, partition, start, end):
+        records: list[Record] = []
+        async for record in _records(reader, topic, partition, start, end, seen):
+            if size <= MOST_SEEN:
+                records.append(record)
             if wanted(record):
                 last = record
+        if size <= MOST_SEEN:
+            seen = Seen(start, records)
         if last is not None or start == begin:
-            return last
+            return last, seen
         size *= SEARCH_FACTOR
-    return None
+    return None, seen
 
 
-async def _check_owner(reader: Reader, settings: Settings, partition: int, begin: int, end: int) -> bool:
-    """Whether the last bar is ours. Raises `StateError` where it is another app's: the two would close each other's windows."""
-    last = await _last(reader, settings.finals_topic, partition, begin, end, lambda _: True)
+async def _check_owner(reader: Reader, settings: Settings, partition: int, begin: int, end: int) -> tuple[bool, Seen]:
+    """Whether the last bar is ours. Raises `StateError` where it is another app's: the two would close each other's windows.
+
+    Also returns what it has read.
+    """
+    last, seen = await _last(reader, settings.finals_topic, partition, begin, end, lambda _: True)
     owner = None if last is None else producer_app(last.headers)
     if owner not in (None, settings.app_id.encode()):
         other = (owner or b"").decode(errors="replace")
@@ -241,7 +269,7 @@ async def _check_owner(reader: Reader, settings: Settings, partition: int, begin
             f"{settings.finals_topic}[{partition}] ends with a bar of app_id {other}, this is {settings.app_id}: "
             "give one of the two another topics_prefix"
         )
-    return owner is not None
+    return owner is not None, seen
 
 
 def producer_app(headers: Iterable[tuple[str, bytes | None]]) -> bytes | None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from functools import partial
 from typing import Any
 
 from aiokafka import errors as kafka_errors
 from faust.types import TP
 
 from agents.checkpoint_pacing import CheckpointPacing
+from agents.checkpoint_rounds import CheckpointRounds
 from agents.log_watch import LogWatch
 from agents.metrics import Metrics
 from agents.readiness import Readiness
+from agents.recovery_task import RecoveryTask
 from agents.task import PartitionTask
-from agents.task_creator import TaskCreator, raise_if_refused
+from agents.task_creator import TaskCreator, persist, raise_if_refused
 from agents.tick_consumer import TickConsumer
 from agents.topics import TopicsReport
 from app.errors import BarwheelError
@@ -27,7 +30,6 @@ from app.kafka.slices import GapError, Slice
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
-VERIFY_SECONDS = 1.0  # between two questions to the group whether the partitions are still ours
 MENDED_BY_RECOVERY = (GapError, kafka_errors.KafkaError, OSError)  # TimeoutError is an OSError
 
 
@@ -47,10 +49,11 @@ class TaskManager:
         self._creator = TaskCreator(settings, self.metrics, self._readiness)
         self._watch = LogWatch(settings)
         self._pacing = CheckpointPacing(settings.checkpoint_interval / 1_000)
-        self._early_checkpoints: dict[int, asyncio.Task[None]] = {}  # before the timer's, by partition
+        self._checkpoints = CheckpointRounds(self._pacing, lambda error: self.handle_error(error, last=not self._taking))
         self._tasks: dict[int, PartitionTask] = {}
         self._taking = False  # whether slices are taken
-        self._recovery: asyncio.Task[None] | None = None
+        self._recovery = RecoveryTask(crash)
+        self._late_recovery = RecoveryTask(crash)  # of the partitions that are held up
 
     # ---- state, for readers
 
@@ -91,7 +94,7 @@ class TaskManager:
         except Exception as error:  # noqa: BLE001  # Faust would go on with the next slice
             await self.handle_error(error)
             return
-        if self._begin_early_checkpoint(task):
+        if self._checkpoints.begin_early(task, self._tasks):
             await asyncio.sleep(0)  # let it copy the states before the next slice opens more windows
 
     async def tick(self) -> None:
@@ -99,43 +102,33 @@ class TaskManager:
         self.metrics.timer_turned(self.settings.wheel_tick / 1_000)
         if not self._taking or self.consumer is None:
             return
-        try:
+        async with self._handling_errors():
             heads = self.consumer.heads()
             for number, task in self.running().items():
                 head = heads.get((self.settings.ticks_topic, number))
                 if head is not None:
                     await task.tick(head)
-                self._begin_early_checkpoint(task)
-        except Exception as error:  # noqa: BLE001  # Faust's task would end silently, and windows stay open
-            await self.handle_error(error)
+                if self._taking:
+                    self._checkpoints.begin_early(task, self._tasks)
 
     async def watch(self) -> None:
         """Check now and then that the topics are still those that the positions belong to."""
         if self._taking:
-            try:
+            async with self._handling_errors():
                 await self._watch.check_if_due(self.cluster, self._tasks, self.consumer)
-            except Exception as error:  # noqa: BLE001  # Faust's task would end silently
-                await self.handle_error(error)
+
+    @contextlib.asynccontextmanager
+    async def _handling_errors(self) -> AsyncIterator[None]:
+        """Handle the body's error: Faust's task would end silently, and windows stay open."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  # whatever it is
+            await self.handle_error(error)
 
     async def checkpoint(self) -> None:
         """Checkpoint every task that is due; all of them if this is the last checkpoint."""
         count = len(self._tasks)
-        await self._checkpoint([t for t in self._tasks.values() if not self._taking or self._pacing.due(t, count)])
-
-    async def _checkpoint(self, tasks: Iterable[PartitionTask]) -> None:
-        try:
-            await asyncio.gather(*(task.checkpoint() for task in tasks))
-        except Exception as error:  # noqa: BLE001  # Faust would only log it
-            await self.handle_error(error, last=not self._taking)
-
-    def _begin_early_checkpoint(self, task: PartitionTask) -> bool:
-        if not self._taking or self._tasks.get(task.number) is not task:
-            return False  # given away or being recovered, since the caller looked
-        running = self._early_checkpoints.get(task.number)
-        if (running is not None and not running.done()) or not self._pacing.due_early(task, len(self._tasks)):
-            return False
-        self._early_checkpoints[task.number] = asyncio.ensure_future(self._checkpoint([task]))
-        return True
+        await self._checkpoints.make([t for t in self._tasks.values() if not self._taking or self._pacing.due(t, count)])
 
     # ---- assignment and revocation
 
@@ -148,12 +141,17 @@ class TaskManager:
     def stop_intake(self) -> None:
         """Take no more slices, and cancel a recovery in progress."""
         self._taking = False
-        if self._recovery is not None and not self._recovery.done():
-            self._recovery.cancel()
+        self._recovery.cancel()
+        self._late_recovery.cancel()
+
+    async def abandon(self) -> None:
+        """Give up the checkpoints under way, and the producers: the next owner must find everything that was sent."""
+        self._checkpoints.give_up()
+        await self._creator.abort()
 
     def release(self) -> None:
         """Forget the tasks: the partitions belong to others now."""
-        self._tasks = {}
+        self._tasks, self._readiness.held_up = {}, {}
 
     async def stop(self) -> None:
         """Stop, after the last checkpoint."""
@@ -183,64 +181,69 @@ class TaskManager:
 
     async def client_failed(self, error: BaseException) -> None:
         """Handle an error of a client that tries again by itself: end the worker where that cannot help."""
-        try:
+        log.warning("a Kafka client failed (%s): it tries again", reason_of(error))
+        async with self._crashing_if_refused():
             await raise_if_refused(self.cluster, error)
+
+    @contextlib.asynccontextmanager
+    async def _crashing_if_refused(self) -> AsyncIterator[None]:
+        """End the worker where the body says that another attempt cannot help."""
+        try:
+            yield
         except BarwheelError as refusal:
             await self._crash(refusal)
-        else:
-            log.warning("a Kafka client failed (%s): it tries again", reason_of(error))
 
     def _begin(self, recovery: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = self._recovery = asyncio.ensure_future(self._watched(recovery))
-        return task
-
-    async def _watched(self, recovery: Coroutine[Any, Any, None]) -> None:
-        """Run a recovery. If it fails, end the worker: Faust would go on without these partitions."""
-        task = asyncio.current_task()
-        try:
-            await recovery
-        except Exception as error:  # noqa: BLE001  # whatever it is
-            await self._crash(error)
-        except asyncio.CancelledError as error:
-            if task is None or task.cancelling():
-                raise  # revoked, see `stop_intake`
-            # A client raised the cancellation of its own task. Passed on, it would look like a revocation.
-            await self._crash(RuntimeError("a recovery was cancelled from inside").with_traceback(error.__traceback__))
+        self._late_recovery.cancel()  # this one recovers its partitions as well
+        return self._recovery.begin(recovery)
 
     async def _recover(self, numbers: set[int]) -> None:
-        try:
+        await self._late_recovery.ended()  # two recoveries at once would fence each other
+        async with self._crashing_if_refused():
             self._tasks = await self._creator.recover(self.cluster, self.topics, numbers)
-        except BarwheelError as error:
-            await self._crash(error)
-            return
+            self._begin_work()
+
+    def _begin_work(self) -> None:
         self._taking = True
         self._readiness.state = "running"
-        if numbers:
-            log.info("ready: partitions %s of %s", ", ".join(map(str, sorted(numbers))), self.settings.ticks_topic)
+        log_ready(self.settings.ticks_topic, self._tasks)
+        if self._readiness.held_up:
+            self._late_recovery.begin(self._recover_held_up())
+
+    async def _recover_held_up(self) -> None:
+        """Put the partitions that are held up to work, once each can be recovered."""
+        if (consumer := self.consumer) is None:
+            return
+        async with self._crashing_if_refused():
+            verify = partial(self._still_ours, consumer)
+            async for tasks in self._creator.recover_held_up(self.cluster, self.topics, verify):
+                self._tasks = {**self._tasks, **tasks}
+                starts = {tp: offset for tp, offset in self.positions().items() if tp.partition in tasks}
+                await persist(self.cluster, partial(consumer.begin_at, starts))
+                consumer.resume_partitions(set(starts))
+                log_ready(self.settings.ticks_topic, tasks)
+
+    async def _still_ours(self, consumer: TickConsumer, tasks: dict[int, PartitionTask] | None = None) -> bool:
+        """Ask the group by committing offsets of these tasks, or of those that run: it takes them from their owner only."""
+        found, topic = (self._tasks if tasks is None else tasks), self.settings.ticks_topic
+        return await consumer.verify_membership({TP(topic, number): task.checkpointed_to for number, task in found.items()})
 
     async def _restart(self) -> None:
         """Recover all partitions, once the group confirms that they are still ours. Otherwise we would fence the new owner."""
         tasks, self._tasks = self._tasks, {}
-        consumer, topic = self.consumer, self.settings.ticks_topic
-        if consumer is None:
+        if (consumer := self.consumer) is None:
             return
         self._readiness.state = "waiting"
-        tps = {TP(topic, number) for number in tasks}
-        consumer.pause_partitions(tps)
-        checkpointed = {TP(topic, number): task.checkpointed_to for number, task in tasks.items()}
-        await self._persist(lambda: consumer.verify_membership(checkpointed))
-        await self._recover(set(tasks))
-        await self._persist(lambda: consumer.seek_to(self.positions()))
-        consumer.resume_partitions(tps)
+        numbers = tasks.keys() | self._readiness.held_up.keys()
+        consumer.pause_partitions({TP(self.settings.ticks_topic, number) for number in numbers})
+        await persist(self.cluster, lambda: self._still_ours(consumer, tasks))
+        await self._recover(numbers)
+        positions = self.positions()
+        await persist(self.cluster, lambda: consumer.seek_to(positions))
+        consumer.resume_partitions(set(positions))
 
-    async def _persist(self, attempt: Callable[[], Awaitable[bool | None]]) -> None:
-        """Repeat an attempt that returns False, or fails with an error that another attempt may mend."""
-        while True:
-            try:
-                if await attempt() is not False:
-                    return
-                log.info("the group is rebalancing: waiting to learn whether the partitions are still ours")
-            except (kafka_errors.KafkaError, OSError) as error:
-                await raise_if_refused(self.cluster, error)
-                log.warning("%s: trying again", reason_of(error))
-            await asyncio.sleep(VERIFY_SECONDS)
+
+def log_ready(topic: str, numbers: Iterable[int]) -> None:
+    """Log that partitions are at work."""
+    if ready := ", ".join(map(str, sorted(numbers))):
+        log.info("ready: partitions %s of %s", ready, topic)

@@ -37,5 +37,8 @@ class TickConsumer(Protocol):
     async def verify_membership(self, offsets: Mapping[TP, int]) -> bool:
         """Commit these offsets. True if the group accepts them, as it does only from the owner of the partitions."""
 
+    async def begin_at(self, positions: Mapping[TP, int]) -> None:
+        """Read these partitions from these offsets as well."""
+
     async def seek_to(self, positions: Mapping[TP, int]) -> None:
         """Read these partitions from these offsets, and no others."""

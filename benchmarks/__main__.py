@@ -1,4 +1,4 @@
-"""`python -m benchmarks throughput`, `live`, `safety`, `recovery`, `page`, `wheel`, `memory` and `migrations`."""
+"""`python -m benchmarks throughput`, `live`, `safety`, `recovery`, `partitions`, `page`, `wheel`, `memory`, `migrations`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import live, memory, migrations, page, recovery, report, safety, throughput, wheel
+from benchmarks import live, memory, migrations, page, partitions, recovery, report, safety, throughput, wheel
 
 
 def main() -> int:
@@ -34,6 +34,8 @@ def main() -> int:
     back = commands.add_parser("recovery", help="how long a killed worker's partitions stand still, on Apache Kafka")
     back.add_argument("--ticks", type=int, default=400_000, help="ticks in the topic (default %(default)s)")
     back.add_argument("--symbols", type=_numbers, default=[100_000], help="default 100000")
+    many = commands.add_parser("partitions", help="a worker with many partitions, on Apache Kafka")
+    many.add_argument("--partitions", type=_numbers, default=[64, 256], help="default 64,256")
     shown = commands.add_parser("page", help="what open streams, a search and a chart cost, on Apache Kafka")
     shown.add_argument("--ticks", type=int, default=2_000_000, help="ticks beside the streams (default %(default)s)")
     shown.add_argument("--symbols", type=_numbers, default=[1_000], help="default 1000")
@@ -45,7 +47,7 @@ def main() -> int:
     paced.add_argument("--seconds", type=float, default=30.0, help="measured at each pace (default %(default)s)")
     paced.add_argument("--window", type=int, default=10, help="window size in seconds (default %(default)s)")
     paced.add_argument("--silences", type=int, default=2, help="after them (default %(default)s)")
-    for one in (fast, safe, back, shown, paced):
+    for one in (fast, safe, back, many, shown, paced):
         where = one.add_mutually_exclusive_group()
         where.add_argument("--bootstrap", metavar="HOST:PORT", help="a running Kafka")
         where.add_argument("--pocket", action="store_true", help="the pocket broker instead of Apache Kafka")
@@ -57,7 +59,7 @@ def main() -> int:
     held.add_argument("--minutes", type=int, default=60, help="of trading, at least 6 (default %(default)s)")
     plans = commands.add_parser("migrations", help="how long it takes to plan 1,000 statements")
     plans.add_argument("--repeat", type=int, default=3, help="runs; the median is shown")
-    for one in (fast, safe, back, shown, paced, turn, held, plans):
+    for one in (fast, safe, back, many, shown, paced, turn, held, plans):
         one.add_argument("--json", action="store_true", help="print JSON")
         one.add_argument("--check", action="store_true", help="exit with code 1 if a bound is missed")
     arguments = parser.parse_args()
@@ -84,7 +86,7 @@ def _measured(arguments: argparse.Namespace) -> tuple[dict[str, Any], Shown]:  #
         return memory.run(arguments.symbols, max(6, arguments.minutes)), memory.show
     options = throughput.Options(
         getattr(arguments, "ticks", 0),
-        arguments.symbols,
+        getattr(arguments, "symbols", ()),
         getattr(arguments, "repeat", 1),
         getattr(arguments, "subjects", ()),
         arguments.bootstrap,
@@ -96,6 +98,8 @@ def _measured(arguments: argparse.Namespace) -> tuple[dict[str, Any], Shown]:  #
             arguments.rates, deliveries, arguments.symbols, arguments.seconds, arguments.window, arguments.silences
         )
         return live.run(options, pace), live.show
+    if arguments.command == "partitions":
+        return partitions.run(options, arguments.partitions), partitions.show
     if arguments.command == "page":
         return page.run(options), page.show
     if arguments.command == "safety":

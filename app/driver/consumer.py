@@ -31,7 +31,9 @@ SLICE_RECORDS = 2_000
 POLL_SECONDS = 1.0
 ERROR_SECONDS = 0.5  # after an error, before the next fetch
 MAX_CORRUPT = 3  # fetches in a row that held a batch with a wrong checksum, before the worker ends
-LAST_CHECKPOINT_SECONDS = 10.0  # without a broker it would take for ever, and no bar depends on it
+# Without a broker, or a leader of one partition, it would take for ever, and no bar depends on it. A rebalance waits for it as
+# well, and a member that joins later than after 60 s (Faust's broker_rebalance_timeout) is removed from the group.
+LAST_CHECKPOINT_SECONDS = 10.0
 
 
 class Consumer(driver.Consumer):
@@ -39,6 +41,7 @@ class Consumer(driver.Consumer):
 
     slice_records: ClassVar[int] = SLICE_RECORDS
     error_pause: ClassVar[float] = ERROR_SECONDS
+    last_checkpoint_seconds: ClassVar[float] = LAST_CHECKPOINT_SECONDS
     _thread: ConsumerThread
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -72,18 +75,26 @@ class Consumer(driver.Consumer):
 
     async def seek_to(self, positions: Mapping[TP, int]) -> None:
         """Read these partitions from these offsets, and no others."""
-        self._continuity = {tp: Continuity(offset) for tp, offset in positions.items()}
+        self._continuity = {}
+        await self.begin_at(positions)
+
+    async def begin_at(self, positions: Mapping[TP, int]) -> None:
+        """Read these partitions from these offsets as well."""
+        self._continuity |= {tp: Continuity(offset) for tp, offset in positions.items()}
         if positions:
             await self.seek_wait(positions)
 
     async def perform_seek(self) -> None:
         """Start reading where the recovered tasks are; the group's committed offsets are not used.
 
-        Where that fails, the tasks recover and seek again. Faust, which calls this too, would end the worker.
+        A partition without a task is not read. Where the seek fails, the tasks recover and seek again. Faust, which calls this
+        too, would end the worker.
         """
-        positions = self.tasks.positions()
+        positions, assigned = self.tasks.positions(), self.assignment()
+        if without := assigned - positions.keys():
+            self.pause_partitions(without)
         try:
-            await self.seek_to({tp: positions[tp] for tp in self.assignment() if tp in positions})
+            await self.seek_to({tp: positions[tp] for tp in assigned if tp in positions})
         except (KafkaError, OSError) as error:
             await self.tasks.handle_error(error)
 
@@ -141,26 +152,16 @@ class Consumer(driver.Consumer):
             parts = list(cut(await self._without_gaps(tp, batches), self.slice_records))
             for number, part in enumerate(parts, 1):
                 value = Slice(tp.partition, owners[tp.partition], part, fetched, last=number == len(parts))
-                offset = part[-1].next_offset - 1
-                message = ConsumerMessage(
-                    *(tp.topic, tp.partition, offset, 0.0, 0, None, None, cast("Any", value), None, 0, 0),
-                    tp=tp,
-                    generation_id=generation,
-                )
-                messages.append(message)
+                messages.append(message_of(tp, value, generation))
         if messages:  # together, because `wait_first` makes four tasks
             await self.wait_first(self._deliver(messages, generation), self.suspend_flow.wait())
 
     async def _deliver(self, messages: list[ConsumerMessage], generation: int) -> None:
         for message in messages:
-            if not self._may_deliver(generation):
-                return
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                return  # a rebalance has begun since the fetch
             await self.callback(message)
             self._corrupt = 0
-
-    def _may_deliver(self, generation: int) -> bool:
-        """Whether no rebalance has begun since the fetch."""
-        return self.flow_active and self.app.consumer_generation_id == generation
 
     async def _without_gaps(self, tp: TP, batches: list[Batch]) -> list[Batch]:
         """The batches that follow those delivered before, up to the first gap."""
@@ -215,22 +216,43 @@ class Consumer(driver.Consumer):
         self.app.flow_control.suspend()
         self.app.flow_control.clear()
         self.tasks.stop_intake()
-        await self.maybe_wait_for_commit_to_finish()
-        await self.commit()
+        await self._last_checkpoint("the next owner")
         self.tasks.release()
         await super().on_partitions_revoked(revoked)
 
     async def on_stop(self) -> None:
         """Make a last checkpoint, then leave the group."""
         self.tasks.stop_intake()
-        try:
-            async with asyncio.timeout(LAST_CHECKPOINT_SECONDS):
-                await self.maybe_wait_for_commit_to_finish()
-                await self.commit()
-        except TimeoutError:
-            log.warning("no last checkpoint within %.0f s: the next start goes on from the one before", LAST_CHECKPOINT_SECONDS)
+        await self._last_checkpoint("the next start")
         await self.tasks.stop()
         await super().on_stop()
+
+    async def _last_checkpoint(self, successor: str) -> None:
+        """Make a last checkpoint, within a limit. `successor` does over what a checkpoint that is given up would have covered.
+
+        Faust's `commit` cannot be given up: while it waits for another commit, it takes a cancellation for the end of that one.
+        """
+        checkpoint = asyncio.ensure_future(self._commit_tps((), False))
+        done, _ = await asyncio.wait([checkpoint], timeout=self.last_checkpoint_seconds)
+        if done:
+            checkpoint.result()
+            return
+        checkpoint.cancel()
+        await self.tasks.abandon()
+        log.warning(
+            "no last checkpoint within %.0f s: the partitions are released without it; %s goes on from the one before, and "
+            "publishes what is missing",
+            self.last_checkpoint_seconds,
+            successor,
+        )
+
+
+def message_of(tp: TP, value: Slice, generation: int) -> ConsumerMessage:
+    """A slice as a message of Faust's; its offset is that of the last record."""
+    offset = value.batches[-1].next_offset - 1
+    return ConsumerMessage(
+        *(tp.topic, tp.partition, offset, 0.0, 0, None, None, cast("Any", value), None, 0, 0), tp=tp, generation_id=generation
+    )
 
 
 def cut(batches: list[Batch], limit: int) -> Iterator[list[Batch]]:

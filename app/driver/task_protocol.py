@@ -40,6 +40,9 @@ class Tasks(Protocol):
     def stop_intake(self) -> None:
         """Take no more slices, and cancel a recovery that is under way."""
 
+    async def abandon(self) -> None:
+        """Give up the last checkpoint. When this returns, nothing more is sent for the partitions."""
+
     def release(self) -> None:
         """Give up all partitions."""
 

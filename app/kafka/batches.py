@@ -95,6 +95,17 @@ class OrderedAccumulator(message_accumulator.MessageAccumulator):  # type: ignor
         for behind in self._batches.pop(batch.tp, ()):
             behind.failure(exception)
 
+    def give_up_unsent(self, exception: BaseException) -> None:
+        """Fail what was never sent. A batch that was sent, and waits to be sent again, may have been written: it stays."""
+        for queue in [queue for queue in self._batches.values() if queue]:
+            if not queue[0].retry_count:
+                queue[0].failure(exception)  # and those behind it
+
+    def close_at_once(self, exception: BaseException) -> None:
+        """Take nothing more, and fail everything."""
+        self._closed = True
+        self.fail_all(exception)
+
     def fail_all(self, exception: BaseException) -> None:
         """Fail everything: the producer cannot go on. As aiokafka's, which is not prepared for the queues to change."""
         queued = [batch for batches in self._batches.values() for batch in batches]

@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 
+from aiokafka.errors import KafkaError
+
 from app.kafka.cluster import Cluster
 from app.kafka.producers import NO_LIMITS, BatchProducer, TransactionalProducer
 from app.settings import Settings
 from app.settings.types import Delivery, IdleClose
 
+# Each start makes a connection or two, with their TLS and SASL handshakes: a broker queues few connections that wait for it.
+PRODUCERS_AT_ONCE = 16
+START_SECONDS = 60.0  # for one producer: its coordinator may first have to end a transaction in a partition without a leader
+
 
 class ProducerPool:
-    """The producers made by the last `renew`; none before it, and after `stop`."""
+    """The producers made since the last `stop`."""
 
     def __init__(self, settings: Settings) -> None:
         self.finals: BatchProducer | None = None  # None if the bars are part of the checkpoint's transaction
@@ -20,38 +26,68 @@ class ProducerPool:
         self.checkpoints: dict[int, TransactionalProducer] = {}  # by source partition
         self._settings = settings
         self._all: list[BatchProducer] = []
+        self._starting = asyncio.Semaphore(PRODUCERS_AT_ONCE)
 
-    async def renew(
+    async def start(
         self, cluster: Cluster, numbers: Iterable[int], *, max_request: int, batch_limits: Mapping[str, int] = NO_LIMITS
-    ) -> None:
-        """Make and start producers for these partitions. The old ones must have been stopped. Sizes as for `BatchProducer`.
+    ) -> dict[int, KafkaError | OSError]:
+        """Make and start producers for these partitions, and return the errors of those that did not start.
 
-        When this returns, checkpoints by other workers of these partitions are fenced. Raises aiokafka's errors.
+        Checkpoints by other workers of the other ones are fenced then. Former producers of these partitions are stopped first.
+        Sizes as for `BatchProducer`. Raises aiokafka's errors where the producer of all partitions does not start.
         """
-        settings = self._settings
-        at_once = settings.delivery is Delivery.idempotent
-        marks = settings.idle_close is IdleClose.marker
-        plain = BatchProducer(cluster, max_request=max_request, batch_limits=batch_limits) if at_once or marks else None
-        self.finals, self.markers = plain if at_once else None, plain if marks else None
-        self.checkpoints = {
-            number: TransactionalProducer(
+        settings, failed = self._settings, dict[int, KafkaError | OSError]()
+        at_once, marks = settings.delivery is Delivery.idempotent, settings.idle_close is IdleClose.marker
+        if self.finals is None and self.markers is None and (at_once or marks):
+            plain = BatchProducer(cluster, max_request=max_request, batch_limits=batch_limits)
+            self._all.append(plain)
+            await plain.start()
+            self.finals, self.markers = plain if at_once else None, plain if marks else None
+
+        async def start(number: int) -> None:
+            producer = TransactionalProducer(
                 cluster,
                 max_request=max_request,
                 batch_limits=batch_limits,
                 transactional_id=f"{settings.app_id}-{settings.ticks_topic}-{number}",
                 group=settings.app_id,
             )
-            for number in numbers
-        }
-        self._all = [*self.checkpoints.values(), *([plain] if plain is not None else [])]
+            async with self._starting:
+                await self._stop_one(number)
+                self._all.append(producer)
+                try:
+                    async with asyncio.timeout(START_SECONDS):
+                        await producer.start()
+                except (KafkaError, OSError) as error:
+                    failed[number] = error
+                    await producer.stop()
+                    self._all.remove(producer)
+                else:
+                    self.checkpoints[number] = producer
+
         try:
-            async with asyncio.TaskGroup() as group:  # if one fails, the others are cancelled: none starts after `stop`
-                for producer in self._all:
-                    group.create_task(producer.start())
+            async with asyncio.TaskGroup() as group:  # after an error of another kind, none starts after `stop`
+                for number in numbers:
+                    group.create_task(start(number))
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
+        return failed
+
+    async def abort(self) -> None:
+        """End all producers at once, see `BatchProducer.abort`."""
+        await asyncio.gather(*(producer.abort() for producer in self._all))
 
     async def stop(self) -> None:
         """Stop all producers. When this returns, every send has succeeded or failed."""
+        for producer in self._all:
+            producer.give_up_unsent()
         await asyncio.gather(*(producer.stop() for producer in self._all))
-        self._all = []  # only now: if this call is cancelled, the next one waits for the same producers
+        # only now: if this call is cancelled, the next one waits for the same producers
+        self._all, self.checkpoints, self.finals = [], {}, None
+
+    async def _stop_one(self, number: int) -> None:
+        producer = self.checkpoints.pop(number, None)
+        if producer is not None:
+            producer.give_up_unsent()
+            await producer.stop()
+            self._all.remove(producer)

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, ProducerClosed
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata, TopicPartition
 
 from app.kafka.batches import Header, Outgoing, batch_of, keep_order, pack
@@ -17,6 +17,7 @@ from app.kafka.records import APPEND_TIME
 
 BATCH_BYTES = 512 * 1024
 TRANSACTION_SECONDS = 60.0  # the broker aborts a transaction that is open for longer
+ABORT_SECONDS = 1.0  # for the tasks of a client whose connections are closed
 
 NO_LIMITS: Mapping[str, int] = MappingProxyType({})
 NO_HEADERS: list[Header] = []  # shared by all records without headers; never changed
@@ -101,6 +102,26 @@ class BatchProducer:
         if self._stopping is None:
             self._stopping = asyncio.ensure_future(self._producer.stop())
         await asyncio.shield(self._stopping)
+
+    def give_up_unsent(self) -> None:
+        """Give up what was never sent: `stop` would wait for it, for as long as its partition has no leader."""
+        self._producer._message_accumulator.give_up_unsent(ProducerClosed())  # noqa: SLF001  # see `keep_order`
+
+    async def abort(self) -> None:
+        """End it at once, as a crash would. When this returns, nothing more is sent, also if the broker does not answer."""
+        if self._stopping is None or not self._stopping.done():
+            self._stopping = asyncio.ensure_future(self._abort())
+        await asyncio.shield(self._stopping)
+
+    async def _abort(self) -> None:
+        producer = self._producer
+        producer._closed = True  # noqa: SLF001  # `stop` would wait for what is under way
+        producer._message_accumulator.close_at_once(ProducerClosed())  # noqa: SLF001  # see `keep_order`
+        sender = producer._sender.sender_task  # noqa: SLF001  # it alone hands on what is queued
+        if sender is not None:
+            sender.cancel()
+        closing = asyncio.ensure_future(producer.client.close())
+        await asyncio.wait([closing, *([sender] if sender is not None else [])], timeout=ABORT_SECONDS)
 
     async def send(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[Sent]:
         """Send records in order; returns when the last batch is queued, before it is acknowledged.

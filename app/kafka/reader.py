@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from app.errors import StateError
 from app.kafka.cluster import Cluster
 from app.kafka.fetcher import RawTopics, silence_of
 from app.kafka.leader_epochs import EpochEnd, end_of_epoch
+from app.kafka.leaders import Bounds, Place, assign_known, bounds_of, leaderless, learn_leaders
 from app.kafka.records import Batch
 
 FETCH_BYTES = 4 << 20
@@ -20,13 +22,23 @@ POLL_MS = 500
 # A connection handles one request after another: while the broker holds an empty fetch response, the next request waits.
 FETCH_WAIT_MS = 5
 STUCK_SECONDS = 60.0  # without progress, before reading ends with an error
+LEADERLESS_SECONDS = 5.0  # the same, where the partition has no leader; an election takes less
 
 
 class Reader:
     """A consumer of some topics, without a group. Use it with `async with`."""
 
-    def __init__(self, cluster: Cluster, topics: frozenset[str], *, wait_ms: int = FETCH_WAIT_MS) -> None:
-        """`wait_ms`: how long the broker may hold an empty fetch response."""
+    def __init__(
+        self,
+        cluster: Cluster,
+        topics: frozenset[str],
+        *,
+        wait_ms: int = FETCH_WAIT_MS,
+        known: Mapping[Place, Bounds] = MappingProxyType({}),
+    ) -> None:
+        """`wait_ms`: how long the broker may hold an empty fetch response. `known`: bounds that `bounds` need not ask for."""
+        self._topics = topics
+        self._known = known
         self.reading = ("", 0, 0)  # progress of `read`: the partition, its offset, and the end offset
         self._consumer = AIOKafkaConsumer(
             **cluster.client,
@@ -40,6 +52,11 @@ class Reader:
 
     async def __aenter__(self) -> Self:
         await self._consumer.start()
+        try:
+            await learn_leaders(self._consumer, self._topics)
+        except BaseException:
+            await self._consumer.stop()
+            raise
         return self
 
     async def __aexit__(
@@ -50,7 +67,19 @@ class Reader:
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """The first offset that still exists, and the end offset."""
         place = topic, partition
-        return (await self.all_bounds([place]))[place]
+        return self._known[place] if place in self._known else (await self.all_bounds([place]))[place]
+
+    async def learn_leaders(self) -> None:
+        """Ask for the leaders of all partitions now. Raises aiokafka's errors."""
+        await learn_leaders(self._consumer, self._topics)
+
+    def leaderless(self, places: Iterable[Place]) -> dict[Place, KafkaError]:
+        """Those of these partitions that had no leader when the reader last asked."""
+        return leaderless(self._consumer, places)
+
+    async def bounds_of(self, places: Iterable[Place]) -> tuple[dict[Place, Bounds], dict[Place, KafkaError]]:
+        """The bounds of these partitions, and the errors of the others. Raises none of them, and asks only once."""
+        return await bounds_of(self._consumer, places)
 
     async def all_bounds(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
         """The bounds of many partitions, each a (topic, partition), at once."""
@@ -69,15 +98,17 @@ class Reader:
         Raises aiokafka's errors if the broker is away, and `StateError` if it answers but has no records up to `end`.
         """
         tp = TopicPartition(topic, partition)
-        self._consumer.assign([tp])
+        assign_known(self._consumer, [(topic, partition)])
         self._consumer.seek(tp, start)
         progressed, last_position = time.monotonic(), start
         while (position := await self._consumer.position(tp)) < end:
             self.reading = (f"{topic}[{partition}]", position, end)
             if position != last_position:
                 progressed, last_position = time.monotonic(), position
+            elif time.monotonic() - progressed > LEADERLESS_SECONDS and (without := self.leaderless([(topic, partition)])):
+                raise next(iter(without.values()))
             elif time.monotonic() - progressed > STUCK_SECONDS:
-                begin, now_end = await self.bounds(topic, partition)
+                begin, now_end = (await self.all_bounds([(topic, partition)]))[topic, partition]
                 raise StateError(
                     f"{topic}[{partition}]: nothing comes after offset {position}, though {end} was its end "
                     f"(it has {begin} to {now_end} now): was it deleted and created again, or does a transaction stay open?"

@@ -25,6 +25,7 @@ from app.kafka.failures import refusal_of
 
 DEFAULT_MAX_MESSAGE_BYTES = 1_048_588  # Kafka's default of max.message.bytes
 METADATA_WAIT = 30.0  # seconds until the metadata must show a topic that was created
+LEADER_WAIT = 2.0  # seconds for the leaders of a new topic; a partition that has none later does not hold the others
 _HAS_LEADER = (0, ReplicaNotAvailableError.errno)  # reads and writes need the leader only, so a missing follower is fine
 UNCLEAN, MIN_IN_SYNC = "unclean.leader.election.enable", "min.insync.replicas"
 _DESCRIBED_CONFIGS = ("cleanup.policy", "message.timestamp.type", "max.message.bytes", "retention.ms", UNCLEAN, MIN_IN_SYNC)
@@ -124,15 +125,20 @@ def new_topic(spec: TopicSpec, replicas: int) -> NewTopic:
 
 
 async def partition_counts(client: AIOKafkaAdminClient) -> dict[str, int]:
-    """Number of partitions of every topic whose partitions all have a leader.
+    """Number of partitions of every topic."""
+    return {name: count for name, (count, _) in (await _described(client)).items()}
+
+
+async def _described(client: AIOKafkaAdminClient) -> dict[str, tuple[int, bool]]:
+    """Number of partitions of every topic, and whether all of them have a leader.
 
     Asks for all topics, because a metadata request that names a missing topic may create it.
     """
-    counts = {}
-    for topic in await client.describe_topics():
-        if topic["error_code"] == 0 and all(p["error_code"] in _HAS_LEADER for p in topic["partitions"]):
-            counts[topic["topic"]] = len(topic["partitions"])
-    return counts
+    return {
+        topic["topic"]: (len(topic["partitions"]), all(p["error_code"] in _HAS_LEADER for p in topic["partitions"]))
+        for topic in await client.describe_topics()
+        if topic["error_code"] == 0
+    }
 
 
 async def replica_counts(client: AIOKafkaAdminClient) -> dict[str, int]:
@@ -148,14 +154,15 @@ async def wait_for_topics(client: AIOKafkaAdminClient, names: list[str]) -> dict
 
     Raises `BrokerError` after `METADATA_WAIT` seconds, and aiokafka's errors.
     """
-    deadline, pause = time.monotonic() + METADATA_WAIT, 0.05
+    began, pause = time.monotonic(), 0.05
     while True:
-        counts = await partition_counts(client)
-        configs = await _topic_configs(client, [name for name in names if name in counts])
+        shown = await _described(client)
+        configs = await _topic_configs(client, [name for name in names if name in shown])
         missing = [name for name in names if not configs.get(name)]
-        if not missing:
-            return {name: TopicState(counts[name], configs[name]) for name in names}
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if not missing and (waited > LEADER_WAIT or all(shown[name][1] for name in names)):
+            return {name: TopicState(shown[name][0], configs[name]) for name in names}
+        if missing and waited > METADATA_WAIT:
             raise BrokerError(f"topic {', '.join(missing)}: the broker does not show it {METADATA_WAIT:.0f} s after creation")
         await asyncio.sleep(pause)
         pause = min(1.0, pause * 2)

@@ -80,7 +80,8 @@ def _parser() -> argparse.ArgumentParser:
         "--broker",
         type=_broker,
         default="pocket",
-        help="pocket (default), kafka (one of our own: Docker, or BARWHEEL_KAFKA=maven), or host:port, which is not killed",
+        help="pocket (default), kafka (one of our own: Docker, or BARWHEEL_KAFKA=maven), cluster (three nodes of Kafka, "
+        "BARWHEEL_KAFKA=maven), or host:port, which is not killed",
     )
     parser.add_argument("--delivery", choices=("idempotent", "transactional"), default="idempotent")
     parser.add_argument(
@@ -108,7 +109,7 @@ def _count(text: str) -> int:
 def _broker(text: str) -> str:
     host, _, port = text.removeprefix("kafka://").rpartition(":")
     if text not in OWN_BROKERS and not (host and port.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text}: must be pocket, kafka or host:port")
+        raise argparse.ArgumentTypeError(f"{text}: must be pocket, kafka, cluster or host:port")
     return text
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from tests.chaos.clocked import Clock
 from tests.conformance.pocket_process import PocketProcess
-from tests.support.kafka import own_kafka
+from tests.support.kafka import own_cluster, own_kafka
 from tests.support.kafka_node import answers
 from tests.support.waiting import until_sync
 
@@ -39,6 +39,10 @@ def running(name: str, directory: Path) -> Iterator[tuple[str, Killable | None]]
     if name == "kafka":
         with own_kafka(directory) as server:
             yield server.bootstrap, server
+        return
+    if name == "cluster":
+        with own_cluster(directory) as cluster:
+            yield cluster.bootstrap, cluster
         return
     if name != "pocket":
         host, _, port = name.removeprefix("kafka://").rpartition(":")

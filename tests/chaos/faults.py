@@ -12,10 +12,12 @@ from concurrent.futures import Future
 from tests.chaos.background import Background
 from tests.chaos.brokers import Killable, Pocket
 from tests.chaos.clocked import Clock
+from tests.chaos.cluster_faults import ClusterFaults
 from tests.chaos.fleet import Fleet, Member
 from tests.chaos.kinds import Ends, Fault, Kind
 from tests.chaos.options import Options
 from tests.chaos.upstream import Upstream
+from tests.support.kafka_cluster import KafkaCluster
 
 DECK = (*Kind, Kind.kill, Kind.broker)  # shuffled again and again, so that ten faults include every kind
 MORE_WORKERS = 2  # the most that a run adds to its initial workers
@@ -64,7 +66,7 @@ class Faults:
             Kind.transaction: self._open_transaction,
             Kind.clock: self._set_clock,
             Kind.broker_clock: self._set_broker_clock,
-        }[kind]()
+        }.get(kind, lambda: self._on_nodes(kind))()
         fault = Fault(len(self.done) + 1, kind, text, overlaps, self._begin)
         self.done.append(fault)
         return fault
@@ -160,6 +162,13 @@ class Faults:
         time.sleep(down)
         self._broker.start()
         return f"down for {time.monotonic() - began:.1f} s"
+
+    def _on_nodes(self, kind: Kind) -> str:
+        assert isinstance(self._broker, KafkaCluster)
+        faults = ClusterFaults(self._broker, self._fleet.members[0].ticks_topic, self._random)
+        faults.prepare()
+        self._mark()
+        return faults.inject(kind)
 
     def _open_transaction(self) -> str:
         """Returns while it is open, so that the next fault may come meanwhile."""

@@ -21,6 +21,9 @@ class Kind(StrEnum):
     transaction = "transaction"
     clock = "clock"
     broker_clock = "broker-clock"
+    leader = "leader"
+    follower = "follower"
+    roll = "roll"
 
 
 DESCRIPTIONS = {
@@ -30,14 +33,18 @@ DESCRIPTIONS = {
     Kind.freeze: "SIGSTOP for more than the session timeout, then SIGCONT: a zombie worker",
     Kind.add: "one more worker",
     Kind.remove: "SIGTERM to a worker, no restart",
-    Kind.broker: "kill -9 of the broker, then restart on the same data and port",
+    Kind.broker: "kill -9 of the broker (of all nodes of a cluster), then restart on the same data and port",
     Kind.transaction: "another producer's transaction in the input, open for seconds, then aborted",
     Kind.clock: "a worker's wall clock hours ahead or back, for seconds",
     Kind.broker_clock: "the pocket broker's wall clock hours ahead or back, for seconds",
+    Kind.leader: "kill -9 of the node of a cluster that leads a partition, then restart",
+    Kind.follower: "SIGSTOP of a node of a cluster that follows in a partition, then SIGCONT",
+    Kind.roll: "a restart of all nodes of a cluster, one after another",
 }
 # Only by --kinds: the timer still goes by the worker's clock, and by the last stable offset alone.
 ON_REQUEST = frozenset({Kind.transaction, Kind.clock, Kind.broker_clock})
 DEFAULT = frozenset(Kind) - ON_REQUEST
+ON_NODES = frozenset({Kind.leader, Kind.follower, Kind.roll})  # with `--broker cluster`
 MAY_REPEAT = frozenset({Kind.kill, Kind.freeze})  # may repeat a key with an equal value, see docs/delivery.md
 
 

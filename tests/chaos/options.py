@@ -5,22 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos.kinds import DEFAULT, Kind
+from tests.chaos.kinds import DEFAULT, ON_NODES, Kind
 from tests.support.reference import Rules
 
-OWN_BROKERS = ("pocket", "kafka")  # those that a run starts, and may kill
+OWN_BROKERS = ("pocket", "kafka", "cluster")  # those that a run starts, and may kill
 SCOPES = ("broker", "symbol", "partition")
 PARTITIONS = 4
 WINDOW_MS = 1_000
 GRACE_MS = 500
 IDLE_MARGIN_MS = 300
+CLUSTER_IDLE_MARGIN_MS = 12_000  # a dead follower holds up the high watermark, and a new leader must be elected
 SESSION_SECONDS = 3.0
 FOREIGN_SESSION_SECONDS = 6.0  # the default group.min.session.timeout.ms of Kafka
 
 
 @dataclass(frozen=True)
 class Options:
-    """One run. `broker` is `pocket`, `kafka`, or `host:port` of a running broker, which is never killed."""
+    """One run. `broker` is `pocket`, `kafka`, `cluster`, or `host:port` of a running broker, which is never killed."""
 
     faults: int = 20
     seed: int = 7
@@ -53,17 +54,18 @@ class Options:
     def possible(self) -> frozenset[Kind]:
         """Those of the kinds that the broker allows: we kill only our own, and set only the pocket broker's clock."""
         own = self.kinds if self.own_broker else self.kinds - {Kind.broker}
+        own = own if self.broker == "cluster" else own - ON_NODES
         return own if self.broker == "pocket" else own - {Kind.broker_clock}
 
     @property
     def idle_margin_ms(self) -> int:
         """The workers' setting `idle_margin`."""
-        return IDLE_MARGIN_MS
+        return CLUSTER_IDLE_MARGIN_MS if self.broker == "cluster" else IDLE_MARGIN_MS
 
     @property
     def session_seconds(self) -> float:
         """The workers' session timeout."""
-        return SESSION_SECONDS if self.own_broker else FOREIGN_SESSION_SECONDS
+        return SESSION_SECONDS if self.broker in {"pocket", "kafka"} else FOREIGN_SESSION_SECONDS
 
     @property
     def command(self) -> str:

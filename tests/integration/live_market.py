@@ -13,12 +13,11 @@ from typing import Self
 
 from aiokafka import AIOKafkaProducer
 
-from agents.task import engine_config
 from app.settings import Settings
+from tests.support.reference import Rules, answer
 from tests.support.reference_records import parsed
 from tests.support.ticks import heartbeat, now_ms, produce, read
 from tests.support.worker import Worker
-from tests.unit.model import expected
 
 EVERY = 0.05  # seconds between two rounds of ticks
 SYMBOLS = ("x", "y", "z")
@@ -109,17 +108,25 @@ class LiveMarket:
 
 
 def check_bars(worker: Worker) -> int:
-    """Check that the bars are those of the reference, byte for byte, in order, and once. Returns how many ticks are late."""
+    """Check that bars and late ticks are what the reference makes of the topic: each bar once, in order, and byte by byte.
+
+    Returns the number of late ticks.
+    """
     ticks, finals, late = (
         read(worker.bootstrap, topic) for topic in (worker.ticks_topic, worker.finals_topic, worker.late_topic)
     )
-    config = engine_config(_settings(worker))
-    assert finals
+    settings = _settings(worker)
+    rules = Rules(settings.window_size, settings.grace, settings.scope.value)
+    late_places = sorted((seen.key or b"").decode() for seen in late)
+    expected_late = []
     for number in sorted({seen.partition for seen in ticks}):
-        inside = [parsed(seen) for seen in ticks if seen.partition == number]
-        answer = expected(inside, config, inside[-1].arrival + FOREVER_MS)
-        assert [seen.value for seen in finals if seen.partition == number] == [bar.json() for bar in answer.bars]
-        assert sum(seen.partition == number for seen in late) == answer.counts["late"]
+        entries = [parsed(seen) for seen in ticks if seen.partition == number]
+        expected = answer(entries, rules, until=max(entry.arrival for entry in entries) + FOREVER_MS)
+        published = [(seen.key, seen.value) for seen in finals if seen.partition == number]
+        assert published == [(bar.key(), bar.json()) for bar in expected.bars]
+        assert published
+        expected_late += [f"{worker.ticks_topic}|{number}|{offset}" for offset, kind, _ in expected.side if kind == "late"]
+    assert late_places == sorted(expected_late)
     return len(late)
 
 

@@ -114,10 +114,10 @@ def test_the_leader_of_an_input_partition_is_killed(cluster: KafkaCluster, new_w
 def test_a_follower_stands_still_and_the_high_watermark_with_it(cluster: KafkaCluster, new_worker: NewWorker) -> None:
     worker = new_worker(topic_partitions="2", **QUICK).start()
     leader, follower = 1, 2
-    cluster.lead_all(leader)  # else the frozen node would lead something, too
     market = LiveMarket(worker, acks=1)
     with market:
         goes_on(worker)
+        cluster.lead_all(leader)  # else the frozen node would lead something, too
         cluster.freeze(follower)
         until_sync(
             lambda: all(follower not in part.isr for part in cluster.partitions(worker.ticks_topic).values()),

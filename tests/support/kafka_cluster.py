@@ -25,8 +25,8 @@ GROUP, TRANSACTION = 0, 1  # kinds of coordinators
 NOT_NEEDED = 84  # the error code of an election where the leader is the right one
 DEADLINE = 60.0  # seconds for a change of the cluster to show
 ASK_MS = 5_000
-# A follower is out of sync, and a dead node is fenced, after this time. Until then the high watermark waits for it.
-LAG_MS = 3_000
+LAG_MS = 3_000  # after which a follower is out of sync; until then the high watermark waits for it
+SESSION_MS = 6_000  # after which a dead node is fenced, and others lead; a starved machine needs some time for a heartbeat
 JVM = ("-Xms192m", "-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 SETTINGS = {
     "default.replication.factor": str(NODES),
@@ -37,7 +37,7 @@ SETTINGS = {
     "share.coordinator.state.topic.replication.factor": str(NODES),
     "share.coordinator.state.topic.min.isr": "2",
     "replica.lag.time.max.ms": str(LAG_MS),
-    "broker.session.timeout.ms": str(LAG_MS),
+    "broker.session.timeout.ms": str(SESSION_MS),
     "num.io.threads": "2",
     "num.network.threads": "2",
 }
@@ -118,7 +118,7 @@ class KafkaCluster:
         self.nodes[number].stop()
 
     def kill_node(self, number: int) -> None:
-        """Kill a node. Its leaders move once its session has expired, after `LAG_MS`."""
+        """Kill a node. Its leaders move once its session has expired, after `SESSION_MS`."""
         self._frozen.discard(number)
         self.nodes[number].kill()
 

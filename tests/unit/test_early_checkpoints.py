@@ -35,7 +35,7 @@ class Waiting:
         self.publication_waits = True
         self.while_working()
 
-    async def tick(self, _head: Head, _now: int) -> None:
+    async def tick(self, _head: Head) -> None:
         self.publication_waits = True  # a window has closed by idling
         self.while_working()
 
@@ -55,10 +55,10 @@ def manager(now: list[float]) -> TaskManager:
         raise error
 
     manager = TaskManager(Settings.load(), crash)
-    manager._pacing = CheckpointPacing(INTERVAL, lambda: now[0])
+    manager._pacing = manager._checkpoints._pacing = CheckpointPacing(INTERVAL, lambda: now[0])
     manager._taking = True
     heads = {(manager.settings.ticks_topic, 0): Head(1, 0)}
-    manager.consumer = cast("Any", SimpleNamespace(heads=lambda: heads))
+    manager.consumer = cast("Any", SimpleNamespace(heads=lambda: heads, refusals=lambda: 0))
     return manager
 
 
@@ -73,7 +73,7 @@ async def process(manager: TaskManager, task: PartitionTask, *, by_timer: bool) 
         await manager.tick()
     else:
         await manager.feed(Slice(0, task, [], 0))
-    await asyncio.gather(*manager._early_checkpoints.values())
+    await asyncio.gather(*manager._checkpoints._early.values())
 
 
 @pytest.mark.parametrize("by_timer", [False, True])

@@ -11,7 +11,7 @@ import pytest
 from aiokafka import errors as kafka
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 
-from agents import task_creator, tasks
+from agents import task_creator
 from agents.metrics import Metrics
 from agents.readiness import Readiness
 from agents.task_creator import TaskCreator
@@ -149,7 +149,7 @@ async def test_a_running_worker_recovers_exactly_where_that_may_help(kind: type[
 
 
 async def test_a_restart_asks_the_group_and_seeks_until_both_succeed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "VERIFY_SECONDS", 0.0)
+    monkeypatch.setattr(task_creator, "VERIFY_SECONDS", 0.0)
     monkeypatch.setattr(task_creator, "unreachable", answers)
     said: list[str] = []
     answers_of = {

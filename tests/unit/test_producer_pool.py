@@ -1,4 +1,4 @@
-"""The producers of a worker's partitions start together or not at all."""
+"""The producers of a worker's partitions start some at a time, and one that cannot start does not hold the others."""
 
 from __future__ import annotations
 
@@ -8,27 +8,71 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from app.kafka.cluster import Cluster
-from app.kafka.producer_pool import ProducerPool
+from app.kafka.producer_pool import PRODUCERS_AT_ONCE, ProducerPool
 from app.kafka.producers import BatchProducer, TransactionalProducer
 from app.settings import Settings
 
+NOWHERE = Cluster("127.0.0.1:1")
 
-async def test_if_one_producer_cannot_start_the_others_are_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+
+async def starts(_: BatchProducer) -> None:
+    """In the place of `start`."""
+
+
+async def test_a_producer_that_cannot_start_does_not_hold_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def start(producer: TransactionalProducer) -> None:
+        if producer._producer._txn_manager.transactional_id.endswith("-1"):
+            raise KafkaConnectionError("no")
+
+    monkeypatch.setattr(BatchProducer, "start", starts)
+    monkeypatch.setattr(TransactionalProducer, "start", start)
+    producers = ProducerPool(Settings.load())
+    failed = await producers.start(NOWHERE, [0, 1, 2], max_request=1 << 20)
+    assert list(failed) == [1]
+    assert isinstance(failed[1], KafkaConnectionError)
+    assert sorted(producers.checkpoints) == [0, 2]
+    finals = producers.finals
+    monkeypatch.setattr(TransactionalProducer, "start", starts)
+    assert await producers.start(NOWHERE, [1], max_request=1 << 20) == {}
+    assert sorted(producers.checkpoints) == [0, 1, 2]
+    assert producers.finals is finals, "the running partitions keep it"
+    await producers.stop()
+
+
+async def test_an_error_that_nobody_foresaw_cancels_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     ends: list[str] = []
 
-    async def refused(_: BatchProducer) -> None:
-        raise KafkaConnectionError("no")
-
-    async def for_ever(_: BatchProducer) -> None:
+    async def start(producer: TransactionalProducer) -> None:
+        if producer._producer._txn_manager.transactional_id.endswith("-0"):
+            await asyncio.sleep(0)
+            raise RuntimeError("nobody foresaw this")
         try:
             await asyncio.Event().wait()
         finally:
             ends.append("cancelled")
 
-    monkeypatch.setattr(BatchProducer, "start", refused)
-    monkeypatch.setattr(TransactionalProducer, "start", for_ever)
+    monkeypatch.setattr(BatchProducer, "start", starts)
+    monkeypatch.setattr(TransactionalProducer, "start", start)
     producers = ProducerPool(Settings.load())
-    with pytest.raises(KafkaConnectionError, match="no"):
-        await producers.renew(Cluster("127.0.0.1:1"), [0, 1], max_request=1 << 20)
+    with pytest.raises(RuntimeError, match="nobody foresaw this"):
+        await producers.start(NOWHERE, [0, 1, 2], max_request=1 << 20)
     assert ends == ["cancelled"] * 2
+    await producers.stop()
+
+
+async def test_some_producers_start_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, most = 0, 0
+
+    async def start(_: TransactionalProducer) -> None:
+        nonlocal now, most
+        now += 1
+        most = max(now, most)
+        await asyncio.sleep(0)
+        now -= 1
+
+    monkeypatch.setattr(BatchProducer, "start", starts)
+    monkeypatch.setattr(TransactionalProducer, "start", start)
+    producers = ProducerPool(Settings.load())
+    await producers.start(NOWHERE, range(3 * PRODUCERS_AT_ONCE), max_request=1 << 20)
+    assert most == PRODUCERS_AT_ONCE
     await producers.stop()

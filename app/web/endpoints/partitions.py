@@ -31,7 +31,7 @@ async def partitions(web: WebContext, params: PartitionsParams) -> Partitions:
         responses, away = await web.peers.get_from_owners(elsewhere, "/api/v1/partitions", {"local": "true"})
         for response in responses:
             for row in map(PartitionRow.model_validate, response["partitions"]):
-                if row.partition in elsewhere and row.state is not PartitionState.no_owner:
+                if row.partition in elsewhere and row.me:  # of the others, also of those held up here, it knows nothing
                     rows.setdefault(row.partition, row.model_copy(update={"me": False}))
     for number in elsewhere:
         rows.setdefault(number, _not_running(web, number, owners.get(number)))
@@ -63,10 +63,12 @@ def _not_running(web: WebContext, number: int, url: str | None) -> PartitionRow:
     """A partition that no worker runs, as far as this worker knows. `url` is the address of its owner."""
     me, recovery = url == web.peers.own_url, None
     state = PartitionState.no_owner if url is None else PartitionState.owner_away
+    held_up = web.tasks.readiness().get("held_up", {}).get(str(number)) if me else None
     if me:
-        state = PartitionState.waiting if web.tasks.state == "waiting" else PartitionState.recovering
+        waits = held_up is not None or web.tasks.state == "waiting"
+        state = PartitionState.waiting if waits else PartitionState.recovering
         recovery = recovery_progress(web)
-    return PartitionRow(partition=number, owner=url, me=me, state=state, recovery=recovery)
+    return PartitionRow(partition=number, owner=url, me=me, state=state, recovery=recovery, held_up=held_up)
 
 
 def recovery_progress(web: WebContext) -> Recovery | None:

@@ -103,6 +103,9 @@ class PartitionRow(ApiModel):
     recovery: Recovery | None = Field(
         default=None, description="Progress of the recovery that its owner is running, over all of that owner's partitions."
     )
+    held_up: str | None = Field(
+        default=None, description="Why its owner, which runs its other partitions, waits for this one: it has no leader, say."
+    )
 
 
 class Partitions(ApiModel):
@@ -237,6 +240,9 @@ class Ready(BaseModel):
 
     model_config = ConfigDict(extra="allow")
     state: str
+    held_up: dict[str, str] = Field(
+        default_factory=dict, description="The partitions that are waited for while the others run, and why."
+    )
 
 
 class Healthy(ApiModel):

@@ -63,7 +63,7 @@ function showPartitions() {
         {},
         cell(row.partition, "number"),
         cell(row.owner ? (row.me ? "this worker" : element("a", { href: row.owner }, row.owner.replace(/^https?:\/\//, ""))) : "none"),
-        cell(row.state.replace("_", " ") + (row.recovery ? ` ${row.recovery.done}/${row.recovery.partitions}` : ""), "", row.state),
+        cell(row.state.replace("_", " ") + (row.held_up ? `: ${row.held_up}` : "") + (row.recovery ? ` ${row.recovery.done}/${row.recovery.partitions}` : ""), "", row.state),
         cell(formatNumber(row.position), "number"),
         cell(formatNumber(row.lag), "number"),
         cell(formatNumber(row.open_windows), "number"),
