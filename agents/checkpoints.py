@@ -91,6 +91,7 @@ class Checkpoints:
             fingerprint=known.fingerprint,
             consumed_to=consumed_to,
             identity=known.identity,
+            cut=engine.cut,
             leader_epoch=leader_epoch,
             finals_epoch=self.finals_epoch,
         )

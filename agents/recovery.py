@@ -24,6 +24,8 @@ from app.settings.types import Start
 from tables.bars import Bar, decode_bar
 from tables.records import Record
 from tables.state import (
+    CUT_AT_NEXT,
+    NO_CUT,
     POSITION_KEY,
     UNKNOWN,
     Counters,
@@ -96,14 +98,16 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
                 f"{where} holds no position, though {finals.name} has bars of this app_id (was the changelog deleted?): "
                 "restore it, or use another app_id and topics_prefix"
             )
+        begin_at = ticks.begin if settings.start is Start.earliest else ticks.end
         first = Position(
-            next_offset=ticks.begin if settings.start is Start.earliest else ticks.end,
+            next_offset=begin_at,
             arrival=-(1 << 62),
             counters=Counters(),
             finals_end=finals.end,
             changelog_start=end,
             fingerprint=wanted,
             identity=now,
+            cut=CUT_AT_NEXT if begin_at else NO_CUT,  # offset 0: nothing was ever before it
         )
         return Recovered(first, needs_first_checkpoint=True, finals_end=finals.end, changelog_end=end)
     check_cluster(where, position.identity, now)
@@ -131,6 +135,8 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
             last, _ = await _last(reader, settings.ticks_topic, partition, position.resume_at, cut, lambda _: True)
             _pass_at(found, position.next_offset if last is None else last.offset + 1)
             moved = Moved.other_log
+    if moved is not Moved.no:
+        position.cut = CUT_AT_NEXT
     identity = now.completed_by(position.identity)
     # Stored at once: by the next start a topic may have grown past the old position, or have been replaced by another one.
     known = position.finals_end, position.fingerprint, position.identity

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.kafka.batches import Header, Outgoing
 from app.kafka.producers import BatchProducer, acknowledged
+from app.settings import Settings
 from tables.records import SideRecord
 
 CUT_TO = 64 * 1024  # bytes that are kept of a value that is too large
@@ -81,3 +82,10 @@ class SideRecordEncoder:
 
 def _size(headers: list[Header]) -> int:
     return sum(len(name.encode()) + len(text) + PER_HEADER for name, text in headers)
+
+
+def side_outputs(settings: Settings, partition: int, *, max_size: int, headers: list[Header]) -> SideOutputs:
+    """Those of one partition of the input. `max_size`: the largest record in bytes that their topics take."""
+    topics = {"late": settings.late_topic, "rejected": settings.rejected_topic}
+    encoder = SideRecordEncoder(settings.ticks_topic, partition, max_size=max_size, headers=headers)
+    return SideOutputs(topics, encoder, partition)

@@ -17,8 +17,9 @@ from agents.finals import FinalsPublisher, finals_headers
 from agents.input_log import EndOfEpoch, InputLog, never_told
 from agents.markers import Markers
 from agents.metrics import Metrics
+from agents.placement import PlacedSymbols
 from agents.recovery import APP_HEADER, Recovered
-from agents.side_outputs import SideOutputs, SideRecordEncoder
+from agents.side_outputs import side_outputs
 from agents.timers import IdleTimer, TimerClock, say_clock_was_wrong
 from app.kafka.clock import BrokerClock
 from app.kafka.fetcher import Head
@@ -54,6 +55,14 @@ def engine_config(settings: Settings) -> EngineConfig:
     )
 
 
+def restored_engine(settings: Settings, found: Recovered) -> Engine:
+    """An engine that goes on where the recovered partition was."""
+    position = found.position
+    engine = Engine(engine_config(settings), position.next_offset)
+    engine.restore(position.counters, position.arrival, position.stream_times, found.states, found.tail, position.cut)
+    return engine
+
+
 class PartitionTask:
     """The engine of one partition, the output it has not published yet, and its position."""
 
@@ -71,17 +80,17 @@ class PartitionTask:
         clock: BrokerClock | None = None,
         markers: BatchProducer | None = None,
         end_of_epoch: EndOfEpoch = never_told,
+        placed: PlacedSymbols | None = None,
     ) -> None:
         """`producer` writes the checkpoints; `finals_producer` sends bars at once, None where they wait for the checkpoint.
 
         `markers` writes them where `idle_close=marker`. `append_time`: the input topic has LogAppendTime now; an older batch
         may have CreateTime. `max_record`: the largest record in bytes that the side topics take. `end_of_epoch` asks where a
-        leader epoch of a partition of the input ends.
+        leader epoch of a partition of the input ends. `placed` counts the symbols that lie elsewhere.
         """
         self.number = number
         position = found.position
-        self.engine = Engine(engine_config(settings), position.next_offset)
-        self.engine.restore(position.counters, position.arrival, position.stream_times, found.states, found.tail)
+        self.engine = restored_engine(settings, found)
         self.consumed_to = position.resume_at  # offsets below have been processed, or hold no records
         self._input = InputLog(number, position.leader_epoch, end_of_epoch)
         self.checkpoint_began = time.monotonic()  # the last one, even if it found nothing to write
@@ -101,8 +110,7 @@ class PartitionTask:
             headers=finals_headers(settings.app_id, position.leader_epoch),
             metrics=self._metrics,
         )
-        encoder = SideRecordEncoder(settings.ticks_topic, number, max_size=max_record, headers=headers)
-        self._side = SideOutputs({"late": settings.late_topic, "rejected": settings.rejected_topic}, encoder, number)
+        self._side = side_outputs(settings, number, max_size=max_record, headers=headers)
         self._checkpoints = Checkpoints(
             settings,
             number,
@@ -115,6 +123,7 @@ class PartitionTask:
             clock=broker,
             headers=headers,
         )
+        self.placed = placed or PlacedSymbols()
         self._stored = not found.needs_first_checkpoint  # the position, as it is
         self._poisoned = False  # see `_poison_on_error`
         self._engine_lock = asyncio.Lock()  # held to feed the engine, to turn its wheel, and to copy it
@@ -149,7 +158,7 @@ class PartitionTask:
 
     def accounting(self) -> dict[str, Any]:
         """The counters, and how far the engine is."""
-        return accounting_of(self.engine)
+        return accounting_of(self.engine, self.placed)
 
     def has_bars_beyond(self, offset: int) -> bool:
         """Whether there are bars, also such as are being sent, that a reader of the finals at `offset` has not seen."""
@@ -230,6 +239,7 @@ class PartitionTask:
 
     async def _publish(self) -> None:
         engine = self.engine
+        self.placed.count_new(engine)
         self._side.add(self._metrics.count_side(engine.take_side()))
         bars = engine.bars_waiting
         await self._finals.publish(engine.take_closed(), bars)

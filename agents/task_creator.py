@@ -16,6 +16,7 @@ from aiokafka import errors as kafka_errors
 
 from agents.log_watch import end_of_input_epoch
 from agents.metrics import Metrics
+from agents.placement import PlacedSymbols, Placement
 from agents.readiness import Readiness, RecoveryProgress
 from agents.recovery import recover, stop_if_given_up
 from agents.task import PartitionTask
@@ -50,6 +51,7 @@ class TaskCreator:
         self._metrics = metrics
         self._readiness = readiness
         self._producers = ProducerPool(settings)
+        self._placement = Placement(settings.ticks_topic)
 
     async def recover(self, cluster: Cluster, topics: TopicsReport | None, numbers: set[int]) -> dict[int, PartitionTask]:
         """The tasks of these partitions, ready to be fed; waits while the broker is away.
@@ -122,7 +124,7 @@ class TaskCreator:
         if not numbers:
             return {}, {}
         stop_if_given_up()
-        attempt = _Attempt(self._settings, self._producers, topics, now, self._metrics)
+        attempt = _Attempt(self._settings, self._producers, topics, now, self._metrics, self._placement)
         self._readiness.recovery = attempt.progress
         await attempt.run(cluster, numbers)
         stop_if_given_up()
@@ -150,7 +152,13 @@ class _Attempt:
     """One attempt to recover some partitions: the tasks of those that could be recovered, and the errors of the others."""
 
     def __init__(
-        self, settings: Settings, producers: ProducerPool, topics: TopicsReport, now: Identity, metrics: Metrics
+        self,
+        settings: Settings,
+        producers: ProducerPool,
+        topics: TopicsReport,
+        now: Identity,
+        metrics: Metrics,
+        placement: Placement,
     ) -> None:
         self.tasks: dict[int, PartitionTask] = {}
         self.failed: dict[int, Exception] = {}
@@ -160,6 +168,7 @@ class _Attempt:
         self._topics = topics
         self._now = now
         self._metrics = metrics
+        self._placement = placement
         self._readers: list[Reader] = []
         self._written = (settings.late_topic, settings.rejected_topic)
         self._read = (settings.ticks_topic, settings.finals_topic, settings.changelog_topic)
@@ -229,6 +238,7 @@ class _Attempt:
             metrics=self._metrics,
             markers=self._producers.markers,
             end_of_epoch=functools.partial(end_of_input_epoch, self._settings, cluster),
+            placed=PlacedSymbols(self._placement, number, self._topics.partitions),
         )
         await task.begin()
         return task

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import repeat
 
 from rich.console import Console
 from rich.table import Table
@@ -27,22 +28,23 @@ def utc(ms: int) -> str:
     return f"{text}.{ms % 1000:03d}" if ms % 1000 else text
 
 
-def bar_cells(bar: Bar) -> list[str]:
-    """One row of `bar_table`."""
+def bar_cells(bar: Bar, note: str = "") -> list[str]:
+    """One row of `bar_table`, with a note at its end."""
     prices = [f"{p:f}" for p in (bar.open, bar.high, bar.low, bar.close)]
-    return [utc(bar.bucket_start), bar.broker, bar.symbol, *prices, str(bar.ticks), bar.close_reason]
+    notes = [bar.close_reason, *(["partial"] if bar.partial else []), *([note] if note else [])]
+    return [utc(bar.bucket_start), bar.broker, bar.symbol, *prices, str(bar.ticks), ", ".join(notes)]
 
 
-def bar_table(bars: Iterable[Bar], title: str) -> Table:
-    """The bars as a table."""
+def bar_table(bars: Iterable[Bar], title: str, notes: Iterable[str] = repeat("")) -> Table:
+    """The bars as a table, each with its note."""
     made = Table(title=title, title_justify="left")
     for name in ("start (UTC)", "broker", "symbol"):
         made.add_column(name, no_wrap=True)
     for name in ("open", "high", "low", "close", "ticks"):
         made.add_column(name, justify="right", no_wrap=True)
     made.add_column("closed by")
-    for bar in bars:
-        made.add_row(*bar_cells(bar))
+    for bar, note in zip(bars, notes, strict=False):  # without notes there is no end of them
+        made.add_row(*bar_cells(bar, note))
     return made
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from agents.recovery import producer_app
+from app.doubled import Doubled
 from app.errors import BrokerError
 from app.kafka.bootstrap import admin
 from app.kafka.cluster import Cluster
@@ -20,6 +22,8 @@ from app.kafka.topics import partition_counts
 from tables.bars import Bar, decode_bar
 
 BAR_ORDER = attrgetter("bucket_start", "broker", "symbol")
+ORDER = attrgetter("order")  # of placed bars
+BarOrder = tuple[int, str, str, int]  # start, broker, symbol, partition
 _POLL_MS = 200
 
 
@@ -90,20 +94,53 @@ async def records_to_end(consumer: AIOKafkaConsumer) -> AsyncIterator[Any]:
                 yield record
 
 
-async def read_bars(consumer: AIOKafkaConsumer, query: BarQuery) -> list[Bar]:
-    """The matching bars that the topic holds now: the last record of each key, in order of (start, broker, symbol)."""
-    bars: dict[bytes, Bar] = {}
+class PlacedBar(NamedTuple):
+    """A bar, and the partition in which it was published."""
+
+    partition: int
+    bar: Bar
+
+    @property
+    def order(self) -> BarOrder:
+        """A sort key: start, broker, symbol, partition."""
+        return (*BAR_ORDER(self.bar), self.partition)
+
+
+async def read_bars(consumer: AIOKafkaConsumer, query: BarQuery) -> list[PlacedBar]:
+    """The matching bars that the topic holds now, in order: the last record of each key in each partition."""
+    bars: dict[tuple[int, bytes], PlacedBar] = {}
     async for record in records_to_end(consumer):
         bar = query.match(record)
         if bar is not None:
-            bars[record.key] = bar
-    return sorted(bars.values(), key=BAR_ORDER)
+            bars[record.partition, record.key] = PlacedBar(record.partition, bar)
+    return sorted(bars.values(), key=ORDER)
 
 
-async def follow_bars(consumer: AIOKafkaConsumer, query: BarQuery) -> AsyncIterator[list[Bar]]:
+def doubled_windows(bars: Iterable[PlacedBar]) -> list[list[PlacedBar]]:
+    """The bars, in order, of each window of which more than one partition has one. There should be none."""
+    groups = (list(group) for _, group in groupby(bars, key=lambda placed: BAR_ORDER(placed.bar)))
+    return [group for group in groups if len(group) > 1]
+
+
+def doubled(bars: Iterable[PlacedBar]) -> Doubled | None:
+    """What these bars, in order, say of symbols that live in two partitions; None if there is nothing to say."""
+    windows = doubled_windows(bars)
+    if not windows:
+        return None
+    newest, count = windows[-1], sum(len(group) - 1 for group in windows)
+    bar = newest[0].bar
+    return Doubled(count, bar.broker, bar.symbol, bar.bucket_start, tuple(placed.partition for placed in newest))
+
+
+async def follow_bars(consumer: AIOKafkaConsumer, query: BarQuery) -> AsyncIterator[list[PlacedBar]]:
     """New matching bars as they are published, a list per fetch that holds any; endless."""
     while True:
         fetched = (await consumer.getmany(timeout_ms=_POLL_MS)).values()
-        bars = [bar for records in fetched for record in records if (bar := query.match(record)) is not None]
+        bars = [
+            PlacedBar(record.partition, bar)
+            for records in fetched
+            for record in records
+            if (bar := query.match(record)) is not None
+        ]
         if bars:
-            yield sorted(bars, key=BAR_ORDER)
+            yield sorted(bars, key=ORDER)

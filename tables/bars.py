@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 
 class Bar(msgspec.Struct, gc=False):
@@ -30,6 +31,7 @@ class Bar(msgspec.Struct, gc=False):
     last_offset: int
     closed_at_offset: int  # the closing record's offset; one after the last record processed for idle
     revision: int = 0
+    partial: bool | UnsetType = UNSET  # true: its window may lack ticks; the key is absent otherwise
 
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode

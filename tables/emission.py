@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from tables.scopes import UNKNOWN
 from tables.ticks import PER_SECOND
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Closed(msgspec.Struct, gc=False, eq=False):
     at: int  # arrival, ms
     watermark: int
     offset: int
+    cut: int = UNKNOWN  # see `OpenWindows.cut`
 
     @property
     def start(self) -> int:
@@ -43,6 +45,19 @@ class Closed(msgspec.Struct, gc=False, eq=False):
         """Event times of the first and the last tick of one of the windows, epoch ms."""
         per_second = self.per_second
         return window.open_ts * 1_000 // per_second, window.close_ts * 1_000 // per_second
+
+    def is_partial(self, window: Window) -> bool:
+        """Whether one of the windows may lack ticks that came before the cut."""
+        return lacks_ticks(window, self.size, self.per_second, self.cut)
+
+
+def lacks_ticks(window: Window, size: int, per_second: int, cut: int) -> bool:
+    """Whether a window of this size (ms) had begun at the cut (arrival time, epoch ms), so that ticks of it may be missing.
+
+    Its start is an event time. Where its first tick is ahead of its arrival, the start counts as so much earlier.
+    """
+    ahead = window.open_ts * 1_000 // per_second - window.opened_at
+    return window.end - size - max(0, ahead) <= cut
 
 
 def take_records(steps: Iterable[Closed], headers: H) -> Iterator[tuple[bytes, bytes, int, H]]:
@@ -56,7 +71,8 @@ def take_records(steps: Iterable[Closed], headers: H) -> Iterator[tuple[bytes, b
             start, end = step.start, step.end
             suffix, times = b"|%d" % start, f'"bucket_start":{start},"bucket_end":{end},"open":'
         closed = f',"close_reason":"{step.reason}","closed_at":{step.at},"watermark":{step.watermark},"first_offset":'
-        last = f',"closed_at_offset":{step.offset},"revision":0}}'
+        last = f',"closed_at_offset":{step.offset},"revision":0'
+        whole = step.cut == UNKNOWN
         in_ms = step.per_second == PER_SECOND["ms"]
         windows = step.windows
         windows.reverse()
@@ -65,10 +81,11 @@ def take_records(steps: Iterable[Closed], headers: H) -> Iterator[tuple[bytes, b
             first_ts, last_ts = w.open_ts, w.close_ts
             if not in_ms:
                 first_ts, last_ts = step.times_of(w)
+            end_of_value = "}" if whole or not step.is_partial(w) else ',"partial":true}'
             sums = ',"volume":null,"vwap":null' if w.volume is None else _sums(w)
             value = (
                 f'{symbol.json}{times}{w.open!s},"high":{w.high!s},"low":{w.low!s},"close":{w.close!s}{sums},"ticks":{w.ticks}'
-                f',"first_ts":{first_ts},"last_ts":{last_ts}{closed}{w.first_offset},"last_offset":{w.last_offset}{last}'
+                f',"first_ts":{first_ts},"last_ts":{last_ts}{closed}{w.first_offset},"last_offset":{w.last_offset}{last}{end_of_value}'
             )
             yield symbol.key + suffix, value.encode(), start, headers
 

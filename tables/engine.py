@@ -26,7 +26,7 @@ from tables.progress import CLOCK_STEP, Progress
 from tables.records import Record, SideRecord
 from tables.replay import Replay
 from tables.rules import TickRules
-from tables.scopes import UNKNOWN, Scope, Symbol
+from tables.scopes import NEVER, UNKNOWN, Scope, Symbol
 from tables.snapshots import Snapshots
 from tables.state import Counters, SymbolState
 from tables.ticks import RawTick, decoder
@@ -102,6 +102,11 @@ class Engine:
         """Whether the engine is still within the tail of a restart: until its end there is no checkpoint and no idle close."""
         return self._replay is not None and self._replay.in_tail(self.next_offset)
 
+    @property
+    def cut(self) -> int:
+        """Windows that had begun at this arrival time (epoch ms) may lack ticks. `NEVER`: all, until a record sets it."""
+        return self.windows.cut
+
     def stream_times(self) -> dict[str, tuple[int, int]]:
         """Stream time and the arrival that moved it, by scope; empty under scope `symbol`."""
         return self.windows.stream_times()
@@ -125,8 +130,10 @@ class Engine:
         stream_times: Mapping[str, tuple[int, int]],
         states: Mapping[bytes, SymbolState],
         tail: Sequence[Bar],
+        cut: int = UNKNOWN,
     ) -> None:
         """Restore what a checkpoint stored. `tail`: the bars that were published after it, in order."""
+        self.windows.cut = cut
         self.progress.counters = counters
         self.progress.arrival = arrival
         self.snapshots.restore(stream_times, states)
@@ -221,6 +228,8 @@ class Engine:
             arrived = arrival_cap
         if arrival_cap is None and arrived < progress.arrival - CLOCK_STEP:
             self._step_back(arrived)
+        if self.windows.cut == NEVER:
+            self.windows.cut = max(progress.arrival, arrived)
         if arrived <= progress.timer:
             progress.arrival_violations += 1
         if replay is not None:

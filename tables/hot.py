@@ -17,6 +17,7 @@ from tables.idle import IdleScheduler
 from tables.open_windows import OpenWindows
 from tables.progress import CLOCK_STEP, Progress
 from tables.records import Record
+from tables.scopes import NEVER
 from tables.ticks import MAX_DIGITS, PRICE_LIMITS, ZERO, RawTick
 from tables.window import new_window
 
@@ -54,7 +55,7 @@ class FastPath:
         size, grace, min_ts = config.window_size, config.grace, config.min_ts
         latest = arrived + min(config.grace, config.max_future)  # stream time does not follow a tick that is further ahead
         arrival, timer = progress.arrival, progress.timer
-        usual = timer < arrived <= arrival <= arrived + CLOCK_STEP
+        usual = timer < arrived <= arrival <= arrived + CLOCK_STEP and windows.cut != NEVER
         binned, offset = 0, progress.next_offset - 1
         for record in records:
             symbol = symbols.get(record.key)

@@ -29,6 +29,8 @@ class OpenWindows:
         self.count = 0
         self.closed_count = 0  # closed since `take_closed`
         self.changed: list[Symbol] = []  # since `take_changed`
+        self.new_keys: list[bytes] = []  # of symbols that `take_new_keys` has still to give
+        self.cut = UNKNOWN  # windows that had begun then may lack ticks (arrival, epoch ms); NEVER: the next record sets it
         self._moved: dict[Scope, None] = {}  # scopes whose clock moved since then, other than by a tick of a changed symbol
         self.published: Container[WindowKey] | None = None  # during a replay: close these without a bar
         self._scheduler = scheduler
@@ -62,6 +64,8 @@ class OpenWindows:
             rested = self.resting.pop(key, None)
             if rested is not None:
                 scope.stream_time, scope.advanced_at, symbol.written = rested.stream_time, rested.advanced_at, rested.written
+            else:
+                self.new_keys.append(key)
         return symbol
 
     def let_go(self, symbol: Symbol) -> None:
@@ -95,6 +99,12 @@ class OpenWindows:
             moved.update(dict.fromkeys(symbol.scope for symbol in changed))
         return changed, list(moved)
 
+    def take_new_keys(self, most: int) -> list[bytes]:
+        """Record keys of symbols that were made or restored and have not been taken yet: so many at most, each once."""
+        keys = self.new_keys[-most:]
+        del self.new_keys[-most:]
+        return keys
+
     def take_closed(self) -> list[Closed]:
         """The windows that closed since the last call, in order."""
         closed, self._closed, self.closed_count = self._closed, [], 0
@@ -115,6 +125,8 @@ class OpenWindows:
     def step_back(self, arrival: int) -> None:
         """Leave a clock behind that was wrong: of the times that it gave, those after this arrival (epoch ms) become it."""
         self._peak_at = min(self._peak_at, arrival)
+        if self.cut != NEVER:  # else the next record sets it, not the time that was right
+            self.cut = min(self.cut, arrival)
         for key in [key for key, rested in self.resting.items() if rested.advanced_at > arrival]:
             self.symbol_of(key, name_of(key))
         for symbol in self.symbols.values():
@@ -157,7 +169,9 @@ class OpenWindows:
             if symbols:
                 self.closed_count += len(symbols)
                 size, units = self.config.window_size, self._units_per_second
-                self._closed.append(Closed(symbols, windows, end, size, units, reason, at, watermark, offset))
+                # no tick is further ahead than max_future: most windows need not be looked at
+                cut = self.cut if end - size - self.config.max_future <= self.cut else UNKNOWN
+                self._closed.append(Closed(symbols, windows, end, size, units, reason, at, watermark, offset, cut))
         scope.deadline = min(buckets) + self.config.grace if buckets else NEVER
 
     def _take_windows(self, symbols: list[Symbol], end: int) -> list[Window]:

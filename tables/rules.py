@@ -9,7 +9,6 @@ from tables.idle import IdleScheduler
 from tables.open_windows import OpenWindows
 from tables.progress import Progress
 from tables.records import Record, SideRecord, is_marker
-from tables.scopes import Symbol
 from tables.ticks import RawTick, RejectedError, check_name, event_time, name_of, price_of, quantity_of, read
 from tables.window import new_window
 
@@ -89,7 +88,7 @@ class TickRules:
             return
         counters.binned += 1
         if symbol is None:
-            symbol = windows.symbols[key] = Symbol(key, name, scope)
+            symbol = windows.symbol_of(key, name)
         window = symbol.switch_to(end)
         if window is None:
             window = new_window(end, progress.arrival, price, ts, tick.seq, offset)

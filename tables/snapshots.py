@@ -127,6 +127,7 @@ class Snapshots:
 
     def _restore_symbol(self, key: bytes, state: SymbolState, stored: list[Window]) -> None:
         windows, name = self._windows, name_of(key)
+        windows.new_keys.append(key)
         if state.more:
             self._parts[key] = state.more
         scope = _clock(order_of(name), state) if windows.per_symbol else windows.scope_of(name)

@@ -48,6 +48,8 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 UNKNOWN = Identity()
+NO_CUT = -(1 << 62)
+CUT_AT_NEXT = 1 << 62  # the next record's arrival will be the cut
 
 
 class Position(msgspec.Struct, kw_only=True):
@@ -63,6 +65,8 @@ class Position(msgspec.Struct, kw_only=True):
         -1
     )  # from `next_offset` up to here were no records, but markers of transactions; -1: 0.1.0 did not store it
     identity: Identity = UNKNOWN
+    # Windows that had begun at this arrival time may lack ticks: reading began then, or records before it were lost.
+    cut: int = NO_CUT
     leader_epoch: int = -1  # of the last batch of the input that was processed; -1: not known
     finals_epoch: tuple[int, int] = (-1, 0)  # a leader epoch of the finals, and an offset: all before it were there then
     # Scope -> (stream time, arrival that set it), where an older version wrote it. Now each scope has a record of its own, and

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from heapq import nsmallest
 from typing import Any
 
+from tables.emission import lacks_ticks
 from tables.engine import Engine
 from tables.scopes import UNKNOWN, Symbol
 from tables.ticks import PER_SECOND
@@ -103,6 +104,11 @@ def first_stream_times(engine: Engine, limit: int) -> tuple[dict[str, tuple[int,
     scopes = engine.windows.scopes
     first = {name or "*": (scopes[name].stream_time, scopes[name].advanced_at) for name in nsmallest(limit, scopes)}
     return first, len(scopes) - len(first)
+
+
+def is_partial(engine: Engine, window: Window) -> bool:
+    """Whether an open window may lack ticks that came before the cut, see `Engine.cut`."""
+    return lacks_ticks(window, engine.config.window_size, PER_SECOND[engine.config.time_unit], engine.cut)
 
 
 def bar_so_far(engine: Engine, symbol: Symbol, window: Window) -> dict[str, Any]:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import sys
+from collections.abc import Container
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from faust.cli.base import argument, option
+from msgspec import UNSET
 
 from app.commands import base
 from app.display import bar_cells, bar_table, fit
+from app.doubled import REMEDY
 from app.errors import InputError
-from app.finals import BarQuery, follow_bars, read_bars, topic_consumer
+from app.finals import BarOrder, BarQuery, PlacedBar, doubled, doubled_windows, follow_bars, read_bars, topic_consumer
 from app.settings import Settings
-from tables.bars import Bar, encode_bar
+from tables.bars import encode_bar
 
 if TYPE_CHECKING:
     import faust
@@ -35,6 +39,7 @@ CSV_COLUMNS = [
     "first_ts",
     "last_ts",
     "close_reason",
+    "partial",
 ]
 
 
@@ -90,10 +95,14 @@ async def run(settings: Settings, options: dict[str, Any]) -> int:
     async with topic_consumer(cluster, settings.finals_topic) as consumer:
         bars = await read_bars(consumer, query) if consumer else []
         newest = bars[-(last or (TABLE_ROWS if as_table else len(bars) or 1)) :]
+        two = {placed.order for window in doubled_windows(bars) for placed in window}
         if as_table and (newest or not options["follow"]):
-            _print_table(settings, newest, len(bars))
+            _print_table(settings, newest, len(bars), two)
         elif not as_table:
             _print_lines(newest, as_csv=options["as_csv"], header=True)
+        found = doubled(bars)
+        if found is not None:
+            base.say(f"warning: {found.text}; {REMEDY}")
         if options["follow"]:
             if consumer is None:
                 raise InputError(f"topic {settings.finals_topic} does not exist yet: start `app worker` first")
@@ -106,30 +115,40 @@ async def run(settings: Settings, options: dict[str, Any]) -> int:
     return 0
 
 
-def _print_table(settings: Settings, bars: list[Bar], total: int) -> None:
+def _print_table(settings: Settings, bars: list[PlacedBar], total: int, two: Container[BarOrder]) -> None:
+    """Print the bars; those in `two`, which are not the only one of their window, with their partition."""
     if not bars:
         base.say(f"no matching final bars of {settings.app_id} in {settings.finals_topic}")
         return
     console = base.console()
-    console.print(fit(bar_table(bars, f"{settings.finals_topic}: {len(bars)} of {total} bars"), console))
+    notes = [f"partition {placed.partition}" if placed.order in two else "" for placed in bars]
+    title = f"{settings.finals_topic}: {len(bars)} of {total} bars"
+    console.print(fit(bar_table([placed.bar for placed in bars], title, notes), console))
 
 
-def _print_rows(bars: list[Bar]) -> None:
-    for bar in bars:
+def _print_rows(bars: list[PlacedBar]) -> None:
+    for _, bar in bars:
         base.out("  ".join(bar_cells(bar)))
 
 
-def _print_lines(bars: list[Bar], *, as_csv: bool, header: bool) -> None:
+def _print_lines(bars: list[PlacedBar], *, as_csv: bool, header: bool) -> None:
     if not as_csv:
-        for bar in bars:
+        for _, bar in bars:
             base.out(encode_bar(bar).decode())
         return
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if header:
-        writer.writerow(CSV_COLUMNS)
-    for bar in bars:
-        values = (getattr(bar, name) for name in CSV_COLUMNS)
-        writer.writerow(["" if v is None else f"{v:f}" if hasattr(v, "as_tuple") else v for v in values])
+        writer.writerow([*CSV_COLUMNS, "partition"])
+    for partition, bar in bars:
+        writer.writerow([*(_csv_cell(getattr(bar, name)) for name in CSV_COLUMNS), partition])
     if text.getvalue():
         base.out(text.getvalue().rstrip("\n"))
+
+
+def _csv_cell(value: object) -> object:
+    if value is None or value is UNSET:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else ""
+    return f"{value:f}" if isinstance(value, Decimal) else value

@@ -99,7 +99,7 @@ class Session:
             if consumer is None:
                 raise BarwheelError(f"topic {settings.finals_topic} does not exist")
             async for bars in follow_bars(consumer, BarQuery(settings.app_id)):
-                self.state.take_bars(bars)
+                self.state.take_bars([bar for _, bar in bars])
 
     async def _read_accounting(self) -> None:
         async with aiohttp.ClientSession() as session:

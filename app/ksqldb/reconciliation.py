@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from types import MappingProxyType
 
 import msgspec
 
@@ -29,6 +30,7 @@ class Cause(StrEnum):
     fewer = "fewer there"  # ticks that were late only for ksqlDB, or did not fit their columns
     order = "order"  # open and close go by offset in ksqlDB, by event time in the application
     digits = "digits"  # more decimals than ksqlDB's columns have
+    two = "two partitions"  # one symbol lives in both, so each of two bars lacks ticks of the other
     quantities = "quantities"  # only volume or vwap differ
     other = "other"
 
@@ -70,6 +72,7 @@ EXPLAINED = {
     Cause.order: "its first or last tick by offset is not the one by event time",
     Cause.fewer: "ksqlDB left ticks out: they were late by the stream time of their partition, or did not fit their columns",
     Cause.digits: "it has more decimals than ksqlDB's columns, which a tick must fit (ksqldb_scale)",
+    Cause.two: "two partitions have the symbol, and each makes a bar of this window: producers place it differently",
     Cause.quantities: "prices and ticks are equal, but volume or vwap differ: look at the quantities of its ticks",
     Cause.other: "no known reason: look at its ticks",
 }
@@ -81,27 +84,34 @@ def reconcile(
     late: Counter[Window],
     newest: Mapping[tuple[str, str], int],
     scale: int = SCALE,
+    doubled: Mapping[Window, Sequence[Bar]] = MappingProxyType({}),
 ) -> Iterator[Difference]:
     """The differences in the order of their windows.
 
     `late` is the number of ticks that the application found late, by window. `newest` is the start of the newest window that
-    ksqlDB has emitted, by broker and symbol. `scale` is the number of decimals of ksqlDB's columns.
+    ksqlDB has emitted, by broker and symbol. `scale` is the number of decimals of ksqlDB's columns. `doubled` has the
+    application's bars of those windows of which it published more than one: none of them can be compared.
     """
     for window in sorted(ours.keys() | theirs.keys(), key=lambda one: (one[2], one[0], one[1])):
         bar, other = ours.get(window), theirs.get(window)
-        our_numbers: Numbers | None = None
+        our_numbers = None if bar is None else _numbers(bar)
         their_numbers: Numbers | None = None
-        if bar is not None:
-            our_numbers = (bar.open, bar.high, bar.low, bar.close, bar.ticks, bar.volume, bar.vwap)
         if other is not None:
             their_numbers = (other.O, other.H, other.L, other.C, other.N, other.VOLUME, other.VWAP)
-        if our_numbers is None or their_numbers is None:
+        if window in doubled:
+            for one in doubled[window]:
+                yield Difference(window, Cause.two, _numbers(one), their_numbers)
+        elif our_numbers is None or their_numbers is None:
             skipped = newest.get(window[:2], -1) > window[2]
             cause = _cause_of_absence(our_numbers, late[window], skipped=skipped)
             yield Difference(window, cause, our_numbers, their_numbers)
         elif not _same(our_numbers, their_numbers, scale):
             cause = _cause(our_numbers, their_numbers, late[window], scale)
             yield Difference(window, cause, our_numbers, their_numbers)
+
+
+def _numbers(bar: Bar) -> Numbers:
+    return bar.open, bar.high, bar.low, bar.close, bar.ticks, bar.volume, bar.vwap
 
 
 def _same(ours: Numbers, theirs: Numbers, scale: int) -> bool:

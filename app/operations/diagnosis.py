@@ -17,12 +17,14 @@ from app.kafka.limits import check_limits
 from app.kafka.records import APPEND_TIME
 from app.kafka.topics import replica_counts, topic_admin
 from app.ksqldb import fit
+from app.operations import placement
 from app.operations.durability import risks
 from app.operations.stored_state import state_problems
 from app.settings import PREFIX, Settings, unknown_variables
 from app.settings.addresses import loopback
 from app.settings.types import WebAuth
 
+PLACED_RECORDS = 1_000  # newest ticks, and bars, of each partition in which symbols are looked for that live in two
 FIT_TICKS = 100  # newest ticks of each partition that are checked against ksqlDB's columns
 
 
@@ -87,6 +89,7 @@ async def examine(settings: Settings) -> Examination:
         await _durability(settings, cluster, result)
         await _stored_state(settings, cluster, result)
         await _fit(settings, result)
+        await _placement(settings, result)
     except (BrokerError, TopicsError, KafkaError) as error:
         result.wrong(str(error), "look at the broker's log")
         return result
@@ -183,6 +186,20 @@ async def _fit(settings: Settings, result: Examination) -> None:
     records = await _newest(result.cluster, settings.ticks_topic, result, FIT_TICKS)
     for misfit in fit.misfits(settings, ((record.key, record.value) for record in records)):
         result.items.append(Item(misfit.level, misfit.text, misfit.advice))
+
+
+async def _placement(settings: Settings, result: Examination) -> None:
+    """Look for symbols that live in two partitions: in the newest ticks, and in the newest bars."""
+    cluster = result.cluster
+    if cluster is None or result.report is None:
+        return
+    ticks = await _newest(cluster, settings.ticks_topic, result, PLACED_RECORDS)
+    finals = await _newest(cluster, settings.finals_topic, result, PLACED_RECORDS)
+    for found in (
+        *placement.in_ticks(settings.ticks_topic, result.report.partitions, ticks),
+        *placement.in_finals(settings, finals),
+    ):
+        result.items.append(Item(*found))
 
 
 async def _newest(cluster: Cluster, topic: str, result: Examination, count: int) -> list[Any]:

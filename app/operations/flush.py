@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from agents.recovery import Recovered, recover
-from agents.task import engine_config
+from agents.task import restored_engine
 from agents.topics import TopicsReport, check_partitions
 from app.errors import TopicsError
 from app.kafka.cluster import Cluster
@@ -14,7 +14,6 @@ from app.kafka.reader import Reader
 from app.settings import Settings
 from app.tickfiles import rows
 from app.tickfiles.feed import Feed
-from tables.engine import Engine
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,7 @@ async def close_scopes(settings: Settings, cluster: Cluster, topics: TopicsRepor
 
 def partition_scopes(settings: Settings, recovered: Recovered, number: int, broker: str | None) -> Iterator[OpenScope]:
     """The scopes of one partition with open windows, as a worker would recover them."""
-    position = recovered.position
-    engine = Engine(engine_config(settings), position.next_offset)
-    engine.restore(position.counters, position.arrival, position.stream_times, recovered.states, recovered.tail)
+    engine = restored_engine(settings, recovered)
     scopes: dict[int, list[tuple[int, bytes]]] = {}
     for key, symbol in engine.symbols.items():
         if broker is None or symbol.name[0] == broker:

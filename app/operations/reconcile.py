@@ -9,12 +9,13 @@ import msgspec
 from aiokafka import AIOKafkaConsumer
 
 from app.errors import InputError
-from app.finals import BarQuery, read_bars, records_to_end, topic_consumer
+from app.finals import BarQuery, doubled_windows, read_bars, records_to_end, topic_consumer
 from app.kafka.cluster import Cluster
 from app.ksqldb import reconciliation
 from app.ksqldb.reconciliation import Difference, KsqlBar, Window
 from app.settings import Settings
 from app.settings.types import Price, TimeUnit
+from tables.bars import Bar
 from tables.ticks import RejectedError, event_time
 
 _decode = msgspec.json.Decoder(KsqlBar).decode
@@ -49,7 +50,8 @@ async def compare(settings: Settings, cluster: Cluster, ksql_topic: str) -> Comp
         if consumer is None:
             raise InputError(f"topic {settings.finals_topic} does not exist: no worker has run yet")
         bars = await read_bars(consumer, BarQuery(settings.app_id))
-    ours = {(bar.broker, bar.symbol, bar.bucket_start): bar for bar in bars}
+    ours = {_window(placed.bar): placed.bar for placed in bars}
+    doubled = {_window(group[0].bar): [placed.bar for placed in group] for group in doubled_windows(bars)}
     async with topic_consumer(cluster, ksql_topic) as consumer:
         if consumer is None:
             raise InputError(f"topic {ksql_topic} does not exist: has the plan bar1m been applied?")
@@ -59,8 +61,12 @@ async def compare(settings: Settings, cluster: Cluster, ksql_topic: str) -> Comp
     newest: dict[tuple[str, str], int] = {}
     for broker, symbol, start in theirs:
         newest[broker, symbol] = max(start, newest.get((broker, symbol), start))
-    differences = list(reconciliation.reconcile(ours, theirs, late, newest, settings.ksqldb_scale))
+    differences = list(reconciliation.reconcile(ours, theirs, late, newest, settings.ksqldb_scale, doubled))
     return Comparison(len(ours.keys() & theirs.keys()), differences)
+
+
+def _window(bar: Bar) -> Window:
+    return bar.broker, bar.symbol, bar.bucket_start
 
 
 async def _ksql_bars(consumer: AIOKafkaConsumer) -> dict[Window, KsqlBar]:

@@ -18,6 +18,7 @@ from typing import IO
 
 from aiokafka.errors import KafkaError
 
+from app.doubled import REMEDY
 from app.errors import BarwheelError
 from app.kafka.cluster import Cluster
 from app.kafka.failures import refused
@@ -128,6 +129,7 @@ class Follower:
                 callbacks.on_recreate()
                 callbacks.on_reload()
             self.damaged.clear()
+            self._show_doubled(store)
             await self._copy(cluster, partitions, store, callbacks)
         finally:
             store.close()
@@ -150,6 +152,8 @@ class Follower:
                     if self._must_end():
                         return
                     store.add(*chunk)
+                    if store.twins_changed:
+                        self._show_doubled(store)
                     positions.update(chunk.positions)
                     if caught_up and chunk.bars:
                         callbacks.on_bars(chunk.bars)
@@ -165,6 +169,13 @@ class Follower:
                 if caught_up:
                     self._logged_error = ""
                     progress.state = State.waiting if reader.silence > SILENT_SECONDS else State.live
+
+    def _show_doubled(self, store: Store) -> None:
+        """Say that two partitions publish the same symbol, in the log once."""
+        doubled = store.doubled()
+        if doubled is not None and self.progress.doubled is None:
+            log.warning("%s: %s; %s", self._settings.finals_topic, doubled.text, REMEDY)
+        self.progress.doubled, self.progress.in_two = doubled, store.in_two
 
     def _must_end(self) -> bool:
         return self._stop.is_set() or self.damaged.is_set()

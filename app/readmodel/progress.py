@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from app.readmodel.store import Partition
+from app.doubled import Doubled
+from app.readmodel.store import Name, Partition
 
 
 class State(StrEnum):
@@ -28,3 +30,5 @@ class Progress:
     behind: int = 0  # records still to be read, as of the last fetch
     positions: dict[Partition, int] = field(default_factory=dict)  # next offsets
     rebuilt: int = 0  # how often the file was recreated since the start
+    doubled: Doubled | None = None  # bars with a key that two partitions published
+    in_two: Container[Name] = ()  # symbols that have bars in two partitions

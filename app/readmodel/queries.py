@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,11 +27,19 @@ class SymbolEntry(NamedTuple):
 
 
 class StoredSymbol(NamedTuple):
-    """A symbol with bars. `oldest_kept`: start of its oldest bar here, or None if the topic has no older bars."""
+    """A symbol with bars in a partition. `oldest_kept`: start of its oldest bar here; None if the topic has no older ones."""
 
     id: int
     partition: int
     oldest_kept: int | None
+
+
+class StoredBar(NamedTuple):
+    """A bar: its start (epoch ms), its partition, and its JSON as published."""
+
+    start: int
+    partition: int
+    value: bytes
 
 
 class StoredSideRecord(NamedTuple):
@@ -75,39 +84,50 @@ class Queries:
         rows = self._connection.execute(sql, (text, text + LAST, after, *values, limit))
         return [SymbolEntry(*row) for row in rows]
 
-    def symbol(self, broker: str, symbol: str) -> StoredSymbol | None:
-        """One symbol; None if it has no bar here, see `incomplete`."""
-        row = self._connection.execute(
+    def symbol(self, broker: str, symbol: str) -> list[StoredSymbol]:
+        """One symbol, in each partition in which it has a bar here; none if it has no bar here, see `incomplete`.
+
+        There is one, if all producers place it alike.
+        """
+        rows = self._connection.execute(
             "SELECT id, part, (SELECT min(start) FROM bars WHERE bars.symbol = symbols.id) FROM symbols"
-            " WHERE broker = ? AND symbol = ?",
+            " WHERE broker = ? AND symbol = ? ORDER BY part",
             (broker, symbol),
-        ).fetchone()
-        return None if row is None else StoredSymbol(row[0], row[1], row[2] if self.incomplete() else None)
+        ).fetchall()
+        incomplete = self.incomplete()
+        return [StoredSymbol(symbol_id, part, oldest if incomplete else None) for symbol_id, part, oldest in rows]
 
     def incomplete(self) -> bool:
         """Whether the topic has older bars than the file. A symbol that is not in the file may have some of them."""
         return bool(self._connection.execute("PRAGMA user_version").fetchone()[0])
 
-    def bars(self, symbol_id: int, since: int, until: int, limit: int) -> list[bytes]:
-        """The newest bars of a symbol with `since <= start < until` (epoch ms), newest first."""
-        rows = self._connection.execute(
-            "SELECT value FROM bars WHERE symbol = ? AND start >= ? AND start < ? ORDER BY start DESC LIMIT ?",
-            (symbol_id, since, until, limit),
-        )
-        return [value for (value,) in rows]
+    def bars(self, symbols: Iterable[StoredSymbol], since: int, until: int, limit: int, before: int = 0) -> list[StoredBar]:
+        """The newest bars of a symbol with `since <= start < until` (epoch ms), newest first.
 
-    def newest_bars(self, broker: str | None, symbol: str | None, limit: int) -> list[bytes]:
+        Of two bars with the same start, that of the higher partition comes first. `before`: also those that start at `until`,
+        in partitions below this one.
+        """
+        found: list[StoredBar] = []
+        for symbol in symbols:
+            rows = self._connection.execute(
+                "SELECT start, value FROM bars WHERE symbol = ? AND start >= ? AND start < ? ORDER BY start DESC LIMIT ?",
+                (symbol.id, since, until + (symbol.partition < before), limit),
+            )
+            found += [StoredBar(start, symbol.partition, value) for start, value in rows]
+        return sorted(found, key=lambda bar: bar[:2], reverse=True)[:limit]
+
+    def newest_bars(self, broker: str | None, symbol: str | None, limit: int) -> list[StoredBar]:
         """The bars that were read last, newest first; None matches any broker or symbol.
 
         Only the newest `MAX_SCANNED_BARS` bars of all symbols are searched.
         """
         rows = self._connection.execute(
-            "SELECT value FROM bars CROSS JOIN symbols ON symbols.id = bars.symbol"
+            "SELECT start, part, value FROM bars CROSS JOIN symbols ON symbols.id = bars.symbol"
             " WHERE bars.id > (SELECT max(id) FROM bars) - ?1 AND (?2 IS NULL OR broker = ?2)"
             " AND (?3 IS NULL OR symbols.symbol = ?3) ORDER BY bars.id DESC LIMIT ?4",
             (MAX_SCANNED_BARS, broker, symbol, limit),
         )
-        return [value for (value,) in rows]
+        return [StoredBar(*row) for row in rows]
 
     def side_records(
         self, kind: str, name: tuple[str | None, str | None], reason: str | None, before: int, limit: int

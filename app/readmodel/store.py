@@ -15,9 +15,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from app.doubled import Doubled
 from app.readmodel.database_file import DamagedError, is_damage
 
-VERSION = 2
+VERSION = 3
 MAX_SIDE_RECORDS = 10_000  # late and rejected records each
 MAX_KNOWN_IDS = 100_000  # of symbols, in memory
 LAST = "\U0010ffff"  # sorts after every name
@@ -26,13 +27,15 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE positions (topic TEXT, part INTEGER, next_offset INTEGER NOT NULL, PRIMARY KEY (topic, part)) WITHOUT ROWID;
 CREATE TABLE symbols (
     id INTEGER PRIMARY KEY AUTOINCREMENT, broker TEXT NOT NULL, symbol TEXT NOT NULL, part INTEGER NOT NULL,
-    by_symbol TEXT NOT NULL, by_broker TEXT NOT NULL, UNIQUE (broker, symbol)
+    by_symbol TEXT NOT NULL, by_broker TEXT NOT NULL, UNIQUE (broker, symbol, part)
 );
 CREATE INDEX symbols_by_symbol ON symbols (by_symbol);
 CREATE INDEX symbols_by_broker ON symbols (by_broker);
 CREATE TABLE bars (
-    id INTEGER PRIMARY KEY, symbol INTEGER NOT NULL, start INTEGER NOT NULL, value BLOB NOT NULL, UNIQUE (symbol, start)
+    id INTEGER PRIMARY KEY, symbol INTEGER NOT NULL, start INTEGER NOT NULL, value BLOB NOT NULL, twin INTEGER NOT NULL,
+    UNIQUE (symbol, start)
 );
+CREATE INDEX twins ON bars (start) WHERE twin;
 CREATE TABLE side (
     id INTEGER PRIMARY KEY, kind TEXT NOT NULL, part INTEGER NOT NULL, offset INTEGER NOT NULL, arrival INTEGER,
     broker TEXT, symbol TEXT, ts INTEGER, start INTEGER, reason TEXT NOT NULL, detail TEXT NOT NULL, value TEXT NOT NULL,
@@ -41,11 +44,18 @@ CREATE TABLE side (
 CREATE INDEX side_by_window ON side (broker, symbol, start);
 """
 _ADD_BAR = (
-    "INSERT INTO bars (symbol, start, value) VALUES (?, ?, ?) ON CONFLICT (symbol, start) DO UPDATE SET value = excluded.value"
+    "INSERT INTO bars (symbol, start, value, twin) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (symbol, start) DO UPDATE SET value = excluded.value"
+)
+_ROWS_OF_NAME = "SELECT id, part FROM symbols WHERE broker = ? AND symbol = ?"
+_NEWEST_TWIN = (
+    "SELECT broker, symbols.symbol, start FROM bars JOIN symbols ON symbols.id = bars.symbol WHERE twin"
+    " ORDER BY start DESC LIMIT 1"
 )
 _ADD_SIDE = "INSERT OR IGNORE INTO side VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 Partition = tuple[str, int]  # topic and number
+Name = tuple[str, str]  # broker and symbol
 
 
 class BarRow(NamedTuple):
@@ -75,14 +85,14 @@ class SideRow(NamedTuple):
     truncated: bool
 
 
-def search_keys(broker: str, symbol: str) -> tuple[str, str]:
+def search_keys(broker: str, symbol: str, partition: int) -> tuple[str, str]:
     """The keys for prefix search without regard to case: one begins with the symbol, one with the broker.
 
-    The names in their own case at the end keep the keys of different symbols apart.
+    The names in their own case and the partition at the end keep the keys of different rows apart.
     """
     return (
-        f"{symbol.casefold()}|{broker.casefold()}|{symbol}|{broker}",
-        f"{broker.casefold()}|{symbol.casefold()}|{broker}|{symbol}",
+        f"{symbol.casefold()}|{broker.casefold()}|{symbol}|{broker}|{partition}",
+        f"{broker.casefold()}|{symbol.casefold()}|{broker}|{symbol}|{partition}",
     )
 
 
@@ -97,13 +107,17 @@ class Store:
         self._path = path
         self._identity = {**identity, "version": str(VERSION)}
         self._max_bars = max_bars
-        self._symbol_ids: dict[tuple[str, str], int] = {}
+        self._symbol_ids: dict[tuple[str, str, int], int] = {}
+        self.in_two: set[Name] = set()  # symbols that have bars in two partitions, or more
+        self.twins_changed = False  # by the last `add`
         self.recreated = False
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._connection = self._open()
         except DamagedError:
             self._connection = self._delete_and_open()
+        several = "SELECT broker, symbol FROM symbols GROUP BY broker, symbol HAVING count(*) > 1"
+        self.in_two.update(self._connection.execute(several))
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None)
@@ -141,6 +155,7 @@ class Store:
         """Delete everything, because the topics were deleted and created again, or the file is damaged."""
         self.close()
         self._symbol_ids.clear()
+        self.in_two.clear()
         self._connection = self._delete_and_open()
 
     def positions(self) -> dict[Partition, int]:
@@ -151,12 +166,12 @@ class Store:
     def add(self, bars: Iterable[BarRow], side: Iterable[SideRow], positions: Mapping[Partition, int]) -> None:
         """Write records and the positions they were read up to, and delete the oldest records, in one transaction.
 
-        A bar replaces an earlier one of the same window; a side record that is already there is ignored.
+        A bar replaces an earlier one of the same window and partition; a side record that is already there is ignored.
         """
-        connection = self._connection
+        connection, self.twins_changed = self._connection, False
         connection.execute("BEGIN IMMEDIATE")
         try:
-            connection.executemany(_ADD_BAR, ((self._symbol_id(bar), bar.start, bar.value) for bar in bars))
+            connection.executemany(_ADD_BAR, (self._values(bar) for bar in bars))
             connection.executemany(_ADD_SIDE, side)
             connection.executemany(
                 "INSERT OR REPLACE INTO positions VALUES (?, ?, ?)",
@@ -171,38 +186,67 @@ class Store:
             raise
         connection.execute("COMMIT")
 
+    def doubled(self) -> Doubled | None:
+        """The bars whose key another partition published, too; None if there are none."""
+        count = self._connection.execute("SELECT count(*) FROM bars WHERE twin").fetchone()[0]
+        newest = self._connection.execute(_NEWEST_TWIN).fetchone()
+        if newest is None:
+            return None
+        broker, symbol, start = newest
+        rows = self._connection.execute(_ROWS_OF_NAME, (broker, symbol)).fetchall()
+        parts = (part for symbol_id, part in rows if self._has(symbol_id, start))
+        return Doubled(count, broker, symbol, start, tuple(sorted(parts)))
+
+    def _has(self, symbol_id: int, start: int) -> bool:
+        sql = "SELECT 1 FROM bars WHERE symbol = ? AND start = ?"
+        return self._connection.execute(sql, (symbol_id, start)).fetchone() is not None
+
+    def _values(self, bar: BarRow) -> tuple[int, int, bytes, bool]:
+        """The values of a bar's row. `twin`: another partition has published a bar of this window before."""
+        symbol_id, name = self._symbol_id(bar), (bar.broker, bar.symbol)
+        twin = False
+        if name in self.in_two:
+            others = [other for other, _ in self._connection.execute(_ROWS_OF_NAME, name).fetchall() if other != symbol_id]
+            twin = any(self._has(other, bar.start) for other in others)
+            self.twins_changed = self.twins_changed or twin
+        return symbol_id, bar.start, bar.value, twin
+
     def _delete_oldest_bars(self) -> None:
         """Delete the oldest bars, and the symbols that have no other bars."""
         connection, oldest = self._connection, " FROM bars WHERE id <= (SELECT max(id) FROM bars) - ?"
-        symbols = connection.execute(f"SELECT DISTINCT symbol{oldest}", (self._max_bars,)).fetchall()
+        symbols = connection.execute(f"SELECT symbol, max(twin){oldest} GROUP BY symbol", (self._max_bars,)).fetchall()
         if not symbols:
             return
         self.mark_incomplete()
+        self.twins_changed = self.twins_changed or bool(self.in_two) or any(twin for _, twin in symbols)
         connection.execute(f"DELETE{oldest}", (self._max_bars,))
-        for (number,) in symbols:
+        for number, _ in symbols:
             gone = connection.execute(
-                "SELECT broker, symbol FROM symbols WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM bars WHERE symbol = ?1)",
+                "SELECT broker, symbol, part FROM symbols WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM bars WHERE symbol = ?1)",
                 (number,),
             ).fetchone()
             if gone is not None:
                 connection.execute("DELETE FROM symbols WHERE id = ?", (number,))
                 self._symbol_ids.pop(gone, None)
+                if len(connection.execute(_ROWS_OF_NAME, gone[:2]).fetchall()) < 2:  # noqa: PLR2004
+                    self.in_two.discard(gone[:2])
 
     def mark_incomplete(self) -> None:
         """Record that the topic has older bars than the file."""
         self._connection.execute("PRAGMA user_version = 1")
 
     def _symbol_id(self, bar: BarRow) -> int:
-        name = bar.broker, bar.symbol
-        symbol_id = self._symbol_ids.get(name)
+        place = bar.broker, bar.symbol, bar.partition
+        symbol_id = self._symbol_ids.get(place)
         if symbol_id is None:
             self._connection.execute(
-                "INSERT INTO symbols (broker, symbol, part, by_symbol, by_broker) VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT (broker, symbol) DO UPDATE SET part = excluded.part",
-                (*name, bar.partition, *search_keys(*name)),
+                "INSERT OR IGNORE INTO symbols (broker, symbol, part, by_symbol, by_broker) VALUES (?, ?, ?, ?, ?)",
+                (*place, *search_keys(*place)),
             )
-            row = self._connection.execute("SELECT id FROM symbols WHERE broker = ? AND symbol = ?", name).fetchone()
+            rows = self._connection.execute(_ROWS_OF_NAME, place[:2]).fetchall()
             if len(self._symbol_ids) >= MAX_KNOWN_IDS:
                 self._symbol_ids.clear()
-            symbol_id = self._symbol_ids[name] = int(row[0])
+            symbol_id = self._symbol_ids[place] = next(number for number, part in rows if part == bar.partition)
+            if len(rows) > 1:
+                self.in_two.add(place[:2])
         return symbol_id

@@ -9,18 +9,13 @@ from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from aiokafka.partitioner import murmur2
 
 from app.errors import BrokerError
 from app.kafka.cluster import Cluster
+from app.kafka.partitioner import partition_of
 
 BATCH_BYTES = 262_144
 IN_FLIGHT = 64  # unacknowledged batches before `flush` waits
-
-
-def partition_of(key: bytes, partitions: int) -> int:
-    """The partition that Kafka's default partitioner (murmur2) picks for a key."""
-    return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 class Feed:

@@ -79,4 +79,4 @@ class WebContext:
         params = {"broker": broker, "symbol": symbol, "local": "true", "limit": "1000"}
         responses, away = await self.peers.get_from_owners(elsewhere, "/api/v1/windows", params)
         windows += [OpenWindow.model_validate(window) for response in responses for window in response["windows"]]
-        return sorted(windows, key=lambda window: window.bucket_start), away
+        return sorted(windows, key=sampling.by_start), away

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from app.doubled import and_list
 from app.web.models.bars import FinalBar, OpenWindow, Why, WhyStatus
 
 _SECOND, _MINUTE = 1_000, 60_000
+PARTIAL = " It is partial: reading began inside its window, or records were lost, so ticks may be missing from it."
 
 
 class Owner(StrEnum):
@@ -33,6 +35,7 @@ class Facts:
     - `read_model_error`: why the read model cannot be kept; empty if it can.
     - `oldest_kept`: start of the oldest bar of the symbol in the read model, if older ones were deleted.
     - `none_kept`: all of them may have been deleted.
+    - `also_in`: the partitions that have a bar or an open window of it. There should be one at most.
     """
 
     broker: str
@@ -58,6 +61,7 @@ class Facts:
     read_model_error: str = ""
     oldest_kept: int | None = None
     none_kept: bool = False
+    also_in: tuple[int, ...] = ()
 
 
 def explain(facts: Facts) -> Why:
@@ -129,7 +133,7 @@ def _final(facts: Facts, bar: FinalBar) -> Why:
         cause = f"the record at {where}offset {bar.closed_at_offset} moved the watermark past its end"
     text = (
         f"Final since {moment(bar.closed_at)}: {cause}. Watermark {moment(bar.watermark)}; {_count(bar.ticks, 'tick')} of "
-        f"offsets {bar.first_offset} to {bar.last_offset}{_late(facts)}."
+        f"offsets {bar.first_offset} to {bar.last_offset}{_late(facts)}.{PARTIAL if bar.partial else ''}"
     )
     return _answer(facts, WhyStatus.final, text, stream_time=bar.watermark + facts.grace)
 
@@ -158,7 +162,7 @@ def _open(facts: Facts, window: OpenWindow) -> Why:
     if facts.lag:
         parts.append(f"{_count(facts.lag, 'record')} of its partition have not been read yet")
     where = f"partition {window.partition}" + (f" of {facts.worker}" if facts.worker else "")
-    text = "; ".join(parts) + f"{_late(facts)}. It is in {where}."
+    text = "; ".join(parts) + f"{_late(facts)}. It is in {where}.{PARTIAL if window.partial else ''}"
     return _answer(
         facts,
         WhyStatus.open,
@@ -219,7 +223,19 @@ def _answer(facts: Facts, status: WhyStatus, sentence: str, **values: object) ->
         "now": facts.now,
         **values,
     }
+    fields["also_in"] = others = other_partitions(facts, fields["partition"])
+    if others:
+        where = f"Partition {others[0]} has" if len(others) == 1 else f"Partitions {and_list(tuple(others))} have"
+        fields["sentence"] = (
+            f"{sentence} {where} the same window, too: producers place this symbol differently, so its ticks lie in "
+            f"{len(others) + 1} partitions, and each has a bar of its own."
+        )
     return Why.model_validate(fields)
+
+
+def other_partitions(facts: Facts, partition: object) -> list[int]:
+    """The partitions besides this one that have a bar or an open window of it."""
+    return [other for other in facts.also_in if other != partition]
 
 
 def _silence(seconds: float) -> str:

@@ -82,6 +82,12 @@ class WorkerCollector(Collector):
             "Times that arrival time was taken back by more than a minute, as a clock had been ahead, since the assignment.",
             label,
         )
+        misplaced = self._counter(
+            "misplaced_symbols",
+            "Symbols that Kafka's default partitioner would have put into another partition, of those seen since the "
+            "assignment. No fault where all producers place a symbol alike.",
+            label,
+        )
         wheel = self._gauge("wheel_entries_count", "Entries in the timing wheel.", label)
         now = time.time() * 1_000
         for number, task in sorted(self._web.running_tasks.items()):
@@ -99,8 +105,9 @@ class WorkerCollector(Collector):
             unsaved.add_metric(name, task.consumed_to - task.checkpointed_to)
             violations.add_metric(name, engine.arrival_violations)
             steps.add_metric(name, engine.clock_steps)
+            misplaced.add_metric(name, task.placed.misplaced)
             wheel.add_metric(name, engine.wheel.size)
-        yield from (ticks, read, opened, lag, behind, unsaved, violations, steps, wheel)
+        yield from (ticks, read, opened, lag, behind, unsaved, violations, steps, misplaced, wheel)
 
     def _worker(self) -> Iterator[Metric]:
         web, metrics = self._web, self._web.tasks.metrics
@@ -141,12 +148,17 @@ class WorkerCollector(Collector):
         live.add_metric([], float(web.read_model.progress.state is State.live))
         behind = self._gauge("read_model_behind_records", "Records that the local copy has not read yet.")
         behind.add_metric([], web.read_model.progress.behind)
+        doubled = self._gauge(
+            "doubled_bars_count",
+            "Bars in the local copy whose key another partition had published before: one symbol lives in both.",
+        )
+        doubled.add_metric([], 0 if web.read_model.progress.doubled is None else web.read_model.progress.doubled.bars)
         streams = self._gauge("event_streams_open_count", "Open event streams.")
         streams.add_metric([], web.open_streams)
         requests = self._counter("web_requests", "Requests to the web port that were answered, by status.", ("status",))
         for status, count in sorted(web.responses.items()):
             requests.add_metric([status], count)
-        yield from (live, behind, streams, requests)
+        yield from (live, behind, doubled, streams, requests)
         yield InfoMetricFamily(
             self._prefix + "build", "Version and app id.", value={"version": __version__, "app_id": web.settings.app_id}
         )

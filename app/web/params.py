@@ -109,6 +109,10 @@ class WhyParams(Params):
     bucket_start: Annotated[
         Timestamp, Field(examples=[1_399_248_000_000], description="Start of the window (epoch ms), a multiple of its size.")
     ]
+    partition: Annotated[
+        int | None,
+        Field(ge=0, le=1_000_000, description="Only what is in this partition; of use where a symbol lives in two."),
+    ] = None
     local: Local = "false"
 
 

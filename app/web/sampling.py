@@ -16,7 +16,7 @@ from tables.bars import decode_bar
 from tables.engine import Engine
 from tables.scopes import UNKNOWN, Scope, Symbol
 from tables.ticks import PER_SECOND
-from tables.views import first_stream_times
+from tables.views import first_stream_times, is_partial
 from tables.window import Window
 
 DUE_SHOWN = 20  # scopes
@@ -27,10 +27,11 @@ def record_key(broker: str, symbol: str) -> bytes:
     return f"{broker}|{symbol}".encode()
 
 
-def final_bar(value: bytes) -> FinalBar:
-    """Decode a published bar. Numbers stay exact: none goes through a float."""
+def final_bar(value: bytes, partition: int) -> FinalBar:
+    """Decode a bar that was published in this partition. Numbers stay exact: none goes through a float."""
     bar = decode_bar(value)
-    return FinalBar.model_construct(**{name: getattr(bar, name) for name in bar.__struct_fields__})
+    fields = {name: getattr(bar, name) for name in bar.__struct_fields__}
+    return FinalBar.model_construct(**fields | {"partial": bool(bar.partial), "partition": partition})
 
 
 # ---- open windows
@@ -72,7 +73,13 @@ def open_window(engine: Engine, number: int, symbol: Symbol, window: Window) -> 
         watermark=scope.stream_time - config.grace if known else None,
         closes_at_stream_time=window.end + config.grace,
         idle_due=idle_due(scope, window.end, config.grace) if known and config.idle_close else None,
+        partial=is_partial(engine, window),
     )
+
+
+def by_start(window: OpenWindow) -> tuple[int, int]:
+    """A sort key: oldest first; two windows with the same start, of a symbol in two partitions, by partition."""
+    return window.bucket_start, window.partition
 
 
 def symbol_windows(tasks: Mapping[int, PartitionTask], broker: str, symbol: str) -> list[OpenWindow]:
@@ -82,7 +89,7 @@ def symbol_windows(tasks: Mapping[int, PartitionTask], broker: str, symbol: str)
         entry = task.engine.symbols.get(key)
         if entry is not None:
             windows += [open_window(task.engine, number, entry, window) for window in entry.windows()]
-    return sorted(windows, key=lambda window: window.bucket_start)
+    return sorted(windows, key=by_start)
 
 
 def windows_by_key(engine: Engine, number: int, keys: Iterable[bytes]) -> list[OpenWindow]:

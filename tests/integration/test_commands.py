@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from app.commands.faust_cli import GROUPS, UNUSED
+from app.kafka.partitioner import partition_of
 from app.pocket import process
-from app.tickfiles.feed import partition_of
 from app.version import __version__
 from tests.integration.conftest import NewWorker
 from tests.support.ticks import Tick, create_topic, produce, read

@@ -12,10 +12,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.topics import ensure
+from app.doubled import Doubled
 from app.kafka.cluster import Cluster
 from app.readmodel.model import ReadModel
 from app.readmodel.progress import State
-from app.readmodel.queries import Queries
+from app.readmodel.queries import Queries, StoredBar
 from app.readmodel.store import BarRow
 from app.settings import Settings
 from tables.bars import bar_key
@@ -95,9 +96,7 @@ async def starts(model: ReadModel, symbol: str) -> list[int]:
     """The starts of a symbol's bars, newest first."""
 
     def look(queries: Queries) -> list[int]:
-        known = queries.symbol("fx", symbol)
-        values = [] if known is None else queries.bars(known[0], 0, 1 << 60, 10_000)
-        return [int(value.split(b'"bucket_start":')[1].split(b",")[0]) for value in values]
+        return [bar.start for bar in queries.bars(queries.symbol("fx", symbol), 0, 1 << 60, 10_000)]
 
     return await model.query(look, [])
 
@@ -184,9 +183,22 @@ async def test_other_apps_bars_and_invalid_ones_are_skipped_and_a_repeated_bar_r
     await world.send([("B", 0, "1.5"), ("B", 0, "1.9")])
     async with world.running() as model:
         assert await starts(model, "A") == []
-        nothing: list[bytes] = []
-        found = await model.query(lambda queries: queries.bars(1, 0, 1, 9), nothing)
-        assert found == [bar_json(symbol="B", close="1.9")]
+        nothing: list[StoredBar] = []
+        found = await model.query(lambda queries: queries.bars(queries.symbol("fx", "B"), 0, 1, 9), nothing)
+        assert found == [(0, 0, bar_json(symbol="B", close="1.9"))]
+        assert model.progress.doubled is None
+
+
+async def test_a_window_of_which_two_partitions_have_a_bar_is_found(world: World) -> None:
+    await world.send([("A", 0, "1.5"), ("A", MINUTE, "1.6")])
+    await world.send([("A", MINUTE, "1.7"), ("A", 2 * MINUTE, "1.8")], partition=1)
+    async with world.running() as model:
+        assert model.progress.doubled == Doubled(1, "fx", "A", MINUTE, (0, 1))
+        assert await starts(model, "A") == [2 * MINUTE, MINUTE, MINUTE, 0]
+        await world.send([("A", 2 * MINUTE, "1.9")])
+        await until(lambda: model.progress.doubled == Doubled(2, "fx", "A", 2 * MINUTE, (0, 1)), what="it is seen at once")
+    async with world.running() as model:
+        assert model.progress.doubled == Doubled(2, "fx", "A", 2 * MINUTE, (0, 1)), "as long as the bars are there"
 
 
 async def test_a_topic_that_was_created_again_is_read_from_its_start(world: World) -> None:

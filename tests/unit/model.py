@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from msgspec import UNSET
+
 from tables.bars import Bar
 from tables.config import EngineConfig
 from tables.emission import Closed
@@ -76,8 +78,8 @@ def text(fields: dict[str, str]) -> str:
 
 def shown(bar: Bar | reference.Bar) -> tuple[object, ...]:
     """Everything in a bar, the prices digit for digit: equal decimals may be written differently."""
-    fields = [getattr(bar, name) for name in Bar.__struct_fields__]
-    return *fields, *(str(price) for price in (bar.open, bar.high, bar.low, bar.close))
+    fields = [getattr(bar, name) for name in Bar.__struct_fields__ if name != "partial"]
+    return *fields, bool(bar.partial), *(str(price) for price in (bar.open, bar.high, bar.low, bar.close))
 
 
 def bars_of(closed: Closed) -> Iterator[Bar]:
@@ -92,6 +94,7 @@ def bars_of(closed: Closed) -> Iterator[Bar]:
             window.open, window.high, window.low, window.close, window.volume, window.vwap(), window.ticks,
             first_ts, last_ts,
             closed.reason, closed.at, closed.watermark, window.first_offset, window.last_offset, closed.offset,
+            partial=True if closed.is_partial(window) else UNSET,
         )
         # fmt: on
 

@@ -21,9 +21,9 @@ from app.demo.market import SILENT, Kind
 from app.demo.view import Progress
 from app.display import bar_table, fit, utc
 from app.errors import InputError
+from app.kafka.partitioner import partition_of
 from app.kafka.topics import TopicState
 from app.settings import Settings
-from app.tickfiles.feed import partition_of
 from app.tickfiles.replay import speed
 from tables.bars import Bar
 

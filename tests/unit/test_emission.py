@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tables.bars import bar_key, encode_bar
 from tables.emission import Closed, take_records
-from tables.scopes import Scope, Symbol
+from tables.scopes import NEVER, UNKNOWN, Scope, Symbol
 from tables.ticks import PER_SECOND
 from tables.window import Window, new_window
 from tests.unit.model import bars_of
@@ -43,16 +43,21 @@ def window(unit: str, told: list[tuple[Decimal, Decimal | None, int, int]]) -> W
     st.lists(st.lists(st.tuples(names, names, st.lists(ticks, min_size=1, max_size=4)), min_size=1, max_size=3), max_size=4),
     st.sampled_from(sorted(PER_SECOND)),
     st.lists(st.integers(0, 1), min_size=4, max_size=4),
+    st.lists(st.sampled_from([UNKNOWN, NEVER, END - SIZE - 1, END - SIZE]), min_size=4, max_size=4),
 )
 def test_the_records_of_closed_windows_are_their_bars_encoded(
-    told: list[list[tuple[str, str, list[tuple[Decimal, Decimal | None, int, int]]]]], unit: str, later: list[int]
+    told: list[list[tuple[str, str, list[tuple[Decimal, Decimal | None, int, int]]]]],
+    unit: str,
+    later: list[int],
+    cuts: list[int],
 ) -> None:
     steps = []
     for number, step in enumerate(told):
         symbols = [Symbol(f"{broker}|{name}".encode(), (broker, name), Scope(broker)) for broker, name, _ in step]
         windows = [window(unit, folded) for *_, folded in step]
         end, reason = END + later[number] * SIZE, "idle" if number % 2 else "watermark"
-        steps.append(Closed(symbols, windows, end, SIZE, PER_SECOND[unit], reason, END + 5_000 + number, END, 17 + number))
+        evidence = reason, END + 5_000 + number, END, 17 + number
+        steps.append(Closed(symbols, windows, end, SIZE, PER_SECOND[unit], *evidence, cuts[number]))
     bars = [bar for step in steps for bar in bars_of(step)]
     expected = [(bar_key(b.broker, b.symbol, b.bucket_start), encode_bar(b), b.bucket_start, unit) for b in bars]
     assert list(take_records(steps, unit)) == expected

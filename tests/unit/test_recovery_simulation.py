@@ -42,7 +42,7 @@ from tables.open_windows import OpenWindows
 from tables.records import SideRecord
 from tables.replay import Replay
 from tables.scopes import Scope, Symbol
-from tables.state import Counters, Identity, SymbolState
+from tables.state import CUT_AT_NEXT, NO_CUT, Counters, Identity, SymbolState
 from tables.window import Window
 from tests.support.examples import examples
 from tests.unit.model import take_finals
@@ -275,11 +275,14 @@ class ListReader:
 class Simulation:
     """One partition, its worker, and what the schedule does to both."""
 
-    def __init__(self, scope: ScopeKind, delivery: Delivery, **others: str) -> None:
+    def __init__(self, scope: ScopeKind, delivery: Delivery, deleted: int = 0, **others: str) -> None:
+        """`deleted`: so many records of the input were deleted before the worker's first start."""
         self.settings = Settings.load(
             scope=scope, delivery=delivery, max_future="10000d", min_ts=0, idle_margin="0ms", on_gap="continue", **others
         )
-        self.topics = Topics({self.settings.ticks_topic: []})
+        gone = [Row(offset, START, None, None) for offset in range(deleted)]
+        self.topics = Topics({self.settings.ticks_topic: gone}, begins={self.settings.ticks_topic: deleted})
+        self.first = deleted  # the first offset that a worker can read
         self.identity = Identity("cluster", "ticks-1", "finals-1")  # as the broker tells it
         self.now = START
         self.ahead = 0  # how far the broker's clock is ahead of that
@@ -425,9 +428,9 @@ STEPS = st.one_of(
 
 
 async def run(  # noqa: C901  # a branch a step
-    steps: list[Step], scope: ScopeKind, delivery: Delivery = Delivery.idempotent
+    steps: list[Step], scope: ScopeKind, delivery: Delivery = Delivery.idempotent, deleted: int = 0
 ) -> Simulation:
-    simulation = Simulation(scope, delivery)
+    simulation = Simulation(scope, delivery, deleted)
     await simulation.restart()
     for name, *arguments in steps:
         if name == "tick":
@@ -456,8 +459,9 @@ async def run(  # noqa: C901  # a branch a step
 def judge(simulation: Simulation) -> None:
     """Compare what is in the topics with an engine that read the log in one go."""
     config = simulation.settings
-    engine = Engine(engine_config(config))
-    engine.feed(simulation.log)
+    engine = Engine(engine_config(config), simulation.first)
+    engine.windows.cut = CUT_AT_NEXT if simulation.first else NO_CUT
+    engine.feed(simulation.log[simulation.first :])
     engine.advance_arrival(simulation.broker_time - 1)
     expected = take_finals(engine)
     rows = [row for row in simulation.topics.committed(config.finals_topic) if row.value]
@@ -477,7 +481,7 @@ def judge(simulation: Simulation) -> None:
         assert sent == {f"{config.ticks_topic}|0|{s.offset}".encode() for s in side if s.kind == kind}
     assert simulation.partition.engine.counters == engine.counters
     assert engine.counters.balanced()
-    assert engine.counters.read == len(simulation.log)
+    assert engine.counters.read == len(simulation.log) - simulation.first
 
 
 @pytest.mark.parametrize("delivery", list(Delivery))
@@ -486,15 +490,16 @@ def judge(simulation: Simulation) -> None:
 @given(
     steps=st.lists(STEPS, max_size=60),
     spare=st.sampled_from([checkpoint_plan.SPARE, 0]),
+    deleted=st.sampled_from([0, 0, 2]),
     windows=st.sampled_from([snapshots.WINDOWS_PER_RECORD, 1]),
 )
 def test_a_crash_after_any_record_leaves_the_same_bars_as_no_crash_at_all(
-    scope: ScopeKind, delivery: Delivery, steps: list[Step], spare: int, windows: int
+    scope: ScopeKind, delivery: Delivery, steps: list[Step], spare: int, deleted: int, windows: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checkpoint_plan, "SPARE", spare)  # 0: symbols are let go as soon as they can be
         patch.setattr(snapshots, "WINDOWS_PER_RECORD", windows)  # 1: every second window has a record of its own
-        judge(asyncio.run(run(steps, scope, delivery)))
+        judge(asyncio.run(run(steps, scope, delivery, deleted)))
 
 
 TICK: Step = ("tick", 0, 0, 0, "tick")
@@ -638,7 +643,7 @@ def restored(change: Callable[[Found], Found]) -> tuple[type, str, Callable[...,
     """A recovery that gives the engine something else than what was kept."""
 
     def restore(self: Engine, *kept: Any) -> None:
-        found: Found = dict(zip(("counters", "arrival", "stream_times", "states", "tail"), kept, strict=True))
+        found: Found = dict(zip(("counters", "arrival", "stream_times", "states", "tail", "cut"), kept, strict=True))
         original_restore(self, **(found | change(found)))
 
     return Engine, "restore", restore
@@ -768,6 +773,8 @@ async def send_nothing(self: SideOutputs, producer: Any, side: list[SideRecord])
             ],
         ),
         (ScopeKind.BROKER, (SideOutputs, "send", send_nothing), [("tick", 0, 0, 0, "bad"), ("read", 1)]),
+        (ScopeKind.BROKER, restored(lambda _: {"cut": NO_CUT}), CHECKED),
+        (ScopeKind.BROKER, restored(lambda _: {"cut": CUT_AT_NEXT}), [*CHECKED, ("crash",), NEXT_WINDOW, NEXT_WINDOW]),
         (ScopeKind.BROKER, (checkpoint_plan.CheckpointPlan, "live_from", property(lambda self: self.end)), STATES_LOST),
         (ScopeKind.BROKER, (OpenWindows, "take_changed", without_scopes), STATES_LOST),
         (ScopeKind.BROKER, (OpenWindows, "mark_moved", not_marked), BOTH_SILENT),
@@ -785,6 +792,8 @@ async def send_nothing(self: SideOutputs, producer: Any, side: list[SideRecord])
         "a symbol's state is kept without its clock",
         "a checkpoint is made before the tail has been passed",
         "late and rejected records are not sent",
+        "the cut is not kept",
+        "each start cuts anew",
         "reading begins behind live states",
         "scopes are not written",
         "what silence closed does not move a stored clock",
@@ -798,7 +807,7 @@ def test_the_simulation_fails_when_recovery_takes_up_something_else(
 ) -> None:
     monkeypatch.setattr(checkpoint_plan, "SPARE", 0)
     monkeypatch.setattr(snapshots, "WINDOWS_PER_RECORD", 1)
-    judge(asyncio.run(run(steps, scope)))
+    judge(asyncio.run(run(steps, scope, deleted=2)))
     monkeypatch.setattr(*broken)
     with pytest.raises(AssertionError):
-        judge(asyncio.run(run(steps, scope)))
+        judge(asyncio.run(run(steps, scope, deleted=2)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from app.doubled import REMEDY, Doubled
 from app.kafka.clock import now_ms
 from app.settings import Settings
 from app.settings.types import IdleClose
@@ -11,7 +12,7 @@ from app.version import __version__
 from app.web import sampling
 from app.web.context import WebContext
 from app.web.endpoints.partitions import recovery_progress
-from app.web.models.workers import BrokerRow, ReadModelRow, SettingRow, Status, Timer, Topics, Wheel, WorkerRow
+from app.web.models.workers import BrokerRow, DoubledRow, ReadModelRow, SettingRow, Status, Timer, Topics, Wheel, WorkerRow
 from app.web.params import Params
 from tables.wheel import SLOTS as WHEEL_SLOTS
 
@@ -48,6 +49,7 @@ async def status(web: WebContext, _: Params) -> Status:
             behind=read_model.progress.behind,
             rebuilt=read_model.progress.rebuilt,
             error=read_model.progress.error or None,
+            doubled=_doubled(read_model.progress.doubled),
         ),
         topics=Topics(
             ticks=settings.ticks_topic,
@@ -62,6 +64,13 @@ async def status(web: WebContext, _: Params) -> Status:
         idle_close=settings.idle_close is not IdleClose.off,
         streams=web.open_streams,
     )
+
+
+def _doubled(found: Doubled | None) -> DoubledRow | None:
+    if found is None:
+        return None
+    bars, broker, symbol, start, partitions = found
+    return DoubledRow(bars=bars, broker=broker, symbol=symbol, bucket_start=start, partitions=list(partitions), remedy=REMEDY)
 
 
 def _setting(settings: Settings, name: str) -> SettingRow:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import islice
 
-from app.readmodel.queries import SymbolEntry
+from app.readmodel.queries import Queries, SymbolEntry
 from app.web import sampling
 from app.web.context import WebContext
 from app.web.cursors import decode_cursor, encode_cursor
@@ -15,6 +14,8 @@ from app.web.params import SymbolsParams
 # bounds for the search of symbols that have no bar yet; it runs in the event loop
 MAX_SCANNED = 5_000  # newest symbols of each partition
 MAX_CHECKED = 1_000  # matches that are looked up in the read model
+
+Place = tuple[str, str, int]  # broker, symbol, partition
 
 
 async def symbols(web: WebContext, params: SymbolsParams) -> Symbols:
@@ -26,13 +27,11 @@ async def symbols(web: WebContext, params: SymbolsParams) -> Symbols:
     local, (responses, away) = await asyncio.gather(
         _local_symbols(web, params), web.peers.get_from_owners(elsewhere, "/api/v1/symbols", query)
     )
-    remote = {
-        (row.broker, row.symbol): row for response in responses for row in map(SymbolRow.model_validate, response["symbols"])
-    }
+    remote = {_place(row): row for response in responses for row in map(SymbolRow.model_validate, response["symbols"])}
     not_asked = {number for one in away for number in one.partitions}
     rows = []
     for row in local.symbols:
-        other = remote.pop((row.broker, row.symbol), None)
+        other = remote.pop(_place(row), None)
         is_open = row.open or (other is not None and bool(other.open))
         rows.append(row.model_copy(update={"open": None if row.partition in not_asked and not is_open else is_open}))
     if local.next_cursor is None:
@@ -52,34 +51,40 @@ async def _local_symbols(web: WebContext, params: SymbolsParams) -> Symbols:
     if len(entries) > limit:
         return Symbols(symbols=rows, next_cursor=encode_cursor(entries[limit - 1].key))
     open_symbols = _open_symbols(web, params)
-    no_names: list[tuple[str, str]] = []
-    without_bar = await web.read_model.query(
-        lambda queries: [name for name in open_symbols if queries.symbol(*name) is None], no_names
-    )
+    no_places: list[Place] = []
+
+    def without_bar(queries: Queries) -> list[Place]:
+        return [place for place in open_symbols if place[2] not in {known.partition for known in queries.symbol(*place[:2])}]
+
     rows += [
-        SymbolRow(broker=broker, symbol=symbol, partition=open_symbols[broker, symbol], last_start=None, open=True)
-        for broker, symbol in without_bar[: limit - len(rows)]
+        SymbolRow(broker=broker, symbol=symbol, partition=partition, last_start=None, open=True)
+        for broker, symbol, partition in (await web.read_model.query(without_bar, no_places))[: limit - len(rows)]
     ]
     return Symbols(symbols=rows, next_cursor=None)
 
 
+def _place(row: SymbolRow) -> Place:
+    return row.broker, row.symbol, row.partition
+
+
 def _symbol_row(web: WebContext, entry: SymbolEntry) -> SymbolRow:
     key = sampling.record_key(entry.broker, entry.symbol)
-    states = (task.engine.symbols.get(key) for task in web.running_tasks.values())
-    is_open = any(state is not None and bool(state.windows()) for state in states)
+    task = web.running_tasks.get(entry.partition)
+    state = None if task is None else task.engine.symbols.get(key)
+    is_open = state is not None and bool(state.windows())
     return SymbolRow(
         broker=entry.broker, symbol=entry.symbol, partition=entry.partition, last_start=entry.last_start, open=is_open
     )
 
 
-def _open_symbols(web: WebContext, params: SymbolsParams) -> dict[tuple[str, str], int]:
-    """Matching symbols with an open window on this worker, and their partition. Only the newest symbols are searched."""
+def _open_symbols(web: WebContext, params: SymbolsParams) -> list[Place]:
+    """Matching symbols with an open window on this worker. Only the newest symbols of each partition are searched."""
     prefix = params.prefix.casefold()
-    matches: dict[tuple[str, str], int] = {}
+    matches: list[Place] = []
     for number, task in web.running_tasks.items():
         for state in list(task.engine.symbols.values())[-MAX_SCANNED:]:
             broker, symbol = state.name
             searched = f"{broker}|{symbol}".casefold() if "|" in prefix else symbol.casefold()
             if searched.startswith(prefix) and params.broker in (None, broker) and state.windows():
-                matches[state.name] = number
-    return dict(islice(matches.items(), MAX_CHECKED))
+                matches.append((broker, symbol, number))
+    return matches[:MAX_CHECKED]

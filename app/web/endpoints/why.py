@@ -9,25 +9,26 @@ from urllib.parse import quote
 from agents.task import PartitionTask
 from app.kafka.clock import now_ms
 from app.readmodel.progress import State
-from app.readmodel.queries import Queries
+from app.readmodel.queries import Queries, StoredBar
 from app.settings.types import IdleClose
 from app.web import sampling
 from app.web.context import WebContext
 from app.web.errors import InvalidParametersError, PeerUnavailableError
-from app.web.explanation import Facts, Owner, explain
+from app.web.explanation import Facts, Owner, explain, other_partitions
 from app.web.models.bars import Why, WhyStatus
 from app.web.params import WhyParams
 from tables.views import stream_time_of
 
 
 class _Stored(NamedTuple):
-    """What the read model holds of a window: the bar's JSON, its partition, and the symbol's oldest bar if older ones went.
+    """What the read model holds of a window: its bars and the symbol's partitions, of which there should be one.
 
-    `none_kept`: it holds no bar of the symbol, but the topic has older bars than it holds.
+    `oldest_kept`: the symbol's oldest bar, if older ones went. `none_kept`: it holds no bar of the symbol, but the topic has
+    older bars than it holds.
     """
 
-    bar: bytes | None = None
-    partition: int | None = None
+    bars: tuple[StoredBar, ...] = ()  # by partition
+    partitions: tuple[int, ...] = ()
     oldest_kept: int | None = None
     late_ticks: int = 0
     none_kept: bool = False
@@ -50,23 +51,30 @@ async def why(web: WebContext, params: WhyParams) -> Why:
         now=now_ms(),
     )
     # engines before bars: a window that closes in between is seen open or as a bar, never as missing
-    local = _add_engine_state(web, request)
-    stored = await _stored(web, request)
+    local, open_in = _add_engine_state(web, request, params.partition)
+    stored = await _stored(web, request, params.partition)
+    if len(stored.partitions) > 1 and params.local == "false":
+        windows, _ = await web.open_windows(params.broker, params.symbol)
+        open_in |= {window.partition for window in windows if window.bucket_start == start}
     facts = replace(
         local,
+        also_in=tuple(sorted(open_in | {bar.partition for bar in stored.bars})),
         late_ticks=stored.late_ticks,
         loaded=web.read_model.progress.state is State.live,
         read_model_error=web.read_model.progress.error if web.read_model.progress.state is State.failed else "",
         oldest_kept=stored.oldest_kept,
         none_kept=stored.none_kept,
     )
-    if stored.bar is not None:
-        worker = web.peers.owner_urls().get(stored.partition) if stored.partition is not None else None
-        bar = sampling.final_bar(stored.bar)
-        return explain(replace(facts, bar=bar, partition=stored.partition, worker=worker, window=None))
+    if stored.bars:
+        _, partition, value = stored.bars[0]
+        worker = web.peers.owner_urls().get(partition)
+        bar = sampling.final_bar(value, partition)
+        return explain(replace(facts, bar=bar, partition=partition, worker=worker, window=None))
     if facts.window is not None or facts.owner is Owner.me:
         return explain(facts)
-    number = stored.partition
+    number = params.partition
+    if number is None and stored.partitions:
+        number = stored.partitions[0]
     if number is None and params.local == "false":
         try:
             number = await _find_partition(web, facts)
@@ -74,33 +82,40 @@ async def why(web: WebContext, params: WhyParams) -> Why:
             return explain(replace(facts, owner=Owner.away, owner_error=str(error)))
     if number is None:
         return explain(facts)
+    if len(stored.partitions) > 1:
+        params = params.model_copy(update={"partition": number})
     return await _ask_owner(web, params, replace(facts, partition=number), number)
 
 
-async def _stored(web: WebContext, facts: Facts) -> _Stored:
+async def _stored(web: WebContext, facts: Facts, only: int | None) -> _Stored:
     def select(queries: Queries) -> _Stored:
         late = queries.late_count(facts.broker, facts.symbol, facts.bucket_start)
-        symbol = queries.symbol(facts.broker, facts.symbol)
-        if symbol is None:
+        places = [place for place in queries.symbol(facts.broker, facts.symbol) if only in (None, place.partition)]
+        if not places:
             return _Stored(late_ticks=late, none_kept=queries.incomplete())
-        bars = queries.bars(symbol.id, facts.bucket_start, facts.bucket_start + 1, 1)
-        return _Stored(bars[0] if bars else None, symbol.partition, symbol.oldest_kept, late)
+        bars = queries.bars(places, facts.bucket_start, facts.bucket_start + 1, len(places))[::-1]
+        oldest = [place.oldest_kept for place in places if place.oldest_kept is not None]
+        return _Stored(tuple(bars), tuple(place.partition for place in places), min(oldest, default=None), late)
 
     return await web.read_model.query(select, _Stored())
 
 
-def _add_engine_state(web: WebContext, facts: Facts) -> Facts:
-    """Add what the engines of this worker know of the window."""
+def _add_engine_state(web: WebContext, facts: Facts, only: int | None) -> tuple[Facts, set[int]]:
+    """Add what the engines of this worker know of the window; also the partitions in which it is open."""
     key = sampling.record_key(facts.broker, facts.symbol)
-    for number, task in web.running_tasks.items():
+    open_in: set[int] = set()
+    for number, task in sorted(web.running_tasks.items()):
         symbol = task.engine.symbols.get(key)
-        if symbol is not None:
+        if symbol is None or only not in (None, number):
+            continue
+        if facts.window is None:
             facts = _add_partition(web, facts, number, task)
-            for window in symbol.windows():
-                if window.end == facts.bucket_end:
-                    return replace(facts, window=sampling.open_window(task.engine, number, symbol, window))
-            return facts
-    return facts
+        for window in symbol.windows():
+            if window.end == facts.bucket_end:
+                open_in.add(number)
+                if facts.window is None:
+                    facts = replace(facts, window=sampling.open_window(task.engine, number, symbol, window))
+    return facts, open_in
 
 
 def _add_partition(web: WebContext, facts: Facts, number: int, task: PartitionTask) -> Facts:
@@ -143,11 +158,12 @@ async def _ask_owner(web: WebContext, params: WhyParams, facts: Facts, number: i
         return explain(replace(facts, owner=Owner.nobody))
     if url == web.peers.own_url or params.local == "true":
         return explain(replace(facts, owner=Owner.recovering))
+    query = {"local": "true"} if params.partition is None else {"local": "true", "partition": str(params.partition)}
     path = f"/api/v1/why/{quote(params.broker, safe='')}/{quote(params.symbol, safe='')}/{params.bucket_start}"
     try:
-        answer = Why.model_validate(await web.peers.get_json(url, path, {"local": "true"}))
+        answer = Why.model_validate(await web.peers.get_json(url, path, query))
     except PeerUnavailableError as error:
         return explain(replace(facts, owner=Owner.away, owner_error=str(error)))
     if answer.status is WhyStatus.unknown:
         return answer  # the owner's read model may hold less than ours: its late ticks belong to its sentence
-    return answer.model_copy(update={"late_ticks": facts.late_ticks})
+    return answer.model_copy(update={"late_ticks": facts.late_ticks, "also_in": other_partitions(facts, number)})

@@ -13,7 +13,6 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 
-import msgspec
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
@@ -26,7 +25,7 @@ from app.web.events.resume import ResumeBuffer
 from app.web.events.subscriptions import Client, Filter, Subscriptions, bars_by_filter, format_event
 from app.web.events.window_changes import WindowChanges
 from app.web.events.worker_state import WorkerState
-from app.web.models.bars import OpenWindow
+from app.web.models.bars import OpenWindow, placed
 from app.web.params import EventsParams
 
 MIN_INTERVAL_SECONDS = 0.1  # between two batches
@@ -167,7 +166,7 @@ class EventHub:
     def _bars_event(self, wanted: Filter, finals: Sequence[BarRow], opened: Iterable[OpenWindow]) -> bytes:
         shown = finals if wanted.symbol is not None else finals[-MAX_FINALS:]
         data = {
-            "final": [msgspec.Raw(bar.value) for bar in shown],
+            "final": [placed(bar.value, bar.partition) for bar in shown],
             "open": [window.model_dump() for window in opened],
             "skipped": len(finals) - len(shown),
         }

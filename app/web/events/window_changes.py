@@ -45,20 +45,28 @@ class WindowChanges:
         return [window for window in windows if sent.get(_id(window)) != current[_id(window)]]
 
     async def remote_windows(self, filters: Iterable[Filter]) -> dict[Filter, list[OpenWindow]]:
-        """Look up the open windows of symbols that this worker does not know, a bounded number in each call, in turn."""
+        """Look up the open windows of symbols that are with other workers, a bounded number in each call, in turn.
+
+        A symbol that this worker knows is with others as well, if it lives in two partitions.
+        """
         if not self._web.partitions_elsewhere():
             return {}
         engines = [task.engine for task in self._web.running_tasks.values()]
+        in_two = self._web.read_model.progress.in_two
         unknown: dict[Filter, tuple[str, str]] = {}
         for wanted in filters:
             if wanted.broker is None or wanted.symbol is None:
                 continue
             key = sampling.record_key(wanted.broker, wanted.symbol)
-            if not any(key in engine.symbols for engine in engines):
+            if (wanted.broker, wanted.symbol) in in_two or not any(key in engine.symbols for engine in engines):
                 unknown[wanted] = wanted.broker, wanted.symbol
         chosen = list(unknown) if len(unknown) <= REMOTE_PER_ROUND else self._take_turn(unknown)
         results = await asyncio.gather(*(self._web.open_windows(*unknown[wanted]) for wanted in chosen))
-        return {wanted: windows for wanted, (windows, _) in zip(chosen, results, strict=True)}
+        running = self._web.running_tasks
+        return {
+            wanted: [window for window in windows if window.partition not in running]
+            for wanted, (windows, _) in zip(chosen, results, strict=True)
+        }
 
     def _take_turn(self, unknown: Iterable[Filter]) -> list[Filter]:
         """The filters whose turn it is; they go to the end of the line."""

@@ -5,13 +5,24 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
+import msgspec
 from pydantic import Field
 
 from app.web.models.base import ApiModel, Away, Exact
 
+PARTIAL = (
+    "True if its window may lack ticks: reading began inside it, or records of the input were lost. "
+    "Absent or false in a whole bar."
+)
+
+
+def placed(value: bytes, partition: int) -> msgspec.Raw:
+    """The JSON of a bar as published, with its partition."""
+    return msgspec.Raw(value.rstrip()[:-1] + b',"partition":%d}' % partition)
+
 
 class FinalBar(ApiModel):
-    """One closed window, as published to the finals topic."""
+    """One closed window, as published to the finals topic, and the partition in which it was published."""
 
     broker: str
     symbol: str
@@ -33,6 +44,8 @@ class FinalBar(ApiModel):
     last_offset: int
     closed_at_offset: int
     revision: int = 0
+    partial: bool = Field(default=False, description=PARTIAL)
+    partition: int | None = None
 
 
 class OpenWindow(ApiModel):
@@ -59,6 +72,7 @@ class OpenWindow(ApiModel):
     watermark: int | None
     closes_at_stream_time: int = Field(description="The end of the window plus grace.")
     idle_due: int | None = Field(description="Arrival time at which the idle timer closes it; null if idle_close is off.")
+    partial: bool = Field(default=False, description=PARTIAL)
 
 
 class Windows(ApiModel):
@@ -73,7 +87,7 @@ class BarColumns(ApiModel):
     """Bars as rows, with the field names given once."""
 
     columns: list[str]
-    rows: list[list[Exact | None]]
+    rows: list[list[Exact | bool | None]]
 
 
 class Bars(ApiModel):
@@ -83,6 +97,10 @@ class Bars(ApiModel):
     symbol: str
     bars: list[FinalBar] | BarColumns
     open: list[OpenWindow]
+    partitions: list[int] = Field(
+        description="The partitions that have bars of the symbol. Where there are several, producers do not place it alike, "
+        "and two bars may have the same start."
+    )
     next_cursor: str | None = Field(description="The cursor of the next page, which has older bars.")
     oldest_kept: int | None = Field(
         description="Start of the oldest bar of the symbol in the read model; null if no older bar was deleted from it."
@@ -135,6 +153,9 @@ class Why(ApiModel):
         None, description="What can close it: `data` is a later tick only, `idle` also the idle timer."
     )
     closes_at: int | None = Field(default=None, description="Arrival time at which the idle timer closes it.")
+    also_in: list[int] = Field(
+        default=[], description="Other partitions that have a bar or an open window of the same window. There should be none."
+    )
     late_ticks: int = Field(
         default=0, description="Late ticks of this window in the read model, which keeps the newest late ticks."
     )

@@ -44,6 +44,11 @@ class PartitionCounts(Counts):
     open_windows: int
     arrival_clock_violations: int
     arrival_clock_steps: int = 0  # a worker of an older version says nothing of it
+    misplaced_symbols: int = Field(
+        default=0,
+        description="Symbols, of those seen since the assignment, that Kafka's default partitioner would have put into another "
+        "partition. No fault where all producers place a symbol alike.",
+    )
     stream_times: dict[str, int] = Field(
         description="Of the first 100 scopes by name, `*` for the partition; empty under scope `symbol`."
     )
@@ -135,6 +140,17 @@ class BrokerRow(ApiModel):
     silent_for_s: float | None = Field(description="Seconds since it answered a fetch; null if this worker owns no partition.")
 
 
+class DoubledRow(ApiModel):
+    """Bars whose key another partition had published before: each lacks the ticks of the other. There should be none."""
+
+    bars: int = Field(description="How many there are in the read model. The rest is of the newest of their windows.")
+    broker: str
+    symbol: str
+    bucket_start: int
+    partitions: list[int]
+    remedy: str
+
+
 class ReadModelRow(ApiModel):
     """The state of the read model, the local copy of the final bars."""
 
@@ -145,6 +161,7 @@ class ReadModelRow(ApiModel):
     behind: int = Field(description="Records still to be read.")
     rebuilt: int = Field(description="How often it was rebuilt since the worker started.")
     error: str | None
+    doubled: DoubledRow | None
 
 
 class Topics(ApiModel):

@@ -35,6 +35,7 @@ export const prices = (bar, decimals = decimalsOf(bar)) => PRICES.map((name) => 
 
 export const chartUrl = (broker, symbol, at) =>
   `/chart/${encodeURIComponent(broker)}/${encodeURIComponent(symbol)}${at === undefined || at === null ? "" : `?at=${at}`}`;
+export const andList = (parts) => (parts.length > 1 ? `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}` : parts.join(""));
 export const plural = (count, noun) => `${formatNumber(count)} ${noun}${count === 1 ? "" : "s"}`;
 
 export const formatNumber = (value) => (value === null || value === undefined ? "-" : value.toLocaleString("en"));

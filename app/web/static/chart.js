@@ -1,6 +1,6 @@
 // The chart of one symbol: final, open, revised and missing bars, the watermark, and why a bar is or is not final.
 
-import { $, cell, color, decimalsOf, element, formatClock, formatDay, formatDuration, formatNumber, formatTime, get, load, onZoneChange, plural, prices, setStatus, timeElement } from "./base.js";
+import { $, andList, cell, color, decimalsOf, element, formatClock, formatDay, formatDuration, formatNumber, formatTime, get, load, onZoneChange, plural, prices, setStatus, timeElement } from "./base.js";
 import { Events } from "./events.js";
 import { watermarkLine } from "./watermark.js";
 import { whyFacts } from "./why.js";
@@ -14,7 +14,8 @@ const BAR_WIDTH = 9; // pixels, when the chart opens
 const LINKED_BARS = 5_000; // if a link points to an older bar: as many as one request gives
 const NEIGHBORS = 400; // bars around a linked bar that is older still
 
-const bars = new Map(); // by start: {start, open, high, low, close, ticks, volume, revision, state}
+// `also`: bars of the same window in other partitions, where a symbol lives in two; the one of the lowest partition is drawn
+const bars = new Map(); // by start: {start, open, high, low, close, ticks, volume, revision, partial, partition, state, also}
 let starts = []; // of the bars that are drawn, ascending
 let indexes = new Map(); // the chart's logical index of each start; gaps count too
 let maxBars = NEWEST_BARS;
@@ -66,6 +67,16 @@ function candle(bar) {
   return { time: bar.start / 1000, open, high, low, close, color: bar.state === "open" ? "transparent" : side, borderColor: edge, wickColor: edge };
 }
 
+const mark = (bar, text, kind, position) => ({ time: bar.start / 1000, position, shape: "circle", color: color(kind), text });
+
+function marks(bar) {
+  const found = [];
+  if (bar.revision) found.push(mark(bar, "revised", "revised", "aboveBar"));
+  if (bar.partial) found.push(mark(bar, "partial", "warn", "belowBar"));
+  if (bar.also.length) found.push(mark(bar, `${bar.also.length + 1} bars`, "bad", "aboveBar"));
+  return found;
+}
+
 const volumeBar = (bar) => ({ time: bar.start / 1000, value: bar.volume ?? bar.ticks, color: color(bar.close >= bar.open ? "up" : "down") });
 
 const sortedStarts = () => [...bars.keys()].sort((a, b) => a - b).slice(-maxBars);
@@ -84,8 +95,7 @@ function draw() {
   indexes = new Map(data.map(({ time }, index) => [time * 1_000, index]));
   candles.setData(data);
   volume.setData(starts.map((start) => volumeBar(bars.get(start))));
-  const revised = starts.filter((start) => bars.get(start).revision);
-  markers.setMarkers(revised.map((start) => ({ time: start / 1000, position: "aboveBar", shape: "circle", color: color("revised"), text: "revised" })));
+  markers.setMarkers(starts.flatMap((start) => marks(bars.get(start))));
   decimals = Math.max(2, ...starts.slice(-50).map((start) => decimalsOf(bars.get(start))));
   candles.applyOptions({ priceFormat: { type: "price", precision: decimals, minMove: 10 ** -decimals } });
   showTable();
@@ -110,26 +120,29 @@ function scheduleDraw() {
 
 const current = () => selected ?? starts.at(-1);
 const legendBar = () => bars.get(hovered ?? current()) ?? null;
-const spokenText = (bar) => `${formatTime(bar.start)}  ${prices(bar, decimals).map((text, at) => `${"OHLC"[at]} ${text}`).join("  ")}  volume ${formatNumber(bar.volume)}, ${plural(bar.ticks, "tick")}, ${stateOf(bar)}`;
-const stateOf = (bar) => (bar.state === "open" ? "open" : bar.revision ? `revision ${bar.revision}` : "final");
+const spokenText = (bar) => together(bar).map(spokenBar).join("; ");
+const spokenBar = (bar) => `${formatTime(bar.start)}  ${prices(bar, decimals).map((text, at) => `${"OHLC"[at]} ${text}`).join("  ")}  volume ${formatNumber(bar.volume)}, ${plural(bar.ticks, "tick")}, ${stateOf(bar)}`;
+const stateOf = (bar) => (bar.state === "open" ? "open" : bar.revision ? `revision ${bar.revision}` : "final") + (bar.partial ? ", partial" : "") + (isShared(bar) ? `, partition ${bar.partition}` : "");
+const isShared = (bar) => Boolean(bars.get(bar.start)?.also.length);
+const together = (bar) => [bar, ...bar.also];
+const look = (bar) => (isShared(bar) ? "shared" : bar.partial ? "partial" : bar.revision ? "revised" : bar.state);
 
 function showLegend(bar) {
   if (!bar) return $("legend").replaceChildren(" ");
   const part = (name, value, kind) => element("span", { class: kind }, element("span", { class: "letter" }, name), ` ${value}`);
-  const side = bar.close >= bar.open ? "up" : "down";
-  $("legend").replaceChildren(
-    element("span", {}, formatTime(bar.start)),
-    ...prices(bar, decimals).flatMap((text, at) => [" ", part("OHLC"[at], text, side)]),
-    " ", part("V", bar.volume === null ? "-" : formatNumber(bar.volume)),
-    " ", element("span", {}, plural(bar.ticks, "tick")),
-    " ", element("span", { class: "badge", "data-state": bar.revision ? "revised" : bar.state }, stateOf(bar)),
-  );
+  const numbers = (one) => [
+    ...prices(one, decimals).flatMap((text, at) => [" ", part("OHLC"[at], text, one.close >= one.open ? "up" : "down")]),
+    " ", part("V", one.volume === null ? "-" : formatNumber(one.volume)),
+    " ", element("span", {}, plural(one.ticks, "tick")),
+    " ", element("span", { class: "badge", "data-state": look(one) }, stateOf(one)),
+  ];
+  $("legend").replaceChildren(element("span", {}, formatTime(bar.start)), ...together(bar).flatMap(numbers));
 }
 
 function showTable() {
-  const last = starts.slice(-10).reverse().map((start) => bars.get(start));
+  const last = starts.slice(-10).reverse().flatMap((start) => together(bars.get(start)));
   $("bars").replaceChildren(
-    ...last.map((bar) => element("tr", {}, cell(timeElement(bar.start)), ...prices(bar, decimals).map((text) => cell(text, "number")), cell(formatNumber(bar.volume), "number"), cell(formatNumber(bar.ticks), "number"), cell(stateOf(bar), "", bar.state))),
+    ...last.map((bar) => element("tr", {}, cell(timeElement(bar.start)), ...prices(bar, decimals).map((text) => cell(text, "number")), cell(formatNumber(bar.volume), "number"), cell(formatNumber(bar.ticks), "number"), cell(stateOf(bar), "", look(bar)))),
   );
   if (!last.length && noneKept) setStatus("This worker keeps no bar of this symbol, and may have deleted some: `app bars` reads all from their topic.");
   else if (!last.length) setStatus("No bar yet: the first appears with the first tick of this symbol.");
@@ -172,9 +185,19 @@ function selectNewest() {
 
 function put(bar, state) {
   const start = bar.bucket_start;
-  const known = bars.get(start);
-  if (state === "open" && known?.state === "final") return; // the final bar arrived first
-  bars.set(start, { start, open: bar.open, high: bar.high, low: bar.low, close: bar.close, ticks: bar.ticks, volume: bar.volume, revision: bar.revision ?? 0, state });
+  const known = bars.has(start) ? together(bars.get(start)) : [];
+  if (state === "open" && known.some((one) => one.partition === bar.partition && one.state === "final")) return; // it arrived first
+  const others = known.filter((one) => one.partition !== bar.partition);
+  const { open, high, low, close, ticks, volume, partition: number } = bar;
+  const added = { start, open, high, low, close, ticks, volume, revision: bar.revision ?? 0, partial: bar.partial ?? false, partition: number, state };
+  const [drawn, ...also] = [...others, added].sort((a, b) => a.partition - b.partition);
+  bars.set(start, { ...drawn, also });
+  if (also.length) showShared(drawn, also);
+}
+
+function showShared(drawn, also) {
+  $("shared").hidden = false;
+  $("shared").textContent = `Partitions ${andList([drawn, ...also].map((one) => one.partition))} make bars of this symbol, each of its own ticks: producers place it differently. Of two bars of a window, the one of the lowest partition is drawn, and both are listed.`;
 }
 
 const fetchBars = (query) => get(`bars/${encodeURIComponent(broker)}/${encodeURIComponent(symbol)}`, { ...query, format: "columns" });
@@ -188,7 +211,11 @@ function addPage({ bars: { columns, rows }, open }) {
 async function refill() {
   const page = await fetchBars({ limit: NEWEST_BARS });
   noneKept = page.none_kept;
-  for (const start of [...bars.keys()]) if (bars.get(start).state === "open") bars.delete(start);
+  for (const [start, bar] of [...bars]) {
+    const [drawn, ...also] = together(bar).filter((one) => one.state !== "open");
+    if (drawn) bars.set(start, { ...drawn, also });
+    else bars.delete(start);
+  }
   addPage(page);
   watermark = Math.max(watermark ?? 0, ...page.open.map((window) => window.watermark ?? 0)) || null;
   const first = !starts.length;
@@ -219,7 +246,8 @@ function onBars({ final, open }) {
   partition = open[0]?.partition ?? partition;
   watermark = Math.max(watermark ?? 0, ...open.map((bar) => bar.watermark ?? 0), ...final.map((bar) => bar.watermark)) || null;
   const newer = [...final, ...open].filter((bar) => bar.bucket_start >= last);
-  if (inserted || newer.some((bar) => bar.bucket_start > last + size) || final.some((bar) => bar.revision)) return scheduleDraw();
+  const marked = [...final, ...open].some((bar) => bar.revision || bar.partial || bars.get(bar.bucket_start).also.length);
+  if (inserted || marked || newer.some((bar) => bar.bucket_start > last + size)) return scheduleDraw();
   for (const { bucket_start: start } of [...final, ...open]) {
     const bar = bars.get(start);
     candles.update(candle(bar), start < last);

@@ -12,7 +12,11 @@ let sincePaused = 0; // bars
 let skipped = 0; // bars that the stream left out
 let loaded = false;
 
-function row(bar) {
+const windowOf = (bar) => JSON.stringify([bar.broker, bar.symbol, bar.bucket_start]);
+
+// `shared`: windows of which two partitions have a bar
+function row(bar, shared) {
+  const notes = [bar.close_reason === "idle" ? "silence" : "watermark", bar.partial && "partial", shared.has(windowOf(bar)) && `partition ${bar.partition}`].filter(Boolean);
   return element(
     "tr",
     {},
@@ -22,7 +26,7 @@ function row(bar) {
     ...prices(bar).map((text) => cell(text, "number")),
     cell(bar.volume === null ? "-" : bar.volume.toLocaleString("en"), "number"),
     cell(bar.ticks, "number"),
-    cell(bar.close_reason === "idle" ? "silence" : "watermark"),
+    cell(notes.join(", "), "", shared.has(windowOf(bar)) ? "shared" : bar.partial ? "partial" : undefined),
   );
 }
 
@@ -33,7 +37,10 @@ function showStatus() {
 }
 
 function show() {
-  $("rows").replaceChildren(...bars.map(row));
+  const seen = new Set();
+  const shared = new Set();
+  for (const name of bars.map(windowOf)) (seen.has(name) ? shared : seen).add(name);
+  $("rows").replaceChildren(...bars.map((bar) => row(bar, shared)));
   showStatus();
 }
 
@@ -48,7 +55,7 @@ function scheduleShow() {
 }
 
 // a bar can arrive twice: through the stream and with a fetch
-const id = (bar) => JSON.stringify([bar.broker, bar.symbol, bar.bucket_start]);
+const id = (bar) => JSON.stringify([bar.broker, bar.symbol, bar.bucket_start, bar.partition]);
 const unique = (list) => [...new Map(list.map((bar) => [id(bar), bar])).values()];
 
 function onBars(event) {

@@ -1,6 +1,6 @@
 // The overview: rates along the way of a tick, the accounting, the partitions, and stream time by scope.
 
-import { $, cell, element, formatDuration, formatNumber, get, onZoneChange, plural, poll, setStatus, timeElement } from "./base.js";
+import { $, andList, cell, chartUrl, element, formatDuration, formatNumber, formatTime, get, onZoneChange, plural, poll, setStatus, timeElement } from "./base.js";
 import { Events } from "./events.js";
 
 const TILES = ["read", "binned", "late", "rejected", "heartbeats", "lost"];
@@ -91,6 +91,23 @@ function showPartitions() {
   );
 }
 
+// bars with one key of two partitions are a fault; symbols that are placed by another partitioner may be on purpose
+function showPlacement({ read_model: { doubled } }, { partitions: counted }) {
+  const line = $("doubled");
+  line.hidden = !doubled;
+  if (doubled) {
+    const where = `partitions ${andList(doubled.partitions)}`;
+    line.replaceChildren(
+      `Two partitions published bars of the same windows, ${formatNumber(doubled.bars)} so far, and each lacks the ticks of the other. The newest: `,
+      element("a", { href: chartUrl(doubled.broker, doubled.symbol, doubled.bucket_start) }, `${doubled.symbol} of ${doubled.broker}`),
+      `, ${formatTime(doubled.bucket_start)}, ${where}. What to do: ${doubled.remedy}.`,
+    );
+  }
+  const misplaced = Object.values(counted).reduce((sum, one) => sum + one.misplaced_symbols, 0);
+  $("misplaced").hidden = !misplaced;
+  $("misplaced").textContent = `${plural(misplaced, "symbol")} not where Kafka's default partitioner puts them: no fault, as long as all producers place a symbol alike.`;
+}
+
 function showAbout({ version, broker, uptime_ms: up, workers, read_model: copy }) {
   const extent = copy.bars === null ? copy.state.replace("_", " ") : `${copy.state.replace("_", " ")}, ${plural(copy.bars, "bar")} of ${plural(copy.symbols, "symbol")}${copy.error ? ` (${copy.error})` : ""}`;
   const behind = copy.behind ? `, ${plural(copy.behind, "record")} behind` : "";
@@ -108,6 +125,7 @@ async function refresh() {
   partitions = listed.partitions;
   now = listed.now;
   showAbout(status);
+  showPlacement(status, accounting);
   const away = [...showAccounting(accounting), ...listed.away];
   showClocks(accounting.partitions);
   showPartitions();

@@ -9,6 +9,8 @@ let searches = 0;
 let awayNote = "";
 
 function show() {
+  const names = rows.map((row) => JSON.stringify([row.broker, row.symbol]));
+  const shared = new Set(names.filter((name, at) => names.indexOf(name) !== at)); // symbols in two partitions
   $("rows").replaceChildren(
     ...rows.map((row) =>
       element(
@@ -18,12 +20,12 @@ function show() {
         cell(row.broker),
         cell(row.open === null ? "unknown" : row.open ? "open" : "-", "", row.open ? "open" : undefined),
         cell(timeElement(row.last_start)),
-        cell(row.partition, "number"),
+        cell(row.partition, "number", shared.has(JSON.stringify([row.broker, row.symbol])) ? "shared" : undefined),
       ),
     ),
   );
   $("more").hidden = !cursor;
-  setStatus(rows.length ? `${cursor ? "More than " : ""}${plural(rows.length, "symbol")}.${awayNote}` : $("q").value.trim() ? "No symbol has this prefix." : "No symbol yet: each appears with its first tick.");
+  setStatus(rows.length ? `${cursor ? "More than " : ""}${plural(new Set(names).size, "symbol")}.${shared.size ? ` ${plural(shared.size, "symbol")} in two partitions: producers place them differently.` : ""}${awayNote}` : $("q").value.trim() ? "No symbol has this prefix." : "No symbol yet: each appears with its first tick.");
 }
 
 async function find(more = false) {

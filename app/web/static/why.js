@@ -1,6 +1,6 @@
 // The facts beside the sentence of `/api/v1/why`.
 
-import { formatClock, formatDuration, formatTime } from "./base.js";
+import { andList, formatClock, formatDuration, formatTime } from "./base.js";
 
 // pairs of name and text; facts that are unknown are left out
 export function whyFacts(answer) {
@@ -16,7 +16,9 @@ export function whyFacts(answer) {
     "at the latest": formatTime(answer.closes_at),
     offsets: answer.bar ? `${answer.bar.first_offset} to ${answer.bar.last_offset}, closed at ${answer.bar.closed_at_offset}` : answer.window ? `${answer.window.first_offset} to ${answer.window.last_offset}` : "-",
     "late ticks": answer.late_ticks,
+    partial: (answer.bar ?? answer.window)?.partial ? "yes: ticks may be missing" : "-",
     partition: answer.partition ?? "-",
+    "also in": answer.also_in.length ? `partition ${andList(answer.also_in)}` : "-",
     worker: answer.worker ?? "-",
   };
   return Object.entries(facts).filter(([, value]) => value !== "-");

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.doubled import Doubled
 from app.readmodel.database_file import claim
 from app.readmodel.queries import Queries
 from app.readmodel.store import BarRow, SideRow, Store
@@ -37,13 +38,16 @@ def queries(store: Store, path: Path) -> Iterator[Queries]:
     made.close()
 
 
-def row(symbol: str, start: int, value: str = "x", broker: str = "fx") -> BarRow:
-    return BarRow(broker, symbol, 0, start, value.encode())
+def row(symbol: str, start: int, value: str = "x", broker: str = "fx", partition: int = 0) -> BarRow:
+    return BarRow(broker, symbol, partition, start, value.encode())
 
 
 def starts(queries: Queries, symbol: str, since: int = 0, until: int = 1 << 60, limit: int = 10_000) -> list[bytes]:
-    found = queries.symbol("fx", symbol)
-    return [] if found is None else queries.bars(found[0], since, until, limit)
+    return [bar.value for bar in queries.bars(queries.symbol("fx", symbol), since, until, limit)]
+
+
+def newest(queries: Queries, broker: str | None, symbol: str | None, limit: int) -> list[bytes]:
+    return [bar.value for bar in queries.newest_bars(broker, symbol, limit)]
 
 
 def test_a_bar_that_is_read_again_replaces_the_first(store: Store, queries: Queries) -> None:
@@ -61,40 +65,86 @@ def test_the_newest_bars_come_first_and_within_the_bounds(store: Store, queries:
 def test_the_newest_of_all_come_first_and_can_be_those_of_a_name(store: Store, queries: Queries) -> None:
     store.add([row("A", 7, "a7"), row("B", 3, "b3"), row("A", 8, "a8", "other")], [], {})
     store.add([row("B", 4, "b4"), row("A", 7, "a7 again")], [], {})
-    assert queries.newest_bars(None, None, 3) == [b"b4", b"a8", b"b3"]
-    assert queries.newest_bars("fx", None, 9) == [b"b4", b"b3", b"a7 again"]
-    assert queries.newest_bars(None, "A", 9) == [b"a8", b"a7 again"]
-    assert queries.newest_bars("fx", "A", 9) == [b"a7 again"]
-    assert queries.newest_bars("fx", "nobody", 9) == []
+    assert newest(queries, None, None, 3) == [b"b4", b"a8", b"b3"]
+    assert newest(queries, "fx", None, 9) == [b"b4", b"b3", b"a7 again"]
+    assert newest(queries, None, "A", 9) == [b"a8", b"a7 again"]
+    assert newest(queries, "fx", "A", 9) == [b"a7 again"]
+    assert newest(queries, "fx", "nobody", 9) == []
 
 
 def test_the_oldest_bars_are_deleted_first_and_this_is_recorded(store: Store, queries: Queries) -> None:
     store.add([row("A", start, str(start)) for start in range(900)], [], {})
-    known = queries.symbol("fx", "A")
-    assert known is not None
-    assert known[2] is None
+    (known,) = queries.symbol("fx", "A")
+    assert known.oldest_kept is None
     store.add([row("B", start) for start in range(300)], [], {})
     assert len(starts(queries, "A")) == 700
-    known = queries.symbol("fx", "A")
-    assert known is not None
-    assert known[2] == 200
+    (known,) = queries.symbol("fx", "A")
+    assert known.oldest_kept == 200
     assert queries.extent() == (1_000, 2)
+
+
+def test_bars_of_two_partitions_are_kept_apart_and_those_of_one_window_are_counted(store: Store, queries: Queries) -> None:
+    store.add([row("A", 5, "five"), row("A", 6, "six")], [], {})
+    store.add([row("A", 7, "seven in 3", partition=3)], [], {})
+    assert store.doubled() is None, "a symbol that has moved, with no window in both"
+    store.add([row("A", 6, "six in 3", partition=3), row("B", 6, "b")], [], {})
+    assert store.doubled() == Doubled(1, "fx", "A", 6, (0, 3))
+    store.add([row("A", 6, "six again"), row("A", 6, "six in 3 again", partition=3)], [], {})
+    assert store.doubled() == Doubled(1, "fx", "A", 6, (0, 3)), "a repeated bar is no further one"
+    assert starts(queries, "A") == [b"seven in 3", b"six in 3 again", b"six again", b"five"]
+    assert [(place.partition, place.id) for place in queries.symbol("fx", "A")] == [(0, 1), (3, 2)]
+    assert [(one.symbol, one.partition) for one in queries.symbols("", None, "", 9)] == [("A", 0), ("A", 3), ("B", 0)]
+
+
+def test_pages_end_between_two_bars_of_one_window(store: Store, queries: Queries) -> None:
+    store.add([row("A", start, f"{start} in {part}", partition=part) for start in range(3) for part in (0, 2, 10)], [], {})
+    pages: list[bytes] = []
+    until, before = 1 << 60, 0
+    while page := queries.bars(queries.symbol("fx", "A"), 0, until, 2, before):
+        pages += [bar.value for bar in page]
+        until, before = page[-1][:2]
+    assert pages == [f"{start} in {part}".encode() for start in (2, 1, 0) for part in (10, 2, 0)]
+
+
+def test_symbols_in_two_partitions_are_known_after_the_file_is_opened_again(store: Store, path: Path) -> None:
+    store.add([row("A", 5), row("B", 5), row("A", 5, partition=1)], [], {})
+    store.close()
+    again = Store(path, IDENTITY, 1_000)
+    assert again.in_two == {("fx", "A")}
+    assert again.doubled() == Doubled(1, "fx", "A", 5, (0, 1))
+    again.add([row("A", 6), row("A", 6, partition=1)], [], {})
+    assert again.doubled() == Doubled(2, "fx", "A", 6, (0, 1))
+    again.add([row("B", start) for start in range(10, 1_010)], [], {})
+    assert again.doubled() is None, "the oldest bars have been deleted"
+    again.close()
 
 
 def test_a_symbol_is_deleted_with_the_last_of_its_bars(store: Store, queries: Queries) -> None:
     store.add([row("A", 1), row("B", 2)], [], {})
-    first = queries.symbol("fx", "A")
     assert not queries.incomplete(), "what is not here was never published"
     store.add([row(f"S{number}", 3) for number in range(999)], [], {})
-    assert queries.symbol("fx", "A") is None
-    assert queries.symbol("fx", "B") is not None
+    assert queries.symbol("fx", "A") == []
+    assert queries.symbol("fx", "B")
     assert queries.incomplete()
     store.add([row("A", 4)], [], {})
-    again = queries.symbol("fx", "A")
-    assert first is not None
-    assert again is not None
+    (again,) = queries.symbol("fx", "A")
     assert again.id > 1_000, "a query that holds the id of a symbol never gets the bars of another one"
     assert starts(queries, "A") == [b"x"]
+
+
+def test_a_symbol_of_two_partitions_is_deleted_from_each_with_its_last_bar_there(store: Store, queries: Queries) -> None:
+    store.add([row("A", 5), row("A", 5, partition=3), row("A", 6, partition=3)], [], {})
+    store.add([row("B", start) for start in range(998)], [], {})
+    assert [place.partition for place in queries.symbol("fx", "A")] == [3]
+    assert (store.in_two, store.twins_changed) == (set(), True)
+    assert store.doubled() is not None, "its other bar was published, though it is no longer kept"
+    store.add([row("B", 998)], [], {})
+    assert store.twins_changed
+    assert store.doubled() is None
+    assert [place.partition for place in queries.symbol("fx", "A")] == [3]
+    store.add([row("A", 7), row("A", 7, partition=3)], [], {})
+    assert store.in_two == {("fx", "A")}
+    assert store.doubled() == Doubled(1, "fx", "A", 7, (0, 3))
 
 
 def test_the_file_is_as_large_as_its_bars_however_many_names_there_were(

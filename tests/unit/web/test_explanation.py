@@ -193,3 +193,18 @@ def test_a_span_is_written_in_readable_units(ms: int, text: str) -> None:
 @given(st.integers(-(1 << 62), 1 << 62))
 def test_any_number_is_written_as_a_moment_or_in_ms(ms: int) -> None:
     assert moment(ms).endswith(("UTC", "ms"))
+
+
+def test_a_partial_bar_or_window_says_that_ticks_may_be_missing() -> None:
+    marked = BAR.model_copy(update={"partial": True})
+    assert "ticks may be missing" in explain(replace(FACTS, bar=marked)).sentence
+    assert "ticks may be missing" in explain(replace(FACTS, window=window().model_copy(update={"partial": True}))).sentence
+    assert "missing" not in explain(replace(FACTS, bar=BAR)).sentence
+
+
+def test_a_window_that_other_partitions_have_too_names_them() -> None:
+    answer = explain(replace(FACTS, bar=BAR, also_in=(1, 3)))
+    assert (answer.also_in, answer.partition) == ([1], 3)
+    assert "Partition 1 has the same window, too" in answer.sentence
+    assert "Partitions 1 and 2 have the same window, too" in explain(replace(FACTS, bar=BAR, also_in=(1, 2, 3))).sentence
+    assert explain(replace(FACTS, bar=BAR, also_in=(3,))) == explain(replace(FACTS, bar=BAR))
