@@ -58,6 +58,8 @@ def whole(cluster: KafkaCluster) -> None:
 
 def goes_on(worker: Worker) -> None:
     """Wait until it has read newer ticks of every partition, and its bars are published."""
+    partitions = int(worker.settings["topic_partitions"])
+    worker.wait(lambda: len(_offsets(worker)) == partitions, "it says how far it has read")
     before = _offsets(worker)
     bars = len(read(worker.bootstrap, worker.finals_topic))
     worker.wait(
@@ -205,6 +207,7 @@ def test_an_unclean_election_that_loses_ticks_stops_a_worker_or_is_counted(
         stops.start()
         counts.start()
         produce(cluster.bootstrap, topic, minute(0))  # acknowledged by both
+        cluster.lead_all(leader)  # else what the frozen node leads would hold up the workers
         cluster.freeze(behind)
         until_sync(lambda: cluster.partition(topic).isr == [leader], what="the frozen node is out of sync")
         produce(cluster.nodes[leader].bootstrap, topic, minute(1))
