@@ -120,6 +120,7 @@ def test_a_follower_stands_still_and_the_high_watermark_with_it(cluster: KafkaCl
     with market:
         goes_on(worker)
         cluster.lead_all(leader)  # else the frozen node would lead something, too
+        goes_on(worker)  # its clients have learned where the coordinators are now
         cluster.freeze(follower)
         until_sync(
             lambda: all(follower not in part.isr for part in cluster.partitions(worker.ticks_topic).values()),
