@@ -21,7 +21,8 @@ from tests.support.worker import Worker
 
 EVERY = 0.05  # seconds between two rounds of ticks
 SYMBOLS = ("x", "y", "z")
-PATIENCE_MS = 120_000  # how long a record waits for its broker
+PATIENCE_MS = 120_000  # how long a record waits for its broker; an idempotent one waits for ever
+REQUEST_MS = 15_000  # after which an idempotent producer asks for the leader again
 BATCH_BYTES = 1 << 20  # what waits for one partition must not hold up the others
 FOREVER_MS = 3_600_000
 
@@ -56,13 +57,14 @@ class LiveMarket:
             self._error = error
 
     async def _run(self) -> None:
+        idempotent = self._acks == "all"
         producer = AIOKafkaProducer(
             bootstrap_servers=self._worker.bootstrap,
-            enable_idempotence=self._acks == "all",
+            enable_idempotence=idempotent,
             acks=self._acks,
             linger_ms=5,
             max_batch_size=BATCH_BYTES,
-            request_timeout_ms=PATIENCE_MS,
+            request_timeout_ms=REQUEST_MS if idempotent else PATIENCE_MS,
         )
         await producer.start()
         try:

@@ -58,6 +58,8 @@ def whole(cluster: KafkaCluster) -> None:
 
 def goes_on(worker: Worker) -> None:
     """Wait until it has read newer ticks of every partition, and its bars are published."""
+    partitions = int(worker.settings["topic_partitions"])
+    worker.wait(lambda: len(_offsets(worker)) == partitions, "it says how far it has read")
     before = _offsets(worker)
     bars = len(read(worker.bootstrap, worker.finals_topic))
     worker.wait(
@@ -118,6 +120,7 @@ def test_a_follower_stands_still_and_the_high_watermark_with_it(cluster: KafkaCl
     with market:
         goes_on(worker)
         cluster.lead_all(leader)  # else the frozen node would lead something, too
+        goes_on(worker)  # its clients have learned where the coordinators are now
         cluster.freeze(follower)
         until_sync(
             lambda: all(follower not in part.isr for part in cluster.partitions(worker.ticks_topic).values()),
@@ -205,6 +208,7 @@ def test_an_unclean_election_that_loses_ticks_stops_a_worker_or_is_counted(
         stops.start()
         counts.start()
         produce(cluster.bootstrap, topic, minute(0))  # acknowledged by both
+        cluster.lead_all(leader)  # else what the frozen node leads would hold up the workers
         cluster.freeze(behind)
         until_sync(lambda: cluster.partition(topic).isr == [leader], what="the frozen node is out of sync")
         produce(cluster.nodes[leader].bootstrap, topic, minute(1))
