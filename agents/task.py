@@ -20,7 +20,7 @@ from agents.metrics import Metrics
 from agents.placement import PlacedSymbols
 from agents.recovery import APP_HEADER, Recovered
 from agents.side_outputs import side_outputs
-from agents.timers import IdleTimer, TimerClock, say_clock_was_wrong
+from agents.timers import IdleTimer, TimerClock
 from app.kafka.clock import BrokerClock
 from app.kafka.fetcher import Head
 from app.kafka.producers import BatchProducer, TransactionalProducer
@@ -99,7 +99,7 @@ class PartitionTask:
         broker = clock or BrokerClock()
         self._clock = TimerClock(broker, settings.idle_margin, position.arrival, append_time=append_time)
         written = None if markers is None else Markers(settings.ticks_topic, number, markers, settings.app_id)
-        self._idle = IdleTimer(self.engine, self._clock, written)
+        self._idle = IdleTimer(number, self.engine, self._clock, written)
         self._app_id = settings.app_id
         headers = [(APP_HEADER, settings.app_id.encode())]
         self._finals = FinalsPublisher(
@@ -205,10 +205,7 @@ class PartitionTask:
             else:  # the producers' clocks, whatever the topic has now
                 self.engine.feed(records, self._clock.latest_arrival(part.fetched))
             self.consumed_to = batch.next_offset
-        if self.engine.clock_steps > steps:
-            self._clock.broker.forget()
-            say_clock_was_wrong(self.number, self.engine.arrival, "a record")
-        self._clock.fed(self.engine.arrival, part)
+        self._idle.fed(part, stepped=self.engine.clock_steps > steps)
         if part.last or self.engine.bars_waiting >= FEW_FINALS:
             await self._publish()
 
@@ -228,9 +225,7 @@ class PartitionTask:
             if head.offset != self.consumed_to:
                 return
             with self._poison_on_error():
-                if await self._idle.turn(head):
-                    self._checkpoints.required = True
-                    say_clock_was_wrong(self.number, self.engine.arrival, "the broker's clock")
+                self._checkpoints.required |= await self._idle.turn(head)
                 await self._publish()
         if self.engine.open_windows and self._clock.broker.stale(ASK_AGAIN_MS):
             self._checkpoints.required = True

@@ -76,13 +76,21 @@ class TimerClock:
 class IdleTimer:
     """Lets the idle closes of one partition show while its log is silent. It runs only at the end of the log."""
 
-    def __init__(self, engine: Engine, clock: TimerClock, markers: Markers | None) -> None:
+    def __init__(self, partition: int, engine: Engine, clock: TimerClock, markers: Markers | None) -> None:
         """With `markers`, records that are written to the log tell the time, and not empty fetches."""
         if markers is not None:
             clock.idle_margin = 0  # a marker's arrival is compared with no other clock
+        self._partition = partition
         self._engine = engine
         self._clock = clock
         self._markers = markers
+
+    def fed(self, part: Slice, *, stepped: bool) -> None:
+        """A slice was processed. `stepped`: it showed that a clock had been wrong before."""
+        if stepped:
+            self._clock.broker.forget()
+            self._say_clock_was_wrong("a record")
+        self._clock.fed(self._engine.arrival, part)
 
     async def turn(self, head: Head) -> bool:
         """Close the windows that are due by idling, or send a marker for them. Returns whether the clock had been wrong."""
@@ -101,18 +109,17 @@ class IdleTimer:
         if known is None or not self._clock.broker.certain or not self._engine.leave_wrong_clock(known):
             return False
         self._clock.stepped(self._engine.arrival, now)
+        self._say_clock_was_wrong("the broker's clock")
         return True
 
-
-def say_clock_was_wrong(partition: int, arrival: int, source: str) -> None:
-    """Log that arrival time was set to `arrival` (epoch ms), because of what `source` says."""
-    log.warning(
-        "partition %d: a clock was more than a minute ahead, the broker's or this machine's; arrival time goes on from "
-        "%d (epoch ms), which %s says",
-        partition,
-        arrival,
-        source,
-    )
+    def _say_clock_was_wrong(self, source: str) -> None:
+        log.warning(
+            "partition %d: a clock was more than a minute ahead, the broker's or this machine's; arrival time goes on from "
+            "%d (epoch ms), which %s says",
+            self._partition,
+            self._engine.arrival,
+            source,
+        )
 
 
 def register(app: faust.App, tick_ms: int, turn: Callable[[], Awaitable[None]]) -> None:

@@ -31,7 +31,7 @@ def risks(states: Mapping[str, TopicState], replicas: Mapping[str, int]) -> Iter
 def _risks_of(state: TopicState, replicas: int) -> Iterator[Risk]:
     in_sync = int(state.configs.get(MIN_IN_SYNC, 1))
     if replicas and in_sync > replicas:
-        text = f"{MIN_IN_SYNC}={in_sync} and {replicas} replicas: the broker refuses every record"
+        text = f"{MIN_IN_SYNC}={in_sync} and {replicas} replicas: a broker may refuse every record"
         yield Risk(text, f"set {MIN_IN_SYNC} to {max(1, replicas - 1)}", serious=True)
     elif replicas == 1:
         text = "has one replica: its records are lost with that broker's disk, and nothing is read or written while it is away"

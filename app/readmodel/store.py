@@ -21,7 +21,7 @@ from app.readmodel.database_file import DamagedError, is_damage
 VERSION = 3
 MAX_SIDE_RECORDS = 10_000  # late and rejected records each
 MAX_KNOWN_IDS = 100_000  # of symbols, in memory
-LAST = "\U0010ffff"  # sorts after every name
+LAST = "\U0010ffff" * 257  # sorts after every name: a key has at most 1,024 bytes
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE positions (topic TEXT, part INTEGER, next_offset INTEGER NOT NULL, PRIMARY KEY (topic, part)) WITHOUT ROWID;

