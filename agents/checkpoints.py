@@ -93,6 +93,7 @@ class Checkpoints:
             identity=known.identity,
             cut=engine.cut,
             leader_epoch=leader_epoch,
+            clock_steps=engine.clock_steps,
             finals_epoch=self.finals_epoch,
         )
         return Snapshot(position, await self._encode_states(), side, unsent, in_flight, finals_end)

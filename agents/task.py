@@ -60,6 +60,7 @@ def restored_engine(settings: Settings, found: Recovered) -> Engine:
     position = found.position
     engine = Engine(engine_config(settings), position.next_offset)
     engine.restore(position.counters, position.arrival, position.stream_times, found.states, found.tail, position.cut)
+    engine.progress.clock_steps = position.clock_steps
     return engine
 
 

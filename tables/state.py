@@ -68,6 +68,7 @@ class Position(msgspec.Struct, kw_only=True):
     # Windows that had begun at this arrival time may lack ticks: reading began then, or records before it were lost.
     cut: int = NO_CUT
     leader_epoch: int = -1  # of the last batch of the input that was processed; -1: not known
+    clock_steps: int = 0  # times that a clock which had been more than a minute ahead was left behind
     finals_epoch: tuple[int, int] = (-1, 0)  # a leader epoch of the finals, and an offset: all before it were there then
     # Scope -> (stream time, arrival that set it), where an older version wrote it. Now each scope has a record of its own, and
     # this field is omitted, so that an older version refuses the position instead of starting without clocks.

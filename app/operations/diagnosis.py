@@ -173,10 +173,7 @@ async def _stored_state(settings: Settings, cluster: Cluster, result: Examinatio
     if result.report is None:
         return
     for problem in await state_problems(settings, cluster, result.report):
-        if problem.stops:
-            result.wrong(problem.text, "the worker does not start before that is changed")
-        else:
-            result.note(problem.text, "on_gap=continue is set: the next start goes on all the same")
+        (result.wrong if problem.stops else result.note)(problem.text, problem.advice)
 
 
 async def _fit(settings: Settings, result: Examination) -> None:

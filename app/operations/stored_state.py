@@ -13,12 +13,15 @@ from app.settings import Settings
 from app.settings.types import OnGap
 from tables.state import Identity
 
+GOES_ON = "on_gap=continue is set: the next start goes on all the same"
+
 
 @dataclass(frozen=True)
 class Problem:
     """What is wrong with a partition's stored state. `stops`: a worker with these settings does not start."""
 
     text: str
+    advice: str
     stops: bool
 
 
@@ -39,11 +42,16 @@ async def state_problems(settings: Settings, cluster: Cluster, topics: TopicsRep
 
 async def _problem(reader: Reader, settings: Settings, number: int, partitions: int, now: Identity) -> Problem | None:
     try:
-        await recover(reader, settings.model_copy(update={"on_gap": OnGap.stop}), number, partitions, now)
+        found = await recover(reader, settings.model_copy(update={"on_gap": OnGap.stop}), number, partitions, now)
     except StateError as error:
         stops = settings.on_gap is OnGap.stop or not await _goes_on(reader, settings, number, partitions, now)
-        return Problem(str(error), stops)
-    return None
+        advice = "the worker does not start before that is changed" if stops else GOES_ON
+        return Problem(str(error), advice, stops)
+    steps = found.position.clock_steps
+    if not steps:
+        return None
+    text = f"partition {number}: a clock was more than a minute ahead, a broker's or a worker's, and was left behind"
+    return Problem(f"{text} (times: {steps})", "set the clocks of brokers and workers by NTP", stops=False)
 
 
 async def _goes_on(reader: Reader, settings: Settings, number: int, partitions: int, now: Identity) -> bool:

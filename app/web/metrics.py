@@ -79,7 +79,7 @@ class WorkerCollector(Collector):
         )
         steps = self._counter(
             "arrival_clock_steps",
-            "Times that arrival time was taken back by more than a minute, as a clock had been ahead, since the assignment.",
+            "Times that arrival time was taken back by more than a minute: a clock had been ahead. Stored with the position.",
             label,
         )
         misplaced = self._counter(

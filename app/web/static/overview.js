@@ -41,7 +41,7 @@ function showAccounting({ total, balanced, away }) {
   return away;
 }
 
-// What the partitions noticed of clocks that were wrong, since each was assigned.
+// What the partitions noticed of clocks that were wrong.
 function showClocks(rows) {
   const named = (name) => Object.keys(rows).filter((number) => rows[number][name]);
   const count = (name) => Object.values(rows).reduce((sum, row) => sum + row[name], 0);
