@@ -7,7 +7,7 @@ the first checkpoint.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
@@ -21,6 +21,7 @@ from app.settings.durations import duration_text
 
 SHORTEST_SESSION, LONGEST_SESSION = "group.min.session.timeout.ms", "group.max.session.timeout.ms"
 LONGEST_TRANSACTION = "transaction.max.timeout.ms"
+REPLICA_LAG = "replica.lag.time.max.ms"
 log = logging.getLogger(__name__)
 
 
@@ -29,8 +30,14 @@ async def check_limits(settings: Settings, cluster: Cluster) -> None:
 
     A cluster that does not let us read them is passed over: a worker then ends when the broker refuses.
     """
-    for broker, configs in (await _broker_configs(cluster)).items():
+    for broker, configs in (await _broker_configs(cluster, (SHORTEST_SESSION, LONGEST_SESSION, LONGEST_TRANSACTION))).items():
         check(settings, broker, configs)
+
+
+async def replica_lag(cluster: Cluster) -> int | None:
+    """How long a replica may lag before it leaves the in-sync set (ms), the most of all brokers; None where it is not known."""
+    known = [int(configs[REPLICA_LAG]) for configs in (await _broker_configs(cluster, (REPLICA_LAG,))).values() if configs]
+    return max(known, default=None)
 
 
 def check(settings: Settings, broker: str, configs: Mapping[str, str]) -> None:
@@ -51,8 +58,8 @@ def check(settings: Settings, broker: str, configs: Mapping[str, str]) -> None:
         )
 
 
-async def _broker_configs(cluster: Cluster) -> dict[str, dict[str, str]]:
-    wanted = dict.fromkeys((SHORTEST_SESSION, LONGEST_SESSION, LONGEST_TRANSACTION), "")
+async def _broker_configs(cluster: Cluster, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    wanted = dict.fromkeys(names, "")
     found: dict[str, dict[str, str]] = {}
     try:
         async with admin(cluster) as client:

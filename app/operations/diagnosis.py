@@ -13,12 +13,12 @@ from agents.topics import TopicsReport, look
 from app.errors import BrokerError, SettingsError, TopicsError
 from app.kafka.bootstrap import POCKET_HOST, cluster_for, unreachable
 from app.kafka.cluster import Cluster
-from app.kafka.limits import check_limits
+from app.kafka.limits import check_limits, replica_lag
 from app.kafka.records import APPEND_TIME
 from app.kafka.topics import replica_counts, topic_admin
 from app.ksqldb import fit
 from app.operations import placement
-from app.operations.durability import risks
+from app.operations.durability import idle_risk, risks
 from app.operations.stored_state import state_problems
 from app.settings import PREFIX, Settings, unknown_variables
 from app.settings.addresses import loopback
@@ -164,7 +164,8 @@ async def _durability(settings: Settings, cluster: Cluster, result: Examination)
         return
     async with topic_admin(cluster) as client:
         replicas = await replica_counts(client)
-    for risk in risks(result.report.states, replicas):
+    idle = idle_risk(settings, replicas.get(settings.ticks_topic, 0), await replica_lag(cluster))
+    for risk in [*risks(result.report.states, replicas), *([] if idle is None else [idle])]:
         result.items.append(Item("wrong" if risk.serious else "note", risk.text, risk.advice))
 
 

@@ -6,7 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from app.kafka.limits import REPLICA_LAG
 from app.kafka.topics import MIN_IN_SYNC, UNCLEAN, TopicState
+from app.settings import PREFIX, Settings
+from app.settings.types import IdleClose
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,24 @@ def risks(states: Mapping[str, TopicState], replicas: Mapping[str, int]) -> Iter
             topics[risk].append(name)
     for risk, names in topics.items():
         yield Risk(f"topic {', '.join(names)}: {risk.text}", risk.advice, risk.serious)
+
+
+def idle_risk(settings: Settings, replicas: int, lag_ms: int | None) -> Risk | None:
+    """The risk of closing windows by empty fetches, if there is one.
+
+    `replicas`: of the input. `lag_ms`: how long one of them may lag before the others go on without it. For so long the high
+    watermark can stand still, and consumers see nothing of what arrives.
+    """
+    at_risk = settings.idle_close is IdleClose.on and replicas > 1 and lag_ms is not None and settings.idle_margin <= lag_ms
+    if not at_risk or lag_ms is None:
+        return None
+    text = (
+        f"idle_margin={settings.text_of('idle_margin')} is not above the brokers' {REPLICA_LAG}={lag_ms}: "
+        "where a replica hangs, a silent window can close before ticks that have arrived can be read"
+    )
+    return Risk(
+        text, f"set {PREFIX}IDLE_CLOSE=marker, or {PREFIX}IDLE_MARGIN above that time: bars of silence come that much later"
+    )
 
 
 def _risks_of(state: TopicState, replicas: int) -> Iterator[Risk]:

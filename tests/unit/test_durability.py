@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.kafka.topics import MIN_IN_SYNC, UNCLEAN, TopicState
-from app.operations.durability import Risk, risks
+from app.operations.durability import Risk, idle_risk, risks
+from app.settings import Settings
 
 
 def found(replicas: int, in_sync: int | None, *, unclean: bool = False) -> list[Risk]:
@@ -57,3 +58,29 @@ def test_topics_with_one_risk_are_named_together() -> None:
         {"ticks": state, "bars": state, "good": TopicState(1, {MIN_IN_SYNC: "2"})}, {"ticks": 3, "bars": 3, "good": 3}
     )
     assert risk.text.startswith("topic ticks, bars: ")
+
+
+@pytest.mark.parametrize(
+    ("idle_close", "margin", "replicas", "lag_ms", "at_risk"),
+    [
+        ("on", "500ms", 3, 30_000, True),
+        ("on", "30s", 3, 30_000, True),
+        ("on", "31s", 3, 30_000, False),
+        ("marker", "500ms", 3, 30_000, False),
+        ("off", "500ms", 3, 30_000, False),
+        ("on", "500ms", 1, 30_000, False),  # nothing lags
+        ("on", "500ms", 3, None, False),  # not known
+    ],
+)
+def test_silence_needs_a_margin_above_the_time_that_a_replica_may_lag_or_markers(  # a table
+    idle_close: str,
+    margin: str,
+    replicas: int,
+    lag_ms: int | None,
+    at_risk: bool,  # noqa: FBT001  # a table
+) -> None:
+    found = idle_risk(Settings.load(idle_close=idle_close, idle_margin=margin), replicas, lag_ms)
+    assert (found is not None) is at_risk
+    if found is not None:
+        assert "replica.lag.time.max.ms=30000" in found.text
+        assert "BARWHEEL_IDLE_CLOSE=marker" in found.advice
