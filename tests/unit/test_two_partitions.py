@@ -91,7 +91,7 @@ def test_a_task_counts_what_lies_elsewhere() -> None:
 
 def test_a_symbol_in_two_partitions_of_the_input_is_wrong_and_one_placed_otherwise_is_noted() -> None:
     home = [Seen(partition_of(key, 4), key) for key in KEYS]
-    assert list(in_ticks("ticks", 4, [*home, *home, Seen(1, None)])) == []
+    assert list(in_ticks("ticks", 4, [*home, *home, Seen(1, None), Seen(1, b""), Seen(2, b"")])) == []
     moved = [Seen((partition_of(key, 4) + 1) % 4, key) for key in KEYS]
     (found,) = in_ticks("ticks", 4, moved)
     assert (found.level, "40 of 40 symbols are not where" in found.text) == ("note", True)
