@@ -45,12 +45,13 @@ function showAccounting({ total, balanced, away }) {
 function showClocks(rows) {
   const named = (name) => Object.keys(rows).filter((number) => rows[number][name]);
   const count = (name) => Object.values(rows).reduce((sum, row) => sum + row[name], 0);
+  const where = (numbers) => `${numbers.length === 1 ? "partition" : "partitions"} ${numbers.join(", ")}`;
   const [ahead, passed] = [named("arrival_clock_steps"), named("arrival_clock_violations")];
   const said = [];
   if (ahead.length)
-    said.push(`A clock was more than a minute ahead, a broker's or a worker's, and was left behind (${plural(count("arrival_clock_steps"), "time")}, partitions ${ahead.join(", ")}).`);
+    said.push(`A clock was more than a minute ahead, a broker's or a worker's, and was left behind (${plural(count("arrival_clock_steps"), "time")}, ${where(ahead)}).`);
   if (passed.length)
-    said.push(`${plural(count("arrival_clock_violations"), "record")} arrived at a time that the idle timer had passed (partitions ${passed.join(", ")}): raise idle_margin.`);
+    said.push(`${plural(count("arrival_clock_violations"), "record")} arrived at a time that the idle timer had passed (${where(passed)}): raise idle_margin.`);
   $("clocks").textContent = said.join(" ");
   $("clocks").hidden = !said.length;
 }
