@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request, Route, sync_playwright
 
 from tests.conformance.pocket_process import PocketProcess
 from tests.support.chromium import MISSING, chromium
@@ -155,6 +155,23 @@ def test_the_overview_counts_on_and_adds_up(visit: Callable[..., Visit]) -> None
     seen.wait(lambda: seen.text("#balance") != before, "the accounting goes on")
     seen.wait(lambda: float(seen.text("#rate-read").replace(",", "")) > 1, "the rate is shown")
     assert "this worker" in seen.text("#partitions")
+
+
+def test_the_overview_says_that_a_clock_was_wrong(visit: Callable[..., Visit]) -> None:
+    seen = visit("/")
+    seen.wait(lambda: "every record is accounted for" in seen.text("#balance"), "the accounting is shown")
+    assert not seen.page.is_visible("#clocks")
+
+    def with_a_wrong_clock(route: Route) -> None:
+        answer = route.fetch()
+        shown = answer.json()
+        shown["partitions"]["0"]["arrival_clock_steps"] = 2
+        shown["partitions"]["0"]["arrival_clock_violations"] = 1
+        route.fulfill(response=answer, json=shown)
+
+    seen.page.route("**/api/v1/accounting*", with_a_wrong_clock)
+    seen.wait(lambda: "was left behind (2 times, partition 0)" in seen.text("#clocks"), "the steps are named")
+    assert "1 record arrived at a time that the idle timer had passed (partition 0)" in seen.text("#clocks")
 
 
 def test_the_chart_is_walked_by_keyboard_and_says_why(visit: Callable[..., Visit]) -> None:
