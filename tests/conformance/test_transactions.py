@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
+from app.kafka.fetcher import heads_of, silence_of
 from tests.conformance.clients import DEADLINE, consumer, eventually, new_topic, producer, read, read_all, unique
 from tests.support.waiting import until
 
@@ -80,6 +82,41 @@ async def test_an_open_transaction_holds_back_the_records_after_it(broker: str) 
             assert _values(seen) == [b"c1"]
             await client.commit_transaction()
             assert _values(await read(reader, 2)) == [b"open", b"plain"]
+
+
+async def test_a_log_whose_last_transaction_is_open_is_not_known_to_have_ended(broker: str) -> None:
+    topic = await new_topic(broker)
+    place = TopicPartition(topic, 0)
+    async with (
+        producer(broker, transactional_id=unique("tx")) as client,
+        consumer(broker, fetch_max_wait_ms=50, **COMMITTED) as reader,
+    ):
+        async with client.transaction():
+            await client.send_and_wait(topic, b"c1")
+        reader.assign([place])
+        await reader.seek_to_beginning(place)
+        await read(reader, 1)
+        heads = heads_of(reader)
+        await until(lambda: place in heads and heads[place].offset == 2, deadline=DEADLINE)  # behind c1 and its marker
+        await client.begin_transaction()
+        await client.send_and_wait(topic, b"open")
+        await until(lambda: reader.highwater(place) == 3, deadline=DEADLINE)
+        known = heads[place]
+        for _ in range(2):  # empty responses: the reader may not see what has arrived
+            await _next_response(reader)
+        assert heads[place] == known
+        await client.abort_transaction()
+        await eventually(lambda: _head_is(reader, place, 4))
+
+
+async def _next_response(reader: Any) -> None:
+    asked = time.monotonic()
+    await until(lambda: silence_of(reader) < time.monotonic() - asked, deadline=DEADLINE)
+
+
+async def _head_is(reader: Any, place: TopicPartition, offset: int) -> bool:
+    assert await reader.getmany(place, timeout_ms=50) == {}  # it passes the aborted records
+    return heads_of(reader)[place].offset == offset
 
 
 async def test_offsets_take_effect_with_a_commit_and_not_with_an_abort(broker: str) -> None:
