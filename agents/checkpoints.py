@@ -134,8 +134,9 @@ class Checkpoints:
 
     async def _write(self, records: list[Outgoing]) -> None:
         """Write to the changelog and wait for the acknowledgement."""
+        began = self._clock.steady()
         sent = await self._producer.send(self._changelog_topic, self._partition, records)
         await acknowledged(sent)
         if sent:
-            self._clock.acknowledged(sent[-1].append_time)
+            self._clock.acknowledged(sent[-1].append_time, began)
         self._plan.end = check_log_grew(self._changelog_topic, self._partition, self._plan.end, sent)

@@ -57,8 +57,8 @@ class TimerClock:
         self._last_arrival, self._last_at = arrival, now
 
     def latest_arrival(self, fetched: int) -> int:
-        """The broker's time (epoch ms) of a fetch: what it returned had arrived by then."""
-        known = self.broker.at(fetched)
+        """The broker's time (epoch ms) of a fetch, at the latest: what it returned had arrived by then."""
+        known = self.broker.latest(fetched)
         return now_ms() - (self.broker.steady() - fetched) if known is None else known
 
     def passed(self, head: Head) -> int | None:

@@ -33,14 +33,20 @@ class BrokerClock:
         self.certain = False  # whether the last acknowledgment had a time
         self._acknowledged: int | None = None
         self._acknowledged_at: int | None = None
+        self._at_latest: int | None = None  # by the same acknowledgment: it was sent when the broker's clock showed no more
         self._at_least: int | None = None  # by the newest record
         self._at_most: int | None = None  # by the newest record that was appended after an empty fetch
 
-    def acknowledged(self, append_time: int | None) -> None:
-        """A record was acknowledged just now. None: its topic has CreateTime, so only this machine's clock gives a time."""
+    def acknowledged(self, append_time: int | None, sent: int | None = None) -> None:
+        """A record that was sent at `sent` was acknowledged just now.
+
+        `append_time` is None where its topic has CreateTime: then only this machine's clock gives a time.
+        """
         self.certain = append_time is not None
         self._acknowledged_at = self.steady()
-        self._acknowledged = (now_ms() if append_time is None else append_time) - self._acknowledged_at
+        time_given = now_ms() if append_time is None else append_time
+        self._acknowledged = time_given - self._acknowledged_at
+        self._at_latest = time_given - (self._acknowledged_at if sent is None else sent)
 
     def read(self, append_time: int, fetched: int, not_before: int | None = None) -> None:
         """The newest record of the partition has this LogAppendTime. It was fetched at `fetched`.
@@ -55,7 +61,7 @@ class BrokerClock:
 
     def forget(self) -> None:
         """The broker's clock was set back: what it gave before means nothing now."""
-        self._acknowledged = self._acknowledged_at = self._at_least = self._at_most = None
+        self._acknowledged = self._acknowledged_at = self._at_latest = self._at_least = self._at_most = None
 
     def at(self, steady: int) -> int | None:
         """The broker's time (epoch ms) at `steady`, as far as it is certain to have passed; None where nothing is known.
@@ -68,6 +74,10 @@ class BrokerClock:
             return None
         latest = max(known)
         return steady + (latest if self._at_most is None else min(latest, self._at_most))
+
+    def latest(self, steady: int) -> int | None:
+        """The broker's time (epoch ms) at `steady`, at the latest, by the acknowledgments; None where there was none."""
+        return None if self._at_latest is None else steady + self._at_latest
 
     def stale(self, age: int) -> bool:
         """Whether the last acknowledgment is older than `age` ms."""

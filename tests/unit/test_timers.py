@@ -216,6 +216,16 @@ async def test_without_a_time_in_acknowledgments_this_machines_clock_gives_it_an
         assert abs(known - 1_000 - now_ms()) < MINUTE
 
 
+def test_a_record_counts_as_arrived_no_later_than_the_brokers_clock_can_have_shown() -> None:
+    steady = Steady(100)
+    clock = BrokerClock(steady)
+    assert clock.latest(0) is None
+    clock.acknowledged(T0, sent=40)
+    assert (clock.at(100), clock.latest(100)) == (T0, T0 + 60)
+    clock.forget()
+    assert clock.latest(100) is None
+
+
 def test_the_time_is_asked_for_again_after_a_while() -> None:
     steady = Steady(0)
     clock = BrokerClock(steady)
