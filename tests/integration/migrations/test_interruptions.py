@@ -114,7 +114,7 @@ def test_a_frozen_run_is_finished_by_another_and_sends_nothing_when_it_resumes(w
 
 
 def test_unlock_stops_a_run_before_its_next_statement(worker: Worker, server: KsqlServer) -> None:
-    server.fault("delay", match='"ksql":"CREATE STREAM big', seconds=10.0)  # longer than `unlock` takes
+    server.fault("delay", match='"ksql":"CREATE STREAM big', seconds=30.0)  # longer than `unlock` takes, also on a busy machine
     runs = worker.popen("migrate", "apply", "--plan", "five.ksql")
     until_sync(lambda: any('"ksql":"CREATE STREAM big' in text for text in server.requests()), what="it has been sent")
     unlocked = worker.run("migrate", "unlock", "--json")
