@@ -21,12 +21,21 @@ class ProducerPool:
     """The producers made since the last `stop`."""
 
     def __init__(self, settings: Settings) -> None:
-        self.finals: BatchProducer | None = None  # None if the bars are part of the checkpoint's transaction
-        self.markers: BatchProducer | None = None  # None unless idle_close=marker
         self.checkpoints: dict[int, TransactionalProducer] = {}  # by source partition
         self._settings = settings
+        self._plain: BatchProducer | None = None  # of all partitions, for what is sent outside transactions
         self._all: list[BatchProducer] = []
         self._starting = asyncio.Semaphore(PRODUCERS_AT_ONCE)
+
+    @property
+    def finals(self) -> BatchProducer | None:
+        """Sends bars at once; None if they are part of the checkpoint's transaction."""
+        return self._plain if self._settings.delivery is Delivery.idempotent else None
+
+    @property
+    def markers(self) -> BatchProducer | None:
+        """Sends markers; None unless `idle_close=marker`."""
+        return self._plain if self._settings.idle_close is IdleClose.marker else None
 
     async def start(
         self, cluster: Cluster, numbers: Iterable[int], *, max_request: int, batch_limits: Mapping[str, int] = NO_LIMITS
@@ -37,12 +46,12 @@ class ProducerPool:
         Sizes as for `BatchProducer`. Raises aiokafka's errors where the producer of all partitions does not start.
         """
         settings, failed = self._settings, dict[int, KafkaError | OSError]()
-        at_once, marks = settings.delivery is Delivery.idempotent, settings.idle_close is IdleClose.marker
-        if self.finals is None and self.markers is None and (at_once or marks):
+        needed = settings.delivery is Delivery.idempotent or settings.idle_close is IdleClose.marker
+        if needed and self._plain is None:
             plain = BatchProducer(cluster, max_request=max_request, batch_limits=batch_limits)
             self._all.append(plain)
             await plain.start()
-            self.finals, self.markers = plain if at_once else None, plain if marks else None
+            self._plain = plain
 
         async def start(number: int) -> None:
             producer = TransactionalProducer(
@@ -83,7 +92,7 @@ class ProducerPool:
             producer.give_up_unsent()
         await asyncio.gather(*(producer.stop() for producer in self._all))
         # only now: if this call is cancelled, the next one waits for the same producers
-        self._all, self.checkpoints, self.finals = [], {}, None
+        self._all, self.checkpoints, self._plain = [], {}, None
 
     async def _stop_one(self, number: int) -> None:
         producer = self.checkpoints.pop(number, None)

@@ -76,3 +76,23 @@ async def test_some_producers_start_at_a_time(monkeypatch: pytest.MonkeyPatch) -
     await producers.start(NOWHERE, range(3 * PRODUCERS_AT_ONCE), max_request=1 << 20)
     assert most == PRODUCERS_AT_ONCE
     await producers.stop()
+
+
+@pytest.mark.parametrize("delivery", ["idempotent", "transactional"])
+@pytest.mark.parametrize("idle_close", ["on", "marker"])
+async def test_after_a_stop_bars_and_markers_get_a_new_producer(
+    monkeypatch: pytest.MonkeyPatch, delivery: str, idle_close: str
+) -> None:
+    monkeypatch.setattr(BatchProducer, "start", starts)
+    monkeypatch.setattr(TransactionalProducer, "start", starts)
+    producers = ProducerPool(Settings.load(delivery=delivery, idle_close=idle_close))
+    before = []
+    for _ in range(2):
+        await producers.start(NOWHERE, [0], max_request=1 << 20)
+        assert (producers.finals is None) is (delivery == "transactional")
+        assert (producers.markers is None) is (idle_close == "on")
+        now = [one for one in (producers.finals, producers.markers) if one is not None]
+        assert not any(one in before for one in now), "one that was stopped"
+        before += now
+        await producers.stop()
+        assert producers.finals is producers.markers is None
