@@ -1,7 +1,8 @@
 """The pace of fetches where records keep coming: they are fetched together, instead of a few at once.
 
 Each answer costs the worker about as much as some hundred ticks, so a pause makes a tick cheaper. There is none after an empty
-answer, so the first record after a silence is fetched at once, nor after a large one, as when the worker catches up.
+answer, so the first record after a silence is fetched at once, nor while the worker has much to read: then an answer can be
+small, too, where a broker returns one batch of a partition.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 PACE_SECONDS = 0.050  # at live pace a node is asked so often; a bar is later by this much at most
-LARGE_BYTES = 256 * 1024  # an answer of so many bytes is worth its cost
+BEHIND = 10_000  # a worker whose fetch begins so many offsets before the end of a log catches up
 
 
 class FetchPace:
@@ -29,9 +30,9 @@ class FetchPace:
         self._sleep = sleep
         self._next: dict[int, float] = {}
 
-    def answered(self, node: int, size: int) -> None:
-        """A node answered a fetch with `size` bytes of records."""
-        if 0 < size < LARGE_BYTES:
+    def answered(self, node: int, behind: int) -> None:
+        """A node answered a fetch that began `behind` offsets before the end of a log, at most; 0 if it has no records."""
+        if 0 < behind < BEHIND:
             self._next[node] = (self._clock() // self._seconds + 1) * self._seconds
         else:
             self._next.pop(node, None)

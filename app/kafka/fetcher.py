@@ -120,7 +120,7 @@ class _ObservedClient:
         if is_fetch:
             self.last_response = time.monotonic()
             if self.pace is not None:
-                self.pace.answered(node_id, sum(len(found[-1] or b"") for _, parts in response.topics for found in parts))
+                self.pace.answered(node_id, _behind(request, response))
             for topic, partitions in response.topics:
                 for partition, error_code, highwater, *rest in partitions:
                     records = rest[-1]
@@ -131,6 +131,13 @@ class _ObservedClient:
                         self._heads[topic, partition] = Head(highwater, sent)
                     self.refusals += bool(error_code)
         return response
+
+
+def _behind(request: Any, response: Any) -> int:
+    """How many offsets before the high watermark a fetch began, at most, of the partitions that gave records."""
+    began = {(topic, number): offset for topic, parts in request.topics for number, offset, *_ in parts}
+    ends = ((topic, number, end) for topic, parts in response.topics for number, _, end, *rest in parts if rest[-1])
+    return max((end - began[topic, number] for topic, number, end in ends), default=0)
 
 
 class HeadFetcher(fetcher_module.Fetcher):  # type: ignore[misc]  # aiokafka has no types

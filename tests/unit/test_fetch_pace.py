@@ -1,10 +1,10 @@
-"""When a node is asked for records again: after a pause where few came, and at once where none or many came."""
+"""When a node is asked for records again: after a pause near the end of the log, and at once where none came or many wait."""
 
 from __future__ import annotations
 
 import pytest
 
-from app.kafka.fetch_pace import LARGE_BYTES, FetchPace
+from app.kafka.fetch_pace import BEHIND, FetchPace
 
 PACE = 0.25
 START = 100.0
@@ -23,19 +23,19 @@ class Time:
         self.now += seconds
 
 
-@pytest.mark.parametrize("size", [0, LARGE_BYTES, 10 * LARGE_BYTES])
-async def test_after_an_empty_or_a_large_answer_a_node_is_asked_at_once(size: int) -> None:
+@pytest.mark.parametrize("behind", [0, BEHIND, 10 * BEHIND])
+async def test_after_an_empty_answer_or_far_from_the_end_of_the_log_a_node_is_asked_at_once(behind: int) -> None:
     time = Time()
     pace = FetchPace(PACE, time, time.sleep)
     await pace.wait(1)
     assert time.now == START
     pace.answered(1, 10)
-    pace.answered(1, size)
+    pace.answered(1, behind)
     await pace.wait(1)
     assert time.now == START
 
 
-async def test_after_a_small_answer_records_gather_and_all_nodes_are_asked_at_the_same_moments() -> None:
+async def test_near_the_end_of_the_log_records_gather_and_all_nodes_are_asked_at_the_same_moments() -> None:
     time = Time()
     pace = FetchPace(PACE, time, time.sleep)
     pace.answered(1, 10)
