@@ -36,7 +36,7 @@ def check_stopped(worker: Worker, said: str) -> None:
 def test_an_input_made_anew_and_longer_under_the_worker_stops_it_before_a_bar_has_its_ticks(new_worker: NewWorker) -> None:
     worker = new_worker(topic_partitions="1", idle_close="off", on_gap="continue").start()
     produce(worker.bootstrap, worker.ticks_topic, ticks(5))
-    worker.wait_read(5)
+    worker.wait_checkpointed(5)
     asyncio.run(_make_anew(worker.bootstrap, worker.ticks_topic))
     produce(worker.bootstrap, worker.ticks_topic, ticks(40, T0 + 3_600_000))
     worker.wait_log("was created again: its topic id is")
@@ -48,7 +48,7 @@ def test_an_input_made_anew_and_longer_under_the_worker_stops_it_before_a_bar_ha
 def test_the_same_with_the_default_stops_the_worker(new_worker: NewWorker) -> None:
     worker = new_worker(topic_partitions="1", idle_close="off").start()
     produce(worker.bootstrap, worker.ticks_topic, ticks(5))
-    worker.wait_read(5)
+    worker.wait_checkpointed(5)
     asyncio.run(_make_anew(worker.bootstrap, worker.ticks_topic))
     produce(worker.bootstrap, worker.ticks_topic, ticks(40, T0 + 3_600_000))
     check_stopped(worker, f"{worker.ticks_topic}[0] was created again: its topic id is")
@@ -85,7 +85,7 @@ def test_an_input_that_lost_records_and_grew_again_stops_the_worker_and_the_next
         worker.start()
         for tick in ticks(5):
             produce(worker.bootstrap, worker.ticks_topic, [tick])
-        worker.wait_read(5)
+        worker.wait_checkpointed(5)
         lose(own_pocket, worker.ticks_topic, 3)
         produce(worker.bootstrap, worker.ticks_topic, ticks(9, T0 + 10_000))
         said = f"{worker.ticks_topic}[0]: leader epoch 0 ends at offset 3, before"
@@ -109,7 +109,7 @@ def test_another_leader_that_has_every_record_stops_nothing(own_pocket: PocketPr
     try:
         worker.start()
         produce(worker.bootstrap, worker.ticks_topic, ticks(4))
-        worker.wait_read(4)
+        worker.wait_checkpointed(4)
         own_pocket.kill()
         own_pocket.start()
         produce(worker.bootstrap, worker.ticks_topic, ticks(1, T0 + 20_000))

@@ -197,6 +197,16 @@ class Worker:
         """Wait until it has read this many records."""
         self.wait(lambda: self.total().get("read", -1) >= records, f"it has read {records} records")
 
+    def wait_checkpointed(self, records: int) -> None:
+        """Wait until it has read this many records, and its checkpoints cover all that it read: a crash takes nothing back."""
+        self.wait_read(records)
+        self.wait(self._is_checkpointed, "its checkpoints cover all that it read")
+
+    def _is_checkpointed(self) -> bool:
+        found = self.get("/api/v1/partitions")
+        rows = found["partitions"] if found else []
+        return bool(rows) and all(row["state"] == "running" and row["checkpointed"] == row["position"] for row in rows)
+
     def wait_closed(self, records: int) -> None:
         """Wait until it has read this many records and no window is open."""
         self.wait_read(records)
