@@ -56,19 +56,29 @@ class CheckpointPlan:
         """Yield key and state of everything this checkpoint writes. Exhaust it before the engine is fed again."""
         snapshots, number = self._snapshots, self._number + 1
         current: list[bytes] = []
-        changed = snapshots.take_changed()
-        for key, item in changed:
-            records = snapshots.records_of(key, item)
-            if records:
-                item.written = number
-                current.append(key)
+        symbols, scopes = snapshots.take_changed()
+        changes = len(symbols) + len(scopes)
+        for symbol in symbols:
+            key = symbol.key
+            state = snapshots.state_of(symbol)
+            if state is not None:  # nearly always
+                yield key, state
+            elif records := snapshots.records_of(key, symbol):
                 yield from records
             else:
-                item.written = -number  # its states in the changelog are not live
+                symbol.written = -number  # its states in the changelog are not live
+                continue
+            symbol.written = number
+            current.append(key)
+        for scope in scopes:
+            key = scope.record_key
+            yield from snapshots.records_of(key, scope)
+            scope.written = number
+            current.append(key)
         overdue = self.overdue
         # More visits than changes, so that the oldest round ends at some time: until then it keeps forgotten keys in memory.
-        visits = max(len(changed) * 5 // 4 + 100, SWEEP if overdue else 0)
-        for key, item, records in self._oldest(visits, writes=len(changed) // 10 + 1):
+        visits = max(changes * 5 // 4 + 100, SWEEP if overdue else 0)
+        for key, item, records in self._oldest(visits, writes=changes // 10 + 1):
             item.written = number
             current.append(key)
             yield from records

@@ -31,17 +31,14 @@ class Snapshots:
     def __init__(self, windows: OpenWindows, progress: Progress) -> None:
         self._windows = windows
         self._progress = progress
+        # whether the state of a symbol without open windows stays in the changelog: under scope `symbol`, for its clock
+        self.keeps_states = windows.per_symbol
         self._parts: dict[bytes, int] = {}  # symbols whose state in the changelog is split: how many more records it has
 
     @property
     def symbols(self) -> Mapping[bytes, Symbol]:
         """Symbols with open windows, and those that have not been let go yet, by record key."""
         return self._windows.symbols
-
-    @property
-    def keeps_states(self) -> bool:
-        """Whether the state of a symbol without open windows stays in the changelog: under scope `symbol`, for its clock."""
-        return self._windows.per_symbol
 
     @property
     def usually_open(self) -> int:
@@ -69,27 +66,33 @@ class Snapshots:
     def find(self, key: bytes) -> Stored | None:
         """What has this record key; None where it was forgotten."""
         windows = self._windows
-        if is_scope(key):
-            return windows.scopes.get(_scope_key(key))
-        return windows.symbols.get(key) or windows.resting.get(key)
+        symbol = windows.symbols.get(key)
+        if symbol is not None:  # first, as nearly all are symbols
+            return symbol
+        return windows.scopes.get(_scope_key(key)) if is_scope(key) else windows.resting.get(key)
 
-    def take_changed(self) -> list[tuple[bytes, Stored]]:
-        """The symbols and scopes, with their record keys, whose records may have changed since the last call."""
-        symbols, scopes = self._windows.take_changed()
-        found: list[tuple[bytes, Stored]] = [(symbol.key, symbol) for symbol in symbols]
-        found += [(scope.record_key, scope) for scope in scopes]
-        return found
+    def take_changed(self) -> tuple[list[Symbol], list[Scope]]:
+        """The symbols and scopes whose records may have changed since the last call."""
+        return self._windows.take_changed()
+
+    def state_of(self, symbol: Symbol) -> bytes | None:
+        """The value of a symbol's record, where it has exactly one; for all others there is `records_of`, which is slower."""
+        windows = symbol.windows()
+        if len(windows) > WINDOWS_PER_RECORD or (self._parts and symbol.key in self._parts):
+            return None
+        if self.keeps_states:
+            return encode_state((windows, symbol.scope.stream_time, symbol.scope.advanced_at))
+        return encode_state((windows,)) if windows else None
 
     def records_of(self, key: bytes, item: Stored) -> Records:
         """What the changelog must hold now; empty for a symbol without open windows, unless its state has a clock."""
         if not isinstance(item, Symbol):
             return [(key, encode_state(((), item.stream_time, item.advanced_at)))]
+        state = self.state_of(item)
+        if state is not None:
+            return [(key, state)]
         windows = item.windows()
-        if len(windows) > WINDOWS_PER_RECORD or key in self._parts:
-            return self._split(key, item, windows) if windows or self.keeps_states else []
-        if self.keeps_states:
-            return [(key, encode_state((windows, item.scope.stream_time, item.scope.advanced_at)))]
-        return [(key, encode_state((windows,)))] if windows else []
+        return self._split(key, item, windows) if windows or self.keeps_states else []
 
     def _split(self, key: bytes, symbol: Symbol, windows: list[Window]) -> Records:
         """A state in several records; those that it had before and does not need now are deleted."""
