@@ -112,8 +112,7 @@ class Checkpoints:
         await self._side.send(producer, snapshot.side)
         await self._write(snapshot.states)
         position.changelog_start = self._plan.live_from
-        await self._write([(POSITION_KEY, encode_position(position), None, self._headers)])
-        await producer.commit(self._source, position.resume_at)
+        await self._commit(position)
         self.position = position
         self.required = False
         return position.resume_at
@@ -121,8 +120,11 @@ class Checkpoints:
     async def repeat(self) -> None:
         """Write the stored position once more, unchanged. The acknowledgment gives the broker's time."""
         await self._producer.begin()
-        await self._write([(POSITION_KEY, encode_position(self.position), None, self._headers)])
-        await self._producer.commit(self._source, self.position.resume_at)
+        await self._commit(self.position)
+
+    async def _commit(self, position: Position) -> None:
+        await self._write([(POSITION_KEY, encode_position(position), None, self._headers)])
+        await self._producer.commit(self._source, position.resume_at)
 
     async def _encode_states(self) -> list[Outgoing]:
         states: list[Outgoing] = []

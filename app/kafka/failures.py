@@ -46,6 +46,7 @@ MENDED_BY_STARTING_AGAIN = (
     kafka.UnknownMemberIdError,
     kafka.UnknownProducerId,
 )
+NOT_SPOKEN = (NotImplementedError, kafka.IncompatibleBrokerVersion)  # aiokafka raises these where a broker is too old
 _CREDENTIALS = "check sasl_mechanism, sasl_username and sasl_password"
 _REMEDIES: dict[type[kafka.KafkaError], str] = {
     kafka.AuthenticationFailedError: _CREDENTIALS,

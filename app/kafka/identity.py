@@ -13,10 +13,11 @@ from io import BytesIO
 from typing import Any, ClassVar
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import IncompatibleBrokerVersion
 from aiokafka.protocol.abstract import AbstractType
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Boolean, CompactArray, CompactString, Int16, Int32, Schema, TaggedFields
+
+from app.kafka.failures import NOT_SPOKEN
 
 AIOKAFKA_VERSION = "0.14.0"
 ID_BYTES = 16
@@ -116,7 +117,7 @@ async def identify(client: AIOKafkaAdminClient, topics: Iterable[str]) -> Identi
     kafka = client._client  # noqa: SLF001  # the admin client sends only its own requests
     try:
         answer = await kafka.send(kafka.get_random_node(), IdentityRequest(topics))
-    except (NotImplementedError, IncompatibleBrokerVersion):  # aiokafka's word for a version that the broker does not speak
+    except NOT_SPOKEN:
         return Identities()
     found: dict[str, str] = {}
     leader_epochs: dict[tuple[str, int], int] = {}

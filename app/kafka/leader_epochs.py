@@ -14,11 +14,12 @@ from typing import Any, ClassVar, NamedTuple
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import IncompatibleBrokerVersion, LeaderNotAvailableError, for_code
+from aiokafka.errors import LeaderNotAvailableError, for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Int16, Int32, Int64, Schema, String
 from aiokafka.record.memory_records import MemoryRecords
 
+from app.kafka.failures import NOT_SPOKEN
 from app.kafka.records import NO_EPOCH
 
 AIOKAFKA_VERSION = "0.14.0"
@@ -100,10 +101,7 @@ async def end_of_epoch(client: AIOKafkaClient, topic: str, partition: int, leade
             continue
         try:
             answer = await client.send(leader, EpochEndRequest(topic, partition, leader_epoch))
-        except (
-            NotImplementedError,
-            IncompatibleBrokerVersion,
-        ):  # aiokafka's words for an unknown version
+        except NOT_SPOKEN:
             return None
         [(_, [(code, _, found, end)])] = answer.topics
         if code == 0:

@@ -31,6 +31,7 @@ from app.settings import Settings
 
 REST_FACTOR = 3  # times the duration of a chunk
 MAX_REST_SECONDS = 0.25
+GATHER_SECONDS = 0.1  # after the records of one fetch: each fetch and each transaction of the database has its cost
 MAX_BUSY_RESTS = 20  # further rests of this length while the worker catches up
 RETRY_SECONDS = 2.0
 REFUSED_SECONDS = 60.0  # after a refusal that lasts until somebody changes a permission
@@ -161,6 +162,7 @@ class Follower:
                     began = time.monotonic()
                 if self._must_end():
                     return
+                await asyncio.sleep(GATHER_SECONDS if fetched else 0)
                 ends.update(reader.ends())
                 progress.behind = sum(max(0, end - positions[partition]) for partition, end in ends.items())
                 if not caught_up and all(positions[partition] >= end for partition, end in first_ends.items()):

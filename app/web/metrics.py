@@ -85,7 +85,7 @@ class WorkerCollector(Collector):
         misplaced = self._counter(
             "misplaced_symbols",
             "Symbols that Kafka's default partitioner would have put into another partition, of those seen since the "
-            "assignment. No fault where all producers place a symbol alike.",
+            "assignment; again where one trades again after a while. No fault where all producers place a symbol alike.",
             label,
         )
         wheel = self._gauge("wheel_entries_count", "Entries in the timing wheel.", label)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from tests.support.reference_records import Record
+
 SERIAL = "n"  # the header with the number of a record of the market
 
 
@@ -39,23 +41,11 @@ class SentLog:
     repeated: Counter[int] = field(default_factory=Counter)  # serial: times sent again after an error
 
 
-class Stored(Protocol):
+class Stored(Record, Protocol):
     """A record of a topic, as a consumer of committed records saw it."""
 
     @property
     def partition(self) -> int: ...
-
-    @property
-    def offset(self) -> int: ...
-
-    @property
-    def timestamp(self) -> int: ...
-
-    @property
-    def key(self) -> bytes | None: ...
-
-    @property
-    def value(self) -> bytes | None: ...
 
     @property
     def headers(self) -> Mapping[str, bytes]: ...

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance.pocket_process import PocketProcess
 from tests.support.worker import ROOT, Worker
 
 NewWorker = Callable[..., Worker]
@@ -44,6 +45,18 @@ def pocket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def broker(request: pytest.FixtureRequest) -> str:
     """`host:port` of each kind of broker in turn."""
     return str(request.getfixturevalue(request.param))
+
+
+@pytest.fixture
+def own_pocket(tmp_path: Path) -> Iterator[PocketProcess]:
+    """A running pocket broker of this test alone, which may suspend, kill and restart it, and cut its logs."""
+    directory = tmp_path / "pocket"
+    directory.mkdir()
+    process = PocketProcess(directory)
+    process.start()
+    yield process
+    if process.alive:
+        process.stop()
 
 
 def _factory(broker: str, directory: Path) -> Iterator[NewWorker]:

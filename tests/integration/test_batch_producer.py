@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from app.kafka.cluster import Cluster
 from app.kafka.producers import BatchProducer
 from tests.conformance.pocket_process import PocketProcess
-
-
-@pytest.fixture
-def own_pocket(tmp_path: Path) -> Iterator[PocketProcess]:
-    """A running pocket broker that the test may suspend."""
-    process = PocketProcess(tmp_path)
-    process.start()
-    yield process
-    if process.alive:
-        process.stop()
 
 
 async def _create(bootstrap: str) -> None:

@@ -23,18 +23,6 @@ END = heartbeat(T0 + 66_000)  # closes the window of T0
 
 
 @pytest.fixture
-def own_pocket(tmp_path: Path) -> Iterator[PocketProcess]:
-    """A pocket broker that the test may end, start again and starve; it is up."""
-    directory = tmp_path / "pocket"
-    directory.mkdir()
-    process = PocketProcess(directory)
-    process.start()
-    yield process
-    if process.alive:
-        process.stop()
-
-
-@pytest.fixture
 def own_worker(own_pocket: PocketProcess, tmp_path: Path) -> Iterator[Worker]:
     """A worker on that broker, not started."""
     worker = Worker(own_pocket.bootstrap, tmp_path / "worker", topic_partitions="1")

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from app.pocket.batch import read_header
 from tests.conformance.pocket_process import PocketProcess
@@ -52,18 +49,6 @@ def test_the_same_with_the_default_stops_the_worker(new_worker: NewWorker) -> No
     asyncio.run(_make_anew(worker.bootstrap, worker.ticks_topic))
     produce(worker.bootstrap, worker.ticks_topic, ticks(40, T0 + 3_600_000))
     check_stopped(worker, f"{worker.ticks_topic}[0] was created again: its topic id is")
-
-
-@pytest.fixture
-def own_pocket(tmp_path: Path) -> Iterator[PocketProcess]:
-    """A pocket broker that the test may end and start again; it is up."""
-    directory = tmp_path / "pocket"
-    directory.mkdir()
-    process = PocketProcess(directory)
-    process.start()
-    yield process
-    if process.alive:
-        process.stop()
 
 
 def lose(pocket: PocketProcess, topic: str, left: int) -> None:

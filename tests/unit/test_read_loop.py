@@ -95,6 +95,12 @@ class Reading(Consumer):
         await awaitables[0]
 
 
+class CatchingUp(Reading):
+    """The same with a log of large fetches: their slices are delivered one at a time."""
+
+    slice_records = 1
+
+
 class Throwing:
     """Runs a coroutine and throws an error into it at its nth suspension."""
 
@@ -117,8 +123,8 @@ class Throwing:
             return end.value
 
 
-async def read_all(at: int, error: BaseException | None) -> tuple[Reading, int]:
-    reading = Reading()
+async def read_all(kind: type[Reading], at: int, error: BaseException | None) -> tuple[Reading, int]:
+    reading = kind()
     await reading.seek_to({INPUT: 0})
     fetcher = SimpleNamespace(_stopped=asyncio.Event())
     loop = Throwing(reading._drain_messages(fetcher), at, error)
@@ -130,13 +136,14 @@ async def read_all(at: int, error: BaseException | None) -> tuple[Reading, int]:
     return reading, loop.suspensions
 
 
+@pytest.mark.parametrize("kind", [Reading, CatchingUp])
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-async def test_an_error_at_any_await_of_the_loop_costs_no_batch(error: BaseException) -> None:
-    undisturbed, suspensions = await read_all(0, None)
+async def test_an_error_at_any_await_of_the_loop_costs_no_batch(error: BaseException, kind: type[Reading]) -> None:
+    undisturbed, suspensions = await read_all(kind, 0, None)
     assert undisturbed.consumed == list(range(END))
     assert suspensions > 20, "the loop met every kind of await"
     for at in range(1, suspensions + 1):
-        reading, _ = await read_all(at, error)
+        reading, _ = await read_all(kind, at, error)
         assert reading.consumed == list(range(END)), f"suspension {at}"
 
 

@@ -47,7 +47,7 @@ class PartitionCounts(Counts):
     misplaced_symbols: int = Field(
         default=0,
         description="Symbols, of those seen since the assignment, that Kafka's default partitioner would have put into another "
-        "partition. No fault where all producers place a symbol alike.",
+        "partition; again where one trades again after a while. No fault where all producers place a symbol alike.",
     )
     stream_times: dict[str, int] = Field(
         description="Of the first 100 scopes by name, `*` for the partition; empty under scope `symbol`."
