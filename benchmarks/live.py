@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.settings import Settings
+from benchmarks.bursts import Bursts, measure
 from benchmarks.measure import Subject
 from benchmarks.subjects.steady_ticks import Plan
 from benchmarks.synthetic_ticks import PARTITIONS, create
@@ -33,7 +34,7 @@ CHECKPOINT_MS = 1_000
 SILENCE = 3.0  # seconds beyond the window and its grace; idle_margin and the timer take less than one of them
 DEADLINE = 120.0
 RATIO_RATE = 20_000  # ticks/s: at this pace CPU a tick is compared with that at full speed, on the same topic
-RATIO_BOUND = 1.5
+RATIO_BOUND = 1.5  # times what the machine takes for the same work in bursts, see `benchmarks.bursts`
 LIVE_BOUND_MS = {"idempotent": 250, "transactional": CHECKPOINT_MS + 200}  # 99 of 100 bars, at RATIO_RATE
 
 
@@ -105,10 +106,21 @@ def _row(address: str, name: str, directory: Path, pace: Pace, rate: int, delive
     if rate == RATIO_RATE:
         with started(address, f"{name}-ticks", f"{name}-full", directory / "full", settings) as (process, port):
             full = process.by_asking(lambda: ticks_read(port), found.ticks).cpu_us
-        ratio, bound = found.cpu_us / full, LIVE_BOUND_MS[delivery]
-        row |= {"full_us": round(full, 2), "ratio": round(ratio, 2), "ratio_at_most": RATIO_BOUND, "p99_at_most_ms": bound}
-        row["kept"] = ratio <= RATIO_BOUND and live["p99"] <= bound and found.kept_pace
+        row |= _verdict(found, full, live["p99"], delivery, measure(rate, pace.symbols))
     return row
+
+
+def _verdict(found: Steady, full_us: float, p99: int, delivery: str, bursts: Bursts) -> dict[str, Any]:
+    """The worker at live pace beside the same worker at full speed, and what the machine alone makes of that."""
+    ratio, bound, at_most = found.cpu_us / full_us, LIVE_BOUND_MS[delivery], RATIO_BOUND * max(1.0, bursts.ratio)
+    return {
+        "full_us": round(full_us, 2),
+        "ratio": round(ratio, 2),
+        "bursts_ratio": round(bursts.ratio, 2),
+        "ratio_at_most": round(at_most, 2),
+        "p99_at_most_ms": bound,
+        "kept": ratio <= at_most and p99 <= bound and found.kept_pace,
+    }
 
 
 def _steady(address: str, name: str, directory: Path, pace: Pace, rate: int, settings: Mapping[str, str]) -> Steady:
@@ -201,11 +213,11 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     console.print(
         f"{pace['symbols']:,} symbols in {PARTITIONS} partitions, windows of {pace['window']} s, ms after end + grace"
     )
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("ticks/s", justify="right")
-    table.add_column("delivery")
-    for name in ("CPU us/tick", "at full speed", "p50", "p99", "max", "silent p50", "p99", "max"):
-        table.add_column(name, justify="right")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("\nticks/s", justify="right")
+    table.add_column("\ndelivery")
+    for name in ("CPU us\na tick", "at full\nspeed", "live\np50", "\np99", "\nmax", "silent\np50", "\np99", "\nmax"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in report["rows"]:
         cpu = (f"{row['cpu_us']:.2f}", f"{row['full_us']:.2f}" if "full_us" in row else "-")
         times = [_ms(row[kind][name]) for kind in ("live_ms", "silent_ms") for name in ("p50", "p99", "max")]
@@ -219,7 +231,8 @@ def show(report: Mapping[str, Any], console: Console) -> None:
         if "ratio" in row:
             verdict = "kept" if row["kept"] else "[red]missed[/red]"
             console.print(
-                f"{what}: {row['ratio']} times the CPU at full speed (expected at most {row['ratio_at_most']:g}), "
+                f"{what}: {row['ratio']} times the CPU at full speed (expected at most {row['ratio_at_most']:g}: "
+                f"{RATIO_BOUND:g} times the {row['bursts_ratio']:g} that a bare loop takes in such bursts), "
                 f"99 of 100 bars within {row['live_ms']['p99']} ms (at most {row['p99_at_most_ms']}): {verdict}",
                 highlight=False,
             )
