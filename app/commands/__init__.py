@@ -19,6 +19,7 @@ def register(app: faust.App) -> None:
         doctor,
         faust_cli,
         flush,
+        inspect,
         migrate,
         reconcile,
         replay,
@@ -26,6 +27,6 @@ def register(app: faust.App) -> None:
         topics,
     )
 
-    for module in (demo, replay, bars, flush, migrate, reconcile, broker, topics, doctor, send, completion):
+    for module in (demo, inspect, replay, bars, flush, migrate, reconcile, broker, topics, doctor, send, completion):
         module.register(app)
     faust_cli.adapt()

@@ -29,7 +29,7 @@ Documentation: docs/commands.md, docs/settings.md (BARWHEEL_ variables), docs/mi
 """
 GROUPS = {
     "Run": ("worker", "demo", "broker"),
-    "Look": ("bars", "doctor"),
+    "Look": ("inspect", "bars", "doctor"),
     "Data": ("replay",),
     "Operate": ("topics", "flush"),
     "ksqlDB": ("migrate", "reconcile"),
