@@ -153,12 +153,8 @@ class Consumer(driver.Consumer):
             for number, part in enumerate(parts, 1):
                 value = Slice(tp.partition, owners[tp.partition], part, fetched, last=number == len(parts))
                 messages.append(message_of(tp, value, generation))
-        # At live pace together, because `wait_first` makes four tasks. Otherwise one at a time: a worker that catches up would
-        # read at half the speed.
-        small = sum(map(records_in, messages)) <= self.slice_records
-        for group in [messages] if small else [[message] for message in messages]:
-            if group:
-                await self.wait_first(self._deliver(group, generation), self.suspend_flow.wait())
+        for group in grouped(messages, self.slice_records):
+            await self.wait_first(self._deliver(group, generation), self.suspend_flow.wait())
 
     async def _deliver(self, messages: list[ConsumerMessage], generation: int) -> None:
         for message in messages:
@@ -259,8 +255,16 @@ def message_of(tp: TP, value: Slice, generation: int) -> ConsumerMessage:
     )
 
 
-def records_in(message: ConsumerMessage) -> int:
-    """How many offsets the slice covers."""
+def grouped(messages: list[ConsumerMessage], limit: int) -> list[list[ConsumerMessage]]:
+    """The slices of a fetch as they are delivered: at live pace together, because each delivery makes four tasks.
+
+    More than `limit` records are delivered one slice at a time: together, a worker that catches up reads at half the speed.
+    """
+    together = bool(messages) and sum(map(_records_in, messages)) <= limit
+    return [messages] if together else [[message] for message in messages]
+
+
+def _records_in(message: ConsumerMessage) -> int:
     batches: list[Batch] = cast("Any", message.value).batches
     return batches[-1].next_offset - batches[0].base_offset
 
