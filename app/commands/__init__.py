@@ -17,6 +17,7 @@ def register(app: faust.App) -> None:
         completion,
         demo,
         doctor,
+        export,
         faust_cli,
         flush,
         inspect,
@@ -27,6 +28,6 @@ def register(app: faust.App) -> None:
         topics,
     )
 
-    for module in (demo, inspect, replay, bars, flush, migrate, reconcile, broker, topics, doctor, send, completion):
+    for module in (demo, inspect, replay, bars, export, flush, migrate, reconcile, broker, topics, doctor, send, completion):
         module.register(app)
     faust_cli.adapt()

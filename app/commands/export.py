@@ -1,0 +1,78 @@
+"""`app export`: copy the final bars into Parquet files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from faust.cli.base import argument, option
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from app.commands import base
+from app.errors import InputError
+from app.operations.export import Exported, export_bars
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    import faust
+
+SCALE, MAX_SCALE = 10, 28
+
+
+def register(app: faust.App) -> None:
+    """Add the command."""
+
+    @app.command(
+        argument("directory"),
+        option("--scale", type=int, default=SCALE, help="Decimals of prices and volumes, which have 38 digits.  [default: 10]"),
+        option(
+            "--over-gaps",
+            is_flag=True,
+            default=False,
+            show_default=False,
+            help="Go on where bars were deleted from the topic before they were exported.",
+        ),
+        base.json_option,
+        base=base.BarwheelCommand,
+    )
+    async def export(self: base.BarwheelCommand, *, directory: str, scale: int, over_gaps: bool, as_json: bool) -> int:  # noqa: ARG001 - Faust passes itself
+        """Copy the final bars into Parquet files by day and broker.
+
+        The next run goes on where this one ended. Prices are exact decimals. Needs pyarrow: pip install 'barwheel[parquet]'
+
+        \b
+        Example:
+          app export bars
+          app export bars --scale 4 --json
+        """  # noqa: D301 - click reads \b
+        return await run(Settings.load(), Path(directory), scale, over_gaps=over_gaps, as_json=as_json)
+
+
+async def run(settings: Settings, directory: Path, scale: int, *, over_gaps: bool, as_json: bool) -> int:
+    """Export and report."""
+    if not 0 <= scale <= MAX_SCALE:
+        raise InputError(f"--scale {scale}: must lie between 0 and {MAX_SCALE}")
+    cluster = await base.reach(settings)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=base.progress, transient=True) as shown:
+        task = shown.add_task(settings.finals_topic, total=None)
+        done = await export_bars(
+            settings,
+            cluster,
+            directory,
+            scale,
+            over_gaps=over_gaps,
+            report=lambda read, of: shown.update(task, completed=read, total=of),
+        )
+    _report(done, directory, as_json=as_json)
+    return 0
+
+
+def _report(done: Exported, directory: Path, *, as_json: bool) -> None:
+    if as_json:
+        positions = {str(number): offset for number, offset in sorted(done.positions.items())}
+        base.out_json({"bars": done.bars, "files": done.files, "deleted_files": done.deleted, "positions": positions})
+        return
+    if done.deleted:
+        base.say(f"deleted {done.deleted} files of an export that was interrupted")
+    base.out(f"{done.bars:,} bars into {done.files:,} files in {directory}" if done.bars else "no new bars")
