@@ -11,7 +11,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
-SOURCES := app agents tables migrations tests benchmarks
+SOURCES := app agents tables migrations tests benchmarks examples
 ARGS ?=
 export BARWHEEL_TEST_DATA ?= $(abspath ../shared)
 
