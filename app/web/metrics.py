@@ -137,6 +137,11 @@ class WorkerCollector(Collector):
         owned = self._gauge("partitions_owned_count", "Partitions that run on this worker.")
         owned.add_metric([], len(web.running_tasks))
         yield owned
+        held_up = self._gauge(
+            "partitions_held_up_count", "Partitions of this worker that wait, for a leader most often."
+        )
+        held_up.add_metric([], len(ready.get("held_up", {})))
+        yield held_up
         consumer = web.tasks.consumer
         silent = self._gauge(
             "broker_silent_seconds", "Time since the broker answered a fetch; absent if the worker runs no partition."
