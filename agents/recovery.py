@@ -23,6 +23,7 @@ from app.settings import Settings
 from app.settings.types import Start
 from tables.bars import Bar, decode_bar
 from tables.records import Record
+from tables.scopes import NEVER
 from tables.state import (
     CUT_AT_NEXT,
     NO_CUT,
@@ -52,10 +53,12 @@ class Recovered:
     """The state of one partition; `tail` holds the bars that were published after the checkpoint.
 
     `needs_first_checkpoint`: the position must be written before anything is read. It is the first one, or it had to jump.
+    `cut_at`: records that were read after the checkpoint are gone from this offset on.
     """
 
     position: Position
     needs_first_checkpoint: bool = False
+    cut_at: int = NEVER
     states: dict[bytes, SymbolState] = field(default_factory=dict)
     tail: list[Bar] = field(default_factory=list)
     finals_end: int = 0
@@ -133,14 +136,15 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
         cut = check_passed(settings, ticks, position, max(bar.closed_at_offset for bar in found.tail))
         if cut is not None:
             last, _ = await _last(reader, settings.ticks_topic, partition, position.resume_at, cut, lambda _: True)
-            _pass_at(found, position.next_offset if last is None else last.offset + 1)
-            moved = Moved.other_log
+            found.cut_at = position.next_offset if last is None else last.offset + 1
+            _pass_at(found, found.cut_at)
     if moved is not Moved.no:
         position.cut = CUT_AT_NEXT
     identity = now.completed_by(position.identity)
     # Stored at once: by the next start a topic may have grown past the old position, or have been replaced by another one.
     known = position.finals_end, position.fingerprint, position.identity
-    found.needs_first_checkpoint = moved is not Moved.no or known != (finals_before, wanted, identity)
+    jumped = moved is not Moved.no or found.cut_at != NEVER
+    found.needs_first_checkpoint = jumped or known != (finals_before, wanted, identity)
     position.fingerprint, position.identity = wanted, identity
     return found
 

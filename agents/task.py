@@ -59,7 +59,8 @@ def restored_engine(settings: Settings, found: Recovered) -> Engine:
     """An engine that goes on where the recovered partition was."""
     position = found.position
     engine = Engine(engine_config(settings), position.next_offset)
-    engine.restore(position.counters, position.arrival, position.stream_times, found.states, found.tail, position.cut)
+    kept = position.counters, position.arrival, position.stream_times, found.states, found.tail
+    engine.restore(*kept, position.cut, found.cut_at)
     engine.progress.clock_steps = position.clock_steps
     return engine
 

@@ -13,6 +13,7 @@ from agents import gaps, recovery
 from agents.recovery import Recovered, recover
 from agents.task import PartitionTask
 from app.errors import StateError
+from app.kafka.clock import BrokerClock
 from app.settings.types import Delivery, OnGap, ScopeKind
 from tables.bars import decode_bar
 from tables.state import UNKNOWN, Identity
@@ -39,7 +40,11 @@ async def restart(simulation: Simulation, now: Identity) -> None:
     reader: Any = ListReader(simulation.topics)
     ask = partial(reader.end_of_epoch, simulation.settings.ticks_topic)
     task = PartitionTask(
-        simulation.settings, 0, found, checkpoints, finals, append_time=True, max_record=1 << 20, end_of_epoch=ask
+        *(simulation.settings, 0, found, checkpoints, finals),
+        append_time=True,
+        max_record=1 << 20,
+        clock=BrokerClock(lambda: simulation.steady),
+        end_of_epoch=ask,
     )
     simulation.partition, simulation.read_to = task, task.consumed_to
     if not task.engine.replaying:
