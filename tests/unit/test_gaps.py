@@ -100,6 +100,26 @@ def test_an_input_made_anew_stops_the_start_however_long_it_is_by_now(
 
 
 @pytest.mark.parametrize("delivery", list(Delivery))
+def test_records_that_retention_took_unread_stop_the_start_or_are_counted(delivery: Delivery) -> None:
+    async def check() -> None:
+        simulation = await after(5, delivery=delivery)
+        for _ in range(4):
+            simulation.tick(*TICK[1:])
+        simulation.topics.begins[simulation.settings.ticks_topic] = 8
+        said = r"3 records before offset 8 of ticks\[0\] are gone unread \(retention was faster\): .*go on from offset 8,"
+        with pytest.raises(StateError, match=said):
+            await recovered(simulation, THEN)
+        for _ in range(2):
+            await restart(simulation, THEN)
+            counters = simulation.partition.engine.counters
+            assert (simulation.partition.consumed_to, counters.lost) == (8, 3), "counted once"
+        await simulation.finish()
+        assert simulation.partition.engine.counters.read == 6
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("delivery", list(Delivery))
 @pytest.mark.parametrize("left", [0, 3])
 def test_a_truncated_input_is_gone_on_from_at_its_end_and_what_is_gone_is_counted(left: int, delivery: Delivery) -> None:
     async def check() -> None:
