@@ -284,7 +284,7 @@ async def bars_after_truncation(left: int, *, checkpointed: bool) -> list[int]:
     ("owner", "name", "broken", "checkpointed", "ticks"),
     [
         (gaps.Log, "is_same", lambda *_: False, True, [4, 2, 1]),
-        (recovery, "_pass_at", lambda *_: None, False, [4, 1, 1]),
+        (recovery, "_passed_at", lambda bar, _: bar, False, [4, 1, 1]),
         (recovery, "check_passed", lambda *_: False, False, [4, 1, 1]),
     ],
     ids=[
