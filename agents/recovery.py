@@ -23,6 +23,7 @@ from app.settings import Settings
 from app.settings.types import Start
 from tables.bars import Bar, decode_bar
 from tables.records import Record
+from tables.scopes import NEVER
 from tables.state import (
     CUT_AT_NEXT,
     NO_CUT,
@@ -52,10 +53,14 @@ class Recovered:
     """The state of one partition; `tail` holds the bars that were published after the checkpoint.
 
     `needs_first_checkpoint`: the position must be written before anything is read. It is the first one, or it had to jump.
+    `tail_read`: up to which offset of the input the tail's bars say that it was read, and in which leader epoch.
+    `cut_at`: records that were read after the checkpoint are gone from this offset on.
     """
 
     position: Position
     needs_first_checkpoint: bool = False
+    cut_at: int = NEVER
+    tail_read: tuple[int, int] = 0, NO_EPOCH
     states: dict[bytes, SymbolState] = field(default_factory=dict)
     tail: list[Bar] = field(default_factory=list)
     finals_end: int = 0
@@ -122,25 +127,29 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
     reread = check_finals(settings, finals, position)
     ticks = await _with_epoch(reader, settings.ticks_topic, partition, ticks, stored.input, position.leader_epoch)
     moved = check_input(settings, ticks, position)
-    found.tail, leader_epoch = await _tail(
-        reader, settings, partition, finals.end, position, before if reread else -1, seen_bars
-    )
+    tail = await _tail(reader, settings, partition, finals.end, position, before if reread else -1, seen_bars)
     if moved is Moved.other_log:  # the bars name offsets of records that are gone: treat all of them as passed
-        _pass_at(found, position.next_offset)
-    elif found.tail:
-        if leader_epoch != ticks.leader_epoch:
-            ticks = await _with_epoch(reader, settings.ticks_topic, partition, ticks, stored.input, leader_epoch)
-        cut = check_passed(settings, ticks, position, max(bar.closed_at_offset for bar in found.tail))
-        if cut is not None:
-            last, _ = await _last(reader, settings.ticks_topic, partition, position.resume_at, cut, lambda _: True)
-            _pass_at(found, position.next_offset if last is None else last.offset + 1)
-            moved = Moved.other_log
+        found.tail = [_passed_at(bar, position.next_offset) for bar, _ in tail]
+    else:
+        for leader_epoch in sorted({leader_epoch for _, leader_epoch in tail}):
+            last_bar = max(bar.closed_at_offset for bar, of_bar in tail if of_bar == leader_epoch)
+            if leader_epoch != ticks.leader_epoch:
+                ticks = await _with_epoch(reader, settings.ticks_topic, partition, ticks, stored.input, leader_epoch)
+            cut = check_passed(settings, ticks, position, last_bar)
+            if cut is not None:
+                last, _ = await _last(reader, settings.ticks_topic, partition, position.resume_at, cut, lambda _: True)
+                at = position.next_offset if last is None else last.offset + 1
+                tail = [(_passed_at(bar, at) if epoch == leader_epoch else bar, epoch) for bar, epoch in tail]
+                found.cut_at = min(found.cut_at, at)
+        found.tail = [bar for bar, _ in tail]
+        found.tail_read = max(((bar.closed_at_offset, leader_epoch) for bar, leader_epoch in tail), default=(0, NO_EPOCH))
     if moved is not Moved.no:
         position.cut = CUT_AT_NEXT
     identity = now.completed_by(position.identity)
     # Stored at once: by the next start a topic may have grown past the old position, or have been replaced by another one.
     known = position.finals_end, position.fingerprint, position.identity
-    found.needs_first_checkpoint = moved is not Moved.no or known != (finals_before, wanted, identity)
+    jumped = moved is not Moved.no or found.cut_at != NEVER
+    found.needs_first_checkpoint = jumped or known != (finals_before, wanted, identity)
     position.fingerprint, position.identity = wanted, identity
     return found
 
@@ -159,20 +168,18 @@ async def _with_epoch(reader: Reader, topic: str, partition: int, log: Log, stor
 
 async def _tail(
     reader: Reader, settings: Settings, partition: int, end: int, position: Position, closed_from: int, seen: Seen
-) -> tuple[list[Bar], int]:
-    """Our bars in the finals topic from the position's `finals_end` up to `end`, and the input's leader epoch at the latest.
+) -> list[tuple[Bar, int]]:
+    """Our bars in the finals topic from the position's `finals_end` up to `end`, each with the input's leader epoch of then.
 
     `closed_from`: those that closed at an earlier offset of the input are left out. None of their windows is open.
     """
-    tail: list[Bar] = []
-    latest = -1, NO_EPOCH
+    tail: list[tuple[Bar, int]] = []
     async for record in _records(reader, settings.finals_topic, partition, position.finals_end, end, seen):
         if record.value is not None and producer_app(record.headers) == settings.app_id.encode():
             bar = _decoded(decode_bar, record, "bar", settings.finals_topic)
             if bar.closed_at_offset >= closed_from:
-                tail.append(bar)
-                latest = max(latest, (bar.closed_at_offset, _leader_epoch(record.headers)))
-    return tail, latest[1]
+                tail.append((bar, _leader_epoch(record.headers)))
+    return tail
 
 
 def _leader_epoch(headers: Iterable[tuple[str, bytes | None]]) -> int:
@@ -181,9 +188,9 @@ def _leader_epoch(headers: Iterable[tuple[str, bytes | None]]) -> int:
     return int(text) if text is not None and text.isdigit() else NO_EPOCH
 
 
-def _pass_at(found: Recovered, offset: int) -> None:
-    """Let all bars of the tail have closed at this offset of the input at the latest."""
-    found.tail = [msgspec.structs.replace(bar, closed_at_offset=min(bar.closed_at_offset, offset)) for bar in found.tail]
+def _passed_at(bar: Bar, offset: int) -> Bar:
+    """This bar, closed at this offset of the input at the latest."""
+    return msgspec.structs.replace(bar, closed_at_offset=min(bar.closed_at_offset, offset))
 
 
 async def _records(

@@ -59,7 +59,8 @@ def restored_engine(settings: Settings, found: Recovered) -> Engine:
     """An engine that goes on where the recovered partition was."""
     position = found.position
     engine = Engine(engine_config(settings), position.next_offset)
-    engine.restore(position.counters, position.arrival, position.stream_times, found.states, found.tail, position.cut)
+    kept = position.counters, position.arrival, position.stream_times, found.states, found.tail
+    engine.restore(*kept, position.cut, found.cut_at)
     engine.progress.clock_steps = position.clock_steps
     return engine
 
@@ -93,7 +94,7 @@ class PartitionTask:
         position = found.position
         self.engine = restored_engine(settings, found)
         self.consumed_to = position.resume_at  # offsets below have been processed, or hold no records
-        self._input = InputLog(number, position.leader_epoch, end_of_epoch)
+        self._input = InputLog(number, position.leader_epoch, end_of_epoch, found.tail_read)
         self.checkpoint_began = time.monotonic()  # the last one, even if it found nothing to write
         self.publication_began = float("-inf")  # the last one that had something to publish
         self._metrics = metrics or Metrics(settings.grace)

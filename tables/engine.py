@@ -131,13 +131,14 @@ class Engine:
         states: Mapping[bytes, SymbolState],
         tail: Sequence[Bar],
         cut: int = UNKNOWN,
+        cut_at: int = NEVER,
     ) -> None:
-        """Restore what a checkpoint stored. `tail`: the bars that were published after it, in order."""
+        """Restore what a checkpoint stored. `tail`: the bars that were published after it; `cut_at`: see `Replay`."""
         self.windows.cut = cut
         self.progress.counters = counters
         self.progress.arrival = arrival
         self.snapshots.restore(stream_times, states)
-        replay = self._replay = Replay(tail, self.windows, self.scheduler)
+        replay = self._replay = Replay(tail, self.windows, self.scheduler, cut_at)
         self.windows.published = replay.published
         replay.advance_to(self.next_offset)
         if not self.replaying:

@@ -14,17 +14,22 @@ from operator import attrgetter
 from tables.bars import Bar
 from tables.idle import IdleScheduler
 from tables.open_windows import OpenWindows
+from tables.scopes import NEVER
 
 
 class Replay:
     """The tail of the finals topic, until reading has passed it."""
 
-    def __init__(self, tail: Sequence[Bar], windows: OpenWindows, scheduler: IdleScheduler) -> None:
-        """`tail`: the bars published after the checkpoint, in the topic's order."""
+    def __init__(self, tail: Sequence[Bar], windows: OpenWindows, scheduler: IdleScheduler, cut_at: int = NEVER) -> None:
+        """`tail`: the bars published after the checkpoint, in the topic's order.
+
+        `cut_at`: records that were there the first time are gone from this offset on, so open windows may lack ticks.
+        """
         self.published = {(bar.broker, bar.symbol, bar.bucket_end): bar for bar in tail}
         # sorted, because a former owner that woke up may have repeated a bar among those of its successor
         self._pending = deque(sorted(tail, key=attrgetter("closed_at_offset")))
         self._tail_end = max((bar.closed_at_offset for bar in tail), default=-1)
+        self._cut_at = cut_at
         self._windows = windows
         self._scheduler = scheduler
 
@@ -35,6 +40,8 @@ class Replay:
     def advance_to(self, offset: int) -> None:
         """Raise stream times as the published bars that closed up to this offset say, and close what that closes."""
         pending, windows = self._pending, self._windows
+        if offset >= self._cut_at:
+            windows.cut, self._cut_at = NEVER, NEVER
         while pending and pending[0].closed_at_offset <= offset:
             bar = pending.popleft()
             stream_time = bar.watermark + windows.config.grace

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow, Rounded, Subnormal
-from typing import Any, Protocol, cast
+from typing import Annotated, Any, Protocol, cast
 
 import msgspec
 
@@ -34,6 +34,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PATH = re.compile(r"\$\.(\w+)")
 _MISSING = re.compile(r"missing required field `(\w+)`")
 _SHOWN = 60  # characters of a bad value in a message
+# A stored window has the `seq` of four ticks: longer ones would make its record too large for its topic.
+Int64 = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 
 
 class RawTick(Protocol):
@@ -67,7 +69,7 @@ def decoder(price: str) -> Callable[[bytes], RawTick]:
         fields.append(("other", Decimal | None, None))
     fields += [
         ("qty", Decimal | None, None),
-        ("seq", int, 0),
+        ("seq", Int64, 0),
         ("heartbeat", bool, False),
         ("broker", str | None, None),
         ("symbol", str | None, None),

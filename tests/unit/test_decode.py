@@ -7,6 +7,7 @@ import pytest
 from tables.config import EngineConfig
 from tables.engine import Engine
 from tables.records import SideRecord
+from tables.state import SymbolState, decode_state, encode_state
 from tests.unit.model import Wire
 
 DAY = 1_399_248_000_000
@@ -228,6 +229,25 @@ def test_the_first_moment_of_1990_is_taken() -> None:
 )
 def test_a_time_far_ahead_is_rejected(ts: str) -> None:
     assert reason(value(ts=ts)) in {"future", "type", "ts"}
+
+
+@pytest.mark.parametrize("seq", [2**63, 2**64, -(2**63) - 1, 10**40, int("7" * 4_000), -int("7" * 4_000)])
+def test_a_sequence_number_of_more_than_64_bits_is_rejected_as_type(seq: int) -> None:
+    assert reason(value(more=f', "seq": {seq}')) == "type"
+
+
+def test_a_sequence_number_that_no_program_reads_is_rejected_as_type() -> None:
+    assert reason(value(more=f', "seq": {"7" * 5_000}')) == "type"
+
+
+@pytest.mark.parametrize("seq", [2**63 - 3, -(2**63)])
+def test_the_largest_sequence_numbers_decide_and_are_stored_exactly(seq: int) -> None:
+    engine = Engine(EngineConfig())
+    ticks = [value(f"{1 + n}.5", f', "seq": {seq + n}') for n in (1, 2, 0)]
+    engine.feed([Wire(n, DAY, b"A|x", tick.encode()) for n, tick in enumerate(ticks)])
+    (window,) = decode_state(encode_state(SymbolState(engine.symbols[b"A|x"].windows()))).windows
+    assert (window.open_seq, window.close_seq) == (seq, seq + 2)
+    assert (str(window.open), str(window.close)) == ("1.5", "3.5")
 
 
 def test_a_value_of_a_megabyte_is_rejected_or_taken_for_what_it_says_and_not_for_its_size() -> None:

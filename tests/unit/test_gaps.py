@@ -13,6 +13,7 @@ from agents import gaps, recovery
 from agents.recovery import Recovered, recover
 from agents.task import PartitionTask
 from app.errors import StateError
+from app.kafka.clock import BrokerClock
 from app.settings.types import Delivery, OnGap, ScopeKind
 from tables.bars import decode_bar
 from tables.state import UNKNOWN, Identity
@@ -39,7 +40,11 @@ async def restart(simulation: Simulation, now: Identity) -> None:
     reader: Any = ListReader(simulation.topics)
     ask = partial(reader.end_of_epoch, simulation.settings.ticks_topic)
     task = PartitionTask(
-        simulation.settings, 0, found, checkpoints, finals, append_time=True, max_record=1 << 20, end_of_epoch=ask
+        *(simulation.settings, 0, found, checkpoints, finals),
+        append_time=True,
+        max_record=1 << 20,
+        clock=BrokerClock(lambda: simulation.steady),
+        end_of_epoch=ask,
     )
     simulation.partition, simulation.read_to = task, task.consumed_to
     if not task.engine.replaying:
@@ -90,6 +95,26 @@ def test_an_input_made_anew_stops_the_start_however_long_it_is_by_now(
         assert (await recovered(simulation, ANEW)).position.identity == ANEW, "the next start goes on from it"
         await simulation.finish()
         assert simulation.partition.checkpointed_to == len(simulation.log)
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("delivery", list(Delivery))
+def test_records_that_retention_took_unread_stop_the_start_or_are_counted(delivery: Delivery) -> None:
+    async def check() -> None:
+        simulation = await after(5, delivery=delivery)
+        for _ in range(4):
+            simulation.tick(*TICK[1:])
+        simulation.topics.begins[simulation.settings.ticks_topic] = 8
+        said = r"3 records before offset 8 of ticks\[0\] are gone unread \(retention was faster\): .*go on from offset 8,"
+        with pytest.raises(StateError, match=said):
+            await recovered(simulation, THEN)
+        for _ in range(2):
+            await restart(simulation, THEN)
+            counters = simulation.partition.engine.counters
+            assert (simulation.partition.consumed_to, counters.lost) == (8, 3), "counted once"
+        await simulation.finish()
+        assert simulation.partition.engine.counters.read == 6
 
     asyncio.run(check())
 
@@ -259,7 +284,7 @@ async def bars_after_truncation(left: int, *, checkpointed: bool) -> list[int]:
     ("owner", "name", "broken", "checkpointed", "ticks"),
     [
         (gaps.Log, "is_same", lambda *_: False, True, [4, 2, 1]),
-        (recovery, "_pass_at", lambda *_: None, False, [4, 1, 1]),
+        (recovery, "_passed_at", lambda bar, _: bar, False, [4, 1, 1]),
         (recovery, "check_passed", lambda *_: False, False, [4, 1, 1]),
     ],
     ids=[

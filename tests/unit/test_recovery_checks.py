@@ -91,7 +91,7 @@ def test_a_position_behind_the_markers_of_transactions_goes_on_after_retention_t
         for offset in range(1, 1 + markers):  # a commit, or aborted records and the marker behind them
             simulation.log.append(Row(offset, MARKER, None, None))
         parts: list[Batch] = [Part(0, 1, records), Skipped(1, 1 + markers)]
-        await simulation.partition.feed(Slice(0, simulation.partition, parts, simulation.now))
+        await simulation.partition.feed(Slice(0, simulation.partition, parts, simulation.steady))
         await simulation.checkpoint(None)
         simulation.topics.begins[simulation.settings.ticks_topic] = 1 + markers
         found = await recovered(simulation)
@@ -107,7 +107,7 @@ def test_markers_alone_are_a_checkpoint_too() -> None:
     async def goes_on() -> None:
         simulation = await run([TICK, ("read", 1), ("checkpoint", None)], ScopeKind.BROKER)
         simulation.log.extend(Row(offset, MARKER, None, None) for offset in range(1, 5))
-        await simulation.partition.feed(Slice(0, simulation.partition, [Skipped(1, 5)], simulation.now))
+        await simulation.partition.feed(Slice(0, simulation.partition, [Skipped(1, 5)], simulation.steady))
         await simulation.checkpoint(None)
         assert (await recovered(simulation)).position.resume_at == 5
 

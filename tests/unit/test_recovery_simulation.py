@@ -21,10 +21,11 @@ from aiokafka.errors import ProducerFenced
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents import checkpoints
+from agents import checkpoints, timers
 from agents.recovery import recover
 from agents.side_outputs import SideOutputs
 from agents.task import PartitionTask, engine_config
+from app.kafka import clock
 from app.kafka.batches import Outgoing
 from app.kafka.clock import BrokerClock
 from app.kafka.fetcher import Head
@@ -33,7 +34,7 @@ from app.kafka.producers import Sent
 from app.kafka.records import APPEND_TIME, Batch, LeaderEpoch
 from app.kafka.slices import Slice
 from app.settings import Settings
-from app.settings.types import Delivery, ScopeKind
+from app.settings.types import Delivery, IdleClose, ScopeKind
 from tables import checkpoint_plan, rules, snapshots
 from tables.bars import Bar, bar_key, decode_bar
 from tables.engine import Engine
@@ -48,6 +49,7 @@ from tests.support.examples import examples
 from tests.unit.model import take_finals
 
 START = 1_700_000_040_000
+SILENCE = 10**8  # ms at the end
 MARKER = -1  # the timestamp of a control record
 EXAMPLES = examples(check=25, full=150, thorough=5_000)
 
@@ -286,6 +288,7 @@ class Simulation:
         self.identity = Identity("cluster", "ticks-1", "finals-1")  # as the broker tells it
         self.now = START
         self.ahead = 0  # how far the broker's clock is ahead of that
+        self.worker_ahead = 0  # how far the worker's wall clock is
         self.read_to = 0
         self.wire = Wire(self.topics, lambda: self.broker_time)
         self.partition: PartitionTask
@@ -300,6 +303,11 @@ class Simulation:
         """What the broker's clock shows."""
         return self.now + self.ahead
 
+    @property
+    def steady(self) -> int:
+        """What the worker's steady clock shows: its zero is no date."""
+        return self.now - START + 10_000
+
     async def restart(self) -> None:
         """A crash: what was not delivered is lost, an open transaction is aborted, and a new worker recovers."""
         for transaction in list(self.topics.open_transactions):
@@ -313,7 +321,7 @@ class Simulation:
             *(self.settings, 0, found, checkpoints, finals),
             append_time=True,
             max_record=1 << 20,
-            clock=BrokerClock(lambda: self.now),
+            clock=BrokerClock(lambda: self.steady),
             end_of_epoch=partial(reader.end_of_epoch, self.settings.ticks_topic),
         )
         self.read_to = self.partition.consumed_to
@@ -336,9 +344,9 @@ class Simulation:
         partition, wire, read_to = self.former
         rows = self.log[read_to : read_to + count]
         if rows:
-            await partition.feed(Slice(partition.number, partition, append_time_batches(rows), self.now))
+            await partition.feed(Slice(partition.number, partition, append_time_batches(rows), self.steady))
         self.former = partition, wire, read_to + len(rows)
-        await partition.tick(Head(len(self.log), self.now - 1))
+        await partition.tick(Head(len(self.log), self.steady - 1))
         task = asyncio.ensure_future(partition.checkpoint())
         while not task.done():
             for _ in range(5):
@@ -352,17 +360,34 @@ class Simulation:
         broker, symbol = ("A", "B")[name % 2], "xyz"[name // 2 % 3]
         ts = self.now + (3_000 if broker == "B" else 0) - lag
         value = {
-            "tick": f'{{"ts":{ts},"bid":{1 + name}.5}}',
+            "tick": f'{{"ts":{ts},"bid":{1 + name}.5{self.more()}}}',
             "beat": f'{{"ts":{ts},"heartbeat":true}}',
             "bad": "nonsense",
         }[kind]
         self.log.append(Row(len(self.log), self.broker_time, f"{broker}|{symbol}".encode(), value.encode()))
         self.topics.appended(self.settings.ticks_topic)
 
+    def more(self) -> str:
+        """Further fields of a tick."""
+        return ""
+
     def clock(self, ahead: int, name: int) -> None:
         """The broker's clock steps; a record shows it at once, as only records take arrival time back."""
         self.ahead = ahead
         self.tick(1, name, 0, "tick")
+
+    def worker_clock(self, ahead: int) -> None:
+        """The wall clock of the worker's machine steps, which nobody may notice."""
+        self.worker_ahead = ahead
+
+    def deliver(self, count: int) -> None:
+        """So many records arrive."""
+        for _ in range(count):
+            self.wire.deliver()
+
+    async def crash(self) -> None:
+        """A crash, and a new worker."""
+        await self.restart()
 
     async def read(self, count: int) -> None:
         rows = self.log[self.read_to : self.read_to + count]
@@ -372,11 +397,11 @@ class Simulation:
             for batch in append_time_batches(rows):
                 epoch = self.topics.epoch_of(self.settings.ticks_topic, batch.base_offset)
                 parts += [LeaderEpoch(batch.base_offset, epoch), batch]
-            await self.partition.feed(Slice(self.partition.number, self.partition, parts, self.now))
+            await self.partition.feed(Slice(self.partition.number, self.partition, parts, self.steady))
 
     async def timer(self) -> None:
         await self.read(len(self.log))
-        await self.partition.tick(Head(len(self.log), self.now - 1))
+        await self.partition.tick(Head(len(self.log), self.steady - 1))
 
     async def checkpoint(self, records: int | None, reading: int = 0) -> None:
         """A checkpoint, or the first so many records of one and then a crash; reading goes on meanwhile, record by record."""
@@ -400,7 +425,7 @@ class Simulation:
 
     async def finish(self) -> None:
         await self.read(len(self.log))
-        self.now += 10**8
+        self.now += SILENCE
         await self.timer()
         while self.wire.deliver():
             pass
@@ -416,7 +441,8 @@ STEPS = st.one_of(
         st.sampled_from([0, 0, 800, 9_000, 61_000, -50_000]),
         st.sampled_from(["tick", "tick", "tick", "tick", "beat", "bad"]),
     ),
-    st.tuples(st.just("clock"), st.sampled_from([0, 0, 70_000, 86_400_000]), st.integers(0, 5)),
+    st.tuples(st.just("clock"), st.sampled_from([0, 0, 70_000, 86_400_000, 2 * 86_400_000]), st.integers(0, 5)),
+    st.tuples(st.just("worker_clock"), st.sampled_from([0, 70_000, 86_400_000, -86_400_000])),
     st.tuples(st.just("read"), st.integers(1, 6)),
     st.tuples(st.just("timer")),
     st.tuples(st.just("deliver"), st.integers(1, 3)),
@@ -427,33 +453,28 @@ STEPS = st.one_of(
 )
 
 
-async def run(  # noqa: C901  # a branch a step
-    steps: list[Step], scope: ScopeKind, delivery: Delivery = Delivery.idempotent, deleted: int = 0
+async def run(
+    steps: list[Step],
+    scope: ScopeKind,
+    delivery: Delivery = Delivery.idempotent,
+    deleted: int = 0,
 ) -> Simulation:
     simulation = Simulation(scope, delivery, deleted)
-    await simulation.restart()
-    for name, *arguments in steps:
-        if name == "tick":
-            simulation.tick(*arguments)
-        elif name == "clock":
-            simulation.clock(*arguments)
-        elif name == "read":
-            await simulation.read(*arguments)
-        elif name == "timer":
-            await simulation.timer()
-        elif name == "deliver":
-            for _ in range(arguments[0]):
-                simulation.wire.deliver()
-        elif name == "checkpoint":
-            await simulation.checkpoint(*arguments)
-        elif name == "takeover":
-            await simulation.takeover()
-        elif name == "wake_up":
-            await simulation.wake_up(*arguments)
-        else:
-            await simulation.restart()
-    await simulation.finish()
+    await follow(simulation, steps)
     return simulation
+
+
+async def follow(simulation: Simulation, steps: list[Step]) -> None:
+    """Take these steps: each is the name of a method, and its arguments."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (clock, timers):
+            patch.setattr(module, "now_ms", lambda: simulation.now + simulation.worker_ahead)
+        await simulation.restart()
+        for name, *arguments in steps:
+            done = getattr(simulation, name)(*arguments)
+            if done is not None:
+                await done
+        await simulation.finish()
 
 
 def judge(simulation: Simulation) -> None:
@@ -479,6 +500,9 @@ def judge(simulation: Simulation) -> None:
     for topic, kind in ((config.late_topic, "late"), (config.rejected_topic, "rejected")):
         sent = {row.key for row in simulation.topics.committed(topic)}
         assert sent == {f"{config.ticks_topic}|0|{s.offset}".encode() for s in side if s.kind == kind}
+    assert simulation.partition.engine.open_windows == engine.open_windows
+    if config.idle_close is not IdleClose.off and config.window_size + config.grace < SILENCE // 10:
+        assert not engine.open_windows, "silence does not close them"
     assert simulation.partition.engine.counters == engine.counters
     assert engine.counters.balanced()
     assert engine.counters.read == len(simulation.log) - simulation.first
@@ -541,9 +565,9 @@ async def write_nothing(self: checkpoints.Checkpoints) -> list[Outgoing]:
     return []
 
 
-def without_tail(self: Replay, tail: Sequence[Bar], windows: OpenWindows, scheduler: IdleScheduler) -> None:
+def without_tail(self: Replay, tail: Sequence[Bar], windows: OpenWindows, scheduler: IdleScheduler, cut_at: int) -> None:
     """A recovery that does not look at what was published."""
-    original_replay(self, (), windows, scheduler)
+    original_replay(self, (), windows, scheduler, cut_at)
 
 
 def not_atomic(self: Checkpoints, topic: str, record: Outgoing, transaction: int) -> int:
@@ -572,9 +596,18 @@ CLOCK_WRONG: list[Step] = [  # the clock is put right between two checkpoints
     *(("clock", 86_400_000, 0), ("tick", 0, 2, 0, "tick"), ("tick", 0, 4, 0, "tick"), ("read", 3), ("checkpoint", None)),
     *(("clock", 0, 0), ("read", 1), ("checkpoint", None), ("crash",)),
 ]
+AHEAD_FOR_LONG: list[Step] = [("clock", 2 * 86_400_000, 0), ("read", 1), ("clock", 0, 2)]
 SET_BACK: list[Step] = [  # the timer runs after the broker's clock was put right
     *(("clock", 86_400_000, 0), ("read", 1), ("checkpoint", None), ("clock", 0, 2), ("timer",), ("tick", 1, 2, 0, "tick")),
 ]
+
+
+WORKER_AHEAD: list[Step] = [TICK, ("worker_clock", 86_400_000), ("timer",), TICK]
+
+
+def of_the_worker(self: BrokerClock, steady: int) -> int:
+    """The timer goes by the wall clock of the worker's machine."""
+    return clock.now_ms() - self.steady() + steady
 
 
 def not_forgotten(self: BrokerClock) -> None:
@@ -608,6 +641,8 @@ original_step_back = OpenWindows.step_back
         (rules, "min", as_it_is, AHEAD),
         (OpenWindows, "step_back", unwritten, CLOCK_WRONG),
         (BrokerClock, "forget", not_forgotten, SET_BACK),
+        (Engine, "_step_back", lambda *_: None, AHEAD_FOR_LONG),
+        (BrokerClock, "at", of_the_worker, WORKER_AHEAD),
     ],
     ids=[
         "states are not written",
@@ -620,6 +655,8 @@ original_step_back = OpenWindows.step_back
         "stream time follows a clock that is ahead",
         "a clock that was wrong stays in the stored states",
         "the timer goes on with a clock that was wrong",
+        "arrival time stays where a clock that was wrong took it",
+        "the timer goes by the worker's clock",
     ],
 )
 def test_the_simulation_fails_when_a_rule_is_broken(
@@ -643,7 +680,7 @@ def restored(change: Callable[[Found], Found]) -> tuple[type, str, Callable[...,
     """A recovery that gives the engine something else than what was kept."""
 
     def restore(self: Engine, *kept: Any) -> None:
-        found: Found = dict(zip(("counters", "arrival", "stream_times", "states", "tail", "cut"), kept, strict=True))
+        found: Found = dict(zip(("counters", "arrival", "stream_times", "states", "tail", "cut", "cut_at"), kept, strict=True))
         original_restore(self, **(found | change(found)))
 
     return Engine, "restore", restore
