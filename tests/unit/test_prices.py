@@ -57,7 +57,7 @@ def test_a_bar_has_the_prices_that_plain_arithmetic_says(prices: list[str], slow
 def test_by_default_a_price_is_above_zero(slow: bool) -> None:  # noqa: FBT001  # both ways
     made, engine = bars_of(["0", "1", "-1", "-0.5", "2"], slow=slow, positive=True)
     assert (engine.counters.binned, engine.counters.rejected) == (2, 3)
-    assert (made[0].low, made[0].high) == (1, 2)
+    assert (made[0].low, made[0].high) == (Decimal(1), Decimal(2))
     assert all("is not above 0 and finite" in side.detail for side in engine.take_side())
 
 
