@@ -15,6 +15,7 @@ from agents.accounting import accounting_of
 from agents.checkpoints import Checkpoints
 from agents.finals import FinalsPublisher, finals_headers
 from agents.input_log import EndOfEpoch, InputLog, never_told
+from agents.layout import tick_layout
 from agents.markers import Markers
 from agents.metrics import Metrics
 from agents.placement import PlacedSymbols
@@ -27,7 +28,7 @@ from app.kafka.producers import BatchProducer, TransactionalProducer
 from app.kafka.records import APPEND_TIME, LeaderEpoch
 from app.kafka.slices import GapError, Slice, from_offset
 from app.settings import Settings
-from app.settings.types import IdleClose
+from app.settings.types import IdleClose, Prices
 from tables.checkpoint_plan import CheckpointPlan
 from tables.config import EngineConfig
 from tables.engine import Engine
@@ -52,13 +53,14 @@ def engine_config(settings: Settings) -> EngineConfig:
         time_unit=settings.time_unit.value,
         price=settings.price.value,
         wheel_tick=settings.wheel_tick,
+        positive=settings.prices is Prices.positive,
     )
 
 
 def restored_engine(settings: Settings, found: Recovered) -> Engine:
     """An engine that goes on where the recovered partition was."""
     position = found.position
-    engine = Engine(engine_config(settings), position.next_offset)
+    engine = Engine(engine_config(settings), position.next_offset, tick_layout(settings))
     kept = position.counters, position.arrival, position.stream_times, found.states, found.tail
     engine.restore(*kept, position.cut, found.cut_at)
     engine.progress.clock_steps = position.clock_steps

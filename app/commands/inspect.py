@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from faust.cli.base import argument, option
@@ -82,6 +83,7 @@ def as_object(found: Inspection) -> dict[str, Any]:
         "symbols": places.names,
         "symbols_in_several_partitions": places.several,
         "settings": {f"{PREFIX}{name.upper()}": value for name, value in found.settings.items()},
+        "outcome": None if found.verdict is None else asdict(found.verdict),
         "problems": found.problems,
     }
 
@@ -102,6 +104,10 @@ def _show(found: Inspection, scope: str) -> None:
     console.print(_summary(found, scope))
     if found.values.fields:
         console.print(_fields(found))
+    if found.verdict is not None:
+        console.print(escape(found.verdict.text), highlight=False, soft_wrap=True)
+        if found.verdict.why:
+            console.print(escape(found.verdict.why), highlight=False, soft_wrap=True)
     for problem in found.problems:
         console.print(f"[yellow]![/yellow] {escape(problem)}", highlight=False, soft_wrap=True)
     if found.settings:

@@ -137,9 +137,7 @@ class WorkerCollector(Collector):
         owned = self._gauge("partitions_owned_count", "Partitions that run on this worker.")
         owned.add_metric([], len(web.running_tasks))
         yield owned
-        held_up = self._gauge(
-            "partitions_held_up_count", "Partitions of this worker that wait, for a leader most often."
-        )
+        held_up = self._gauge("partitions_held_up_count", "Partitions of this worker that wait, for a leader most often.")
         held_up.add_metric([], len(ready.get("held_up", {})))
         yield held_up
         consumer = web.tasks.consumer

@@ -23,7 +23,7 @@ SYMBOLS = ("AAPL", "BRK.B", "MSFT", "SPY", "X[/red]")
 
 def seen(offset: int, value: object, key: bytes | None = b"ebs|EURUSD", **more: object) -> Seen:
     content = value if isinstance(value, bytes) else json.dumps(value).encode()
-    fields: dict[str, object] = {"partition": 0, "timestamp": T0 + offset * 100 + 40, "append_time": False, **more}
+    fields: dict[str, object] = {"partition": 0, "timestamp": T0 + offset * 100 + 40, "timestamp_type": 0, **more}
     return Seen(offset=offset, key=key, value=content, **fields)  # type: ignore[arg-type]  # named as the tuple's fields are
 
 
@@ -71,6 +71,8 @@ def test_other_names_nested_records_and_keys_give_settings_that_can_be_pasted() 
     assert found.delay_ms == 50
     assert found.places.partitioner == "CRC32, librdkafka's default"
     assert (found.places.names, found.places.several) == (5, 0)
+    assert found.verdict is not None
+    assert (found.verdict.binned, found.verdict.rejected) == (500, 0), "the settings are tried on the records"
 
 
 @pytest.mark.parametrize(
@@ -103,6 +105,22 @@ def test_the_unit_of_numbers_is_found_from_their_size(unit: str, factor: int) ->
     found = inspected(seen(n, {"time": T0 // 1_000 * factor + n, "price": "1.5", "venue": "x", "sym": "y"}) for n in range(50))
     assert found.settings["time_unit"] == unit
     assert found.settings["price"] == "last", "decimals as text are prices too"
+
+
+@pytest.mark.parametrize(
+    ("times_", "expected"),
+    [
+        ([f"{T0 // 1_000}.123456" for _ in range(9)], {"time_unit": "us", "ticks_time_unit": "s"}),
+        ([T0 / 1_000 + 0.5 for _ in range(9)], {"time_unit": "ms", "ticks_time_unit": "s"}),
+        (["2014-05-05T00:00:00Z" for _ in range(9)], {"time_unit": "ms"}),
+        (["2014-05-05T00:00:00.123456789Z" for _ in range(9)], {"time_unit": "ns"}),
+    ],
+)
+def test_no_digit_of_a_time_is_lost(times_: list[object], expected: dict[str, str]) -> None:
+    found = inspected(seen(n, {"ts": time, "bid": 1}) for n, time in enumerate(times_))
+    assert {name: value for name, value in found.settings.items() if "time_unit" in name} == expected
+    assert found.verdict is not None
+    assert (found.verdict.binned, found.verdict.rejected) == (9, 0)
 
 
 def test_times_without_an_offset_ask_for_the_zone() -> None:

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.kafka.records import APPEND_TIME
 from app.operations.inspection import guess, keys, times
 from app.operations.inspection.sample import Sample, Seen
 from app.operations.inspection.times import Disorder, Tick
 from app.operations.inspection.values import Format, Path, Row, Values, look
+from app.operations.newest_ticks import Verdict, judge
 from app.settings import Settings
 from app.settings.durations import duration_text
 from tables.ticks import shown
@@ -38,6 +40,7 @@ class Inspection:
     example: Row = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    verdict: Verdict | None = None  # what a worker with these settings would do with the records
 
 
 def inspect_sample(sample: Sample, settings: Settings) -> Inspection:
@@ -58,7 +61,7 @@ def inspect_sample(sample: Sample, settings: Settings) -> Inspection:
         sample.partitions,
         sample.total,
         len(sample.records),
-        {record.append_time for record in sample.records},
+        {record.timestamp_type == APPEND_TIME for record in sample.records},
         values,
         form,
         fields,
@@ -73,6 +76,8 @@ def inspect_sample(sample: Sample, settings: Settings) -> Inspection:
     if "ts" in fields:
         _look_at_times(found, rows, present, identities)
     _fit(found, settings)
+    if found.values.format is Format.json and {"ts", found.settings.get("price", "")} <= {*fields, "mid"}:
+        found.verdict = judge(Settings.load(**found.settings), sample.records)
     return found
 
 
@@ -81,7 +86,7 @@ def _look_at_times(
 ) -> None:
     path = found.fields["ts"]
     values = [(row[path], record.timestamp) for row, record in zip(rows, records, strict=True) if row.get(path) is not None]
-    texts = [value for value, _ in values if isinstance(value, str)]
+    texts = [value for value, _ in values if isinstance(times.number_in(value), str)]
     found.unit = times.unit_of(values) if len(texts) < len(values) else None
     found.zoned = all(times.has_zone(text) for text in texts)
     ticks = [
@@ -126,8 +131,11 @@ def _fit(found: Inspection, settings: Settings) -> None:
         return
     _fit_price(found, settings)
     _fit_names(found)
-    if found.unit is not None and "ts" in found.fields:
-        fit["time_unit"] = found.unit
+    if "ts" in found.fields:
+        kept = times.finest((row.get(found.fields["ts"]) for row in found.values.rows.values()), found.unit or "ms")
+        fit["time_unit"] = kept
+        if found.unit not in {None, kept}:
+            fit["ticks_time_unit"] = str(found.unit)
     if not found.zoned:
         fit["ticks_zone"] = "UTC"
         problems.append("times are text without an offset: ticks_zone must name their zone, such as America/New_York")

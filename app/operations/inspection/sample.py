@@ -10,19 +10,18 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.errors import InputError
 from app.kafka.cluster import Cluster
-from app.kafka.records import APPEND_TIME
 
 POLL_MS = 500
 QUIET_POLLS = 4  # so many polls without a record end the sample: at the end of a partition may be markers of transactions
 
 
 class Seen(NamedTuple):
-    """One record. `timestamp`: epoch ms; the broker's where `append_time`, else the producer's."""
+    """One record. `timestamp`: epoch ms; the broker's where `timestamp_type` is 1 (LogAppendTime), else the producer's."""
 
     partition: int
     offset: int
     timestamp: int
-    append_time: bool
+    timestamp_type: int
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]] = ()
@@ -74,7 +73,10 @@ async def _read(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> 
             for record in records:
                 if record.offset < ends[tp]:
                     stamp = -1 if record.timestamp is None else record.timestamp
-                    is_append = record.timestamp_type == APPEND_TIME
-                    found.append(Seen(tp.partition, record.offset, stamp, is_append, record.key, record.value, record.headers))
+                    found.append(
+                        Seen(
+                            tp.partition, record.offset, stamp, record.timestamp_type, record.key, record.value, record.headers
+                        )
+                    )
         ends = {tp: end for tp, end in ends.items() if await consumer.position(tp) < end}
     return found

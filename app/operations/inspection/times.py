@@ -14,6 +14,8 @@ STEPS_MS = (
     *(0, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 30_000),
     *(60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000),
 )
+_DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}  # of a second
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _TEXT = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?\s*([Zz]|[+-]\d\d:?\d\d)?")
 
 
@@ -42,6 +44,7 @@ class Disorder(NamedTuple):
 
 def in_ms(value: Any, unit: str) -> int | None:
     """An event time as epoch ms, `unit` being that of numbers; None where it is no time."""
+    value = number_in(value)
     if isinstance(value, str):
         return _text_ms(value)
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
@@ -50,6 +53,28 @@ def in_ms(value: Any, unit: str) -> int | None:
         return int(value * 1_000 // PER_SECOND[unit])
     except (ArithmeticError, ValueError):  # infinite, or not a number
         return None
+
+
+def number_in(value: Any) -> Any:
+    """The number that a text holds, as a layout reads it; any other value as it is."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return Decimal(value)
+    return value
+
+
+def finest(values: Iterable[Any], unit: str) -> str:
+    """The coarsest unit in which none of these times, numbers in `unit` or text, loses a digit; of text `ms` at most."""
+    digits = 0
+    for value in map(number_in, values):
+        if isinstance(value, str):
+            match = _TEXT.fullmatch(value.strip())
+            digits = max(digits, _DIGITS["ms"], len((match[3] or "").rstrip("0")) if match else 0)
+        elif isinstance(value, Decimal) and value.is_finite():
+            places = -int(value.normalize().as_tuple().exponent)
+            digits = max(digits, _DIGITS[unit] + max(0, places))
+        else:
+            digits = max(digits, _DIGITS[unit])
+    return next((name for name, known in _DIGITS.items() if known >= digits), "ns")
 
 
 def _text_ms(text: str) -> int | None:
