@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, tzinfo
-from decimal import Decimal, DecimalException
+from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow, Subnormal
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from tables.ticks import EXACT, PER_SECOND, RejectedError, shown
@@ -17,6 +18,12 @@ _REST = re.compile(r"(?:\.(\d{1,9}))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)?", re.
 _SECONDS = 19  # characters of a date and time to the second
 _MOST_DIGITS = 40  # before the point of a number: later than any time of a tick
 _MOST_KNOWN = 10_000  # texts that are remembered
+
+
+# Exact, or it raises: for the numbers that times are.
+_USUAL = Context(prec=40, Emax=_MOST_DIGITS, Emin=-_MOST_DIGITS, traps=[Inexact, InvalidOperation, Overflow, Subnormal])
+_ZERO = Decimal(0)
+Known = TypeVar("Known")
 
 
 class Times:
@@ -30,9 +37,11 @@ class Times:
         self._per_number = PER_SECOND[number_unit]
         self._factor = EXACT.divide(Decimal(self._per_second), Decimal(self._per_number))
         self.same_unit = number_unit == time_unit  # a whole number is the time already
-        self._seconds: dict[str, int] = {}  # what is known of the first part of texts, as if it were UTC
-        self._local: dict[str, int] = {}  # in the zone
-        self._rests: dict[str, int] = {}  # and of what follows it: the fraction less the offset
+        # What is known of texts: the times of their seconds in UTC, and in the zone; and by what follows the second, which of
+        # the two it needs, and the fraction less the offset.
+        self._seconds: dict[str, int] = {}
+        self._local: dict[str, int] = {}
+        self._rests: dict[str, tuple[dict[str, int], int]] = {}
 
     def of(self, time: int | Decimal | str | None) -> int:
         """The time in `time_unit`. Raises `RejectedError`."""
@@ -44,6 +53,13 @@ class Times:
         """The time of a number, in `time_unit`. Raises `RejectedError`."""
         if isinstance(number, int):
             return number * self._per_second // self._per_number
+        try:
+            scaled = _USUAL.multiply(number, self._factor)
+            return int(scaled) if scaled >= _ZERO else self._of_any_number(number)
+        except (DecimalException, ValueError, OverflowError):  # not a number, infinite, or with more digits than usual
+            return self._of_any_number(number)
+
+    def _of_any_number(self, number: Decimal) -> int:
         if not number.is_finite() or number.adjusted() >= _MOST_DIGITS:
             raise RejectedError("ts", f"{self._field}: {shown(number)} is no time")
         try:
@@ -56,33 +72,38 @@ class Times:
     def of_text(self, text: str) -> int:
         """The time of a date and time, or of a number in text, in `time_unit`. Raises `RejectedError`."""
         begin, rest = text[:_SECONDS], text[_SECONDS:]
-        more = self._rests.get(rest)
-        if more is not None:
-            known = self._seconds.get(begin)
+        found = self._rests.get(rest)
+        if found is not None:
+            seconds, more = found
+            known = seconds.get(begin)
             if known is not None:
                 return known + more
+        return self._of_new_text(text, begin, rest)
+
+    def _of_new_text(self, text: str, begin: str, rest: str) -> int:
         match = _REST.fullmatch(rest)
-        if match is None or _SECOND.fullmatch(begin) is None:
+        is_known = begin in self._seconds or begin in self._local
+        if match is None or not (is_known or _SECOND.fullmatch(begin)):
             try:
                 return self.of_number(Decimal(text))
             except DecimalException:
                 raise self._not_a_time(text) from None
         fraction, offset = match.groups()
-        zone = self._zone if offset is None else UTC
-        if zone is None:
+        if offset is None and self._zone is None:
             raise self._not_a_time(text)
-        seconds = self._local if offset is None else self._seconds
-        second = seconds.get(begin)
-        if second is None:
-            second = self._second(text, zone)
-            _remember(seconds, begin, second)
         more = 0 if fraction is None else int(fraction) * self._per_second // 10 ** len(fraction)
+        seconds = self._local
         if offset is not None:
+            seconds = self._seconds
             more -= _seconds_of(offset) * self._per_second
-            _remember(self._rests, rest, more)
-        return second + more
+        _remember(self._rests, rest, (seconds, more))
+        known = seconds.get(begin)
+        if known is None:
+            known = self._second(text, self._zone if offset is None else UTC)
+            _remember(seconds, begin, known)
+        return known + more
 
-    def _second(self, text: str, zone: tzinfo) -> int:
+    def _second(self, text: str, zone: tzinfo | None) -> int:
         """The time of the whole second. Of a local time that happens twice or never, it has the offset before the change."""
         try:
             time = datetime.fromisoformat(f"{text[:10]}T{text[11:_SECONDS]}").replace(tzinfo=zone)  # fold=0
@@ -105,7 +126,7 @@ def _seconds_of(offset: str) -> int:
     return seconds if offset[0] == "+" else -seconds
 
 
-def _remember(known: dict[str, int], text: str, value: int) -> None:
+def _remember(known: dict[str, Known], text: str, value: Known) -> None:
     if len(known) >= _MOST_KNOWN:
         known.clear()
     known[text] = value
