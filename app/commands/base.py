@@ -12,7 +12,6 @@ from typing import Any, ClassVar, NoReturn
 
 import orjson
 from faust.cli.base import AppCommand, option
-from rich.console import Console
 from rich.table import Table
 
 from agents.topics import TopicsReport, input_spec, specs
@@ -39,7 +38,7 @@ __all__ = [
 ]
 
 COMMAND_DEADLINE = 15.0  # seconds a command waits for a broker; a worker waits without limit
-progress = Console(stderr=True, highlight=False)
+progress = console(stderr=True)
 json_option = option("--json", "as_json", is_flag=True, default=False, show_default=False, help="Print JSON.")
 
 
@@ -73,7 +72,7 @@ async def reach(settings: Settings) -> Cluster:
 
 def say(text: str) -> None:
     """Print one line of progress on stderr."""
-    progress.print(text, markup=False, soft_wrap=True)
+    progress.print(text, soft_wrap=True)
 
 
 def out(text: str) -> None:
