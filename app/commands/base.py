@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +50,7 @@ class BarwheelCommand(AppCommand):
 
     def __call__(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         """Run in a plain event loop. Faust's service worker would take over logging and signals."""
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # so that asyncio.run cancels the command
         try:
             code = asyncio.run(self.run(*self.args, **self.kwargs))
             with _writing():
