@@ -26,6 +26,7 @@ from app.stderr import fail
 __all__ = [
     "COMMAND_DEADLINE",
     "BarwheelCommand",
+    "ask",
     "console",
     "json_option",
     "out",
@@ -75,6 +76,15 @@ async def reach(settings: Settings) -> Cluster:
 def say(text: str) -> None:
     """Print one line of progress on stderr."""
     progress.print(text, soft_wrap=True)
+
+
+def ask(question: str) -> bool | None:
+    """Whether the user says yes; None where nobody can be asked, because standard input is no terminal."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return None
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def out(text: str) -> None:
