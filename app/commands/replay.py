@@ -19,6 +19,7 @@ from app.settings.durations import duration_ms
 from app.tickfiles import options as file_options
 from app.tickfiles.concerns import concerns
 from app.tickfiles.feed import Feed
+from app.tickfiles.layouts import LAYOUTS
 from app.tickfiles.replay import Replay, ReplayReport, speed
 from app.tickfiles.sources import Spool
 from app.tickfiles.survey import Scopes, Survey
@@ -33,9 +34,12 @@ def register(app: faust.App) -> None:
     """Add the command."""
 
     @app.command(
-        argument("files", nargs=-1, required=True, type=Path),
+        argument("files", nargs=-1, type=Path),
+        option("--layout", help="The layout of a vendor's files, binance-aggtrades; see --list-layouts."),
+        option("--list-layouts", is_flag=True, default=False, show_default=False, help="List them, with an example each."),
         option("--broker-name", help="Broker of rows without a broker column."),
         option("--symbol", help="Symbol of rows without a symbol column."),
+        option("--symbol-from-name", help="Where the symbol is in the names of the files, '{symbol}-ticks-*.csv'."),
         option("--columns", help="Fields in the order of the columns, - skips one; or ts=NAME,bid=NAME.  [ts,bid,ask]"),
         option("--header", is_flag=True, default=False, show_default=False, help="Skip the first line of a CSV."),
         option("--delimiter", help="What is between two columns of a CSV, or tab.  [default: ,]"),
@@ -69,6 +73,7 @@ def register(app: faust.App) -> None:
           app replay eurusd.zip --broker-name fxcm --symbol EURUSD \\
               --origin 2014-05-05T00:00:00-05:00
           app replay ticks.jsonl --broker-name demo --speed 60
+          app replay BTCUSDT-aggTrades-*.zip --layout binance-aggtrades
           zcat t.csv.gz | app replay - --broker-name x --symbol S
           app replay t.csv --columns ts=time,last=price,symbol=code \\
               --unit us --broker-name x
@@ -80,6 +85,10 @@ def register(app: faust.App) -> None:
 
 async def run(settings: Settings, options: dict[str, Any]) -> int:
     """Look through the files, send them, report; raises `InputError` for an invalid option, file or row."""
+    if options["list_layouts"]:
+        return _list_layouts(as_json=options["as_json"])
+    if not options["files"]:
+        raise InputError("replay: which files? app replay --help has examples, and --list-layouts the known layouts")
     factor = speed(options["speed"])
     origin = options["origin"]
     reading = file_options.reading_of(settings, options, base.time_ms(origin, "--origin") if origin else 0)
@@ -128,6 +137,17 @@ async def _look_and_send(settings: Settings, replay: Replay, options: dict[str, 
             report = await replay.send(feed, survey.parts, shown)
             shown(report.rows)
     _print(settings, survey, report, time.monotonic() - started, as_json=options["as_json"])
+    return 0
+
+
+def _list_layouts(*, as_json: bool) -> int:
+    if as_json:
+        base.out_json({name: {"about": each.about, "example": each.example} for name, each in LAYOUTS.items()})
+        return 0
+    for name, each in LAYOUTS.items():
+        base.out(f"{name}  {each.about}; {each.file_name}")
+        for line in each.example.splitlines():
+            base.out(f"    {line}")
     return 0
 
 

@@ -12,6 +12,7 @@ from app.tickfiles.reading import BadRowError, Names, Reading
 from tables.layouts.fields import TARGETS
 
 Fields = tuple[int, dict[str, str] | BadRowError, str]  # line number, values by field, the row's text
+NEEDED = frozenset({"ts", "kind"})  # fields that even an optional layout must have
 DEFAULT_COLUMNS = ("ts", "bid", "ask")
 _JSON_FIELDS: dict[str, Names] = {name: ((name,),) for name in (*TARGETS, "date", "time")}
 _TEXTS = ("broker", "symbol")
@@ -91,7 +92,7 @@ def _columns_by_name(where: str, header: list[str], fields: Mapping[str, Names],
             columns[index] = field
         elif index is not None:
             raise InputError(f"{where}: column {found[index]} is to be both {columns[index]} and {field}")
-        elif field == "ts" or not optional:
+        elif field in NEEDED or not optional:
             wanted = " or ".join(map(".".join, names))
             raise InputError(f"{where}: has no column {wanted} for {field}; it has {','.join(found)[:200]}")
     return tuple(columns)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import InputError
+from app.tickfiles.cells import NEEDED
 from app.tickfiles.reading import FIELDS, Names, Reading
 
 _OWN: dict[str, Names] = {name: ((name,),) for name in sorted(FIELDS | {"heartbeat"})}
@@ -48,7 +49,7 @@ def _names(given: Path, found: tuple[str, ...], reading: Reading) -> tuple[str, 
         name = next((name for name in map(".".join, names) if name in found), None)
         if name is not None:
             by_name[name] = field
-        elif field == "ts" or (reading.fields is not None and not reading.optional):
+        elif field in NEEDED or (reading.fields is not None and not reading.optional):
             wanted = " or ".join(map(".".join, names))
             raise InputError(
                 f"{given}: has no column {wanted} for {field}; it has {', '.join(found)[:200]}: --columns ts=NAME,bid=NAME"

@@ -15,9 +15,8 @@ from app.tickfiles.options import reading_of
 from app.tickfiles.reading import BadRowError, Reading, Row
 from app.tickfiles.rows import rows
 
-NONE = dict.fromkeys(
-    ("broker_name", "symbol", "columns", "unit", "time_format", "zone", "delimiter", "decimal", "scale", "origin", "layout")
-)
+OPTIONS = "broker_name symbol columns unit time_format zone delimiter decimal scale origin layout symbol_from_name"
+NONE = dict.fromkeys(OPTIONS.split())
 
 
 def reading(**options: Any) -> Reading:

@@ -65,9 +65,7 @@ def test_a_zone_alone_reads_iso(text: str) -> None:
     assert time_reader("ms", zone="UTC")(text)[1] == round(datetime(2024, 1, 2, 3, 4, 5, 500_000, UTC).timestamp() * 1_000)
 
 
-@given(
-    st.datetimes(datetime.min.replace(year=1990), datetime.max.replace(year=2100)), st.sampled_from(["UTC", "-05:00", "+05:30"])
-)
+@given(st.datetimes(), st.sampled_from(["UTC", "-05:00", "+05:30"]))
 def test_every_time_is_that_which_datetime_reads(moment: datetime, zone: str) -> None:
     moment = moment.replace(year=1990 + moment.year % 100, day=min(moment.day, 28))
     micros = (moment.replace(tzinfo=zone_of(zone)) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
