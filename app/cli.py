@@ -74,7 +74,7 @@ def _interrupted(number: int, _: FrameType | None) -> NoReturn:
 def _escape_unprintable() -> None:
     """Write characters that the locale does not have as escapes. Names may hold any character, and the locale may be C."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors in {"strict", "surrogateescape"}:
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in {"utf-8", "utf8"}:
             stream.reconfigure(errors="backslashreplace")
 
 

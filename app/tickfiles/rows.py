@@ -125,13 +125,14 @@ def _row_reader(reading: Reading) -> Callable[[dict[str, str], int], Row]:
         zone=None if _counts_from_a_day(reading) else reading.zone,
     )
     price_of = _price_reader(reading)
+    broker, symbol, carry = reading.broker or "", reading.symbol or "", reading.carry
 
     def read(fields: dict[str, str], seq: int) -> Row:
-        pair = fields.get("broker") or reading.broker or "", fields.get("symbol") or reading.symbol or ""
+        pair = fields.get("broker") or broker, fields.get("symbol") or symbol
         key = keys.get(pair)
         if key is None:
             key = keys[pair] = _key(*pair)
-        if reading.carry:
+        if carry:
             for field in _CARRIED:
                 if fields.get(field):
                     carried[key, field] = fields[field]
@@ -169,6 +170,17 @@ def _key(*pair: str) -> bytes:
 def _price_reader(reading: Reading) -> Callable[[str, str], str]:
     """A function that makes the JSON number of a price or quantity: field and text in; empty if there is none."""
     decimal, scale, undefined = reading.decimal, reading.scale, reading.undefined
+    match = _NUMBER.fullmatch
+    if decimal == "." and scale is None and undefined is None:
+
+        def plain(field: str, text: str) -> str:
+            if match(text) is None:
+                text = text.strip()
+                if text and match(text) is None:
+                    raise ValueError(f"{field}={text[:40]!r}: is not a number")
+            return text
+
+        return plain
 
     def read(field: str, text: str) -> str:
         value = text.strip()
@@ -176,7 +188,7 @@ def _price_reader(reading: Reading) -> Callable[[str, str], str]:
             value = value.replace(decimal, ".")
         if value == undefined:
             return ""
-        if value and _NUMBER.fullmatch(value) is None:
+        if value and match(value) is None:
             raise ValueError(f"{field}={value[:40]!r}: is not a number")
         if scale is None or field == "qty" or not value or (reading.scale_integers and "." in value):
             return value

@@ -60,8 +60,8 @@ def time_reader(  # the options that it is made of
 ) -> Callable[[str], Time]:
     """A function that reads a time, and raises `ValueError` with what is wrong. Fractions of `time_unit` are floored."""
     if not formats and zone is None:
-        epoch = _epoch(time_unit, origin_ms, file_unit)
-        return lambda text: _number_or_rfc3339(text.strip(), time_unit, epoch, shifted=bool(origin_ms))
+        epoch, shifted = _epoch(time_unit, origin_ms, file_unit), bool(origin_ms)
+        return lambda text: epoch(text) or _not_plain(text.strip(), time_unit, epoch, shifted=shifted)
     where = zone_of(zone) if zone is not None else None
     names = formats or (EPOCH, *ISO)
     for name in names:
@@ -83,7 +83,8 @@ def time_reader(  # the options that it is made of
     return read
 
 
-def _number_or_rfc3339(text: str, unit: str, epoch: Callable[[str], Time | None], *, shifted: bool) -> Time:
+def _not_plain(text: str, unit: str, epoch: Callable[[str], Time | None], *, shifted: bool) -> Time:
+    """A number with blanks around it, or RFC 3339."""
     found = epoch(text)
     if found is not None:
         return found
@@ -105,9 +106,13 @@ def _epoch(time_unit: str, origin_ms: int, file_unit: str) -> Callable[[str], Ti
     """Reads whole numbers; and numbers with a fraction, if the unit of the file is given. None for any other text."""
     per_second = UNITS_PER_SECOND[time_unit]
     shift = origin_ms * per_second // 1000
+    whole_ms = time_unit == "ms" and file_unit in {"", "ms"}
 
     def read(text: str) -> Time | None:
         if _INTEGER.fullmatch(text):
+            if whole_ms:  # the common case
+                ms = int(text) + shift
+                return str(ms), ms
             whole, digits = int(text), ""
         elif file_unit and (parts := _DECIMAL.fullmatch(text)):
             whole, digits = int(parts[1]), parts[2]
