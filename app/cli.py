@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 from app.errors import BarwheelError
 from app.stderr import fail
+
+_FULL = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO])
 
 # Faust's options before the command that take a value
 _VALUE_OPTIONS = frozenset(
@@ -32,16 +39,63 @@ _VALUE_OPTIONS = frozenset(
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit with its code; a `BarwheelError` is one line on stderr, not a traceback."""
-    args = list(sys.argv[1:] if argv is None else argv)
-    sys.argv[:] = [arg for arg in sys.argv if arg != "--apply"]  # Faust reads sys.argv and takes --apply for its --app
+    signal.signal(signal.SIGINT, _interrupted)
+    _escape_unprintable()
     try:
-        faust_app = importlib.import_module("app").app  # builds the app, which reads the settings
-        from faust.cli.faust import cli  # noqa: PLC0415 - after the settings, so that an invalid one is reported at once
-
-        cli.main(args=with_defaults(args), prog_name=program(sys.argv[0]), app=faust_app)
+        _run(list(sys.argv[1:] if argv is None else argv))
     except BarwheelError as error:
         fail(error)
+    except SystemExit:
+        _flush()
+        raise
+    except BrokenPipeError:  # `app --help | head`: the reader has enough
+        _discard_output()
+    except OSError as error:
+        if error.errno not in _FULL or error.filename is not None:
+            raise
+        _cannot_write(error)
     raise SystemExit(0)
+
+
+def _run(args: list[str]) -> NoReturn:
+    sys.argv[:] = [arg for arg in sys.argv if arg != "--apply"]  # Faust reads sys.argv and takes --apply for its --app
+    faust_app = importlib.import_module("app").app  # builds the app, which reads the settings
+    from faust.cli.faust import cli  # noqa: PLC0415 - after the settings, so that an invalid one is reported at once
+
+    cli.main(args=with_defaults(args), prog_name=program(sys.argv[0]), app=faust_app)
+    raise SystemExit(0)
+
+
+def _interrupted(number: int, _: FrameType | None) -> NoReturn:
+    """Ctrl-C before a command has begun: there is nothing to finish, and an exception could be lost in an import."""
+    os._exit(128 + number)  # as a shell reports it
+
+
+def _escape_unprintable() -> None:
+    """Write characters that the locale does not have as escapes. Names may hold any character, and the locale may be C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in {"utf-8", "utf8"}:
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _flush() -> None:
+    """Write what is buffered, here, where a full disk and a closed pipe can be reported."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
+    except OSError as error:
+        _cannot_write(error)
+
+
+def _cannot_write(error: OSError) -> NoReturn:
+    _discard_output()
+    fail(BarwheelError(f"cannot write the result: {error.strerror}"))
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python flushes again at exit
 
 
 def program(path: str) -> str:

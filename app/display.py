@@ -15,8 +15,11 @@ PIPE_WIDTH = 160
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console for tables. A pipe has no width, so it gets one that cuts no column."""
-    made = Console(highlight=False, stderr=stderr)
+    """A console for tables. A pipe has no width, so it gets one that cuts no column.
+
+    It prints text as it is: names of symbols hold brackets and colons, which rich would take for markup and emoji.
+    """
+    made = Console(highlight=False, markup=False, emoji=False, stderr=stderr)
     if not made.is_terminal:
         made.width = PIPE_WIDTH
     return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,6 @@ from typing import Any, ClassVar, NoReturn
 
 import orjson
 from faust.cli.base import AppCommand, option
-from rich.console import Console
 from rich.table import Table
 
 from agents.topics import TopicsReport, input_spec, specs
@@ -26,6 +26,7 @@ from app.stderr import fail
 __all__ = [
     "COMMAND_DEADLINE",
     "BarwheelCommand",
+    "ask",
     "console",
     "json_option",
     "out",
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 COMMAND_DEADLINE = 15.0  # seconds a command waits for a broker; a worker waits without limit
-progress = Console(stderr=True, highlight=False)
+progress = console(stderr=True)
 json_option = option("--json", "as_json", is_flag=True, default=False, show_default=False, help="Print JSON.")
 
 
@@ -50,6 +51,7 @@ class BarwheelCommand(AppCommand):
 
     def __call__(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         """Run in a plain event loop. Faust's service worker would take over logging and signals."""
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # so that asyncio.run cancels the command
         try:
             code = asyncio.run(self.run(*self.args, **self.kwargs))
             with _writing():
@@ -73,7 +75,16 @@ async def reach(settings: Settings) -> Cluster:
 
 def say(text: str) -> None:
     """Print one line of progress on stderr."""
-    progress.print(text, markup=False, soft_wrap=True)
+    progress.print(text, soft_wrap=True)
+
+
+def ask(question: str) -> bool | None:
+    """Whether the user says yes; None where nobody can be asked, because standard input is no terminal."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return None
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def out(text: str) -> None:

@@ -71,6 +71,6 @@ def _print(settings: Settings, result: Examination) -> None:
     if result.report is not None:
         console.print(base.topic_table(settings, result.report), end="\n\n")
     for item in result.items:
-        console.print(f"{item.level}: {item.text}" + (f"; {item.advice}" if item.advice else ""), markup=False)
+        console.print(f"{item.level}: {item.text}" + (f"; {item.advice}" if item.advice else ""))
     if result.ok:
         console.print("nothing is wrong")

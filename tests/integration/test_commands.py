@@ -32,7 +32,7 @@ DAY = 1_399_248_000_000  # 2014-05-05T00:00:00Z
 FAILED, USAGE, BROKER, TOPICS, INTERRUPTED = 1, 2, 3, 4, 130  # exit codes
 COMMANDS = ("demo", "replay", "bars", "flush", "broker", "topics", "doctor", "worker", "send", "completion")
 QUOTES = "1000,1.38710,1.38726\n2000,1.38690,1.38700\n61000,1.3870,1.4\n"
-NAMES = ("--broker-name", "oanda", "--symbol", "EURUSD", "--origin", "2014-05-05T00:00:00Z")
+NAMES = ("--yes", "--broker-name", "oanda", "--symbol", "EURUSD", "--origin", "2014-05-05T00:00:00Z")
 
 
 def done(worker: Worker, *args: str, code: int = 0) -> str:
@@ -349,7 +349,7 @@ def test_several_files_are_merged_by_time_and_keys_go_where_kafka_sends_them(new
     for name, start in (("a", 0), ("b", 500)):
         text = "".join(f'{{"ts":{DAY + start + i * 1000},"bid":1.5,"broker":"X","symbol":"{name}"}}\n' for i in range(20))
         quotes(worker, text, f"{name}.jsonl")
-    done(worker, "replay", "a.jsonl", "b.jsonl", "--no-close")
+    done(worker, "replay", "a.jsonl", "b.jsonl", "--no-close", "--yes")
     records = read(worker.bootstrap, worker.ticks_topic)
     assert len(records) == 40
     assert len({record.partition for record in records if record.key == b"X|a"}) == 1
@@ -370,10 +370,39 @@ def test_the_members_of_a_zip_are_merged_by_time(new_worker: NewWorker) -> None:
 
 def test_ticks_whose_time_a_worker_will_refuse_are_counted_and_the_likely_cause_is_named(new_worker: NewWorker) -> None:
     worker = new_worker(topic_partitions="1")
-    found = worker.run("replay", quotes(worker), "--broker-name", "oanda", "--symbol", "EURUSD", "--json")
+    found = worker.run("replay", quotes(worker), "--broker-name", "oanda", "--symbol", "EURUSD", "--json", "--yes")
     assert (found.returncode, json.loads(found.stdout)["out_of_time"]) == (0, 3)
-    assert "3 of 3 ticks lie before min_ts=1990-01-01 00:00:00 or in the future" in found.stderr
+    assert "3 of 3 ticks would be rejected (ts), the first is quotes.csv:1: ts: 1000 is before min_ts" in found.stderr
     assert "--origin" in found.stderr
+
+
+def test_nothing_is_sent_to_another_broker_or_late_or_to_be_rejected_without_a_yes(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="1")
+    rows = [f"{DAY + minute * MINUTE},1.5,1.6\n" for minute in range(5)]
+    first, second = quotes(worker, "".join(rows), "first.csv"), quotes(worker, "".join(rows[:3]), "second.csv")
+    names = ("--broker-name", "fx")
+    assert "--yes" in failed(worker, "replay", first, *names, "--symbol", "A", code=USAGE)
+    assert read(worker.bootstrap, worker.ticks_topic) == []
+    done(worker, "replay", first, *names, "--symbol", "A", "--yes")
+    found = worker.run("replay", second, *names, "--symbol", "B")  # of the same day, and the topic is past it
+    assert found.returncode == USAGE
+    assert "second.csv: all 3 ticks are late" in found.stderr
+    assert "fx has reached 2014-05-05 00:05:05" in found.stderr
+    assert len(read(worker.bootstrap, worker.ticks_topic)) == 6
+    bad = quotes(worker, f"{DAY + 9 * MINUTE},-1,1\n{DAY + 9 * MINUTE},1,1\n", "bad.csv")
+    sent = json.loads(done(worker, "replay", bad, *names, "--symbol", "C", "--skip-rejected", "--yes", "--json"))
+    assert (sent["rows"], sent["skipped"], sent["rejected"]) == (1, 1, {"price": 1})
+    assert (worker.directory / "bad.csv.rejected").read_text(encoding="utf-8") == f"{DAY + 9 * MINUTE},-1,1\n"
+
+
+def test_a_pipe_is_read(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="1")
+    os.mkfifo(worker.directory / "pipe")
+    writing = threading.Thread(target=(worker.directory / "pipe").write_text, args=(QUOTES,))
+    writing.start()
+    sent = json.loads(done(worker, "replay", "pipe", *NAMES, "--json"))
+    writing.join()
+    assert sent["rows"] == 3
 
 
 def test_an_origin_that_the_time_unit_cannot_hold_is_refused(new_worker: NewWorker) -> None:
@@ -385,7 +414,7 @@ def test_an_origin_that_the_time_unit_cannot_hold_is_refused(new_worker: NewWork
 def test_a_window_that_is_still_open_is_left_to_idle_close(new_worker: NewWorker) -> None:
     worker = new_worker(topic_partitions="1", max_future="1d")
     far = quotes(worker, f'{{"ts":{4_000_000_000_000},"bid":1.5}}\n', "far.jsonl")
-    sent = json.loads(done(worker, "replay", far, "--broker-name", "A", "--symbol", "x", "--json"))
+    sent = json.loads(done(worker, "replay", far, "--broker-name", "A", "--symbol", "x", "--json", "--yes"))
     assert (sent["heartbeats"], sent["left_to_idle"]) == (0, 1)
 
 

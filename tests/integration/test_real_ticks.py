@@ -23,6 +23,7 @@ def replay_args(day: Day, speed: str) -> tuple[str, ...]:
     """The command line of a replay."""
     return (
         "replay",
+        "--yes",
         str(day.file),
         "--broker-name",
         day.broker,

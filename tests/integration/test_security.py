@@ -43,7 +43,7 @@ def test_ticks_become_bars_over_a_secured_connection(cluster: SecureKafka, secur
     secured.settings |= cluster.settings(listener)
     (secured.directory / "ticks.csv").write_text("1399248000000,1.1\n1399248001000,1.2\n")
     names = ("--broker-name", "A", "--symbol", "x", "--columns", "ts,bid")
-    sent = secured.run("replay", "ticks.csv", *names)
+    sent = secured.run("replay", "ticks.csv", "--yes", *names)
     assert sent.returncode == 0, sent.stderr
     secured.start().wait_closed(3)  # the two, and the heartbeat that closes their window
     shown = secured.run("bars", "--json")
@@ -104,7 +104,7 @@ def test_a_worker_that_may_not_write_its_bars_stops_and_publishes_them_when_it_m
     assert secured.run("topics").returncode == 0
     (secured.directory / "ticks.csv").write_text("1399248000000,1.1\n1399248001000,1.2\n")
     names = ("--broker-name", "A", "--symbol", "x", "--columns", "ts,bid")
-    assert secured.run("replay", "ticks.csv", *names).returncode == 0
+    assert secured.run("replay", "ticks.csv", "--yes", *names).returncode == 0
     with cluster.writing_denied(secured.finals_topic, LIMITED):
         failed = secured.run("worker")
     assert failed.returncode == BROKER, failed.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import random
+import re
 from collections import Counter
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
 from rich.console import Console
+from rich.table import Table
 
 from agents.topics import input_spec, judge, specs
 from app.cli import command_of, with_defaults
@@ -19,15 +21,34 @@ from app.commands.base import time_ms
 from app.demo.host import demo_settings
 from app.demo.market import SILENT, Kind
 from app.demo.view import Progress
-from app.display import bar_table, fit, utc
+from app.display import bar_table, console, fit, utc
 from app.errors import InputError
 from app.kafka.partitioner import partition_of
 from app.kafka.topics import TopicState
 from app.settings import Settings
 from app.tickfiles.replay import speed
 from tables.bars import Bar
+from tests.support.worker import ROOT
 
 SETTINGS = Settings.load(app_id="t", ticks_topic="ticks", topics_prefix="", window_size="1m", broker="")
+
+
+MARKUP = ["X[/red]", "A[bold]B", "ES[H26]", ":smile:", "[link=x]y", "[[1]]"]
+
+
+@pytest.mark.parametrize("text", MARKUP)
+def test_text_that_looks_like_markup_is_printed_as_it_is(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    made = Table(text)
+    made.add_row(text)
+    price = Decimal("1.5")
+    bar = Bar("b", text, 0, 60_000, price, price, price, price, None, None, 1, 0, 0, "watermark", 0, 0, 0, 0, 0)
+    console().print(text, made, fit(bar_table([bar], text), console()))
+    assert capsys.readouterr().out.count(text) == 5
+
+
+def test_every_console_of_ours_is_one_that_prints_text_as_it_is() -> None:
+    made = [path for path in (ROOT / "app").rglob("*.py") if re.search(r"\bConsole\(", path.read_text(encoding="utf-8"))]
+    assert made == [ROOT / "app" / "display.py"]
 
 
 @pytest.mark.parametrize(

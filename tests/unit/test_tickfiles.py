@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from app.errors import InputError
-from app.tickfiles.rows import BadRowError, Reading, Row, from_ms, parse_columns, rejected_file, rows, streams, to_ms
+from app.tickfiles.rows import BadRowError, Reading, Row, from_ms, parse_columns, rejected_file, rows, stream, to_ms
+from app.tickfiles.sources import Spool
 
 PLAIN = Reading(None, "oanda", "EURUSD")
 
@@ -84,7 +85,9 @@ def test_the_members_of_a_zip_are_streams_of_their_own_and_no_folders_or_compani
         archive.writestr("day/b.csv", "2,1,2\n4,1,2\n")
         archive.writestr("__MACOSX/day/._b.csv", "\0\1")
         archive.writestr("day/a.CSV", "1,1,2\n3,1,2\n")
-    found = [[row.ts_ms for row in stream if isinstance(row, Row)] for stream in streams(tmp_path / "T.ZIP", PLAIN)]
+    with Spool() as spool:
+        sources = spool.sources(tmp_path / "T.ZIP")
+        found = [[row.ts_ms for row in stream(source, PLAIN) if isinstance(row, Row)] for source in sources]
     assert found == [[2, 4], [1, 3]]
 
 
@@ -198,6 +201,7 @@ def test_rejected_rows_are_kept_beside_the_file_and_an_old_list_goes(tmp_path: P
 
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)  # as if it were not installed
+    (tmp_path / "t.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match=r"pip install 'barwheel\[parquet\]'"):
         list(rows(tmp_path / "t.parquet", PLAIN))
 
