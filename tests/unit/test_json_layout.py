@@ -244,8 +244,16 @@ def test_a_rejection_names_the_field_of_the_topic(value: bytes | None, reason: s
     engine = Engine(EngineConfig(price="last"), 0, make_layout(NESTED))
     engine.feed([Wire(0, 1_700_000_000_000, b"k", value)])
     (side,) = engine.take_side()
-    assert (side.reason, side.kind) == (reason, "rejected")
+    assert (side.reason, side.kind, side.record.value) == (reason, "rejected", value)
     assert said in side.detail
+
+
+def test_the_key_counts_for_every_record_whatever_the_fields_say() -> None:
+    layout = make_layout(FLAT)
+    assert layout.records is not None
+    value = b'{"T":1,"B":1,"s":"x"}'
+    made = [record.key for record in layout.records([Wire(n, 1, key, value) for n, key in enumerate((b"A", b"B", b"A"))])]
+    assert made == [b"A|x", b"B|x", b"A|x"]
 
 
 def test_a_part_that_is_not_named_is_not_read() -> None:

@@ -19,16 +19,17 @@ T0 = 1_700_000_040_000
 GOOD = ("0", "0.00", "-0.0", "-37.63", "-1", "1", "12.5", "-1E+33", "9E+33", "-0.00000001", "0E-34")
 BAD = ('"NaN"', '"-Infinity"', '"Infinity"', '"sNaN"', "-1E+40", "0E-35", "0E+2", "-1." + "0" * 40, "1E+34", "-1E+34")
 WINDOW = 60_000
+ARRIVED = T0 + 10_000
 
 
 def bars_of(prices: list[str], *, slow: bool, positive: bool = False, qty: bool = False) -> tuple[list[Bar], Engine]:
     engine = Engine(EngineConfig(positive=positive))
     more = ',"qty":2' if qty else ""
-    records = [Wire(n, T0 + n, b"A|x", f'{{"ts":{T0 + n},"bid":{price}{more}}}'.encode()) for n, price in enumerate(prices)]
+    records = [Wire(n, ARRIVED, b"A|x", f'{{"ts":{T0 + n},"bid":{price}{more}}}'.encode()) for n, price in enumerate(prices)]
     if slow:
-        engine.feed(records, arrival_cap=T0 + 10_000)
+        engine.feed(records, arrival_cap=ARRIVED)
     else:
-        engine.feed_same_arrival(records, T0 + 10_000)
+        engine.feed_same_arrival(records, ARRIVED)
     engine.advance_arrival(T0 + 10 * WINDOW)
     return take_finals(engine), engine
 
