@@ -118,3 +118,10 @@ def test_a_bad_row_ends_it_with_nothing_sent_unless_bad_rows_are_skipped(tmp_pat
         look(tmp_path, f"{DAY},1,1\nx,1,1\n")
     survey, _ = look(tmp_path, f"{DAY},1,1\nx,1,1\n", skip_bad=True)
     assert (survey.rows, survey.parts[0].skipped) == (1, 1)
+
+
+@pytest.mark.parametrize(("stream_time", "late"), [(DAY + MINUTE + 5_000, 1), (DAY + MINUTE + 4_999, 0)])
+def test_a_window_is_closed_when_the_stream_time_is_its_end_and_the_grace(tmp_path: Path, stream_time: int, late: int) -> None:
+    assert look(tmp_path, lines(0), reached={(partition_of(b"b|s", 4), "b"): stream_time})[0].late == late
+    rows = f"{DAY},1,1\n{stream_time},1,1\n{DAY + 1},1,1\n"
+    assert look(tmp_path, rows)[0].disordered == late
