@@ -34,6 +34,16 @@ def check_ksqldb(*, url: str, user: str, password: str, ca_file: str, precision:
         )
 
 
+def check_registry(*, url: str, user: str, password: str, ca_file: str) -> None:
+    """User and password come together and belong to an address, and a CA file needs TLS."""
+    if bool(user) != bool(password):
+        raise ValueError("schema_registry_user and schema_registry_password go together: set both or none")
+    if user and not url:
+        raise ValueError(f"schema_registry_user={user} is for a schema_registry_url, which is empty")
+    if ca_file and not url.startswith("https://"):
+        raise ValueError(f"schema_registry_ca_file={ca_file} is for a schema_registry_url that begins with https://")
+
+
 def check_security(
     protocol: SecurityProtocol, *, pocket: bool, user: str, password: str, ca_file: str, cert_file: str, key_file: str
 ) -> None:

@@ -126,8 +126,11 @@ class Settings(BaseSettings):
     )
     ksqldb_scale: int = Field(8, ge=0, le=18, description="How many of these digits come after the point.")
     schema_registry_url: HttpAddress = Field(
-        "", description="Schema Registry as `http://host:8081`; empty: none, and it is not checked."
+        "", description="Schema Registry as `http://host:8081` or `https://`; empty: none, and it is not checked."
     )
+    schema_registry_user: str = Field("", description="Its user, if it asks for one (HTTP Basic).")
+    schema_registry_password: SecretStr = Field(SecretStr(""), description="Its password; never shown.")
+    schema_registry_ca_file: str = Field("", description="With `https://`: PEM file of the CAs to trust; empty: the system's.")
     migrate_on_boot: MigrateOnBoot = Field(
         MigrateOnBoot.background,
         description="Pending migrations at a worker's start. `require`: no tick is read until they are applied; "
@@ -178,6 +181,12 @@ class Settings(BaseSettings):
             ca_file=self.ksqldb_ca_file,
             precision=self.ksqldb_precision,
             scale=self.ksqldb_scale,
+        )
+        checks.check_registry(
+            url=self.schema_registry_url,
+            user=self.schema_registry_user,
+            password=self.schema_registry_password.get_secret_value(),
+            ca_file=self.schema_registry_ca_file,
         )
         checks.check_security(
             self.security_protocol,

@@ -33,6 +33,7 @@ def lint_imports(directory: Path) -> subprocess.CompletedProcess[str]:
         ("tables/scopes.py", "from app.settings import Settings", "tables are pure", True),
         ("agents/ticks.py", "from app.application import BarwheelApp", "agents know Kafka and the settings", True),
         ("app/kafka/reader.py", "from tables.bars import Bar", "app.kafka knows brokers, not bars", True),
+        ("app/registry/client.py", "from app.kafka.cluster import Cluster", "app.registry knows the settings", True),
         ("app/readmodel/store.py", "from app.web.context import WebContext", "The rooms of app", False),
         ("migrations/errors.py", "from app.settings import Settings", "migrations know Kafka", False),
         (
