@@ -15,6 +15,7 @@ from agents.accounting import accounting_of
 from agents.checkpoints import Checkpoints
 from agents.finals import FinalsPublisher, finals_headers
 from agents.input_log import EndOfEpoch, InputLog, never_told
+from agents.layout import tick_layout
 from agents.markers import Markers
 from agents.metrics import Metrics
 from agents.placement import PlacedSymbols
@@ -58,7 +59,7 @@ def engine_config(settings: Settings) -> EngineConfig:
 def restored_engine(settings: Settings, found: Recovered) -> Engine:
     """An engine that goes on where the recovered partition was."""
     position = found.position
-    engine = Engine(engine_config(settings), position.next_offset)
+    engine = Engine(engine_config(settings), position.next_offset, tick_layout(settings))
     engine.restore(position.counters, position.arrival, position.stream_times, found.states, found.tail, position.cut)
     engine.progress.clock_steps = position.clock_steps
     return engine

@@ -18,3 +18,4 @@ class EngineConfig:
     time_unit: str = "ms"
     price: str = "bid"
     wheel_tick: int = 200
+    positive: bool = True  # whether a price must be above 0

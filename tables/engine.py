@@ -21,6 +21,7 @@ from tables.config import EngineConfig
 from tables.emission import Closed
 from tables.hot import FastPath
 from tables.idle import IdleScheduler
+from tables.layouts.layout import OwnLayout, TickLayout
 from tables.open_windows import OpenWindows
 from tables.progress import CLOCK_STEP, Progress
 from tables.records import Record, SideRecord
@@ -29,7 +30,7 @@ from tables.rules import TickRules
 from tables.scopes import NEVER, UNKNOWN, Scope, Symbol
 from tables.snapshots import Snapshots
 from tables.state import Counters, SymbolState
-from tables.ticks import RawTick, decoder
+from tables.ticks import PER_SECOND, RawTick
 from tables.wheel import Wheel
 
 _timestamp_of = attrgetter("timestamp")
@@ -38,15 +39,17 @@ _timestamp_of = attrgetter("timestamp")
 class Engine:
     """Takes records and timer calls in order. Composed of rules, fast path, open windows, idle scheduler and snapshots."""
 
-    def __init__(self, config: EngineConfig, next_offset: int = 0) -> None:
+    def __init__(self, config: EngineConfig, next_offset: int = 0, layout: TickLayout | None = None) -> None:
+        """`layout`: how the records hold ticks; None: the default layout."""
         self.config = config
         self.scheduler = IdleScheduler(config)
         self.windows = OpenWindows(config, self.scheduler)
         self.progress = Progress(next_offset)
         self.snapshots = Snapshots(self.windows, self.progress)
-        decode = decoder(config.price)
-        self._rules = TickRules(config, self.windows, self.scheduler, self.progress, decode)
-        self._fast = FastPath(config, self.windows, self.scheduler, self.progress, decode)
+        layout = OwnLayout(config.price, PER_SECOND[config.time_unit]) if layout is None else layout
+        self._ticks_of = layout.records
+        self._rules = TickRules(config, self.windows, self.scheduler, self.progress, layout)
+        self._fast = FastPath(config, self.windows, self.scheduler, self.progress, layout.decode)
         self._fast_fits = config.time_unit == "ms" and config.price != "mid"
         self._replay: Replay | None = None
 
@@ -154,12 +157,12 @@ class Engine:
             for arrived, together in groupby(once, _timestamp_of):
                 self.feed_same_arrival(together, arrived)
         else:
-            for record in self._feed_replay(records, arrival_cap):
+            for record in self._feed_replay(self._decoded(records), arrival_cap):
                 self._process(record, arrival_cap)
 
     def feed_same_arrival(self, records: Iterable[Record], arrived: int) -> None:
         """Process records in offset order that all arrived at `arrived` (epoch ms), as those of a LogAppendTime batch did."""
-        records = self._feed_replay(records, None)
+        records = self._feed_replay(self._decoded(records), None)
         if self._fast_fits:
             self._fast.feed(records, arrived, self._process)
         else:
@@ -196,6 +199,10 @@ class Engine:
         progress.arrival, progress.timer = arrival, UNKNOWN
         progress.clock_steps += 1
         self.windows.step_back(arrival)
+
+    def _decoded(self, records: Iterable[Record]) -> Iterable[Record]:
+        """The records as the engine takes them, one by one: those of another layout are decoded here."""
+        return records if self._ticks_of is None else self._ticks_of(records)
 
     def _feed_replay(self, records: Iterable[Record], arrival_cap: int | None) -> Iterable[Record]:
         """Process the records that a replay has still to pass; return the others."""

@@ -18,7 +18,7 @@ from tables.open_windows import OpenWindows
 from tables.progress import CLOCK_STEP, Progress
 from tables.records import Record
 from tables.scopes import NEVER
-from tables.ticks import MAX_DIGITS, PRICE_LIMITS, ZERO, RawTick
+from tables.ticks import MAX_DIGITS, PRICE_LIMITS, ZERO, RawTick, RejectedError, check_digits
 from tables.window import new_window
 
 _TOO_LARGE = Decimal(10) ** MAX_DIGITS  # infinity is not below it
@@ -34,12 +34,14 @@ class FastPath:
         windows: OpenWindows,
         scheduler: IdleScheduler,
         progress: Progress,
-        decode: Callable[[bytes], RawTick],
+        decode: Callable[[Any], RawTick],
     ) -> None:
         self._config = config
         self._windows = windows
         self._scheduler = scheduler
         self._progress = progress
+        self._floor = ZERO if config.positive else -_TOO_LARGE  # prices above it
+        self._check_digits: Callable[[Decimal], object] = PRICE_LIMITS.plus if config.positive else check_digits
         self._decode: Callable[[Any], Any] = decode  # typed locals follow the call; a cast would cost one more
 
     def feed(self, records: Iterable[Record], arrived: int, process: Process) -> None:  # noqa: C901, PLR0912, PLR0915  # a call a tick would cost more than the fold
@@ -48,7 +50,7 @@ class FastPath:
         `process` handles a record that is not plain, and gets its decoded tick where there is one. It is the engine's method,
         passed at each call: a reference to the engine kept here would be a cycle, and keep a former engine in memory.
         """
-        decode, check_digits, zero, too_large = self._decode, PRICE_LIMITS.plus, ZERO, _TOO_LARGE
+        decode, check_digits, floor, too_large = self._decode, self._check_digits, self._floor, _TOO_LARGE
         windows, progress, schedule = self._windows, self._progress, self._scheduler.schedule
         symbols, changed, add = windows.symbols, windows.changed, windows.add
         config = self._config
@@ -80,14 +82,14 @@ class FastPath:
                             end = ts - ts % size + size
                             window = symbol.switch_to(end) if symbol.others else None
                         if window is None:
-                            plain = end + grace > scope.stream_time and zero < price < too_large
+                            plain = end + grace > scope.stream_time and floor < price < too_large
                         elif price < window.high:  # not a number: raises
                             inside = price > window.low
-                            plain = inside or price > zero
+                            plain = inside or price > floor
                         else:
                             inside, plain = False, price < too_large
                         check_digits(price)
-                except (msgspec.MsgspecError, DecimalException, TypeError, RecursionError, UnicodeDecodeError):
+                except (msgspec.MsgspecError, DecimalException, TypeError, RecursionError, UnicodeDecodeError, RejectedError):
                     plain = False  # `process` determines what is wrong with it
             if not plain or symbol is None or tick is None:
                 progress.next_offset = offset + 1

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
+
+import msgspec
 
 
 class Record(Protocol):
@@ -37,6 +39,30 @@ MARKER_HEADER = "barwheel-marker"
 def is_marker(record: Record) -> bool:
     """Whether a worker wrote this record to tell the time, see `idle_close=marker`: it holds no tick, whoever reads it."""
     return not record.key and not record.value and any(name == MARKER_HEADER for name, _ in record.headers)
+
+
+class TickRecord(msgspec.Struct, gc=False):
+    """A record of a topic with another layout, as the engine takes it: the key is `broker|symbol`, the value is decoded.
+
+    The value is a tick, or the `RejectedError` that says why there is none. In the latter case the key is None.
+    """
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: Any
+    original: Any  # the record as it is in the topic
+
+    @property
+    def headers(self) -> Iterable[tuple[str, bytes | None]]:
+        """The producer's headers."""
+        headers: Iterable[tuple[str, bytes | None]] = self.original.headers
+        return headers
+
+
+def original_of(record: Record) -> Record:
+    """The record as it is in the topic."""
+    return record.original if isinstance(record, TickRecord) else record
 
 
 @dataclass(frozen=True, slots=True)

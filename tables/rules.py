@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from tables.config import EngineConfig
 from tables.idle import IdleScheduler
+from tables.layouts.layout import TickLayout
 from tables.open_windows import OpenWindows
 from tables.progress import Progress
-from tables.records import Record, SideRecord, is_marker
+from tables.records import Record, SideRecord, is_marker, original_of
 from tables.ticks import RawTick, RejectedError, check_name, event_time, name_of, price_of, quantity_of, read
 from tables.window import new_window
 
@@ -22,13 +21,14 @@ class TickRules:
         windows: OpenWindows,
         scheduler: IdleScheduler,
         progress: Progress,
-        decode: Callable[[bytes], RawTick],
+        layout: TickLayout,
     ) -> None:
         self._config = config
         self._windows = windows
         self._scheduler = scheduler
         self._progress = progress
-        self._decode = decode
+        self._decode = layout.decode
+        self._names = layout.names
         self._integer_ms = config.time_unit == "ms"
         self._side: list[SideRecord] = []
 
@@ -46,7 +46,7 @@ class TickRules:
             self._classify(record, arrived, tick or read(self._decode, record.value))
         except RejectedError as error:
             self._progress.counters.rejected += 1
-            self._side.append(SideRecord(record.offset, "rejected", error.reason, error.detail, record))
+            self._side.append(SideRecord(record.offset, "rejected", error.reason, error.detail, original_of(record)))
 
     def _classify(self, record: Record, arrived: int, tick: RawTick) -> None:  # noqa: C901  # the rules, in their order
         """Fold a tick into its window, or count it as late or as a heartbeat. Raises `RejectedError`."""
@@ -61,7 +61,8 @@ class TickRules:
         ts, ms = (tick.ts, tick.ts) if self._integer_ms and type(tick.ts) is int else event_time(tick.ts, config.time_unit)
         heartbeat = tick.heartbeat
         if not heartbeat:
-            price, qty = price_of(tick, config.price), quantity_of(tick)
+            price = price_of(tick, config.price, positive=config.positive, names=self._names)
+            qty = quantity_of(tick, self._names.qty)
         self._check_time(tick.ts, ms, arrived)
         assert key is not None  # noqa: S101  # name_of has refused it
         if windows.per_symbol and symbol is None:
@@ -84,7 +85,7 @@ class TickRules:
         if end + config.grace <= scope.stream_time:
             counters.late += 1
             detail = f"window [{end - config.window_size}, {end}): the watermark is {scope.stream_time - config.grace}"
-            self._side.append(SideRecord(offset, "late", "late", detail, record))
+            self._side.append(SideRecord(offset, "late", "late", detail, original_of(record)))
             return
         counters.binned += 1
         if symbol is None:
@@ -104,8 +105,8 @@ class TickRules:
         """Raise `RejectedError` where the event time `ms` is before `min_ts` or too far ahead of the record's arrival."""
         config = self._config
         if ms < config.min_ts:
-            detail = f"ts: {ts} is before min_ts={config.min_ts} ms (is time_unit={config.time_unit} right?)"
+            detail = f"{self._names.ts}: {ts} is before min_ts={config.min_ts} ms (is time_unit={config.time_unit} right?)"
             raise RejectedError("ts", detail)
         if ms > arrived + config.max_future:
-            detail = f"ts: {ts} is {ms - arrived} ms after its arrival, max_future is {config.max_future} ms"
+            detail = f"{self._names.ts}: {ts} is {ms - arrived} ms after its arrival, max_future is {config.max_future} ms"
             raise RejectedError("future", detail)

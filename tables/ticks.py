@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow, Rounded, Subnormal
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import msgspec
 
@@ -47,6 +47,19 @@ class RawTick(Protocol):
     heartbeat: bool
     broker: str | None
     symbol: str | None
+
+
+class FieldNames(NamedTuple):
+    """What a topic calls the parts of a tick that the rules check, for messages."""
+
+    ts: str = "ts"
+    bid: str = "bid"
+    ask: str = "ask"
+    last: str = "last"
+    qty: str = "qty"
+
+
+OWN_FIELDS = FieldNames()
 
 
 class RejectedError(Exception):
@@ -123,43 +136,53 @@ def _rfc3339(text: str, per_second: int) -> int:
     return whole * per_second + nanos * per_second // 1_000_000_000
 
 
-def price_of(tick: RawTick, kind: str) -> Decimal:
-    """The price that makes the bar, checked: above zero, finite, at most 34 digits. Raises `RejectedError`."""
+def price_of(tick: RawTick, kind: str, *, positive: bool = True, names: FieldNames = OWN_FIELDS) -> Decimal:
+    """The price that makes the bar, checked: finite, at most 34 digits, and above zero where `positive`.
+
+    Raises `RejectedError` with the name of the field.
+    """
     if kind != "mid":
-        return _positive(tick.price, kind)
-    bid, ask = _positive(tick.price, "bid"), _positive(tick.other, "ask")
+        return _checked(tick.price, getattr(names, kind), positive=positive)
+    bid, ask = _checked(tick.price, names.bid, positive=positive), _checked(tick.other, names.ask, positive=positive)
     return EXACT.divide(EXACT.add(bid, ask), TWO)
 
 
-def _positive(price: Decimal | None, field: str) -> Decimal:
+def _checked(price: Decimal | None, field: str, *, positive: bool) -> Decimal:
     if price is None:
         raise RejectedError("missing", f"{field}: the field is missing")
-    if not price.is_finite() or price <= ZERO:
+    if positive and not (price.is_finite() and price > ZERO):
         raise RejectedError("price", f"{field}: {shown(price)} is not above 0 and finite")
+    if not price.is_finite():
+        raise RejectedError("price", f"{field}: {shown(price)} is not finite")
     _check_digits(price, "price", field)
     return price
 
 
-def quantity_of(tick: RawTick) -> Decimal | None:
-    """The quantity, checked: not negative, finite, at most 34 digits. Raises `RejectedError`."""
+def quantity_of(tick: RawTick, field: str = "qty") -> Decimal | None:
+    """The quantity, checked: not negative, finite, at most 34 digits. Raises `RejectedError` with the name of the field."""
     qty = tick.qty
     if qty is None:
         return None
     if not qty.is_finite() or qty < ZERO:
-        raise RejectedError("qty", f"qty: {shown(qty)} is negative or not finite")
-    if qty:
-        _check_digits(qty, "qty", "qty")
-    elif not -MAX_DIGITS <= cast("int", qty.as_tuple().exponent) <= 0:
-        raise RejectedError("qty", f"qty: {shown(qty)} has more than {MAX_DIGITS} digits")
+        raise RejectedError("qty", f"{field}: {shown(qty)} is negative or not finite")
+    _check_digits(qty, "qty", field)
     return qty
 
 
 def _check_digits(number: Decimal, reason: str, field: str) -> None:
     """Raise `RejectedError` where a number has more than 34 digits or an exponent beyond them."""
     try:
-        PRICE_LIMITS.plus(number)
+        check_digits(number)
     except DecimalException:
         raise RejectedError(reason, f"{field}: {shown(number)} has more than {MAX_DIGITS} digits") from None
+
+
+def check_digits(number: Decimal) -> None:
+    """Raise `DecimalException` where a number, which may be 0, has more than 34 digits or an exponent beyond them."""
+    if number:
+        PRICE_LIMITS.plus(number)
+    elif not -MAX_DIGITS <= cast("int", number.as_tuple().exponent) <= 0:
+        raise InvalidOperation
 
 
 def name_of(key: bytes | None) -> tuple[str, str]:

@@ -1,0 +1,92 @@
+"""How the records of a topic hold ticks: the interface between a layout and the engine.
+
+A layout works in two steps. `records` goes over the records of a batch, before the engine, and makes each one a `TickRecord`:
+its key is `broker|symbol`, whatever the topic's keys are, and its value is the decoded tick or the error that rejects it.
+`decode` then gives the engine that tick, or raises the error. Nothing is fetched in either step.
+
+The default layout has no first step: its keys are `broker|symbol` already, and `decode` reads the JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tables.records import Record
+from tables.ticks import OWN_FIELDS, FieldNames, RawTick, RejectedError, check_name, decoder, name_of, read
+
+
+class TickLayout(Protocol):
+    """How the records of a topic hold ticks. An engine has one, chosen when the engine is made."""
+
+    @property
+    def names(self) -> FieldNames:
+        """What the topic calls the parts of a tick, for messages."""
+
+    @property
+    def records(self) -> Callable[[Iterable[Record]], Iterable[Record]] | None:
+        """The first step, lazily: no record is asked for before the one before it was taken. None: records stay as they are.
+
+        Markers stay as they are, too (`is_marker`).
+        """
+
+    @property
+    def decode(self) -> Callable[[Any], RawTick]:
+        """The second step: the tick of a record's value. `ts` is in `time_unit`; broker and symbol are those still to compare.
+
+        Raises `RejectedError`, or an error of msgspec that `read` makes one.
+        """
+
+    @property
+    def no_heartbeats(self) -> str:
+        """Why no heartbeat can be written in this layout, in one line with a remedy; empty: it can."""
+
+    def heartbeat(self, key: bytes, ms: int) -> tuple[bytes | None, bytes]:
+        """Key and value of a heartbeat for a symbol (`broker|symbol`) at an event time, epoch ms, rounded up."""
+
+
+class OwnLayout:
+    """The default: JSON with our names, under a key `broker|symbol`."""
+
+    names = OWN_FIELDS
+    records: Callable[[Iterable[Record]], Iterable[Record]] | None = None
+    no_heartbeats = ""
+
+    def __init__(self, price: str, units_per_second: int) -> None:
+        """`price`: the setting. `units_per_second`: of the times."""
+        self.decode: Callable[[Any], RawTick] = decoder(price)
+        self._units = units_per_second
+
+    def heartbeat(self, key: bytes, ms: int) -> tuple[bytes | None, bytes]:
+        """See `TickLayout`."""
+        return key, b'{"ts":%d,"heartbeat":true}' % -(-ms * self._units // 1_000)
+
+
+def unwrapped(value: RawTick | RejectedError) -> RawTick:
+    """The `decode` of a layout with a first step: the tick, or the error raised."""
+    if isinstance(value, RejectedError):
+        raise value.with_traceback(None)
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTick:
+    """A tick with its identity, for readers other than the engine."""
+
+    broker: str
+    symbol: str
+    tick: RawTick
+
+
+def read_one(layout: TickLayout, record: Record) -> NamedTick:
+    """The tick of one record, as the engine would read it. Its price, quantity and time are not checked.
+
+    Raises `RejectedError`.
+    """
+    if layout.records is not None:
+        (record,) = layout.records((record,))
+    tick = read(layout.decode, record.value)
+    name = name_of(record.key)
+    check_name(tick, name)
+    return NamedTick(*name, tick)
