@@ -7,8 +7,8 @@ Confluent's .NET client, which document the same bytes:
 - in the header `__value_schema_id`: a magic byte 0 with the id, or 1 with the schema's GUID as 16 bytes; with Protobuf then
   the message's indexes. The value has no framing of its own.
 
-The indexes say which message of the file it is: their count, then each one, as zigzag varints. A count of 0 stands for `[0]`, the
-first message. As Confluent's deserializers do, the header is looked for first.
+The indexes say which message of the file it is: their count, then each one, as zigzag varints. A count of 0 stands for `[0]`,
+the first message. As Confluent's deserializers do, the header is looked for first.
 """
 
 from __future__ import annotations

@@ -151,7 +151,9 @@ async def test_a_registry_that_is_away_or_slow_is_said_so(server: RegistryServer
             await client.subjects()
 
 
-async def test_a_request_is_repeated_while_the_registry_is_busy(server: RegistryServer) -> None:
+async def test_a_request_is_repeated_while_the_registry_is_busy(
+    server: RegistryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server.refuse = 503
 
     answer = server.answer
@@ -161,7 +163,7 @@ async def test_a_request_is_repeated_while_the_registry_is_busy(server: Registry
             server.refuse = None
         return answer(*request)
 
-    server.answer = recovering  # type: ignore[method-assign]
+    monkeypatch.setattr(server, "answer", recovering)
     async with RegistryClient(server.url) as client:
         assert await client.subjects() == []
     assert len(server.asked) == 4
