@@ -11,9 +11,19 @@ from collections.abc import Mapping
 from app.errors import StateError
 from app.settings import Settings
 
-NAMES = ("window_size", "grace", "scope", "price", "time_unit", "late_policy", "ticks_topic")
+LAYOUT = ("ticks_format", "ticks_fields", "ticks_key", "ticks_zone", "ticks_time_unit", "prices")
+NAMES = ("window_size", "grace", "scope", "price", "time_unit", "late_policy", "ticks_topic", *LAYOUT)
 # The settings that versions after 0.1.0 store, and what older versions used. None: they did not store what they used.
-BEFORE: Mapping[str, str | None] = {"late_policy": "drop", "ticks_topic": None}
+BEFORE: Mapping[str, str | None] = {
+    "late_policy": "drop",
+    "ticks_topic": None,
+    "ticks_format": "json",
+    "ticks_fields": "",
+    "ticks_key": "{broker}|{symbol}",
+    "ticks_zone": "",
+    "ticks_time_unit": "",
+    "prices": "positive",
+}
 
 
 def fingerprint(settings: Settings, partitions: int) -> dict[str, str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from app.settings import Settings
-from tables.layouts.layout import OwnLayout, TickLayout
-from tables.ticks import PER_SECOND
+from tables.layouts.layout import TickLayout
+from tables.layouts.make import make_layout
 
 
 def tick_layout(settings: Settings) -> TickLayout:
     """A layout for one engine, or for one reader of ticks."""
-    return OwnLayout(settings.price.value, PER_SECOND[settings.time_unit.value])
+    return make_layout(settings.layout)

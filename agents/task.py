@@ -28,7 +28,7 @@ from app.kafka.producers import BatchProducer, TransactionalProducer
 from app.kafka.records import APPEND_TIME, LeaderEpoch
 from app.kafka.slices import GapError, Slice, from_offset
 from app.settings import Settings
-from app.settings.types import IdleClose
+from app.settings.types import IdleClose, Prices
 from tables.checkpoint_plan import CheckpointPlan
 from tables.config import EngineConfig
 from tables.engine import Engine
@@ -53,6 +53,7 @@ def engine_config(settings: Settings) -> EngineConfig:
         time_unit=settings.time_unit.value,
         price=settings.price.value,
         wheel_tick=settings.wheel_tick,
+        positive=settings.prices is Prices.positive,
     )
 
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks throughput`, `live`, `safety`, `recovery`, `partitions`, `page`, `wheel`, `memory`, `migrations`."""
+"""`python -m benchmarks throughput`, `live`, `safety`, `recovery`, `partitions`, `page`, `wheel`, `memory`, and more."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import live, memory, migrations, page, partitions, recovery, report, safety, throughput, wheel
+from benchmarks import formats, live, memory, migrations, page, partitions, recovery, report, safety, throughput, wheel
 
 
-def main() -> int:
+def main() -> int:  # noqa: PLR0915  # an option after another
     """Run one benchmark. Returns 1 if `--check` is given and a bound is missed."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
@@ -59,7 +59,10 @@ def main() -> int:
     held.add_argument("--minutes", type=int, default=60, help="of trading, at least 6 (default %(default)s)")
     plans = commands.add_parser("migrations", help="how long it takes to plan 1,000 statements")
     plans.add_argument("--repeat", type=int, default=3, help="runs; the median is shown")
-    for one in (fast, safe, back, many, shown, paced, turn, held, plans):
+    shapes = commands.add_parser("formats", help="CPU a tick by the layout of the ticks, beside the default one")
+    shapes.add_argument("--ticks", type=int, default=50_000, help="default %(default)s")
+    shapes.add_argument("--repeat", type=int, default=9, help="runs of each; medians are shown")
+    for one in (fast, safe, back, many, shown, paced, turn, held, plans, shapes):
         one.add_argument("--json", action="store_true", help="print JSON")
         one.add_argument("--check", action="store_true", help="exit with code 1 if a bound is missed")
     arguments = parser.parse_args()
@@ -80,6 +83,8 @@ def _measured(arguments: argparse.Namespace) -> tuple[dict[str, Any], Shown]:  #
     """The result, and the function that prints it."""
     if arguments.command == "wheel":
         return wheel.run(arguments.scopes, arguments.repeat), wheel.show
+    if arguments.command == "formats":
+        return formats.run(arguments.ticks, arguments.repeat), formats.show
     if arguments.command == "migrations":
         return migrations.run(arguments.repeat), migrations.show
     if arguments.command == "memory":

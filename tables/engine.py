@@ -12,7 +12,7 @@ and whenever the timer fires.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 
@@ -47,7 +47,7 @@ class Engine:
         self.progress = Progress(next_offset)
         self.snapshots = Snapshots(self.windows, self.progress)
         layout = OwnLayout(config.price, PER_SECOND[config.time_unit]) if layout is None else layout
-        self._ticks_of = layout.records
+        self._decoded: Callable[[Iterable[Record]], Iterable[Record]] = layout.records or iter
         self._rules = TickRules(config, self.windows, self.scheduler, self.progress, layout)
         self._fast = FastPath(config, self.windows, self.scheduler, self.progress, layout.decode)
         self._fast_fits = config.time_unit == "ms" and config.price != "mid"
@@ -199,10 +199,6 @@ class Engine:
         progress.arrival, progress.timer = arrival, UNKNOWN
         progress.clock_steps += 1
         self.windows.step_back(arrival)
-
-    def _decoded(self, records: Iterable[Record]) -> Iterable[Record]:
-        """The records as the engine takes them, one by one: those of another layout are decoded here."""
-        return records if self._ticks_of is None else self._ticks_of(records)
 
     def _feed_replay(self, records: Iterable[Record], arrival_cap: int | None) -> Iterable[Record]:
         """Process the records that a replay has still to pass; return the others."""

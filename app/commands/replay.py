@@ -55,6 +55,11 @@ def register(app: faust.App) -> None:
 
 async def run(settings: Settings, options: dict[str, Any]) -> int:
     """Check the files, send them, report; raises `InputError` for an invalid option, file or row."""
+    if settings.layout.changed:
+        raise InputError(
+            f"{settings.layout.changed}: app replay sends ticks in the default layout, which a worker with these settings "
+            "would reject; replay to another ticks_topic, without them"
+        )
     origin, unit = options["origin"], settings.time_unit.value
     factor = speed(options["speed"])
     reading = rows.Reading(

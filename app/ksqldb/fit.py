@@ -42,6 +42,12 @@ def misfits(settings: Settings, ticks: Iterable[tuple[bytes | None, bytes | None
     if settings.price is not Price.bid:
         text = f"price={settings.price.value}, and the plan bar1m makes bars of bid"
         misfits.append(Misfit(text, "the two cannot be reconciled", level="note"))
+    if settings.layout.changed:
+        text = f"{settings.layout.changed}, and the shipped plans read ticks in the default layout"
+        return [
+            *misfits,
+            Misfit(text, "do not use ksqlDB's stream `ticks` and the plan bar1m; the bars themselves fit", level="note"),
+        ]
     by_kind: dict[str, Misfit] = {}
     for key, value in ticks:
         kind, text = _misfit(settings, value or b"")

@@ -17,7 +17,7 @@ from app.kafka.limits import check_limits, replica_lag
 from app.kafka.records import APPEND_TIME
 from app.kafka.topics import replica_counts, topic_admin
 from app.ksqldb import fit
-from app.operations import placement
+from app.operations import newest_ticks, placement
 from app.operations.durability import idle_risk, risks
 from app.operations.stored_state import state_problems
 from app.settings import PREFIX, Settings, unknown_variables
@@ -88,6 +88,7 @@ async def examine(settings: Settings) -> Examination:
         result.clock = await _clock(settings, result)
         await _durability(settings, cluster, result)
         await _stored_state(settings, cluster, result)
+        await _ticks(settings, result)
         await _fit(settings, result)
         await _placement(settings, result)
     except (BrokerError, TopicsError, KafkaError) as error:
@@ -175,6 +176,25 @@ async def _stored_state(settings: Settings, cluster: Cluster, result: Examinatio
         return
     for problem in await state_problems(settings, cluster, result.report):
         (result.wrong if problem.stops else result.note)(problem.text, problem.advice)
+
+
+async def _ticks(settings: Settings, result: Examination) -> None:
+    """Say what a worker would do with the newest ticks, about a hundred over all partitions."""
+    state = result.report.states.get(settings.ticks_topic) if result.report else None
+    if result.cluster is None or state is None:
+        return
+    each = -(-newest_ticks.TICKS // max(1, state.partitions))
+    verdict = newest_ticks.judge(settings, await _newest(result.cluster, settings.ticks_topic, result, each))
+    if not verdict.ticks:
+        return
+    if not verdict.reasons:
+        result.note(verdict.text)
+    elif verdict.rejected * 2 > verdict.ticks:
+        result.wrong(
+            f"{verdict.text}: {verdict.why}", f"see whether {PREFIX}TICKS_FIELDS and its like say what the records hold"
+        )
+    else:
+        result.note(f"{verdict.text}: {verdict.why}", "late and rejected ticks are kept in their topics")
 
 
 async def _fit(settings: Settings, result: Examination) -> None:

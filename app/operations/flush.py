@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from agents.layout import tick_layout
 from agents.recovery import Recovered, recover
 from agents.task import restored_engine
 from agents.topics import TopicsReport, check_partitions
-from app.errors import TopicsError
+from app.errors import InputError, TopicsError
 from app.kafka.cluster import Cluster
 from app.kafka.reader import Reader
 from app.settings import Settings
-from app.tickfiles import rows
 from app.tickfiles.feed import Feed
 
 
@@ -44,11 +44,20 @@ async def open_scopes(settings: Settings, cluster: Cluster, topics: TopicsReport
 
 
 async def close_scopes(settings: Settings, cluster: Cluster, topics: TopicsReport, scopes: Iterable[OpenScope]) -> None:
-    """Send one heartbeat per scope to its partition; raises `BrokerError`."""
+    """Send one heartbeat per scope to its partition; raises `BrokerError`.
+
+    Raises `InputError`, before anything was sent, where the input's layout has no heartbeats.
+    """
+    layout = tick_layout(settings)
+    if layout.no_heartbeats:
+        raise InputError(f"no heartbeat can be written to {settings.ticks_topic}: {layout.no_heartbeats}")
+    try:
+        records = [(*layout.heartbeat(scope.key, scope.closes), scope.partition) for scope in scopes]
+    except ValueError as error:
+        raise InputError(f"no heartbeat can be written to {settings.ticks_topic}: {error}") from None
     async with Feed(cluster, settings.ticks_topic, topics.partitions, max_batch=topics.max_message_bytes) as feed:
-        for scope in scopes:
-            ts = rows.from_ms(scope.closes, settings.time_unit.value)
-            if feed.put(scope.key, b'{"ts":%d,"heartbeat":true}' % ts, partition=scope.partition):
+        for key, value, partition in records:
+            if feed.put(key, value, partition=partition):
                 await feed.flush()
 
 

@@ -42,6 +42,8 @@ def check_comparable(settings: Settings) -> None:
     ):
         if ours != theirs:
             raise InputError(f"{name}={ours}: the plan bar1m makes its bars with {name}={theirs}, and no two would be the same")
+    if settings.layout.changed:
+        raise InputError(f"{settings.layout.changed}: the plan bar1m reads ticks in the default layout, and would have no bars")
 
 
 async def compare(settings: Settings, cluster: Cluster, ksql_topic: str) -> Comparison:

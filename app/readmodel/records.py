@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
+from agents.layout import tick_layout
 from agents.recovery import APP_HEADER, producer_app
 from app.kafka.records import Batch
 from app.readmodel.store import BarRow, Partition, SideRow
 from app.settings import Settings
 from tables.bars import decode_bar
+from tables.layouts.layout import tick_of
 from tables.records import Record
-from tables.ticks import RejectedError, decoder, event_time, name_of, read
+from tables.ticks import RejectedError, event_time
 
 MAX_VALUE_LENGTH = 1_000  # characters of a late or rejected value
 CHUNK_RECORDS = 500
@@ -27,6 +29,16 @@ class Chunk(NamedTuple):
     bars: list[BarRow]
     side: list[SideRow]
     positions: dict[Partition, int]
+
+
+class _Source(NamedTuple):
+    """The record of the input that a side record was made of."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Iterable[tuple[str, bytes | None]]
 
 
 def bar_rows(settings: Settings) -> ToRow:
@@ -48,7 +60,7 @@ def bar_rows(settings: Settings) -> ToRow:
 
 def side_rows(settings: Settings, kind: str) -> ToRow:
     """A function that makes a row of a late or rejected record; fields that cannot be read from its value are None."""
-    decode, unit, size = decoder(settings.price.value), settings.time_unit.value, settings.window_size
+    layout, unit, size = tick_layout(settings), settings.time_unit.value, settings.window_size
     app_id = settings.app_id.encode()
 
     def to_row(record: Record, partition: int) -> SideRow | None:
@@ -58,8 +70,9 @@ def side_rows(settings: Settings, kind: str) -> ToRow:
             return None
         broker = symbol = ts = start = None
         try:
-            broker, symbol = name_of(headers.get("source_key"))
-            ts = event_time(read(decode, record.value).ts, unit)[1]
+            source = _Source(int(offset), record.timestamp, headers.get("source_key"), record.value, record.headers)
+            broker, symbol = layout.name_of(source)
+            ts = event_time(tick_of(layout, source).ts, unit)[1]
             start = ts - ts % size
         except RejectedError:
             pass  # this is why the record was rejected

@@ -14,21 +14,25 @@ from app.errors import SettingsError
 from app.settings import checks
 from app.settings.addresses import KAFKA_SCHEME, MAX_PORT, BrokerAddress, HttpAddress, WebAddress
 from app.settings.durations import Duration, PositiveDuration, SlotWidth, duration_ms, duration_text
-from app.settings.outputs import output_topics
+from app.settings.layout import OWN_KEY, LayoutConfig, layout_config
+from app.settings.outputs import OutputNames, output_topics
 from app.settings.types import (
     AppName,
     Delivery,
     IdleClose,
     LatePolicy,
     MigrateOnBoot,
+    NumberUnit,
     OnGap,
     OnOff,
     Price,
+    Prices,
     Replicas,
     SaslMechanism,
     ScopeKind,
     SecurityProtocol,
     Start,
+    TicksFormat,
     TimeUnit,
     TopicName,
     WebAuth,
@@ -38,7 +42,7 @@ PREFIX = "BARWHEEL_"
 POCKET_PORT = 19092
 
 
-class Settings(BaseSettings):
+class Settings(OutputNames, BaseSettings):
     """The settings of one app, see `Settings.load`. Durations are in milliseconds."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
@@ -51,6 +55,19 @@ class Settings(BaseSettings):
         "", description="Kafka as `kafka://host:9092[,host:9092]`; empty: the embedded pocket broker."
     )
     ticks_topic: TopicName = Field("ticks", description="The input topic; never prefixed.")
+    ticks_format: TicksFormat = Field(TicksFormat.json, description="How the values of ticks are encoded: `json`.")
+    ticks_fields: str = Field(
+        "", description="Which field is which part of a tick, `ts=time,last=trade.price,broker='X'`; empty: our own names."
+    )
+    ticks_key: str = Field(
+        OWN_KEY, description="Form of the record keys, with `{broker}` and `{symbol}`; empty: the key says nothing."
+    )
+    ticks_zone: str = Field(
+        "", description="Time zone (IANA name) of times that are text without an offset; empty: they are rejected."
+    )
+    ticks_time_unit: NumberUnit = Field(
+        NumberUnit.same, description="Unit of times that are numbers in the records, if it is not `time_unit`."
+    )
     topics_prefix: TopicName = Field("", description="Put before the name of every topic we write.")
     topic_partitions: int = Field(8, ge=1, le=10_000, description="Partitions of the input topic, if we create it.")
     replication_factor: Replicas = Field(
@@ -76,6 +93,9 @@ class Settings(BaseSettings):
     )
     time_unit: TimeUnit = Field(TimeUnit.ms, description="Unit of `ts`: `s`, `ms`, `us` or `ns`.")
     price: Price = Field(Price.bid, description="The price that makes the bar: `bid`, `ask`, `mid` or `last`.")
+    prices: Prices = Field(
+        Prices.positive, description="Prices that a tick may have: `positive`, or `any`, 0 and less as well."
+    )
     late_policy: LatePolicy = Field(
         LatePolicy.drop, description="What to do with a late tick: `drop` sends it to `ticks_late`."
     )
@@ -199,6 +219,7 @@ class Settings(BaseSettings):
         )
         checks.check_web(host=self.web_host, auth=self.web_auth, token=self.web_token.get_secret_value())
         checks.check_session(self.session_timeout)
+        self.layout.parsed()
         checks.check_input(self.ticks_topic, output_topics(self))
         return self
 
@@ -218,29 +239,9 @@ class Settings(BaseSettings):
         return duration_text(self.window_size)
 
     @property
-    def finals_topic(self) -> str:
-        """Topic of the final bars."""
-        return f"{self.topics_prefix}bar_{self.size_text}_final"
-
-    @property
-    def late_topic(self) -> str:
-        """Topic of the late ticks."""
-        return f"{self.topics_prefix}ticks_late"
-
-    @property
-    def rejected_topic(self) -> str:
-        """Topic of the records that are not ticks."""
-        return f"{self.topics_prefix}ticks_rejected"
-
-    @property
-    def changelog_topic(self) -> str:
-        """Topic of the open windows and the position records."""
-        return f"{self.topics_prefix}{self.app_id}-windows-changelog"
-
-    @property
-    def history_topic(self) -> str:
-        """Topic of the applied migrations; apps with the same prefix share it."""
-        return f"{self.topics_prefix}_meta_migrations"
+    def layout(self) -> LayoutConfig:
+        """How the records of the input hold ticks."""
+        return layout_config(self)
 
     def source_of(self, name: str) -> str:
         """Where a value comes from: `environment`, `.env` or `default`."""

@@ -74,6 +74,29 @@ class TimeUnit(StrEnum):
     ns = "ns"
 
 
+class NumberUnit(StrEnum):
+    """The unit of event times that are numbers in the records."""
+
+    same = ""  # that of `time_unit`
+    s = "s"
+    ms = "ms"
+    us = "us"
+    ns = "ns"
+
+
+class TicksFormat(StrEnum):
+    """How the values of ticks are encoded."""
+
+    json = "json"
+
+
+class Prices(StrEnum):
+    """Which prices a tick may have."""
+
+    positive = "positive"
+    any = "any"
+
+
 class Price(StrEnum):
     """Which of a tick's prices makes the bar."""
 

@@ -61,12 +61,13 @@ class Feed:
                 future.cancel()
             await self._producer.stop()
 
-    def put(self, key: bytes, value: bytes, partition: int | None = None) -> bool:
+    def put(self, key: bytes | None, value: bytes, partition: int | None = None) -> bool:
         """Add one record to the batch of a partition, by default its key's; True if a batch is full and `flush` is due."""
         if partition is None:
-            partition = self._partitions.get(key)
-        if partition is None:
-            partition = self._partitions[key] = partition_of(key, self.partitions)
+            named = key or b""
+            partition = self._partitions.get(named)
+            if partition is None:
+                partition = self._partitions[named] = partition_of(named, self.partitions)
         batch = self._open.get(partition)
         if batch is None or batch.append(timestamp=None, key=key, value=value) is None:
             if batch is not None:

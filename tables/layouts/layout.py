@@ -10,11 +10,10 @@ The default layout has no first step: its keys are `broker|symbol` already, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tables.records import Record
-from tables.ticks import OWN_FIELDS, FieldNames, RawTick, RejectedError, check_name, decoder, name_of, read
+from tables.ticks import OWN_FIELDS, FieldNames, RawTick, RejectedError, decoder, name_of, read
 
 
 class TickLayout(Protocol):
@@ -38,12 +37,21 @@ class TickLayout(Protocol):
         Raises `RejectedError`, or an error of msgspec that `read` makes one.
         """
 
+    def name_of(self, record: Record) -> tuple[str, str]:
+        """Broker and symbol of a record of the topic, of its key alone where the value cannot be read.
+
+        Raises `RejectedError`.
+        """
+
     @property
     def no_heartbeats(self) -> str:
         """Why no heartbeat can be written in this layout, in one line with a remedy; empty: it can."""
 
     def heartbeat(self, key: bytes, ms: int) -> tuple[bytes | None, bytes]:
-        """Key and value of a heartbeat for a symbol (`broker|symbol`) at an event time, epoch ms, rounded up."""
+        """Key and value of a heartbeat for a symbol (`broker|symbol`) at an event time, epoch ms, rounded up.
+
+        Raises `ValueError` with one line where no record of this layout can name the symbol.
+        """
 
 
 class OwnLayout:
@@ -58,6 +66,10 @@ class OwnLayout:
         self.decode: Callable[[Any], RawTick] = decoder(price)
         self._units = units_per_second
 
+    def name_of(self, record: Record) -> tuple[str, str]:
+        """See `TickLayout`."""
+        return name_of(record.key)
+
     def heartbeat(self, key: bytes, ms: int) -> tuple[bytes | None, bytes]:
         """See `TickLayout`."""
         return key, b'{"ts":%d,"heartbeat":true}' % -(-ms * self._units // 1_000)
@@ -70,23 +82,11 @@ def unwrapped(value: RawTick | RejectedError) -> RawTick:
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class NamedTick:
-    """A tick with its identity, for readers other than the engine."""
-
-    broker: str
-    symbol: str
-    tick: RawTick
-
-
-def read_one(layout: TickLayout, record: Record) -> NamedTick:
-    """The tick of one record, as the engine would read it. Its price, quantity and time are not checked.
+def tick_of(layout: TickLayout, record: Record) -> RawTick:
+    """The tick of one record of the topic, for readers other than the engine. Its price, quantity and time are not checked.
 
     Raises `RejectedError`.
     """
     if layout.records is not None:
         (record,) = layout.records((record,))
-    tick = read(layout.decode, record.value)
-    name = name_of(record.key)
-    check_name(tick, name)
-    return NamedTick(*name, tick)
+    return read(layout.decode, record.value)

@@ -60,6 +60,17 @@ def test_a_text_that_is_not_a_duration_is_refused(text: str) -> None:
         ("ksqldb_ca_file", "ca.pem", "ksqldb_ca_file=ca.pem is for a ksqldb_url that begins with https://"),
         ("migrate_on_boot", "maybe", "migrate_on_boot=maybe: must be 'require', 'background' or 'off'"),
         ("idle_close", "maybe", "idle_close=maybe: must be 'on', 'off' or 'marker'"),
+        ("ticks_format", "xml", "ticks_format=xml: must be 'json'"),
+        ("ticks_fields", "bid=b", "ticks_fields=bid=b: ts is missing"),
+        ("ticks_fields", "ts=t,ask=a", "price=bid needs bid: name its field in ticks_fields, as in bid=FIELD"),
+        ("ticks_fields", "ts=t,bid=t", "ticks_fields=ts=t,bid=t: t is named twice"),
+        ("ticks_fields", "ts=t,bid=t.b", "t is a field, and t.b is inside it"),
+        ("ticks_fields", "ts=t,bid=b,broker='a|b'", "broker='a|b' holds a |"),
+        ("ticks_key", "{name}", "ticks_key={name}: {name} is unknown"),
+        ("ticks_zone", "Mars/Base", "ticks_zone=Mars/Base: there is no such time zone"),
+        ("ticks_zone", "../etc/passwd", "there is no such time zone"),
+        ("ticks_time_unit", "h", "ticks_time_unit=h: must be '', 's', 'ms', 'us' or 'ns'"),
+        ("prices", "none", "prices=none: must be 'positive' or 'any'"),
         ("tls_check_hostname", "yes", "tls_check_hostname=yes: must be 'on' or 'off'"),
         ("tls_check_hostname", "1", "tls_check_hostname=1: must be 'on' or 'off'"),
         ("wheel_tick", "5ms", "wheel_tick=5ms: must lie between 10ms and 10s"),
@@ -189,5 +200,5 @@ def test_the_readme_lists_every_setting_with_its_default() -> None:
     text, settings = README.read_text(encoding="utf-8"), Settings.load()
     for name, field in Settings.model_fields.items():
         default = settings.text_of(name)
-        shown = f"`{default}`" if default else "empty"
+        shown = f"`{default}`".replace("|", r"\|") if default else "empty"  # a bar would end the cell
         assert f"| `{name}` | {shown} | {field.description} |" in text
