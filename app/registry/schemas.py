@@ -35,6 +35,10 @@ class Schemas:
             known = self._found[number] = await self._whole(await self._client.schema(number))
         return known
 
+    async def newest(self, subject: str) -> WholeSchema:
+        """The latest version of a subject. Raises `RegistryError`: `UnknownSchemaError` where there is none."""
+        return await self._whole(await self._client.version(subject))
+
     async def _whole(self, schema: Schema) -> WholeSchema:
         texts: dict[str, str] = {}
         await self._add_references(schema, texts, [])

@@ -16,7 +16,10 @@ from typing import Any, Never, cast
 
 from tables.layouts.avro_program import Program
 from tables.layouts.avro_schema import AvroType, parse_schema
+from tables.layouts.config import ParsedLayout
 from tables.layouts.decoded import (
+    DEFAULTS,
+    NUMBERS,
     DecodedTick,
     Tree,
     UnfitSchemaError,
@@ -24,44 +27,42 @@ from tables.layouts.decoded import (
     from_double,
     from_float,
     from_text,
-    parts,
+    part_of,
     required,
     trimmed,
 )
-from tables.layouts.fields import TickFields
+from tables.layouts.local_times import LocalTimes
+from tables.layouts.times import Times
 from tables.ticks import EXACT, PER_SECOND, RejectedError, shown
 
 AvroDecoder = Callable[[bytes, int], DecodedTick]
 _TIMES = {
-    f"{local}timestamp-{name}": PER_SECOND[unit]
+    f"{local}timestamp-{name}": unit
     for local in ("", "local-")
     for name, unit in (("millis", "ms"), ("micros", "us"), ("nanos", "ns"))
 }
-_NUMBERS = frozenset({"bid", "ask", "last", "qty"})
 
 
-def avro_decoder(schema: str, fields: TickFields, *, price: str, time_unit: str, references: Sequence[str] = ()) -> AvroDecoder:
+def avro_decoder(schema: str, parsed: ParsedLayout, references: Sequence[str] = ()) -> AvroDecoder:
     """A decoder of what was written with a schema: it takes a value and where in it the record begins.
 
-    Times are in `time_unit`. The decoder raises `RejectedError`. This raises `UnfitSchemaError` where the schema lacks a field
-    that is needed, or has it in a type that cannot be read.
+    The decoder raises `RejectedError`. This raises `UnfitSchemaError` where the schema lacks a field that is needed, or has it
+    in a type that cannot be read.
     """
     record = parse_schema(schema, references)
-    needed = required(fields, price)
     program = Program()
-    _Reader(program, parts(price), time_unit).record(record, field_tree(fields, price), "", needed)
-    names = parts(price)
-    assigned = {names[target] for target in program.targets}
+    _Reader(program, parsed).record(record, field_tree(parsed.paths), "", required(parsed))
+    assigned = program.targets
     program.values |= {
         "Tick": DecodedTick,
         "Errors": (IndexError, ValueError, ArithmeticError, struct.error, RecursionError, DecimalException),
         "broken": _broken,
         "left_over": _left_over,
         "no_time": _no_time,
-        "time_name": str(fields.path("ts")),
+        "time_name": parsed.names.ts,
     }
-    initial = [f"{name} = {_DEFAULTS[name]}" for name in _DEFAULTS if name in assigned]
-    given = ", ".join(name if name in assigned else _DEFAULTS[name] for name in _DEFAULTS)
+    initial = [f"{name} = {DEFAULTS[name]}" for name in DEFAULTS if name in assigned]
+    given = ", ".join(name if name in assigned else DEFAULTS[name] for name in DEFAULTS)
     body = [
         *initial,
         *program.lines,
@@ -71,18 +72,6 @@ def avro_decoder(schema: str, fields: TickFields, *, price: str, time_unit: str,
     ]
     function = ["def decode(b, p):", " try:", *(f"  {line}" for line in body), " except Errors as error: broken(b, error)"]
     return cast("AvroDecoder", program.compiled(function))
-
-
-_DEFAULTS = {
-    "ts": "None",
-    "price": "None",
-    "other": "None",
-    "qty": "None",
-    "seq": "0",
-    "heartbeat": "False",
-    "broker": "None",
-    "symbol": "None",
-}
 
 
 def _broken(value: bytes, error: Exception) -> Never:
@@ -103,25 +92,29 @@ def _no_time(name: str) -> Never:
 class _Reader:
     """Writes the program that reads a tick's fields."""
 
-    def __init__(self, program: Program, names: dict[str, str], time_unit: str) -> None:
+    def __init__(self, program: Program, parsed: ParsedLayout) -> None:
+        config = parsed.config
         self._program = program
-        self._names = names
-        self._per_second = PER_SECOND[time_unit]
+        self._price = config.price
+        self._unit = config.time_unit
+        self._times = Times(parsed.names.ts, config.number_unit or config.time_unit, config.time_unit, parsed.zone)
+        self._zone = parsed.zone
 
     def record(self, record: AvroType, tree: Tree, path: str, needed: Any) -> None:
         """Read the fields of a record that are in the tree, and step over the others."""
         have = {name for name, _ in record.fields}
-        for target, wanted in needed.items():
+        for attribute, wanted in needed.items():
             name = wanted.names[0]
             if name not in have:
                 listed = ", ".join(sorted(have)[:20])
-                raise UnfitSchemaError(f"{target}: {path}{name}: record {record.name} has no such field; it has {listed}")
+                part = part_of(attribute, self._price)
+                raise UnfitSchemaError(f"{part}={path}{name}: record {record.name} has no such field; it has {listed}")
         for name, kind in record.fields:
             inside = tree.get(name)
             if inside is None:
                 self._program.skip(kind)
             elif isinstance(inside, dict):
-                deeper = {target: _inner(wanted) for target, wanted in needed.items() if wanted.names[0] == name}
+                deeper = {attribute: _inner(wanted) for attribute, wanted in needed.items() if wanted.names[0] == name}
                 self._inside(kind, inside, f"{path}{name}.", deeper)
             else:
                 self._value(kind, inside, f"{path}{name}")
@@ -139,75 +132,79 @@ class _Reader:
         else:
             raise UnfitSchemaError(f"{path[:-1]}: it is {kind}, and holds no fields")
 
-    def _value(self, kind: AvroType, targets: list[str], path: str) -> None:
-        """Read a field into the parts of a tick that it holds."""
-        first, *others = targets
-        if kind.kind == "union":
-            fit = [branch for branch in kind.branches if self._expression(branch, first, path) is not None]
-            if not fit:
-                self._refuse(kind, first, path)
-            with self._program.union(kind) as branches:
-                for branch in branches:
-                    if branch in fit:
-                        self._assign(branch, first, path)
-                    elif branch.kind != "null":
-                        refuse = self._program.value(_refuser(path, str(branch)))
-                        self._program.line(f"{refuse}()")
-        else:
-            self._assign(kind, first, path)
-        self._program.targets.add(first)
-        for other in others:
-            if (other in _NUMBERS) is not (first in _NUMBERS):
-                raise UnfitSchemaError(f"{path}: it cannot be {first} and {other} at once")
-            self._program.targets.add(other)
-            self._program.line(f"{self._names[other]} = {self._names[first]}")
+    def _value(self, kind: AvroType, attribute: str, path: str) -> None:
+        """Read a field into an attribute of the tick."""
+        program = self._program
+        program.targets.add(attribute)
+        if kind.kind != "union":
+            self._assign(kind, attribute, path)
+            return
+        fit = [branch for branch in kind.branches if self._expression(branch, attribute, path) is not None]
+        if not fit:
+            self._refuse(kind, attribute, path)
+        with program.union(kind) as branches:
+            for branch in branches:
+                if branch in fit:
+                    self._assign(branch, attribute, path)
+                elif branch.kind != "null":
+                    program.line(f"{program.value(_refuser(path, str(branch)))}()")
 
-    def _assign(self, kind: AvroType, target: str, path: str) -> None:
-        expression = self._expression(kind, target, path)
+    def _assign(self, kind: AvroType, attribute: str, path: str) -> None:
+        expression = self._expression(kind, attribute, path)
         if expression is None:
-            self._refuse(kind, target, path)
+            self._refuse(kind, attribute, path)
         self._program.read(kind)
-        self._program.line(f"{self._names[target]} = {expression}")
+        self._program.line(f"{attribute} = {expression}")
 
-    @staticmethod
-    def _refuse(kind: AvroType, target: str, path: str) -> Never:
-        raise UnfitSchemaError(f"{target}: {path}: it is {kind}, which cannot be read as {target}")
+    def _refuse(self, kind: AvroType, attribute: str, path: str) -> Never:
+        local = kind.logical.startswith("local-") or any(branch.logical.startswith("local-") for branch in kind.branches)
+        remedy = "; set ticks_zone to its time zone" if local and attribute == "ts" else ""
+        part = part_of(attribute, self._price)
+        raise UnfitSchemaError(f"{part}={path}: it is {kind}, which cannot be read as {part}{remedy}")
 
-    def _expression(self, kind: AvroType, target: str, path: str) -> str | None:
-        """An expression that makes a tick's part of `x`, the value that was read; None: it cannot be made of this type."""
-        if target == "ts":
+    def _expression(self, kind: AvroType, attribute: str, path: str) -> str | None:
+        """An expression that makes an attribute of `x`, the value that was read; None: it cannot be made of this type."""
+        if attribute == "ts":
             return self._time(kind)
-        if target in _NUMBERS:
-            return self._number(kind, "qty" if target == "qty" else "price", path)
-        if target == "seq":
+        if attribute in NUMBERS:
+            return self._number(kind, "qty" if attribute == "qty" else "price", path)
+        if attribute == "seq":
             return "x" if kind.kind in ("int", "long") and not kind.logical else None
-        if target == "heartbeat":
+        if attribute == "heartbeat":
             return "x" if kind.kind == "boolean" else None
         return self._text(kind)
 
     def _time(self, kind: AvroType) -> str | None:
-        if kind.kind == "string" or (kind.kind in ("int", "long") and not kind.logical):
-            return "x"
-        per_second = _TIMES.get(kind.logical)
-        if per_second is None:
+        value, times = self._program.value, self._times
+        if kind.kind in ("int", "long") and not kind.logical:
+            return "x" if times.same_unit else f"{value(times.of_number)}(x)"
+        if kind.kind == "string" and not kind.logical:
+            return f"{value(times.of_text)}(x)"
+        if kind.kind in ("float", "double") or kind.logical == "decimal":
+            return f"{value(times.of_number)}({self._number(kind, 'ts', 'ts')})"
+        unit = _TIMES.get(kind.logical)
+        if unit is None:
             return None
-        if per_second > self._per_second:
-            return f"x // {per_second // self._per_second}"
-        return "x" if per_second == self._per_second else f"x * {self._per_second // per_second}"
+        if kind.logical.startswith("local-"):
+            return None if self._zone is None else f"{value(LocalTimes(self._zone, unit, self._unit).of)}(x)"
+        have, want = PER_SECOND[unit], PER_SECOND[self._unit]
+        return "x" if have == want else f"x // {have // want}" if have > want else f"x * {want // have}"
 
-    def _number(self, kind: AvroType, reason: str, path: str) -> str | None:
+    def _number(self, kind: AvroType, reason: str, path: str) -> str | None:  # noqa: PLR0911  # one for each type
         value = self._program.value
         if kind.logical == "decimal":
             if not kind.scale:
                 return f"{value(Decimal)}(x)"
             scale, multiply, trim = value(Decimal(1).scaleb(-kind.scale)), value(EXACT.multiply), value(trimmed)
-            return f"{multiply}({value(Decimal)}(x), {scale}) if x % 10 else {trim}(x, {kind.scale})"
+            return f"({multiply}({value(Decimal)}(x), {scale}) if x % 10 else {trim}(x, {kind.scale}))"
         if kind.logical:
             return None
         if kind.kind in ("int", "long"):
             return f"{value(Decimal)}(x)"
-        if kind.kind in ("float", "double"):
-            return f"{value(from_double if kind.kind == 'double' else from_float)}(x)"
+        if kind.kind == "double":  # a call for each number would cost a third more
+            return f"({value(Decimal)}(y) if (y := repr(x))[-2:] != '.0' else {value(from_double)}(x))"
+        if kind.kind == "float":
+            return f"{value(from_float)}(x)"
         return f"{value(from_text)}(x, {value(path)}, {value(reason)})" if kind.kind == "string" else None
 
     def _text(self, kind: AvroType) -> str | None:
@@ -217,7 +214,7 @@ class _Reader:
             return f"{self._program.value(kind.symbols)}[x]"
         if kind.kind == "fixed" and kind.logical == "uuid":
             return f"str({self._program.value(uuid.UUID)}(bytes=x))"
-        return "str(x)" if kind.kind in ("int", "long") and not kind.logical else None
+        return "x" if kind.kind in ("int", "long") and not kind.logical else None
 
 
 def _inner(path: Any) -> Any:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Mapping
-from decimal import Decimal
-from typing import Any
+from decimal import Decimal, InvalidOperation
+from typing import Any, ClassVar
 
 import msgspec
 
-from tables.layouts.fields import OWN_NAMES, FieldPath, TickFields
+from tables.layouts.config import ParsedLayout
+from tables.layouts.fields import CONSTANTS, OWN_NAMES, FieldPath
 from tables.ticks import EXACT, RejectedError, shown
 
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?", re.ASCII)
 _WHOLE = 1e16  # below it, every whole double is exact as an integer
 _SHORT, _LONG = 6, 9  # digits: any float keeps 6, and 9 tell all floats apart
 MAX_TEXT = 100  # characters of a number
 _FLOAT = struct.Struct("<f")
-Tree = dict[str, Any]  # field names; inside each a tree, or the parts of a tick that the field holds
+Tree = dict[str, Any]  # field names; inside each a tree, or the attribute of a tick that the field holds
 
 
 class DecodedTick(msgspec.Struct, gc=False):
-    """A tick as a decoder gives it, see `RawTick`."""
+    """A tick as a decoder gives it, see `RawTick`. The names that fields say are compared with the key before the engine."""
 
     ts: Any
     price: Decimal | None
@@ -30,50 +29,52 @@ class DecodedTick(msgspec.Struct, gc=False):
     qty: Decimal | None
     seq: int
     heartbeat: bool
-    broker: str | None
-    symbol: str | None
+    said_broker: str | int | None
+    said_symbol: str | int | None
+    broker: ClassVar[None] = None  # the engine has nothing to compare
+    symbol: ClassVar[None] = None
+
+
+DEFAULTS = {
+    "ts": "None",
+    "price": "None",
+    "other": "None",
+    "qty": "None",
+    "seq": "0",
+    "heartbeat": "False",
+    "said_broker": "None",
+    "said_symbol": "None",
+}
+NUMBERS = frozenset({"price", "other", "qty"})
 
 
 class UnfitSchemaError(ValueError):
     """Ticks cannot be read by this schema. The text is one line that names the field."""
 
 
-def parts(price: str) -> dict[str, str]:
-    """The attributes of `DecodedTick` by the part of a tick that each one holds, for a price setting."""
-    prices = {"bid": "price", "ask": "other"} if price == "mid" else {price: "price"}
-    return {"ts": "ts", **prices, **{name: name for name in ("qty", "seq", "heartbeat", "broker", "symbol")}}
-
-
-def field_tree(fields: TickFields, price: str) -> Tree:
-    """The fields to read, as a tree. Raises `UnfitSchemaError` where one field is to be a number and hold fields as well."""
+def field_tree(paths: Mapping[str, FieldPath]) -> Tree:
+    """The fields to read, as a tree with the attributes of a tick as its leaves. No field is inside another one."""
     tree: Tree = {}
-    for target in parts(price):
-        path = fields.path(target)
-        if path is None:
-            continue
+    for attribute, path in paths.items():
         inside = tree
         for name in path.names[:-1]:
             inside = inside.setdefault(name, {})
-            if not isinstance(inside, dict):
-                raise UnfitSchemaError(f"{path}: {name} is a tick's field by itself, and cannot hold others")
-        targets = inside.setdefault(path.names[-1], [])
-        if not isinstance(targets, list):
-            raise UnfitSchemaError(f"{path}: it holds other fields of a tick, and cannot be one itself")
-        targets.append(target)
+        inside[path.names[-1]] = attribute
     return tree
 
 
-def required(fields: TickFields, price: str) -> Mapping[str, FieldPath]:
-    """The fields that a schema must have, by part: time and price, and with `ticks_fields` all that it names.
+def required(parsed: ParsedLayout) -> Mapping[str, FieldPath]:
+    """The fields that a schema must have: those that `ticks_fields` names; without it, time, price and missing names."""
+    wanted = {"ts", "price", "other"}
+    wanted |= {f"said_{part}" for part in CONSTANTS if part not in parsed.key.parts}
+    own = parsed.fields is OWN_NAMES
+    return {attribute: path for attribute, path in parsed.paths.items() if attribute in wanted or not own}
 
-    Raises `UnfitSchemaError` where `ticks_fields` does not say which field is the price.
-    """
-    names = parts(price)
-    for target in ("ts", *(name for name, part in names.items() if part in ("price", "other"))):
-        if fields.path(target) is None:
-            raise UnfitSchemaError(f"ticks_fields does not say which field is {target}, and price={price} needs it")
-    wanted = names if fields is not OWN_NAMES else [name for name, part in names.items() if part in ("ts", "price", "other")]
-    return {target: path for target in wanted if (path := fields.path(target)) is not None}
+
+def part_of(attribute: str, price: str) -> str:
+    """What `ticks_fields` calls an attribute of a tick."""
+    names = {"price": "bid" if price == "mid" else price, "other": "ask"}
+    return names.get(attribute, attribute.removeprefix("said_"))
 
 
 def trimmed(digits: int, scale: int) -> Decimal:
@@ -115,6 +116,9 @@ def trimmed_text(text: str) -> Decimal:
 
 def from_text(text: str, field: str, reason: str) -> Decimal:
     """The number in a text. Raises `RejectedError`."""
-    if len(text) > MAX_TEXT or not _NUMBER.fullmatch(text):
-        raise RejectedError(reason, f"{field}: {shown(text)} is not a number")
-    return Decimal(text)
+    if len(text) <= MAX_TEXT and text.isascii() and "_" not in text and text == text.strip():  # what Decimal takes as well
+        try:
+            return Decimal(text)
+        except InvalidOperation:
+            pass
+    raise RejectedError(reason, f"{field}: {shown(text)} is not a number")
