@@ -25,7 +25,7 @@ class RecoveryProgress:
 
 @dataclass
 class Readiness:
-    """`state` is starting, recovering, running, waiting (for the broker) or stopped.
+    """`state` is starting, recovering, running, waiting (for the broker or Schema Registry) or stopped.
 
     `held_up`: the partitions that are waited for while the others run, and why.
     """
@@ -34,10 +34,15 @@ class Readiness:
     recovery: RecoveryProgress | None = None
     held_up: dict[int, str] = field(default_factory=dict)
 
-    def answer(self, silence: float | None) -> dict[str, Any]:
-        """What /readyz says. `silence`: seconds since the broker answered a fetch, None where nothing is being fetched."""
+    def answer(self, silence: float | None, schemas: str = "") -> dict[str, Any]:
+        """What /readyz says. `silence`: seconds since the broker answered a fetch, None where nothing is being fetched.
+
+        `schemas`: why slices wait for Schema Registry; empty: they do not.
+        """
         if self.state == "running" and silence is not None and silence > SILENT_SECONDS:
             return {"state": "waiting", "broker_silent_for": round(silence, 1)}
+        if self.state == "running" and schemas:
+            return {"state": "waiting", "schema_registry": schemas}
         answer: dict[str, Any] = {"state": self.state}
         if self.held_up:
             answer["held_up"] = {str(number): why for number, why in sorted(self.held_up.items())}

@@ -18,6 +18,7 @@ from agents.log_watch import LogWatch
 from agents.metrics import Metrics
 from agents.readiness import Readiness
 from agents.recovery_task import RecoveryTask
+from agents.schemas import TickSchemas
 from agents.task import PartitionTask
 from agents.task_creator import TaskCreator, persist, raise_if_refused
 from agents.tick_consumer import TickConsumer
@@ -45,6 +46,7 @@ class TaskManager:
         self.topics: TopicsReport | None = None
         self.consumer: TickConsumer | None = None
         self._crash = crash
+        self.schemas = TickSchemas(settings)
         self._readiness = Readiness()
         self._creator = TaskCreator(settings, self.metrics, self._readiness)
         self._watch = LogWatch(settings)
@@ -78,7 +80,7 @@ class TaskManager:
     def readiness(self) -> dict[str, Any]:
         """The state, and how far a recovery is, as /readyz shows it."""
         consumer = self.consumer if self._tasks else None
-        return self._readiness.answer(None if consumer is None else consumer.silence())
+        return self._readiness.answer(None if consumer is None else consumer.silence(), self.schemas.waiting)
 
     # ---- work
 
@@ -90,7 +92,9 @@ class TaskManager:
         self._pacing.fetched(part)
         try:
             await self._watch.check_if_doubtful(self.cluster, self._tasks, self.consumer)
-            await task.feed(part)
+            kept = await self.schemas.keep(part, lambda: self._taking and self._tasks.get(part.partition) is task)
+            if kept is not None:
+                await task.feed(kept)
         except Exception as error:  # noqa: BLE001  # Faust would go on with the next slice
             await self.handle_error(error)
             return
@@ -157,7 +161,7 @@ class TaskManager:
         """Stop, after the last checkpoint."""
         self._readiness.state = "stopped"
         self.release()
-        await self._creator.stop()
+        await asyncio.gather(self._creator.stop(), self.schemas.close())
 
     async def handle_error(self, error: BaseException, *, last: bool = False) -> None:
         """Handle an error of a running task: recover if the broker caused it, otherwise end the worker.

@@ -27,6 +27,12 @@ class BrokerError(BarwheelError):
     exit_code = 3
 
 
+class RegistryError(BarwheelError):
+    """Schema Registry cannot be reached, or refused a request."""
+
+    exit_code = 3
+
+
 class TopicsError(BarwheelError):
     """A topic has the wrong number of partitions or the wrong cleanup policy."""
 

@@ -90,7 +90,8 @@ class BarwheelWorker(Worker):
 async def prepare(app: WorkerApp) -> None:
     """Check the settings and ports, find or start the broker, create or check the topics, and migrate if required.
 
-    Raises `SettingsError`, `BrokerError`, `TopicsError` or `MigrationError`: the worker must not start.
+    Raises `SettingsError`, `InputError`, `BrokerError`, `TopicsError`, `RegistryError` or `MigrationError`: the worker must not
+    start.
     """
     gc.set_threshold(*GC_THRESHOLDS)
     for name in unknown_variables():
@@ -114,6 +115,7 @@ async def prepare(app: WorkerApp) -> None:
                 raise  # the broker answers, so it refused the request
     for finding in tasks.topics.findings:
         say(str(finding))
+    await tasks.schemas.check()
     if settings.pocket:
         say(f"using the pocket broker at {tasks.cluster}: for trying out and tests, production is Apache Kafka")
     if settings.migrate_on_boot is MigrateOnBoot.require:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.schema_formats import schema_formats
 from benchmarks.synthetic_ticks import START_MS, Market, generate
 from tables.config import EngineConfig
 from tables.engine import Engine
@@ -106,6 +107,7 @@ FORMATS = [  # the default is the first one
         OWN_KEY,
         '{"ts":"%(time)s","bid":"%(bid)s","ask":"%(ask)s","seq":%(seq)d}',
     ),
+    *(Format(*one) for one in schema_formats()),
 ]
 
 

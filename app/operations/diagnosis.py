@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from agents.schemas import TickSchemas
 from agents.topics import TopicsReport, look
-from app.errors import BrokerError, SettingsError, TopicsError
+from app.errors import BarwheelError, BrokerError, SettingsError, TopicsError
 from app.kafka.bootstrap import POCKET_HOST, cluster_for, unreachable
 from app.kafka.cluster import Cluster
 from app.kafka.limits import check_limits, replica_lag
@@ -25,6 +27,7 @@ from app.settings.addresses import loopback
 from app.settings.types import WebAuth
 
 PLACED_RECORDS = 1_000  # newest ticks, and bars, of each partition in which symbols are looked for that live in two
+SCHEMA_SECONDS = 10.0  # to get the schemas that the newest ticks name
 FIT_TICKS = 100  # newest ticks of each partition that are checked against ksqlDB's columns
 
 
@@ -184,7 +187,10 @@ async def _ticks(settings: Settings, result: Examination) -> None:
     if result.cluster is None or state is None:
         return
     each = -(-newest_ticks.TICKS // max(1, state.partitions))
-    verdict = newest_ticks.judge(settings, await _newest(result.cluster, settings.ticks_topic, result, each))
+    records = await _newest(result.cluster, settings.ticks_topic, result, each)
+    if not await _schemas(settings, result, records):
+        return
+    verdict = newest_ticks.judge(settings, records)
     if not verdict.ticks:
         return
     if not verdict.reasons:
@@ -195,6 +201,21 @@ async def _ticks(settings: Settings, result: Examination) -> None:
         )
     else:
         result.note(f"{verdict.text}: {verdict.why}", "late and rejected ticks are kept in their topics")
+
+
+async def _schemas(settings: Settings, result: Examination, records: Iterable[Any]) -> bool:
+    """Get the schemas that these ticks name. Returns whether there are all of them; if not, it is said why."""
+    until = time.monotonic() + SCHEMA_SECONDS
+    async with TickSchemas(settings) as schemas:
+        try:
+            await schemas.check(patient=False)
+            if await schemas.ready(records, lambda: time.monotonic() < until):
+                return True
+        except BarwheelError as error:
+            result.wrong(str(error), f"see {PREFIX}SCHEMA_REGISTRY_URL, {PREFIX}TICKS_SCHEMA and {PREFIX}TICKS_FIELDS")
+            return False
+    result.wrong(f"Schema Registry has not given the ticks' schemas within {SCHEMA_SECONDS:.0f} s", "a worker waits for it")
+    return False
 
 
 async def _fit(settings: Settings, result: Examination) -> None:

@@ -36,7 +36,7 @@ def http_address(value: str) -> str:
     if not usable or parts.query or parts.fragment:
         raise ValueError("must look like http://host:8088 or https://host:8088, or be empty")
     if parts.username is not None:
-        raise ValueError("must not hold a user, addresses are shown and logged: set ksqldb_user and ksqldb_password")
+        raise ValueError("must not hold a user, addresses are shown and logged: set its user and its password beside it")
     return value.rstrip("/")
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Protocol
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from app.settings.addresses import loopback
 from app.settings.durations import duration_text
-from app.settings.types import SecurityProtocol, WebAuth
+from app.settings.types import SecurityProtocol, TicksFormat, WebAuth
 
 WHOLE_DIGITS = 8  # at least, before the point of a price in ksqlDB; the sums have ten more
 OPEN_DOOR = "web_host={}: other machines can reach it: set web_token, or web_auth=none to let anybody read"
@@ -32,6 +33,40 @@ def check_ksqldb(*, url: str, user: str, password: str, ca_file: str, precision:
         raise ValueError(
             f"ksqldb_precision={precision} leaves less than {WHOLE_DIGITS} digits before the point of ksqldb_scale={scale}"
         )
+
+
+class SchemaSettings(Protocol):
+    """The settings about schemas, as `Settings` has them."""
+
+    ticks_format: TicksFormat
+    ticks_schema: str
+    ticks_message: str
+    schema_registry_url: str
+    schema_registry_user: str
+    schema_registry_password: SecretStr
+    schema_registry_ca_file: str
+
+
+def check_schemas(settings: SchemaSettings) -> None:
+    """A registry's credentials are complete, formats with schemas have them from somewhere, and others need none."""
+    url, user, ca_file = settings.schema_registry_url, settings.schema_registry_user, settings.schema_registry_ca_file
+    if bool(user) != bool(settings.schema_registry_password.get_secret_value()):
+        raise ValueError("schema_registry_user and schema_registry_password go together: set both or none")
+    if user and not url:
+        raise ValueError(f"schema_registry_user={user} is for a schema_registry_url, which is empty")
+    if ca_file and not url.startswith("https://"):
+        raise ValueError(f"schema_registry_ca_file={ca_file} is for a schema_registry_url that begins with https://")
+    kind, file, message = settings.ticks_format, settings.ticks_schema, settings.ticks_message
+    if kind is TicksFormat.json and file:
+        raise ValueError(f"ticks_schema={file} is for ticks_format=avro or protobuf")
+    if kind is not TicksFormat.json and not (url or file):
+        raise ValueError(
+            f"ticks_format={kind.value} needs schemas: set schema_registry_url, or ticks_schema to a file with one"
+        )
+    if kind is TicksFormat.protobuf and bool(file) != bool(message):
+        raise ValueError("ticks_format=protobuf: ticks_schema and ticks_message go together: set both or none")
+    if kind is not TicksFormat.protobuf and message:
+        raise ValueError(f"ticks_message={message} is for ticks_format=protobuf")
 
 
 def check_security(

@@ -55,7 +55,9 @@ class Settings(OutputNames, BaseSettings):
         "", description="Kafka as `kafka://host:9092[,host:9092]`; empty: the embedded pocket broker."
     )
     ticks_topic: TopicName = Field("ticks", description="The input topic; never prefixed.")
-    ticks_format: TicksFormat = Field(TicksFormat.json, description="How the values of ticks are encoded: `json`.")
+    ticks_format: TicksFormat = Field(TicksFormat.json, description="How values are encoded: `json`, `avro` or `protobuf`.")
+    ticks_schema: str = Field("", description="Schema file of all ticks (`.avsc`, descriptor set); empty: records name theirs.")
+    ticks_message: str = Field("", description="Full name of the message in the descriptor set.")
     ticks_fields: str = Field(
         "", description="Which field is which part of a tick, `ts=time,last=trade.price,broker='X'`; empty: our own names."
     )
@@ -145,9 +147,10 @@ class Settings(OutputNames, BaseSettings):
         18, ge=9, le=28, description="Digits of a price or quantity in the shipped plans; ksqlDB drops ticks that do not fit."
     )
     ksqldb_scale: int = Field(8, ge=0, le=18, description="How many of these digits come after the point.")
-    schema_registry_url: HttpAddress = Field(
-        "", description="Schema Registry as `http://host:8081`; empty: none, and it is not checked."
-    )
+    schema_registry_url: HttpAddress = Field("", description="Schema Registry, `http://host:8081` or `https://`; empty: none.")
+    schema_registry_user: str = Field("", description="Its user, if it asks for one (HTTP Basic).")
+    schema_registry_password: SecretStr = Field(SecretStr(""), description="Its password; never shown.")
+    schema_registry_ca_file: str = Field("", description="With `https://`: PEM file of the CAs to trust; empty: the system's.")
     migrate_on_boot: MigrateOnBoot = Field(
         MigrateOnBoot.background,
         description="Pending migrations at a worker's start. `require`: no tick is read until they are applied; "
@@ -199,6 +202,7 @@ class Settings(OutputNames, BaseSettings):
             precision=self.ksqldb_precision,
             scale=self.ksqldb_scale,
         )
+        checks.check_schemas(self)
         checks.check_security(
             self.security_protocol,
             pocket=self.pocket,

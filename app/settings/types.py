@@ -88,6 +88,8 @@ class TicksFormat(StrEnum):
     """How the values of ticks are encoded."""
 
     json = "json"
+    avro = "avro"
+    protobuf = "protobuf"
 
 
 class Prices(StrEnum):

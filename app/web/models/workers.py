@@ -243,6 +243,7 @@ class Ready(BaseModel):
     held_up: dict[str, str] = Field(
         default_factory=dict, description="The partitions that are waited for while the others run, and why."
     )
+    schema_registry: str | None = Field(default=None, description="Why ticks wait for Schema Registry, if they do.")
 
 
 class Healthy(ApiModel):

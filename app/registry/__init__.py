@@ -1,0 +1,1 @@
+"""Schema Registry: its HTTP API, and the schemas of a topic by their ids."""

@@ -1,0 +1,124 @@
+"""What the decoders of schemas share: the decoded tick, its exact numbers, and the schemas that they cannot use."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, ClassVar
+
+import msgspec
+
+from tables.layouts.config import ParsedLayout
+from tables.layouts.fields import CONSTANTS, OWN_NAMES, FieldPath
+from tables.ticks import EXACT, RejectedError, shown
+
+_WHOLE = 1e16  # below it, every whole double is exact as an integer
+_SHORT, _LONG = 6, 9  # digits: any float keeps 6, and 9 tell all floats apart
+MAX_TEXT = 100  # characters of a number
+_FLOAT = struct.Struct("<f")
+Tree = dict[str, Any]  # field names; inside each a tree, or the attribute of a tick that the field holds
+
+
+class DecodedTick(msgspec.Struct, gc=False):
+    """A tick as a decoder gives it, see `RawTick`. The names that fields say are compared with the key before the engine."""
+
+    ts: Any
+    price: Decimal | None
+    other: Decimal | None
+    qty: Decimal | None
+    seq: int
+    heartbeat: bool
+    said_broker: str | int | None
+    said_symbol: str | int | None
+    broker: ClassVar[None] = None  # the engine has nothing to compare
+    symbol: ClassVar[None] = None
+
+
+DEFAULTS = {
+    "ts": "None",
+    "price": "None",
+    "other": "None",
+    "qty": "None",
+    "seq": "0",
+    "heartbeat": "False",
+    "said_broker": "None",
+    "said_symbol": "None",
+}
+NUMBERS = frozenset({"price", "other", "qty"})
+
+
+class UnfitSchemaError(ValueError):
+    """Ticks cannot be read by this schema. The text is one line that names the field."""
+
+
+def field_tree(paths: Mapping[str, FieldPath]) -> Tree:
+    """The fields to read, as a tree with the attributes of a tick as its leaves. No field is inside another one."""
+    tree: Tree = {}
+    for attribute, path in paths.items():
+        inside = tree
+        for name in path.names[:-1]:
+            inside = inside.setdefault(name, {})
+        inside[path.names[-1]] = attribute
+    return tree
+
+
+def required(parsed: ParsedLayout) -> Mapping[str, FieldPath]:
+    """The fields that a schema must have: those that `ticks_fields` names; without it, time, price and missing names."""
+    wanted = {"ts", "price", "other"}
+    wanted |= {f"said_{part}" for part in CONSTANTS if part not in parsed.key.parts}
+    own = parsed.fields is OWN_NAMES
+    return {attribute: path for attribute, path in parsed.paths.items() if attribute in wanted or not own}
+
+
+def part_of(attribute: str, price: str) -> str:
+    """What `ticks_fields` calls an attribute of a tick."""
+    names = {"price": "bid" if price == "mid" else price, "other": "ask"}
+    return names.get(attribute, attribute.removeprefix("said_"))
+
+
+def trimmed(digits: int, scale: int) -> Decimal:
+    """A decimal without trailing zeros after the point: what a schema's scale adds says nothing about the price."""
+    while scale and not digits % 10:
+        digits //= 10
+        scale -= 1
+    return EXACT.scaleb(Decimal(digits), -scale)
+
+
+def from_double(number: float) -> Decimal:
+    """A double with the fewest digits that give it back."""
+    if number.is_integer() and -_WHOLE < number < _WHOLE:
+        return Decimal(int(number))
+    return Decimal(repr(number))
+
+
+def from_float(number: float) -> Decimal:
+    """A float of four bytes with the fewest digits that give it back."""
+    if number.is_integer() and -_WHOLE < number < _WHOLE:
+        return Decimal(int(number))
+    if number - number:  # infinite, or not a number
+        return Decimal(repr(number))
+    wanted = _FLOAT.pack(number)
+    for digits in range(_SHORT, _LONG):
+        text = f"{number:.{digits}g}"
+        if abs(float(text)) <= MAX_FLOAT and _FLOAT.pack(float(text)) == wanted:
+            return trimmed_text(text)
+    return trimmed_text(f"{number:.{_LONG}g}")
+
+
+MAX_FLOAT = 3.4028234663852886e38
+
+
+def trimmed_text(text: str) -> Decimal:
+    """The number in a text that Python made."""
+    return Decimal(repr(float(text)))
+
+
+def from_text(text: str, field: str, reason: str) -> Decimal:
+    """The number in a text. Raises `RejectedError`."""
+    if len(text) <= MAX_TEXT and text.isascii() and "_" not in text and text == text.strip():  # what Decimal takes as well
+        try:
+            return Decimal(text)
+        except InvalidOperation:
+            pass
+    raise RejectedError(reason, f"{field}: {shown(text)} is not a number")

@@ -1,0 +1,195 @@
+"""The decoders of a topic's schemas, by the bytes with which a record names its schema. Filled before records are fed.
+
+A schema by which no tick can be read has an entry as well: one that rejects its records and says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Never
+
+from tables.layouts.avro import avro_decoder
+from tables.layouts.config import ParsedLayout
+from tables.layouts.decoded import DecodedTick, UnfitSchemaError
+from tables.layouts.framing import (
+    FIRST_MESSAGE,
+    GUID_BYTES,
+    MAGIC_ID,
+    PREFIX,
+    VALUE_HEADER,
+    SchemaId,
+    message_indexes,
+    schema_id,
+)
+from tables.layouts.protobuf import protobuf_decoder
+from tables.layouts.protobuf_schema import ProtobufFile, descriptor_set
+from tables.records import Record
+from tables.ticks import RejectedError
+
+_SOME_HEADER = b"headers"
+KINDS = {"avro": "AVRO", "protobuf": "PROTOBUF"}  # formats, and what a registry calls them
+Decoder = Callable[[bytes, int], DecodedTick]  # a value, and where what follows the id begins
+HeaderDecoder = Callable[[bytes, bytes], DecodedTick]  # a value, and the header that names its schema
+
+
+def frame_of(number: SchemaId) -> bytes:
+    """The bytes with which a record names a schema: a magic byte, and its id or GUID."""
+    return b"\0" + number.to_bytes(PREFIX - 1) if isinstance(number, int) else b"\1" + number
+
+
+class SchemaBook:
+    """The decoders. `unframed`: the one for all records, where the schema is a file and no record names one."""
+
+    def __init__(self, parsed: ParsedLayout) -> None:
+        """Raises `ValueError` where a field is named twice."""
+        self.fields = parsed.paths
+        self.by_prefix: dict[bytes, Decoder] = {}
+        self.by_header: dict[bytes, HeaderDecoder] = {}
+        self.unframed: Decoder | None = None
+        self._parsed = parsed
+
+    @property
+    def kind(self) -> str:
+        """What a registry calls the format."""
+        return KINDS[self._parsed.config.format]
+
+    def use_file(self, content: bytes, message: str) -> None:
+        """Read all records by one schema: an .avsc, or the message with this name in a descriptor set.
+
+        Raises `UnfitSchemaError`.
+        """
+        if self.kind == "AVRO":
+            self.unframed = avro_decoder(content.decode(errors="replace"), self._parsed)
+        else:
+            decode = protobuf_decoder(descriptor_set(content).by_name(message), self._parsed)
+            self.unframed = lambda value, _: decode(value)
+
+    def unknown(self, records: Iterable[Record]) -> set[SchemaId]:
+        """The schemas that these records name, and that have no entry yet."""
+        if self.unframed is not None:
+            return set()
+        records = list(records)
+        frames = {_SOME_HEADER if record.headers else (record.value or b"")[:PREFIX] for record in records}
+        if _SOME_HEADER not in frames:
+            frames.difference_update(self.by_prefix)
+            return {int.from_bytes(frame[1:]) for frame in frames if len(frame) == PREFIX and frame[0] == MAGIC_ID}
+        found: set[SchemaId] = set()
+        for record in records:
+            try:
+                number, _ = schema_id(record.value, record.headers)
+            except RejectedError:
+                continue  # the layout rejects it
+            if frame_of(number) not in self.by_prefix:
+                found.add(number)
+        return found
+
+    def add(self, number: SchemaId, kind: str, text: str, references: Sequence[tuple[str, str]] = ()) -> str:
+        """Add the decoder of a schema. Returns why no tick can be read by it; empty: one can."""
+        try:
+            self._add(number, kind, text, references)
+        except UnfitSchemaError as error:
+            self.refuse(number, str(error))
+            return str(error)
+        return ""
+
+    def _add(self, number: SchemaId, kind: str, text: str, references: Sequence[tuple[str, str]]) -> None:
+        if kind != self.kind:
+            raise UnfitSchemaError(f"it is {kind}, and ticks_format={self._parsed.config.format}")
+        frame = frame_of(number)
+        if kind == "AVRO":
+            decode = avro_decoder(text, self._parsed, [content for _, content in references])
+            self.by_prefix[frame] = decode
+            self.by_header[frame] = lambda value, _: decode(value, 0)
+        else:
+            messages = _Messages(ProtobufFile.registered(text, references), self._parsed, shown_id(number))
+            self.by_prefix[frame], self.by_header[frame] = messages.decode, messages.decode_by_header
+
+    def refuse(self, number: SchemaId, why: str) -> None:
+        """Reject the records of a schema, with the reason `schema`."""
+        detail = f"schema {shown_id(number)}: {why}"
+
+        def rejected(*_: Any) -> Never:
+            raise RejectedError("schema", detail)
+
+        self.by_prefix[frame_of(number)] = self.by_header[frame_of(number)] = rejected
+
+    def has(self, number: SchemaId) -> bool:
+        """Whether a schema has an entry."""
+        return frame_of(number) in self.by_prefix
+
+    def forget(self, number: SchemaId) -> None:
+        """Remove an entry, so that the schema is asked for again."""
+        self.by_prefix.pop(frame_of(number), None)
+        self.by_header.pop(frame_of(number), None)
+
+    def decode(self, record: Record) -> DecodedTick:
+        """The tick of any record. Raises `RejectedError`."""
+        value = record.value
+        if not value:
+            raise RejectedError("empty", "the record has no value")
+        if self.unframed is not None:
+            return self.unframed(value, 0)
+        number, at = schema_id(value, record.headers)
+        frame = frame_of(number)
+        if frame not in self.by_prefix:
+            raise RejectedError("schema", f"schema {shown_id(number)}: it has not been fetched")
+        if at:
+            return self.by_prefix[frame](value, at)
+        content = next(content for name, content in record.headers if name == VALUE_HEADER)
+        return self.by_header[frame](value, content or b"")
+
+
+class _Messages:
+    """The decoders of one Protobuf file, by the indexes of the message."""
+
+    def __init__(self, file: ProtobufFile, parsed: ParsedLayout, number: str) -> None:
+        """Raises `UnfitSchemaError` where no tick can be read by any message of the file."""
+        self._file = file
+        self._parsed = parsed
+        self._number = number
+        self._known: dict[tuple[int, ...], Callable[[bytes], DecodedTick]] = {}
+        problems = [self._try(index) for index in range(file.messages)] or ["it has no message"]
+        if all(problems):
+            raise UnfitSchemaError(str(problems[0]))
+        self._first = self._of(FIRST_MESSAGE)
+
+    def _try(self, index: int) -> str:
+        """What is wrong with a message; empty: ticks can be read by it."""
+        try:
+            self._known[index,] = protobuf_decoder(self._file.by_indexes([index]), self._parsed)
+        except UnfitSchemaError as error:
+            detail = f"schema {self._number}: {error}"
+
+            def rejected(_: bytes) -> Never:
+                raise RejectedError("schema", detail)
+
+            self._known[index,] = rejected
+            return str(error)
+        return ""
+
+    def decode(self, value: bytes, at: int) -> DecodedTick:
+        """The tick of a value with the indexes in front of the message."""
+        if value[at : at + 1] == b"\0":
+            return self._first(value[at + 1 :])
+        indexes, at = message_indexes(value, at)
+        return self._of(indexes)(value[at:])
+
+    def decode_by_header(self, value: bytes, content: bytes) -> DecodedTick:
+        """The tick of a value whose header has the indexes."""
+        indexes, _ = message_indexes(content, PREFIX if content[:1] == b"\0" else 1 + GUID_BYTES)
+        return self._of(indexes)(value)
+
+    def _of(self, indexes: tuple[int, ...]) -> Callable[[bytes], DecodedTick]:
+        found = self._known.get(indexes)
+        if found is None:
+            try:
+                found = protobuf_decoder(self._file.by_indexes(indexes), self._parsed)
+            except UnfitSchemaError as error:
+                raise RejectedError("schema", f"schema {self._number}: {error}") from None
+            self._known[indexes] = found
+        return found
+
+
+def shown_id(number: SchemaId) -> str:
+    """An id for messages; a GUID in hexadecimal digits."""
+    return str(number) if isinstance(number, int) else number.hex()

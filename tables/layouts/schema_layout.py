@@ -1,0 +1,79 @@
+"""Ticks in Avro or Protobuf: each record is decoded by the schema that it names, or all by one schema from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from tables.layouts.config import ParsedLayout
+from tables.layouts.framing import PREFIX
+from tables.layouts.identity import Identities
+from tables.layouts.layout import unwrapped
+from tables.layouts.schema_book import SchemaBook
+from tables.records import Record, TickRecord, is_marker
+from tables.ticks import RawTick, RejectedError
+
+_UNUSUAL = (RejectedError, KeyError, TypeError)
+
+
+class SchemaLayout:
+    """A `TickLayout`. The book must have an entry for every schema that the records name."""
+
+    def __init__(self, parsed: ParsedLayout, book: SchemaBook) -> None:
+        self.names = parsed.names
+        self.decode: Callable[[Any], RawTick] = unwrapped
+        self.no_heartbeats = (
+            f"ticks_format={parsed.config.format}: heartbeats are written as JSON alone; idle_close=on closes the windows"
+        )
+        self._book = book
+        self._identities = Identities(parsed.key, parsed.fields.sources.get("broker"), parsed.fields.sources.get("symbol"))
+
+    def records(self, records: Iterable[Record]) -> Iterator[Record]:
+        """See `TickLayout`. What is usual is inline: calls for each record would cost as much as all the rest."""
+        book, slow, known = self._book, self._tick, self._identities.known
+        by_prefix, unframed, decode = book.by_prefix, book.unframed, book.decode
+        by_value, by_key = self._identities.by_value, self._identities.by_key
+        for record in records:
+            value: Any = record.value
+            key: bytes | None
+            tick: Any
+            try:
+                if unframed is not None:
+                    tick = unframed(value, 0)
+                elif record.headers:
+                    tick = decode(record)
+                else:
+                    tick = by_prefix[value[:PREFIX]](value, PREFIX)
+                if by_value:
+                    key = known[record.key if by_key else None, tick.said_broker, tick.said_symbol]
+                else:
+                    key = known[record.key]
+            except _UNUSUAL:
+                if not value and is_marker(record):
+                    yield record
+                    continue
+                tick, key = slow(record)
+            yield TickRecord(record.offset, record.timestamp, key, tick, record)
+
+    def _tick(self, record: Record) -> tuple[Any, bytes | None]:
+        """The tick and the identity of any record; a `RejectedError` and None where there is none."""
+        try:
+            tick = self._book.decode(record)
+            return tick, self._identities.of_record(record.key, tick.said_broker, tick.said_symbol)
+        except RejectedError as error:
+            return error, None
+
+    def name_of(self, record: Record) -> tuple[str, str]:
+        """See `TickLayout`."""
+        broker = symbol = None
+        try:
+            tick = self._book.decode(record)
+            broker, symbol = tick.said_broker, tick.said_symbol
+        except RejectedError:
+            pass  # the key may tell
+        name = self._identities.of_record(record.key, broker, symbol).decode().partition("|")
+        return name[0], name[2]
+
+    def heartbeat(self, key: bytes, ms: int) -> tuple[bytes | None, bytes]:
+        """See `TickLayout`: there is none."""
+        raise ValueError(f"{key.decode()}: no heartbeat at {ms}: {self.no_heartbeats}")
