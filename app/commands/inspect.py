@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from faust.cli.base import argument, option
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from app.commands import base
 from app.operations.inspection.inspect import Inspection, inspect_sample, written
@@ -95,9 +95,10 @@ def _timestamps(found: Inspection) -> str:
 def _show(found: Inspection, scope: str) -> None:
     console = base.console()
     console.print(
-        f"[bold]{escape(found.topic)}[/bold]: {found.partitions} partition{'s' if found.partitions > 1 else ''}, "
+        Text(found.topic, "bold"),
+        f": {found.partitions} partition{'s' if found.partitions > 1 else ''}, "
         + (f"{found.total:,} records, {_timestamps(found)}; {found.looked_at:,} were read" if found.looked_at else "empty"),
-        highlight=False,
+        sep="",
     )
     if not found.looked_at:
         return
@@ -105,13 +106,13 @@ def _show(found: Inspection, scope: str) -> None:
     if found.values.fields:
         console.print(_fields(found))
     if found.verdict is not None:
-        console.print(escape(found.verdict.text), highlight=False, soft_wrap=True)
+        console.print(found.verdict.text, soft_wrap=True)
         if found.verdict.why:
-            console.print(escape(found.verdict.why), highlight=False, soft_wrap=True)
+            console.print(found.verdict.why, soft_wrap=True)
     for problem in found.problems:
-        console.print(f"[yellow]![/yellow] {escape(problem)}", highlight=False, soft_wrap=True)
+        console.print(Text("!", "yellow"), problem, soft_wrap=True)
     if found.settings:
-        console.print("\n[bold]Settings that fit[/bold] (as environment variables, or lines of .env)")
+        console.print(Text("\nSettings that fit", "bold"), "(as environment variables, or lines of .env)")
         for name, value in found.settings.items():
             base.out(f"{PREFIX}{name.upper()}={_quoted(value)}")
 
@@ -121,10 +122,10 @@ def _summary(found: Inspection, scope: str) -> Table:
     places = found.places
     formats = ", ".join(f"{name} ({count:,})" for name, count in found.values.formats.most_common())
     made.add_row("values", formats)
-    made.add_row("key", escape(found.key.text))
+    made.add_row("key", found.key.text)
     several = f"; {places.several:,} in several partitions, such as {places.in_two[0]}" if places.in_two else ""
-    made.add_row("symbols", escape(f"{places.names:,}{several}"))
-    made.add_row("placed by", escape(places.partitioner))
+    made.add_row("symbols", f"{places.names:,}{several}")
+    made.add_row("placed by", places.partitioner)
     if "ts" in found.fields:
         unit = f"numbers in {found.unit}" if found.unit else "text" if found.zoned else "text without an offset"
         made.add_row("event time", unit)
@@ -158,8 +159,7 @@ def _fields(found: Inspection) -> Table:
     count = len(found.values.rows)
     for path, seen in ranked[:FIELDS]:
         example = _example(seen.examples[0]) if seen.examples else "-"
-        part = f"[green]{parts[path]}[/green]" if path in parts else ""
-        made.add_row(escape(written(path)), seen.kind, f"{seen.count / count:.0%}", escape(example), part)
+        made.add_row(written(path), seen.kind, f"{seen.count / count:.0%}", example, Text(parts.get(path, ""), "green"))
     if len(ranked) > FIELDS:
         made.add_row(f"and {len(ranked) - FIELDS} more", "", "", "", "")
     return made

@@ -83,6 +83,12 @@ def new_worker(broker: str, tmp_path: Path) -> Iterator[NewWorker]:
     yield from _factory(broker, tmp_path)
 
 
+@pytest.fixture
+def pocket_worker(pocket: str, tmp_path: Path) -> Iterator[NewWorker]:
+    """The same on the pocket broker only, for what does not depend on the broker."""
+    yield from _factory(pocket, tmp_path)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Show the logs of the running workers in the report of a failed test."""

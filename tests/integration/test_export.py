@@ -26,9 +26,9 @@ def _offsets(directory: Path) -> list[int]:
 
 
 def test_each_run_exports_the_bars_since_the_last_one_and_tells_of_those_that_were_deleted(
-    new_worker: NewWorker, tmp_path: Path
+    pocket_worker: NewWorker, tmp_path: Path
 ) -> None:
-    worker = new_worker(topic_partitions="1", idle_close="off").start()
+    worker = pocket_worker(topic_partitions="1", idle_close="off").start()
     directory = tmp_path / "bars"
     produce(worker.bootstrap, worker.ticks_topic, [Tick(T0 + minute * 60_000 + 6_000) for minute in range(3)])
     read(worker.bootstrap, worker.finals_topic, 2)

@@ -66,10 +66,10 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", list(LAYOUTS))
-def test_ticks_in_another_layout_give_the_same_bars(new_worker: NewWorker, layout: object) -> None:
+def test_ticks_in_another_layout_give_the_same_bars(pocket_worker: NewWorker, layout: object) -> None:
     assert layout in {nested, in_value}
     made = nested if layout is nested else in_value
-    worker = new_worker(topic_partitions="1", idle_close="off", **LAYOUTS[made]).start()
+    worker = pocket_worker(topic_partitions="1", idle_close="off", **LAYOUTS[made]).start()
     sent = [Tick(key=key, value=json.dumps(value).encode()) for key, value in (made(*tick) for tick in TICKS)]
     produce(worker.bootstrap, worker.ticks_topic, [*sent, Tick(key=sent[0].key, value=b"{}")])
     worker.wait_checkpointed(len(sent) + 1)

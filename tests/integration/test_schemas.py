@@ -89,11 +89,11 @@ MOVES = [(second, 1_000 + (second * 37) % 90) for second in range(0, 249, 3)]  #
 
 
 def test_avro_and_protobuf_make_the_bars_of_json_also_when_the_schema_changes(
-    new_worker: NewWorker, server: RegistryServer
+    pocket_worker: NewWorker, server: RegistryServer
 ) -> None:
-    plain = new_worker(topic_partitions="1").start()
-    avro = new_worker(topic_partitions="1", ticks_format="avro", schema_registry_url=server.url)
-    protobuf = new_worker(topic_partitions="1", ticks_format="protobuf", schema_registry_url=server.url)
+    plain = pocket_worker(topic_partitions="1").start()
+    avro = pocket_worker(topic_partitions="1", ticks_format="avro", schema_registry_url=server.url)
+    protobuf = pocket_worker(topic_partitions="1", ticks_format="protobuf", schema_registry_url=server.url)
     old = register(server, f"{avro.ticks_topic}-value", V1)
     message = register(server, f"{protobuf.ticks_topic}-value", ProtobufTicks(), "PROTOBUF")
     for worker in (avro, protobuf):
@@ -113,8 +113,8 @@ def test_avro_and_protobuf_make_the_bars_of_json_also_when_the_schema_changes(
     assert bars_of(protobuf, 4) == wanted
 
 
-def test_ticks_wait_for_a_registry_that_is_away_and_none_is_lost(new_worker: NewWorker, server: RegistryServer) -> None:
-    worker = new_worker(topic_partitions="1", ticks_format="avro", schema_registry_url=server.url)
+def test_ticks_wait_for_a_registry_that_is_away_and_none_is_lost(pocket_worker: NewWorker, server: RegistryServer) -> None:
+    worker = pocket_worker(topic_partitions="1", ticks_format="avro", schema_registry_url=server.url)
     subject = f"{worker.ticks_topic}-value"
     first, unfit = register(server, subject, V1), register(server, "other", AvroTicks({"ts": "long"}))
     server.stop()
@@ -153,8 +153,8 @@ def test_ticks_wait_for_a_registry_that_is_away_and_none_is_lost(new_worker: New
     worker.stop()
 
 
-def test_a_start_that_could_read_no_tick_ends_with_one_line(new_worker: NewWorker, server: RegistryServer) -> None:
-    worker = new_worker(topic_partitions="1", ticks_format="avro", schema_registry_url=server.url)
+def test_a_start_that_could_read_no_tick_ends_with_one_line(pocket_worker: NewWorker, server: RegistryServer) -> None:
+    worker = pocket_worker(topic_partitions="1", ticks_format="avro", schema_registry_url=server.url)
     register(server, f"{worker.ticks_topic}-value", AvroTicks({"ts": "long", "ask": "double"}))
     ended = worker.run("worker")
     assert ended.returncode == 2
