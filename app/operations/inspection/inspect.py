@@ -124,7 +124,10 @@ def _fit(found: Inspection, settings: Settings) -> None:
     kind = found.values.format
     if kind in {Format.payload_id, Format.header_id}:
         ids = ", ".join(str(number) for number in sorted(found.values.schema_ids)[:5])
-        problems.append(f"the values need a Schema Registry, {kind} ({ids}): set schema_registry_url to it")
+        problems.append(
+            f"the values have a {kind} ({ids}): set schema_registry_url, and ticks_format to avro or protobuf; app doctor then "
+            "says what a worker would do with the newest ticks"
+        )
         return
     if kind is not Format.json:
         problems.append("the values are no JSON objects, and nothing says what they are" if kind else "there are no values")
