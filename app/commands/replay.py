@@ -128,7 +128,7 @@ async def _look_and_send(settings: Settings, replay: Replay, options: dict[str, 
             base.say(f"{part.source.name}: has no rows")
     found = concerns(settings, survey, reached.times, skip_rejected=replay.skip_rejected)
     if reached.problem:
-        found.append(f"the stored state does not fit, so that ticks may be late that do not look so: {reached.problem}")
+        found.append(f"a worker may judge these ticks otherwise, as its stored state does not fit: {reached.problem}")
     for line in found:
         base.say(line)
     if not settings.pocket:

@@ -21,7 +21,7 @@ LOOK_BACK = 100_000  # records at the end of a partition that are read, at most
 
 @dataclass
 class Reached:
-    """Stream times in epoch ms. `problem`: why the stored state could not be used; they may be later than these, then."""
+    """Stream times in epoch ms. `problem`: why the stored state could not be used, most often a worker with other settings."""
 
     times: dict[Scope, int] = field(default_factory=dict)
     problem: str | None = None
@@ -40,8 +40,6 @@ async def stream_times(settings: Settings, cluster: Cluster, topics: TopicsRepor
     async with Reader(cluster, names) as reader:
         for number in range(topics.partitions):
             begin, end = await reader.bounds(settings.ticks_topic, number)
-            if begin == end:
-                continue
             start = max(begin, end - LOOK_BACK)
             try:
                 now = await check_partitions(settings, cluster, topics.partitions)

@@ -225,6 +225,14 @@ def test_a_topic_that_does_not_fit_is_named_with_what_to_do(new_worker: NewWorke
 # ---- replay and bars
 
 
+def test_a_replay_with_other_settings_than_the_workers_is_told_before_anything_is_sent(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="2").start()
+    worker.settings["time_unit"] = "us"
+    found = worker.run("replay", quotes(worker), "--broker-name", "fx", "--symbol", "A")
+    assert (found.returncode, "time_unit=ms stored, us set" in found.stderr) == (USAGE, True), found.stderr
+    assert read(worker.bootstrap, worker.ticks_topic) == []
+
+
 def test_a_replayed_file_becomes_bars_in_every_form(new_worker: NewWorker) -> None:
     worker = new_worker(topic_partitions="1").start()
     sent = json.loads(done(worker, "replay", quotes(worker), *NAMES, "--json"))
