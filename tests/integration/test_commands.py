@@ -30,7 +30,10 @@ from tests.support.worker import ROOT, Worker, free_port
 MINUTE = 60_000
 DAY = 1_399_248_000_000  # 2014-05-05T00:00:00Z
 FAILED, USAGE, BROKER, TOPICS, INTERRUPTED = 1, 2, 3, 4, 130  # exit codes
-COMMANDS = ("demo", "replay", "bars", "flush", "broker", "topics", "doctor", "worker", "send", "completion")
+COMMANDS = (
+    *("demo", "replay", "inspect", "export", "bars", "flush", "broker", "topics"),
+    *("doctor", "worker", "send", "completion"),
+)
 QUOTES = "1000,1.38710,1.38726\n2000,1.38690,1.38700\n61000,1.3870,1.4\n"
 NAMES = ("--yes", "--broker-name", "oanda", "--symbol", "EURUSD", "--origin", "2014-05-05T00:00:00Z")
 
@@ -225,8 +228,8 @@ def test_a_topic_that_does_not_fit_is_named_with_what_to_do(new_worker: NewWorke
 # ---- replay and bars
 
 
-def test_a_replay_with_other_settings_than_the_workers_is_told_before_anything_is_sent(new_worker: NewWorker) -> None:
-    worker = new_worker(topic_partitions="2").start()
+def test_a_replay_with_other_settings_than_the_workers_is_told_before_anything_is_sent(pocket_worker: NewWorker) -> None:
+    worker = pocket_worker(topic_partitions="2").start()
     worker.settings["time_unit"] = "us"
     found = worker.run("replay", quotes(worker), "--broker-name", "fx", "--symbol", "A")
     assert (found.returncode, "time_unit=ms stored, us set" in found.stderr) == (USAGE, True), found.stderr
@@ -301,8 +304,8 @@ def test_bars_follow_until_they_are_interrupted(new_worker: NewWorker) -> None:
             following.stdout.close()
 
 
-def test_bars_whose_reader_has_gone_end_without_a_word_and_a_full_disk_is_named(new_worker: NewWorker) -> None:
-    worker = new_worker(topic_partitions="1").start()
+def test_bars_whose_reader_has_gone_end_without_a_word_and_a_full_disk_is_named(pocket_worker: NewWorker) -> None:
+    worker = pocket_worker(topic_partitions="1").start()
     ticks = [Tick(DAY + minute * MINUTE) for minute in range(1_000)]  # more than a pipe and a buffer hold
     produce(worker.bootstrap, worker.ticks_topic, ticks)
     worker.wait(lambda: len(read(worker.bootstrap, worker.finals_topic)) >= 999, "the bars are there")
@@ -329,23 +332,23 @@ def test_bars_whose_reader_has_gone_end_without_a_word_and_a_full_disk_is_named(
         os.close(full)
 
 
-def test_bars_of_a_topic_that_is_not_there_say_so(new_worker: NewWorker) -> None:
-    worker = new_worker()
+def test_bars_of_a_topic_that_is_not_there_say_so(pocket_worker: NewWorker) -> None:
+    worker = pocket_worker()
     found = worker.run("bars")
     assert (found.returncode, found.stdout) == (0, "")
     assert worker.finals_topic in found.stderr
 
 
-def test_a_bad_row_is_named_and_nothing_of_the_file_is_sent(new_worker: NewWorker) -> None:
-    worker = new_worker(topic_partitions="1")
+def test_a_bad_row_is_named_and_nothing_of_the_file_is_sent(pocket_worker: NewWorker) -> None:
+    worker = pocket_worker(topic_partitions="1")
     done(worker, "topics")
     line = failed(worker, "replay", quotes(worker, QUOTES + "70000,abc,1.4\n"), *NAMES, code=USAGE)
     assert "quotes.csv:4: bid='abc': is not a number; nothing was sent" in line
     assert read(worker.bootstrap, worker.ticks_topic) == []
 
 
-def test_skipped_rows_are_kept_beside_the_file(new_worker: NewWorker) -> None:
-    worker = new_worker(topic_partitions="1")
+def test_skipped_rows_are_kept_beside_the_file(pocket_worker: NewWorker) -> None:
+    worker = pocket_worker(topic_partitions="1")
     file = quotes(worker, "oops\n" + QUOTES + "70000,abc,1.4\n")
     sent = json.loads(done(worker, "replay", file, *NAMES, "--skip-bad", "--json"))
     assert (sent["rows"], sent["skipped"]) == (3, 2)
@@ -366,8 +369,8 @@ def test_several_files_are_merged_by_time_and_keys_go_where_kafka_sends_them(new
         assert times == sorted(times)
 
 
-def test_the_members_of_a_zip_are_merged_by_time(new_worker: NewWorker) -> None:
-    worker = new_worker(topic_partitions="1")
+def test_the_members_of_a_zip_are_merged_by_time(pocket_worker: NewWorker) -> None:
+    worker = pocket_worker(topic_partitions="1")
     with zipfile.ZipFile(worker.directory / "days.zip", "w") as archive:
         archive.writestr("second.csv", f"{2 * MINUTE},1,2\n{4 * MINUTE},1,2\n")
         archive.writestr("first.csv", f"{MINUTE},1,2\n{3 * MINUTE},1,2\n")
@@ -376,8 +379,8 @@ def test_the_members_of_a_zip_are_merged_by_time(new_worker: NewWorker) -> None:
     assert times == [MINUTE, 2 * MINUTE, 3 * MINUTE, 4 * MINUTE]
 
 
-def test_ticks_whose_time_a_worker_will_refuse_are_counted_and_the_likely_cause_is_named(new_worker: NewWorker) -> None:
-    worker = new_worker(topic_partitions="1")
+def test_ticks_whose_time_a_worker_will_refuse_are_counted_and_the_likely_cause_is_named(pocket_worker: NewWorker) -> None:
+    worker = pocket_worker(topic_partitions="1")
     found = worker.run("replay", quotes(worker), "--broker-name", "oanda", "--symbol", "EURUSD", "--json", "--yes")
     assert (found.returncode, json.loads(found.stdout)["out_of_time"]) == (0, 3)
     assert "3 of 3 ticks would be rejected (ts), the first is quotes.csv:1: ts: 1000 is before min_ts" in found.stderr
@@ -403,8 +406,8 @@ def test_nothing_is_sent_to_another_broker_or_late_or_to_be_rejected_without_a_y
     assert (worker.directory / "bad.csv.rejected").read_text(encoding="utf-8") == f"{DAY + 9 * MINUTE},-1,1\n"
 
 
-def test_a_pipe_is_read(new_worker: NewWorker) -> None:
-    worker = new_worker(topic_partitions="1")
+def test_a_pipe_is_read(pocket_worker: NewWorker) -> None:
+    worker = pocket_worker(topic_partitions="1")
     os.mkfifo(worker.directory / "pipe")
     writing = threading.Thread(target=(worker.directory / "pipe").write_text, args=(QUOTES,))
     writing.start()
@@ -413,8 +416,8 @@ def test_a_pipe_is_read(new_worker: NewWorker) -> None:
     assert sent["rows"] == 3
 
 
-def test_an_origin_that_the_time_unit_cannot_hold_is_refused(new_worker: NewWorker) -> None:
-    worker = new_worker(topic_partitions="1", time_unit="s")
+def test_an_origin_that_the_time_unit_cannot_hold_is_refused(pocket_worker: NewWorker) -> None:
+    worker = pocket_worker(topic_partitions="1", time_unit="s")
     names = [*NAMES[:-1], "2014-05-05T00:00:00.500Z"]
     assert "is not a whole second" in failed(worker, "replay", quotes(worker), *names, code=USAGE)
 
