@@ -15,7 +15,7 @@ from tests.support.ticks import Tick, create_topic, produce
 from tests.support.worker import Worker
 
 PARTITIONS = 8
-CYCLES = 6 if os.environ.get("CI") else 3  # each a worker that comes and goes: two rebalances
+CYCLES = 4 if os.environ.get("CI") else 3  # each a worker that comes and goes: two rebalances
 ASSIGNED = "generation id "
 
 

@@ -55,13 +55,16 @@ def check(worker: Worker, sent: list[Tick]) -> None:
     assert len(windows(finals)) == len(set(windows(finals)))
 
 
-@pytest.mark.parametrize(
-    ("delivery", "timestamps"),
-    [("idempotent", "LogAppendTime"), ("transactional", "LogAppendTime"), ("idempotent", "CreateTime")],
-)
-def test_a_worker_stopped_in_the_middle_of_a_window_goes_on_with_it(
-    new_worker: NewWorker, delivery: str, timestamps: str
-) -> None:
+@pytest.mark.parametrize("delivery", ["idempotent", "transactional"])
+def test_a_worker_stopped_in_the_middle_of_a_window_goes_on_with_it(new_worker: NewWorker, delivery: str) -> None:
+    stopped_in_the_middle(new_worker, delivery, "LogAppendTime")
+
+
+def test_the_same_on_a_create_time_topic(pocket_worker: NewWorker) -> None:
+    stopped_in_the_middle(pocket_worker, "idempotent", "CreateTime")
+
+
+def stopped_in_the_middle(new_worker: NewWorker, delivery: str, timestamps: str) -> None:
     worker = new_worker(topic_partitions="1", delivery=delivery)
     create_topic(worker.bootstrap, worker.ticks_topic, 1, message_timestamp_type=timestamps)
     worker.start()
@@ -81,17 +84,19 @@ def test_a_worker_stopped_in_the_middle_of_a_window_goes_on_with_it(
 
 
 @pytest.mark.parametrize(
-    ("scope", "delivery", "timestamps"),
-    [
-        ("broker", "idempotent", "LogAppendTime"),
-        ("symbol", "idempotent", "LogAppendTime"),
-        ("broker", "transactional", "LogAppendTime"),
-        ("symbol", "idempotent", "CreateTime"),
-    ],
+    ("scope", "delivery"), [("broker", "idempotent"), ("symbol", "idempotent"), ("broker", "transactional")]
 )
 def test_a_worker_killed_in_the_middle_publishes_every_window_exactly_once(
-    new_worker: NewWorker, scope: str, delivery: str, timestamps: str
+    new_worker: NewWorker, scope: str, delivery: str
 ) -> None:
+    killed_in_the_middle(new_worker, scope, delivery, "LogAppendTime")
+
+
+def test_so_does_a_worker_killed_on_a_create_time_topic(pocket_worker: NewWorker) -> None:
+    killed_in_the_middle(pocket_worker, "symbol", "idempotent", "CreateTime")
+
+
+def killed_in_the_middle(new_worker: NewWorker, scope: str, delivery: str, timestamps: str) -> None:
     symbols = 20
     worker = new_worker(scope=scope, delivery=delivery, checkpoint_interval="300ms")
     create_topic(worker.bootstrap, worker.ticks_topic, 2, message_timestamp_type=timestamps)
