@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import ssl
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -19,11 +18,12 @@ from urllib.parse import quote
 
 import httpx
 
-from app.errors import RegistryError, SettingsError
+from app import https
+from app.errors import RegistryError
 from app.settings import Settings
 
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
-CONNECT_SECONDS = 5.0
+SETTING = "schema_registry"
 READ_SECONDS, TRY_SECONDS = 10.0, 20.0
 WAITS = (0.2, 2.0)  # seconds, first and longest
 BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT = 400, 401, 403, 404, 409
@@ -87,13 +87,8 @@ class RegistryClient:
         """
         self.url = url.rstrip("/")
         self._read_seconds, self._try_seconds = read_seconds, try_seconds
-        self._http = httpx.AsyncClient(
-            base_url=self.url,
-            auth=httpx.BasicAuth(user, password) if user else None,
-            headers={"Accept": MEDIA_TYPE},
-            verify=_tls_context(ca_file) if self.url.startswith("https:") else True,
-            timeout=httpx.Timeout(read_seconds, connect=CONNECT_SECONDS),
-            trust_env=False,  # settings alone decide: no proxy variables, no .netrc
+        self._http = https.client(
+            self.url, SETTING, user=user, password=password, ca_file=ca_file, media_type=MEDIA_TYPE, read_seconds=read_seconds
         )
 
     @classmethod
@@ -168,10 +163,9 @@ class RegistryClient:
     ) -> httpx.Response:
         headers = {} if body is None else {"Content-Type": MEDIA_TYPE}
         try:
-            async with asyncio.timeout(self._read_seconds):  # httpx limits the time between two bytes, not the whole
-                return await self._http.request(method, path, json=body, params=query, headers=headers)
+            return await https.request(self._http, method, path, self._read_seconds, json=body, params=query, headers=headers)
         except (httpx.HTTPError, TimeoutError) as error:
-            _check_certificate(error, self.url)
+            https.check_certificate(error, f"Schema Registry at {self.url}", SETTING)
             reason = str(error) or f"no complete response within {self._read_seconds:g} s"
             raise RegistryAwayError(f"Schema Registry at {self.url}: {path}: {reason}") from error
 
@@ -215,19 +209,3 @@ class RegistryClient:
         except (KeyError, TypeError, ValueError) as error:
             raise RegistryError(f"{self.url}{path}: its references have an unknown form ({error!r})") from error
         return Schema(str(found["schema"]), str(found.get("schemaType") or "AVRO"), tuple(references))
-
-
-def _tls_context(ca_file: str) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca_file or None)
-    except OSError as error:
-        raise SettingsError(f"schema_registry_ca_file={ca_file}: not a file of PEM certificates ({error})") from None
-
-
-def _check_certificate(error: BaseException | None, url: str) -> None:
-    """Raises `SettingsError` if a certificate was the cause: another attempt would not help."""
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            remedy = "set schema_registry_ca_file to the CA that signed it, and schema_registry_url to the name in it"
-            raise SettingsError(f"Schema Registry at {url}: its certificate is not trusted ({error.verify_message}); {remedy}")
-        error = error.__cause__ or error.__context__

@@ -9,21 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import ssl
 import time
 from collections.abc import Mapping
 from typing import Any, Self
 
 import httpx
 
-from app.errors import SettingsError
+from app import https
 from migrations.errors import UnreachableError
 from migrations.server.responses import is_busy, retry_after
 
 KSQL = "application/vnd.ksql.v1+json"
 # with this type, /query-stream answers line by line; with the other one, in the format of older servers
 ROWS = "application/vnd.ksqlapi.delimited.v1"
-CONNECT_SECONDS = 5.0
+SETTING = "ksqldb"
 WAITS = (0.2, 5.0)  # seconds, first and longest
 log = logging.getLogger(__name__)
 Body = Mapping[str, Any]
@@ -41,13 +40,8 @@ class Transport:
         self.requests = 0
         self.try_seconds = try_seconds
         self._read_seconds = read_seconds
-        self._http = httpx.AsyncClient(
-            base_url=self.url,
-            auth=httpx.BasicAuth(user, password) if user else None,
-            headers={"Accept": KSQL},
-            verify=_tls_context(ca_file) if self.url.startswith("https:") else True,
-            timeout=httpx.Timeout(read_seconds, connect=CONNECT_SECONDS),
-            trust_env=False,  # settings alone decide: no proxy variables, no .netrc
+        self._http = https.client(
+            self.url, SETTING, user=user, password=password, ca_file=ca_file, media_type=KSQL, read_seconds=read_seconds
         )
 
     async def __aenter__(self) -> Self:
@@ -82,7 +76,7 @@ class Transport:
                     return response
                 reason = f"{response.status_code} {response.reason_phrase}"
             except httpx.TransportError as error:
-                _check_certificate(error, self.url)
+                https.check_certificate(error, f"ksqlDB at {self.url}", SETTING)
                 pause, reason = _jitter(wait), str(error) or type(error).__name__
                 if not isinstance(error, retriable) or time.monotonic() + pause > until:
                     raise UnreachableError(f"ksqlDB at {self.url}: {reason}") from error
@@ -97,28 +91,11 @@ class Transport:
         if body is not None and not rows:
             headers["Content-Type"] = KSQL
         try:
-            async with asyncio.timeout(self._read_seconds):  # httpx limits the time between two bytes, not the whole
-                return await self._http.request(method, path, json=body, headers=headers)
+            return await https.request(self._http, method, path, self._read_seconds, json=body, headers=headers)
         except httpx.DecodingError as error:  # the connection broke inside compressed content
             raise httpx.ReadError(str(error)) from error
         except TimeoutError:
             raise httpx.ReadTimeout(f"no complete response within {self._read_seconds:.0f} s") from None
-
-
-def _tls_context(ca_file: str) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca_file or None)
-    except OSError as error:
-        raise SettingsError(f"ksqldb_ca_file={ca_file}: not a file of PEM certificates ({error})") from None
-
-
-def _check_certificate(error: BaseException | None, url: str) -> None:
-    """Raises `SettingsError` if a certificate was the cause: a retry would not help."""
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            remedy = "set ksqldb_ca_file to the CA that signed it, and ksqldb_url to the name in it"
-            raise SettingsError(f"ksqlDB at {url}: its certificate is not trusted ({error.verify_message}); {remedy}")
-        error = error.__cause__ or error.__context__
 
 
 def _jitter(wait: float) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 from tables.layouts.fields import Constant, FieldPath, Source
 from tables.ticks import MAX_KEY, RejectedError, shown
@@ -94,6 +96,20 @@ class Identities:
             self.known.clear()
         self.known[(key if self.by_key else None, broker, symbol) if self.by_value else key] = made
         return made
+
+    def name_of(self, key: bytes | None, decode: Callable[[], Any]) -> tuple[str, str]:
+        """Broker and symbol; by the key alone where `decode`, which gives the record's tick, raises `RejectedError`.
+
+        Raises `RejectedError`.
+        """
+        broker = symbol = None
+        try:
+            tick = decode()
+            broker, symbol = tick.said_broker, tick.said_symbol
+        except RejectedError:
+            pass  # the key may tell
+        name = self.of_record(key, broker, symbol).decode().partition("|")
+        return name[0], name[2]
 
     def _make(self, key: bytes | None, said: dict[str, Said]) -> bytes:
         parsed = self.pattern.parse(key)

@@ -89,14 +89,7 @@ class JsonLayout:
 
     def name_of(self, record: Record) -> tuple[str, str]:
         """See `TickLayout`."""
-        broker = symbol = None
-        try:
-            tick = self._values.decode(record.value)
-            broker, symbol = tick.said_broker, tick.said_symbol
-        except RejectedError:
-            pass  # the key may tell
-        name = self._identities.of_record(record.key, broker, symbol).decode().partition("|")
-        return name[0], name[2]
+        return self._identities.name_of(record.key, lambda: self._values.decode(record.value))
 
     @property
     def no_heartbeats(self) -> str:

@@ -65,14 +65,7 @@ class SchemaLayout:
 
     def name_of(self, record: Record) -> tuple[str, str]:
         """See `TickLayout`."""
-        broker = symbol = None
-        try:
-            tick = self._book.decode(record)
-            broker, symbol = tick.said_broker, tick.said_symbol
-        except RejectedError:
-            pass  # the key may tell
-        name = self._identities.of_record(record.key, broker, symbol).decode().partition("|")
-        return name[0], name[2]
+        return self._identities.name_of(record.key, lambda: self._book.decode(record))
 
     def heartbeat(self, key: bytes, ms: int) -> tuple[bytes | None, bytes]:
         """See `TickLayout`: there is none."""

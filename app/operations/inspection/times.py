@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+from tables.ticks import PER_SECOND
+
 EARLIEST_MS, AHEAD_MS = 631_152_000_000, 86_400_000  # a time is plausible from 1990 until a day after its arrival
 STEPS_MS = (
     *(0, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 30_000),
@@ -129,7 +130,7 @@ def disorder(ticks: Sequence[Tick], scope_of: Callable[[Tick], object]) -> Disor
         if tick.ts >= time:
             stream[scope] = tick.ts, now
     behind.sort()
-    grace = next((step for step in STEPS_MS if step >= _quantile(sorted(needed), 0.999)), STEPS_MS[-1])
+    grace = usual(_quantile(sorted(needed), 0.999))
     return Disorder(
         len(behind) / len(ticks) if ticks else 0.0,
         _quantile(behind, 0.5),

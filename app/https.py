@@ -1,0 +1,52 @@
+"""HTTP connections to a server that the settings name: its address, credentials, CA and time limits."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Any
+
+import httpx
+
+from app.errors import SettingsError
+
+CONNECT_SECONDS = 5.0
+
+
+def client(  # the settings of one server
+    url: str, setting: str, *, user: str, password: str, ca_file: str, media_type: str, read_seconds: float
+) -> httpx.AsyncClient:
+    """A client for one server. `setting`: the beginning of its settings' names.
+
+    Raises `SettingsError` if `ca_file` cannot be used.
+    """
+    return httpx.AsyncClient(
+        base_url=url,
+        auth=httpx.BasicAuth(user, password) if user else None,
+        headers={"Accept": media_type},
+        verify=_tls_context(ca_file, setting) if url.startswith("https:") else True,
+        timeout=httpx.Timeout(read_seconds, connect=CONNECT_SECONDS),
+        trust_env=False,  # settings alone decide: no proxy variables, no .netrc
+    )
+
+
+async def request(http: httpx.AsyncClient, method: str, path: str, seconds: float, **options: Any) -> httpx.Response:
+    """Send a request. Raises httpx's errors, and `TimeoutError` where the whole response takes longer than `seconds`."""
+    async with asyncio.timeout(seconds):  # httpx limits the time between two bytes, not the whole
+        return await http.request(method, path, **options)
+
+
+def check_certificate(error: BaseException | None, server: str, setting: str) -> None:
+    """Raise `SettingsError` if a certificate was the cause: another attempt would not help. `server`: for the message."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            remedy = f"set {setting}_ca_file to the CA that signed it, and {setting}_url to the name in it"
+            raise SettingsError(f"{server}: its certificate is not trusted ({error.verify_message}); {remedy}")
+        error = error.__cause__ or error.__context__
+
+
+def _tls_context(ca_file: str, setting: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:
+        raise SettingsError(f"{setting}_ca_file={ca_file}: not a file of PEM certificates ({error})") from None
