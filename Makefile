@@ -35,9 +35,9 @@ check: lint
 	@HYPOTHESIS_PROFILE=check $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal -m "not slow" tests/unit $(ARGS)
 
 # Whole files run in parallel, because tests of a file share workers. tests/conftest.py puts the longest files first.
-# Three at a time, also on two cores: integration tests mostly wait.
+# Four at a time, also on two cores: integration tests mostly wait.
 test: $(DEV)
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(DEV)
 	@$(BIN)/ruff check $(SOURCES)

@@ -21,7 +21,8 @@ WRITTEN = {
 class Fault:
     """A fault of the next `times` requests that contain `match`.
 
-    `kind` is delay (by `seconds`), before or after (cut the connection before or after execution), 503, 429 or error.
+    `kind` is delay (by `seconds`), hold (until the test releases it), before or after (cut the connection before or after
+    execution), 503, 429 or error.
     """
 
     kind: str

@@ -33,6 +33,7 @@ class Server:
         self._file = state_file
         self.state = State.load(state_file) if state_file is not None and state_file.exists() else State()
         self.faults: list[Fault] = []
+        self.released = asyncio.Event()  # ends the fault `hold`
         self.condition = Condition.well
         self.requests: list[str] = []
 
@@ -53,6 +54,7 @@ class Server:
         app.router.add_get("/status/{command:.+}", self._guarded(self._status))
         app.router.add_get("/_executed", self._executed)
         app.router.add_post("/_faults", self._set_fault)
+        app.router.add_post("/_release", self._release)
         app.router.add_post("/_topics", self._set_topic)
         app.router.add_post("/_committed", self._set_committed)
         return app
@@ -64,6 +66,10 @@ class Server:
 
     async def _set_fault(self, request: web.Request) -> web.Response:
         self.faults.append(Fault(**await request.json()))
+        return web.json_response({})
+
+    async def _release(self, _: web.Request) -> web.Response:
+        self.released.set()
         return web.json_response({})
 
     async def _not_allowed(self, _: web.Request) -> web.Response:
@@ -103,6 +109,8 @@ class Server:
             fault = self._fault(text)
             if fault is not None and fault.kind == "delay":
                 await asyncio.sleep(fault.seconds)
+            elif fault is not None and fault.kind == "hold":
+                await self.released.wait()
             elif fault is not None and fault.kind == "before":
                 _cut(request)
             elif fault is not None and fault.kind in {"503", "429"}:

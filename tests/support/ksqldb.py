@@ -55,6 +55,10 @@ class KsqlServer:
         """Inject a fault into the next requests that contain `match`; see `tests.ksqldb_server.faults.Fault`."""
         self._post("/_faults", {"kind": kind, "times": times, "match": match, "seconds": seconds})
 
+    def release(self) -> None:
+        """Let the requests go on that the fault `hold` holds."""
+        self._post("/_release", {})
+
     def topic(self, name: str, partitions: int = 1) -> None:
         """Add a topic that exists in Kafka: the stand-in does not look there."""
         self._post("/_topics", {"name": name, "partitions": partitions})

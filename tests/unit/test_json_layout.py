@@ -24,7 +24,7 @@ from tests.support.reference import Entry
 from tests.unit.model import Wire, shown, take_finals, wire
 from tests.unit.test_engine_properties import PROFILE, configs, last_arrival, logs
 
-FUZZ = settings(max_examples=examples(check=200, full=1_000, thorough=50_000), deadline=None)
+FUZZ = settings(max_examples=examples(check=200, full=300, thorough=50_000), deadline=None)
 NESTED = LayoutConfig(
     price="last",
     fields="ts=t.at,last=trade.price,qty=trade.size,seq=\"n.o\",symbol=i.code,broker='X',heartbeat=t.beat",

@@ -114,11 +114,12 @@ def test_a_frozen_run_is_finished_by_another_and_sends_nothing_when_it_resumes(w
 
 
 def test_unlock_stops_a_run_before_its_next_statement(worker: Worker, server: KsqlServer) -> None:
-    server.fault("delay", match='"ksql":"CREATE STREAM big', seconds=30.0)  # longer than `unlock` takes, also on a busy machine
+    server.fault("hold", match='"ksql":"CREATE STREAM big')
     runs = worker.popen("migrate", "apply", "--plan", "five.ksql")
     until_sync(lambda: any('"ksql":"CREATE STREAM big' in text for text in server.requests()), what="it has been sent")
     unlocked = worker.run("migrate", "unlock", "--json")
     assert (unlocked.returncode, list(json.loads(unlocked.stdout))) == (0, ["unlocked"])
+    server.release()
     message, _ = runs.communicate(timeout=60)
     assert (runs.returncode, "another runner has taken over" in message) == (1, True), message
     assert created(server) == NAMES[:3]
