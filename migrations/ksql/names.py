@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from migrations.ksql.errors import KsqlError
 
+# The keywords of ksqlDB's grammar (SqlBase.g4, the same from 7.5.0 to 8.3.1) without those of its rule `nonReserved`.
 RESERVED = frozenset(
     """
-    ALL AND AS BEGIN BETWEEN BY CASE CAST CHANGES CREATE DELETE DESCRIBE DISTINCT DROP ELSE END ESCAPE EXISTS EXPLAIN EXTENDED
-    FALSE FROM FULL FUNCTION GRACE GROUP HAVING IF IN INNER INSERT INTO IS JOIN LEFT LIKE LIMIT LIST NAMESPACE NOT NULL ON OR
-    OUTER PARTITION PERIOD PRINT PROPERTIES QUERIES REPLACE RETENTION RIGHT ROWOFFSET ROWPARTITION ROWTIME RUN SCRIPT SELECT
-    SET SHOW SIZE STREAM STREAMS TABLE TABLES TERMINATE THEN TRUE UNSET VALUES WHEN WHERE WINDOW WINDOWEND WINDOWSTART WITH
-    WITHIN
-    """.split()  # noqa: SIM905  # a list of strings would take sixty lines
+    ADVANCE ALL AND AS AT BEGINNING BETWEEN BY CASE CAST CATALOG CONNECTOR CONNECTORS CREATE DAYS DECIMAL DELETE DESCRIBE
+    DISTINCT DROP ELSE END EXISTS EXPORT EXTENDED FALSE FROM FULL GROUP HAVING HOPPING HOURS IN INNER INSERT INTO IS JOIN LEFT
+    LIKE LIMIT LIST LOAD MATERIALIZED MILLISECOND MILLISECONDS MINUTES MONTHS NAMESPACE NOT NULL ON OR OUTER PAUSE PRINT
+    PROPERTIES QUERIES QUERY RENAME RESUME RETENTION RIGHT RUN SAMPLE SCRIPT SECONDS SELECT SIZE STREAM STREAMS TABLE TERMINATE
+    THEN TO TOPIC TOPICS TRUE TUMBLING UNSET VALUES VIEW WHEN WHERE WINDOW WITH WITHIN YEARS
+    """.split()  # noqa: SIM905  # a list of strings would take ninety lines
 )
+PSEUDO_COLUMNS = frozenset({"ROWTIME", "ROWPARTITION", "ROWOFFSET", "WINDOWSTART", "WINDOWEND"})  # every source has these
 
 
 def check_name(name: str, where: str) -> None:
@@ -25,3 +27,10 @@ def check_name(name: str, where: str) -> None:
         raise KsqlError(f"{where}: {name} is a reserved word; take another, for example {name}_")
     if not plain.replace("_", "").isalnum() or plain[:1].isdigit() or not plain.isascii():
         raise KsqlError(f"{where}: {name}: a name is made of letters, digits and _, and begins with no digit")
+
+
+def check_column_name(name: str, where: str) -> None:
+    """As `check_name`; also raises `KsqlError` for the names of columns that every source has."""
+    if name.upper() in PSEUDO_COLUMNS:
+        raise KsqlError(f"{where}: {name} is a reserved word for columns; take another, for example {name}_")
+    check_name(name, where)

@@ -20,6 +20,7 @@ from typing import Any
 from migrations.ksql import render
 from migrations.ksql.check.sources import check_insert, check_source
 from migrations.ksql.declaration import Declaration
+from migrations.ksql.errors import KsqlError
 from migrations.ksql.expressions import Column
 from migrations.ksql.formats import JSON_KEY, KAFKA, NO_KEY, KeyFormat, delimited
 from migrations.ksql.queries import Select
@@ -53,6 +54,11 @@ class SourceType(type):
         shared = {attribute: column.copy_for(source) for base in bases for attribute, column in _shared_columns(base)}
         own = {attribute: column for attribute, column in namespace.items() if isinstance(column, Column)}
         for attribute, column in (shared | own).items():
+            if hasattr(SourceType, attribute):
+                raise KsqlError(
+                    f"{class_name}.{attribute}: a class has an attribute of that name; call yours {attribute}_, and give the "
+                    f"column its name by Column(.., {attribute!r})"
+                )
             column.source = source
             setattr(source, attribute, column)
         source._declaration = Declaration(

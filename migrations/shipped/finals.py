@@ -123,7 +123,7 @@ five_minutes = (
         latest(Events.close).as_("close"),
         total(Events.volume).as_("volume"),
         total(Events.ticks).as_("ticks"),
-        count().as_("minutes"),
+        count().as_("bars"),
     )
     .from_(Events)
     .window(tumbling("5 MINUTES", retention="7 DAYS", grace="1 DAY"))
@@ -149,4 +149,4 @@ class FiveMinutes(
 
     volume = Column(SUM)
     ticks = Column(BIGINT)
-    minutes = Column(BIGINT)
+    bars = Column(BIGINT)  # how many one-minute bars there were

@@ -1,8 +1,4 @@
-"""Recorded error responses.
-
-The stand-in does not check types and functions. For a request that a real
-server rejected for them, it returns the recorded error.
-"""
+"""Recorded exchanges, and the recorded error responses to pull queries, which the stand-in does not compute."""
 
 from __future__ import annotations
 
@@ -36,7 +32,12 @@ def refusals(directory: Path) -> dict[str, tuple[int, dict[str, Any]]]:
     for _, _, exchange in exchanges(directory):
         body, answer = exchange["request"].get("body"), exchange["response"] or {}
         error = answer.get("body")
-        if not isinstance(body, dict) or not isinstance(error, dict) or error.get("error_code") not in (40000, 40001, 50000):
+        if (
+            not isinstance(body, dict)
+            or "sql" not in body
+            or not isinstance(error, dict)
+            or error.get("error_code") not in (40000, 40001, 50000)
+        ):
             continue
         message = error.get("message") or ""
         if not any(text in message for text in ELSEWHERE):
@@ -45,5 +46,5 @@ def refusals(directory: Path) -> dict[str, tuple[int, dict[str, Any]]]:
 
 
 def text_of(body: dict[str, Any]) -> str:
-    """The KSQL of a request with its properties, which may be the cause of an error too."""
-    return f"{body.get('ksql', body.get('sql', ''))} {json.dumps(body.get('streamsProperties') or {}, sort_keys=True)}"
+    """The query of a request with its properties, which may be the cause of an error too."""
+    return f"{body.get('sql', '')} {json.dumps(body.get('streamsProperties') or {}, sort_keys=True)}"

@@ -27,3 +27,13 @@ class Refusal(Exception):  # noqa: N818  # it becomes a response, and is no erro
             "statementText": self.statement,
             "entities": [],
         }
+
+
+class SyntaxRefusal(Exception):  # noqa: N818  # see above
+    """A statement that the grammar does not have. `line` and `column` are in the text that was parsed."""
+
+    def __init__(self, message: str, line: int, column: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+        self.column = column

@@ -12,13 +12,14 @@ from typing import Any
 from aiohttp import web
 
 from migrations.ksql.errors import LexError
-from migrations.ksql.parse.normal import split, strip_comments, substitute
+from migrations.ksql.parse.normal import clean, split_tokens, substitute
 from tests.ksqldb_server.ddl import execute
 from tests.ksqldb_server.faults import Condition, Fault, check_ready, check_writable
 from tests.ksqldb_server.recorded import refusals, text_of
-from tests.ksqldb_server.refusal import Refusal
+from tests.ksqldb_server.refusal import Refusal, SyntaxRefusal
 from tests.ksqldb_server.show import answer
 from tests.ksqldb_server.state import State
+from tests.ksqldb_server.syntax import parse
 
 PREFIXES = ("ksql.", "auto.offset.reset", "processing.guarantee", "cache.", "commit.", "num.stream")
 SETTINGS = {"SET", "UNSET", "DEFINE", "UNDEFINE", "ALTER"}
@@ -28,10 +29,14 @@ Entity = dict[str, Any]
 class Server:
     """Handlers over one state. With `state_file`, the state survives a kill."""
 
-    def __init__(self, state_file: Path | None = None, transcripts: Path | None = None) -> None:
+    def __init__(
+        self, state_file: Path | None = None, transcripts: Path | None = None, *, version: str = "7.5.0", registry: bool = False
+    ) -> None:
+        self._version = version
         self._refusals = refusals(transcripts) if transcripts is not None else {}
         self._file = state_file
         self.state = State.load(state_file) if state_file is not None and state_file.exists() else State()
+        self.state.registry = registry
         self.faults: list[Fault] = []
         self.released = asyncio.Event()  # ends the fault `hold`
         self.condition = Condition.well
@@ -142,15 +147,11 @@ class Server:
         after = body.get("commandSequenceNumber")
         if after is not None and after > self.state.sequence:
             raise Refusal("Timed out while waiting for a previous command to execute.", code=50301)
-        try:
-            statements = split(strip_comments(_with_variables(body)))
-        except LexError as error:
-            raise Refusal(f"line {error.line}:{error.column}: Syntax Error\n{error}", body["ksql"]) from None
+        statements = _parsed(_with_variables(body))
         trial = self.state.sandbox()
         for statement in statements:
             check_writable(self.condition, statement)
             _execute(trial, statement)
-        self._check_recorded(body)
         entities = [_execute(self.state, statement) for statement in statements]
         if self.condition is Condition.slow:
             queued = {"status": "QUEUED", "message": "Statement written to command topic", "queryId": None}
@@ -183,7 +184,7 @@ class Server:
 
     async def _info(self, _: web.Request, __: str) -> web.Response:
         about = {
-            "version": "7.5.0",
+            "version": self._version,
             "kafkaClusterId": "stand-in",
             "ksqlServiceId": "default_",
             "serverStatus": self._status_word(),
@@ -208,7 +209,7 @@ class Server:
 
     async def _metadata(self, request: web.Request, _: str) -> web.Response:
         found = {"scope": {"path": [], "clusters": {"kafka-cluster": "stand-in", "ksql-cluster": "default_"}}, "id": ""}
-        return _respond(found if request.path.endswith("/id") else {"version": "7.5.0", "clusterId": found})
+        return _respond(found if request.path.endswith("/id") else {"version": self._version, "clusterId": found})
 
     async def _valid_property(self, request: web.Request, _: str) -> web.Response:
         _check_properties({request.match_info["name"]: "earliest"}, "")
@@ -224,6 +225,25 @@ class Server:
         if command not in self.state.commands:
             raise Refusal("Command not found", code=40400)
         return _respond(self.state.commands[command])
+
+
+def execute_all(state: State, text: str) -> list[Entity]:
+    """Execute statements one by one, without a trial. Raises `Refusal`."""
+    return [_execute(state, statement) for statement in _parsed(text)]
+
+
+def _parsed(text: str) -> list[str]:
+    """The statements of a request, without comments. All are parsed before the first is looked at."""
+    statements = []
+    try:
+        for tokens in split_tokens(text):
+            statements.append(clean(tokens))
+            parse(tokens)
+    except LexError as error:
+        raise Refusal(f"line {error.line}:{error.column}: Syntax Error\n{error}", text) from None
+    except SyntaxRefusal as refusal:
+        raise Refusal(refusal.message, statements[-1]) from None
+    return statements
 
 
 def _with_variables(body: Entity) -> str:
@@ -264,6 +284,9 @@ def _is_insert_select(statement: str) -> bool:
 def _check_properties(properties: dict[str, Any], statement: str) -> None:
     for name, value in properties.items():
         bare = name.removeprefix("ksql.streams.")
+        if name == "ksql.service.id":
+            message = f"One or more properties overrides set locally are prohibited by the KSQL server: [{name}]"
+            raise Refusal(message, code=40000)
         if not name.startswith(PREFIXES) and not bare.startswith(PREFIXES):
             message = f"Not recognizable as ksql, streams, consumer, or producer property: '{name}'"
             raise Refusal(message, statement, code=50000)

@@ -49,6 +49,7 @@ class State:
     commands: dict[str, Any] = field(default_factory=dict)  # status by command id
     executed: list[str] = field(default_factory=list)
     sequence: int = -1
+    registry: bool = False  # whether the server has a Schema Registry
     committed: bool = True  # whether queries have committed offsets; a new query has not
 
     def sandbox(self) -> State:

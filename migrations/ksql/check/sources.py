@@ -13,7 +13,7 @@ from migrations.ksql.declaration import Declaration
 from migrations.ksql.errors import KsqlError
 from migrations.ksql.expressions import Column
 from migrations.ksql.formats import FORMATS
-from migrations.ksql.names import check_name
+from migrations.ksql.names import check_column_name, check_name
 from migrations.ksql.queries import Select, Source
 
 ARGUMENTS = {  # options of WITH that a class sets by an argument
@@ -39,7 +39,7 @@ def check_source(declared: Declaration) -> None:
     name, query = declared.name, declared.query
     check_name(name, "the name")
     for column in declared.by_name.values():
-        check_name(column.name, f"{name}.{column.name}")
+        check_column_name(column.name, f"{name}.{column.name}")
     _check_duplicates(declared)
     _check_options(declared)
     keys = declared.keys

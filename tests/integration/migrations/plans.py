@@ -70,10 +70,13 @@ def requests_since(server: KsqlServer, sent: str) -> int:
     )
 
 
-SWAP = CHANGED + "CREATE STREAM n_raw (n BIGINT) WITH (KAFKA_TOPIC='n_w', KEY_FORMAT='NONE', VALUE_FORMAT='JSON');"
+SWAP = CHANGED + "CREATE STREAM counts (n BIGINT) WITH (KAFKA_TOPIC='counts', PARTITIONS=2, VALUE_FORMAT='JSON');"
 
 
-SWAP += "INSERT INTO all_s WITH (QUERY_ID='N_WRITER') SELECT * FROM n_raw EMIT CHANGES;"
+SWAP += "CREATE STREAM n_raw (n BIGINT) WITH (KAFKA_TOPIC='n_w', KEY_FORMAT='NONE', VALUE_FORMAT='JSON');"
+
+
+SWAP += "INSERT INTO counts WITH (QUERY_ID='N_WRITER') SELECT * FROM n_raw EMIT CHANGES;"
 
 
 def interrupt_swap(monkeypatch: pytest.MonkeyPatch, step: str) -> None:

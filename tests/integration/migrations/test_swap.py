@@ -170,7 +170,7 @@ async def test_a_swap_that_is_interrupted_anywhere_is_finished_by_the_same_comma
         assert [text for text in made if text != "PAUSE N_WRITER;"] == [
             "CREATE TABLE N_W_V2",
             "CREATE STREAM N_RAW_V2",
-            "INSERT INTO all_s",
+            "INSERT INTO counts",
         ]
         assert all(step.action in (Action.done, Action.left) for step in await runner.survey(target, five(SWAP)))
 

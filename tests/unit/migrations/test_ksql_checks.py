@@ -20,6 +20,12 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
         r"KAFKA key format takes one column, not a, b; say key=delimited",
     ),
     (lambda: source(Stream, {"size": Column(BIGINT)}, topic="t", value="JSON"), r"Made.size: size is a reserved word"),
+    (
+        lambda: source(Stream, {"columns": Column(BIGINT)}, topic="t", value="JSON"),
+        r"Made.columns: a class has an attribute of that name; call yours columns_, .* Column\(.., 'columns'\)",
+    ),
+    (lambda: source(Stream, {"minutes": Column(BIGINT)}, topic="t", value="JSON"), r"Made.minutes: minutes is a reserved word"),
+    (lambda: source(Stream, {"rowtime": Column(BIGINT)}, topic="t", value="JSON"), r"Made.rowtime: rowtime is a reserved word"),
     (lambda: source(Stream, {"a-b": Column(BIGINT)}, topic="t", value="JSON"), r"a-b: a name is made of letters"),
     (
         lambda: source(Stream, {}, topic="t", value="JSON", options={"CLEANUP_POLICY": "compact"}),

@@ -11,10 +11,13 @@ from migrations.ksql.expressions import Column, Expression, Key
 from migrations.ksql.functions import as_value, case, cast, latest
 from migrations.ksql.parse.lexer import tokenize
 from migrations.ksql.parse.normal import split
-from migrations.ksql.queries import Joining, select, session
+from migrations.ksql.queries import Joining, Window, hopping, select, session, tumbling
 from migrations.ksql.sources import JSON_KEY, SourceType, Stream, Table, delimited
 from migrations.ksql.types import ARRAY, BIGINT, BOOLEAN, DECIMAL, DOUBLE, MAP, STRING, STRUCT
 from migrations.shipped.decimals import PRICE
+from tests.ksqldb_server import words
+from tests.ksqldb_server.server import execute_all
+from tests.ksqldb_server.state import State
 from tests.unit.migrations.declarations import Names, Other, Ticks, source
 
 
@@ -148,10 +151,31 @@ def test_rendered_text_is_parsed_into_one_statement_with_the_same_tokens(
     text = str(made)
     assert text == str(made)
     assert split(text) == [text]
-    assert [token.text for token in tokenize(text)] == words(text)
+    assert [token.text for token in tokenize(text)] == split_words(text)
 
 
-def words(text: str) -> list[str]:
+@given(
+    items=st.lists(expressions, min_size=1, max_size=5),
+    names=st.lists(st.sampled_from(sorted(words.KEYWORDS - words.RESERVED)), min_size=5, max_size=5, unique=True),
+    condition=conditions,
+    over=st.sampled_from([None, session("5 MINUTES"), tumbling("1 MINUTE", grace="5 SECONDS"), hopping("1 HOUR", "1 MINUTE")]),
+)
+def test_every_rendered_statement_is_accepted_by_the_strict_stand_in(
+    items: list[Expression], names: list[str], condition: Expression, over: Window | None
+) -> None:
+    """Also with keywords as names, unless they are reserved."""
+    named = [(item if over is None else latest(item)).as_(name) for name, item in zip(names, items, strict=False)]
+    query = select(Ticks.broker, Ticks.symbol, *named).from_(Ticks).where(condition)
+    if over is not None:
+        query = query.window(over).group_by(Ticks.broker, Ticks.symbol)
+    columns = {f"c{number}": Column(item.kind, item.name) for number, item in enumerate(named)}
+    keys = {"broker": Key(STRING), "symbol": Key(STRING)}
+    made = SourceType("Made", (Stream if over is None else Table,), keys | columns, query=query)
+    first = str(Ticks).replace("KAFKA_TOPIC='t',", "KAFKA_TOPIC='t', PARTITIONS=1,")
+    assert len(execute_all(State(), f"{first}\n{made}")) == 2
+
+
+def split_words(text: str) -> list[str]:
     """The tokens by a simpler lexer, which suffices for rendered text."""
     return re.findall(r"'(?:[^']|'')*'|\w+|->|<>|<=|>=|[^\s\w]", text)
 

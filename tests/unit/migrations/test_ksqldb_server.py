@@ -18,6 +18,7 @@ from tests.ksqldb_server.server import Server
 
 DATA = Path(os.environ.get("BARWHEEL_TEST_DATA") or Path(__file__).parents[4] / "shared")
 TRANSCRIPTS = DATA / "ksqldb" / "transcripts"
+STATEMENTS = DATA / "ksqldb" / "8.3.1" / "dsl.jsonl"
 pytestmark = pytest.mark.skipif(not TRANSCRIPTS.is_dir(), reason=f"no recorded exchanges in {TRANSCRIPTS}")
 
 # responses that depend on a race, or on events outside of the recording
@@ -149,3 +150,30 @@ async def test_every_recorded_request_gets_an_answer_of_the_recorded_shape() -> 
 def _code(exchange: dict[str, Any]) -> int | None:
     body = exchange["response"]["body"]
     return body.get("error_code") if isinstance(body, dict) else None
+
+
+SYNTAX = re.compile(r"line \d+:\d+: Syntax Error")
+
+
+@pytest.mark.slow
+async def test_every_recorded_statement_is_accepted_or_refused_as_by_the_server() -> None:
+    """A syntax error is refused at the recorded position."""
+    differ: list[str] = []
+    refused = played = 0
+    for line in STATEMENTS.read_text(encoding="utf-8").splitlines():
+        case = json.loads(line)
+        recorded = case["server"]
+        if recorded is None or recorded.startswith("("):  # the server was not asked
+            continue
+        async with TestClient(TestServer(Server(version="8.3.1", registry=True).application())) as client:
+            body = {"ksql": "\n".join([*case["statements"], "EXPLAIN NO_SUCH_QUERY;"]), "streamsProperties": {}}
+            answer = await client.post("/ksql", json=body)
+            message = (await answer.json())["message"]
+        played += 1
+        accepted = "Query with id:NO_SUCH_QUERY does not exist" in message
+        refused += not accepted
+        position = SYNTAX.match(recorded)
+        if accepted != (recorded == "accepted") or (position and not message.startswith(position[0])):
+            differ.append(f"{case['case']}: {case['statements'][-1]}\n  recorded {recorded}\n  found    {message}")
+    assert not differ, f"{len(differ)} of {played} differ\n" + "\n".join(differ)
+    assert (played > 340, refused > 120) == (True, True)

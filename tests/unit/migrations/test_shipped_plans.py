@@ -21,6 +21,8 @@ from migrations.ksql.types import BIGINT, DECIMAL, DOUBLE, STRING
 from migrations.plan import files as plan_files
 from migrations.shipped import bar1m
 from migrations.shipped.decimals import decimals
+from tests.ksqldb_server.server import execute_all
+from tests.ksqldb_server.state import State
 from tests.support.worker import ROOT
 
 DATA = Path(os.environ.get("BARWHEEL_TEST_DATA") or Path(__file__).parents[4] / "shared") / "ksqldb"
@@ -33,6 +35,13 @@ def test_the_shipped_plans_equal_their_golden_files(name: str, path: Path | None
     plan = load_plan(Settings(_env_file=None), path)  # type: ignore[call-arg]  # pydantic-settings' own
     text = "\n\n".join(statement.text for statement in plan.statements) + "\n"
     assert text == (GOLDEN / f"{name}.ksql").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", [None, Path("bar1m")])
+def test_the_strict_stand_in_accepts_every_statement_of_the_shipped_plans(path: Path | None) -> None:
+    plan = load_plan(Settings(_env_file=None), path)  # type: ignore[call-arg]  # see above
+    state = State(topics={"ticks": 8, "bar_1m_final": 8})
+    assert len(execute_all(state, "\n".join(statement.text for statement in plan.statements))) == len(plan.statements)
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no accepted statements in {DATA}")
