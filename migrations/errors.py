@@ -56,6 +56,9 @@ class KsqlDbError(MigrationError):
 
 
 class PlanRefusedError(KsqlDbError):
-    """The server would reject the plan, and nothing of it was sent. A later attempt may succeed, once what it lacks exists."""
+    """The server would reject the plan, and nothing of it was sent. A later attempt may succeed, once what it lacks exists.
+
+    A worker that requires the plan ends by it; one that applies it in the background tries again.
+    """
 
     exit_code = 4

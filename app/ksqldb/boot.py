@@ -18,15 +18,16 @@ from app.kafka.cluster import Cluster
 from app.kafka.failures import refused
 from app.settings import Settings
 from app.settings.types import MigrateOnBoot
-from migrations.errors import MigrationError, PlanError, RefusedError
+from migrations.errors import KsqlDbError, MigrationError, PlanError, RefusedError
 from migrations.plan import files as plan_files
 from migrations.plan.compare import Action, Step
 from migrations.plan.entry import Entry
 from migrations.plan.model import Plan
 from migrations.run.report import entry_data, summary
 from migrations.run.runner import apply
-from migrations.run.target import Target
+from migrations.run.target import SERVER_FAULT, Target
 from migrations.server.client import KsqlClient
+from migrations.server.responses import BAD_REQUEST, TOO_MANY
 from migrations.shipped.decimals import decimals
 
 RETRY_SECONDS = 5.0
@@ -94,9 +95,10 @@ def _user() -> str:
 async def at_boot(settings: Settings, cluster: Cluster, migrating: Migrating) -> None:
     """Apply what is pending, and retry until it is done.
 
-    With `migrate_on_boot=require`, raises `RefusedError`, `PlanError` or `SettingsError` if the plan cannot be applied, and
-    `BrokerError` if the broker refuses what another attempt does not mend. With `background`, such an error is only recorded in
-    `migrating`.
+    With `migrate_on_boot=require`, raises `RefusedError`, `PlanError` or `SettingsError` if the plan cannot be applied,
+    `KsqlDbError` if the server refuses it, and `BrokerError` if the broker refuses what another attempt does not mend. What is
+    waited for is logged at every attempt, as the web port is not open yet. With `background`, an error is recorded in
+    `migrating`, and logged once.
     """
     if settings.migrate_on_boot is MigrateOnBoot.off or not settings.ksqldb_url:
         return
@@ -112,9 +114,15 @@ async def at_boot(settings: Settings, cluster: Cluster, migrating: Migrating) ->
             if required:
                 raise
             return
+        except KsqlDbError as error:
+            _set_failed(migrating, error, again=required)
+            if required and _refuses(error):
+                raise
+            await asyncio.sleep(RETRY_SECONDS)
+            continue
         except (MigrationError, BrokerError, KafkaError, OSError) as error:
             refusal = refused(error)
-            _set_failed(migrating, refusal or error)
+            _set_failed(migrating, refusal or error, again=required)
             if refusal is None:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
@@ -127,9 +135,14 @@ async def at_boot(settings: Settings, cluster: Cluster, migrating: Migrating) ->
         return
 
 
-def _set_failed(migrating: Migrating, error: Exception) -> None:
-    """Record the error, and log it unless it is the same as before."""
-    if migrating.error != str(error):
+def _refuses(error: KsqlDbError) -> bool:
+    """Whether the server refuses the plan or the user, so that another attempt needs another plan, setting or permission."""
+    return BAD_REQUEST * 100 <= error.code < SERVER_FAULT and error.code != TOO_MANY * 100
+
+
+def _set_failed(migrating: Migrating, error: Exception, *, again: bool = False) -> None:
+    """Record the error, and log it unless it is the same as before; `again`: also then."""
+    if again or migrating.error != str(error):
         log.warning("migrations: %s", error)
     migrating.state, migrating.error = "failed", str(error)
 

@@ -125,6 +125,11 @@ class Server:
             elif fault is not None and fault.kind == "error":
                 message = "Could not write the statement into the command topic."
                 return web.json_response(Refusal(message, text, code=50000).body, status=500)
+            elif fault is not None and fault.kind == "401":
+                return web.json_response({"message": "Unauthorized", "error_code": 40100}, status=401)
+            elif fault is not None and fault.kind == "refuse" and "CREATE" in text:
+                message = 'line 1:1: Syntax Error\n"minutes" is a reserved keyword'
+                return web.json_response(Refusal(message, text).body, status=400)
             try:
                 check_ready(self.condition)
                 response = await handler(request, text)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.integration.migrations.plans import (
     created,
 )
@@ -79,6 +81,34 @@ def test_only_with_require_a_worker_waits_for_an_unreachable_ksqldb(worker: Work
     assert not worker.ready()
     server.start()
     worker.wait(worker.ready, "it is ready")
+    worker.stop()
+
+
+@pytest.mark.parametrize(
+    ("fault", "message", "code"),
+    [
+        ("refuse", 'the server would refuse the plan: line 1:1: Syntax Error "minutes" is a reserved keyword', 4),
+        ("401", "check ksqldb_user and ksqldb_password", 1),
+    ],
+)
+def test_with_require_a_plan_that_the_server_refuses_ends_the_worker_with_one_line(
+    worker: Worker, server: KsqlServer, fault: str, message: str, code: int
+) -> None:
+    server.fault(fault, match="ksql", times=1_000)
+    worker.settings["migrate_on_boot"] = "require"
+    ended = worker.run("worker")
+    assert ended.returncode == code, ended.stderr
+    assert message in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
+    assert server.executed() == []
+
+
+def test_in_the_background_a_plan_that_the_server_refuses_is_shown_and_tried_again(worker: Worker, server: KsqlServer) -> None:
+    server.fault("refuse", match="EXPLAIN", times=1)
+    worker.settings["migrate_on_boot"] = "warn"
+    worker.start()
+    worker.wait_log("the server would refuse the plan")
+    worker.wait_log("6 applied")
     worker.stop()
 
 
