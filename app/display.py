@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from itertools import repeat
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from app.plain import plain
 from tables.bars import Bar
 
 PIPE_WIDTH = 160
+
+
+class PlainConsole(Console):
+    """A console that shows text and obeys none of it: rich makes every string, also in a table, with `render_str`."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """The text, without markup and with its control characters escaped."""
+        return super().render_str(plain(text), **options | {"markup": False, "emoji": False})
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -19,7 +30,7 @@ def console(*, stderr: bool = False) -> Console:
 
     It prints text as it is: names of symbols hold brackets and colons, which rich would take for markup and emoji.
     """
-    made = Console(highlight=False, markup=False, emoji=False, stderr=stderr)
+    made = PlainConsole(highlight=False, markup=False, emoji=False, stderr=stderr)
     if not made.is_terminal:
         made.width = PIPE_WIDTH
     return made

@@ -6,11 +6,12 @@ import sys
 from typing import NoReturn
 
 from app.errors import BarwheelError
+from app.plain import plain
 
 
 def say(text: str) -> None:
     """Print one line, `app: <text>`; Faust would swallow a log record at this point."""
-    sys.stderr.write(f"app: {text}\n")
+    sys.stderr.write(f"app: {plain(text)}\n")
     sys.stderr.flush()
 
 

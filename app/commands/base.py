@@ -20,6 +20,7 @@ from app.display import console, utc
 from app.errors import BarwheelError, InputError
 from app.kafka.bootstrap import cluster_for, wait_for_broker
 from app.kafka.cluster import Cluster
+from app.plain import plain
 from app.settings import Settings
 from app.stderr import fail
 
@@ -82,15 +83,15 @@ def ask(question: str) -> bool | None:
     """Whether the user says yes; None where nobody can be asked, because standard input is no terminal."""
     if sys.stdin is None or not sys.stdin.isatty():
         return None
-    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.write(f"{plain(question)} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def out(text: str) -> None:
-    """Print one line of the result on stdout."""
+    """Print one line of the result on stdout. A terminal gets no control characters, a file or a pipe all of it."""
     with _writing():
-        sys.stdout.write(text + "\n")
+        sys.stdout.write((plain(text) if sys.stdout.isatty() else text) + "\n")
 
 
 @contextmanager

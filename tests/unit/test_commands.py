@@ -6,6 +6,7 @@ import dataclasses
 import io
 import random
 import re
+import sys
 from collections import Counter
 from decimal import Decimal
 from typing import Any
@@ -16,7 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.topics import input_spec, judge, specs
+from app import stderr
 from app.cli import command_of, with_defaults
+from app.commands import base
 from app.commands.base import time_ms
 from app.demo.host import demo_settings
 from app.demo.market import SILENT, Kind
@@ -25,6 +28,7 @@ from app.display import bar_table, console, fit, utc
 from app.errors import InputError
 from app.kafka.partitioner import partition_of
 from app.kafka.topics import TopicState
+from app.plain import plain
 from app.settings import Settings
 from app.tickfiles.replay import speed
 from tables.bars import Bar
@@ -33,6 +37,7 @@ from tests.support.worker import ROOT
 SETTINGS = Settings.load(app_id="t", ticks_topic="ticks", topics_prefix="", window_size="1m", broker="")
 
 
+CONTROL = ["\x1b[31mred", "a\x1b]0;title\x07b", "\x9b2J", "bell\x07", "back\x08\x08", "12\u202e34", "cr\rover"]
 MARKUP = ["X[/red]", "A[bold]B", "ES[H26]", ":smile:", "[link=x]y", "[[1]]"]
 
 
@@ -46,8 +51,33 @@ def test_text_that_looks_like_markup_is_printed_as_it_is(text: str, capsys: pyte
     assert capsys.readouterr().out.count(text) == 5
 
 
+@pytest.mark.parametrize("text", CONTROL)
+def test_no_control_character_of_a_name_reaches_the_terminal(
+    text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Table(text, title=text)
+    made.add_row(text)
+    price = Decimal("1.5")
+    bar = Bar("b", text, 0, 60_000, price, price, price, price, None, None, 1, 0, 0, "watermark", 0, 0, 0, 0, 0)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    console().print(text, made, fit(bar_table([bar], text), console()))
+    base.out(text)
+    base.say(text)
+    stderr.say(text)
+    shown = capsys.readouterr()
+    both = shown.out + shown.err
+    both = re.sub(r"\x1b\[[0-9;]*m", lambda style: "" if style[0] != "\x1b[31m" else style[0], both)  # rich's own styles
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", both)
+    assert both.count(plain(text)) == 9
+
+
+def test_a_pipe_gets_a_name_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    base.out("a\x1bb")
+    assert capsys.readouterr().out == "a\x1bb\n"
+
+
 def test_every_console_of_ours_is_one_that_prints_text_as_it_is() -> None:
-    made = [path for path in (ROOT / "app").rglob("*.py") if re.search(r"\bConsole\(", path.read_text(encoding="utf-8"))]
+    made = [path for path in (ROOT / "app").rglob("*.py") if re.search(r"Console\(\w", path.read_text(encoding="utf-8"))]
     assert made == [ROOT / "app" / "display.py"]
 
 
