@@ -27,6 +27,7 @@ from app.settings import Settings
 from app.settings.checks import REQUEST_MS
 from app.settings.types import MigrateOnBoot
 from app.stderr import fail
+from app.web.security.access import free_port
 from app.web.server import install
 from app.worker import BarwheelWorker, advertised_host, broker_urls
 
@@ -62,7 +63,7 @@ class BarwheelApp(faust.App):
             stream_buffer_maxsize=16,
             stream_wait_empty=False,
             web_bind=settings.web_host,
-            web_port=settings.web_port,
+            web_port=settings.web_port or free_port(settings.web_host),
             web_host=advertised_host(settings.web_host),
             canonical_url=settings.web_url or None,
             web_router_enabled=False,

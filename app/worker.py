@@ -98,6 +98,8 @@ async def prepare(app: WorkerApp) -> None:
         say(f"{name} is set, but there is no such setting")
     settings, tasks = app.settings, app.task_manager
     check_bind_address(settings, app.conf.web_bind)
+    if not settings.web_port:
+        say(f"web_port=0: the web port is {app.conf.web_port}")
     if app.conf.web_enabled and app.conf.web_transport.scheme == "tcp":
         check_port_free(app.conf.web_bind, app.conf.web_port)
     make_folder(settings.data_dir)  # Faust creates only the last folder of its own path

@@ -24,6 +24,7 @@ from app.operations.durability import idle_risk, risks
 from app.operations.stored_state import state_problems
 from app.settings import PREFIX, Settings, unknown_variables
 from app.settings.addresses import loopback
+from app.settings.data_dir import folder_problem
 from app.settings.types import WebAuth
 
 PLACED_RECORDS = 1_000  # newest ticks, and bars, of each partition in which symbols are looked for that live in two
@@ -127,7 +128,11 @@ def _cluster(settings: Settings, result: Examination) -> Cluster | None:
 
 
 def _check_settings(settings: Settings, result: Examination) -> None:
-    """Note values that are valid but rarely intended."""
+    """Find a `data_dir` that cannot be used, and note values that are valid but rarely intended."""
+    problem = folder_problem(settings.data_dir)
+    if problem is not None:
+        text = f"data_dir={settings.data_dir} cannot be used: {problem}"
+        result.wrong(text, f"set {PREFIX}DATA_DIR to a folder that can be written to")
     if not loopback(settings.web_host) and settings.web_auth is WebAuth.none:
         result.note(f"anyone who can reach {settings.web_host} may read (web_auth=none)", "set web_token")
     if settings.grace > settings.window_size:

@@ -14,6 +14,7 @@ from app.errors import SettingsError
 from app.settings import checks
 from app.settings.addresses import KAFKA_SCHEME, MAX_PORT, BrokerAddress, HttpAddress, WebAddress
 from app.settings.durations import Duration, PositiveDuration, SlotWidth, duration_ms, duration_text
+from app.settings.env_file import ENV_FILE, names_set
 from app.settings.layout import OWN_KEY, LayoutConfig, layout_config
 from app.settings.outputs import OutputNames, output_topics
 from app.settings.types import (
@@ -161,7 +162,7 @@ class Settings(OutputNames, BaseSettings):
     )
     pocket_port: int = Field(POCKET_PORT, ge=0, le=MAX_PORT, description="Port of the pocket broker; 0 takes a free one.")
     web_host: str = Field("127.0.0.1", description="Address the web port listens on.")
-    web_port: int = Field(6066, ge=0, le=MAX_PORT, description="The web port.")
+    web_port: int = Field(6066, ge=0, le=MAX_PORT, description="The web port; 0 takes a free one, which the worker says.")
     web_url: WebAddress = Field(
         "", description="Address of this web port for other workers, `http://host:6066`; empty: from `web_host` and `web_port`."
     )
@@ -187,6 +188,7 @@ class Settings(OutputNames, BaseSettings):
     @classmethod
     def load(cls, **overrides: Any) -> Settings:
         """Read the environment and `.env`; raises `SettingsError` with one line that names setting and value."""
+        names_set()
         try:
             return cls(**overrides)
         except ValidationError as error:
@@ -264,6 +266,9 @@ RESERVED = frozenset({"TEST_DATA", "KAFKA", "KAFKA_NODES"})  # for the tests
 
 
 def unknown_variables() -> list[str]:
-    """Environment variables with the prefix of settings that are not settings: probably misspelled."""
+    """Names in the environment and in `.env` with the prefix of settings that are not settings: probably misspelled."""
     known = {name.upper() for name in Settings.model_fields} | RESERVED
-    return sorted(k for k in os.environ if k.upper().startswith(PREFIX) and k[len(PREFIX) :].upper() not in known)
+    places = [(name, name) for name in os.environ] + [(name, f"{name} (in {ENV_FILE})") for name in names_set()]
+    return sorted(
+        shown for name, shown in places if name.upper().startswith(PREFIX) and name[len(PREFIX) :].upper() not in known
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -10,6 +11,7 @@ import pytest
 
 from tests.integration.conftest import NewWorker
 from tests.support.ticks import Tick, create_topic, produce, read
+from tests.support.waiting import until_sync
 from tests.support.worker import Worker, free_port
 
 SETTINGS, BROKER, TOPICS = 2, 3, 4  # exit codes
@@ -98,6 +100,23 @@ def test_a_web_port_that_is_taken_is_one_line_before_anything_is_started(tmp_pat
         line = complaint(Worker("127.0.0.1:9", tmp_path, web_port=port).run("worker"), SETTINGS)
     assert f"web_port={port}: cannot listen on 127.0.0.1: address already in use" in line
     assert "BARWHEEL_WEB_PORT" in line
+
+
+def test_web_port_0_takes_a_free_port_and_says_it(pocket_worker: NewWorker) -> None:
+    worker = pocket_worker(web_port="0").spawn()
+    said = until_sync(lambda: re.search(r"web_port=0: the web port is ([0-9]+)", worker.log()), deadline=60)
+    assert said is not None
+    worker.settings["web_port"] = said[1]
+    status = until_sync(lambda: worker.get("/api/v1/status"), what="the page answers there", deadline=60)
+    assert status is not None
+    assert status["url"] == f"http://127.0.0.1:{said[1]}"
+
+
+def test_doctor_finds_a_data_dir_that_cannot_be_used(pocket: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = Worker(pocket, tmp_path, data_dir=str(tmp_path / "file" / "below")).run("doctor")
+    assert done.returncode == 1
+    assert "BARWHEEL_DATA_DIR" in done.stdout
 
 
 def test_a_session_timeout_that_the_broker_does_not_take_is_one_line(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from agents.topics import specs
 from app.errors import SettingsError
 from app.kafka.cluster import client_options
 from app.settings import Settings, unknown_variables
+from app.settings.data_dir import folder_problem
 from app.settings.durations import duration_ms, duration_text
 from app.settings.outputs import output_topics
 from app.settings.types import MigrateOnBoot
@@ -197,6 +199,42 @@ def test_an_environment_variable_that_is_not_a_setting_is_reported(monkeypatch: 
     monkeypatch.setenv("BARWHEEL_GRAEC", "5s")
     assert "BARWHEEL_GRAEC" in unknown_variables()
     assert "BARWHEEL_GRACE" not in unknown_variables()
+
+
+def test_a_misspelt_name_in_the_env_file_is_reported() -> None:
+    Path(".env").write_text("BARWHEEL_GRAEC=5s\nexport barwheel_grace=6s\nOTHER=1\n", encoding="utf-8-sig")
+    assert unknown_variables() == ["BARWHEEL_GRAEC (in .env)"]
+    assert Settings.load().grace == 6_000
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("BARWHEEL_GRACE=7s".encode("utf-16"), r"\.env: byte 1 is not UTF-8"),
+        ("BARWHEEL_APP_ID=B\xf6rse".encode("latin-1"), r"\.env: byte 18 is not UTF-8"),
+        (b"BARWHEEL_GRACE='7s\n", r"\.env: line 1 \(BARWHEEL_GRACE\) cannot be read"),
+        (b'BARWHEEL_PRICE=ask\nBARWHEEL_WEB_TOKEN="secret\n', r"\.env: line 2 \(BARWHEEL_WEB_TOKEN\) cannot be read"),
+    ],
+)
+def test_an_env_file_that_cannot_be_read_is_refused_and_not_ignored(content: bytes, said: str) -> None:
+    Path(".env").write_bytes(content)
+    with pytest.raises(SettingsError, match=said) as raised:
+        Settings.load()
+    assert "secret" not in str(raised.value)
+
+
+def test_a_folder_that_cannot_be_written_to_is_known_before_it_is_used(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert folder_problem(tmp_path / "new" / "deep") is None
+    assert folder_problem(Path("relative")) is None
+    assert "is no folder" in str(folder_problem(tmp_path / "file" / "below"))
+    assert "is no folder" in str(folder_problem(tmp_path / "file"))
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_of_somebody_else_is_not_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path)  # root may write anywhere
+    assert folder_problem(tmp_path / "new") == f"{tmp_path} is not writable"
 
 
 def test_the_readme_lists_every_setting_with_its_default() -> None:

@@ -73,6 +73,19 @@ def check_bind_address(settings: Settings, bind: str) -> None:
         raise SettingsError(OPEN_DOOR.format(bind))
 
 
+def free_port(bind: str) -> int:
+    """A port that no program uses at this address; raises `SettingsError` if the address is not this machine's."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            bind or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(address)
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        raise SettingsError(f"web_host={bind}: cannot listen on it: {(error.strerror or str(error)).lower()}") from error
+
+
 def check_port_free(bind: str, port: int) -> None:
     """Raise `SettingsError` if another program uses the port, before anything is started.
 
