@@ -28,6 +28,8 @@ async def windows(web: WebContext, params: WindowsParams) -> Windows:
     end = web.partition_count if params.partition is None else min(web.partition_count, params.partition + 1)
     found, away = [], []
     number = max(number, params.partition or 0)
+    if params.local == "false":
+        await web.peers.look(other for other in web.partitions_elsewhere() if number <= other < end)
     while number < end:
         remaining = params.limit - len(found)
         if remaining <= 0:

@@ -50,6 +50,7 @@ class EventHub:
         self._state_at = 0.0
         self._new_bars: list[BarRow] = []
         self._task: asyncio.Task[None] | None = None
+        self._lookup: asyncio.Task[dict[Filter, list[OpenWindow]]] | None = None  # of other workers' windows
         self._stopping = False
 
     @property
@@ -64,10 +65,10 @@ class EventHub:
     async def stop(self) -> None:
         """Send `bye` to all clients and end their streams, which would otherwise hold up the worker's end."""
         self._stopping = True
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        for task in (self._task, self._lookup):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         self._subscriptions.broadcast(format_event("bye", {}))
         self._subscriptions.end()
 
@@ -143,19 +144,27 @@ class EventHub:
                 self._state.forget()  # it would be out of date for the next client
                 continue
             try:
-                await self._send_round()
+                self._send_round()
             except Exception:
                 log.exception("one round of events was not sent")
                 await asyncio.sleep(STATE_SECONDS)
 
-    async def _send_round(self) -> None:
-        remote: dict[Filter, list[OpenWindow]] = {}
+    def _found_elsewhere(self) -> dict[Filter, list[OpenWindow]]:
+        """The other workers' windows, if they have been looked up since the last call."""
+        if self._lookup is None or not self._lookup.done():
+            return {}
+        lookup, self._lookup = self._lookup, None
+        return lookup.result()
+
+    def _send_round(self) -> None:
+        """Send one batch. Nothing is awaited: the event id must be that of its last bar, and no stream waits for a worker."""
+        remote = self._found_elsewhere()
         if time.monotonic() - self._state_at >= STATE_SECONDS:
             self._state_at = time.monotonic()
             for kind, data in self._state.changes().items():
                 self._subscriptions.broadcast(format_event(kind, data))
-            remote = await self._windows.remote_windows(self._subscriptions.filters)
-        # no await from here on: the event id must be that of the last bar in the batch
+            if self._lookup is None:
+                self._lookup = asyncio.ensure_future(self._windows.remote_windows(self._subscriptions.filters))
         new_bars, self._new_bars = self._new_bars, []
         selected = bars_by_filter(new_bars, self._subscriptions.filters)
         for wanted, finals in selected.items():

@@ -37,7 +37,9 @@ class WindowChanges:
         """
         if wanted.broker is None or wanted.symbol is None:
             return []
-        windows = sampling.symbol_windows(self._web.running_tasks, wanted.broker, wanted.symbol) + (remote or [])
+        running = self._web.running_tasks
+        windows = sampling.symbol_windows(running, wanted.broker, wanted.symbol)
+        windows += [window for window in remote or () if window.partition not in running]
         sent = self._sent.get(wanted, {})
         current = {_id(window): (window.ticks, window.last_offset) for window in windows}
         remembered = current if remote is not None else {**sent, **current}
@@ -62,11 +64,7 @@ class WindowChanges:
                 unknown[wanted] = wanted.broker, wanted.symbol
         chosen = list(unknown) if len(unknown) <= REMOTE_PER_ROUND else self._take_turn(unknown)
         results = await asyncio.gather(*(self._web.open_windows(*unknown[wanted]) for wanted in chosen))
-        running = self._web.running_tasks
-        return {
-            wanted: [window for window in windows if window.partition not in running]
-            for wanted, (windows, _) in zip(chosen, results, strict=True)
-        }
+        return {wanted: windows for wanted, (windows, _) in zip(chosen, results, strict=True)}
 
     def _take_turn(self, unknown: Iterable[Filter]) -> list[Filter]:
         """The filters whose turn it is; they go to the end of the line."""

@@ -1,0 +1,76 @@
+"""The event hub: no stream waits for another worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from app.readmodel.store import BarRow
+from app.web.context import WebContext
+from app.web.events import hub as module
+from app.web.events.hub import EventHub
+from app.web.events.subscriptions import Client, Filter
+from app.web.events.window_changes import WindowChanges
+from app.web.models.bars import OpenWindow
+
+
+class _Windows(WindowChanges):
+    """Other workers answer when `gate` is set."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.asked = 0
+
+    def changed(self, wanted: Filter, remote: list[OpenWindow] | None) -> list[OpenWindow]:  # noqa: ARG002
+        return remote or []
+
+    async def remote_windows(self, filters: Iterable[Filter]) -> dict[Filter, list[OpenWindow]]:
+        self.asked += 1
+        await self.gate.wait()
+        return {wanted: [OpenWindow.model_construct(broker="b", symbol="S")] for wanted in filters}
+
+
+@pytest.fixture
+def windows() -> _Windows:
+    return _Windows()
+
+
+@pytest.fixture
+def hub(windows: _Windows, monkeypatch: pytest.MonkeyPatch) -> Iterator[EventHub]:
+    made = EventHub(cast("WebContext", SimpleNamespace()))
+    made._windows = windows
+    monkeypatch.setattr(made._state, "changes", dict)
+    monkeypatch.setattr(module, "STATE_SECONDS", 0.0)  # other workers are asked in every round
+    monkeypatch.setattr(module, "placed", lambda value, partition: {"value": value.decode(), "partition": partition})
+    return made
+
+
+async def test_bars_are_sent_while_another_worker_does_not_answer(hub: EventHub, windows: _Windows) -> None:
+    client = Client()
+    hub._subscriptions.add(Filter(None, None), client)
+    for number in range(5):
+        hub.publish([BarRow("b", "S", 0, number, b"bar %d" % number)])
+        hub._send_round()
+        await asyncio.sleep(0)
+        assert b"bar %d" % number in client.queue[-1]
+    assert windows.asked == 1, "one look at a time"
+    await hub.stop()
+
+
+async def test_what_other_workers_answer_is_sent_with_the_next_round(hub: EventHub, windows: _Windows) -> None:
+    client = Client()
+    hub._subscriptions.add(Filter("b", "S"), client)
+    hub._send_round()
+    await asyncio.sleep(0)
+    windows.gate.set()
+    lookup = hub._lookup
+    assert lookup is not None
+    await lookup
+    assert not client.queue
+    hub._send_round()
+    assert b'"symbol":"S"' in client.queue[-1]
+    await hub.stop()
