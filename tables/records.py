@@ -34,11 +34,17 @@ class Record(Protocol):
 
 
 MARKER_HEADER = "barwheel-marker"
+CUT_HEADER = "barwheel-cut"  # of a marker: records of a source were not copied, or are gone
 
 
 def is_marker(record: Record) -> bool:
     """Whether a worker wrote this record to tell the time, see `idle_close=marker`: it holds no tick, whoever reads it."""
     return not record.key and not record.value and any(name == MARKER_HEADER for name, _ in record.headers)
+
+
+def is_cut(marker: Record) -> bool:
+    """Whether a marker says that records before it are missing: the windows that have begun by then may lack ticks."""
+    return any(name == CUT_HEADER for name, _ in marker.headers)
 
 
 class TickRecord(msgspec.Struct, gc=False):

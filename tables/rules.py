@@ -7,7 +7,7 @@ from tables.idle import IdleScheduler
 from tables.layouts.layout import TickLayout
 from tables.open_windows import OpenWindows
 from tables.progress import Progress
-from tables.records import Record, SideRecord, is_marker, original_of
+from tables.records import Record, SideRecord, is_cut, is_marker, original_of
 from tables.ticks import RawTick, RejectedError, check_name, event_time, name_of, price_of, quantity_of, read
 from tables.window import new_window
 
@@ -41,6 +41,8 @@ class TickRules:
         """Count a record, and fold, reject or drop it. `arrived`: epoch ms. `tick`: its decoded value, if known."""
         if is_marker(record):
             self._progress.counters.heartbeats += 1
+            if is_cut(record):
+                self._windows.cut = self._progress.arrival
             return
         try:
             self._classify(record, arrived, tick or read(self._decode, record.value))

@@ -1,0 +1,143 @@
+"""Says to which partition of the repartition topic a record of a source goes, and what is written there. Pure.
+
+A record goes to the partition of its symbol, `broker|symbol`. Its symbol is found as the engine finds it: by its key alone
+where that says both names, else also by its value. A record whose symbol cannot be found goes to the partition of its own key,
+or to that with its partition's number, and the engine rejects it. It is then never taken to be a tick, not even if a schema
+becomes known in the meantime: one symbol would lie in two partitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from tables.layouts.config import ParsedLayout
+from tables.layouts.fields import Constant
+from tables.layouts.identity import Identities
+from tables.layouts.layout import TickLayout
+from tables.records import Record, TickRecord
+from tables.repartitioned import KEY_HEADER, REJECTED_HEADER, SOURCE_HEADER, place_of
+from tables.ticks import MAX_KEY, RejectedError
+
+CUT_TO = 64 * 1024  # bytes that are kept of a value that is too large, at most
+OVERHEAD = 4 * 1024  # upper bound of a batch's and a record's bytes apart from key, value and headers
+PER_HEADER = 10  # upper bound of the bytes of a header's two lengths
+MOST_DETAIL = 1_000  # characters
+OURS = 16 * 1024  # upper bound of the bytes of a usual key and our headers
+Header = tuple[str, bytes | None]
+PartitionOf = Callable[[bytes, int], int]
+
+
+@dataclass(slots=True)
+class Copy:
+    """What is written for one record, and where."""
+
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[Header]
+    placed: bool  # whether its symbol is known
+
+
+class Placing:
+    """Places the records of all sources."""
+
+    def __init__(
+        self, parsed: ParsedLayout, layout: TickLayout, partitions: int, partition_of: PartitionOf, *, max_size: int
+    ) -> None:
+        """`layout`: of the sources. `partitions`: of the repartition topic, and `max_size` of its records, in bytes.
+
+        `partition_of`: the partition of a key among so many.
+        """
+        broker, symbol = (parsed.fields.sources.get(part) for part in ("broker", "symbol"))
+        said = {"broker": broker, "symbol": symbol}
+        # The engine compares what the value says with the key. Here the key is enough.
+        self.by_key = all(part in parsed.key.parts or isinstance(source, Constant) for part, source in said.items())
+        constants = (source if isinstance(source, Constant) else None for source in said.values())
+        self._identities = Identities(parsed.key, *constants)
+        self._layout = layout
+        self._partitions = partitions
+        self._partition_of = partition_of
+        self._max_size = max_size - OVERHEAD
+        self._surely_fits = self._max_size - OURS
+        self._cut_to = min(CUT_TO, self._max_size // 4)  # of the value, of the key, and of the source's key in a header
+        self._numbers: dict[bytes, int] = {}  # the partition of each symbol
+
+    def copies(self, topic: str, partition: int, records: Iterable[Record]) -> Iterator[Copy]:
+        """The copies of records of one partition of a source, in order."""
+        for record, key, rejected in self._named(records):
+            headers: list[Header] = [
+                *record.headers,
+                (SOURCE_HEADER, place_of(topic, partition, record.offset, record.timestamp)),
+            ]
+            if key is None:
+                number = self._partition_of(record.key, self._partitions) if record.key else partition % self._partitions
+                if rejected is not None:
+                    headers.append(_rejected(rejected))
+                copy = Copy(number, record.key, record.value, headers, placed=False)
+            else:
+                if key != record.key:
+                    headers.append((KEY_HEADER, record.key))
+                copy = Copy(self._number(key), key, record.value, headers, placed=True)
+            if len(record.value or b"") > self._surely_fits or record.headers or len(record.key or b"") > MAX_KEY:
+                self._cut_if_needed(copy)
+            yield copy
+
+    def _named(self, records: Iterable[Record]) -> Iterator[tuple[Record, bytes | None, RejectedError | None]]:
+        """Each record with its `broker|symbol`. Without one, with the error that rejects it, where it is not the key's."""
+        if self.by_key:
+            for record in records:
+                yield record, self._by_key(record.key), None
+        elif self._layout.records is not None:
+            for made in self._layout.records(records):
+                if type(made) is TickRecord:
+                    record = made.original
+                    yield record, *((made.key, None) if made.key is not None else self._by_layout(record, made.value))
+                else:  # a marker
+                    yield made, None, None
+
+    def _by_key(self, key: bytes | None) -> bytes | None:
+        known = self._identities.known.get(key)
+        if known is not None:
+            return known
+        try:
+            return self._identities.of_record(key, None, None)
+        except RejectedError:
+            return None
+
+    def _by_layout(self, record: Record, rejected: RejectedError) -> tuple[bytes | None, RejectedError | None]:
+        """The names of a record that is no tick: its symbol may still be known."""
+        try:
+            return "|".join(self._layout.name_of(record)).encode(), None
+        except RejectedError:
+            return None, rejected
+
+    def _number(self, key: bytes) -> int:
+        number = self._numbers.get(key)
+        if number is None:
+            number = self._numbers[key] = self._partition_of(key, self._partitions)
+        return number
+
+    def _cut_if_needed(self, copy: Copy) -> None:
+        """Cut a record that the topic does not take. It can be larger than in the source, where it was compressed."""
+        if _size(copy) <= self._max_size:
+            return
+        own = max(at for at, (name, _) in enumerate(copy.headers) if name == SOURCE_HEADER)  # headers of the source
+        detail = f"value: the record has {_size(copy)} bytes, and the repartition topic takes {self._max_size + OVERHEAD}"
+        ours = [header for header in copy.headers[own:] if header[0] != REJECTED_HEADER]
+        copy.value = None if copy.value is None else copy.value[: self._cut_to]
+        copy.headers = [*copy.headers[:own], *ours, _rejected(RejectedError("size", detail))]
+        if _size(copy) > self._max_size:
+            copy.headers = copy.headers[own:]
+        if _size(copy) > self._max_size:
+            copy.key = None if copy.key is None else copy.key[: self._cut_to]
+            copy.headers = [(name, content and content[: self._cut_to]) for name, content in copy.headers]
+
+
+def _rejected(error: RejectedError) -> Header:
+    return REJECTED_HEADER, f"{error.reason}|{error.detail[:MOST_DETAIL]}".encode(errors="backslashreplace")
+
+
+def _size(copy: Copy) -> int:
+    headers = sum(len(name.encode()) + len(content or b"") + PER_HEADER for name, content in copy.headers)
+    return len(copy.key or b"") + len(copy.value or b"") + headers

@@ -1,0 +1,96 @@
+"""A record of the repartition topic, and the record of a source that it is a copy of.
+
+The copy has the source's value and headers, and behind them headers of its own: where the record lay, its key there, if the
+copy has another one, and why no symbol could be found for it, if none was. `restored` makes the source's record of it again. So
+the engine decodes and rejects what it would have read in the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from tables.layouts.layout import TickLayout
+from tables.records import Record, TickRecord
+from tables.ticks import FieldNames, RawTick, RejectedError
+
+SOURCE_HEADER = "barwheel-source"  # topic|partition|offset|timestamp of the source's record; the timestamp is epoch ms
+KEY_HEADER = "barwheel-source-key"
+REJECTED_HEADER = "barwheel-rejected"  # reason|detail
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+class SourceRecord(msgspec.Struct, gc=False):
+    """A record as it was in its source, at the offset and the arrival time of its copy."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    place: bytes  # the content of `SOURCE_HEADER`; empty: it was written to the repartition topic itself
+    rejected: bytes | None = None  # the content of `REJECTED_HEADER`
+
+    @property
+    def source(self) -> tuple[str, int, int, int] | None:
+        """Topic, partition, offset and timestamp in the source."""
+        topic, _, numbers = self.place.decode(errors="replace").partition("|")
+        try:
+            partition, offset, timestamp = map(int, numbers.split("|"))
+        except ValueError:
+            return None
+        return topic, partition, offset, timestamp
+
+
+def place_of(topic: str, partition: int, offset: int, timestamp: int) -> bytes:
+    """The content of `SOURCE_HEADER`."""
+    return f"{topic}|{partition}|{offset}|{timestamp}".encode()
+
+
+def restored(record: Record) -> SourceRecord:
+    """The source's record of a copy. Our headers are the last ones, whatever headers the source had."""
+    headers: Any = record.headers
+    key, rejected = record.key, None
+    for at in range(len(headers) - 1, -1, -1):
+        name, content = headers[at]
+        if name == SOURCE_HEADER:
+            return SourceRecord(record.offset, record.timestamp, key, record.value, headers[:at], content or b"", rejected)
+        if name == KEY_HEADER:
+            key = content
+        elif name == REJECTED_HEADER:
+            rejected = content or b""
+        else:
+            break
+    return SourceRecord(record.offset, record.timestamp, record.key, record.value, headers, b"")
+
+
+class RepartitionedLayout:
+    """A `TickLayout` of the repartition topic: that of the sources, applied to what the records were there."""
+
+    def __init__(self, inner: TickLayout) -> None:
+        """`inner`: the layout of the sources."""
+        self.names: FieldNames = inner.names
+        self.decode: Callable[[Any], RawTick] = inner.decode
+        self.no_heartbeats = inner.no_heartbeats
+        self._inner = inner
+        # the default layout has no first step: its keys are those of the copies
+        self.records: Callable[[Iterable[Record]], Iterable[Record]] | None = None if inner.records is None else self._records
+
+    def _records(self, records: Iterable[Record]) -> Iterator[Record]:
+        assert self._inner.records is not None  # noqa: S101  # see the constructor
+        for made in self._inner.records(map(restored, records)):
+            if type(made) is TickRecord and made.original.rejected is not None:
+                # what could not be read then may be readable now, and its symbol lies in another partition
+                reason, _, detail = made.original.rejected.decode(errors="replace").partition("|")
+                made.key, made.value = None, RejectedError(reason, detail)
+            yield made
+
+    def name_of(self, record: Record) -> tuple[str, str]:
+        """See `TickLayout`."""
+        return self._inner.name_of(restored(record))
+
+    def heartbeat(self, key: bytes, ms: int) -> tuple[bytes | None, bytes]:
+        """See `TickLayout`."""
+        return self._inner.heartbeat(key, ms)
