@@ -62,7 +62,7 @@ class Checkpoints:
         self.required = required  # the next checkpoint is written even if nothing has changed
         self._clock = clock
         self.finals_epoch = position.finals_epoch  # see `Position`
-        self._source = TopicPartition(settings.ticks_topic, partition)
+        self._source = TopicPartition(settings.input_topic, partition)
         self._changelog_topic = settings.changelog_topic
         self._partition = partition
         self._producer = producer

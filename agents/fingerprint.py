@@ -27,8 +27,12 @@ BEFORE: Mapping[str, str | None] = {
 
 
 def fingerprint(settings: Settings, partitions: int) -> dict[str, str]:
-    """The values of now. `partitions`: how many the input has."""
-    return {**{name: settings.text_of(name) for name in NAMES}, "partitions": str(partitions)}
+    """The values of now. `partitions`: how many the input has.
+
+    With `repartition=on` the engines' input is a topic of the app's own. Which topics are copied to it may change.
+    """
+    values = {name: settings.text_of(name) for name in NAMES}
+    return {**values, "ticks_topic": settings.input_topic, "partitions": str(partitions)}
 
 
 def check_fingerprint(where: str, stored: Mapping[str, str], wanted: Mapping[str, str]) -> None:

@@ -39,7 +39,7 @@ class LogWatch:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._input, self._finals = settings.ticks_topic, settings.finals_topic
+        self._input, self._finals = settings.input_topic, settings.finals_topic
         self._asked = time.monotonic()
         self._refusals = 0
         self._leaders: dict[tuple[str, int], tuple[PartitionTask, int]] = {}  # those that were checked: for which task, epoch
@@ -102,4 +102,4 @@ def _compare(stored: Identity, now: Identity) -> None:
 async def end_of_input_epoch(settings: Settings, cluster: Cluster, partition: int, leader_epoch: int) -> EpochEnd | None:
     """Where a leader epoch of the input ends now. Raises aiokafka's errors."""
     async with patient_admin(cluster) as client:
-        return await end_of_epoch(client._client, settings.ticks_topic, partition, leader_epoch)  # noqa: SLF001  # see above
+        return await end_of_epoch(client._client, settings.input_topic, partition, leader_epoch)  # noqa: SLF001  # see above

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from agents.repartition_progress import RepartitionProgress
+
 SILENT_SECONDS = 5.0  # without an answer to a fetch; an empty answer comes after 0.2 s
 
 
@@ -33,12 +35,21 @@ class Readiness:
     state: str = "starting"
     recovery: RecoveryProgress | None = None
     held_up: dict[int, str] = field(default_factory=dict)
+    copying: RepartitionProgress | None = None  # with `repartition=on`
 
     def answer(self, silence: float | None, schemas: str = "") -> dict[str, Any]:
         """What /readyz says. `silence`: seconds since the broker answered a fetch, None where nothing is being fetched.
 
-        `schemas`: why slices wait for Schema Registry; empty: they do not.
+        `schemas`: why slices wait for Schema Registry; empty: they do not. A worker that must copy and does not is not ready.
         """
+        answer = self._engines(silence, schemas)
+        if self.copying is None:
+            return answer
+        if answer["state"] == "running" and self.copying.state != "running":
+            answer["state"] = "waiting"
+        return {**answer, "repartition": self.copying.shown()}
+
+    def _engines(self, silence: float | None, schemas: str) -> dict[str, Any]:
         if self.state == "running" and silence is not None and silence > SILENT_SECONDS:
             return {"state": "waiting", "broker_silent_for": round(silence, 1)}
         if self.state == "running" and schemas:

@@ -95,7 +95,7 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
     position, seen = await _last_position(reader, settings.changelog_topic, partition, begin, end)
     finals = await _log_now(reader, settings.finals_topic, partition, now.finals)
     ours, seen_bars = await _check_owner(reader, settings, partition, finals.begin, finals.end)
-    ticks = await _log_now(reader, settings.ticks_topic, partition, now.input)
+    ticks = await _log_now(reader, settings.input_topic, partition, now.input)
     wanted = fingerprint(settings, partitions)
     if position is None:
         if ours:  # the position is written before the first bar; reading all ticks again would publish bars twice
@@ -103,7 +103,8 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
                 f"{where} holds no position, though {finals.name} has bars of this app_id (was the changelog deleted?): "
                 "restore it, or use another app_id and topics_prefix"
             )
-        begin_at = ticks.begin if settings.start is Start.earliest else ticks.end
+        # the ticks in a topic of our own begin where `start` said: see `agents.repartition`
+        begin_at = ticks.begin if settings.start is Start.earliest or settings.repartition else ticks.end
         first = Position(
             next_offset=begin_at,
             arrival=-(1 << 62),
@@ -125,7 +126,7 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
     stored = position.identity
     finals = await _with_epoch(reader, settings.finals_topic, partition, finals, stored.finals, position.finals_epoch[0])
     reread = check_finals(settings, finals, position)
-    ticks = await _with_epoch(reader, settings.ticks_topic, partition, ticks, stored.input, position.leader_epoch)
+    ticks = await _with_epoch(reader, settings.input_topic, partition, ticks, stored.input, position.leader_epoch)
     moved = check_input(settings, ticks, position)
     tail = await _tail(reader, settings, partition, finals.end, position, before if reread else -1, seen_bars)
     if moved is Moved.other_log:  # the bars name offsets of records that are gone: treat all of them as passed
@@ -134,10 +135,10 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
         for leader_epoch in sorted({leader_epoch for _, leader_epoch in tail}):
             last_bar = max(bar.closed_at_offset for bar, of_bar in tail if of_bar == leader_epoch)
             if leader_epoch != ticks.leader_epoch:
-                ticks = await _with_epoch(reader, settings.ticks_topic, partition, ticks, stored.input, leader_epoch)
+                ticks = await _with_epoch(reader, settings.input_topic, partition, ticks, stored.input, leader_epoch)
             cut = check_passed(settings, ticks, position, last_bar)
             if cut is not None:
-                last, _ = await _last(reader, settings.ticks_topic, partition, position.resume_at, cut, lambda _: True)
+                last, _ = await _last(reader, settings.input_topic, partition, position.resume_at, cut, lambda _: True)
                 at = position.next_offset if last is None else last.offset + 1
                 tail = [(_passed_at(bar, at) if epoch == leader_epoch else bar, epoch) for bar, epoch in tail]
                 found.cut_at = min(found.cut_at, at)

@@ -96,10 +96,14 @@ class TickSchemas:
         Raises `InputError` or `RegistryError` where no tick could be read. `patient`: a registry that is away is waited for
         later.
         """
+        for name in self._settings.sources.names:
+            await self._check(name, patient=patient)
+
+    async def _check(self, topic: str, *, patient: bool) -> None:
         book = schema_book(self._settings)
         if book is None or book.unframed is not None:
             return
-        subject = f"{self._settings.ticks_topic}-value"  # TopicNameStrategy, the default of Confluent's serializers
+        subject = f"{topic}-value"  # TopicNameStrategy, the default of Confluent's serializers
         client = RegistryClient.of(self._settings, try_seconds=0)
         async with client:
             try:

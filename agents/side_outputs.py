@@ -6,6 +6,7 @@ from app.kafka.batches import Header, Outgoing
 from app.kafka.producers import BatchProducer, acknowledged
 from app.settings import Settings
 from tables.records import SideRecord
+from tables.repartitioned import SourceRecord, restored
 
 CUT_TO = 64 * 1024  # bytes that are kept of a value that is too large
 OVERHEAD = 4 * 1024  # upper bound of a batch's and a record's bytes apart from key, value and headers
@@ -45,24 +46,40 @@ class SideOutputs:
 class SideRecordEncoder:
     """Encodes the side records of one source partition."""
 
-    def __init__(self, topic: str, partition: int, *, max_size: int, headers: list[Header]) -> None:
-        """`max_size`: the largest record in bytes that may be sent; `headers`: appended to those of each record."""
+    def __init__(
+        self, topic: str, partition: int, *, max_size: int, headers: list[Header], repartitioned: bool = False
+    ) -> None:
+        """`max_size`: the largest record in bytes that may be sent; `headers`: appended to those of each record.
+
+        `repartitioned`: the records are copies of others, which are what is kept.
+        """
         self._source = f"{topic}|{partition}|"
+        self._repartitioned = repartitioned
         self._max_size = max_size - OVERHEAD
         self._headers = headers
 
     def encode(self, side: SideRecord) -> Outgoing:
         """The record to send, with the key `topic|partition|offset` of the source.
 
+        Where the source was repartitioned, the header `repartitioned` names the copy and its arrival.
+
         A value that is too large for the topic is cut, and headers say so. The source's headers are left out if they alone are
         too large, which is possible for records of a compressed batch.
         """
         record = side.record
+        name, arrival, copied = f"{self._source}{side.offset}", record.timestamp, list[Header]()
+        if self._repartitioned:
+            record = record if isinstance(record, SourceRecord) else restored(record)
+            if record.source is not None:
+                topic, number, offset, arrival = record.source
+                copied = [("repartitioned", f"{name}|{record.timestamp}".encode())]
+                name = f"{topic}|{number}|{offset}"
         key, value = record.key, record.value
         headers = [
             ("reason", side.reason.encode()),
             ("detail", side.detail.encode(errors="backslashreplace")),
-            ("source_arrival", str(record.timestamp).encode()),
+            ("source_arrival", str(arrival).encode()),
+            *copied,
             *self._headers,
         ]
         if key is not None:
@@ -77,7 +94,7 @@ class SideRecordEncoder:
                 headers.append(("headers_left_out", str(len(own)).encode()))
                 own = []
         headers = own + headers
-        return f"{self._source}{side.offset}".encode(), value, None, headers
+        return name.encode(), value, None, headers
 
 
 def _size(headers: list[Header]) -> int:
@@ -87,5 +104,7 @@ def _size(headers: list[Header]) -> int:
 def side_outputs(settings: Settings, partition: int, *, max_size: int, headers: list[Header]) -> SideOutputs:
     """Those of one partition of the input. `max_size`: the largest record in bytes that their topics take."""
     topics = {"late": settings.late_topic, "rejected": settings.rejected_topic}
-    encoder = SideRecordEncoder(settings.ticks_topic, partition, max_size=max_size, headers=headers)
+    encoder = SideRecordEncoder(
+        settings.input_topic, partition, max_size=max_size, headers=headers, repartitioned=settings.repartition
+    )
     return SideOutputs(topics, encoder, partition)

@@ -102,7 +102,7 @@ class PartitionTask:
         self._metrics = metrics or Metrics(settings.grace)
         broker = clock or BrokerClock()
         self._clock = TimerClock(broker, settings.idle_margin, position.arrival, append_time=append_time)
-        written = None if markers is None else Markers(settings.ticks_topic, number, markers, settings.app_id)
+        written = None if markers is None else Markers(settings.input_topic, number, markers, settings.app_id)
         self._idle = IdleTimer(number, self.engine, self._clock, written)
         self._app_id = settings.app_id
         headers = [(APP_HEADER, settings.app_id.encode())]

@@ -51,7 +51,7 @@ class TaskCreator:
         self._metrics = metrics
         self._readiness = readiness
         self._producers = ProducerPool(settings)
-        self._placement = Placement(settings.ticks_topic)
+        self._placement = Placement(settings.input_topic)
 
     async def recover(self, cluster: Cluster, topics: TopicsReport | None, numbers: set[int]) -> dict[int, PartitionTask]:
         """The tasks of these partitions, ready to be fed; waits while the broker is away.
@@ -171,7 +171,7 @@ class _Attempt:
         self._placement = placement
         self._readers: list[Reader] = []
         self._written = (settings.late_topic, settings.rejected_topic)
-        self._read = (settings.ticks_topic, settings.finals_topic, settings.changelog_topic)
+        self._read = (settings.input_topic, settings.finals_topic, settings.changelog_topic)
 
     async def run(self, cluster: Cluster, numbers: set[int]) -> None:
         """Recover what can be recovered. Raises errors that are not of one partition alone."""

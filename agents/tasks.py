@@ -18,6 +18,7 @@ from agents.log_watch import LogWatch
 from agents.metrics import Metrics
 from agents.readiness import Readiness
 from agents.recovery_task import RecoveryTask
+from agents.repartition.agent import Repartitioner
 from agents.schemas import TickSchemas
 from agents.task import PartitionTask
 from agents.task_creator import TaskCreator, persist, raise_if_refused
@@ -42,20 +43,20 @@ class TaskManager:
         self.cluster = Cluster("")
         self.metrics = Metrics(settings.grace)
         self.url = ""  # address of the web port, as other workers are told it
-        self.assignor = AddressAssignor(settings.ticks_topic, lambda: self.url)
+        self.assignor = AddressAssignor(settings.input_topic, lambda: self.url)
         self.topics: TopicsReport | None = None
         self.consumer: TickConsumer | None = None
         self._crash = crash
         self.schemas = TickSchemas(settings)
-        self._readiness = Readiness()
+        self.repartitioner = Repartitioner(settings, crash) if settings.repartition else None
+        self._readiness = Readiness(copying=self.repartitioner and self.repartitioner.progress)
         self._creator = TaskCreator(settings, self.metrics, self._readiness)
         self._watch = LogWatch(settings)
         self._pacing = CheckpointPacing(settings.checkpoint_interval / 1_000)
         self._checkpoints = CheckpointRounds(self._pacing, lambda error: self.handle_error(error, last=not self._taking))
         self._tasks: dict[int, PartitionTask] = {}
         self._taking = False  # whether slices are taken
-        self._recovery = RecoveryTask(crash)
-        self._late_recovery = RecoveryTask(crash)  # of the partitions that are held up
+        self._recovery, self._late_recovery = RecoveryTask(crash), RecoveryTask(crash)  # the latter: of those held up
 
     # ---- state, for readers
 
@@ -75,7 +76,7 @@ class TaskManager:
 
     def positions(self) -> dict[TP, int]:
         """The offset at which each task goes on reading."""
-        return {TP(self.settings.ticks_topic, n): task.consumed_to for n, task in self._tasks.items()}
+        return {TP(self.settings.input_topic, n): task.consumed_to for n, task in self._tasks.items()}
 
     def readiness(self) -> dict[str, Any]:
         """The state, and how far a recovery is, as /readyz shows it."""
@@ -109,7 +110,7 @@ class TaskManager:
         async with self._handling_errors():
             heads = self.consumer.heads()
             for number, task in self.running().items():
-                head = heads.get((self.settings.ticks_topic, number))
+                head = heads.get((self.settings.input_topic, number))
                 if head is not None:
                     await task.tick(head)
                 if self._taking:
@@ -210,7 +211,7 @@ class TaskManager:
     def _begin_work(self) -> None:
         self._taking = True
         self._readiness.state = "running"
-        log_ready(self.settings.ticks_topic, self._tasks)
+        log_ready(self.settings.input_topic, self._tasks)
         if self._readiness.held_up:
             self._late_recovery.begin(self._recover_held_up())
 
@@ -225,11 +226,11 @@ class TaskManager:
                 starts = {tp: offset for tp, offset in self.positions().items() if tp.partition in tasks}
                 await persist(self.cluster, partial(consumer.begin_at, starts))
                 consumer.resume_partitions(set(starts))
-                log_ready(self.settings.ticks_topic, tasks)
+                log_ready(self.settings.input_topic, tasks)
 
     async def _still_ours(self, consumer: TickConsumer, tasks: dict[int, PartitionTask] | None = None) -> bool:
         """Ask the group by committing offsets of these tasks, or of those that run: it takes them from their owner only."""
-        found, topic = (self._tasks if tasks is None else tasks), self.settings.ticks_topic
+        found, topic = (self._tasks if tasks is None else tasks), self.settings.input_topic
         return await consumer.verify_membership({TP(topic, number): task.checkpointed_to for number, task in found.items()})
 
     async def _restart(self) -> None:
@@ -239,7 +240,7 @@ class TaskManager:
             return
         self._readiness.state = "waiting"
         numbers = tasks.keys() | self._readiness.held_up.keys()
-        consumer.pause_partitions({TP(self.settings.ticks_topic, number) for number in numbers})
+        consumer.pause_partitions({TP(self.settings.input_topic, number) for number in numbers})
         await persist(self.cluster, lambda: self._still_ours(consumer, tasks))
         await self._recover(numbers)
         positions = self.positions()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from agents.sources import find_sources, judge_sources, positions_spec, repartition_spec, source_specs
 from app.errors import TopicsError
 from app.kafka.bootstrap import patient_admin
 from app.kafka.cluster import Cluster
@@ -44,14 +46,16 @@ class TopicsReport:
         return {name: state.max_message_bytes for name, state in self.states.items()}
 
 
-def input_spec(settings: Settings) -> TopicSpec:
-    """The input topic as we create it if it is missing.
+def input_spec(settings: Settings, largest: int = DEFAULT_MAX_MESSAGE_BYTES) -> TopicSpec:
+    """The engines' input topic as we create it if it is missing. `largest`: of its sources' messages, with `repartition=on`.
 
     LogAppendTime: retention must not delete the replay of an old day, and idle close needs the time of arrival.
     The retention is the cluster's default: how long ticks are kept is the operator's decision.
     """
+    if settings.repartition:
+        return repartition_spec(settings, largest)
     configs = {"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime"}
-    return TopicSpec(settings.ticks_topic, settings.topic_partitions, configs, "the ticks")
+    return TopicSpec(settings.input_topic, settings.topic_partitions, configs, "the ticks")
 
 
 def specs(settings: Settings, partitions: int, max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES) -> list[TopicSpec]:
@@ -73,6 +77,7 @@ def specs(settings: Settings, partitions: int, max_message_bytes: int = DEFAULT_
         TopicSpec(settings.late_topic, partitions, side, "late ticks, unchanged"),
         TopicSpec(settings.rejected_topic, partitions, side, "rejected records, with the reason"),
         TopicSpec(settings.changelog_topic, partitions, timed, "open windows and positions"),
+        *([positions_spec(settings)] if settings.repartition else ()),
     ]
 
 
@@ -82,11 +87,15 @@ async def ensure(settings: Settings, cluster: Cluster) -> TopicsReport:
     Raises `TopicsError` where a topic does not fit, and `BrokerError` where the broker fails.
     """
     async with topic_admin(cluster) as client:
-        created = await create_missing(client, [input_spec(settings)], settings.replication_factor)
-        ticks = (await wait_for_topics(client, [settings.ticks_topic]))[settings.ticks_topic]
+        created, sources = list[str](), dict[str, TopicState]()
+        if settings.repartition:
+            created = await create_missing(client, source_specs(settings), settings.replication_factor)
+            sources = await wait_for_topics(client, list(await find_sources(client, settings)))
+        created += await create_missing(client, [input_spec(settings, _largest(sources))], settings.replication_factor)
+        ticks = (await wait_for_topics(client, [settings.input_topic]))[settings.input_topic]
         wanted = specs(settings, ticks.partitions, ticks.max_message_bytes)
         created += await create_missing(client, wanted, settings.replication_factor)
-        states = await wait_for_topics(client, [settings.ticks_topic, *(spec.name for spec in wanted)])
+        states = sources | await wait_for_topics(client, [settings.input_topic, *(spec.name for spec in wanted)])
     report = judge(settings, states, created)
     fatal = [str(finding) for finding in report.findings if finding.fatal]
     if fatal:
@@ -97,7 +106,9 @@ async def ensure(settings: Settings, cluster: Cluster) -> TopicsReport:
 async def look(settings: Settings, cluster: Cluster) -> TopicsReport:
     """Check the topics without creating any: a missing topic is a finding. Raises nothing but `BrokerError`."""
     async with topic_admin(cluster) as client:
-        names = [settings.ticks_topic, *(spec.name for spec in specs(settings, 1))]
+        names = [settings.input_topic, *(spec.name for spec in specs(settings, 1))]
+        if settings.repartition:
+            names += await find_sources(client, settings)
         present = await partition_counts(client)
         states = await wait_for_topics(client, [name for name in names if name in present])
     return judge(settings, states, [])
@@ -109,11 +120,11 @@ async def check_partitions(settings: Settings, cluster: Cluster, known: int) -> 
     Raises `TopicsError` where it has not, and aiokafka's errors, `KafkaConnectionError` where the broker is away.
     """
     async with patient_admin(cluster) as client:
-        count = (await partition_counts(client)).get(settings.ticks_topic, known)  # its reader notices a missing topic
-        ids = await identify(client, [settings.ticks_topic, settings.finals_topic])
+        count = (await partition_counts(client)).get(settings.input_topic, known)  # its reader notices a missing topic
+        ids = await identify(client, [settings.input_topic, settings.finals_topic])
     if count != known:
         raise TopicsError(
-            f"topic {settings.ticks_topic}: has {count} partitions and had {known} when this worker started: symbols have "
+            f"topic {settings.input_topic}: has {count} partitions and had {known} when this worker started: symbols have "
             "moved to other partitions, and the topics of this app no longer fit; go on under another app_id and topics_prefix"
         )
     return identity_of(settings, ids)
@@ -121,26 +132,35 @@ async def check_partitions(settings: Settings, cluster: Cluster, known: int) -> 
 
 def identity_of(settings: Settings, found: Identities) -> Identity:
     """What a position stores of the broker's answer."""
-    return Identity(found.cluster, found.topics.get(settings.ticks_topic, ""), found.topics.get(settings.finals_topic, ""))
+    return Identity(found.cluster, found.topics.get(settings.input_topic, ""), found.topics.get(settings.finals_topic, ""))
 
 
 def judge(settings: Settings, states: dict[str, TopicState], created: list[str]) -> TopicsReport:
     """Compare the topics that exist with those that must exist; a pure function."""
-    ticks = states.get(settings.ticks_topic)
-    findings = [] if ticks is None else _judge_input(settings.ticks_topic, ticks)
+    ticks = states.get(settings.input_topic)
+    findings = [] if ticks is None else _judge_input(settings.input_topic, ticks)
+    sources = {name: states[name] for name in settings.sources.among(states)} if settings.repartition else {}
+    if settings.repartition:
+        findings += judge_sources(settings, states)
     partitions = ticks.partitions if ticks else settings.topic_partitions
     largest = ticks.max_message_bytes if ticks else DEFAULT_MAX_MESSAGE_BYTES
-    for spec in [input_spec(settings), *specs(settings, partitions, largest)]:
+    for spec in [input_spec(settings, _largest(sources)), *specs(settings, partitions, largest)]:
         state = states.get(spec.name)
         if state is None:
             advice = "`app topics` or the next start of a worker creates it"
             findings.append(Finding(spec.name, f"is missing ({spec.why})", advice))
-        elif spec.name != settings.ticks_topic:
-            findings += _judge_output(spec, state, settings.ticks_topic)
+        elif spec.name != settings.input_topic:
+            findings += _judge_output(spec, state, settings.input_topic)
+        else:
+            findings += _judge_size(spec, state)
     append_time = ticks is None or ticks.timestamp_type == "LogAppendTime"
     side = [states[name].max_message_bytes for name in (settings.late_topic, settings.rejected_topic) if name in states]
     max_side = min([largest + SIDE_EXTRA_BYTES, *side])
     return TopicsReport(partitions, append_time, largest, created, findings, states, max_side)
+
+
+def _largest(sources: Mapping[str, TopicState]) -> int:
+    return max((state.max_message_bytes for state in sources.values()), default=DEFAULT_MAX_MESSAGE_BYTES)
 
 
 def _judge_input(name: str, state: TopicState) -> list[Finding]:
@@ -157,7 +177,8 @@ def _judge_input(name: str, state: TopicState) -> list[Finding]:
 def _judge_output(spec: TopicSpec, state: TopicState, source: str) -> list[Finding]:
     findings = []
     if state.partitions != spec.partitions:
-        text = f"has {state.partitions} partitions and must have {spec.partitions}, as many as {source}"
+        why = f", as many as {source}" if spec.partitions > 1 else ""
+        text = f"has {state.partitions} partitions and must have {spec.partitions}{why}"
         advice = "delete it, or set BARWHEEL_TOPICS_PREFIX to write beside it"
         findings.append(Finding(spec.name, text, advice, fatal=True))
     policy, wanted = state.cleanup_policy, spec.configs["cleanup.policy"]
@@ -175,11 +196,15 @@ def _judge_output(spec: TopicSpec, state: TopicState, source: str) -> list[Findi
         fatal = state.max_message_bytes < SMALLEST_BATCH  # it would not hold every bar
         advice = _alter_command(spec.name, f"max.message.bytes={DEFAULT_MAX_MESSAGE_BYTES}")
         findings.append(Finding(spec.name, text, advice, fatal=fatal))
+    return findings + _judge_size(spec, state)
+
+
+def _judge_size(spec: TopicSpec, state: TopicState) -> list[Finding]:
     size = spec.configs.get("max.message.bytes")
-    if size is not None and state.max_message_bytes < int(size):
-        text = f"takes records of {state.max_message_bytes} bytes, {size} are needed: the values of larger ones are cut"
-        findings.append(Finding(spec.name, text, _alter_command(spec.name, f"max.message.bytes={size}")))
-    return findings
+    if size is None or state.max_message_bytes >= int(size):
+        return []
+    text = f"takes records of {state.max_message_bytes} bytes, {size} are needed: the values of larger ones are cut"
+    return [Finding(spec.name, text, _alter_command(spec.name, f"max.message.bytes={size}"))]
 
 
 def _alter_command(name: str, config: str) -> str:

@@ -101,6 +101,7 @@ def faust_app() -> BarwheelApp:
     logging.getLogger("aiokafka").setLevel(logging.WARNING)  # at INFO it logs every subscription and every request
     app = BarwheelApp(settings)
     _register_processing(app)
+    _register_repartition(app)
     _register_migrations(app)
     commands.register(app)
     return app
@@ -109,17 +110,32 @@ def faust_app() -> BarwheelApp:
 def _register_processing(app: BarwheelApp) -> None:
     """The agent over the ticks, the timer, and recovery after each rebalance."""
     settings, tasks = app.settings, app.task_manager
-    topic = app.topic(settings.ticks_topic, schema=SliceSchema(), internal=False)
+    topic = app.topic(settings.input_topic, schema=SliceSchema(), internal=False)
     ticks.register(app, topic, tasks.feed)
     timers.register(app, settings.wheel_tick, tasks.tick)
     timers.register(app, WATCH_MS, tasks.watch)
 
     async def recover(*_: Any, **__: Any) -> None:
         tasks.consumer = cast("Consumer", app.consumer)
-        numbers = {tp.partition for tp in app.consumer.assignment() if tp.topic == settings.ticks_topic}
+        numbers = {tp.partition for tp in app.consumer.assignment() if tp.topic == settings.input_topic}
         await tasks.assign(numbers)
 
     app.on_rebalance_complete.connect(recover)
+
+
+def _register_repartition(app: BarwheelApp) -> None:
+    """The second agent, with `repartition=on`: it copies the sources to the input topic."""
+    tasks = app.task_manager
+    repartitioner = tasks.repartitioner
+    if repartitioner is None:
+        return
+
+    async def repartition() -> None:
+        """Copies the ticks of the sources to the input topic, by symbol."""
+        assert tasks.topics is not None  # noqa: S101  # checked before the worker starts
+        await repartitioner.run(tasks.cluster, tasks.topics)
+
+    cast("Any", app).task(repartition)
 
 
 def _register_migrations(app: BarwheelApp) -> None:

@@ -15,6 +15,7 @@ import orjson
 from faust.cli.base import AppCommand, option
 from rich.table import Table
 
+from agents.sources import all_source_specs
 from agents.topics import TopicsReport, input_spec, specs
 from app.display import console, utc
 from app.errors import BarwheelError, InputError
@@ -132,7 +133,7 @@ def topic_table(settings: Settings, report: TopicsReport) -> Table:
     made = Table(box=None, pad_edge=False)
     for name in ("topic", "partitions", "cleanup", "timestamps", "contents", ""):
         made.add_column(name, justify="right" if name == "partitions" else "left")
-    for spec in [input_spec(settings), *specs(settings, report.partitions)]:
+    for spec in [*all_source_specs(settings, report.states), input_spec(settings), *specs(settings, report.partitions)]:
         state = report.states.get(spec.name)
         note = "created" if spec.name in report.created else ""
         if state is None:

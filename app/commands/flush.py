@@ -61,7 +61,7 @@ def _report(now: list[OpenScope], ahead: list[OpenScope], settings: Settings, *,
         base.out_json({"sent": sent, "windows": windows, "too_far_ahead": left, "scopes": scopes})
         return
     if sent:
-        base.out(f"{len(now)} heartbeats sent to {settings.ticks_topic}: they close {windows} windows")
+        base.out(f"{len(now)} heartbeats sent to {settings.input_topic}: they close {windows} windows")
     else:
         base.out(f"{windows} windows are open and can be closed now (nothing was sent: --yes closes them)")
     if ahead:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.commands import base
+from app.errors import InputError
 from app.operations.inspection.inspect import Inspection, inspect_sample, written
 from app.operations.inspection.sample import take
 from app.operations.inspection.times import Disorder
@@ -50,6 +51,8 @@ def register(app: faust.App) -> None:
 
 async def run(settings: Settings, topic: str, records: int, *, as_json: bool) -> int:
     """Look and report. Exit code 1 if something must be done that no printed setting does."""
+    if not topic and settings.sources.one is None:
+        raise InputError(f"ticks_topic={settings.ticks_topic}: inspect looks at one topic, app inspect TOPIC")
     cluster = await base.reach(settings)
     found = inspect_sample(await take(cluster, topic or settings.ticks_topic, max(1, records)), settings)
     if as_json:

@@ -94,6 +94,8 @@ async def run(settings: Settings, options: dict[str, Any]) -> int:
             f"{settings.layout.changed}: app replay sends ticks in the default layout, which a worker with these settings "
             "would reject; replay to another ticks_topic, without them"
         )
+    if settings.sources.one is None:
+        raise InputError(f"ticks_topic={settings.ticks_topic}: replay sends to one topic, set BARWHEEL_TICKS_TOPIC to its name")
     factor = speed(options["speed"])
     origin = options["origin"]
     reading = file_options.reading_of(settings, options, base.time_ms(origin, "--origin") if origin else 0)
@@ -138,7 +140,9 @@ async def _look_and_send(settings: Settings, replay: Replay, options: dict[str, 
         _ask(skipping=bool(survey.refused) and not replay.skip_rejected)
     started = time.monotonic()
     with _Shown("replay", survey.rows) as shown:
-        async with Feed(cluster, settings.ticks_topic, topics.partitions, max_batch=topics.max_message_bytes) as feed:
+        source = topics.states[settings.ticks_topic]  # with repartition=on another topic than the engines' input
+        limit = source.max_message_bytes
+        async with Feed(cluster, settings.ticks_topic, source.partitions, max_batch=limit) as feed:
             report = await replay.send(feed, survey.parts, shown)
             shown(report.rows)
     _print(settings, survey, report, time.monotonic() - started, as_json=options["as_json"])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from faust.cli.base import option
 
+from agents.sources import source_specs
 from agents.topics import TopicsReport, ensure, look, specs
 from app.commands import base
 from app.errors import TopicsError
@@ -54,7 +55,8 @@ async def run(settings: Settings, *, check: bool, as_json: bool) -> int:
 
 def names(settings: Settings) -> list[str]:
     """All topics of this app, the input first."""
-    return [settings.ticks_topic, *(spec.name for spec in specs(settings, 1))]
+    sources = [spec.name for spec in source_specs(settings)] if settings.repartition else []
+    return [*sources, settings.input_topic, *(spec.name for spec in specs(settings, 1))]
 
 
 def as_data(report: TopicsReport) -> dict[str, object]:

@@ -41,9 +41,9 @@ class Session:
         with self._host as host:
             topics = await ensure(host.settings, host.cluster)
             host.start_worker()
-            async with Feed(
-                host.cluster, host.settings.ticks_topic, topics.partitions, max_batch=topics.max_message_bytes
-            ) as feed:
+            ticks = host.settings.ticks_topic
+            source = topics.states[ticks]
+            async with Feed(host.cluster, ticks, source.partitions, max_batch=source.max_message_bytes) as feed:
                 return await self._race(self._send_market(feed, seconds, once=once), stop)
 
     async def _race(self, sending: Coroutine[Any, Any, bool], stop: asyncio.Event) -> bool | None:

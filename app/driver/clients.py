@@ -65,7 +65,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         tasks: Tasks = transport.tasks
         # Faust has no settings for these
-        consumer._key_deserializer = RawTopics(frozenset({tasks.settings.ticks_topic}))  # noqa: SLF001  # see above
+        consumer._key_deserializer = RawTopics(frozenset({tasks.settings.input_topic}))  # noqa: SLF001  # see above
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001  # see above
         consumer._isolation_level = "read_committed"  # noqa: SLF001  # ticks of an aborted transaction must not count
         consumer._partition_assignment_strategy = (tasks.assignor,)  # noqa: SLF001  # see above

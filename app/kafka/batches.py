@@ -16,7 +16,7 @@ from aiokafka.producer import message_accumulator
 Header = tuple[str, bytes]
 # A record to send: key, value, timestamp (epoch ms, None for the present time) and headers. The headers are a list because
 # aiokafka's builder takes nothing else; the record is a plain tuple because creating a named one doubles the cost of sending.
-Outgoing = tuple[bytes, bytes | None, int | None, list[Header]]
+Outgoing = tuple[bytes | None, bytes | None, int | None, list[Header]]
 
 
 def pack(new_batch: Callable[[], Any], records: Iterable[Outgoing]) -> Iterator[Any]:

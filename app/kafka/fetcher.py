@@ -13,7 +13,7 @@ import asyncio
 import copy
 import struct
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Container, Iterator
 from typing import Any, NamedTuple
 
 import aiokafka
@@ -40,12 +40,19 @@ class RawTopics:
     It is passed as the key deserializer, because aiokafka hands that through to the place where records are unpacked.
     """
 
-    def __init__(self, topics: frozenset[str]) -> None:
+    def __init__(self, topics: Container[str]) -> None:
         self.topics = topics
 
     def __call__(self, key: bytes | None) -> bytes | None:
         """The unchanged key of a record of another topic."""
         return key
+
+
+class AllTopics:
+    """Contains every topic, for a consumer whose topics are not known when it is made."""
+
+    def __contains__(self, topic: object) -> bool:
+        return True
 
 
 class Head(NamedTuple):

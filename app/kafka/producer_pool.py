@@ -58,7 +58,7 @@ class ProducerPool:
                 cluster,
                 max_request=max_request,
                 batch_limits=batch_limits,
-                transactional_id=f"{settings.app_id}-{settings.ticks_topic}-{number}",
+                transactional_id=f"{settings.app_id}-{settings.input_topic}-{number}",
                 group=settings.app_id,
             )
             async with self._starting:

@@ -72,14 +72,18 @@ class BatchProducer:
         max_request: int,
         batch_limits: Mapping[str, int] = NO_LIMITS,
         transactional_id: str | None = None,
+        transaction_seconds: float = TRANSACTION_SECONDS,
     ) -> None:
-        """Sizes in bytes: `max_request` of the largest record that can be sent, `batch_limits` of a topic's largest batch."""
+        """Sizes in bytes: `max_request` of the largest record that can be sent, `batch_limits` of a topic's largest batch.
+
+        `transaction_seconds`: how long the broker lets a transaction be open.
+        """
         self._batch_limits = batch_limits
         self._producer = AIOKafkaProducer(
             **cluster.client,
             enable_idempotence=True,
             transactional_id=transactional_id,
-            transaction_timeout_ms=int(TRANSACTION_SECONDS * 1_000),
+            transaction_timeout_ms=int(transaction_seconds * 1_000),
             acks="all",
             linger_ms=0,
             max_batch_size=BATCH_BYTES,
@@ -156,9 +160,16 @@ class TransactionalProducer(BatchProducer):
         batch_limits: Mapping[str, int] = NO_LIMITS,
         transactional_id: str,
         group: str,
+        transaction_seconds: float = TRANSACTION_SECONDS,
     ) -> None:
         """`transactional_id` belongs to one source partition: `start` by the partition's next owner fences this producer."""
-        super().__init__(cluster, max_request=max_request, batch_limits=batch_limits, transactional_id=transactional_id)
+        super().__init__(
+            cluster,
+            max_request=max_request,
+            batch_limits=batch_limits,
+            transactional_id=transactional_id,
+            transaction_seconds=transaction_seconds,
+        )
         self._group = group
 
     async def begin(self) -> None:

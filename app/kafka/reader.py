@@ -140,3 +140,18 @@ class Reader:
     def silence(self) -> float:
         """Seconds since the broker last answered a fetch."""
         return silence_of(self._consumer)
+
+
+async def high_watermarks(cluster: Cluster, places: Iterable[Place]) -> dict[Place, int]:
+    """The ends of these partitions, with records whose transactions are still open. Raises aiokafka's errors."""
+    wanted = list(places)
+    consumer = AIOKafkaConsumer(**cluster.client, enable_auto_commit=False, isolation_level="read_uncommitted")
+    await consumer.start()
+    try:
+        await learn_leaders(consumer, frozenset(topic for topic, _ in wanted))
+        bounds, failed = await bounds_of(consumer, wanted)
+    finally:
+        await consumer.stop()
+    for error in failed.values():
+        raise error
+    return {place: end for place, (_, end) in bounds.items()}

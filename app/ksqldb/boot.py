@@ -49,7 +49,7 @@ def variables(settings: Settings) -> dict[str, str]:
     """The variables that a plan may use as `${NAME}`."""
     return {
         "topics": settings.topics_prefix,
-        "ticks": settings.ticks_topic,
+        "ticks": settings.input_topic,
         "finals": settings.finals_topic,
         "partitions": str(settings.topic_partitions),
         **decimals(settings.ksqldb_precision, settings.ksqldb_scale),

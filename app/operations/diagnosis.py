@@ -154,7 +154,7 @@ async def _clock(settings: Settings, result: Examination) -> str:
     cluster = result.cluster
     if cluster is None or all(loopback(host) for host, _ in cluster.addresses):
         return f"the same clock: the broker is on this machine ({POCKET_HOST})"
-    records = await _newest(cluster, settings.ticks_topic, result, 1)
+    records = await _newest(cluster, settings.input_topic, result, 1)
     newest = max((record.timestamp for record in records if record.timestamp_type == APPEND_TIME), default=None)
     if newest is None:
         return "not known: no tick has a LogAppendTime"
@@ -173,7 +173,7 @@ async def _durability(settings: Settings, cluster: Cluster, result: Examination)
         return
     async with topic_admin(cluster) as client:
         replicas = await replica_counts(client)
-    idle = idle_risk(settings, replicas.get(settings.ticks_topic, 0), await replica_lag(cluster))
+    idle = idle_risk(settings, replicas.get(settings.input_topic, 0), await replica_lag(cluster))
     for risk in [*risks(result.report.states, replicas), *([] if idle is None else [idle])]:
         result.items.append(Item("wrong" if risk.serious else "note", risk.text, risk.advice))
 
@@ -188,11 +188,11 @@ async def _stored_state(settings: Settings, cluster: Cluster, result: Examinatio
 
 async def _ticks(settings: Settings, result: Examination) -> None:
     """Say what a worker would do with the newest ticks, about a hundred over all partitions."""
-    state = result.report.states.get(settings.ticks_topic) if result.report else None
+    state = result.report.states.get(settings.input_topic) if result.report else None
     if result.cluster is None or state is None:
         return
     each = -(-newest_ticks.TICKS // max(1, state.partitions))
-    records = await _newest(result.cluster, settings.ticks_topic, result, each)
+    records = await _newest(result.cluster, settings.input_topic, result, each)
     if not await _schemas(settings, result, records):
         return
     verdict = newest_ticks.judge(settings, records)
@@ -227,7 +227,7 @@ async def _fit(settings: Settings, result: Examination) -> None:
     """If there is a ksqlDB, check that it can read the newest ticks."""
     if result.cluster is None or not settings.ksqldb_url:
         return
-    records = await _newest(result.cluster, settings.ticks_topic, result, FIT_TICKS)
+    records = await _newest(result.cluster, settings.input_topic, result, FIT_TICKS)
     for misfit in fit.misfits(settings, ((record.key, record.value) for record in records)):
         result.items.append(Item(misfit.level, misfit.text, misfit.advice))
 
@@ -237,10 +237,10 @@ async def _placement(settings: Settings, result: Examination) -> None:
     cluster = result.cluster
     if cluster is None or result.report is None:
         return
-    ticks = await _newest(cluster, settings.ticks_topic, result, PLACED_RECORDS)
+    ticks = await _newest(cluster, settings.input_topic, result, PLACED_RECORDS)
     finals = await _newest(cluster, settings.finals_topic, result, PLACED_RECORDS)
     for found in (
-        *placement.in_ticks(settings.ticks_topic, result.report.partitions, ticks),
+        *placement.in_ticks(settings.input_topic, result.report.partitions, ticks),
         *placement.in_finals(settings, finals),
     ):
         result.items.append(Item(*found))

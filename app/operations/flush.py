@@ -31,10 +31,10 @@ async def open_scopes(settings: Settings, cluster: Cluster, topics: TopicsReport
 
     Raises `TopicsError` if no worker has run yet, and `StateError` if the stored state does not fit the settings.
     """
-    if settings.ticks_topic not in topics.states or settings.changelog_topic not in topics.states:
-        raise TopicsError(f"{settings.ticks_topic} or {settings.changelog_topic} does not exist: no worker has run yet")
+    if settings.input_topic not in topics.states or settings.changelog_topic not in topics.states:
+        raise TopicsError(f"{settings.input_topic} or {settings.changelog_topic} does not exist: no worker has run yet")
     scopes: list[OpenScope] = []
-    names = frozenset({settings.ticks_topic, settings.finals_topic, settings.changelog_topic})
+    names = frozenset({settings.input_topic, settings.finals_topic, settings.changelog_topic})
     now = await check_partitions(settings, cluster, topics.partitions)
     async with Reader(cluster, names) as reader:
         for number in range(topics.partitions):
@@ -50,12 +50,12 @@ async def close_scopes(settings: Settings, cluster: Cluster, topics: TopicsRepor
     """
     layout = tick_layout(settings)
     if layout.no_heartbeats:
-        raise InputError(f"no heartbeat can be written to {settings.ticks_topic}: {layout.no_heartbeats}")
+        raise InputError(f"no heartbeat can be written to {settings.input_topic}: {layout.no_heartbeats}")
     try:
         records = [(*layout.heartbeat(scope.key, scope.closes), scope.partition) for scope in scopes]
     except ValueError as error:
-        raise InputError(f"no heartbeat can be written to {settings.ticks_topic}: {error}") from None
-    async with Feed(cluster, settings.ticks_topic, topics.partitions, max_batch=topics.max_message_bytes) as feed:
+        raise InputError(f"no heartbeat can be written to {settings.input_topic}: {error}") from None
+    async with Feed(cluster, settings.input_topic, topics.partitions, max_batch=topics.max_message_bytes) as feed:
         for key, value, partition in records:
             if feed.put(key, value, partition=partition):
                 await feed.flush()

@@ -34,12 +34,12 @@ class Reached:
 async def stream_times(settings: Settings, cluster: Cluster, topics: TopicsReport) -> Reached:
     """The stream times of all scopes: of the last checkpoint, and of what lies in the topic after it."""
     found = Reached()
-    if settings.ticks_topic in topics.created:
+    if settings.input_topic in topics.created:
         return found
-    names = frozenset({settings.ticks_topic, settings.finals_topic, settings.changelog_topic})
+    names = frozenset({settings.input_topic, settings.finals_topic, settings.changelog_topic})
     async with Reader(cluster, names) as reader:
         for number in range(topics.partitions):
-            begin, end = await reader.bounds(settings.ticks_topic, number)
+            begin, end = await reader.bounds(settings.input_topic, number)
             start = max(begin, end - LOOK_BACK)
             try:
                 now = await check_partitions(settings, cluster, topics.partitions)
@@ -52,7 +52,7 @@ async def stream_times(settings: Settings, cluster: Cluster, topics: TopicsRepor
             engine = Engine(engine_config(settings), start)
             cap = None if topics.log_append_time else time.time_ns() // 1_000_000
             if start < end:
-                async for batch in reader.read(settings.ticks_topic, number, start, end):
+                async for batch in reader.read(settings.input_topic, number, start, end):
                     engine.feed(from_offset(iter(batch), start), cap)
                     engine.take_closed()
                     engine.take_side()

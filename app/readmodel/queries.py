@@ -46,6 +46,7 @@ class StoredSideRecord(NamedTuple):
     """A late or rejected record, as `SideRow`. Records are ordered by `id`, a newer record has a higher one."""
 
     id: int
+    topic: str
     partition: int
     offset: int
     arrival: int | None
@@ -134,7 +135,7 @@ class Queries:
     ) -> list[StoredSideRecord]:
         """Late or rejected records with an id below `before`, newest first; None matches any broker, symbol or reason."""
         rows = self._connection.execute(
-            "SELECT id, part, offset, arrival, broker, symbol, ts, start, reason, detail, value, truncated FROM side"
+            "SELECT id, topic, part, offset, arrival, broker, symbol, ts, start, reason, detail, value, truncated FROM side"
             " WHERE kind = ?1 AND id < ?2 AND (?3 IS NULL OR broker = ?3)"
             " AND (?4 IS NULL OR symbol = ?4) AND (?5 IS NULL OR reason = ?5) ORDER BY id DESC LIMIT ?6",
             (kind, before, *name, reason, limit),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from agents.layout import tick_layout
+from agents.layout import source_layout
 from agents.recovery import APP_HEADER, producer_app
 from app.kafka.records import Batch
 from app.readmodel.store import BarRow, Partition, SideRow
@@ -60,13 +60,13 @@ def bar_rows(settings: Settings) -> ToRow:
 
 def side_rows(settings: Settings, kind: str) -> ToRow:
     """A function that makes a row of a late or rejected record; fields that cannot be read from its value are None."""
-    layout, unit, size = tick_layout(settings), settings.time_unit.value, settings.window_size
+    layout, unit, size = source_layout(settings), settings.time_unit.value, settings.window_size
     app_id = settings.app_id.encode()
 
-    def to_row(record: Record, partition: int) -> SideRow | None:
+    def to_row(record: Record, _: int) -> SideRow | None:
         headers = {name: value or b"" for name, value in record.headers}
-        offset = (record.key or b"").rpartition(b"|")[2]
-        if headers.get(APP_HEADER) != app_id or not offset.isdigit():
+        topic, partition, offset = ([b"", b"", *(record.key or b"").rsplit(b"|", 2)])[-3:]
+        if headers.get(APP_HEADER) != app_id or not (partition.isdigit() and offset.isdigit()):
             return None
         broker = symbol = ts = start = None
         try:
@@ -80,7 +80,8 @@ def side_rows(settings: Settings, kind: str) -> ToRow:
         value = (record.value or b"").decode(errors="backslashreplace")
         return SideRow(
             kind=kind,
-            partition=partition,
+            topic=topic.decode(errors="replace"),
+            partition=int(partition),
             offset=int(offset),
             arrival=int(arrival) if arrival.isdigit() else None,
             broker=broker,

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from app.doubled import Doubled
 from app.readmodel.database_file import DamagedError, is_damage
 
-VERSION = 3
+VERSION = 4
 MAX_SIDE_RECORDS = 10_000  # late and rejected records each
 MAX_KNOWN_IDS = 100_000  # of symbols, in memory
 LAST = "\U0010ffff" * 257  # sorts after every name: a key has at most 1,024 bytes
@@ -37,9 +37,9 @@ CREATE TABLE bars (
 );
 CREATE INDEX twins ON bars (start) WHERE twin;
 CREATE TABLE side (
-    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, part INTEGER NOT NULL, offset INTEGER NOT NULL, arrival INTEGER,
-    broker TEXT, symbol TEXT, ts INTEGER, start INTEGER, reason TEXT NOT NULL, detail TEXT NOT NULL, value TEXT NOT NULL,
-    truncated INTEGER NOT NULL, UNIQUE (kind, part, offset)
+    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, topic TEXT NOT NULL, part INTEGER NOT NULL, offset INTEGER NOT NULL,
+    arrival INTEGER, broker TEXT, symbol TEXT, ts INTEGER, start INTEGER, reason TEXT NOT NULL, detail TEXT NOT NULL,
+    value TEXT NOT NULL, truncated INTEGER NOT NULL, UNIQUE (kind, topic, part, offset)
 );
 CREATE INDEX side_by_window ON side (broker, symbol, start);
 """
@@ -52,7 +52,7 @@ _NEWEST_TWIN = (
     "SELECT broker, symbols.symbol, start FROM bars JOIN symbols ON symbols.id = bars.symbol WHERE twin"
     " ORDER BY start DESC LIMIT 1"
 )
-_ADD_SIDE = "INSERT OR IGNORE INTO side VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ADD_SIDE = "INSERT OR IGNORE INTO side VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 Partition = tuple[str, int]  # topic and number
 Name = tuple[str, str]  # broker and symbol
@@ -69,9 +69,10 @@ class BarRow(NamedTuple):
 
 
 class SideRow(NamedTuple):
-    """A late or rejected record. `offset` is that of the source record; times are epoch ms."""
+    """A late or rejected record. `topic`, `partition` and `offset` are those of the source record; times are epoch ms."""
 
     kind: str
+    topic: str
     partition: int
     offset: int
     arrival: int | None

@@ -13,6 +13,7 @@ from pydantic import SecretStr, ValidationError
 
 from app.settings.addresses import loopback
 from app.settings.durations import duration_text
+from app.settings.sources import parse_sources
 from app.settings.types import SecurityProtocol, TicksFormat, WebAuth
 
 WHOLE_DIGITS = 8  # at least, before the point of a price in ksqlDB; the sums have ten more
@@ -101,19 +102,25 @@ def check_session(session_timeout: int) -> None:
         )
 
 
-def check_input(ticks_topic: str, outputs: Mapping[str, str]) -> None:
+def check_input(ticks_topic: str, outputs: Mapping[str, str], *, repartition: bool) -> None:
     """The input is no topic that is written for this app: it would read what it writes, without an end.
 
-    `outputs`: what this app writes, by topic.
+    `outputs`: what this app writes, by topic. Several topics, or a pattern, need `repartition`.
     """
-    if not ticks_topic:
-        raise ValueError("ticks_topic must not be empty")
-    written = {**KAFKA_TOPICS, **outputs}.get(ticks_topic)
-    if written is not None:
+    sources = parse_sources(ticks_topic)
+    if sources.one is None and not repartition:
+        what = "a pattern" if sources.pattern is not None else "several topics"
+        raise ValueError(f"ticks_topic={ticks_topic}: {what} can be read with repartition=on only, see docs/topics.md")
+    for topic in sources.among({**KAFKA_TOPICS, **outputs}):
+        if sources.pattern is not None and topic in KAFKA_TOPICS:
+            continue  # a pattern finds no topics of Kafka's own
+        written = {**KAFKA_TOPICS, **outputs}[topic]
         remedy = "set ticks_topic to where the ticks are"
-        if ticks_topic in outputs:
+        if topic in outputs:
             remedy += ", or another topics_prefix"
-        raise ValueError(f"ticks_topic={ticks_topic} is where {written} go, this app would read what it writes: {remedy}")
+        relation = "is" if topic == ticks_topic else f"finds {topic},"
+        loop = "this app would read what it writes"
+        raise ValueError(f"ticks_topic={ticks_topic} {relation} where {written} go, {loop}: {remedy}")
 
 
 def one_line(error: ValidationError) -> str:

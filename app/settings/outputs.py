@@ -1,20 +1,52 @@
-"""What an app writes."""
+"""What an app reads and writes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from app.settings.durations import duration_text
+from app.settings.sources import Sources, parse_sources
+
 
 class OutputNames:
-    """The names of the topics that are written: a part of `Settings`."""
+    """The names of the topics that are read and written: a part of `Settings`."""
 
     if TYPE_CHECKING:  # what the names are made of
         app_id: str
         topics_prefix: str
+        ticks_topic: str
+        repartition: bool
+        window_size: int
 
-        @property
-        def size_text(self) -> str:
-            """The window size as topics spell it."""
+    @property
+    def size_text(self) -> str:
+        """The window size as topics and headings spell it: `1m`, `5s`."""
+        return duration_text(self.window_size)
+
+    @property
+    def sources(self) -> Sources:
+        """The topics that ticks come from."""
+        return parse_sources(self.ticks_topic)
+
+    @property
+    def input_topic(self) -> str:
+        """What the engines read: `ticks_topic`, or with `repartition=on` the topic that its ticks are copied to."""
+        return self.repartition_topic if self.repartition else self.ticks_topic
+
+    @property
+    def repartition_topic(self) -> str:
+        """Topic of the ticks by symbol, with `repartition=on`."""
+        return f"{self.topics_prefix}{self.app_id}-ticks-repartition"
+
+    @property
+    def repartition_positions_topic(self) -> str:
+        """Topic that says up to where each partition of the sources has been copied."""
+        return f"{self.topics_prefix}{self.app_id}-repartition-positions"
+
+    @property
+    def repartition_group(self) -> str:
+        """The consumer group that reads the sources."""
+        return f"{self.app_id}-repartition"
 
     @property
     def finals_topic(self) -> str:
@@ -44,7 +76,11 @@ class OutputNames:
 
 def output_topics(names: OutputNames) -> dict[str, str]:
     """What the app writes, by topic. None of them can be its input: it would read what it writes, without an end."""
-    return {
+    repartitioned = {
+        names.repartition_topic: "the repartitioned ticks",
+        names.repartition_positions_topic: "the positions of the repartition",
+    }
+    return (repartitioned if names.repartition else {}) | {
         names.finals_topic: "the final bars",
         names.late_topic: "the late ticks",
         names.rejected_topic: "the rejected records",

@@ -55,7 +55,8 @@ class Settings(OutputNames, BaseSettings):
     broker: BrokerAddress = Field(
         "", description="Kafka as `kafka://host:9092[,host:9092]`; empty: the embedded pocket broker."
     )
-    ticks_topic: TopicName = Field("ticks", description="The input topic; never prefixed.")
+    ticks_topic: str = Field("ticks", description="Input topic, never prefixed; with `repartition` also `a,b` or `^ticks-.*`.")
+    repartition: OnOff = Field(False, description="`on`: ticks are first copied to one topic, by symbol, and read from there.")
     ticks_format: TicksFormat = Field(TicksFormat.json, description="How values are encoded: `json`, `avro` or `protobuf`.")
     ticks_schema: str = Field("", description="Schema file of all ticks (`.avsc`, descriptor set); empty: records name theirs.")
     ticks_message: str = Field("", description="Full name of the message in the descriptor set.")
@@ -217,7 +218,7 @@ class Settings(OutputNames, BaseSettings):
         checks.check_web(host=self.web_host, auth=self.web_auth, token=self.web_token.get_secret_value())
         checks.check_session(self.session_timeout)
         self.layout.parsed()
-        checks.check_input(self.ticks_topic, output_topics(self))
+        checks.check_input(self.ticks_topic, output_topics(self), repartition=self.repartition)
         return self
 
     @property
@@ -229,11 +230,6 @@ class Settings(OutputNames, BaseSettings):
     def bootstrap(self) -> str:
         """`host:port[,host:port]` of the Kafka brokers; empty for the pocket broker, whose port is known once it runs."""
         return self.broker.removeprefix(KAFKA_SCHEME)
-
-    @property
-    def size_text(self) -> str:
-        """The window size as topics and headings spell it: `1m`, `5s`."""
-        return duration_text(self.window_size)
 
     @property
     def layout(self) -> LayoutConfig:

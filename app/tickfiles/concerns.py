@@ -16,7 +16,7 @@ def concerns(settings: Settings, survey: Survey, reached: StreamTimes, *, skip_r
         if part.late:
             many = f"all {part.rows}" if part.late == part.rows else f"{part.late} of {part.rows}"
             number, name = part.behind
-            where = f"{settings.ticks_topic}[{number}]{' ' + name if name else ''}"
+            where = f"{settings.input_topic}[{number}]{' ' + name if name else ''}"
             found.append(
                 f"{part.source.name}: {many} ticks are late, the last at {utc(part.last)}: {where} has reached "
                 f"{utc(reached[part.behind])} ({scope}); give the files of one period in one command, which merges them"

@@ -64,7 +64,7 @@ class WebContext:
         consumer = self.tasks.consumer
         if consumer is None:
             return None
-        tp = TP(self.settings.ticks_topic, number)
+        tp = TP(self.settings.input_topic, number)
         end: int | None = consumer.highwater(tp) if tp in consumer.assignment() else None
         return None if end is None else max(end, position)
 

@@ -41,6 +41,7 @@ class WorkerCollector(Collector):
         """The current values."""
         yield from self._partitions()
         yield from self._worker()
+        yield from self._repartition()
         yield from self._durations()
         yield from self._migrations()
 
@@ -165,6 +166,31 @@ class WorkerCollector(Collector):
         yield InfoMetricFamily(
             self._prefix + "build", "Version and app id.", value={"version": __version__, "app_id": web.settings.app_id}
         )
+
+    def _repartition(self) -> Iterator[Metric]:
+        repartitioner = self._web.tasks.repartitioner
+        if repartitioner is None:
+            return
+        progress = repartitioner.progress
+        copied = self._counter(
+            "repartitioned_ticks", "Records of a source that this worker has copied to the input topic.", ("topic",)
+        )
+        unplaced = self._counter(
+            "repartitioned_unplaced", "Those of them without a symbol: they are rejected when the input is read.", ("topic",)
+        )
+        for topic, count in sorted(progress.copied.items()):
+            copied.add_metric([topic], count)
+            unplaced.add_metric([topic], progress.unplaced[topic])
+        lag = self._gauge(
+            "repartition_lag_records",
+            "Records of a source that have still to be copied, of the partitions of this worker.",
+            ("topic", "partition"),
+        )
+        for (topic, number), source in sorted(progress.sources.items()):
+            lag.add_metric([topic, str(number)], source.lag)
+        held_up = self._gauge("repartition_held_up_count", "Partitions of sources that wait, for a leader most often.")
+        held_up.add_metric([], len(progress.held_up))
+        yield from (copied, unplaced, lag, held_up)
 
     def _durations(self) -> Iterator[Metric]:
         metrics = self._web.tasks.metrics

@@ -41,7 +41,7 @@ class Pages:
             "size_text": settings.size_text,
             "grace": settings.grace,
             "grace_text": settings.text_of("grace"),
-            "ticks": settings.ticks_topic,
+            "ticks": settings.input_topic,
             "finals": settings.finals_topic,
         }
 

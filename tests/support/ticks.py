@@ -168,6 +168,24 @@ def create_topic(bootstrap: str, topic: str, partitions: int, **configs: str) ->
     read(bootstrap, topic)  # waits for its metadata
 
 
+def delete_topic(bootstrap: str, topic: str) -> None:
+    """Delete a topic, and wait until it is gone."""
+
+    async def delete() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        await admin.start()
+        try:
+            await admin.delete_topics([topic])
+            until = time.monotonic() + DEADLINE
+            while topic in await admin.list_topics():
+                assert time.monotonic() < until, f"topic {topic} is still there after {DEADLINE} s"
+                await asyncio.sleep(0.05)
+        finally:
+            await admin.close()
+
+    asyncio.run(delete())
+
+
 def windows(finals: Iterable[Seen]) -> list[tuple[str, str, int]]:
     """The windows of the published bars, in order."""
     return [(seen.bar.broker, seen.bar.symbol, seen.bar.bucket_start) for seen in finals]

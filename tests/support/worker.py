@@ -170,6 +170,11 @@ class Worker:
         except (OSError, urllib.error.URLError, ValueError):
             return None
 
+    def text(self, path: str) -> str:
+        """What its web port answers."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.settings['web_port']}{path}", timeout=5) as answer:
+            return str(answer.read().decode())
+
     def ready(self) -> bool:
         """Whether `/readyz` succeeds."""
         return self.get("/readyz") is not None

@@ -106,7 +106,7 @@ def test_the_engine_makes_of_copies_what_it_makes_of_the_records(name: str, rows
 
 def _taken(record: Wire) -> SourceRecord:
     """The record of a source, whatever it says of itself."""
-    return SourceRecord(record.offset, record.timestamp, record.key, record.value, record.headers, b"t|3|0|0")
+    return SourceRecord(record.offset, record.timestamp, record.key, record.value, list(record.headers), b"t|3|0|0")
 
 
 @PROFILE

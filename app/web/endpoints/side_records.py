@@ -33,6 +33,7 @@ async def _side_records(web: WebContext, params: SideRecordsParams, kind: str) -
         records=[
             SideRecord(
                 id=record.id,
+                topic=record.topic,
                 partition=record.partition,
                 offset=record.offset,
                 arrival=record.arrival,

@@ -12,7 +12,19 @@ from app.version import __version__
 from app.web import sampling
 from app.web.context import WebContext
 from app.web.endpoints.partitions import recovery_progress
-from app.web.models.workers import BrokerRow, DoubledRow, ReadModelRow, SettingRow, Status, Timer, Topics, Wheel, WorkerRow
+from app.web.models.workers import (
+    BrokerRow,
+    DoubledRow,
+    ReadModelRow,
+    Repartition,
+    RepartitionSource,
+    SettingRow,
+    Status,
+    Timer,
+    Topics,
+    Wheel,
+    WorkerRow,
+)
 from app.web.params import Params
 from tables.wheel import SLOTS as WHEEL_SLOTS
 
@@ -52,17 +64,39 @@ async def status(web: WebContext, _: Params) -> Status:
             doubled=_doubled(read_model.progress.doubled),
         ),
         topics=Topics(
-            ticks=settings.ticks_topic,
+            ticks=settings.input_topic,
             finals=settings.finals_topic,
             late=settings.late_topic,
             rejected=settings.rejected_topic,
             changelog=settings.changelog_topic,
         ),
+        repartition=_repartition(web),
         window_size=settings.window_size,
         grace=settings.grace,
         scope=settings.scope.value,
         idle_close=settings.idle_close is not IdleClose.off,
         streams=web.open_streams,
+    )
+
+
+def _repartition(web: WebContext) -> Repartition | None:
+    repartitioner = web.tasks.repartitioner
+    if repartitioner is None:
+        return None
+    progress = repartitioner.progress
+    sources = [
+        RepartitionSource(
+            topic=topic, partition=number, next_offset=one.next_offset, high_watermark=one.end, lag=one.lag, lost=one.lost
+        )
+        for (topic, number), one in sorted(progress.sources.items())
+    ]
+    shown = progress.shown()
+    return Repartition(
+        state=progress.state,
+        waiting=progress.waiting or None,
+        lag=progress.lag,
+        sources=sources,
+        held_up=shown.get("held_up", {}),
     )
 
 

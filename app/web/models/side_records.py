@@ -11,6 +11,7 @@ class SideRecord(ApiModel):
     """A late or rejected record."""
 
     id: int
+    topic: str = Field(description="Where it was read: `ticks_topic`, or with `repartition=on` one of its topics.")
     partition: int
     offset: int
     arrival: int | None

@@ -164,10 +164,31 @@ class ReadModelRow(ApiModel):
     doubled: DoubledRow | None
 
 
+class RepartitionSource(ApiModel):
+    """A partition of a source that this worker copies."""
+
+    topic: str
+    partition: int
+    next_offset: int = Field(description="The next offset to be copied.")
+    high_watermark: int | None
+    lag: int
+    lost: int = Field(description="Records that were gone before they were copied (on_gap=continue).")
+
+
+class Repartition(ApiModel):
+    """How far this worker is in copying the sources to the input topic, with `repartition=on`."""
+
+    state: str
+    waiting: str | None = Field(description="For what it waits, if it does.")
+    lag: int = Field(description="Records of this worker's partitions that have still to be copied.")
+    sources: list[RepartitionSource]
+    held_up: dict[str, str] = Field(description="The partitions that are waited for while the others run, and why.")
+
+
 class Topics(ApiModel):
     """The names of the topics."""
 
-    ticks: str
+    ticks: str = Field(description="What the engines read: the offsets of bars are those of this topic.")
     finals: str
     late: str
     rejected: str
@@ -191,6 +212,7 @@ class Status(ApiModel):
     recovery: Recovery | None
     read_model: ReadModelRow
     topics: Topics
+    repartition: Repartition | None = Field(description="Null unless `repartition=on`.")
     window_size: int
     grace: int
     scope: str
@@ -244,6 +266,9 @@ class Ready(BaseModel):
         default_factory=dict, description="The partitions that are waited for while the others run, and why."
     )
     schema_registry: str | None = Field(default=None, description="Why ticks wait for Schema Registry, if they do.")
+    repartition: dict[str, Any] | None = Field(
+        default=None, description="With `repartition=on`: state, partitions and lag of the copying of the sources."
+    )
 
 
 class Healthy(ApiModel):

@@ -226,8 +226,8 @@ def test_a_search_finds_every_symbol_with_the_prefix_page_by_page(
 
 def test_side_records_are_found_by_name_and_reason_and_stored_once(store: Store, queries: Queries) -> None:
     side = [
-        SideRow("late", 0, 7, 5, "fx", "A", 61, 60, "late", "d", "v", truncated=False),
-        SideRow("rejected", 0, 8, 5, None, None, None, None, "json", "d", "v", truncated=True),
+        SideRow("late", "ticks", 0, 7, 5, "fx", "A", 61, 60, "late", "d", "v", truncated=False),
+        SideRow("rejected", "ticks", 0, 8, 5, None, None, None, None, "json", "d", "v", truncated=True),
     ]
     store.add([], side, {})
     store.add([], side, {})  # at least once

@@ -1,0 +1,49 @@
+"""How far the repartition of this worker is, for /readyz, the API and the metrics."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+Place = tuple[str, int]  # topic and partition of a source
+
+
+@dataclass
+class SourceProgress:
+    """One partition of a source: the next offset to be copied, and its end offset, as far as that is known."""
+
+    next_offset: int
+    end: int | None = None
+    lost: int = 0  # records that are gone from it (on_gap=continue), in all its time
+
+    @property
+    def lag(self) -> int:
+        """How many offsets have still to be copied."""
+        return 0 if self.end is None else max(0, self.end - self.next_offset)
+
+
+@dataclass
+class RepartitionProgress:
+    """`state`: starting, recovering, running, waiting (for the broker or Schema Registry) or stopped."""
+
+    state: str = "starting"
+    waiting: str = ""  # for what, where it waits for something
+    sources: dict[Place, SourceProgress] = field(default_factory=dict)  # the partitions of this worker
+    held_up: dict[Place, str] = field(default_factory=dict)  # those that are waited for while the others run, and why
+    copied: Counter[str] = field(default_factory=Counter)  # records since this worker started, by source topic
+    unplaced: Counter[str] = field(default_factory=Counter)  # those of them whose symbol could not be found
+
+    @property
+    def lag(self) -> int:
+        """How many offsets of this worker's partitions have still to be copied."""
+        return sum(source.lag for source in self.sources.values())
+
+    def shown(self) -> dict[str, Any]:
+        """The same as /readyz shows it."""
+        answer: dict[str, Any] = {"state": self.state, "partitions": len(self.sources), "lag": self.lag}
+        if self.waiting:
+            answer["waiting"] = self.waiting
+        if self.held_up:
+            answer["held_up"] = {f"{topic}[{number}]": why for (topic, number), why in sorted(self.held_up.items())}
+        return answer
