@@ -112,10 +112,8 @@ class Server:
             text = await request.text()
             self.requests.append(f"{request.method} {request.path} {text}")
             fault = self._fault(text)
-            if fault is not None and fault.kind == "delay":
-                await asyncio.sleep(fault.seconds)
-            elif fault is not None and fault.kind == "hold":
-                await self.released.wait()
+            if fault is not None and fault.kind in {"delay", "hold"}:
+                await (self.released.wait() if fault.kind == "hold" else asyncio.sleep(fault.seconds))
             elif fault is not None and fault.kind == "before":
                 _cut(request)
             elif fault is not None and fault.kind in {"503", "429"}:
