@@ -12,6 +12,7 @@ from app.settings import Settings
 ADDED_BYTES = 65_536  # a repartitioned record is the source's record plus where it came from, in headers
 RETENTION_MS = 7 * 24 * 3_600_000
 POSITIONS_SEGMENT = 16 << 20  # bytes: a start reads what compaction has left, and the newest segment is not compacted
+MARKER_RETENTION_MS = 60_000  # of the markers of transactions: by default a day, which would be most of the topic
 
 
 def source_specs(settings: Settings) -> list[TopicSpec]:
@@ -61,6 +62,7 @@ def positions_spec(settings: Settings) -> TopicSpec:
         "cleanup.policy": "compact",
         "message.timestamp.type": "LogAppendTime",
         "segment.bytes": str(POSITIONS_SEGMENT),
+        "delete.retention.ms": str(MARKER_RETENTION_MS),
     }
     return TopicSpec(settings.repartition_positions_topic, 1, configs, "up to where the sources have been copied")
 

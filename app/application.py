@@ -15,6 +15,7 @@ from agents import ticks, timers
 from agents.log_watch import WATCH_MS
 from agents.tasks import TaskManager
 from app import commands
+from app.driver.background import Background
 from app.driver.consumer import Consumer
 from app.driver.schema import SliceSchema
 from app.driver.tables import ViewTableManager, add_views
@@ -135,7 +136,7 @@ def _register_repartition(app: BarwheelApp) -> None:
         assert tasks.topics is not None  # noqa: S101  # checked before the worker starts
         await repartitioner.run(tasks.cluster, tasks.topics)
 
-    cast("Any", app).task(repartition)
+    cast("Any", app).service(Background(repartition, "Repartition"))
 
 
 def _register_migrations(app: BarwheelApp) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 REMEDY = (
-    "let all producers of the input place a symbol alike: librdkafka's need partitioner=murmur2_random; docs/delivery.md, "
-    "One symbol in two partitions, says how to go on"
+    "let all producers of the input place a symbol alike: librdkafka's need partitioner=murmur2_random, or set repartition=on; "
+    "docs/delivery.md, One symbol in two partitions, says how to go on"
 )
 
 

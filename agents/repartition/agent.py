@@ -38,7 +38,7 @@ MENDED_BY_RECOVERY = (GapError, kafka_errors.KafkaError, OSError)
 BACKOFF_SECONDS = (0.5, 15.0)  # first and longest wait between two recoveries
 HELD_UP_SECONDS = 5.0  # between two tries of partitions that are held up
 POLL_MS = 200
-LINGER_SECONDS = 0.02  # at live pace records gather for so long: a transaction costs some requests, whatever it holds
+LINGER_SECONDS = 0.05  # at live pace records gather for so long: a transaction costs some requests, whatever it holds
 FULL = 2_000  # records in a fetch: then there is more to be read at once
 LAST_SECONDS = 5.0  # for the transactions under way when partitions are revoked
 LOOK_SECONDS = 0.1  # between two looks whether the group has assigned partitions
@@ -63,6 +63,7 @@ class Repartitioner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
         self._turn = asyncio.Lock()  # held while partitions are recovered, or copied
         self._working: asyncio.Task[None] | None = None  # what holds it
         self._gaps: dict[str, int] = {}
+        self._topics: dict[str, int] = {}  # those that are subscribed to, with their numbers of partitions
         self._again = float("inf")  # when to try those that are held up, by the monotonic clock
 
     # ---- running
@@ -139,8 +140,10 @@ class Repartitioner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
             task.result()
 
     async def _recover(self, consumer: AIOKafkaConsumer, topics: TopicsReport) -> None:
+        if self._assigned is None:
+            return  # revoked since
         self._state("recovering")
-        places = set(self._assigned or ())
+        self._stale, places = True, set(self._assigned)
         if self._failed and self._tasks:  # are they still ours? Otherwise we would fence the new owner
             known = {TopicPartition(*place): OffsetAndMetadata(t.position.resume_at, "") for place, t in self._tasks.items()}
             await consumer.commit({tp: offset for tp, offset in known.items() if (tp.topic, tp.partition) in places})
@@ -186,11 +189,14 @@ class Repartitioner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
             if set(names) != set(consumer.subscription()):
                 log.info("repartition: reading %s", ", ".join(names))
                 consumer.subscribe(names, listener=self)
+            elif found.topics != self._topics:
+                await consumer._client.force_metadata_update()  # noqa: SLF001  # the group's leader assigns the new partitions
+            self._topics = found.topics
         elif consumer.subscription():
             consumer.unsubscribe()
             await self.on_partitions_revoked([])
         if not names and self._assigned is None:
-            self._assigned = set()
+            await self.on_partitions_assigned([])
         problem = changed(self._tasks.values(), found.ids)
         if problem and not self._stale:
             raise GapError(problem)
@@ -200,7 +206,9 @@ class Repartitioner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:  # noqa: ARG002  # all of them
         """End the transactions under way, within a limit: the partitions' next owner fences what is left."""
         self._generation += 1
-        self._assigned, self._stale = None, True
+        self._assigned = None
+        if self._working is not None and self._stale:
+            self._working.cancel()  # it recovers: that would fence the next owner
         try:
             async with asyncio.timeout(LAST_SECONDS):
                 async with self._turn:
@@ -210,12 +218,12 @@ class Repartitioner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
             if self._working is not None:
                 self._working.cancel()
             await self._recovery.producers.abort()
-        self._tasks = {}
+        self._stale, self._tasks = True, {}
         self.progress.sources.clear()
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Note the partitions: they are recovered before they are read."""
-        self._assigned = {(tp.topic, tp.partition) for tp in assigned}
+        self._assigned, self._stale = {(tp.topic, tp.partition) for tp in assigned}, True
 
     # ---- the rest
 

@@ -16,7 +16,7 @@ from app.kafka.identity import Identities, identify
 from app.kafka.topics import wait_for_topics
 from app.settings import Settings
 
-WATCH_SECONDS = 10.0
+WATCH_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 

@@ -69,6 +69,9 @@ class OrderedBatch(message_accumulator.MessageBatch):  # type: ignore[misc]  # a
     def fail_alone(self, exception: BaseException) -> None:
         """Fail this batch only."""
         super().failure(exception)
+        waiter = self._drain_waiter
+        if waiter.done() and not waiter.cancelled():
+            waiter.exception()  # or asyncio logs that nobody waited for it
 
 
 class OrderedAccumulator(message_accumulator.MessageAccumulator):  # type: ignore[misc]  # aiokafka has no types

@@ -138,6 +138,12 @@ def _check_settings(settings: Settings, result: Examination) -> None:
     if settings.grace > settings.window_size:
         text = f"grace={settings.text_of('grace')} is longer than window_size={settings.size_text}"
         result.note(text, "each bar is published after the next one has opened")
+    if settings.repartition and settings.grace <= settings.session_timeout:
+        text = (
+            f"repartition=on with grace={settings.text_of('grace')} and session_timeout={settings.text_of('session_timeout')}"
+        )
+        advice = "what a worker that was killed had still to copy is late: make grace longer, or session_timeout shorter"
+        result.note(text, advice)
     if settings.max_future < settings.grace:
         result.note(
             f"max_future={settings.text_of('max_future')} is shorter than grace={settings.text_of('grace')}",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from app.kafka.topics import TopicSpec, new_topic
 from tables.bars import Bar, decode_bar
@@ -166,6 +166,32 @@ def create_topic(bootstrap: str, topic: str, partitions: int, **configs: str) ->
 
     asyncio.run(create())
     read(bootstrap, topic)  # waits for its metadata
+
+
+def add_partitions(bootstrap: str, topic: str, partitions: int) -> None:
+    """Give a topic so many partitions in all."""
+
+    async def add() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        await admin.start()
+        try:
+            await admin.create_partitions({topic: NewPartitions(partitions)})
+        finally:
+            await admin.close()
+
+    asyncio.run(add())
+    asyncio.run(_until_partitions(bootstrap, topic, partitions))
+
+
+async def _until_partitions(bootstrap: str, topic: str, partitions: int) -> None:
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    await consumer.start()
+    try:
+        until = time.monotonic() + DEADLINE
+        while len(await _partitions(consumer, topic)) < partitions:
+            assert time.monotonic() < until, f"{topic} does not have {partitions} partitions after {DEADLINE} s"
+    finally:
+        await consumer.stop()
 
 
 def delete_topic(bootstrap: str, topic: str) -> None:

@@ -98,6 +98,8 @@ def test_a_symbol_in_several_partitions_is_a_problem_that_names_it() -> None:
     assert found.places.several == 5
     assert found.places.in_two is not None
     assert "5 of 5 symbols lie in several partitions" in found.problems[-1]
+    assert found.settings["repartition"] == "on"
+    assert "repartition" not in inspected(trades(lambda key, count: len(key) % count), 6).settings
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("s", 1), ("ms", 1_000), ("us", 1_000_000), ("ns", 1_000_000_000)])

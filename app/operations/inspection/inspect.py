@@ -147,9 +147,10 @@ def _fit(found: Inspection, settings: Settings) -> None:
         fit["grace"] = duration_text(disorder.grace)
         fit["idle_margin"] = duration_text(max(settings.idle_margin, times.usual(disorder.back)))
     if found.places.several:
+        fit["repartition"] = "on"
         problems.append(
             f"{found.places.several:,} of {found.places.names:,} symbols lie in several partitions, each of which would make "
-            "bars of its own"
+            "bars of its own: repartition=on copies them to one; see docs/topics.md for what that means for grace"
         )
 
 

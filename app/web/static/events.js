@@ -67,13 +67,14 @@ export class Events {
   }
 
   // the worker's state, at the top of every page; empty while it runs
-  updateWorker({ state, broker, broker_silent_for: silent, recovery, schema_registry: registry }) {
+  updateWorker({ state, broker, broker_silent_for: silent, recovery, schema_registry: registry, repartition }) {
     this.showLive();
+    const copying = silent || (repartition?.state ?? "running") === "running" ? "" : repartition.waiting || `it is ${repartition.state}`;
     const progress = recovery ? ` ${recovery.done} of ${recovery.partitions} are done; ${recovery.reading} is read at ${recovery.offset} of ${recovery.end}.` : "";
     const texts = {
       starting: "The worker is starting.",
       recovering: `The worker recovers its partitions; their bars wait until then.${progress}`,
-      waiting: registry ? `Ticks wait for Schema Registry, and are read once it answers: ${registry}` : `Kafka at ${broker} has not answered${silent ? ` for ${formatDuration(silent * 1_000)}` : ""}: nothing is read and nothing closes until it does.${progress}`,
+      waiting: registry ? `Ticks wait for Schema Registry, and are read once it answers: ${registry}` : copying ? `The topics of the ticks are not being copied (repartition=on): ${copying}` : `Kafka at ${broker} has not answered${silent ? ` for ${formatDuration(silent * 1_000)}` : ""}: nothing is read and nothing closes until it does.${progress}`,
       stopped: "The worker is stopping.",
     };
     this.showWorker(texts[state] ?? "");
