@@ -42,6 +42,7 @@ def main() -> int:
         given.kinds,
         None if given.keep is None else given.keep.resolve(),
         given.scope,
+        repartition=given.repartition,
     )
     if not options.possible:
         parser.error(f"--broker {options.broker}: no fault of {', '.join(sorted(options.kinds))} is possible with it")
@@ -89,6 +90,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=("append", "create"),
         default="append",
         help="of the input: LogAppendTime (default) or CreateTime",
+    )
+    parser.add_argument(
+        "--repartition", action="store_true", help="the workers copy the market's topic by symbol (repartition=on)"
     )
     parser.add_argument("--scope", choices=SCOPES, default="broker", help="the setting scope (default %(default)s)")
     parser.add_argument("--workers", type=_count, default=2, metavar="N", help="workers at the start (default %(default)s)")

@@ -99,7 +99,7 @@ class Judge:
             {
                 offset: self._sent.acknowledged_ms[serial] - self._idle_margin
                 for serial, (partition, offset) in self._sent.acknowledged.items()
-                if partition == number and not self._clock_stepped
+                if partition == number and serial in self._sent.acknowledged_ms and not self._clock_stepped
             },
         )
 

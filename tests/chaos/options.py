@@ -34,6 +34,7 @@ class Options:
     scope: str = "broker"
     broken: str | None = None  # a rule of `tests.chaos.broken` that the workers break
     checkpoint_ms: int = 500  # the setting `checkpoint_interval`
+    repartition: bool = False  # whether the workers copy the market's topic, and read the copies
 
     @property
     def own_broker(self) -> bool:
@@ -42,8 +43,13 @@ class Options:
 
     @property
     def append_time(self) -> bool:
-        """Whether the input topic has LogAppendTime."""
+        """Whether the market's topic has LogAppendTime."""
         return self.timestamps == "append"
+
+    @property
+    def judged_by_log(self) -> bool:
+        """Whether what the engines read has LogAppendTime: copies always have."""
+        return self.append_time or self.repartition
 
     @property
     def rules(self) -> Rules:
@@ -74,6 +80,8 @@ class Options:
         words.append(f"--delivery {self.delivery} --timestamps {self.timestamps} --workers {self.workers}")
         if self.scope != Options.scope:
             words.append(f"--scope {self.scope}")
+        if self.repartition:
+            words.append("--repartition")
         if self.kinds != DEFAULT:
             words.append(f"--kinds {','.join(sorted(self.kinds))}")
         return " ".join(words)

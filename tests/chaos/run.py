@@ -15,12 +15,14 @@ from uuid import uuid4
 from app.settings import Settings
 from tests.chaos.background import Background
 from tests.chaos.brokers import Killable, running
+from tests.chaos.copies import as_sent, check_copies, of_copies
 from tests.chaos.faults import Faults
 from tests.chaos.feed import Feed
 from tests.chaos.fleet import Fleet
 from tests.chaos.judge import Judge, Topics
 from tests.chaos.kinds import Ends, Fault, Kind
 from tests.chaos.options import GRACE_MS, PARTITIONS, WINDOW_MS, Options
+from tests.chaos.sent import SentLog
 from tests.chaos.upstream import Upstream
 from tests.chaos.verdict import Verdict
 from tests.chaos.watch import Watch
@@ -93,6 +95,7 @@ class _Run:
             "session_timeout": f"{options.session_seconds:.0f}s",
             "delivery": options.delivery,
             "scope": options.scope,
+            "repartition": "on" if options.repartition else "off",
         }
         self._names = Settings.load(broker=f"kafka://{bootstrap}", **self._settings)
         self._fleet = Fleet(bootstrap, directory, self._settings, options.broken)
@@ -139,21 +142,27 @@ class _Run:
         faults.close()
         background.run(upstream.close())
         self._say(f"{len(feed.sent.records)} records are in {self._names.ticks_topic}: waiting for the last windows")
+        if self._options.repartition:
+            self._fleet.wait(self._all_copied, "everything has been copied", DEADLINE)
         accounting = self._settle()
         # a worker that is still starting has no handler for SIGTERM
         self._fleet.wait(lambda: all(member.up for member in self._fleet.members), "all workers are up", DEADLINE)
         self._fleet.stop_all()
         self._report_problems()
+        copied = Verdict()
+        topics, sent = self._read_back(feed.sent, copied)
         judge = Judge(
-            self._read_back(),
-            feed.sent,
+            topics,
+            sent,
             faults.done,
             self._options.rules,
             idle_margin=self._options.idle_margin_ms,
-            append_time=self._options.append_time,
+            append_time=self._options.judged_by_log,
             exactly_once=self._options.delivery == "transactional",
         )
-        return self._finish(judge.judge(accounting), feed)
+        verdict = judge.judge(accounting)
+        verdict.violations[:0] = copied.violations
+        return self._finish(verdict, feed)
 
     def _inject(self, faults: Faults, ends: Callable[[], Ends], feeding: Future[None]) -> None:
         overlaps = False
@@ -186,7 +195,7 @@ class _Run:
     def _settle(self) -> dict[int, dict[str, int]]:
         """Wait until everything is read and every window is closed; returns the workers' accounting."""
         # behind the last record may be the marker of an aborted transaction, which no counter shows
-        wanted = {seen.partition: seen.offset + 1 for seen in read(self._bootstrap, self._names.ticks_topic)}
+        wanted = {seen.partition: seen.offset + 1 for seen in read(self._bootstrap, self._names.input_topic)}
         rows: dict[int, dict[str, int]] = {}
 
         def settled() -> bool:
@@ -200,10 +209,20 @@ class _Run:
         self._fleet.wait(settled, "everything has been read and all windows are closed", DEADLINE)
         return rows
 
-    def _read_back(self) -> Topics:
+    def _all_copied(self) -> bool:
+        copies, source = (read(self._bootstrap, topic) for topic in (self._names.input_topic, self._names.ticks_topic))
+        return len(copies) >= len(source)
+
+    def _read_back(self, sent: SentLog, copied: Verdict) -> tuple[Topics, SentLog]:
+        """The topics as the judge takes them, and what was sent; `copied` gets what is wrong with the copies."""
         names, bootstrap = self._names, self._bootstrap
-        topics = (names.ticks_topic, names.finals_topic, names.late_topic, names.rejected_topic)
-        return Topics(*(read(bootstrap, topic) for topic in topics))
+        topics = (names.input_topic, names.finals_topic, names.late_topic, names.rejected_topic)
+        ticks, finals, *side = (read(bootstrap, topic) for topic in topics)
+        if self._options.repartition:
+            places = check_copies(names.ticks_topic, read(bootstrap, names.ticks_topic), ticks, PARTITIONS, copied)
+            side = [of_copies(names.ticks_topic, records, places, copied) for records in side]
+            sent = as_sent(sent, ticks)
+        return Topics(ticks, finals, *side), sent
 
     def _finish(self, verdict: Verdict, feed: Feed) -> Verdict:
         verdict.violations[:0] = self._fleet.problems

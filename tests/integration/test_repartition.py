@@ -10,8 +10,10 @@ from app.kafka.partitioner import partition_of
 from tables.bars import Bar
 from tables.config import EngineConfig
 from tables.engine import Engine
+from tests.chaos.copies import check_copies
+from tests.chaos.verdict import Verdict
 from tests.integration.conftest import NewWorker
-from tests.support.ticks import Tick, create_topic, delete_topic, now_ms, produce, read
+from tests.support.ticks import Tick, add_partitions, create_topic, delete_topic, now_ms, produce, read
 from tests.support.worker import Worker
 from tests.unit.model import Wire, take_finals
 
@@ -76,9 +78,12 @@ def test_bars_of_several_topics_are_those_of_the_same_ticks_in_one(pocket: str, 
         produce(pocket, symbols, [Tick(key=tick[0].encode(), value=value_of(*tick)) for tick in chosen], number)
     worker.start()
     worker.wait_read(len(ticks))
-    create_topic(pocket, later, 1)  # begins to match while the worker runs: read from its beginning
+    create_topic(pocket, later, 1)  # begins to match while the worker runs: read from its beginning, as are more partitions
     more = [(symbol, now - 100 * MINUTE, "1.5") for symbol in SYMBOLS]
     produce(pocket, later, [Tick(value=value_of(*tick)) for tick in more])
+    add_partitions(pocket, symbols, 3)
+    more.append(("EURUSD", now - 95 * MINUTE, "1.75"))
+    produce(pocket, symbols, [Tick(value=value_of(*more[-1]))], 2)
     worker.wait_read(len(ticks) + len(more))
     closing = [(symbol, now, "2") for symbol in SYMBOLS]
     produce(pocket, nothing, [Tick(value=value_of(*tick)) for tick in closing], 5)
@@ -94,7 +99,8 @@ def test_bars_of_several_topics_are_those_of_the_same_ticks_in_one(pocket: str, 
     side_outputs_name_the_source(worker, f"{nothing}|4|{late_at}", [f"{symbols}|1|{offset}" for offset in rejected_at])
     total = worker.total()
     assert total["read"] == len(ticks + more + closing) + 3
-    it_says_how_far_it_is(worker, {nothing: 6, symbols: 2, later: 1}, len(ticks + more + closing) + 3)
+    assert "Traceback" not in worker.log()
+    it_says_how_far_it_is(worker, {nothing: 6, symbols: 3, later: 1}, len(ticks + more + closing) + 3)
     worker.stop()
 
 
@@ -132,6 +138,30 @@ def it_says_how_far_it_is(worker: Worker, topics: dict[str, int], copied: int) -
     assert topics == {name: found[name]["partitions"] for name in topics}
     doctor = json.loads(worker.run("doctor", "--json").stdout)["findings"]
     assert not [item for item in doctor if item["level"] == "wrong"]
+
+
+def test_a_killed_worker_has_copied_each_record_once(pocket: str, pocket_worker: NewWorker) -> None:
+    worker = pocket_worker(repartition="on", topic_partitions="3", grace="30m")
+    start, sent = now_ms() - 60 * MINUTE, 0
+    create_topic(pocket, worker.ticks_topic, 4)
+    worker.spawn()
+    for _ in range(2):
+        for number in range(4):
+            ticks = [(SYMBOLS[n % 7], start + n, "1.5") for n in range(500 * number, 500 * number + 500)]
+            produce(pocket, worker.ticks_topic, [Tick(ts, price, f"X|{symbol}") for symbol, ts, price in ticks], number)
+        sent += 2_000
+        copied = f"{worker.settings['topics_prefix']}{worker.settings['app_id']}-ticks-repartition"
+        read(pocket, copied, sent - 1_500)  # it is at work
+        if sent == 2_000:
+            worker.kill()
+            worker.spawn()
+    worker.wait_read(sent)
+    verdict = Verdict()
+    check_copies(worker.ticks_topic, read(pocket, worker.ticks_topic), read(pocket, copied), 3, verdict)
+    assert verdict.violations == []
+    assert worker.total()["read"] == sent
+    worker.wait(worker.ready, "it is ready")
+    worker.stop()
 
 
 def end_of(worker: Worker) -> int:
