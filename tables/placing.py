@@ -9,14 +9,13 @@ becomes known in the meantime: one symbol would lie in two partitions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 from tables.layouts.config import ParsedLayout
 from tables.layouts.fields import Constant
 from tables.layouts.identity import Identities
 from tables.layouts.layout import TickLayout
 from tables.records import Record, TickRecord
-from tables.repartitioned import KEY_HEADER, REJECTED_HEADER, SOURCE_HEADER, place_of
+from tables.repartitioned import KEY_HEADER, REJECTED_HEADER, SOURCE_HEADER
 from tables.ticks import MAX_KEY, RejectedError
 
 CUT_TO = 64 * 1024  # bytes that are kept of a value that is too large, at most
@@ -28,15 +27,9 @@ Header = tuple[str, bytes | None]
 PartitionOf = Callable[[bytes, int], int]
 
 
-@dataclass(slots=True)
-class Copy:
-    """What is written for one record, and where."""
-
-    partition: int
-    key: bytes | None
-    value: bytes | None
-    headers: list[Header]
-    placed: bool  # whether its symbol is known
+# What is written for one record: the partition, key, value and headers; and whether its symbol is known. A plain tuple, as a
+# class would cost as much as all the rest.
+Copy = tuple[int, bytes | None, bytes | None, list[Header], bool]
 
 
 class Placing:
@@ -65,23 +58,25 @@ class Placing:
 
     def copies(self, topic: str, partition: int, records: Iterable[Record]) -> Iterator[Copy]:
         """The copies of records of one partition of a source, in order."""
-        for record, key, rejected in self._named(records):
-            headers: list[Header] = [
-                *record.headers,
-                (SOURCE_HEADER, place_of(topic, partition, record.offset, record.timestamp)),
-            ]
-            if key is None:
-                number = self._partition_of(record.key, self._partitions) if record.key else partition % self._partitions
+        where = f"{topic}|{partition}|".encode()
+        numbers, surely_fits = self._numbers, self._surely_fits
+        for record, symbol, rejected in self._named(records):
+            own, value, theirs = record.key, record.value, record.headers
+            place = (SOURCE_HEADER, b"%b%d|%d" % (where, record.offset, record.timestamp))
+            headers: list[Header] = [*theirs, place] if theirs else [place]
+            if symbol is None:
+                number = self._partition_of(own, self._partitions) if own else partition % self._partitions
                 if rejected is not None:
                     headers.append(_rejected(rejected))
-                copy = Copy(number, record.key, record.value, headers, placed=False)
+                key = own
             else:
-                if key != record.key:
-                    headers.append((KEY_HEADER, record.key))
-                copy = Copy(self._number(key), key, record.value, headers, placed=True)
-            if len(record.value or b"") > self._surely_fits or record.headers or len(record.key or b"") > MAX_KEY:
-                self._cut_if_needed(copy)
-            yield copy
+                if symbol != own:
+                    headers.append((KEY_HEADER, own))
+                number = numbers[symbol] if symbol in numbers else self._number(symbol)
+                key = symbol
+            if theirs or (value and len(value) > surely_fits) or (own and len(own) > MAX_KEY):
+                key, value, headers = self._cut_if_needed(key, value, headers)
+            yield number, key, value, headers, symbol is not None
 
     def _named(self, records: Iterable[Record]) -> Iterator[tuple[Record, bytes | None, RejectedError | None]]:
         """Each record with its `broker|symbol`. Without one, with the error that rejects it, where it is not the key's."""
@@ -113,31 +108,31 @@ class Placing:
             return None, rejected
 
     def _number(self, key: bytes) -> int:
-        number = self._numbers.get(key)
-        if number is None:
-            number = self._numbers[key] = self._partition_of(key, self._partitions)
+        number = self._numbers[key] = self._partition_of(key, self._partitions)
         return number
 
-    def _cut_if_needed(self, copy: Copy) -> None:
+    def _cut_if_needed(
+        self, key: bytes | None, value: bytes | None, headers: list[Header]
+    ) -> tuple[bytes | None, bytes | None, list[Header]]:
         """Cut a record that the topic does not take. It can be larger than in the source, where it was compressed."""
-        if _size(copy) <= self._max_size:
-            return
-        own = max(at for at, (name, _) in enumerate(copy.headers) if name == SOURCE_HEADER)  # headers of the source
-        detail = f"value: the record has {_size(copy)} bytes, and the repartition topic takes {self._max_size + OVERHEAD}"
-        ours = [header for header in copy.headers[own:] if header[0] != REJECTED_HEADER]
-        copy.value = None if copy.value is None else copy.value[: self._cut_to]
-        copy.headers = [*copy.headers[:own], *ours, _rejected(RejectedError("size", detail))]
-        if _size(copy) > self._max_size:
-            copy.headers = copy.headers[own:]
-        if _size(copy) > self._max_size:
-            copy.key = None if copy.key is None else copy.key[: self._cut_to]
-            copy.headers = [(name, content and content[: self._cut_to]) for name, content in copy.headers]
+        size = _size(key, value, headers)
+        if size <= self._max_size:
+            return key, value, headers
+        own = max(at for at, (name, _) in enumerate(headers) if name == SOURCE_HEADER)  # how many are the source's
+        detail = f"value: the record has {size} bytes, and the repartition topic takes {self._max_size + OVERHEAD}"
+        ours = [header for header in headers[own:] if header[0] != REJECTED_HEADER]
+        ours.append(_rejected(RejectedError("size", detail)))
+        value = None if value is None else value[: self._cut_to]
+        if _size(key, value, [*headers[:own], *ours]) <= self._max_size:
+            return key, value, [*headers[:own], *ours]
+        key = None if key is None else key[: self._cut_to]
+        return key, value, [(name, content and content[: self._cut_to]) for name, content in ours]
 
 
 def _rejected(error: RejectedError) -> Header:
     return REJECTED_HEADER, f"{error.reason}|{error.detail[:MOST_DETAIL]}".encode(errors="backslashreplace")
 
 
-def _size(copy: Copy) -> int:
-    headers = sum(len(name.encode()) + len(content or b"") + PER_HEADER for name, content in copy.headers)
-    return len(copy.key or b"") + len(copy.value or b"") + headers
+def _size(key: bytes | None, value: bytes | None, headers: list[Header]) -> int:
+    of_headers = sum(len(name.encode()) + len(content or b"") + PER_HEADER for name, content in headers)
+    return len(key or b"") + len(value or b"") + of_headers

@@ -44,11 +44,6 @@ class SourceRecord(msgspec.Struct, gc=False):
         return topic, partition, offset, timestamp
 
 
-def place_of(topic: str, partition: int, offset: int, timestamp: int) -> bytes:
-    """The content of `SOURCE_HEADER`."""
-    return f"{topic}|{partition}|{offset}|{timestamp}".encode()
-
-
 def restored(record: Record) -> SourceRecord:
     """The source's record of a copy. Our headers are the last ones, whatever headers the source had."""
     headers: Any = record.headers

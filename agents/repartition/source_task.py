@@ -101,9 +101,9 @@ class SourceTask:
         outgoing: dict[int, list[Outgoing]] = defaultdict(list)
         unplaced = 0
         for at in range(0, len(records), YIELD_EVERY):
-            for copy in self._placing.copies(topic, partition, records[at : at + YIELD_EVERY]):
-                outgoing[copy.partition].append((copy.key, copy.value, None, cast("list[Header]", copy.headers)))
-                unplaced += not copy.placed
+            for number, key, value, headers, placed in self._placing.copies(topic, partition, records[at : at + YIELD_EVERY]):
+                outgoing[number].append((key, value, None, cast("list[Header]", headers)))
+                unplaced += not placed
             await asyncio.sleep(0)
         await self._write(outgoing, self._next_position(reached, len(records)))
         self._progress.copied[topic] += len(records)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
@@ -21,7 +21,7 @@ from tables.layouts.json_layout import JsonLayout
 from tables.layouts.layout import OwnLayout, TickLayout
 from tables.layouts.schema_book import SchemaBook
 from tables.layouts.schema_layout import SchemaLayout
-from tables.placing import Copy, Placing
+from tables.placing import Placing
 from tables.records import CUT_HEADER, MARKER_HEADER, Record, original_of
 from tables.repartitioned import KEY_HEADER, REJECTED_HEADER, SOURCE_HEADER, RepartitionedLayout, SourceRecord, restored
 from tests.support.schema_ticks import TICK, AvroTicks
@@ -68,6 +68,20 @@ def placing_of(config: LayoutConfig, partitions: int = PARTITIONS, layout: TickL
     return Placing(config.parsed(), layout or layout_of(config), partitions, partition_of, max_size=LIMIT)
 
 
+class Copy(NamedTuple):
+    """What is written for one record."""
+
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes | None]]
+    placed: bool
+
+
+def copied(placing: Placing, partition: int, records: Iterable[Record]) -> list[Copy]:
+    return [Copy(*row) for row in placing.copies("t", partition, records)]
+
+
 def stored(copy: Copy, offset: int, timestamp: int) -> Wire:
     """A copy as it lies in its topic."""
     return Wire(offset, timestamp, copy.key, copy.value, list(copy.headers))
@@ -93,7 +107,7 @@ def test_the_engine_makes_of_copies_what_it_makes_of_the_records(name: str, rows
     config = CONFIGS[name]
     # a record that says it is a copy is one in the repartition topic alone: there ours are always the last headers
     records = [Wire(n, TS, key, value, list(more)) for n, (key, value, more) in enumerate(rows)]
-    copies = list(placing_of(config, 1).copies("t", 3, records))
+    copies = copied(placing_of(config, 1), 3, records)
     assert [copy.partition for copy in copies] == [0] * len(records)
     found = verdict([stored(copy, n, TS) for n, copy in enumerate(copies)], RepartitionedLayout(layout_of(config)))
     plain = verdict([_taken(record) for record in records], layout_of(config))
@@ -116,7 +130,7 @@ def test_all_ticks_of_a_symbol_lie_where_the_default_partitioner_puts_it(rows: l
     for config in CONFIGS.values():
         placed = defaultdict(list)
         for number in range(3):  # of the source
-            for copy in placing_of(config).copies("t", number, records):
+            for copy in copied(placing_of(config), number, records):
                 placed[copy.partition].append(copy)
         for number, copies in placed.items():
             engine = Engine(EngineConfig(window_size=10_000), 0, RepartitionedLayout(layout_of(config)))
@@ -128,7 +142,7 @@ def test_all_ticks_of_a_symbol_lie_where_the_default_partitioner_puts_it(rows: l
 
 def test_a_record_without_a_symbol_goes_to_the_partition_of_its_key_or_of_its_own_number() -> None:
     records = [Wire(0, TS, None, b"x", []), Wire(1, TS, b"", b"x", []), Wire(2, TS, b"key", b"x", [])]
-    copies = list(placing_of(BY_VALUE).copies("t", 7, records))
+    copies = copied(placing_of(BY_VALUE), 7, records)
     assert [copy.partition for copy in copies] == [2, 2, partition_of(b"key", PARTITIONS)]
     assert [(copy.key, copy.placed) for copy in copies] == [(None, False), (b"", False), (b"key", False)]
 
@@ -146,8 +160,8 @@ def test_a_record_that_could_not_be_placed_stays_rejected_when_its_schema_become
     unknown.refuse(AVRO.number, "Schema Registry does not know it")
     value = AVRO.framed(ts=TS, bid=Decimal("1.5"), code="EURUSD")
     record = Wire(4, TS, None, value, [])
-    (before,) = placing_of(AVRO_CONFIG, layout=avro_layout(unknown)).copies("t", 1, [record])
-    (after,) = placing_of(AVRO_CONFIG, layout=avro_layout(known)).copies("t", 1, [record])
+    (before,) = copied(placing_of(AVRO_CONFIG, layout=avro_layout(unknown)), 1, [record])
+    (after,) = copied(placing_of(AVRO_CONFIG, layout=avro_layout(known)), 1, [record])
     assert (before.placed, after.placed, after.key) == (False, True, b"X|EURUSD")
     layout = RepartitionedLayout(avro_layout(known))
     _, [(_, kind, reason, detail, *_)], counters = verdict([stored(before, 0, TS)], layout)
@@ -158,7 +172,7 @@ def test_a_record_that_could_not_be_placed_stays_rejected_when_its_schema_become
 
 def test_the_symbol_is_known_by_the_key_alone_where_the_key_says_it() -> None:
     assert [placing_of(config).by_key for config in (OWN, BY_KEY, BY_BOTH, BY_VALUE)] == [True, True, False, False]
-    (copy,) = placing_of(BY_KEY).copies("t", 0, [Wire(0, TS, b"EURUSD", b"no JSON", [])])
+    (copy,) = copied(placing_of(BY_KEY), 0, [Wire(0, TS, b"EURUSD", b"no JSON", [])])
     assert (copy.key, copy.partition) == (b"X|EURUSD", partition_of(b"X|EURUSD", PARTITIONS))
 
 
@@ -170,7 +184,7 @@ def test_a_record_that_the_topic_does_not_take_is_cut_and_rejected(
     config: LayoutConfig, key: bytes | None, more: Headers, length: int
 ) -> None:
     record = Wire(0, TS, key, b"x" * length, list(more))
-    (copy,) = placing_of(config, 1).copies("topic", 0, [record])
+    (copy,) = copied(placing_of(config, 1), 0, [record])
     builder = DefaultRecordBatchBuilder(2, 0, True, 1 << 60, 1, 0, 1 << 30)
     builder.append(0, TS, copy.key, copy.value, list(copy.headers))
     assert len(builder.build()) <= LIMIT
@@ -185,7 +199,7 @@ def test_a_cut_makes_the_bars_partial_whose_windows_had_begun(config: LayoutConf
     tick = json.dumps({"ts": TS, "t": TS, "bid": 1, "b": 1, "i": {"venue": "X", "code": "x"}}).encode()
     later = tick.replace(str(TS).encode(), str(TS + 20_000).encode())
     key = b"x" if config.key == "{symbol}" else b"X|x"
-    copies = list(placing_of(config, 1).copies("t", 0, [Wire(0, TS, key, tick, []), Wire(1, TS, key, later, [])]))
+    copies = copied(placing_of(config, 1), 0, [Wire(0, TS, key, tick, []), Wire(1, TS, key, later, [])])
     marker = Wire(1, TS + 1, b"", None, [(MARKER_HEADER, b"app"), (CUT_HEADER, b"t|0")])
     engine = Engine(EngineConfig(window_size=10_000), 0, RepartitionedLayout(layout_of(config)))
     engine.feed([stored(copies[0], 0, TS), marker, stored(copies[1], 2, TS + 20_000)])
