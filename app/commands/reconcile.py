@@ -45,7 +45,7 @@ async def run(settings: Settings, topic: str, *, as_json: bool) -> int:
     """Compare and report; raises `InputError` if one of the two topics does not exist."""
     check_comparable(settings)
     cluster = await base.reach(settings)
-    comparison = await compare(settings, cluster, topic or f"{settings.topics_prefix}ksql_bar_1m_final")
+    comparison = await compare(settings, cluster, topic or f"{settings.topics_prefix}ksql_bar_{settings.size_text}_final")
     _report(comparison, as_json=as_json)
     return 1 if comparison.differences else 0
 

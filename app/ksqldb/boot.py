@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from app.errors import BrokerError, SettingsError
 from app.kafka.cluster import Cluster
 from app.kafka.failures import refused
 from app.settings import Settings
+from app.settings.durations import duration_text
 from app.settings.types import MigrateOnBoot
 from migrations.errors import KsqlDbError, MigrationError, PlanError, RefusedError
 from migrations.plan import files as plan_files
@@ -52,8 +54,21 @@ def variables(settings: Settings) -> dict[str, str]:
         "ticks": settings.input_topic,
         "finals": settings.finals_topic,
         "partitions": str(settings.topic_partitions),
+        "bars_instance": re.sub(r"[^A-Za-z0-9_]", "_", settings.topics_prefix),
+        "bars_window": settings.size_text,
+        "bars_window_upper": settings.size_text.upper(),
+        "bars_five": duration_text(5 * settings.window_size),
+        "bars_size": _ksql_duration(settings.window_size),
+        "bars_five_size": _ksql_duration(5 * settings.window_size),
         **decimals(settings.ksqldb_precision, settings.ksqldb_scale),
     }
+
+
+def _ksql_duration(ms: int) -> str:
+    """A duration as KSQL writes it: `1 MINUTE`, `90 SECONDS`."""
+    units = (("DAY", 86_400_000), ("HOUR", 3_600_000), ("MINUTE", 60_000), ("SECOND", 1_000), ("MILLISECOND", 1))
+    unit, length = next((unit, length) for unit, length in units if ms % length == 0)
+    return f"{ms // length} {unit}{'' if ms == length else 'S'}"
 
 
 def load_plan(settings: Settings, path: Path | None) -> Plan:

@@ -37,7 +37,6 @@ def check_comparable(settings: Settings) -> None:
     """Raise `InputError` for a setting with which every window would differ from those of the shipped plan."""
     for name, ours, theirs in (
         ("price", settings.price.value, Price.bid.value),
-        ("window_size", settings.size_text, "1m"),
         ("time_unit", settings.time_unit.value, TimeUnit.ms.value),
     ):
         if ours != theirs:

@@ -10,7 +10,7 @@ from migrations.ksql.errors import KsqlError
 from migrations.ksql.expressions import Alias, Column, Expression, NamedSource
 from migrations.ksql.formats import KeyFormat
 
-_UNITS = {"SECOND": 1, "MINUTE": 60, "HOUR": 3_600, "DAY": 86_400}
+_UNITS = {"MILLISECOND": 1, "SECOND": 1_000, "MINUTE": 60_000, "HOUR": 3_600_000, "DAY": 86_400_000}
 
 
 class Source(NamedSource, Protocol):
@@ -54,13 +54,15 @@ class Joining(StrEnum):
     full = "FULL OUTER JOIN"
 
 
-def seconds(text: str) -> int:
-    """Seconds of a duration such as `5 SECONDS` or `1 MINUTE`. Raises `KsqlError` for other text."""
+def milliseconds(text: str) -> int | None:
+    """The length of a duration such as `5 SECONDS`; None for a `${variable}`. Raises `KsqlError` for other text."""
+    if text.startswith("${"):
+        return None
     number, _, unit = text.partition(" ")
-    unit_seconds = _UNITS.get(unit.upper().removesuffix("S"))
-    if not number.isdigit() or unit_seconds is None:
+    unit_ms = _UNITS.get(unit.upper().removesuffix("S"))
+    if not number.isdigit() or unit_ms is None:
         raise KsqlError(f"{text}: is not a duration; write for example 5 SECONDS, 1 MINUTE or 7 DAYS")
-    return int(number) * unit_seconds
+    return int(number) * unit_ms
 
 
 @dataclass(frozen=True)
@@ -101,12 +103,13 @@ def session(gap: str, *, retention: str = "", grace: str = "") -> Window:
 
 
 def _checked(window: Window) -> Window:
-    size, grace = seconds(window.size), seconds(window.grace) if window.grace else 0
-    if not size:
+    size, grace = milliseconds(window.size), milliseconds(window.grace) if window.grace else 0
+    advance, retention = (milliseconds(text) if text else None for text in (window.advance, window.retention))
+    if size == 0:
         raise KsqlError(f"{window.size}: a window must have a length")
-    if window.advance and not 0 < seconds(window.advance) <= size:
+    if advance is not None and size is not None and not 0 < advance <= size:
         raise KsqlError(f"ADVANCE BY {window.advance}: must be at most the size, {window.size}")
-    if window.retention and seconds(window.retention) < size + grace:
+    if None not in (retention, size, grace) and (retention or 0) < (size or 0) + (grace or 0):
         raise KsqlError(f"RETENTION {window.retention}: must be at least size and grace together")
     return window
 
@@ -151,7 +154,7 @@ class Select:
     ) -> Select:
         """JOIN. Two streams need `within`, the largest difference of their timestamps, such as `10 SECONDS`."""
         for duration in filter(None, (within, grace)):
-            seconds(duration)
+            milliseconds(duration)
         return replace(self, joins=(*self.joins, Join(source, on, how, within, grace)))
 
     def where(self, condition: Expression) -> Select:

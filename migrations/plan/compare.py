@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from migrations.ksql.parse.lexer import Lexeme, tokenize
+from migrations.ksql.parse.normal import same_definition
 from migrations.ksql.parse.statement import Kind
 from migrations.plan.entry import Entry, History, Status
 from migrations.plan.model import Plan, Statement
@@ -95,14 +96,28 @@ def _action(  # noqa: PLR0911  # one return per case
         return _after_interruption(statement, entry, server_text)
     if catalog is not None and server_text is None:
         return Action.missing, "it was applied and is gone from the server; `apply --repair` creates it again"
-    if entry.hash != statement.hash:
-        return _after_change(statement)
+    changed = not unchanged(statement, entry)
     if catalog is not None and statement.info.kind.source and entry.query_id and entry.query_id not in catalog.queries:
         why = f"its query {entry.query_id} is gone, so it processes nothing: drop {statement.name}, then `apply --repair`"
         return Action.differs, why
     if server_text is not None and not same_text(server_text, entry.server_text):
-        return Action.differs, "the server's text is not the one it had after it was applied"
+        why = "the server's text is not the one it had after it was applied"
+        more = ", and the plan has changed too: settle the former first, or the latter overwrites it unseen" if changed else ""
+        return Action.differs, why + more
+    if changed:
+        return _after_change(statement)
     return Action.done, f"applied {entry.hash.rpartition(':')[2][:8]}"
+
+
+def unchanged(statement: Statement, entry: Entry) -> bool:
+    """Whether the statement, under its name on the server, is the one that was applied.
+
+    The hash tells it at once. Statements that an earlier version applied under other rules for names and hashes have another
+    hash, and the same text.
+    """
+    if entry.hash == statement.hash:
+        return True
+    return same_definition(entry.text, statement.text, any_partitions=statement.any_partitions)
 
 
 def _after_interruption(statement: Statement, entry: Entry, server_text: str | None) -> tuple[Action, str]:
@@ -111,7 +126,7 @@ def _after_interruption(statement: Statement, entry: Entry, server_text: str | N
         return Action.apply, "a run was interrupted before the server executed it"
     if entry.server_text and same_text(server_text, entry.server_text):
         return Action.alter, "a run was interrupted before the server altered it"
-    if entry.hash != statement.hash:
+    if not unchanged(statement, entry):
         return Action.refused, f"a run was interrupted while it created another {statement.name}: set that text back first"
     return Action.adopt, "a run was interrupted after the server executed it"
 

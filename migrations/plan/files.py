@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ SHIPPED = {"bar1m": VERSIONS.parent / "shipped" / "bar1m.py"}  # further plans b
 TEXT = {".ksql", ".sql"}
 DATA = {".json", ".yaml", ".yml"}
 SUFFIXES = TEXT | DATA | {".py"}
+_loaded = count()
 _FIELDS = {"name", "properties", "variables", "statements"}
 
 
@@ -125,7 +127,7 @@ def _from_data(path: Path, data: Any) -> _PlanFile:
 
 def _from_module(path: Path) -> _PlanFile:
     """A module with `statements()`, which returns objects whose `str` is KSQL. `PROPERTIES` and `VARIABLES` are optional."""
-    name = f"migrations.plan_{path.stem}"
+    name = f"migrations.plan_{path.stem}_{next(_loaded)}"  # several threads may load the same file
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise PlanError(f"{path}: cannot be imported")

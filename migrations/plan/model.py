@@ -12,6 +12,9 @@ from migrations.ksql.parse.lexer import Token
 from migrations.ksql.parse.normal import clean, split_tokens, statement_hash, substitute
 from migrations.ksql.parse.statement import Kind, StatementInfo, describe
 
+# Variables that follow the settings of one instance. An id and a hash must not: they are made of the text with these values.
+IN_IDS = {"bars_instance": "", "bars_window": "1m", "bars_window_upper": "1M", "bars_five": "5m"}
+IN_HASHES = {"partitions": "${partitions}"}  # only for topics that do not exist yet
 FORBIDDEN = {
     "DROP": "a plan only creates: drop by hand, in the order that docs/migrations.md gives",
     "TERMINATE": "a plan only creates: terminate by hand",
@@ -29,7 +32,8 @@ FORBIDDEN = {
 class Statement:
     """One statement as it is sent: variables replaced, without comments, with its semicolon.
 
-    `origin` is its place in a file, for messages.
+    `origin` is its place in a file, for messages. `any_partitions`: it names the partitions of its topic by the variable
+    `partitions`, so that another number is no change.
     """
 
     id: str
@@ -37,6 +41,7 @@ class Statement:
     hash: str
     info: StatementInfo
     origin: str
+    any_partitions: bool = False
 
     @property
     def name(self) -> str:
@@ -73,32 +78,50 @@ def build_plan(name: str, texts: Iterable[KsqlText], variables: Mapping[str, str
     for text in texts:
         try:
             split = split_tokens(substitute(text.ksql, variables))
+            hashed = _split_with(text.ksql, variables, IN_HASHES) or split
+            named = _split_with(text.ksql, variables, IN_IDS) or split
         except KsqlError as error:
             raise PlanError(f"{text.origin}: {error}") from None
         if not split:
             raise PlanError(f"{text.origin}: holds no statement")
         if text.id and len(split) > 1:
             raise PlanError(f"{text.origin}: {len(split)} statements under the one id {text.id}; give each its own entry")
-        for tokens in split:
+        for number, tokens in enumerate(split):
             origin = f"{text.origin}, line {tokens[0].line}" if len(split) > 1 else text.origin
-            statements.append(_statement(tokens, text, origin, used))
+            statements.append(_statement(_Tokens(tokens, hashed[number], named[number]), text, origin, used))
     _check_unique(statements)
     return Plan(name, tuple(statements), dict(properties))
 
 
-def _statement(tokens: list[Token], source: KsqlText, origin: str, used: Counter[tuple[str, str]]) -> Statement:
-    text = clean(tokens)
+@dataclass(frozen=True)
+class _Tokens:
+    """The tokens of one statement: as it is sent, as it is hashed, and as it gives its id."""
+
+    sent: list[Token]
+    hashed: list[Token]
+    named: list[Token]
+
+
+def _split_with(ksql: str, variables: Mapping[str, str], fixed: Mapping[str, str]) -> list[list[Token]]:
+    """The statements with fixed values of some variables; empty if the text has none of these."""
+    values = {name: value for name, value in fixed.items() if name in variables and f"${{{name}}}" in ksql}
+    return split_tokens(substitute(ksql, {**variables, **values})) if values else []
+
+
+def _statement(tokens: _Tokens, source: KsqlText, origin: str, used: Counter[tuple[str, str]]) -> Statement:
+    text = clean(tokens.sent)
     try:
-        info = describe(tokens)
+        info, named = describe(tokens.sent), describe(tokens.named)
     except KsqlError as error:
         raise PlanError(f"{source.origin}: {error}") from None
     _check_allowed(info, f"{origin}: {' '.join(text.split())[:80]}")
-    name = info.query_id or info.name
+    name = named.query_id or named.name
     number = used[source.group, name] = used[source.group, name] + 1
     if reserved := set(source.id) & set("<>|"):
         raise PlanError(f"{source.origin}: id: {source.id} must not hold {' '.join(sorted(reserved))}")
     statement_id = source.id or f"{source.group}/{name}" + (f"#{number}" if number > 1 else "")
-    return Statement(statement_id, text, statement_hash(tokens), info, origin)
+    any_partitions = any(token.text == IN_HASHES["partitions"] for token in tokens.hashed)
+    return Statement(statement_id, text, statement_hash(tokens.hashed), info, origin, any_partitions)
 
 
 def _check_allowed(info: StatementInfo, shown: str) -> None:

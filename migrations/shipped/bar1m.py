@@ -1,8 +1,9 @@
-"""One-minute bars that ksqlDB itself computes from the ticks, to compare with the application's or to use instead of them.
+"""Bars that ksqlDB itself computes from the ticks, to compare with the application's or to use instead of them.
 
-All names have the prefix `ksql_` (variable `prefix`), so that both can run side by side. They differ in three ways. EMIT FINAL
-emits a window when a later tick of its partition arrives. Open and close go by offset. A tick that does not fit its columns
-vanishes. Heartbeats advance ksqlDB's stream time too; they are not ticks, and a window that has only heartbeats makes no bar.
+All names have the prefix `ksql_` (variable `prefix`), so that both can run side by side. They follow `window_size` and
+`topics_prefix`, as the topics do. The bars differ in three ways. EMIT FINAL emits a window when a later tick of its partition
+arrives. Open and close go by offset. A tick that does not fit its columns vanishes. Heartbeats advance ksqlDB's stream time
+too; they are not ticks, and a window that has only heartbeats makes no bar.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from migrations.shipped.decimals import NOTIONAL, PRICE, SUM, USUAL
 
 __all__ = ["PROPERTIES", "VARIABLES", "statements"]
 
-VARIABLES = {"prefix": "ksql_", **USUAL}
+USUAL_NAMES = {"bars_instance": "", "bars_window": "1m", "bars_window_upper": "1M", "bars_size": "1 MINUTE"}
+NAME = "${bars_instance}${prefix}bar_${bars_window}"
+TOPIC = "${topics}${prefix}bar_${bars_window}"
+VARIABLES = {"prefix": "ksql_", **USUAL_NAMES, **USUAL}
 
 
 class Prices:
@@ -52,7 +56,7 @@ class BarColumns(WindowEnd, Prices):
     n = Column(BIGINT)
 
 
-class Ticks(SymbolKey, Stream, name="${prefix}ticks", topic="${ticks}", key=KEY, value="JSON", timestamp="ts"):
+class Ticks(SymbolKey, Stream, name="${bars_instance}${prefix}ticks", topic="${ticks}", key=KEY, value="JSON", timestamp="ts"):
     """The ticks topic."""
 
     ts = Column(TIMESTAMP)
@@ -60,6 +64,11 @@ class Ticks(SymbolKey, Stream, name="${prefix}ticks", topic="${ticks}", key=KEY,
     qty = Column(PRICE)
 
 
+# bid * qty of a tick without one of them throws, which is an ERROR line in the server's log for each tick
+notional = case(
+    (Ticks.bid.is_not_null() & Ticks.qty.is_not_null(), cast(Ticks.bid * Ticks.qty, NOTIONAL)),
+    otherwise=null(NOTIONAL),
+)
 windows = (
     select(
         Ticks.broker,
@@ -70,11 +79,11 @@ windows = (
         WINDOWEND.as_("bucket_end"),
         *ohlc(Ticks.bid),
         total(cast(Ticks.qty, SUM)).as_("volume"),
-        total(cast(Ticks.bid * Ticks.qty, NOTIONAL)).as_("notional"),
+        total(notional).as_("notional"),
         count(Ticks.bid).as_("n"),
     )
     .from_(Ticks)
-    .window(tumbling("1 MINUTE", retention="7 DAYS", grace="5 SECONDS"))
+    .window(tumbling("${bars_size}", retention="7 DAYS", grace="5 SECONDS"))
     .group_by(Ticks.broker, Ticks.symbol)
     .emit(Emit.final)
 )
@@ -84,8 +93,8 @@ class Windows(
     SymbolKey,
     WindowColumns,
     Table,
-    name="${prefix}bar_1m_w",
-    topic="${topics}${prefix}bar_1m_w",
+    name=f"{NAME}_w",
+    topic=f"{TOPIC}_w",
     partitions="${partitions}",
     key=KEY,
     value="JSON",
@@ -94,7 +103,14 @@ class Windows(
     """One row per window. The key contains the window."""
 
 
-class Raw(WindowColumns, Stream, name="${prefix}bar_1m_raw", topic="${topics}${prefix}bar_1m_w", key=NO_KEY, value="JSON"):
+class Raw(
+    WindowColumns,
+    Stream,
+    name=f"{NAME}_raw",
+    topic=f"{TOPIC}_w",
+    key=NO_KEY,
+    value="JSON",
+):
     """The same records without their key: ksqlDB runs no persistent query on a windowed table."""
 
 
@@ -122,8 +138,8 @@ class Events(
     WindowStart,
     BarColumns,
     Stream,
-    name="${prefix}bar_1m_events",
-    topic="${topics}${prefix}bar_1m_events",
+    name=f"{NAME}_events",
+    topic=f"{TOPIC}_events",
     partitions="${partitions}",
     key=KEY,
     value="JSON",
@@ -136,8 +152,8 @@ class Final(
     BarKey,
     BarColumns,
     Table,
-    name="${prefix}bar_1m_final",
-    topic="${topics}${prefix}bar_1m_final",
+    name=f"{NAME}_final",
+    topic=f"{TOPIC}_final",
     partitions="${partitions}",
     key=KEY,
     value="JSON",
@@ -146,7 +162,13 @@ class Final(
 
 
 class FinalIn(
-    BarKey, BarColumns, Stream, name="${prefix}bar_1m_final_in", topic="${topics}${prefix}bar_1m_final", key=KEY, value="JSON"
+    BarKey,
+    BarColumns,
+    Stream,
+    name=f"{NAME}_final_in",
+    topic=f"{TOPIC}_final",
+    key=KEY,
+    value="JSON",
 ):
     """A stream over the topic of `Final`, as an INSERT cannot write into a table."""
 
@@ -154,7 +176,7 @@ class FinalIn(
 writer = Insert(
     FinalIn,
     select(Events).from_(Events).partition_by(Events.broker, Events.symbol, Events.bucket_start),
-    query_id="${prefix}BAR_1M_FINAL_WRITER",
+    query_id="${bars_instance}${prefix}BAR_${bars_window_upper}_FINAL_WRITER",
 )
 
 
@@ -162,8 +184,8 @@ class Queryable(
     BarKey,
     BarColumns,
     Table,
-    name="${prefix}bar_1m_final_q",
-    topic="${topics}${prefix}bar_1m_final_q",
+    name=f"{NAME}_final_q",
+    topic=f"{TOPIC}_final_q",
     partitions="${partitions}",
     key=KEY,
     value="JSON",

@@ -32,7 +32,7 @@ class BarColumns(BarKey, WindowEnd, Prices):
     revision = Column(INTEGER)
 
 
-class Ticks(SymbolKey, Stream, name="ticks", topic="${ticks}", key=KEY, value="JSON", timestamp="ts"):
+class Ticks(SymbolKey, Stream, name="${bars_instance}ticks", topic="${ticks}", key=KEY, value="JSON", timestamp="ts"):
     """The ticks topic, including rejected and late ticks."""
 
     ts = Column(TIMESTAMP)
@@ -42,11 +42,11 @@ class Ticks(SymbolKey, Stream, name="ticks", topic="${ticks}", key=KEY, value="J
     qty = Column(PRICE)
 
 
-class Bars(BarColumns, Table, name="bar_1m_final", topic="${finals}", key=KEY, value="JSON"):
+class Bars(BarColumns, Table, name="${bars_instance}bar_${bars_window}_final", topic="${finals}", key=KEY, value="JSON"):
     """The application's bars by their key. A declared table does not answer pull queries."""
 
 
-class Events(BarColumns, Stream, name="bar_1m_events", topic="${finals}", key=KEY, value="JSON"):
+class Events(BarColumns, Stream, name="${bars_instance}bar_${bars_window}_events", topic="${finals}", key=KEY, value="JSON"):
     """The same records as a stream."""
 
 
@@ -63,8 +63,8 @@ all_bars = (
 class AllBars(
     BarColumns,
     Table,
-    name="bar_1m_all",
-    topic="${topics}bar_1m_all",
+    name="${bars_instance}bar_${bars_window}_all",
+    topic="${topics}bar_${bars_window}_all",
     partitions="${partitions}",
     key=KEY,
     value="JSON",
@@ -96,8 +96,8 @@ class Newest(
     WindowStart,
     Prices,
     Table,
-    name="bar_1m_newest",
-    topic="${topics}bar_1m_newest",
+    name="${bars_instance}bar_${bars_window}_newest",
+    topic="${topics}bar_${bars_window}_newest",
     partitions="${partitions}",
     key=KEY,
     value="JSON",
@@ -126,7 +126,7 @@ five_minutes = (
         count().as_("bars"),
     )
     .from_(Events)
-    .window(tumbling("5 MINUTES", retention="7 DAYS", grace="1 DAY"))
+    .window(tumbling("${bars_five_size}", retention="7 DAYS", grace="1 DAY"))
     .where(Events.revision == 0)
     .group_by(Events.broker, Events.symbol)
 )
@@ -138,15 +138,15 @@ class FiveMinutes(
     WindowEnd,
     Prices,
     Table,
-    name="bar_5m",
-    topic="${topics}bar_5m",
+    name="${bars_instance}bar_${bars_five}",
+    topic="${topics}bar_${bars_five}",
     partitions="${partitions}",
     key=KEY,
     value="JSON",
     query=five_minutes,
 ):
-    """Bars of five minutes from those one-minute bars that have arrived."""
+    """Bars of five windows from those bars that have arrived: of five minutes from one-minute bars."""
 
     volume = Column(SUM)
     ticks = Column(BIGINT)
-    bars = Column(BIGINT)  # how many one-minute bars there were
+    bars = Column(BIGINT)  # how many bars they are made of

@@ -201,17 +201,26 @@ def test_the_stored_read_model_is_used_and_serves_stored_and_new_bars(continued:
 
 
 @pytest.mark.parametrize("source", DIRECTORIES, ids=lambda path: f"{path.parent.name}-{path.name}")
-def test_stored_migrations_are_known_as_applied_and_unchanged(source: Path, tmp_path: Path) -> None:
+def test_stored_migrations_are_known_as_applied_and_what_has_changed_since_is_swapped(source: Path, tmp_path: Path) -> None:
+    """The stored `bar_5m` has a column that no real server accepts, and is replaced on request."""
     with copy_of(source, tmp_path) as worker:
         server = KsqlServer(worker.directory.parent)  # reads the stored ksqldb.json
         server.start()
         try:
             status = worker.run("migrate", "status", "--json", "--server", server.url)
+            refused = worker.run("migrate", "apply", "--server", server.url)
+            swapped = worker.run("migrate", "apply", "--force-new-name", "--server", server.url)
             again = worker.run("migrate", "apply", "--server", server.url)
         finally:
             server.kill()
     steps = json.loads(status.stdout)["steps"]
     assert len(steps) >= 6
-    assert {step["state"] for step in steps} == {"done"}
-    assert status.returncode == again.returncode == 0, again.stderr
+    states = {step["name"]: step["state"] for step in steps}
+    assert states.pop("BAR_5M") == "refused"
+    assert set(states.values()) == {"done"}
+    assert status.returncode == refused.returncode == 4, refused.stderr
+    assert "`apply --force-new-name` builds the new one beside it" in refused.stderr
+    assert swapped.returncode == 0, swapped.stderr
+    assert "BAR_5M_V2 has 0 rows, BAR_5M 0" in swapped.stdout
+    assert again.returncode == 0, again.stderr
     assert "nothing to do" in again.stdout

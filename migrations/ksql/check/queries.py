@@ -9,10 +9,10 @@ from collections.abc import Iterable
 
 from migrations.ksql.errors import KsqlError
 from migrations.ksql.expressions import Column, Expression
-from migrations.ksql.queries import Emit, Join, Joining, Select, seconds
+from migrations.ksql.queries import Emit, Join, Joining, Select, milliseconds
 from migrations.ksql.types import BOOLEAN, UNKNOWN
 
-LEAST_RETENTION = 86_400  # seconds; with EMIT FINAL it must exceed the longest gap between two ticks
+LEAST_RETENTION = 86_400_000  # milliseconds; with EMIT FINAL it must exceed the longest gap between two ticks
 
 
 def check_query(query: Select, where: str) -> None:
@@ -151,7 +151,7 @@ def _ungrouped(item: Expression, groups: Iterable[Column]) -> Column | None:
 def _check_final(query: Select, where: str) -> None:
     if query.over is None:
         raise KsqlError(f"{where}: EMIT FINAL is for windows; add .window(...), or emit changes")
-    if not query.over.retention or seconds(query.over.retention) < LEAST_RETENTION:
+    if not query.over.retention or (milliseconds(query.over.retention) or 0) < LEAST_RETENTION:
         raise KsqlError(
             f"{where}: EMIT FINAL loses the windows that end in a gap longer than their RETENTION "
             f"({query.over.retention or 'left out: size and grace'}); say retention='7 DAYS'"

@@ -10,6 +10,7 @@ from migrations.ksql.errors import LexError
 from migrations.ksql.parse.lexer import GAPS, Lexeme, Token, is_one, lex
 
 HASH_VERSION = "v1"
+_PARTITIONS = re.compile(r"\bPARTITIONS = [0-9]+")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_@:]*)\}")
 
 
@@ -101,6 +102,14 @@ def normal_form(statement: str) -> str:
     stay as they are. The final semicolon is left out.
     """
     return _joined(lex(statement))
+
+
+def same_definition(one: str, other: str, *, any_partitions: bool = False) -> bool:
+    """Whether two statements define the same, OR REPLACE or not; `any_partitions`: also with other numbers of partitions."""
+    forms = [normal_form(text).replace("CREATE OR REPLACE ", "CREATE ", 1) for text in (one, other)]
+    if any_partitions:
+        forms = [_PARTITIONS.sub("PARTITIONS = ?", form, count=1) for form in forms]
+    return forms[0] == forms[1]
 
 
 def _joined(tokens: Iterable[Token]) -> str:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from app.ksqldb.boot import load_plan
+from app.settings import Settings
 from migrations.errors import PlanError
 from migrations.plan import files as plan_files
 from tests.support.worker import ROOT
@@ -50,6 +54,14 @@ def test_a_shipped_plan_is_loaded_by_its_name(tmp_path: Path, monkeypatch: pytes
     assert plan_files.load(Path("bar1m"), variables).statements[0].id == "bar1m/KSQL_TICKS"
     with pytest.raises(PlanError, match=r"bar2m: no such file or directory, nor a shipped plan \(bar1m\)"):
         plan_files.load(Path("bar2m"), variables)
+
+
+def test_a_plan_is_loaded_by_several_threads_at_once() -> None:
+    settings = Settings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings' own
+    with ThreadPoolExecutor(8) as pool:
+        plans = list(pool.map(lambda path: load_plan(settings, path), [None, Path("bar1m")] * 20))
+    assert {len(plan.statements) for plan in plans} == {6, 8}
+    assert not [name for name in sys.modules if name.startswith("migrations.plan_")]
 
 
 def test_a_directory_is_read_in_the_order_of_its_numbers(tmp_path: Path) -> None:

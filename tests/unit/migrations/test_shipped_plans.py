@@ -19,6 +19,7 @@ from migrations.ksql.queries import select
 from migrations.ksql.sources import Stream, Table, delimited
 from migrations.ksql.types import BIGINT, DECIMAL, DOUBLE, STRING
 from migrations.plan import files as plan_files
+from migrations.plan.model import Statement
 from migrations.shipped import bar1m
 from migrations.shipped.decimals import decimals
 from tests.ksqldb_server.server import execute_all
@@ -35,6 +36,22 @@ def test_the_shipped_plans_equal_their_golden_files(name: str, path: Path | None
     plan = load_plan(Settings(_env_file=None), path)  # type: ignore[call-arg]  # pydantic-settings' own
     text = "\n\n".join(statement.text for statement in plan.statements) + "\n"
     assert text == (GOLDEN / f"{name}.ksql").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", [None, Path("bar1m")])
+def test_ids_and_hashes_do_not_depend_on_the_partitions_and_names_follow_the_instance(path: Path | None) -> None:
+    def loaded(**values: object) -> list[Statement]:
+        return list(load_plan(Settings(_env_file=None, **values), path).statements)  # type: ignore[arg-type, call-arg]  # see above
+
+    usual, more, other = loaded(), loaded(topic_partitions=16), loaded(topics_prefix="fx-1.", window_size="5s")
+    assert [(one.id, one.name, one.hash) for one in more] == [(one.id, one.name, one.hash) for one in usual]
+    assert any("PARTITIONS=16" in one.text for one in more)
+    assert [one.id for one in other] == [one.id for one in usual]
+    assert not {one.hash for one in other} & {one.hash for one in usual}
+    for one, before in zip(other, usual, strict=True):
+        assert one.name == f"FX_1_{before.name.replace('_1M', '_5S').replace('_5M', '_25S')}"
+        assert one.info.topic.startswith("fx-1.") or one.info.topic in {"ticks", ""}
+    execute_all(State(topics={"ticks": 8, "fx-1.bar_5s_final": 8}), "\n".join(one.text for one in other))
 
 
 @pytest.mark.parametrize("path", [None, Path("bar1m")])
@@ -58,7 +75,10 @@ def test_the_plan_bar1m_equals_the_statements_that_a_server_accepted() -> None:
         renamed = renamed.replace("SELECT *", f"SELECT {normal_form(columns)}").replace(
             " PARTITIONS = 6 ,", "", "TICKS (" in renamed
         )
-        counted = normal_form(ours.text).replace("COUNT ( BID )", "COUNT ( * )").replace(" WHERE N > 0", "")
+        guarded = "CASE WHEN ( BID IS NOT NULL AND QTY IS NOT NULL ) THEN {} ELSE CAST ( NULL AS DECIMAL ( 37 , 16 ) ) END"
+        product = "CAST ( BID * QTY AS DECIMAL ( 37 , 16 ) )"
+        counted = normal_form(ours.text).replace(guarded.format(product), product)
+        counted = counted.replace("COUNT ( BID )", "COUNT ( * )").replace(" WHERE N > 0", "")
         assert counted == renamed
 
 
