@@ -16,12 +16,13 @@ from app.kafka.cluster import Cluster
 from app.ksqldb.boot import load_plan, target
 from app.settings import Settings
 from app.settings.addresses import http_address
-from migrations.errors import MigrationError
+from migrations.errors import MigrationError, UnreachableError
 from migrations.plan.compare import Action, Step, exit_code
-from migrations.plan.entry import Entry
+from migrations.plan.entry import Entry, Status
 from migrations.plan.model import Plan
 from migrations.run import report, rollback, swap
 from migrations.run.history import Writer, ensure_topic
+from migrations.run.history import read as read_history
 from migrations.run.runner import apply, check_on_server, survey
 from migrations.run.target import Target
 from migrations.server.health import check_health
@@ -196,7 +197,7 @@ async def _online(settings: Settings, plan: Plan, params: Params) -> int:
         registry = params.registry or settings.schema_registry_url
         if operation is Operation.health:
             return await _health(where, registry, as_json=params.as_json)
-        await check_registry(registry)
+        await _warn_of_registry(registry)
         if operation in (Operation.retire, Operation.rollback):
             return await _old_half(where, plan, operation, as_json=params.as_json)
         if params.force_new_name:
@@ -204,6 +205,14 @@ async def _online(settings: Settings, plan: Plan, params: Params) -> int:
         if operation is Operation.apply:
             return await _apply(where, plan, params)
         return await _compare(where, plan, operation, as_json=params.as_json)
+
+
+async def _warn_of_registry(url: str) -> None:
+    """Say that Schema Registry cannot be reached. Only statements with its formats need it, and those the server refuses."""
+    try:
+        await check_registry(url)
+    except UnreachableError as error:
+        base.say(f"{error}; statements with AVRO, PROTOBUF or JSON_SR need it")
 
 
 async def _compare(where: Target, plan: Plan, operation: Operation, *, as_json: bool) -> int:
@@ -266,7 +275,10 @@ async def _old_half(where: Target, plan: Plan, operation: Operation, *, as_json:
 
 
 async def _health(where: Target, registry: str, *, as_json: bool) -> int:
-    health = await check_health(where.client, registry)
+    await ensure_topic(where.cluster, where.topic, where.replication_factor)
+    entries = (await read_history(where.cluster, where.topic, where.app_id)).values()
+    paused = {entry.name for entry in entries if entry.status is Status.replaced}
+    health = await check_health(where.client, registry, paused)
     if as_json:
         base.out_json({**asdict(health), "well": health.well})
         return 0 if health.well else 1
@@ -275,6 +287,8 @@ async def _health(where: Target, registry: str, *, as_json: bool) -> int:
     base.out(f"{health.streams} streams, {health.tables} tables, {health.queries} queries")
     for name, query_state in health.troubled.items():
         base.out(f"query {name} is {query_state}: `EXPLAIN {name};` says more, `RESUME {name};` resumes a paused one")
+    if health.put_aside:
+        base.out(f"paused by a swap: {', '.join(health.put_aside)}; `app migrate retire` drops them, `rollback` resumes them")
     if health.registry is not None:
         by_id = "can" if health.registry.by_id else "can NOT"
         base.out(f"Schema Registry: {health.registry.subjects} subjects; schemas {by_id} be asked for by id")

@@ -13,19 +13,29 @@ from dataclasses import replace
 
 from migrations.errors import KsqlDbError, PlanRefusedError, RefusedError
 from migrations.plan.compare import Action, Step, compare
+from migrations.plan.entry import History
 from migrations.plan.model import Plan
 from migrations.run import history
 from migrations.run.executor import Executor
 from migrations.run.history import Writer
 from migrations.run.lock import ApplyLock
+from migrations.run.settle import settled
 from migrations.run.target import LOCK_SECONDS, SERVER_FAULT, ApplyResult, Progress, Target
+from migrations.server.catalog import Catalog
 
 
-async def survey(target: Target, plan: Plan) -> list[Step]:
-    """Compare plan, history and server, by one request to ksqlDB."""
+async def observe(target: Target, plan: Plan) -> tuple[History, Catalog, list[Step]]:
+    """The history, the catalog, and the steps that they give, by one request to ksqlDB unless queries are missing there."""
     await history.ensure_topic(target.cluster, target.topic, target.replication_factor)
     entries, catalog = await asyncio.gather(history.read(target.cluster, target.topic, target.app_id), target.client.catalog())
     steps = compare(plan, entries, catalog)
+    calm = await settled(target.client, catalog, steps)
+    return entries, calm, steps if calm is catalog else compare(plan, entries, calm)
+
+
+async def survey(target: Target, plan: Plan) -> list[Step]:
+    """Compare plan, history and server; see `observe`."""
+    _, _, steps = await observe(target, plan)
     if any(step.action.drift for step in steps):
         cluster_id = (await target.client.info()).cluster
         steps = [_with_cluster(step, cluster_id) for step in steps]

@@ -24,7 +24,7 @@ from migrations.run.backfill import TableComparison, compare_tables, record_coun
 from migrations.run.executor import Executor
 from migrations.run.history import Writer
 from migrations.run.lock import ApplyLock
-from migrations.run.runner import check_on_server
+from migrations.run.runner import check_on_server, observe
 from migrations.run.target import LOCK_SECONDS, SERVER_FAULT, ApplyResult, Progress, Target
 from migrations.server.catalog import Catalog
 
@@ -45,9 +45,7 @@ async def force_new_name(
         ApplyLock(target.cluster, target.topic, wait_seconds=LOCK_SECONDS, session_ms=target.session_ms) as lock,
         Writer(target.cluster, target.topic) as writer,
     ):
-        entries = await history.read(target.cluster, target.topic, target.app_id)
-        catalog = await target.client.catalog()
-        steps = compare(plan, entries, catalog)
+        entries, catalog, steps = await observe(target, plan)
         group = affected(plan, await _to_swap(target, plan, steps))
         names = current_names(plan, entries)
         renamed = [with_names(statement, names | next_names(group, names)) for statement in group]

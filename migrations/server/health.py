@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from migrations.server.client import KsqlClient
 from migrations.server.registry import Registry, check_registry
 
-RUNNING = "RUNNING"
+RUNNING, PAUSED = "RUNNING", "PAUSED"
 
 
 @dataclass(frozen=True)
 class Health:
-    """The result of `check_health`. `troubled` are the queries that do not run, by id, with their states."""
+    """The result of `check_health`. `troubled` are the queries that do not run, by id, with their states.
+
+    `put_aside` are those that a swap or its roll-back has paused: they are as they should be.
+    """
 
     version: str
     cluster: str
@@ -22,6 +26,7 @@ class Health:
     tables: int
     queries: int
     troubled: dict[str, str]
+    put_aside: list[str]
     registry: Registry | None
 
     @property
@@ -30,12 +35,16 @@ class Health:
         return self.healthy and self.status == RUNNING and not self.troubled
 
 
-async def check_health(client: KsqlClient, registry_url: str) -> Health:
-    """Request /info, /healthcheck, the catalog and the states of queries; also Schema Registry, if it has an address."""
+async def check_health(client: KsqlClient, registry_url: str, paused: Collection[str] = ()) -> Health:
+    """Request /info, /healthcheck, the catalog and the states of queries; also Schema Registry, if it has an address.
+
+    `paused` are ids of queries that swaps have paused.
+    """
     info = await client.info()
     healthy = await client.healthy()
     catalog = await client.catalog()
     states = await client.query_states()
+    put_aside = sorted(name for name, state in states.items() if state == PAUSED and name in paused)
     kinds = [source.kind for source in catalog.sources.values()]
     return Health(
         info.version,
@@ -45,6 +54,7 @@ async def check_health(client: KsqlClient, registry_url: str) -> Health:
         kinds.count("STREAM"),
         kinds.count("TABLE"),
         len(states),
-        {name: state for name, state in states.items() if state != RUNNING},
+        {name: state for name, state in states.items() if state != RUNNING and name not in put_aside},
+        put_aside,
         await check_registry(registry_url),
     )

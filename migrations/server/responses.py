@@ -13,7 +13,8 @@ import httpx
 from migrations.errors import KsqlDbError, MigrationError
 
 GOOD, BAD_REQUEST, NOT_AUTHENTICATED, NOT_FOUND = 200, 400, 401, 404
-TOO_MANY, UNAVAILABLE = 429, 503
+TOO_MANY, FAULT, UNAVAILABLE = 429, 500, 503
+STOPPING = "Worker executor closed"  # what a server answers to any request while it shuts down
 
 
 def json_content(response: httpx.Response, url: str, statement: str = "") -> Any:
@@ -68,8 +69,10 @@ def is_busy(response: httpx.Response, *, idempotent: bool) -> bool:
     """Whether the server did nothing and asks to retry later.
 
     A proxy also sends 503, when the server behind it broke off and may have executed the statement. So after a request that is
-    not idempotent, only a 503 of ksqlDB itself counts.
+    not idempotent, only a 503 of ksqlDB itself counts. A server that shuts down may have executed the statement, too.
     """
+    if idempotent and response.status_code == FAULT:
+        return STOPPING in response.text
     if response.status_code != UNAVAILABLE or idempotent:
         return response.status_code in (UNAVAILABLE, TOO_MANY)
     with contextlib.suppress(ValueError):

@@ -18,7 +18,7 @@ from tests.ksqldb_server.faults import Condition, Fault, check_ready, check_writ
 from tests.ksqldb_server.recorded import refusals, text_of
 from tests.ksqldb_server.refusal import Refusal, SyntaxRefusal
 from tests.ksqldb_server.show import answer
-from tests.ksqldb_server.state import State
+from tests.ksqldb_server.state import Query, State
 from tests.ksqldb_server.syntax import parse
 
 PREFIXES = ("ksql.", "auto.offset.reset", "processing.guarantee", "cache.", "commit.", "num.stream")
@@ -39,6 +39,7 @@ class Server:
         self.state.registry = registry
         self.faults: list[Fault] = []
         self.released = asyncio.Event()  # ends the fault `hold`
+        self._hidden: dict[str, Query] = {}
         self.condition = Condition.well
         self.requests: list[str] = []
 
@@ -62,6 +63,7 @@ class Server:
         app.router.add_post("/_release", self._release)
         app.router.add_post("/_topics", self._set_topic)
         app.router.add_post("/_committed", self._set_committed)
+        app.router.add_post("/_hidden", self._set_hidden)
         return app
 
     # ---- paths for tests
@@ -92,6 +94,12 @@ class Server:
         self._save()
         return web.json_response({})
 
+    async def _set_hidden(self, request: web.Request) -> web.Response:
+        """Let queries disappear, as while the server shuts down; all others are there again."""
+        self.state.queries |= self._hidden
+        self._hidden = {name: self.state.queries.pop(name) for name in await request.json()}
+        return web.json_response({})
+
     def _save(self) -> None:
         if self._file is not None:
             self.state.save(self._file)
@@ -116,18 +124,8 @@ class Server:
                 await (self.released.wait() if fault.kind == "hold" else asyncio.sleep(fault.seconds))
             elif fault is not None and fault.kind == "before":
                 _cut(request)
-            elif fault is not None and fault.kind in {"503", "429"}:
-                code = int(fault.kind) * 100 + (4 if fault.kind == "503" else 0)
-                headers = {"Retry-After": "0.1"} if fault.kind == "429" else {}
-                return web.json_response(Refusal("not now", code=code).body, status=int(fault.kind), headers=headers)
-            elif fault is not None and fault.kind == "error":
-                message = "Could not write the statement into the command topic."
-                return web.json_response(Refusal(message, text, code=50000).body, status=500)
-            elif fault is not None and fault.kind == "401":
-                return web.json_response({"message": "Unauthorized", "error_code": 40100}, status=401)
-            elif fault is not None and fault.kind == "refuse" and "CREATE" in text:
-                message = 'line 1:1: Syntax Error\n"minutes" is a reserved keyword'
-                return web.json_response(Refusal(message, text).body, status=400)
+            elif fault is not None and (broken := _broken_response(fault.kind, text)) is not None:
+                return broken
             try:
                 check_ready(self.condition)
                 response = await handler(request, text)
@@ -247,6 +245,21 @@ def _parsed(text: str) -> list[str]:
     except SyntaxRefusal as refusal:
         raise Refusal(refusal.message, statements[-1]) from None
     return statements
+
+
+def _broken_response(kind: str, text: str) -> web.Response | None:
+    """The response of a fault; None if the request gets its usual one."""
+    status, refusal = {
+        "503": (503, Refusal("not now", code=50304)),
+        "429": (429, Refusal("not now", code=42900)),
+        "error": (500, Refusal("Could not write the statement into the command topic.", text, code=50000)),
+        "closed": (500, Refusal("Worker executor closed", code=50000)),
+        "401": (401, Refusal("Unauthorized", code=40100)),
+        "refuse": (400, Refusal('line 1:1: Syntax Error\n"minutes" is a reserved keyword', text)),
+    }.get(kind, (0, Refusal("")))
+    if not status or (kind == "refuse" and "CREATE" not in text):
+        return None
+    return web.json_response(refusal.body, status=status, headers={"Retry-After": "0.1"} if kind == "429" else {})
 
 
 def _with_variables(body: Entity) -> str:

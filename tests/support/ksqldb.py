@@ -67,6 +67,10 @@ class KsqlServer:
         """Set whether its queries have committed offsets."""
         self._post("/_committed", now)
 
+    def hide(self, *queries: str) -> None:
+        """Let these queries disappear, and all others be there again."""
+        self._post("/_hidden", list(queries))
+
     def ksql(self, text: str) -> Any:
         """Send statements as another client."""
         return self._post("/ksql", {"ksql": text, "streamsProperties": {}})

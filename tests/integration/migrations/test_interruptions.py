@@ -127,7 +127,7 @@ def test_unlock_stops_a_run_before_its_next_statement(worker: Worker, server: Ks
     assert created(server) == NAMES
 
 
-@pytest.mark.parametrize("kind", ["before", "after", "error", "503", "429"])
+@pytest.mark.parametrize("kind", ["before", "after", "error", "closed", "503", "429"])
 async def test_no_statement_is_executed_twice_by_a_broken_connection_or_a_busy_server(
     where: Where, server: KsqlServer, kind: str
 ) -> None:
