@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from aiokafka.errors import KafkaError
 from faust.cli.base import argument, option
 
-from app.commands import base
+from app.commands import base, swaps
 from app.errors import BarwheelError, BrokerError, InputError
 from app.kafka.cluster import Cluster
 from app.ksqldb.boot import load_plan, target
@@ -20,7 +20,7 @@ from migrations.errors import MigrationError, UnreachableError
 from migrations.plan.compare import Action, Step, exit_code
 from migrations.plan.entry import Entry, Status
 from migrations.plan.model import Plan
-from migrations.run import report, rollback, swap
+from migrations.run import report
 from migrations.run.history import Writer, ensure_topic
 from migrations.run.history import read as read_history
 from migrations.run.runner import apply, check_on_server, survey
@@ -49,10 +49,6 @@ class Operation(StrEnum):
 
 
 OFFLINE = (Operation.plan, Operation.print, Operation.validate)
-NOTHING_SENT = {
-    Operation.retire: "nothing has been replaced",
-    Operation.rollback: "put back; no query had to be paused",
-}
 
 
 @dataclass(frozen=True)
@@ -65,6 +61,7 @@ class Params:
     idempotent: bool
     force_new_name: bool
     repair: bool
+    readers_moved: bool
     as_json: bool
 
 
@@ -95,6 +92,13 @@ def register(app: faust.App) -> None:
             show_default=False,
             help="With `apply`: create again what is gone from the server.",
         ),
+        option(
+            "--readers-moved",
+            is_flag=True,
+            default=False,
+            show_default=False,
+            help="With `retire`: nobody asks the old tables by pull queries any more.",
+        ),
         base.json_option,
         base=base.BarwheelCommand,
     )
@@ -110,6 +114,7 @@ def register(app: faust.App) -> None:
         idempotent: bool,
         force_new_name: bool,
         repair: bool,
+        readers_moved: bool,
         as_json: bool,
     ) -> int:
         """Apply a KSQL plan to a ksqlDB server. Without --apply, only check what would be done; the server checks it too.
@@ -139,6 +144,7 @@ def register(app: faust.App) -> None:
                 idempotent=idempotent,
                 force_new_name=force_new_name,
                 repair=repair,
+                readers_moved=readers_moved,
                 as_json=as_json,
             )
             return await _online(settings, plan, params)
@@ -189,7 +195,7 @@ def _offline(plan: Plan, operation: Operation, *, as_json: bool) -> int:
     return 0
 
 
-async def _online(settings: Settings, plan: Plan, params: Params) -> int:
+async def _online(settings: Settings, plan: Plan, params: Params) -> int:  # noqa: PLR0911  # one return per operation
     cluster, operation = await base.reach(settings), params.operation
     if operation is Operation.unlock:
         return await _unlock(cluster, settings, as_json=params.as_json)
@@ -198,10 +204,15 @@ async def _online(settings: Settings, plan: Plan, params: Params) -> int:
         if operation is Operation.health:
             return await _health(where, registry, as_json=params.as_json)
         await _warn_of_registry(registry)
-        if operation in (Operation.retire, Operation.rollback):
-            return await _old_half(where, plan, operation, as_json=params.as_json)
+        if operation is Operation.retire:
+            return await swaps.run_retire(where, plan, readers_moved=params.readers_moved, as_json=params.as_json)
+        if operation is Operation.rollback:
+            return await swaps.run_rollback(where, plan, as_json=params.as_json)
         if params.force_new_name:
-            return await _swap(where, plan, params)
+            if operation not in (Operation.apply, Operation.check):
+                raise InputError("migrate --force-new-name goes with --apply; without any operation it shows what it would do")
+            execute = operation is Operation.apply
+            return await swaps.run_swap(where, plan, _print_progress, execute=execute, as_json=params.as_json)
         if operation is Operation.apply:
             return await _apply(where, plan, params)
         return await _compare(where, plan, operation, as_json=params.as_json)
@@ -247,30 +258,6 @@ async def _apply(where: Target, plan: Plan, params: Params) -> int:
         base.out(f"{len(result.applied)} of {len(plan.statements)} statements applied")
     else:
         base.out(report.summary(result.steps))
-    return 0
-
-
-async def _swap(where: Target, plan: Plan, params: Params) -> int:
-    if params.operation is not Operation.apply:
-        raise InputError("migrate --force-new-name goes with --apply: `app migrate diff` shows what it is about")
-    result, comparisons = await swap.force_new_name(where, plan, _print_progress)
-    if params.as_json:
-        rows = [asdict(one) for one in comparisons]
-        base.out_json({"applied": [report.entry_data(entry) for entry in result.applied], "compared": rows})
-        return 0
-    for one in comparisons:
-        base.out(f"{one.new} has {one.new_rows} rows, {one.old} {one.old_rows}: of the common ones {one.equal} are equal")
-    base.out("swapped; the old half is paused or without readers: `app migrate rollback` puts it back, `retire` drops it")
-    return 0
-
-
-async def _old_half(where: Target, plan: Plan, operation: Operation, *, as_json: bool) -> int:
-    """Retire the old half of a swap, or put it back."""
-    sent = await (rollback.retire if operation is Operation.retire else rollback.roll_back)(where, plan)
-    if as_json:
-        base.out_json({"sent": sent})
-    else:
-        base.out("\n".join(sent) or NOTHING_SENT[operation])
     return 0
 
 

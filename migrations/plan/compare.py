@@ -9,7 +9,7 @@ from enum import StrEnum
 from migrations.ksql.parse.lexer import Lexeme, tokenize
 from migrations.ksql.parse.normal import same_definition
 from migrations.ksql.parse.statement import Kind
-from migrations.plan.entry import Entry, History, Status
+from migrations.plan.entry import NEW, OLD, Entry, History, Status
 from migrations.plan.model import Plan, Statement
 from migrations.plan.rename import current_names, with_names
 from migrations.server.catalog import Catalog, same_text
@@ -70,12 +70,38 @@ def compare(plan: Plan, history: History, catalog: Catalog | None) -> list[Step]
         if entry.plan not in ("", plan.name):
             continue
         if entry.status is Status.replaced:
-            why = "swapped for an object with a new name: `migrate retire` drops it"
-            steps.append(Step(entry.id, entry.name, Action.left, why))
+            steps.append(Step(entry.id, entry.name, Action.left, _why_aside(entry, history)))
+        elif NEW in entry.id:
+            steps.append(Step(entry.id, entry.name, Action.left, _why_new(entry, history)))
         elif entry.id not in planned:
             why = "applied once, no longer in the plan: it stays"
             steps.append(Step(entry.id, entry.name, Action.left, why, entry=entry, server_text=entry.server_text))
     return steps
+
+
+def _why_aside(entry: Entry, history: History) -> str:
+    """Why something is no longer in its place."""
+    successor = history.get(entry.id.partition(OLD)[0])
+    if successor is None:
+        return "put aside by a swap: `migrate retire` drops it"
+    if _version(entry.name) > _version(successor.name):
+        return f"rolled back: {successor.name} is in its place again; `migrate retire` drops it"
+    return (
+        f"swapped for {successor.name}, which readers must ask instead; then `migrate retire` drops it, and "
+        "`migrate rollback` puts it back"
+    )
+
+
+def _why_new(entry: Entry, history: History) -> str:
+    """Why something is not yet in its place."""
+    before = history.get(entry.id.partition(NEW)[0])
+    place = f"of {before.name}" if before is not None else "that it is for"
+    return f"built by a swap that was interrupted: `apply --force-new-name` finishes it and puts it in the place {place}"
+
+
+def _version(name: str) -> tuple[int, str]:
+    """Sorts BAR before BAR_V2, and BAR_V9 before BAR_V10."""
+    return len(name), name
 
 
 def _step(statement: Statement, entry: Entry | None, catalog: Catalog | None) -> Step:

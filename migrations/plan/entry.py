@@ -37,6 +37,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     plan: str = ""  # the plan's name; an app may apply several plans
     applied_at: int
     duration_ms: int = 0
+    replaced_at: int = 0  # when a swap or a roll-back put it aside, in epoch ms
 
 
+# between id and name in the ids of entries: built by a swap and not yet in its place, and no longer in its place
+NEW, OLD = ">", "<"
 History = Mapping[str, Entry]  # by statement id

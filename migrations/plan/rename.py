@@ -7,7 +7,7 @@ knows the new one, and each statement is sent with it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from migrations.ksql.parse.lexer import Lexeme, Token, tokenize
@@ -77,20 +77,33 @@ def affected(plan: Plan, changed: Iterable[str]) -> list[Statement]:
     return statements
 
 
-def next_names(statements: Iterable[Statement], now: Names) -> Names:
-    """The next names of what these statements create, and of the topics that they write."""
+def put_aside(history: History) -> set[str]:
+    """Names and topics of what swaps and roll-backs have put aside, and `retire` has not dropped yet."""
+    replaced = [entry for entry in history.values() if entry.status is Status.replaced]
+    return {entry.name for entry in replaced} | {describe(entry.text).topic for entry in replaced}
+
+
+def next_names(statements: Iterable[Statement], now: Names, taken: Collection[str] = ()) -> Names:
+    """The next names of what these statements create, and of the topics that they write; none of them is `taken`."""
     names = Names({}, {}, {})
     for statement in statements:
         info = statement.info
         if info.kind is Kind.insert_select:
-            names |= Names(queries={statement.name: next_version(now.queries.get(statement.name, statement.name))})
+            name = _next_free(now.queries.get(statement.name, statement.name), taken)
+            names |= Names(queries={statement.name: name})
             continue
-        name = next_version(now.sources.get(info.name, info.name))
-        topics = (
-            {info.topic: next_version(now.topics.get(info.topic, info.topic), "_v2")} if info.kind.query and info.topic else {}
-        )
+        name = _next_free(now.sources.get(info.name, info.name), taken)
+        topic = now.topics.get(info.topic, info.topic)
+        topics = {info.topic: _next_free(topic, taken, "_v2")} if info.kind.query and info.topic else {}
         names |= Names({info.name: name}, topics)
     return names
+
+
+def _next_free(name: str, taken: Collection[str], first: str = "_V2") -> str:
+    name = next_version(name, first)
+    while name in taken:
+        name = next_version(name, first)
+    return name
 
 
 def with_names(statement: Statement, names: Names) -> Statement:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,13 +11,13 @@ import msgspec
 
 from migrations.errors import RefusedError
 from migrations.ksql.parse.statement import Kind, describe
-from migrations.plan.entry import Entry, History, Status
+from migrations.plan.entry import OLD, Entry, History, Status
 from migrations.plan.model import Plan
 from migrations.run import history
 from migrations.run.history import Writer
 from migrations.run.lock import ApplyLock
-from migrations.run.swap import OLD
 from migrations.run.target import LOCK_SECONDS, Target
+from migrations.server.catalog import Catalog
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ async def _locked_history(target: Target, plan: Plan) -> AsyncIterator[_LockedHi
     ):
         entries = await history.read(target.cluster, target.topic, target.app_id)
         replaced = [entry for entry in entries.values() if entry.status is Status.replaced and entry.plan in ("", plan.name)]
-        yield _LockedHistory(lock, writer, entries, sorted(replaced, key=lambda entry: -entry.applied_at))
+        yield _LockedHistory(lock, writer, entries, sorted(replaced, key=lambda entry: (-entry.replaced_at, -entry.applied_at)))
 
 
 async def roll_back(target: Target, plan: Plan) -> list[str]:
@@ -69,21 +70,46 @@ async def roll_back(target: Target, plan: Plan) -> list[str]:
         sent += [f"PAUSE {new.name};" for _, new in inserts if new.name in catalog.queries]
         await locked.execute(target, sent)
         moved = []
+        now = int(time.time() * 1_000)
         for statement_id, (old, new) in pairs.items():
             moved.append(msgspec.structs.replace(old, id=statement_id, status=Status.applied))
-            moved.append(msgspec.structs.replace(new, id=f"{statement_id}{OLD}{new.name}", status=Status.replaced))
+            aside_id = f"{statement_id}{OLD}{new.name}"
+            moved.append(msgspec.structs.replace(new, id=aside_id, status=Status.replaced, replaced_at=now))
         await locked.lock.check()
         await locked.writer.write_all(target.app_id, moved, [old.id for old, _ in pairs.values()])
         return sent
 
 
-async def retire(target: Target, plan: Plan) -> list[str]:
+def _check_unused(locked: _LockedHistory, catalog: Catalog, *, readers_moved: bool) -> None:
+    """Raises `RefusedError` if something reads what is to be dropped, or may read it."""
+    own = {name for entry in locked.replaced for name in (entry.query_id, entry.name)}
+    for entry in locked.replaced:
+        source = catalog.sources.get(entry.name)
+        successor = locked.entries.get(entry.id.partition(OLD)[0])
+        instead = f" {successor.name}" if successor is not None else " another"
+        if source is None:
+            continue
+        if readers := sorted(set(source.readers) - own):
+            raise RefusedError(
+                f"query {', '.join(readers)} still reads from {entry.name}: let it read from{instead}, or end it, "
+                "before `retire`"
+            )
+        if source.queryable and not readers_moved:
+            raise RefusedError(
+                f"{entry.name} answers pull queries, and the server does not tell whose: see to it that all ask{instead}, "
+                "then `app migrate retire --readers-moved`"
+            )
+
+
+async def retire(target: Target, plan: Plan, *, readers_moved: bool = False) -> list[str]:
     """Drop what was swapped out of a plan: first the INSERT queries, then the sources, the newest first.
 
-    Topics are not deleted. Returns the statements sent.
+    Topics are not deleted. Returns the statements sent. Raises `RefusedError`, before anything is sent, while a query reads
+    from one of the sources, and for a table that may be asked by pull queries unless the caller says that its `readers_moved`.
     """
     async with _locked_history(target, plan) as locked:
         catalog = await target.client.catalog()
+        _check_unused(locked, catalog, readers_moved=readers_moved)
         sent = [f"TERMINATE {entry.name};" for entry in locked.replaced if entry.name in catalog.queries]
         sources = [catalog.sources[entry.name] for entry in locked.replaced if entry.name in catalog.sources]
         sent += [f"DROP {source.kind} `{source.name}`;" for source in sources]

@@ -8,17 +8,18 @@ queries start to write into the tables that readers know, and the old INSERT que
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from migrations.errors import KsqlDbError, RefusedError
 from migrations.ksql.parse.statement import Kind
 from migrations.plan.compare import Action, Step, compare
-from migrations.plan.entry import Entry, History, Status
+from migrations.plan.entry import NEW, OLD, Entry, History, Status
 from migrations.plan.model import Plan, Statement
-from migrations.plan.rename import affected, current_names, next_names, with_names
+from migrations.plan.rename import affected, current_names, next_names, put_aside, with_names
 from migrations.run import history
 from migrations.run.backfill import TableComparison, compare_tables, record_count, wait_for_backfill
 from migrations.run.executor import Executor
@@ -28,13 +29,54 @@ from migrations.run.runner import check_on_server, observe
 from migrations.run.target import LOCK_SECONDS, SERVER_FAULT, ApplyResult, Progress, Target
 from migrations.server.catalog import Catalog
 
-# between id and name in the ids of entries: not yet in its place, and no longer in its place
-NEW, OLD = ">", "<"
+
+@dataclass(frozen=True)
+class Renaming:
+    """What a swap replaces by what. `asked`: it answers pull queries, so whoever asks `old` must ask `new` instead.
+
+    `readers` are queries outside of the plan that read from it.
+    """
+
+    old: str
+    new: str
+    asked: bool
+    readers: tuple[str, ...]
 
 
-async def force_new_name(
-    target: Target, plan: Plan, on_progress: Progress | None = None
-) -> tuple[ApplyResult, list[TableComparison]]:
+@dataclass(frozen=True)
+class SwapResult:
+    """The entries of the new half, the comparison of its tables with the old ones, and what replaces what."""
+
+    applied: list[Entry]
+    comparisons: list[TableComparison]
+    renamings: list[Renaming]
+
+
+async def preview(target: Target, plan: Plan) -> list[Renaming]:
+    """What a swap would replace. Raises `RefusedError` as the swap does."""
+    entries, catalog, steps = await observe(target, plan)
+    return _renamings(_group(plan, entries, await _to_swap(target, plan, steps)), entries, catalog)
+
+
+def _group(plan: Plan, entries: History, changed: Sequence[str]) -> list[tuple[Statement, Statement]]:
+    """The statements that are built anew: as the plan has them, and under their next names."""
+    group, names = affected(plan, changed), current_names(plan, entries)
+    following = names | next_names(group, names, put_aside(entries))
+    return [(statement, with_names(statement, following)) for statement in group]
+
+
+def _renamings(group: Sequence[tuple[Statement, Statement]], entries: History, catalog: Catalog) -> list[Renaming]:
+    ours = {name for entry in entries.values() for name in (entry.query_id, entry.name)}
+    found = []
+    for statement, renamed in group:
+        old = entries[statement.id].name if statement.id in entries else ""
+        source = catalog.sources.get(old)
+        readers = tuple(sorted(set(source.readers) - ours)) if source is not None else ()
+        found.append(Renaming(old, renamed.name, source is not None and source.queryable, readers))
+    return found
+
+
+async def force_new_name(target: Target, plan: Plan, on_progress: Progress | None = None) -> SwapResult:
     """Swap what `apply` refuses because it cannot be altered. The same call finishes a swap that was interrupted.
 
     Raises `RefusedError` if nothing needs a swap or something else is refused, and `MigrationError` if the backfill does not
@@ -46,9 +88,9 @@ async def force_new_name(
         Writer(target.cluster, target.topic) as writer,
     ):
         entries, catalog, steps = await observe(target, plan)
-        group = affected(plan, await _to_swap(target, plan, steps))
-        names = current_names(plan, entries)
-        renamed = [with_names(statement, names | next_names(group, names)) for statement in group]
+        pairs_of_statements = _group(plan, entries, await _to_swap(target, plan, steps))
+        group = [statement for statement, _ in pairs_of_statements]
+        renamed = [statement for _, statement in pairs_of_statements]
         new_half = [replace(statement, id=f"{statement.id}{NEW}{statement.name}") for statement in renamed]
         result = ApplyResult(steps)
         executor = Executor(target, plan, lock.check, writer, on_progress=on_progress)
@@ -65,7 +107,11 @@ async def force_new_name(
         await wait_for_backfill(target, plan, sources)
         pairs = [(entries[old.id].name, new.name) for old, new in zip(group, renamed, strict=True) if old.id in entries]
         after = await target.client.catalog()
-        comparisons = [await compare_tables(target, after, *pair) for pair in pairs if _queryable(catalog, pair[0])]
+        comparisons = [
+            await compare_tables(target, after, *pair)
+            for pair in pairs
+            if pair[0] in catalog.sources and catalog.sources[pair[0]].queryable
+        ]
         await execute(inserts)
         for statement in group:
             entry = entries.get(statement.id)
@@ -74,7 +120,7 @@ async def force_new_name(
                 await target.client.execute(f"PAUSE {entry.name};", {})
         await lock.check()
         await _record_swap(target, writer, group, entries)
-        return result, comparisons
+        return SwapResult(result.applied, comparisons, _renamings(pairs_of_statements, entries, catalog))
 
 
 async def _to_swap(target: Target, plan: Plan, steps: Sequence[Step]) -> list[str]:
@@ -138,15 +184,10 @@ async def _check_topics_empty(target: Target, statements: Sequence[Statement], c
             )
 
 
-def _queryable(catalog: Catalog, name: str) -> bool:
-    """Whether the server answers pull queries of it: it is a table that a query materializes."""
-    source = catalog.sources.get(name)
-    return source is not None and source.kind == "TABLE" and bool(source.queries)
-
-
 async def _record_swap(target: Target, writer: Writer, group: Sequence[Statement], entries: History) -> None:
     """Exchange the entries of the new half and the old half, in one transaction."""
     current = await history.read(target.cluster, target.topic, target.app_id)
+    now = int(time.time() * 1_000)
     moved: list[Entry] = []
     removed: list[str] = []
     for statement in group:
@@ -155,5 +196,6 @@ async def _record_swap(target: Target, writer: Writer, group: Sequence[Statement
         removed.append(new.id)
         old = entries.get(statement.id)
         if old is not None:
-            moved.append(msgspec.structs.replace(old, id=f"{old.id}{OLD}{old.name}", status=Status.replaced))
+            aside = msgspec.structs.replace(old, id=f"{old.id}{OLD}{old.name}", status=Status.replaced, replaced_at=now)
+            moved.append(aside)
     await writer.write_all(target.app_id, moved, removed)

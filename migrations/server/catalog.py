@@ -27,6 +27,11 @@ class SourceDescription:
     readers: tuple[str, ...]
     keys: tuple[str, ...] = ()
 
+    @property
+    def queryable(self) -> bool:
+        """Whether the server answers pull queries of it: it is a table that a query materializes."""
+        return self.kind == "TABLE" and bool(self.queries)
+
 
 @dataclass(frozen=True)
 class Catalog:

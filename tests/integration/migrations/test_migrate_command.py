@@ -175,6 +175,14 @@ def test_a_terminated_query_is_drift_although_its_stream_exists(worker: Worker, 
     assert worker.run("migrate", "status", "--plan", "five.ksql").returncode == 0
 
 
+def test_a_schema_registry_that_cannot_be_reached_is_a_note(worker: Worker, server: KsqlServer) -> None:
+    away = f"http://127.0.0.1:{free_port()}"
+    status = worker.run("migrate", "status", "--registry", away, "--plan", "five.ksql")
+    assert (status.returncode, server.executed()) == (3, []), status.stderr
+    assert f"Schema Registry at {away}" in status.stderr
+    assert "statements with AVRO, PROTOBUF or JSON_SR need it" in status.stderr
+
+
 def test_health_counts_the_objects_and_names_queries_that_do_not_run(worker: Worker, server: KsqlServer) -> None:
     assert worker.run("migrate", "apply", "--plan", "five.ksql").returncode == 0
     well = worker.run("migrate", "health")

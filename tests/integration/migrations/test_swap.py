@@ -26,6 +26,7 @@ from tests.integration.migrations.plans import (
     five,
     interrupt,
     interrupt_swap,
+    query_ids,
     requests_since,
 )
 from tests.support.ksqldb import KsqlServer
@@ -49,8 +50,13 @@ def test_a_changed_windowed_aggregation_is_built_under_a_new_name_swapped_and_re
     assert worker.run("migrate", "apply", *given).returncode == 0
     before = len(server.executed())
     plan.write_text(plan.read_text().replace("GRACE PERIOD 5 SECONDS", "GRACE PERIOD 9 SECONDS"))
+    shown = worker.run("migrate", "--force-new-name", *given)
+    assert (shown.returncode, len(server.executed())) == (3, before), shown.stderr
+    assert "N_W would be replaced by N_W_V2\nN_RAW would be replaced by N_RAW_V2\nSERVED_WRITER would" in shown.stdout
     swapped = worker.run("migrate", "apply", "--force-new-name", *given)
     assert swapped.returncode == 0, swapped.stderr
+    for output in (shown.stdout, swapped.stdout):
+        assert "who asks N_W by pull queries must ask N_W_V2 instead: N_W stays until `retire`" in output
     sent = [" ".join(text.split()) for text in server.executed()[before:]]
     assert [text.split(" WITH")[0] for text in sent[:3]] == [
         "CREATE TABLE N_W_V2",
@@ -67,7 +73,15 @@ def test_a_changed_windowed_aggregation_is_built_under_a_new_name_swapped_and_re
     plan.write_text(plan.read_text() + "CREATE STREAM late_reader WITH (KAFKA_TOPIC='lr') AS SELECT * FROM n_raw EMIT CHANGES;")
     assert worker.run("migrate", "apply", *given).returncode == 0
     assert "FROM N_RAW_V2" in server.executed()[-1]
-    retired = worker.run("migrate", "retire", *given)
+    unseen = worker.run("migrate", "retire", *given)
+    assert unseen.returncode == 4
+    assert "N_W answers pull queries, and the server does not tell whose: see to it that all ask N_W_V2" in unseen.stderr
+    server.ksql("CREATE STREAM theirs AS SELECT * FROM n_raw EMIT CHANGES;")
+    (theirs,) = [name for name in query_ids(server) if "THEIRS" in name]
+    read = worker.run("migrate", "retire", "--readers-moved", *given)
+    assert (read.returncode, f"query {theirs} still reads from N_RAW: let it read from N_RAW_V2" in read.stderr) == (4, True)
+    server.ksql("DROP STREAM theirs;")
+    retired = worker.run("migrate", "retire", "--readers-moved", *given)
     assert retired.returncode == 0, retired.stderr
     assert retired.stdout.splitlines() == ["TERMINATE SERVED_WRITER;", "DROP STREAM `N_RAW`;", "DROP TABLE `N_W`;"]
     assert worker.run("migrate", "status", *given).returncode == 0
@@ -125,7 +139,7 @@ async def test_a_new_half_is_not_built_on_a_topic_with_records_of_an_earlier_one
     assert created(server) == NAMES
 
 
-def test_a_swap_is_rolled_back_and_its_new_half_retired(worker: Worker, server: KsqlServer) -> None:
+def test_a_swap_is_rolled_back_and_a_second_one_takes_the_next_names(worker: Worker, server: KsqlServer) -> None:
     given = ("--plan", "plan.ksql")
     plan = worker.directory / "plan.ksql"
     nothing = worker.run("migrate", "rollback", "--plan", "five.ksql")
@@ -134,18 +148,34 @@ def test_a_swap_is_rolled_back_and_its_new_half_retired(worker: Worker, server: 
     assert worker.run("migrate", "apply", *given).returncode == 0
     plan.write_text(SWAP)
     assert worker.run("migrate", "apply", "--force-new-name", *given).returncode == 0
+    health = worker.run("migrate", "health")
+    assert (health.returncode, "paused by a swap: N_WRITER;" in health.stdout) == (0, True), health.stdout
     back = worker.run("migrate", "rollback", *given)
     assert (back.returncode, back.stdout) == (0, "RESUME N_WRITER;\nPAUSE N_WRITER_V2;\n"), back.stderr
-    assert worker.run("migrate", "status", *given).returncode == 4  # the plan still has the new text
+    status = worker.run("migrate", "status", "--json", *given)
+    assert status.returncode == 4  # the plan still has the new text
+    why = {step["name"]: step["why"] for step in json.loads(status.stdout)["steps"]}
+    assert why["N_W_V2"] == "rolled back: N_W is in its place again; `migrate retire` drops it"
     again = worker.run("migrate", "apply", "--force-new-name", *given)
-    assert (again.returncode, "`app migrate retire`, if it was rolled back" in again.stderr) == (4, True)
+    assert again.returncode == 0, again.stderr
+    sent = " ".join(server.executed()[-4:])
+    assert [
+        name for name in ("CREATE TABLE N_W_V3", "STREAM N_RAW_V3", "'N_WRITER_V3'", "PAUSE N_WRITER;") if name not in sent
+    ] == []
+    why = {step["name"]: step["why"] for step in json.loads(worker.run("migrate", "status", "--json", *given).stdout)["steps"]}
+    assert why["N_W"].startswith("swapped for N_W_V3, which readers must ask instead")
+    back = worker.run("migrate", "rollback", *given)
+    assert back.stdout == "RESUME N_WRITER;\nPAUSE N_WRITER_V3;\n"
     plan.write_text(SWAP.replace("9 SECONDS", "5 SECONDS"))
     assert worker.run("migrate", "status", *given).returncode == 0
-    retired = worker.run("migrate", "retire", *given)
-    assert retired.stdout.splitlines() == ["TERMINATE N_WRITER_V2;", "DROP STREAM `N_RAW_V2`;", "DROP TABLE `N_W_V2`;"]
+    retired = worker.run("migrate", "retire", "--readers-moved", *given)
+    assert retired.stdout.splitlines() == [
+        *("TERMINATE N_WRITER_V3;", "TERMINATE N_WRITER_V2;"),
+        *("DROP STREAM `N_RAW_V3`;", "DROP TABLE `N_W_V3`;", "DROP STREAM `N_RAW_V2`;", "DROP TABLE `N_W_V2`;"),
+    ]
     assert worker.run("migrate", "status", *given).returncode == 0
-    health = json.loads(worker.run("migrate", "health", "--json").stdout)
-    assert health["troubled"] == {}
+    health = worker.run("migrate", "health", "--json")
+    assert json.loads(health.stdout)["troubled"] == {}
 
 
 @pytest.mark.parametrize("statement", ["N_W_V2", "N_RAW_V2", "N_WRITER_V2"])
@@ -165,6 +195,8 @@ async def test_a_swap_that_is_interrupted_anywhere_is_finished_by_the_same_comma
                 interrupt_swap(patch, step)
                 with pytest.raises(InterruptedRunError, match=step):
                     await swap.force_new_name(target, five(SWAP))
+        why = {step.name: step.why for step in await runner.survey(target, five(SWAP))}
+        assert why["N_W_V2"].startswith("built by a swap that was interrupted: `apply --force-new-name` finishes it")
         await swap.force_new_name(target, five(SWAP))
         made = [text.split("(")[0].split(" WITH")[0].strip() for text in server.executed()[before:]]
         assert [text for text in made if text != "PAUSE N_WRITER;"] == [

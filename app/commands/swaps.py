@@ -1,0 +1,67 @@
+"""What `app migrate` says about swaps: what they replace, and who must move."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from app.commands import base
+from migrations.plan.model import Plan
+from migrations.run import report, rollback, swap
+from migrations.run.target import Progress, Target
+
+
+async def run_swap(where: Target, plan: Plan, on_progress: Progress, *, execute: bool, as_json: bool) -> int:
+    """Swap, or without `execute` show what a swap would replace."""
+    if not execute:
+        return _show_preview(await swap.preview(where, plan), as_json=as_json)
+    result = await swap.force_new_name(where, plan, on_progress)
+    if as_json:
+        rows, names = ([asdict(one) for one in found] for found in (result.comparisons, result.renamings))
+        applied = [report.entry_data(entry) for entry in result.applied]
+        base.out_json({"applied": applied, "compared": rows, "replaced": names})
+        return 0
+    for one in result.comparisons:
+        base.out(f"{one.new} has {one.new_rows} rows, {one.old} {one.old_rows}: of the common ones {one.equal} are equal")
+    _show_readers(result.renamings)
+    base.out("swapped; the old half is paused or without readers: `app migrate rollback` puts it back, `retire` drops it")
+    return 0
+
+
+def _show_preview(renamings: list[swap.Renaming], *, as_json: bool) -> int:
+    if as_json:
+        base.out_json({"would_replace": [asdict(one) for one in renamings]})
+    else:
+        for one in renamings:
+            base.out(f"{one.old or 'nothing'} would be replaced by {one.new}")
+        _show_readers(renamings)
+        base.say("`app migrate --apply --force-new-name` does it")
+    return 3
+
+
+def _show_readers(renamings: list[swap.Renaming]) -> None:
+    """Who must move: a swap cannot redirect them."""
+    for one in renamings:
+        if one.asked:
+            base.out(f"who asks {one.old} by pull queries must ask {one.new} instead: {one.old} stays until `retire`")
+        for reader in one.readers:
+            base.out(f"query {reader} reads from {one.old}, and is not of this plan: let it read from {one.new}")
+
+
+async def run_retire(where: Target, plan: Plan, *, readers_moved: bool, as_json: bool) -> int:
+    """Drop what swaps have put aside."""
+    return _show_sent(
+        await rollback.retire(where, plan, readers_moved=readers_moved), "nothing has been replaced", as_json=as_json
+    )
+
+
+async def run_rollback(where: Target, plan: Plan, *, as_json: bool) -> int:
+    """Put the old half of a swap back in its place."""
+    return _show_sent(await rollback.roll_back(where, plan), "put back; no query had to be paused", as_json=as_json)
+
+
+def _show_sent(sent: list[str], otherwise: str, *, as_json: bool) -> int:
+    if as_json:
+        base.out_json({"sent": sent})
+    else:
+        base.out("\n".join(sent) or otherwise)
+    return 0
