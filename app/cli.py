@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import io
 import os
@@ -14,9 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 from app.errors import BarwheelError
-from app.stderr import fail
-
-_FULL = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO])
+from app.stderr import cannot_write, discard_output, fail
 
 # Faust's options before the command that take a value
 _VALUE_OPTIONS = frozenset(
@@ -49,11 +46,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         _flush()
         raise
     except BrokenPipeError:  # `app --help | head`: the reader has enough
-        _discard_output()
+        discard_output()
     except OSError as error:
-        if error.errno not in _FULL or error.filename is not None:
-            raise
-        _cannot_write(error)
+        cannot_write(error)
     raise SystemExit(0)
 
 
@@ -84,18 +79,9 @@ def _flush() -> None:
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        _discard_output()
+        discard_output()
     except OSError as error:
-        _cannot_write(error)
-
-
-def _cannot_write(error: OSError) -> NoReturn:
-    _discard_output()
-    fail(BarwheelError(f"cannot write the result: {error.strerror}"))
-
-
-def _discard_output() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python flushes again at exit
+        cannot_write(error)
 
 
 def program(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from itertools import repeat
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.errors import BarwheelError
 from app.plain import plain
 from tables.bars import Bar
 
@@ -24,12 +26,19 @@ class PlainConsole(Console):
         """The text, without markup and with its control characters escaped."""
         return super().render_str(plain(text), **options | {"markup": False, "emoji": False})
 
+    def on_broken_pipe(self) -> None:
+        """Let the command end as after any write to a reader that has gone; rich would end it with code 1."""
+        raise BrokenPipeError
+
 
 def console(*, stderr: bool = False) -> Console:
     """A console for tables. A pipe has no width, so it gets one that cuts no column.
 
-    It prints text as it is: names of symbols hold brackets and colons, which rich would take for markup and emoji.
+    It prints text as it is: names of symbols hold brackets and colons, which rich would take for markup and emoji. Raises
+    `BarwheelError` if standard output is closed.
     """
+    if not stderr and sys.stdout is None:  # rich would print into nothing
+        raise BarwheelError("cannot write the result: standard output is closed")
     made = PlainConsole(highlight=False, markup=False, emoji=False, stderr=stderr)
     if not made.is_terminal:
         made.width = PIPE_WIDTH

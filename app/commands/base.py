@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, ClassVar, NoReturn
 
@@ -23,7 +20,7 @@ from app.kafka.bootstrap import cluster_for, wait_for_broker
 from app.kafka.cluster import Cluster
 from app.plain import plain
 from app.settings import Settings
-from app.stderr import fail
+from app.stderr import cannot_write, discard_output, fail
 
 __all__ = [
     "COMMAND_DEADLINE",
@@ -56,15 +53,17 @@ class BarwheelCommand(AppCommand):
         signal.signal(signal.SIGINT, signal.default_int_handler)  # so that asyncio.run cancels the command
         try:
             code = asyncio.run(self.run(*self.args, **self.kwargs))
-            with _writing():
+            if sys.stdout is not None:
                 sys.stdout.flush()  # flushed here, where a closed pipe can be told from a failure
         except BarwheelError as error:
             fail(error)
         except KeyboardInterrupt:
             raise SystemExit(130) from None
         except BrokenPipeError:  # `app bars --json | head`: the reader has enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # discard what is buffered
+            discard_output()
             raise SystemExit(0) from None
+        except OSError as error:
+            cannot_write(error)
         raise SystemExit(code or 0)
 
 
@@ -91,19 +90,9 @@ def ask(question: str) -> bool | None:
 
 def out(text: str) -> None:
     """Print one line of the result on stdout. A terminal gets no control characters, a file or a pipe all of it."""
-    with _writing():
-        sys.stdout.write((plain(text) if sys.stdout.isatty() else text) + "\n")
-
-
-@contextmanager
-def _writing() -> Iterator[None]:
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python flushes again at exit
-        raise BarwheelError(f"cannot write the result: {error.strerror}") from error
+    if sys.stdout is None:
+        raise BarwheelError("cannot write the result: standard output is closed")
+    sys.stdout.write((plain(text) if sys.stdout.isatty() else text) + "\n")
 
 
 def out_json(value: object) -> None:

@@ -55,3 +55,41 @@ def test_a_character_that_the_locale_does_not_have_is_escaped(encoding: str) -> 
 
 def test_a_closed_output_is_no_traceback() -> None:
     assert outcome("sys.stdout = None; raise SystemExit(3)") == (3, "", "")
+
+
+COMMAND = """
+    from types import SimpleNamespace
+    from app.commands import base
+    async def command():
+        {}
+    base.BarwheelCommand.__call__(SimpleNamespace(run=command, args=(), kwargs={{}}))
+"""
+PRINTS = ["base.out('x' * {})", "base.out_json(['x' * {}])", "base.console().print('x' * {})"]
+
+
+@pytest.mark.parametrize("prints", PRINTS)
+def test_whatever_a_command_prints_a_full_disk_is_one_line(prints: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        found = outcome(COMMAND.format(prints.format(100_000)), full.fileno())
+    assert found == (1, "", "app: cannot write the result: No space left on device\n")
+
+
+@pytest.mark.parametrize("prints", PRINTS)
+def test_whatever_a_command_prints_a_reader_that_has_gone_is_no_error(prints: str) -> None:
+    nobody, written = os.pipe()
+    os.close(nobody)
+    try:
+        assert outcome(COMMAND.format(prints.format(1)), written) == (0, "", "")
+    finally:
+        os.close(written)
+
+
+@pytest.mark.parametrize("prints", PRINTS)
+def test_whatever_a_command_prints_a_closed_output_is_one_line_and_an_error(prints: str) -> None:
+    code, _, said = outcome("sys.stdout = None" + COMMAND.format(prints.format(1)))
+    assert (code, said) == (1, "app: cannot write the result: standard output is closed\n")
+
+
+def test_a_message_without_anywhere_to_go_is_no_traceback() -> None:
+    code, _, said = outcome("sys.stderr = None\n    from app.errors import InputError; raise InputError('wrong')")
+    assert (code, said) == (2, "")
