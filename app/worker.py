@@ -26,6 +26,7 @@ from app.settings.types import MigrateOnBoot
 from app.signals import Signals
 from app.stderr import fail, say
 from app.web.security.access import check_bind_address, check_port_free
+from app.web.security.connections import raise_file_limit
 
 # Open windows are many, live for a minute and are in no reference cycle. With Python's default thresholds the collector
 # would traverse them all the time and free nothing.
@@ -94,6 +95,7 @@ async def prepare(app: WorkerApp) -> None:
     start.
     """
     gc.set_threshold(*GC_THRESHOLDS)
+    raise_file_limit()
     for name in unknown_variables():
         say(f"{name} is set, but there is no such setting")
     settings, tasks = app.settings, app.task_manager

@@ -18,8 +18,10 @@ import aiohttp
 
 from agents.tasks import TaskManager
 from app.kafka.assignor import Member
+from app.kafka.clock import now_ms
 from app.web.errors import PeerUnavailableError
 from app.web.models.base import Away
+from app.web.security.proof import proof
 
 TIMEOUT_SECONDS = 2.0
 REST_SECONDS = 5.0  # for which a worker that did not answer is not asked again
@@ -40,9 +42,7 @@ class Peers:
 
     async def start(self) -> None:
         """Open the HTTP client."""
-        token = self._tasks.settings.web_token.get_secret_value()
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._session = aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(TIMEOUT_SECONDS))
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(TIMEOUT_SECONDS))
 
     async def stop(self) -> None:
         """Close the HTTP client."""
@@ -92,8 +92,10 @@ class Peers:
         """Status and whole body of a response, in as many pieces as they come."""
         if self._session is None:
             raise PeerUnavailableError("this worker is starting or stopping")
-        body = bytearray()
-        async with self._session.get(f"{url.rstrip('/')}{path}", params=params, allow_redirects=False) as response:
+        body, token = bytearray(), self._tasks.settings.web_token.get_secret_value().encode()
+        headers = {"Authorization": proof(token, url, path, params, now_ms())} if token else {}
+        request = self._session.get(f"{url.rstrip('/')}{path}", params=params, headers=headers, allow_redirects=False)
+        async with request as response:
             async for piece in response.content.iter_any():
                 body += piece
                 if len(body) > MAX_RESPONSE_BYTES:

@@ -38,6 +38,7 @@ from app.web.params import (
     WindowsParams,
 )
 from app.web.peers import Peers
+from app.web.security.connections import connection_limit
 from app.web.security.guard import Guard
 from app.web.security.headers import add_headers
 from app.web.security.runner import Runner
@@ -67,7 +68,13 @@ def install(server: Any, settings: Settings, tasks: TaskManager, migrating: Migr
     """
     site: web.Application = server.web_app
     # Faust's own runner would wait a minute for each open event stream at the end
-    server._runner = Runner(site, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, max_line_size=MAX_LINE_BYTES)  # noqa: SLF001
+    server._runner = Runner(  # noqa: SLF001
+        site,
+        limit=connection_limit(),
+        access_log=None,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+        max_line_size=MAX_LINE_BYTES,
+    )
     read_model = ReadModel(settings, lambda: tasks.catching_up)
     peers = Peers(tasks)
     context = WebContext(settings, tasks, read_model, peers, migrating, history)
@@ -91,7 +98,7 @@ def install(server: Any, settings: Settings, tasks: TaskManager, migrating: Migr
     site.on_shutdown.append(end_streams)
     site.on_cleanup.append(stop)
     site.on_response_prepare.append(add_headers)
-    site.middlewares.append(Guard(settings, context.responses, pages.error).__call__)
+    site.middlewares.append(Guard(settings, context.responses, pages.error, lambda: tasks.url).__call__)
     # The pages come first: Faust adds a route `/` of its own, which ours hides. aiohttp merges adjacent routes of the same
     # path into one resource and refuses a second GET there, so our `/` must not be the last route before Faust's.
     site.add_routes(pages.routes())

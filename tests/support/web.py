@@ -25,8 +25,8 @@ def address(worker: Worker) -> str:
 
 
 def ask(worker: Worker, path: str, **headers: str) -> httpx.Response:
-    """Send a GET request."""
-    return httpx.get(f"{address(worker)}{path}", headers=headers, timeout=10)
+    """Send a GET request, with the worker's token if it has one and `headers` do not say otherwise."""
+    return httpx.get(f"{address(worker)}{path}", headers=worker.authorization | headers, timeout=10)
 
 
 def exact(answer: httpx.Response) -> Any:
@@ -67,7 +67,7 @@ class Stream:
 def listening(worker: Worker, query: Mapping[str, str] | None = None, last_id: str = "") -> Iterator[Stream]:
     """Open an event stream; a thread reads it."""
     stream = Stream()
-    headers = {"Last-Event-ID": last_id} if last_id else {}
+    headers = worker.authorization | ({"Last-Event-ID": last_id} if last_id else {})
     client = httpx.Client(timeout=httpx.Timeout(10, read=None))
     sockets: list[socket.socket] = []
 

@@ -161,10 +161,16 @@ class Worker:
         """The end of its log, for a message."""
         return f"---- {self.log_file.name}\n{self.log()[-_TAIL:]}"
 
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The header that shows its web token, if it has one."""
+        return {"Authorization": f"Bearer {self.settings['web_token']}"} if "web_token" in self.settings else {}
+
     def get(self, path: str) -> dict[str, Any] | None:
         """JSON from its web port; None while there is no successful response."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.settings['web_port']}{path}", timeout=5) as answer:
+            url = f"http://127.0.0.1:{self.settings['web_port']}{path}"
+            with urllib.request.urlopen(urllib.request.Request(url, headers=self.authorization), timeout=5) as answer:
                 found: dict[str, Any] = json.load(answer)
                 return found
         except (OSError, urllib.error.URLError, ValueError):

@@ -27,12 +27,13 @@ from app.web.events.window_changes import WindowChanges
 from app.web.events.worker_state import WorkerState
 from app.web.models.bars import OpenWindow, placed
 from app.web.params import EventsParams
+from app.web.security.connections import connection_limit
 
 MIN_INTERVAL_SECONDS = 0.1  # between two batches
 SEND_SECONDS = 40e-6  # measured cost of one batch to one client
 SEND_SHARE = 0.04  # of the worker's time
 STATE_SECONDS = 1.0  # between two looks at watermarks, accounting and other workers' windows
-MAX_CLIENTS = 1_000
+MAX_CLIENTS = 1_000  # and at most half of the connections
 MAX_FINALS = 200  # bars in one batch, if the filter does not name a symbol
 RETRY_MS = 1_000  # how long clients wait before they reconnect
 log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class EventHub:
         self._task: asyncio.Task[None] | None = None
         self._lookup: asyncio.Task[dict[Filter, list[OpenWindow]]] | None = None  # of other workers' windows
         self._stopping = False
+        self._max_clients = min(MAX_CLIENTS, connection_limit() // 2)
 
     @property
     def interval(self) -> float:
@@ -88,7 +90,7 @@ class EventHub:
         """The request handler: sends events until the client disconnects or the worker stops."""
         params = parse_params(EventsParams, request)
         wanted = Filter(params.broker, params.symbol)
-        if self._subscriptions.clients >= MAX_CLIENTS or self._stopping:
+        if self._subscriptions.clients >= self._max_clients or self._stopping:
             raise BusyError("no more streams at the moment: close some, or ask another worker")
         response = EventSourceResponse(sep="\n")
         await response.prepare(request)

@@ -13,10 +13,12 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from app.kafka.clock import now_ms
 from app.settings import Settings
 from app.web.errors import BusyError, InvalidParametersError, WebError
 from app.web.models.base import ParameterError, Problem, encode
 from app.web.security.access import allowed_hosts, has_token, is_allowed_host, required_token
+from app.web.security.proof import is_proof
 
 PROBES = frozenset({"/healthz", "/readyz"})  # they need no token, since Kubernetes sends none
 STREAMS = frozenset({"/api/v1/events"})
@@ -39,11 +41,15 @@ class RequestRefusedError(WebError):
 class Guard:
     """The middleware of one worker. `responses` counts its responses by status."""
 
-    def __init__(self, settings: Settings, responses: Counter[str], error_page: ErrorPage) -> None:
+    def __init__(
+        self, settings: Settings, responses: Counter[str], error_page: ErrorPage, own_url: Callable[[], str] = str
+    ) -> None:
+        """`own_url`: the address that this worker announces to the others."""
         self._hosts = allowed_hosts(settings)
         self._token = required_token(settings)
         self._responses = responses
         self._error_page = error_page
+        self._own_url = own_url
         self._in_progress = 0
 
     @web.middleware
@@ -80,9 +86,13 @@ class Guard:
         path = request.path
         if path in PROBES:
             return await handler(request)
-        if self._token and not has_token(request.headers.get("Authorization", ""), self._token):
+        if _of_another_site(request):
+            raise RequestRefusedError(403, "Forbidden", "a page of another site asks for this: open it by its own address")
+        if self._token and not self._has_token(request):
             text = "send the web_token: Authorization: Bearer <token>, or as the password of any user"
             raise RequestRefusedError(401, "Unauthorized", text)
+        if request.match_info.http_exception is not None:
+            return await handler(request)  # there is no such path, or not with this method
         if request.can_read_body:
             raise RequestRefusedError(413, "Content Too Large", "a request must not have a body")
         if len(request.query_string) > MAX_QUERY_LENGTH:
@@ -97,6 +107,13 @@ class Guard:
                 return await handler(request)
         finally:
             self._in_progress -= 1
+
+    def _has_token(self, request: web.Request) -> bool:
+        """Whether a request carries the token or, from another worker, proves it."""
+        header = request.headers.get("Authorization", "")
+        if has_token(header, self._token):
+            return True
+        return is_proof(header, self._token, self._own_url(), request.path, request.query.items(), now_ms())
 
     def _error(
         self,
@@ -117,6 +134,17 @@ class Guard:
         return web.Response(
             status=status, body=encode(problem.model_dump()), content_type="application/problem+json", headers=headers
         )
+
+
+def _of_another_site(request: web.Request) -> bool:
+    """Whether a page of another site, or port, sent the request; browsers say so. To follow a link there is no such request.
+
+    No such page could read the response, but it would make this process work for it.
+    """
+    headers = request.headers
+    if headers.get("Sec-Fetch-Site", "none") in {"none", "same-origin"}:
+        return False
+    return (headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest")) != ("navigate", "document")
 
 
 def _detail(request: web.Request, status: int) -> str:

@@ -11,9 +11,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from app.kafka.clock import now_ms
 from app.settings import Settings
 from app.web.security import guard
 from app.web.security.headers import add_headers
+from app.web.security.proof import proof
 
 Client = TestClient[web.Request, web.Application]
 
@@ -97,3 +99,57 @@ async def test_responses_are_counted_by_status(client: Client, responses: Counte
     await client.get("/api/broken")
     await client.get("/api/broken")
     assert responses == {"404": 1, "500": 2}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"},
+        {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "script"},  # another port
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
+)
+async def test_a_page_of_another_site_makes_this_process_do_nothing(client: Client, headers: dict[str, str]) -> None:
+    answer = await client.get("/api/broken", headers=headers)
+    assert (answer.status, (await problem(answer))["title"]) == (403, "Forbidden")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"},
+        {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},  # a link was followed
+    ],
+)
+async def test_programs_our_own_pages_and_links_are_served(
+    client: Client, gate: asyncio.Event, headers: dict[str, str]
+) -> None:
+    gate.set()
+    assert (await client.get("/api/waiting", headers=headers)).status == 200
+
+
+@pytest.mark.parametrize(("path", "status"), [("/api/waiting", 405), ("/nowhere", 404)])
+async def test_a_method_that_is_not_allowed_is_told_before_its_body_is(client: Client, path: str, status: int) -> None:
+    answer = await client.post(path, data=b"x" * 10)
+    assert (await problem(answer))["status"] == status
+
+
+async def test_another_worker_proves_the_token_and_a_proof_for_another_address_is_refused() -> None:
+    asked = Settings.load(_env_file=None, web_token="a secret")
+    url = "http://this-worker:6066"
+    middleware = guard.Guard(asked, Counter(), lambda *_: "", lambda: url)
+    site = web.Application(middlewares=[middleware.__call__])
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text="done")
+
+    site.add_routes([web.get("/api/{name}", answer)])
+    async with TestClient(TestServer(site)) as client:
+        for announced, status in ((url, 200), ("http://somebody:1", 401)):
+            header = proof(b"a secret", announced, "/api/a%20b", {"symbol": "X|Y z"}, now_ms())
+            sent = await client.get("/api/a b", params={"symbol": "X|Y z"}, headers={"Authorization": header})
+            assert sent.status == status

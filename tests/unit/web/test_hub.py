@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import cast
 
@@ -40,7 +40,7 @@ def windows() -> _Windows:
 
 
 @pytest.fixture
-def hub(windows: _Windows, monkeypatch: pytest.MonkeyPatch) -> Iterator[EventHub]:
+def hub(windows: _Windows, monkeypatch: pytest.MonkeyPatch) -> EventHub:
     made = EventHub(cast("WebContext", SimpleNamespace()))
     made._windows = windows
     monkeypatch.setattr(made._state, "changes", dict)

@@ -13,10 +13,12 @@ from aiohttp.test_utils import TestServer
 
 from agents.tasks import TaskManager
 from app.kafka.assignor import Member
+from app.kafka.clock import now_ms
 from app.settings import Settings
 from app.web import peers as module
 from app.web.errors import PeerUnavailableError
 from app.web.peers import Peers
+from app.web.security.proof import is_proof
 
 
 class Other:
@@ -140,3 +142,16 @@ async def test_an_address_that_is_none_is_a_worker_that_is_away(url: str) -> Non
     finally:
         await peers.stop()
     assert away[0].url == url
+
+
+async def test_the_token_is_never_sent_to_an_address_that_a_member_announced(other: Other) -> None:
+    other.answer = lambda: [b"{}"]
+    peers = peers_of(token="a secret")
+    await peers.start()
+    try:
+        await peers.get_json(other.url, "/api/v1/why/b/EUR%2FUSD/1", {"symbol": "EUR/USD"})
+    finally:
+        await peers.stop()
+    (request,) = other.requests
+    assert "secret" not in str(request.headers)
+    assert is_proof(request.headers["Authorization"], b"a secret", other.url, request.path, request.query.items(), now_ms())
