@@ -17,6 +17,10 @@ class DamagedError(BarwheelError):
     """The file is not a database, is corrupt, or holds a copy of other topics."""
 
 
+class UnreadableError(BarwheelError):
+    """The file cannot be read at the moment, and is not damaged: too many files are open, or the disk fails."""
+
+
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether the error says that the file is corrupt, as opposed to, say, a full disk."""
     code = getattr(error, "sqlite_errorcode", 0)

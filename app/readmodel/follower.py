@@ -20,8 +20,10 @@ from aiokafka.errors import KafkaError
 
 from app.doubled import REMEDY
 from app.errors import BarwheelError
+from app.kafka.bootstrap import admin
 from app.kafka.cluster import Cluster
 from app.kafka.failures import refused
+from app.kafka.identity import identify
 from app.kafka.reader import Reader
 from app.readmodel.database_file import DamagedError, claim, is_damage
 from app.readmodel.progress import Progress, State
@@ -120,8 +122,7 @@ class Follower:
         settings = self._settings
         if self._lock is None:
             self.path, self._lock = claim(settings.data_dir / "read-model", f"{settings.app_id}.{settings.finals_topic}")
-        identity = {"app_id": settings.app_id, "finals": settings.finals_topic, "partitions": str(partitions)}
-        store = Store(self.path, identity, settings.read_model_bars)
+        store = Store(self.path, await self._identity(cluster, partitions), settings.read_model_bars)
         try:
             if self.damaged.is_set():
                 store.recreate()
@@ -134,6 +135,16 @@ class Follower:
             await self._copy(cluster, partitions, store, callbacks)
         finally:
             store.close()
+
+    async def _identity(self, cluster: Cluster, partitions: int) -> dict[str, str]:
+        """What the file is a copy of: the same names on another cluster, or of topics made anew, are other topics."""
+        settings = self._settings
+        topics = {"finals": settings.finals_topic, "late": settings.late_topic, "rejected": settings.rejected_topic}
+        async with admin(cluster) as client:
+            found = await identify(client, topics.values())
+        ids = {f"{kind}_id": found.topics.get(name, "") for kind, name in topics.items()}
+        named = {"app_id": settings.app_id, "partitions": str(partitions), "cluster": found.cluster}
+        return {**named, **topics, **ids}
 
     async def _copy(self, cluster: Cluster, partitions: int, store: Store, callbacks: Callbacks) -> None:
         settings, progress = self._settings, self.progress

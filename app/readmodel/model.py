@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,14 +11,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from app.kafka.cluster import Cluster
-from app.readmodel.database_file import is_damage
+from app.readmodel.database_file import UnreadableError, is_damage
 from app.readmodel.follower import Callbacks, Follower
 from app.readmodel.progress import Progress, State
 from app.readmodel.queries import Queries
 from app.readmodel.store import BarRow
 from app.settings import Settings
 
-log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -84,7 +82,8 @@ class ReadModel:
     async def query(self, function: Callable[[Queries], T], default: T) -> T:
         """The result of a query, which runs in another thread.
 
-        Gives `default` while there is no database, and if the query finds it damaged; the database is then rebuilt.
+        Gives `default` while there is no database, and if the query finds it damaged; the database is then rebuilt. Raises
+        `UnreadableError` for any other error of the database, such as too many open files: the bars are there all the same.
         """
         if self._follower.stopping:
             return default
@@ -92,7 +91,8 @@ class ReadModel:
             return await asyncio.get_running_loop().run_in_executor(self._executor, self._run_query, function, default)
         except sqlite3.Error as error:
             if not is_damage(error):
-                log.warning("the read model %s cannot be read: %s", self._follower.path, error)
+                self._close_queries()  # the next query opens the file anew
+                raise UnreadableError(f"the local copy of the bars, {self._follower.path}, cannot be read: {error}") from error
             self._follower.damaged.set()
             return default
 
@@ -111,6 +111,9 @@ class ReadModel:
                 self._executor.submit(queries.close)
 
     async def extent(self) -> Extent | None:
-        """The approximate size; None while there is no database."""
-        bars, symbols = await self.query(lambda queries: queries.extent(), (-1, -1))
+        """The approximate size; None while there is no database, and while it cannot be read."""
+        try:
+            bars, symbols = await self.query(lambda queries: queries.extent(), (-1, -1))
+        except UnreadableError:
+            return None
         return None if bars < 0 else Extent(bars, symbols)

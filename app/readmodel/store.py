@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,6 +41,7 @@ CREATE TABLE side (
     arrival INTEGER, broker TEXT, symbol TEXT, ts INTEGER, start INTEGER, reason TEXT NOT NULL, detail TEXT NOT NULL,
     value TEXT NOT NULL, truncated INTEGER NOT NULL, UNIQUE (kind, topic, part, offset)
 );
+CREATE INDEX side_by_kind ON side (kind, id);
 CREATE INDEX side_by_window ON side (broker, symbol, start);
 """
 _ADD_BAR = (
@@ -53,6 +54,9 @@ _NEWEST_TWIN = (
     " ORDER BY start DESC LIMIT 1"
 )
 _ADD_SIDE = "INSERT OR IGNORE INTO side VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_DELETE_SIDE = (
+    "DELETE FROM side WHERE kind = ?1 AND id <= (SELECT id FROM side WHERE kind = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)"
+)
 
 Partition = tuple[str, int]  # topic and number
 Name = tuple[str, str]  # broker and symbol
@@ -164,7 +168,7 @@ class Store:
         rows = self._connection.execute("SELECT topic, part, next_offset FROM positions")
         return {(topic, part): offset for topic, part, offset in rows}
 
-    def add(self, bars: Iterable[BarRow], side: Iterable[SideRow], positions: Mapping[Partition, int]) -> None:
+    def add(self, bars: Iterable[BarRow], side: Collection[SideRow], positions: Mapping[Partition, int]) -> None:
         """Write records and the positions they were read up to, and delete the oldest records, in one transaction.
 
         A bar replaces an earlier one of the same window and partition; a side record that is already there is ignored.
@@ -179,7 +183,7 @@ class Store:
                 ((*partition, offset) for partition, offset in positions.items()),
             )
             self._delete_oldest_bars()
-            connection.execute("DELETE FROM side WHERE id <= (SELECT max(id) FROM side) - ?", (2 * MAX_SIDE_RECORDS,))
+            self._delete_oldest_side({row.kind for row in side})
         except BaseException:
             self._symbol_ids.clear()  # some may be of rows that are rolled back
             with contextlib.suppress(sqlite3.Error):
@@ -231,6 +235,11 @@ class Store:
                 self._symbol_ids.pop(gone, None)
                 if len(connection.execute(_ROWS_OF_NAME, gone[:2]).fetchall()) < 2:  # noqa: PLR2004
                     self.in_two.discard(gone[:2])
+
+    def _delete_oldest_side(self, kinds: Iterable[str]) -> None:
+        """Delete the oldest records of each kind beyond its limit: a flood of rejected ones leaves the late ones alone."""
+        for kind in kinds:
+            self._connection.execute(_DELETE_SIDE, (kind, MAX_SIDE_RECORDS))
 
     def mark_incomplete(self) -> None:
         """Record that the topic has older bars than the file."""

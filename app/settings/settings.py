@@ -122,8 +122,7 @@ class Settings(OutputNames, BaseSettings):
         "", description="Static membership: a name that no other worker has; empty: dynamic membership."
     )
     session_timeout: PositiveDuration = Field(
-        30_000,
-        description="A worker that sends no heartbeat for this long loses its partitions; at most 90s.",
+        30_000, description="A worker that sends no heartbeat for this long loses its partitions; at most 90s."
     )
     security_protocol: SecurityProtocol = Field(
         SecurityProtocol.plaintext,
@@ -163,7 +162,7 @@ class Settings(OutputNames, BaseSettings):
     )
     pocket_port: int = Field(POCKET_PORT, ge=0, le=MAX_PORT, description="Port of the pocket broker; 0 takes a free one.")
     web_host: str = Field("127.0.0.1", description="Address the web port listens on.")
-    web_port: int = Field(6066, ge=0, le=MAX_PORT, description="The web port; 0 takes a free one, which the worker says.")
+    web_port: int = Field(6066, ge=0, le=MAX_PORT, description="The web port; 0 takes a free one.")
     web_url: WebAddress = Field(
         "", description="Address of this web port for other workers, `http://host:6066`; empty: from `web_host` and `web_port`."
     )

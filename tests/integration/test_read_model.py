@@ -14,12 +14,14 @@ from aiokafka.admin import AIOKafkaAdminClient
 from agents.topics import ensure
 from app.doubled import Doubled
 from app.kafka.cluster import Cluster
+from app.readmodel.database_file import UnreadableError
 from app.readmodel.model import ReadModel
 from app.readmodel.progress import State
-from app.readmodel.queries import Queries, StoredBar
+from app.readmodel.queries import Queries, StoredBar, StoredSymbol
 from app.readmodel.store import BarRow
 from app.settings import Settings
 from tables.bars import bar_key
+from tests.conformance.pocket_process import PocketProcess
 from tests.support.bars import bar_json
 from tests.support.waiting import until
 
@@ -214,6 +216,56 @@ async def test_a_topic_that_was_created_again_is_read_from_its_start(world: Worl
     async with world.running() as model:
         assert (await starts(model, "A"), await starts(model, "B")) == ([], [0])
         assert model.progress.rebuilt == 1
+
+
+async def test_a_topic_that_was_created_again_and_is_longer_is_not_mixed_with_the_first(world: World) -> None:
+    await world.send([("A", 0, "1.5")])
+    async with world.running():
+        pass
+    client = AIOKafkaAdminClient(bootstrap_servers=world.cluster.bootstrap)
+    await client.start()
+    await client.delete_topics([world.settings.finals_topic])
+    await client.close()
+    await ensure(world.settings, world.cluster)
+    await world.send([("B", start * MINUTE, "1.5") for start in range(3)])
+    async with world.running() as model:
+        assert (await starts(model, "A"), len(await starts(model, "B"))) == ([], 3)
+
+
+async def test_another_cluster_with_the_same_names_is_not_mixed_with_the_first(
+    pocket: str, own_pocket: PocketProcess, tmp_path: Path
+) -> None:
+    first = World(pocket, tmp_path / "data")
+    second = World(f"127.0.0.1:{own_pocket.port}", tmp_path / "data")
+    second.settings = first.settings
+    for one, symbol in ((first, "A"), (second, "B")):
+        await ensure(one.settings, one.cluster)
+        await one.send([(symbol, 0, "1.5")])
+    async with first.running() as model:
+        assert await starts(model, "A") == [0]
+    async with second.running() as model:
+        assert (await starts(model, "A"), await starts(model, "B")) == ([], [0])
+
+
+async def test_an_error_that_is_no_damage_is_an_error_and_the_copy_stays(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.send([("A", 0, "1.5")])
+
+    class TooManyFiles(Queries):
+        def __init__(self, path: Path) -> None:
+            super().__init__(path / "no such folder" / "x")
+
+        def symbol(self, broker: str, symbol: str) -> list[StoredSymbol]:
+            self._connection.execute("SELECT 1 FROM sqlite_schema")  # sqlite3.OperationalError: unable to open database file
+            return super().symbol(broker, symbol)
+
+    async with world.running() as model:
+        with monkeypatch.context() as patched:
+            patched.setattr("app.readmodel.model.Queries", TooManyFiles)
+            with pytest.raises(UnreadableError, match="unable to open"):
+                await starts(model, "A")
+            assert await model.extent() is None
+        assert await starts(model, "A") == [0]
+        assert model.progress.rebuilt == 0
 
 
 async def test_two_read_models_in_one_directory_use_a_file_each(world: World) -> None:

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from app.kafka.clock import now_ms
+from app.readmodel.database_file import UnreadableError
 from app.settings import Settings
 from app.web.errors import BusyError, InvalidParametersError, WebError
 from app.web.models.base import ParameterError, Problem, encode
@@ -68,6 +69,9 @@ class Guard:
         except WebError as error:
             headers = {"Retry-After": "1"} if isinstance(error, BusyError) else {}
             response = self._error(request, error.status, error.title, str(error), headers)
+        except UnreadableError as error:
+            log.warning("%s: %s", request.rel_url.path, error)
+            response = self._error(request, 503, "Service Unavailable", str(error), {"Retry-After": "1"})
         except TimeoutError:
             response = self._error(request, 503, "Service Unavailable", f"no answer within {TIMEOUT_SECONDS:.0f} s", {})
         except (asyncio.CancelledError, ConnectionResetError):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.doubled import Doubled
 from app.readmodel.database_file import claim
 from app.readmodel.queries import Queries
-from app.readmodel.store import BarRow, SideRow, Store
+from app.readmodel.store import MAX_SIDE_RECORDS, BarRow, SideRow, Store
 from tests.support.examples import examples
 
 IDENTITY = {"app_id": "a"}
@@ -236,6 +236,18 @@ def test_side_records_are_found_by_name_and_reason_and_stored_once(store: Store,
     assert [one.truncated for one in queries.side_records("rejected", (None, None), "json", 1 << 60, 10)] == [1]
     assert queries.reasons("rejected") == {"json": 1}
     assert (queries.late_count("fx", "A", 60), queries.late_count("fx", "A", 120)) == (1, 0)
+
+
+def test_a_flood_of_rejected_records_leaves_the_late_ones_alone(store: Store, queries: Queries) -> None:
+    def side(kind: str, offset: int) -> SideRow:
+        return SideRow(kind, 0, offset, 5, "fx", "A", 61, 60, kind, "d", "v", truncated=False)
+
+    store.add([], [side("late", offset) for offset in range(5)], {})
+    for first in range(0, 3 * MAX_SIDE_RECORDS, 5_000):
+        store.add([], [side("rejected", offset) for offset in range(first, first + 5_000)], {})
+    assert queries.late_count("fx", "A", 60) == 5
+    assert queries.reasons("rejected") == {"rejected": MAX_SIDE_RECORDS}
+    assert queries.side_records("rejected", (None, None), None, 1 << 60, 1)[0].offset == 3 * MAX_SIDE_RECORDS - 1
 
 
 def test_two_workers_that_share_a_directory_have_a_file_each(tmp_path: Path) -> None:
