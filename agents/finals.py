@@ -10,6 +10,7 @@ from app.errors import StateError
 from app.kafka.batches import Header
 from app.kafka.producers import BatchProducer, Sent
 from app.kafka.records import NO_EPOCH
+from tables.bar_formats.records import TakeRecords
 from tables.emission import Closed, take_records
 
 
@@ -23,9 +24,20 @@ class FinalsPublisher:
     """The bars that have closed and are not known to be in the finals topic."""
 
     def __init__(
-        self, topic: str, partition: int, producer: BatchProducer | None, *, end: int, headers: list[Header], metrics: Metrics
+        self,
+        topic: str,
+        partition: int,
+        producer: BatchProducer | None,
+        *,
+        end: int,
+        headers: list[Header],
+        metrics: Metrics,
+        records: TakeRecords | None = None,
     ) -> None:
-        """`producer` sends bars at once; None where they wait for the checkpoint. `end`: the topic's end offset so far."""
+        """`producer` sends bars at once; None where they wait for the checkpoint. `end`: the topic's end offset so far.
+
+        `records` makes the bars' records where they are not JSON.
+        """
         self.end = end
         self.unsent_bars = 0
         self._topic = topic
@@ -33,6 +45,7 @@ class FinalsPublisher:
         self._producer = producer
         self.headers = headers  # of the bars that are sent from now on
         self._metrics = metrics
+        self._take_records: TakeRecords = take_records if records is None else records
         self._unsent: list[Closed] = []
         self._in_flight: list[Sent] = []
         self._awaited: list[Sent] = []  # by the last checkpoint
@@ -60,7 +73,7 @@ class FinalsPublisher:
 
     async def send(self, producer: BatchProducer, closed: list[Closed]) -> list[Sent]:
         """Send the bars of these windows, in order."""
-        sent = await producer.send(self._topic, self._partition, take_records(closed, self.headers))
+        sent = await producer.send(self._topic, self._partition, self._take_records(closed, self.headers))
         self._metrics.sent(closed, sent[-1].acknowledged)
         return sent
 

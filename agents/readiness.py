@@ -36,6 +36,7 @@ class Readiness:
     recovery: RecoveryProgress | None = None
     held_up: dict[int, str] = field(default_factory=dict)
     copying: RepartitionProgress | None = None  # with `repartition=on`
+    registry: str = ""  # why all partitions wait for Schema Registry; empty: they do not
 
     def answer(self, silence: float | None, schemas: str = "") -> dict[str, Any]:
         """What /readyz says. `silence`: seconds since the broker answered a fetch, None where nothing is being fetched.
@@ -54,6 +55,8 @@ class Readiness:
             return {"state": "waiting", "broker_silent_for": round(silence, 1)}
         if self.state == "running" and schemas:
             return {"state": "waiting", "schema_registry": schemas}
+        if self.registry:
+            return {"state": "waiting", "schema_registry": self.registry}
         answer: dict[str, Any] = {"state": self.state}
         if self.held_up:
             answer["held_up"] = {str(number): why for number, why in sorted(self.held_up.items())}

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -21,7 +22,8 @@ from app.kafka.reader import Reader
 from app.kafka.records import NO_EPOCH
 from app.settings import Settings
 from app.settings.types import Start
-from tables.bars import Bar, decode_bar
+from tables.bar_formats.records import ClosedBar, closed_bar
+from tables.bars import Bar
 from tables.records import Record
 from tables.scopes import NEVER
 from tables.state import (
@@ -62,7 +64,7 @@ class Recovered:
     cut_at: int = NEVER
     tail_read: tuple[int, int] = 0, NO_EPOCH
     states: dict[bytes, SymbolState] = field(default_factory=dict)
-    tail: list[Bar] = field(default_factory=list)
+    tail: list[Bar | ClosedBar] = field(default_factory=list)
     finals_end: int = 0
     changelog_end: int = 0
 
@@ -169,15 +171,15 @@ async def _with_epoch(reader: Reader, topic: str, partition: int, log: Log, stor
 
 async def _tail(
     reader: Reader, settings: Settings, partition: int, end: int, position: Position, closed_from: int, seen: Seen
-) -> list[tuple[Bar, int]]:
+) -> list[tuple[Bar | ClosedBar, int]]:
     """Our bars in the finals topic from the position's `finals_end` up to `end`, each with the input's leader epoch of then.
 
     `closed_from`: those that closed at an earlier offset of the input are left out. None of their windows is open.
     """
-    tail: list[tuple[Bar, int]] = []
+    tail: list[tuple[Bar | ClosedBar, int]] = []
     async for record in _records(reader, settings.finals_topic, partition, position.finals_end, end, seen):
         if record.value is not None and producer_app(record.headers) == settings.app_id.encode():
-            bar = _decoded(decode_bar, record, "bar", settings.finals_topic)
+            bar = _decoded(partial(closed_bar, record, settings.window_size), record, "bar", settings.finals_topic)
             if bar.closed_at_offset >= closed_from:
                 tail.append((bar, _leader_epoch(record.headers)))
     return tail
@@ -189,7 +191,7 @@ def _leader_epoch(headers: Iterable[tuple[str, bytes | None]]) -> int:
     return int(text) if text is not None and text.isdigit() else NO_EPOCH
 
 
-def _passed_at(bar: Bar, offset: int) -> Bar:
+def _passed_at(bar: Bar | ClosedBar, offset: int) -> Bar | ClosedBar:
     """This bar, closed at this offset of the input at the latest."""
     return msgspec.structs.replace(bar, closed_at_offset=min(bar.closed_at_offset, offset))
 
@@ -218,12 +220,12 @@ def _take_state(found: Recovered, record: Record) -> None:
         return
     found.states.pop(key, None)
     if record.value is not None:
-        found.states[key] = _decoded(decode_state, record, "state", "the changelog")
+        found.states[key] = _decoded(partial(decode_state, record.value), record, "state", "the changelog")
 
 
-def _decoded(decode: Callable[[bytes], T], record: Record, what: str, where: str) -> T:
+def _decoded(decode: Callable[[], T], record: Record, what: str, where: str) -> T:
     try:
-        return decode(record.value or b"")
+        return decode()
     except msgspec.MsgspecError as error:
         raise StateError(
             f"{where}, offset {record.offset}, key {shown(record.key)}: not a {what} of this version ({error})"
@@ -235,7 +237,9 @@ async def _last_position(reader: Reader, topic: str, partition: int, begin: int,
         return record.key == POSITION_KEY and record.value is not None
 
     record, seen = await _last(reader, topic, partition, begin, end, is_position)
-    return None if record is None else _decoded(decode_position, record, "position", topic), seen
+    if record is None:
+        return None, seen
+    return _decoded(partial(decode_position, record.value or b""), record, "position", topic), seen
 
 
 async def _last(

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from agents.accounting import accounting_of
+from agents.bar_schemas import bar_records, bar_scale, check_windows
 from agents.checkpoints import Checkpoints
 from agents.finals import FinalsPublisher, finals_headers
 from agents.input_log import EndOfEpoch, InputLog, never_told
@@ -54,6 +55,7 @@ def engine_config(settings: Settings) -> EngineConfig:
         price=settings.price.value,
         wheel_tick=settings.wheel_tick,
         positive=settings.prices is Prices.positive,
+        bar_scale=bar_scale(settings),
     )
 
 
@@ -64,6 +66,7 @@ def restored_engine(settings: Settings, found: Recovered) -> Engine:
     kept = position.counters, position.arrival, position.stream_times, found.states, found.tail
     engine.restore(*kept, position.cut, found.cut_at)
     engine.progress.clock_steps = position.clock_steps
+    check_windows(settings, engine.windows.every_window())
     return engine
 
 
@@ -113,6 +116,7 @@ class PartitionTask:
             end=found.finals_end,  # no checkpoint is made before the tail has been passed
             headers=finals_headers(settings.app_id, position.leader_epoch),
             metrics=self._metrics,
+            records=bar_records(settings, settings.finals_topic),
         )
         self._side = side_outputs(settings, number, max_size=max_record, headers=headers)
         self._checkpoints = Checkpoints(

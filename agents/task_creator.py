@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 
 from aiokafka import errors as kafka_errors
 
+from agents.bar_schemas import BarSchemas
 from agents.log_watch import end_of_input_epoch
 from agents.metrics import Metrics
 from agents.placement import PlacedSymbols, Placement
@@ -57,8 +58,9 @@ class TaskCreator:
         """The tasks of these partitions, ready to be fed; waits while the broker is away.
 
         Those that are held up are left out and noted, see `recover_held_up`. At least one is not. Raises `BarwheelError` where
-        the stored state cannot be used, or the broker refuses what another attempt does not mend.
+        the stored state cannot be used, or the broker or Schema Registry refuses what another attempt does not mend.
         """
+        await BarSchemas(self._settings).registered(self._readiness)
         self._readiness.state, self._readiness.held_up = "recovering", {}
         began = time.monotonic()
         wait = BACKOFF_SECONDS[0]

@@ -19,7 +19,8 @@ from app.errors import BrokerError
 from app.kafka.bootstrap import admin
 from app.kafka.cluster import Cluster
 from app.kafka.topics import partition_counts
-from tables.bars import Bar, decode_bar
+from tables.bar_formats.records import bar_of
+from tables.bars import Bar
 
 BAR_ORDER = attrgetter("bucket_start", "broker", "symbol")
 ORDER = attrgetter("order")  # of placed bars
@@ -42,7 +43,7 @@ class BarQuery:
         if record.value is None or producer_app(record.headers) != self.app_id.encode():
             return None
         try:
-            bar = decode_bar(record.value)
+            bar = bar_of(record.value, record.headers)
         except msgspec.MsgspecError:
             return None
         matches = (

@@ -14,6 +14,7 @@ from faust.types.transports import TransportT
 from faust.worker import Worker
 from yarl import URL
 
+from agents.bar_schemas import BarSchemas
 from agents.tasks import TaskManager
 from agents.topics import ensure
 from app.errors import BarwheelError, BrokerError
@@ -120,6 +121,7 @@ async def prepare(app: WorkerApp) -> None:
     for finding in tasks.topics.findings:
         say(str(finding))
     await tasks.schemas.check()
+    await BarSchemas(settings).check()
     if settings.pocket:
         say(f"using the pocket broker at {tasks.cluster}: for trying out and tests, production is Apache Kafka")
     if settings.migrate_on_boot is MigrateOnBoot.require:

@@ -19,3 +19,4 @@ class EngineConfig:
     price: str = "bid"
     wheel_tick: int = 200
     positive: bool = True  # whether a price must be above 0
+    bar_scale: int | None = None  # decimals that a price may have, where bars have a schema

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 
+from tables.bar_formats.records import ClosedBar
 from tables.bars import Bar
 from tables.config import EngineConfig
 from tables.emission import Closed
@@ -132,7 +133,7 @@ class Engine:
         arrival: int,
         stream_times: Mapping[str, tuple[int, int]],
         states: Mapping[bytes, SymbolState],
-        tail: Sequence[Bar],
+        tail: Sequence[Bar | ClosedBar],
         cut: int = UNKNOWN,
         cut_at: int = NEVER,
     ) -> None:

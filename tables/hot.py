@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from tables.bar_formats.numbers import BarNumbers
 from tables.config import EngineConfig
 from tables.idle import IdleScheduler
 from tables.open_windows import OpenWindows
@@ -41,7 +42,7 @@ class FastPath:
         self._scheduler = scheduler
         self._progress = progress
         self._floor = ZERO if config.positive else -_TOO_LARGE  # prices above it
-        self._check_digits: Callable[[Decimal], object] = PRICE_LIMITS.plus if config.positive else check_digits
+        self._check_digits = _price_check(config)
         self._decode: Callable[[Any], Any] = decode  # typed locals follow the call; a cast would cost one more
 
     def feed(self, records: Iterable[Record], arrived: int, process: Process) -> None:  # noqa: C901, PLR0912, PLR0915  # a call a tick would cost more than the fold
@@ -142,3 +143,19 @@ class FastPath:
         progress.next_offset = offset + 1
         progress.counters.binned += binned
         progress.counters.read += binned
+
+
+def _price_check(config: EngineConfig) -> Callable[[Decimal], object]:
+    """A function that raises `DecimalException` for a price that the rules would refuse because of its digits."""
+    usual: Callable[[Decimal], object] = PRICE_LIMITS.plus if config.positive else check_digits
+    if config.bar_scale is None:
+        return usual
+    fits = BarNumbers(config.bar_scale).check_plain
+    if config.positive:
+        return fits  # stricter than the usual check
+
+    def both(price: Decimal) -> None:
+        usual(price)
+        fits(price)
+
+    return both

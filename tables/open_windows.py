@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from operator import attrgetter
 from typing import Any
 
@@ -73,6 +73,13 @@ class OpenWindows:
         del self.symbols[symbol.key]
         if self.per_symbol:
             self.resting[symbol.key] = Resting(symbol.scope.stream_time, symbol.scope.advanced_at, symbol.written)
+
+    def every_window(self) -> Iterator[tuple[Symbol, Window]]:
+        """The windows that are open, and those that have closed since `take_closed`, with their symbols."""
+        for symbol in self.symbols.values():
+            yield from ((symbol, window) for window in symbol.windows())
+        for closed in self._closed:
+            yield from zip(closed.symbols, closed.windows, strict=True)
 
     def mark_changed(self, symbol: Symbol) -> None:
         """The next checkpoint must write this symbol's state."""

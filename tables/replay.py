@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from operator import attrgetter
 
+from tables.bar_formats.records import ClosedBar
 from tables.bars import Bar
 from tables.idle import IdleScheduler
 from tables.open_windows import OpenWindows
@@ -20,7 +21,9 @@ from tables.scopes import NEVER
 class Replay:
     """The tail of the finals topic, until reading has passed it."""
 
-    def __init__(self, tail: Sequence[Bar], windows: OpenWindows, scheduler: IdleScheduler, cut_at: int = NEVER) -> None:
+    def __init__(
+        self, tail: Sequence[Bar | ClosedBar], windows: OpenWindows, scheduler: IdleScheduler, cut_at: int = NEVER
+    ) -> None:
         """`tail`: the bars published after the checkpoint, in the topic's order.
 
         `cut_at`: records that were there the first time are gone from this offset on, so open windows may lack ticks.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tables.bar_formats.numbers import BarNumbers
 from tables.config import EngineConfig
 from tables.idle import IdleScheduler
 from tables.layouts.layout import TickLayout
@@ -29,6 +30,8 @@ class TickRules:
         self._progress = progress
         self._decode = layout.decode
         self._names = layout.names
+        self._numbers = None if config.bar_scale is None else BarNumbers(config.bar_scale)
+        self._price_name = getattr(layout.names, config.price, "mid")
         self._integer_ms = config.time_unit == "ms"
         self._side: list[SideRecord] = []
 
@@ -50,7 +53,7 @@ class TickRules:
             self._progress.counters.rejected += 1
             self._side.append(SideRecord(record.offset, "rejected", error.reason, error.detail, original_of(record)))
 
-    def _classify(self, record: Record, arrived: int, tick: RawTick) -> None:  # noqa: C901  # the rules, in their order
+    def _classify(self, record: Record, arrived: int, tick: RawTick) -> None:  # noqa: C901, PLR0912  # the rules, in their order
         """Fold a tick into its window, or count it as late or as a heartbeat. Raises `RejectedError`."""
         config, windows, progress, offset = self._config, self._windows, self._progress, record.offset
         counters = progress.counters
@@ -65,6 +68,8 @@ class TickRules:
         if not heartbeat:
             price = price_of(tick, config.price, positive=config.positive, names=self._names)
             qty = quantity_of(tick, self._names.qty)
+            if self._numbers is not None:
+                self._numbers.check(price, qty, self._price_name, self._names.qty)
         self._check_time(tick.ts, ms, arrived)
         assert key is not None  # noqa: S101  # name_of has refused it
         if windows.per_symbol and symbol is None:

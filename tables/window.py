@@ -8,7 +8,8 @@ import msgspec
 
 from tables.ticks import EXACT
 
-_VWAP_STEP = Decimal("1e-8")
+VWAP_DECIMALS = 8
+_VWAP_STEP = Decimal(1).scaleb(-VWAP_DECIMALS)
 
 
 class Window(msgspec.Struct, array_like=True, gc=False, eq=False):
@@ -80,13 +81,16 @@ class Window(msgspec.Struct, array_like=True, gc=False, eq=False):
         self.volume = qty if self.volume is None else EXACT.add(self.volume, qty)
         self.notional = notional if self.notional is None else EXACT.add(self.notional, notional)
 
-    def vwap(self) -> Decimal | None:
-        """Volume-weighted average price, rounded half-even to 8 decimals; None without quantities or where they sum to 0."""
+    def vwap(self, step: Decimal = _VWAP_STEP) -> Decimal | None:
+        """Volume-weighted average price, rounded half-even to 8 decimals; None without quantities or where they sum to 0.
+
+        `step`: another number to whose multiples it is rounded.
+        """
         if not self.volume or self.notional is None:
             return None
         # divide with 400 digits first, so that this rounding cannot turn a value into a tie of the next one
         quotient = _WIDE.divide(self.notional, self.volume)
-        return quotient.quantize(_VWAP_STEP, rounding=ROUND_HALF_EVEN, context=_WIDE)
+        return quotient.quantize(step, rounding=ROUND_HALF_EVEN, context=_WIDE)
 
 
 _WIDE = EXACT.copy()

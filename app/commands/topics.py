@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from faust.cli.base import option
 
+from agents.bar_schemas import bar_schema
 from agents.sources import source_specs
 from agents.topics import TopicsReport, ensure, look, specs
 from app.commands import base
-from app.errors import TopicsError
+from app.errors import InputError, TopicsError
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,10 +23,11 @@ def register(app: faust.App) -> None:
 
     @app.command(
         option("--check", is_flag=True, default=False, show_default=False, help="Only check; create nothing."),
+        option("--schema", is_flag=True, default=False, show_default=False, help="Only print the schema of the bars."),
         base.json_option,
         base=base.BarwheelCommand,
     )
-    async def topics(self: base.BarwheelCommand, *, check: bool, as_json: bool) -> int:  # noqa: ARG001
+    async def topics(self: base.BarwheelCommand, *, check: bool, schema: bool, as_json: bool) -> int:  # noqa: ARG001
         """Create missing topics and check the others.
 
         Existing topics are never changed. Exit code 4 if a topic does not fit the settings, 1 if --check finds one missing.
@@ -35,7 +37,10 @@ def register(app: faust.App) -> None:
           app topics
           BARWHEEL_TOPIC_PARTITIONS=32 app topics
           app topics --check
+          BARWHEEL_BARS_FORMAT=avro app topics --schema
         """  # noqa: D301 - click reads \b
+        if schema:
+            return print_schema(Settings.load())
         return await run(Settings.load(), check=check, as_json=as_json)
 
 
@@ -51,6 +56,15 @@ async def run(settings: Settings, *, check: bool, as_json: bool) -> int:
     if fatal:
         raise TopicsError("; ".join(fatal))
     return 1 if any(name not in report.states for name in names(settings)) else 0
+
+
+def print_schema(settings: Settings) -> int:
+    """Print the schema that a worker registers, or looks for with bars_register=off."""
+    found = bar_schema(settings)
+    if found is None:
+        raise InputError("bars_format=json: bars have no schema; set bars_format to avro or protobuf")
+    base.out(found.text)
+    return 0
 
 
 def names(settings: Settings) -> list[str]:

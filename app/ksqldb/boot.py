@@ -19,7 +19,7 @@ from app.kafka.cluster import Cluster
 from app.kafka.failures import refused
 from app.settings import Settings
 from app.settings.durations import duration_text
-from app.settings.types import MigrateOnBoot
+from app.settings.types import BarsFormat, MigrateOnBoot
 from migrations.errors import KsqlDbError, MigrationError, PlanError, RefusedError
 from migrations.plan import files as plan_files
 from migrations.plan.compare import Action, Step
@@ -73,6 +73,11 @@ def _ksql_duration(ms: int) -> str:
 
 def load_plan(settings: Settings, path: Path | None) -> Plan:
     """The plan of a file or directory; without a path, the shipped one. Raises `PlanError`."""
+    if path is None and settings.bars_format is not BarsFormat.json:
+        raise PlanError(
+            f"bars_format={settings.bars_format.value}: the shipped plan reads bars in JSON; set migrate_on_boot=off, and let "
+            "ksqlDB take the columns from the registry (docs/consume.md)"
+        )
     return plan_files.load(path, variables(settings))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from agents.bar_schemas import BarSchemas
 from agents.schemas import TickSchemas
 from agents.topics import TopicsReport, look
 from app.errors import BarwheelError, BrokerError, SettingsError, TopicsError
@@ -93,6 +94,7 @@ async def examine(settings: Settings) -> Examination:
         await _durability(settings, cluster, result)
         await _stored_state(settings, cluster, result)
         await _ticks(settings, result)
+        await _bar_schemas(settings, result)
         await _fit(settings, result)
         await _placement(settings, result)
     except (BrokerError, TopicsError, KafkaError) as error:
@@ -212,6 +214,14 @@ async def _ticks(settings: Settings, result: Examination) -> None:
         )
     else:
         result.note(f"{verdict.text}: {verdict.why}", "late and rejected ticks are kept in their topics")
+
+
+async def _bar_schemas(settings: Settings, result: Examination) -> None:
+    """See whether bars could be written with their schema; registers nothing."""
+    try:
+        await BarSchemas(settings).look()
+    except BarwheelError as error:
+        result.wrong(str(error), f"see {PREFIX}SCHEMA_REGISTRY_URL and {PREFIX}BARS_FORMAT")
 
 
 async def _schemas(settings: Settings, result: Examination, records: Iterable[Any]) -> bool:

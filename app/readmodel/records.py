@@ -12,7 +12,8 @@ from agents.recovery import APP_HEADER, producer_app
 from app.kafka.records import Batch
 from app.readmodel.store import BarRow, Partition, SideRow
 from app.settings import Settings
-from tables.bars import decode_bar
+from tables.bar_formats.records import bar_of, has_schema
+from tables.bars import encode_bar
 from tables.layouts.layout import tick_of
 from tables.records import Record
 from tables.ticks import RejectedError, event_time
@@ -50,10 +51,11 @@ def bar_rows(settings: Settings) -> ToRow:
         if value is None or producer_app(record.headers) != app_id:
             return None
         try:
-            bar = decode_bar(value)
+            bar = bar_of(value, record.headers)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return None
-        return BarRow(bar.broker, bar.symbol, partition, bar.bucket_start, value)
+        shown = encode_bar(bar) if has_schema(value) else value  # the API shows JSON
+        return BarRow(bar.broker, bar.symbol, partition, bar.bucket_start, shown)
 
     return to_row
 

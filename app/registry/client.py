@@ -129,6 +129,11 @@ class RegistryClient:
         path = f"/subjects/{quote(subject, safe='')}/versions"
         return int(self._expect(path, await self._ask("POST", path, schema.body()), dict, "id")["id"])
 
+    async def lookup(self, subject: str, schema: Schema) -> int:
+        """The id of a schema that a subject has already. Raises `UnknownSchemaError` where it has not."""
+        path = f"/subjects/{quote(subject, safe='')}"
+        return int(self._expect(path, await self._ask("POST", path, schema.body()), dict, "id")["id"])
+
     async def compatibility(self, subject: str) -> str:
         """The compatibility that a subject demands: BACKWARD, FORWARD_TRANSITIVE, NONE, ..."""
         path = f"/config/{quote(subject, safe='')}"

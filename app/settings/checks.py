@@ -14,7 +14,7 @@ from pydantic import SecretStr, ValidationError
 from app.settings.addresses import loopback
 from app.settings.durations import duration_text
 from app.settings.sources import parse_sources
-from app.settings.types import SecurityProtocol, TicksFormat, WebAuth
+from app.settings.types import BarsFormat, SecurityProtocol, TicksFormat, WebAuth
 
 WHOLE_DIGITS = 8  # at least, before the point of a price in ksqlDB; the sums have ten more
 OPEN_DOOR = "web_host={}: other machines can reach it: set web_token, or web_auth=none to let anybody read"
@@ -24,11 +24,23 @@ REQUEST_MS = 90_000  # the time that the consumer gives a request
 _CREDENTIALS = re.compile(r"//.*@")  # in an address
 
 
-def check_ksqldb(*, url: str, user: str, password: str, ca_file: str, precision: int, scale: int) -> None:
+class KsqldbSettings(Protocol):
+    """The settings about ksqlDB, as `Settings` has them."""
+
+    ksqldb_url: str
+    ksqldb_user: str
+    ksqldb_password: SecretStr
+    ksqldb_ca_file: str
+    ksqldb_precision: int
+    ksqldb_scale: int
+
+
+def check_ksqldb(settings: KsqldbSettings) -> None:
     """User and password come together, a CA file needs TLS, and prices keep enough digits before the point."""
-    if bool(user) != bool(password):
+    precision, scale, ca_file = settings.ksqldb_precision, settings.ksqldb_scale, settings.ksqldb_ca_file
+    if bool(settings.ksqldb_user) != bool(settings.ksqldb_password.get_secret_value()):
         raise ValueError("ksqldb_user and ksqldb_password go together: set both or none")
-    if ca_file and not url.startswith("https://"):
+    if ca_file and not settings.ksqldb_url.startswith("https://"):
         raise ValueError(f"ksqldb_ca_file={ca_file} is for a ksqldb_url that begins with https://")
     if precision - scale < WHOLE_DIGITS:
         raise ValueError(
@@ -42,6 +54,7 @@ class SchemaSettings(Protocol):
     ticks_format: TicksFormat
     ticks_schema: str
     ticks_message: str
+    bars_format: BarsFormat
     schema_registry_url: str
     schema_registry_user: str
     schema_registry_password: SecretStr
@@ -57,6 +70,8 @@ def check_schemas(settings: SchemaSettings) -> None:
         raise ValueError(f"schema_registry_user={user} is for a schema_registry_url, which is empty")
     if ca_file and not url.startswith("https://"):
         raise ValueError(f"schema_registry_ca_file={ca_file} is for a schema_registry_url that begins with https://")
+    if settings.bars_format is not BarsFormat.json and not url:
+        raise ValueError(f"bars_format={settings.bars_format.value} needs schemas: set schema_registry_url")
     kind, file, message = settings.ticks_format, settings.ticks_schema, settings.ticks_message
     if kind is TicksFormat.json and file:
         raise ValueError(f"ticks_schema={file} is for ticks_format=avro or protobuf")

@@ -19,6 +19,7 @@ from app.settings.layout import OWN_KEY, LayoutConfig, layout_config
 from app.settings.outputs import OutputNames, output_topics
 from app.settings.types import (
     AppName,
+    BarsFormat,
     Delivery,
     IdleClose,
     LatePolicy,
@@ -72,6 +73,9 @@ class Settings(OutputNames, BaseSettings):
     ticks_time_unit: NumberUnit = Field(
         NumberUnit.same, description="Unit of times that are numbers in the records, if it is not `time_unit`."
     )
+    bars_format: BarsFormat = Field(BarsFormat.json, description="How bars are encoded: `json`, `avro` or `protobuf`.")
+    bars_scale: int = Field(9, ge=0, le=18, description="With those two: decimals of a price; a tick with more is rejected.")
+    bars_register: OnOff = Field(True, description="Register the bars' schema; `off`: use the one that is registered.")
     topics_prefix: TopicName = Field("", description="Put before the name of every topic we write.")
     topic_partitions: int = Field(8, ge=1, le=10_000, description="Partitions of the input topic, if we create it.")
     replication_factor: Replicas = Field(
@@ -196,14 +200,7 @@ class Settings(OutputNames, BaseSettings):
 
     @model_validator(mode="after")
     def _fit_each_other(self) -> Self:
-        checks.check_ksqldb(
-            url=self.ksqldb_url,
-            user=self.ksqldb_user,
-            password=self.ksqldb_password.get_secret_value(),
-            ca_file=self.ksqldb_ca_file,
-            precision=self.ksqldb_precision,
-            scale=self.ksqldb_scale,
-        )
+        checks.check_ksqldb(self)
         checks.check_schemas(self)
         checks.check_security(
             self.security_protocol,

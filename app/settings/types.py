@@ -92,6 +92,14 @@ class TicksFormat(StrEnum):
     protobuf = "protobuf"
 
 
+class BarsFormat(StrEnum):
+    """How final bars are encoded."""
+
+    json = "json"
+    avro = "avro"
+    protobuf = "protobuf"
+
+
 class Prices(StrEnum):
     """Which prices a tick may have."""
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from agents.bar_schemas import bar_scale
 from app.settings import Settings
+from app.settings.types import Prices
 from app.tickfiles.reading import Judge, Row
+from tables.bar_formats.numbers import BarNumbers
 from tables.ticks import RejectedError, decoder, event_time, name_of, price_of, quantity_of, read
 
 CLOCK_EVERY = 10_000  # rows between two looks at the clock
@@ -15,6 +18,8 @@ CLOCK_EVERY = 10_000  # rows between two looks at the clock
 def judge(settings: Settings, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> Judge:
     """A function that gives reason and detail where a worker would reject a row, as its record would say; else None."""
     decode, unit, price = decoder(settings.price.value), settings.time_unit.value, settings.price.value
+    positive, scale = settings.prices is Prices.positive, bar_scale(settings)
+    numbers = None if scale is None else BarNumbers(scale)
     names: set[bytes] = set()
     latest, rows = now_ms() + settings.max_future, 0
 
@@ -26,8 +31,9 @@ def judge(settings: Settings, now_ms: Callable[[], int] = lambda: time.time_ns()
             names.add(row.key)
         ms = event_time(tick.ts, unit)[1]
         if not tick.heartbeat:
-            price_of(tick, price)
-            quantity_of(tick)
+            number, qty = price_of(tick, price, positive=positive), quantity_of(tick)
+            if numbers is not None:
+                numbers.check(number, qty, price, "qty")
         rows += 1
         if ms > latest or rows % CLOCK_EVERY == 0:
             latest = now_ms() + settings.max_future

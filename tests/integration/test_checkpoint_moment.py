@@ -97,4 +97,4 @@ async def test_bars_published_during_a_checkpoint_are_in_the_tail_of_the_next_re
         await asyncio.gather(producer.stop(), finals.stop())
     found = await recovered()
     assert (found.position.next_offset, found.position.finals_end) == (10, 8)  # minutes 8 and 9 were open
-    assert [bar.bucket_start for bar in found.tail] == [T0 + minute * MINUTE for minute in range(8, 58)]
+    assert [bar.bucket_end for bar in found.tail] == [T0 + minute * MINUTE for minute in range(9, 59)]

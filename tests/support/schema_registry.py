@@ -8,7 +8,6 @@ environment, `registry_url` gives that one, and the tests that inject no faults 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 import os
@@ -24,6 +23,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.support.avro_compatibility import Resolution, names
+from tests.support.protobuf_text import changed, file_of
 
 LEVELS = {"NONE"} | {way + much for way in ("BACKWARD", "FORWARD", "FULL") for much in ("", "_TRANSITIVE")}
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
@@ -77,10 +77,10 @@ class Registry:
                 names(parsed, "", known)
                 text = json.dumps(parsed, separators=(",", ":"))
             elif kind == "PROTOBUF":
-                base64.b64decode(text or "", validate=True)
+                file_of(text or "")
             else:
                 raise RefusalError(42201, f"Invalid schema type {kind}")
-        except (ValueError, KeyError, TypeError, binascii.Error) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise RefusalError(42201, f"Invalid schema {text}: {error}") from None
         return {"schema": text, "schemaType": kind, "references": references}
 
@@ -104,28 +104,49 @@ class Registry:
     def problems(self, subject: str, schema: dict[str, Any], ids: list[int]) -> list[str]:
         """What breaks the compatibility that the subject demands with these versions."""
         level = self.levels.get(subject, self.levels[""])
-        if level == "NONE" or schema["schemaType"] != "AVRO" or schema["references"]:
+        if level == "NONE" or schema["references"]:
             return []
-        new, found = json.loads(schema["schema"]), []
+        found = []
         for number in ids if level.endswith("_TRANSITIVE") else ids[-1:]:
-            old = json.loads(self.schemas[number - 1]["schema"])
+            old = self.schemas[number - 1]
             if level.startswith(("BACKWARD", "FULL")):
-                found += Resolution(new, old).problems
+                found += unreadable(schema, old)
             if level.startswith(("FORWARD", "FULL")):
-                found += Resolution(old, new).problems
+                found += unreadable(old, schema)
         return found
+
+    def find(self, subject: str, body: dict[str, Any]) -> dict[str, Any]:
+        """A schema of a subject with its id and version."""
+        self.id_of(subject, "latest")
+        schema, ids = self.checked(body), self.subjects[subject]
+        number = self.schemas.index(schema) + 1 if schema in self.schemas else 0
+        if number not in ids:
+            raise RefusalError(40403, "Schema not found")
+        return {"subject": subject, "id": number, "version": ids.index(number) + 1, "schema": schema["schema"]}
 
     def guid(self, number: int) -> str:
         return str(uuid.UUID(bytes=hashlib.md5(json.dumps(self.schemas[number - 1]).encode(), usedforsecurity=False).digest()))
 
     def shown(self, number: int, query: dict[str, str]) -> dict[str, Any]:
         schema = self.schemas[number - 1]
-        if schema["schemaType"] == "PROTOBUF" and query.get("format") != "serialized":
-            raise RefusalError(501, "this stand-in has no text of Protobuf schemas: ask with format=serialized")
-        shown = {"schema": schema["schema"], "guid": self.guid(number)}
+        text = schema["schema"]
+        if schema["schemaType"] == "PROTOBUF" and query.get("format") == "serialized":
+            text = base64.b64encode(file_of(text).SerializeToString()).decode()
+        elif schema["schemaType"] == "PROTOBUF" and not text.startswith("syntax"):
+            raise RefusalError(501, "this stand-in makes no text of a serialized Protobuf schema: ask with format=serialized")
+        shown = {"schema": text, "guid": self.guid(number)}
         if schema["schemaType"] != "AVRO":
             shown["schemaType"] = schema["schemaType"]
         return shown | ({"references": schema["references"]} if schema["references"] else {})
+
+
+def unreadable(reader: dict[str, Any], writer: dict[str, Any]) -> list[str]:
+    """Why a reader with one schema cannot read what was written with another."""
+    if reader["schemaType"] != writer["schemaType"]:
+        return [f"the schemas are {reader['schemaType']} and {writer['schemaType']}"]
+    if reader["schemaType"] == "AVRO":
+        return Resolution(json.loads(reader["schema"]), json.loads(writer["schema"])).problems
+    return changed(file_of(reader["schema"]), file_of(writer["schema"]))
 
 
 Route = Callable[[Registry, tuple[str, ...], dict[str, str], dict[str, Any]], Any]
@@ -182,6 +203,7 @@ ROUTES: list[tuple[str, str, Route]] = [
     ("GET", r"/schemas/guids/([0-9a-f-]+)", _by_guid),
     ("GET", r"/subjects/([^/]+)/versions", _versions),
     ("GET", r"/subjects/([^/]+)/versions/([^/]+)", _version),
+    ("POST", r"/subjects/([^/]+)", lambda registry, path, _, body: registry.find(path[0], body)),
     ("POST", r"/subjects/([^/]+)/versions", lambda registry, path, _, body: {"id": registry.register(path[0], body)}),
     ("POST", r"/compatibility/subjects/([^/]+)/versions/([^/]+)", _compatible),
     ("GET", r"/config", _level),
@@ -197,6 +219,7 @@ class RegistryServer:
     def __init__(self, *, user: str = "", password: str = "", tls: ssl.SSLContext | None = None) -> None:
         self.registry = Registry()
         self.refuse: int | None = None
+        self.refuse_method = ""  # only requests of this method; empty: all
         self.held = threading.Event()
         self.held.set()
         self.asked: list[str] = []  # method and path of each request
@@ -253,7 +276,7 @@ class RegistryServer:
         parts = urlsplit(target)
         self.asked.append(f"{method} {parts.path}")
         self.held.wait()
-        if self.refuse is not None:
+        if self.refuse is not None and self.refuse_method in ("", method):
             return self.refuse, {"error_code": self.refuse, "message": f"refused with {self.refuse}"}
         if self._credentials and authorization != f"Basic {self._credentials}":
             return 401, {"error_code": 401, "message": "Unauthorized"}

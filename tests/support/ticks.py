@@ -11,7 +11,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from app.kafka.topics import TopicSpec, new_topic
-from tables.bars import Bar, decode_bar
+from tables.bar_formats.records import bar_of
+from tables.bars import Bar
 
 DEADLINE = 60.0  # seconds
 
@@ -31,7 +32,7 @@ class Seen:
     def bar(self) -> Bar:
         """The record of a finals topic as a bar."""
         assert self.value is not None
-        return decode_bar(self.value)
+        return bar_of(self.value, self.headers.items())
 
     @property
     def content(self) -> tuple[int, bytes | None, int, bytes | None]:

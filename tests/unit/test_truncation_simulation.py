@@ -22,6 +22,7 @@ from agents.recovery import Recovered
 from app.kafka.records import NO_EPOCH
 from app.kafka.slices import GapError
 from app.settings.types import Delivery, ScopeKind
+from tables.bar_formats.records import ClosedBar
 from tables.bars import Bar, decode_bar
 from tables.scopes import NEVER
 from tables.state import NO_CUT, POSITION_KEY, decode_position
@@ -240,7 +241,7 @@ async def never_checked(*_: Any) -> None:
     """A running worker does not look where the leader epochs end."""
 
 
-async def of_the_first(*tail: Any) -> list[tuple[Bar, int]]:
+async def of_the_first(*tail: Any) -> list[tuple[Bar | ClosedBar, int]]:
     """All bars are taken to have been read in the leader epoch of the first one."""
     bars = await original_tail(*tail)
     return [(bar, bars[0][1]) for bar, _ in bars]

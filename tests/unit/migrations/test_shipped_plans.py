@@ -12,6 +12,7 @@ import pytest
 
 from app.ksqldb.boot import load_plan
 from app.settings import Settings
+from migrations.errors import PlanError
 from migrations.ksql.expressions import Column, Key
 from migrations.ksql.functions import count, latest, maximum
 from migrations.ksql.parse.normal import normal_form, split
@@ -59,6 +60,14 @@ def test_the_strict_stand_in_accepts_every_statement_of_the_shipped_plans(path: 
     plan = load_plan(Settings(_env_file=None), path)  # type: ignore[call-arg]  # see above
     state = State(topics={"ticks": 8, "bar_1m_final": 8})
     assert len(execute_all(state, "\n".join(statement.text for statement in plan.statements))) == len(plan.statements)
+
+
+@pytest.mark.parametrize("name", ["avro", "protobuf"])
+def test_the_shipped_plan_is_refused_where_bars_are_not_json(name: str) -> None:
+    settings = Settings.load(bars_format=name, schema_registry_url="http://registry:1")
+    with pytest.raises(PlanError, match=f"bars_format={name}: the shipped plan reads bars in JSON; set migrate_on_boot=off"):
+        load_plan(settings, None)
+    assert load_plan(settings, Path("bar1m")).statements, "which reads ticks"
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no accepted statements in {DATA}")
