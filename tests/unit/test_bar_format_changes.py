@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agents import bar_schemas
+from app.errors import StateError
 from app.settings.types import BarsFormat, Delivery, ScopeKind
 from tables.bar_formats.records import BAR_HEADER, has_schema
 from tests.unit.test_recovery_simulation import EXAMPLES, NEXT_WINDOW, STEPS, TICK, Simulation, Step, follow, judge
@@ -72,3 +73,12 @@ def test_one_tail_holds_bars_of_all_formats(monkeypatch: pytest.MonkeyPatch) -> 
     assert kinds[:3] == [b"json", b"avro", b"protobuf"], "before the first checkpoint after them"
     assert [has_schema(row.value or b"") for row in rows[:3]] == [False, True, True]
     judge(simulation)
+
+
+def test_an_open_window_that_fits_no_bar_of_the_new_format_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bar_schemas, "_ids", registered())
+    monkeypatch.setattr(Changing, "more", lambda _: "000000001")  # at the end of the price
+    simulation = Changing(ScopeKind.BROKER, Delivery.idempotent, [BarsFormat.json, BarsFormat.avro])
+    steps: list[Step] = [TICK, ("read", 1), ("checkpoint", None), ("crash",)]
+    with pytest.raises(StateError, match=r"the window of A\|x up to 1700000100000 has '1.5000000001', which does not fit"):
+        asyncio.run(follow(simulation, steps))

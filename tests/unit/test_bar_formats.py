@@ -257,9 +257,24 @@ def test_the_largest_numbers_that_a_tick_may_have_make_a_bar(scale: int) -> None
         assert vwap in (price, wide), "rounded up to a power of ten"
     numbers = price, price, price, price, window.volume, vwap
     found = Bar("A", "x", T0, T0 + MINUTE, *numbers, 10**12, T0, T0, "idle", T0, T0, 0, 0, 0)
+    with localcontext(prec=400):
+        assert all(abs(getattr(found, name) * 10**scale) < 10**38 for name in DECIMALS)
     for form in FORMATS.values():
         assert form.decode(form.encode(found, scale, None, None), scale) == found
     assert read_avro(avro.encode(found, scale), scale) == shown(found)
+
+
+@pytest.mark.parametrize(("scale", "vwap"), [(0, "2"), (2, "1.67"), (8, "1.66666667"), (18, "1.66666667")])
+def test_a_vwap_is_rounded_to_8_decimals_or_to_the_scale(scale: int, vwap: str) -> None:
+    closed = fed(engine_of(scale), [("1", "1"), ("2", "2")], slow=False).take_closed()
+    ((_, value, _, headers),) = BarRecords("avro", 7, scale).take(closed, [])
+    assert bar_of(value, headers).vwap == Decimal(vwap)
+
+
+def test_the_fast_path_refuses_what_the_rules_refuse() -> None:
+    ticks: list[tuple[str, str | None]] = [("1", None), ("0E+2", None), ("0E-9", None), ("0E-35", None), ("2E+2", None)]
+    both = [fed(engine_of(9), ticks, slow=slow).take_side() for slow in (True, False)]
+    assert [[(side.offset, side.reason) for side in one] for one in both] == [[(1, "price"), (3, "price")]] * 2
 
 
 def test_recovery_needs_the_header_and_the_key_alone() -> None:
