@@ -9,7 +9,7 @@ from decimal import Decimal
 import msgspec
 
 from app.settings import PREFIX, Settings
-from app.settings.types import Price, TimeUnit
+from app.settings.types import BarsFormat, Price, TimeUnit
 
 
 class _Numbers(msgspec.Struct):
@@ -42,6 +42,9 @@ def misfits(settings: Settings, ticks: Iterable[tuple[bytes | None, bytes | None
     if settings.price is not Price.bid:
         text = f"price={settings.price.value}, and the plan bar1m makes bars of bid"
         misfits.append(Misfit(text, "the two cannot be reconciled", level="note"))
+    if settings.bars_format is not BarsFormat.json:
+        text = f"bars_format={settings.bars_format.value}, and the shipped plan reads bars in JSON"
+        misfits.append(Misfit(text, "see ksqlDB in docs/consume.md; the plan bar1m makes bars of ticks", level="note"))
     if settings.layout.changed:
         text = f"{settings.layout.changed}, and the shipped plans read ticks in the default layout"
         return [

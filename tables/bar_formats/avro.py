@@ -7,71 +7,60 @@ of what may be null stands 0 for null, else 2.
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 
 import msgspec
 from msgspec import UNSET
 
 from tables.bar_formats.format import BarFormat, with_corrected
 from tables.bar_formats.numbers import from_unscaled, unscaled
+from tables.bar_formats.varints import read_varint, zigzag
 from tables.bars import Bar
 
 _NULL, _VALUE = b"\0", b"\2"
-_SMALL = [bytes([number << 1]) for number in range(64)]  # numbers of one byte
-_MAX_BYTES = 10  # of a varint
-
-
-def _long(number: int) -> bytes:
-    """A number of 64 bits."""
-    if 0 <= number < 64:  # noqa: PLR2004  # see `_SMALL`
-        return _SMALL[number]
-    rest, out = (number << 1) ^ (number >> 63), bytearray()
-    while rest > 0x7F:  # noqa: PLR2004  # more than seven bits
-        out.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    out.append(rest)
-    return bytes(out)
 
 
 def _text(text: str) -> bytes:
     content = text.encode()
-    return _long(len(content)) + content
+    return zigzag(len(content)) + content
+
+
+_shared_text, _shared_long = lru_cache(256)(_text), lru_cache(256)(zigzag)  # of all bars of a step
 
 
 def _decimal(number: Decimal, scale: int) -> bytes:
     content = unscaled(number, scale)
-    return _SMALL[len(content)] + content
-
-
-def _maybe(number: Decimal | None, scale: int) -> bytes:
-    return _NULL if number is None else _VALUE + _decimal(number, scale)
+    return zigzag(len(content)) + content
 
 
 def encode(bar: Bar, scale: int, corrected: int | None = None, frame: str | None = None) -> bytes:
     """The bar, without framing."""
+    opened, high, low, close, volume, vwap = bar.open, bar.high, bar.low, bar.close, bar.volume, bar.vwap
+    first = _decimal(opened, scale)  # often the only price
     return b"".join(
         (
-            _text(bar.broker),
+            _shared_text(bar.broker),
             _text(bar.symbol),
-            _long(bar.bucket_start),
-            _long(bar.bucket_end),
-            _decimal(bar.open, scale),
-            _decimal(bar.high, scale),
-            _decimal(bar.low, scale),
-            _decimal(bar.close, scale),
-            _maybe(bar.volume, scale),
-            _maybe(bar.vwap, scale),
-            _long(bar.ticks),
-            _long(bar.first_ts),
-            _long(bar.last_ts),
-            _text(bar.close_reason),
-            _long(bar.closed_at),
-            _long(bar.watermark),
-            _long(bar.first_offset),
-            _long(bar.last_offset),
-            _long(bar.closed_at_offset),
-            _long(bar.revision),
+            _shared_long(bar.bucket_start),
+            _shared_long(bar.bucket_end),
+            first,
+            first if high is opened else _decimal(high, scale),
+            first if low is opened else _decimal(low, scale),
+            first if close is opened else _decimal(close, scale),
+            _NULL if volume is None else _VALUE + _decimal(volume, scale),
+            _NULL if vwap is None else _VALUE + _decimal(vwap, scale),
+            zigzag(bar.ticks),
+            zigzag(bar.first_ts),
+            zigzag(bar.last_ts),
+            _shared_text(bar.close_reason),
+            _shared_long(bar.closed_at),
+            _shared_long(bar.watermark),
+            zigzag(bar.first_offset),
+            zigzag(bar.last_offset),
+            _shared_long(bar.closed_at_offset),
+            zigzag(bar.revision),
             b"\1" if bar.partial is True else b"\0",
-            _NULL if corrected is None else _VALUE + _long(corrected),
+            _NULL if corrected is None else _VALUE + zigzag(corrected),
             _NULL if frame is None else _VALUE + _text(frame),
         )
     )
@@ -85,14 +74,8 @@ class _Reader:
         self.at = 0
 
     def long(self) -> int:
-        number = shift = 0
-        for byte in self._content[self.at : self.at + _MAX_BYTES]:
-            self.at += 1
-            number |= (byte & 0x7F) << shift
-            if byte < 0x80:  # noqa: PLR2004  # the last one
-                return (number >> 1) ^ -(number & 1)
-            shift += 7
-        raise broken()
+        number, self.at = read_varint(self._content, self.at)
+        return (number >> 1) ^ -(number & 1)
 
     def part(self) -> bytes:
         size = self.long()
@@ -163,7 +146,7 @@ def decode(content: bytes, scale: int) -> Bar:
             partial=True if read.boolean() else UNSET,
         )
         return with_corrected(bar, read.end())
-    except UnicodeDecodeError:
+    except ValueError:  # UnicodeDecodeError is one as well
         raise broken() from None
 
 

@@ -18,6 +18,7 @@ from tables.ticks import EXACT, MAX_DIGITS, RejectedError, shown
 from tables.window import VWAP_DECIMALS, Window
 
 PRECISION = 38  # of Avro's, Parquet's and most databases' widest decimal
+MAX_BYTES = 16  # of 38 digits
 PRICE_DIGITS = PRECISION - 1
 QUANTITY_DIGITS = PRECISION - 12
 
@@ -73,17 +74,25 @@ def _digits(precision: int) -> Context:
     return Context(prec=precision, rounding=ROUND_HALF_EVEN, traps=[Inexact, InvalidOperation])
 
 
+_scaled, _integral = EXACT.scaleb, EXACT.to_integral_exact
+
+
 def unscaled(number: Decimal, scale: int) -> bytes:
     """The digits of a number with `scale` decimals: an integer in two's complement, big-endian, as short as possible.
 
     Raises `Inexact` where it has more decimals.
     """
-    digits = int(EXACT.to_integral_exact(EXACT.scaleb(number, scale)))
+    digits = int(_integral(_scaled(number, scale)))
     return digits.to_bytes((digits if digits >= 0 else ~digits).bit_length() // 8 + 1, signed=True)
 
 
 def from_unscaled(content: bytes, scale: int) -> Decimal:
-    """The number back, without zeros at the end of its decimals: the scale adds them, whatever the ticks had."""
+    """The number back, without zeros at the end of its decimals: the scale adds them, whatever the ticks had.
+
+    Raises `ValueError` where it is longer than any that a bar can have.
+    """
+    if len(content) > MAX_BYTES:
+        raise ValueError("a number is too long")
     digits = int.from_bytes(content, signed=True)
     while scale and not digits % 10:
         digits //= 10

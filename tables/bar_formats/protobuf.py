@@ -7,6 +7,7 @@ ksqlDB make decimal columns of this message, and text columns of a text.
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -14,95 +15,83 @@ from msgspec import UNSET
 
 from tables.bar_formats.format import BarFormat, with_corrected
 from tables.bar_formats.numbers import PRECISION, from_unscaled, unscaled
+from tables.bar_formats.varints import read_varint, varint
 from tables.bars import Bar
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # kinds
 _MASK = (1 << 64) - 1
-_MAX_BYTES = 10  # of a varint
 _MAX_SCALE = 400  # what anybody may have written
+_INT, _PART = (
+    [varint(number << 3 | kind) for number in range(24)] for kind in (_VARINT, _BYTES)
+)  # what is in front of a field
 
 
-def _varint(number: int) -> bytes:
+def _signed(number: int) -> bytes:
     """A number of 64 bits; a negative one as its two's complement."""
-    rest, out = number & _MASK, bytearray()
-    while rest > 0x7F:  # noqa: PLR2004  # more than seven bits
-        out.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    out.append(rest)
-    return bytes(out)
+    return varint(number & _MASK)
 
 
-def _tag(number: int, kind: int) -> bytes:
-    return _varint(number << 3 | kind)
-
-
-_INT = [_tag(number, _VARINT) for number in range(24)]
-_PART = [_tag(number, _BYTES) for number in range(24)]
-
-
-def _text(number: int, text: str) -> bytes:
-    content = text.encode()
-    return _PART[number] + _varint(len(content)) + content
+def _part(number: int, content: bytes) -> bytes:
+    return _PART[number] + varint(len(content)) + content
 
 
 def _time(number: int, ms: int) -> bytes:
     """A google.protobuf.Timestamp: seconds since the epoch, and nanoseconds that are never negative."""
     seconds, rest = divmod(ms, 1_000)
-    content = _INT[1] + _varint(seconds)
-    if rest:
-        content += _INT[2] + _varint(rest * 1_000_000)
-    return _PART[number] + _varint(len(content)) + content
+    content = _INT[1] + _signed(seconds)
+    return _part(number, content + _INT[2] + varint(rest * 1_000_000) if rest else content)
+
+
+_shared_time = lru_cache(256)(_time)  # of all bars of a step
+
+
+@lru_cache(64)
+def _shape(scale: int) -> bytes:
+    """Precision and scale of a decimal."""
+    return _INT[2] + varint(PRECISION) + _INT[3] + varint(scale)
+
+
+def _decimal(number: Decimal, scale: int) -> bytes:
+    """The length of a confluent.type.Decimal, and its content."""
+    content = _part(1, unscaled(number, scale)) + _shape(scale)
+    return varint(len(content)) + content
 
 
 def encode(bar: Bar, scale: int, corrected: int | None = None, frame: str | None = None) -> bytes:
     """The bar, without framing."""
-    shape = _INT[2] + _varint(PRECISION) + _INT[3] + _varint(scale)
-
-    def decimal(number: int, value: Decimal | None) -> bytes:
-        if value is None:
-            return b""
-        digits = unscaled(value, scale)
-        content = _PART[1] + _varint(len(digits)) + digits + shape
-        return _PART[number] + _varint(len(content)) + content
-
+    opened, high, low, close, volume, vwap = bar.open, bar.high, bar.low, bar.close, bar.volume, bar.vwap
+    first = _decimal(opened, scale)  # often the only price
     return b"".join(
         (
-            _text(1, bar.broker),
-            _text(2, bar.symbol),
-            _time(3, bar.bucket_start),
-            _time(4, bar.bucket_end),
-            decimal(5, bar.open),
-            decimal(6, bar.high),
-            decimal(7, bar.low),
-            decimal(8, bar.close),
-            decimal(9, bar.volume),
-            decimal(10, bar.vwap),
-            _INT[11] + _varint(bar.ticks),
+            _part(1, bar.broker.encode()),
+            _part(2, bar.symbol.encode()),
+            _shared_time(3, bar.bucket_start),
+            _shared_time(4, bar.bucket_end),
+            _PART[5],
+            first,
+            _PART[6],
+            first if high is opened else _decimal(high, scale),
+            _PART[7],
+            first if low is opened else _decimal(low, scale),
+            _PART[8],
+            first if close is opened else _decimal(close, scale),
+            b"" if volume is None else _PART[9] + _decimal(volume, scale),
+            b"" if vwap is None else _PART[10] + _decimal(vwap, scale),
+            _INT[11] + varint(bar.ticks),
             _time(12, bar.first_ts),
             _time(13, bar.last_ts),
-            _text(14, bar.close_reason),
-            _time(15, bar.closed_at),
-            _time(16, bar.watermark),
-            _INT[17] + _varint(bar.first_offset),
-            _INT[18] + _varint(bar.last_offset),
-            _INT[19] + _varint(bar.closed_at_offset),
-            _INT[20] + _varint(bar.revision) if bar.revision else b"",
+            _part(14, bar.close_reason.encode()),
+            _shared_time(15, bar.closed_at),
+            _shared_time(16, bar.watermark),
+            _INT[17] + varint(bar.first_offset),
+            _INT[18] + varint(bar.last_offset),
+            _INT[19] + varint(bar.closed_at_offset),
+            _INT[20] + varint(bar.revision) if bar.revision else b"",
             _INT[21] + b"\1" if bar.partial is True else b"",
-            b"" if corrected is None else _INT[22] + _varint(corrected),
-            b"" if frame is None else _text(23, frame),
+            b"" if corrected is None else _INT[22] + varint(corrected),
+            b"" if frame is None else _part(23, frame.encode()),
         )
     )
-
-
-def _read_varint(content: bytes, at: int) -> tuple[int, int]:
-    number = shift = 0
-    for byte in content[at : at + _MAX_BYTES]:
-        at += 1
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:  # noqa: PLR2004  # the last one
-            return number & _MASK, at
-        shift += 7
-    raise broken()
 
 
 def _fields(content: bytes) -> dict[int, Any]:
@@ -110,14 +99,14 @@ def _fields(content: bytes) -> dict[int, Any]:
     found: dict[int, Any] = {}
     at = 0
     while at < len(content):
-        tag, at = _read_varint(content, at)
+        tag, at = read_varint(content, at)
         number, kind = tag >> 3, tag & 7
         if kind == _VARINT:
-            found[number], at = _read_varint(content, at)
+            found[number], at = read_varint(content, at)
         elif kind in (_FIXED64, _FIXED32):
             at += 8 if kind == _FIXED64 else 4
         elif kind == _BYTES:
-            size, at = _read_varint(content, at)
+            size, at = read_varint(content, at)
             found[number], at = content[at : at + size], at + size
         else:
             raise broken()
@@ -126,13 +115,13 @@ def _fields(content: bytes) -> dict[int, Any]:
     return found
 
 
-def _signed(number: int) -> int:
+def _with_sign(number: int) -> int:
     return number - (1 << 64) if number >> 63 else number
 
 
 def _read_time(content: bytes) -> int:
     parts = _fields(content)
-    return _signed(parts.get(1, 0)) * 1_000 + _signed(parts.get(2, 0)) // 1_000_000
+    return _with_sign(parts.get(1, 0)) * 1_000 + _with_sign(parts.get(2, 0)) // 1_000_000
 
 
 def _read_decimal(content: bytes) -> Decimal:
@@ -160,20 +149,20 @@ def decode(content: bytes, _scale: int = 0) -> Bar:
             close=decimals[8],
             volume=decimals.get(9),
             vwap=decimals.get(10),
-            ticks=_signed(field.get(11, 0)),
+            ticks=_with_sign(field.get(11, 0)),
             first_ts=times[12],
             last_ts=times[13],
             close_reason=field[14].decode(),
             closed_at=times[15],
             watermark=times[16],
-            first_offset=_signed(field.get(17, 0)),
-            last_offset=_signed(field.get(18, 0)),
-            closed_at_offset=_signed(field.get(19, 0)),
-            revision=_signed(field.get(20, 0)),
+            first_offset=_with_sign(field.get(17, 0)),
+            last_offset=_with_sign(field.get(18, 0)),
+            closed_at_offset=_with_sign(field.get(19, 0)),
+            revision=_with_sign(field.get(20, 0)),
             partial=True if field.get(21) else UNSET,
         )
-        return with_corrected(bar, _signed(field[22]) if 22 in field else None)  # noqa: PLR2004  # its number
-    except (KeyError, TypeError, AttributeError, UnicodeDecodeError):  # a field is missing, or of another kind
+        return with_corrected(bar, _with_sign(field[22]) if 22 in field else None)  # noqa: PLR2004  # its number
+    except (KeyError, TypeError, AttributeError, ValueError):  # a field is missing, or of another kind
         raise broken() from None
 
 

@@ -160,6 +160,20 @@ def test_no_bytes_are_more_than_no_bar(
                 closed_bar(record, MINUTE)
 
 
+def test_a_number_longer_than_any_is_said_to_be_none() -> None:
+    one = Decimal(1)
+    bar = Bar("A", "x", 0, 1, one, one, one, one, None, None, 1, 0, 0, "idle", 0, 0, 0, 0, 0)
+    for name, short, long in (
+        ("avro", b"\2\1", b"\xa0\6" + b"\1" * 400),
+        ("protobuf", b"\x2a\x07\n\1\1", b"\x2a\x97\3\n\x90\3" + b"\1" * 400),
+    ):
+        form = FORMATS[name]
+        good = framing(1, form.index) + form.encode(bar, 0, None, None)
+        assert short in good
+        with pytest.raises(msgspec.DecodeError):
+            bar_of(good.replace(short, long, 1), [(BAR_HEADER, name.encode() + b"-1 0 idle 0 0 0")])
+
+
 # ---- from ticks to records
 
 
