@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,7 +17,7 @@ from tests.integration.test_schemas import not_ready
 from tests.support.protobuf_text import message_class
 from tests.support.schema_registry import RegistryServer, running
 from tests.support.ticks import Tick, heartbeat, produce, read, windows
-from tests.support.worker import Worker
+from tests.support.worker import ROOT, Worker
 
 confluent_kafka = pytest.importorskip("confluent_kafka", reason="confluent-kafka is not installed")
 pytest.importorskip("pyarrow", reason="pyarrow is not installed")
@@ -148,6 +150,10 @@ def test_the_deserializers_of_other_programs_read_each_bar_once_and_exactly(
         None,
     ]
     assert (third["close_reason"], third["closed_at_offset"]) == ("watermark", 7)
+    if name == "avro":
+        example = [sys.executable, "examples/confluent_schema_bars.py", worker.bootstrap, worker.finals_topic, server.url, "3"]
+        done = subprocess.run(example, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+        assert done.stdout.splitlines()[0] == f"A x {T0} -37.630000000 2", done.stderr
 
 
 def test_a_topic_may_hold_bars_of_two_formats_and_our_readers_read_them(
