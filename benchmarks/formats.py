@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.avro_decoders import avro_decoders
 from benchmarks.schema_formats import schema_formats
 from benchmarks.synthetic_ticks import START_MS, Market, generate
 from tables.config import EngineConfig
@@ -56,6 +57,7 @@ class Format:
     name: str
     layout: Callable[[], TickLayout]
     encode: Callable[[Synthetic], tuple[bytes | None, bytes]]
+    avro: str = ""  # the schema
 
 
 def _json(name: str, config: LayoutConfig, key: str, value: str) -> Format:
@@ -125,10 +127,16 @@ def run(ticks: int, repeat: int) -> dict[str, Any]:
         }
         for n, one in enumerate(FORMATS)
     ]
+    decoders = {
+        one.name: avro_decoders(one.avro, [record.value for record in records], repeat)
+        for one, records in zip(FORMATS, sent, strict=True)
+        if one.avro
+    }
     return {
         "ticks": ticks,
         "repeat": repeat,
         "formats": rows,
+        "avro_decoders": decoders,
         "bound": BOUND,
         "kept": all(row["ratio"] <= BOUND for row in rows),
     }
@@ -161,4 +169,9 @@ def show(found: dict[str, Any], console: Console) -> None:
     for row in found["formats"]:
         table.add_row(row["format"], f"{row['us_a_tick']:.3f}", f"{row['ratio']:.2f}")
     console.print(table)
+    names = list(next(iter(found["avro_decoders"].values())))
+    alone = Table("decoding alone, us a record", *names)
+    for kind, taken in found["avro_decoders"].items():
+        alone.add_row(kind, *("not installed" if taken[name] is None else f"{taken[name]:.3f}" for name in names))
+    console.print(alone)
     console.print(f"bound: {found['bound']} times the default: {'kept' if found['kept'] else 'missed'}")

@@ -17,7 +17,7 @@ from tables.layouts.layout import TickLayout
 from tables.layouts.protobuf_schema import ProtobufFile
 from tables.layouts.schema_book import SchemaBook
 from tables.layouts.schema_layout import SchemaLayout
-from tables.records import Record
+from tables.records import DecodedRecord, Record
 
 SCALE = 5  # digits after the point of a price
 FRAME = b"\0\0\0\0\1"  # schema 1
@@ -30,17 +30,18 @@ class SchemaFormat(NamedTuple):
     name: str
     layout: Callable[[], TickLayout]
     encode: Encode
+    avro: str = ""  # the schema
 
 
 class _Checked(SchemaLayout):
     """A layout that also looks whether it knows the schemas, as a worker does before it feeds a slice."""
 
-    def records(self, records: Iterable[Record]) -> Iterator[Record]:
+    def decoded(self, records: Iterable[Record]) -> Iterator[DecodedRecord]:
         """See `TickLayout`."""
         kept = list(records)
         if self._book.unknown(kept):
             raise RuntimeError("a schema is missing")
-        return super().records(kept)
+        return super().decoded(kept)
 
 
 def _layout(kind: str, schema: str) -> Callable[[], TickLayout]:
@@ -74,7 +75,7 @@ def _avro(name: str, price: Any, encode: Callable[[str], bytes]) -> SchemaFormat
         value = FRAME + _number(tick.ts) + encode(tick.bid) + encode(tick.ask) + _number(tick.seq)
         return f"{tick.broker}|{tick.symbol}".encode(), value
 
-    return SchemaFormat(name, _layout("avro", schema), encoded)
+    return SchemaFormat(name, _layout("avro", schema), encoded, schema)
 
 
 def _decimal(text: str) -> bytes:

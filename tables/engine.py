@@ -12,8 +12,8 @@ and whenever the timer fires.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby, starmap
 from operator import attrgetter
 
 from tables.bar_formats.records import ClosedBar
@@ -21,11 +21,12 @@ from tables.bars import Bar
 from tables.config import EngineConfig
 from tables.emission import Closed
 from tables.hot import FastPath
+from tables.hot_decoded import DecodedPath
 from tables.idle import IdleScheduler
 from tables.layouts.layout import OwnLayout, TickLayout
 from tables.open_windows import OpenWindows
 from tables.progress import CLOCK_STEP, Progress
-from tables.records import Record, SideRecord
+from tables.records import Record, SideRecord, TickRecord
 from tables.replay import Replay
 from tables.rules import TickRules
 from tables.scopes import NEVER, UNKNOWN, Scope, Symbol
@@ -35,6 +36,11 @@ from tables.ticks import PER_SECOND, RawTick
 from tables.wheel import Wheel
 
 _timestamp_of = attrgetter("timestamp")
+
+
+def _taken(records: Iterable[Record], layout: TickLayout) -> Iterable[Record]:
+    """The records as the rules take them: those of another layout with their ticks."""
+    return records if layout.decoded is None else starmap(TickRecord.of, layout.decoded(records))
 
 
 class Engine:
@@ -48,10 +54,12 @@ class Engine:
         self.progress = Progress(next_offset)
         self.snapshots = Snapshots(self.windows, self.progress)
         layout = OwnLayout(config.price, PER_SECOND[config.time_unit]) if layout is None else layout
-        self._decoded: Callable[[Iterable[Record]], Iterable[Record]] = layout.records or iter
+        self._layout = layout
         self._rules = TickRules(config, self.windows, self.scheduler, self.progress, layout)
-        self._fast = FastPath(config, self.windows, self.scheduler, self.progress, layout.decode)
-        self._fast_fits = config.time_unit == "ms" and config.price != "mid"
+        self._fast: FastPath | DecodedPath | None = None
+        if config.time_unit == "ms" and config.price != "mid":
+            parts = config, self.windows, self.scheduler, self.progress
+            self._fast = FastPath(*parts, layout.decode) if layout.decoded is None else DecodedPath(*parts, layout.decoded)
         self._replay: Replay | None = None
 
     # ---- state, for readers
@@ -139,8 +147,7 @@ class Engine:
     ) -> None:
         """Restore what a checkpoint stored. `tail`: the bars that were published after it; `cut_at`: see `Replay`."""
         self.windows.cut = cut
-        self.progress.counters = counters
-        self.progress.arrival = arrival
+        self.progress.counters, self.progress.arrival = counters, arrival
         self.snapshots.restore(stream_times, states)
         replay = self._replay = Replay(tail, self.windows, self.scheduler, cut_at)
         self.windows.published = replay.published
@@ -159,16 +166,15 @@ class Engine:
             for arrived, together in groupby(once, _timestamp_of):
                 self.feed_same_arrival(together, arrived)
         else:
-            for record in self._feed_replay(self._decoded(records), arrival_cap):
+            for record in self._feed_replay(_taken(records, self._layout), arrival_cap):
                 self._process(record, arrival_cap)
 
     def feed_same_arrival(self, records: Iterable[Record], arrived: int) -> None:
         """Process records in offset order that all arrived at `arrived` (epoch ms), as those of a LogAppendTime batch did."""
-        records = self._feed_replay(self._decoded(records), None)
-        if self._fast_fits:
+        if self._fast is not None and self._replay is None:
             self._fast.feed(records, arrived, self._process)
         else:
-            for record in records:
+            for record in self._feed_replay(_taken(records, self._layout), None):
                 self._process(record)
 
     def advance_arrival(self, t: int) -> None:

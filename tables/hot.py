@@ -2,6 +2,8 @@
 
 Everything else goes to the engine's `_process`, before anything has been changed. Both give the same result: the property tests
 compare the engine with a reference model, and most of their records take this path.
+
+`tables/hot_decoded.py` is the same loop for ticks that a layout has decoded, written by `python -m tests.support.decoded_path`.
 """
 
 from __future__ import annotations

@@ -59,11 +59,21 @@ class TickRecord(msgspec.Struct, gc=False):
     value: Any
     original: Any  # the record as it is in the topic
 
+    @classmethod
+    def of(cls, record: Record, key: bytes | None, tick: Any) -> Record:
+        """A record that a layout has decoded, see `DecodedRecord`."""
+        return record if tick is None else cls(record.offset, record.timestamp, key, tick, record)
+
     @property
     def headers(self) -> Iterable[tuple[str, bytes | None]]:
         """The producer's headers."""
         headers: Iterable[tuple[str, bytes | None]] = self.original.headers
         return headers
+
+
+# A record of a topic with another layout, as the layout gives it: the record, `broker|symbol`, and the tick or the
+# `RejectedError` that says why there is none. In the latter case the key is None. A marker has neither key nor tick.
+DecodedRecord = tuple[Record, bytes | None, Any]
 
 
 def original_of(record: Record) -> Record:

@@ -16,6 +16,7 @@ from typing import Any, Never, cast
 
 from tables.layouts.avro_program import Program
 from tables.layouts.avro_schema import AvroType, parse_schema
+from tables.layouts.avro_times import USUAL_SIZES
 from tables.layouts.config import ParsedLayout
 from tables.layouts.decoded import (
     DEFAULTS,
@@ -23,12 +24,13 @@ from tables.layouts.decoded import (
     DecodedTick,
     Tree,
     UnfitSchemaError,
+    double_expression,
     field_tree,
-    from_double,
+    from_ascii,
     from_float,
-    from_text,
     part_of,
     required,
+    tick_type,
     trimmed,
 )
 from tables.layouts.local_times import LocalTimes
@@ -36,6 +38,7 @@ from tables.layouts.times import Times
 from tables.ticks import EXACT, PER_SECOND, RejectedError, shown
 
 AvroDecoder = Callable[[bytes, int], DecodedTick]
+Expression = Callable[[str], str]  # of the name of a value
 _TIMES = {
     f"{local}timestamp-{name}": unit
     for local in ("", "local-")
@@ -52,22 +55,23 @@ def avro_decoder(schema: str, parsed: ParsedLayout, references: Sequence[str] = 
     record = parse_schema(schema, references)
     program = Program()
     _Reader(program, parsed).record(record, field_tree(parsed.paths), "", required(parsed))
+    program.read_together()
     assigned = program.targets
     program.values |= {
-        "Tick": DecodedTick,
+        "Tick": tick_type(tuple(name for name in DEFAULTS if name in assigned)),
         "Errors": (IndexError, ValueError, ArithmeticError, struct.error, RecursionError, DecimalException),
         "broken": _broken,
         "left_over": _left_over,
         "no_time": _no_time,
         "time_name": parsed.names.ts,
     }
-    initial = [f"{name} = {DEFAULTS[name]}" for name in DEFAULTS if name in assigned]
-    given = ", ".join(name if name in assigned else DEFAULTS[name] for name in DEFAULTS)
+    initial = [f"{name} = {DEFAULTS[name]}" for name in DEFAULTS if name in assigned and name not in program.always]
+    given = ", ".join(name for name in DEFAULTS if name in assigned)
     body = [
         *initial,
         *program.lines,
         "if p != len(b): left_over(b, p)",
-        "if ts is None: no_time(time_name)",
+        *([] if "ts" in program.always else ["if ts is None: no_time(time_name)"]),
         f"return Tick({given})",
     ]
     function = ["def decode(b, p):", " try:", *(f"  {line}" for line in body), " except Errors as error: broken(b, error)"]
@@ -97,7 +101,8 @@ class _Reader:
         self._program = program
         self._price = config.price
         self._unit = config.time_unit
-        self._times = Times(parsed.names.ts, config.number_unit or config.time_unit, config.time_unit, parsed.zone)
+        self._number_unit = config.number_unit or config.time_unit
+        self._times = Times(parsed.names.ts, self._number_unit, config.time_unit, parsed.zone)
         self._zone = parsed.zone
 
     def record(self, record: AvroType, tree: Tree, path: str, needed: Any) -> None:
@@ -135,7 +140,6 @@ class _Reader:
     def _value(self, kind: AvroType, attribute: str, path: str) -> None:
         """Read a field into an attribute of the tick."""
         program = self._program
-        program.targets.add(attribute)
         if kind.kind != "union":
             self._assign(kind, attribute, path)
             return
@@ -153,8 +157,12 @@ class _Reader:
         expression = self._expression(kind, attribute, path)
         if expression is None:
             self._refuse(kind, attribute, path)
-        self._program.read(kind)
-        self._program.line(f"{attribute} = {expression}")
+        if attribute == "ts" and kind.kind == "long":
+            value = self._program.read_time(USUAL_SIZES[_TIMES.get(kind.logical, self._number_unit)])
+        else:
+            value = self._program.read(kind)
+        self._program.line(f"{attribute} = {expression(value)}")
+        self._program.assigned(attribute)
 
     def _refuse(self, kind: AvroType, attribute: str, path: str) -> Never:
         local = kind.logical.startswith("local-") or any(branch.logical.startswith("local-") for branch in kind.branches)
@@ -162,59 +170,68 @@ class _Reader:
         part = part_of(attribute, self._price)
         raise UnfitSchemaError(f"{part}={path}: it is {kind}, which cannot be read as {part}{remedy}")
 
-    def _expression(self, kind: AvroType, attribute: str, path: str) -> str | None:
-        """An expression that makes an attribute of `x`, the value that was read; None: it cannot be made of this type."""
+    def _expression(self, kind: AvroType, attribute: str, path: str) -> Expression | None:
+        """What makes an attribute of the value that was read; None: it cannot be made of this type."""
         if attribute == "ts":
             return self._time(kind)
         if attribute in NUMBERS:
             return self._number(kind, "qty" if attribute == "qty" else "price", path)
         if attribute == "seq":
-            return "x" if kind.kind in ("int", "long") and not kind.logical else None
+            return _as_it_is if kind.kind in ("int", "long") and not kind.logical else None
         if attribute == "heartbeat":
-            return "x" if kind.kind == "boolean" else None
+            return _as_it_is if kind.kind == "boolean" else None
         return self._text(kind)
 
-    def _time(self, kind: AvroType) -> str | None:
-        value, times = self._program.value, self._times
+    def _time(self, kind: AvroType) -> Expression | None:  # noqa: PLR0911  # one for each kind of time
+        times = self._times
         if kind.kind in ("int", "long") and not kind.logical:
-            return "x" if times.same_unit else f"{value(times.of_number)}(x)"
+            return _as_it_is if times.same_unit else self._call(times.of_number)
         if kind.kind == "string" and not kind.logical:
-            return f"{value(times.of_text)}(x)"
+            return self._call(times.of_text, "{}.decode()")
         if kind.kind in ("float", "double") or kind.logical == "decimal":
-            return f"{value(times.of_number)}({self._number(kind, 'ts', 'ts')})"
+            number, of_number = self._number(kind, "ts", "ts"), self._call(times.of_number)
+            return None if number is None else lambda x: of_number(number(x))
         unit = _TIMES.get(kind.logical)
         if unit is None:
             return None
         if kind.logical.startswith("local-"):
-            return None if self._zone is None else f"{value(LocalTimes(self._zone, unit, self._unit).of)}(x)"
+            return None if self._zone is None else self._call(LocalTimes(self._zone, unit, self._unit).of)
         have, want = PER_SECOND[unit], PER_SECOND[self._unit]
-        return "x" if have == want else f"x // {have // want}" if have > want else f"x * {want // have}"
+        if have == want:
+            return _as_it_is
+        return f"{{}} // {have // want}".format if have > want else f"{{}} * {want // have}".format
 
-    def _number(self, kind: AvroType, reason: str, path: str) -> str | None:  # noqa: PLR0911  # one for each type
+    def _number(self, kind: AvroType, reason: str, path: str) -> Expression | None:
         value = self._program.value
-        if kind.logical == "decimal":
-            if not kind.scale:
-                return f"{value(Decimal)}(x)"
+        if kind.logical == "decimal" and kind.scale:
             scale, multiply, trim = value(Decimal(1).scaleb(-kind.scale)), value(EXACT.multiply), value(trimmed)
-            return f"({multiply}({value(Decimal)}(x), {scale}) if x % 10 else {trim}(x, {kind.scale}))"
+            return f"({multiply}({{0}}, {scale}) if {{0}} % 10 else {trim}({{0}}, {kind.scale}))".format
+        if kind.logical == "decimal" or (kind.kind in ("int", "long") and not kind.logical):
+            return self._call(Decimal)
         if kind.logical:
             return None
-        if kind.kind in ("int", "long"):
-            return f"{value(Decimal)}(x)"
-        if kind.kind == "double":  # a call for each number would cost a third more
-            return f"({value(Decimal)}(y) if (y := repr(x))[-2:] != '.0' else {value(from_double)}(x))"
+        if kind.kind == "double":
+            return double_expression(value)
         if kind.kind == "float":
-            return f"{value(from_float)}(x)"
-        return f"{value(from_text)}(x, {value(path)}, {value(reason)})" if kind.kind == "string" else None
+            return self._call(from_float)
+        return self._call(from_ascii, "{}", path, reason) if kind.kind == "string" else None
 
-    def _text(self, kind: AvroType) -> str | None:
+    def _text(self, kind: AvroType) -> Expression | None:
         if kind.kind == "string":
-            return "x"
+            return "{}.decode()".format
         if kind.kind == "enum":
-            return f"{self._program.value(kind.symbols)}[x]"
+            return f"{self._program.value(kind.symbols)}[{{}}]".format
         if kind.kind == "fixed" and kind.logical == "uuid":
-            return f"str({self._program.value(uuid.UUID)}(bytes=x))"
-        return "x" if kind.kind in ("int", "long") and not kind.logical else None
+            return f"str({self._program.value(uuid.UUID)}(bytes={{}}))".format
+        return _as_it_is if kind.kind in ("int", "long") and not kind.logical else None
+
+    def _call(self, function: Callable[..., Any], first: str = "{}", *more: Any) -> Expression:
+        value = self._program.value
+        return f"{value(function)}({', '.join([first, *map(value, more)])})".format
+
+
+def _as_it_is(value: str) -> str:
+    return value
 
 
 def _inner(path: Any) -> Any:

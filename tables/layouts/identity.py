@@ -83,8 +83,8 @@ class Identities:
         self._sources = {"broker": broker, "symbol": symbol}
         self.by_value = isinstance(broker, FieldPath) or isinstance(symbol, FieldPath)  # fields say something
         self.by_key = bool(pattern.parts)  # keys do
-        # Those that are remembered: by the key; where fields say something, by (the key or None, broker, symbol).
-        self.known: dict[object, bytes] = {}
+        self.known: dict[bytes | None, bytes] = {}  # those that are remembered: where the fields say nothing, by the key
+        self.known_said: dict[tuple[bytes | None, Said, Said], bytes] = {}  # others by (the key or None, broker, symbol)
 
     def of_record(self, key: bytes | None, broker: Said, symbol: Said) -> bytes:
         """`broker|symbol`, which is then known. `broker`, `symbol`: what fields say, None where they are absent.
@@ -92,9 +92,13 @@ class Identities:
         Raises `RejectedError`.
         """
         made = self._make(key, {"broker": broker, "symbol": symbol})
-        if len(self.known) >= MOST_KNOWN:
+        if len(self.known) + len(self.known_said) >= MOST_KNOWN:
             self.known.clear()
-        self.known[(key if self.by_key else None, broker, symbol) if self.by_value else key] = made
+            self.known_said.clear()
+        if broker is None and symbol is None:
+            self.known[key] = made
+        else:
+            self.known_said[key if self.by_key else None, broker, symbol] = made
         return made
 
     def name_of(self, key: bytes | None, decode: Callable[[], Any]) -> tuple[str, str]:

@@ -14,8 +14,8 @@ from tables.layouts.config import ParsedLayout
 from tables.layouts.fields import FieldPath
 from tables.layouts.identity import Identities
 from tables.layouts.layout import unwrapped
-from tables.layouts.times import Times
-from tables.records import Record, TickRecord, is_marker
+from tables.layouts.times import NOT_OF_FORM, TimeForm, Times
+from tables.records import DecodedRecord, Record, is_marker
 from tables.ticks import PER_SECOND, Int64, RawTick, RejectedError, shown
 
 _PLACE = re.compile(r" - at `\$\.(.*)`$", re.DOTALL)
@@ -30,7 +30,7 @@ _TYPES: Mapping[str, tuple[Any, Any]] = {  # the attributes other than `ts`; the
 }
 _REASONS = {"price": "price", "other": "price", "qty": "qty"}
 _IDENTITY = {"broker": None, "symbol": None}  # the engine has nothing to compare with the key: `Identities` has
-_UNUSUAL = (msgspec.MsgspecError, RejectedError, KeyError, AttributeError, TypeError, RecursionError, UnicodeDecodeError)
+_UNUSUAL = (msgspec.MsgspecError, RejectedError, KeyError, AttributeError, TypeError, RecursionError, *NOT_OF_FORM)
 Decode = Callable[[Any], Any]
 _number = msgspec.json.Decoder(int | Decimal).decode
 _text = msgspec.json.Decoder(str).decode
@@ -47,15 +47,16 @@ class JsonLayout:
         self._parsed = parsed
         self._units = PER_SECOND[config.number_unit or config.time_unit]
         self._identities = Identities(parsed.key, fields.sources.get("broker"), fields.sources.get("symbol"))
-        self._values = JsonValues(parsed.paths)
         self._times = Times(self.names.ts, config.number_unit or config.time_unit, config.time_unit, parsed.zone)
+        self._values = JsonValues(parsed.paths, self._times)
 
-    def records(self, records: Iterable[Record]) -> Iterator[Record]:
+    def decoded(self, records: Iterable[Record]) -> Iterator[DecodedRecord]:
         """See `TickLayout`. What is usual is inline: calls for each record would cost as much as all the rest."""
-        values, slow, known = self._values, self._tick, self._identities.known
-        assemble, by_value, by_key = values.assemble, self._identities.by_value, self._identities.by_key
-        number, text, whole = self._times.of_number, self._times.of_text, self._times.same_unit
-        decode = values.usual
+        values, slow, identities = self._values, self._tick, self._identities
+        assemble, by_value, by_key = values.assemble, identities.by_value, identities.by_key
+        known, said, make = identities.known, identities.known_said, identities.of_record
+        number, whole = self._times.of_number, self._times.same_unit
+        decode, form = values.usual
         for record in records:
             value = record.value
             key: bytes | None
@@ -64,19 +65,27 @@ class JsonLayout:
                 if assemble is not None:
                     tick = assemble(tick)
                 ts = tick.ts
-                if type(ts) is not int or not whole:
-                    tick.ts = text(ts) if type(ts) is str else number(ts)
-                if by_value:
-                    key = known[record.key if by_key else None, tick.said_broker, tick.said_symbol]
-                else:
-                    key = known[record.key]
+                if form is not None:
+                    if type(ts) is not str:
+                        ts = bytes(ts)
+                    cut, heads, tails = form
+                    tick.ts = heads[ts[:cut]] + tails[ts[cut:]]
+                elif type(ts) is not int or not whole:
+                    tick.ts = number(ts)
+                try:
+                    if by_value and not (tick.said_broker is None is tick.said_symbol):
+                        key = said[record.key if by_key else None, tick.said_broker, tick.said_symbol]
+                    else:
+                        key = known[record.key]
+                except KeyError:  # a new one
+                    key = make(record.key, tick.said_broker, tick.said_symbol)
             except _UNUSUAL:
                 if not value and is_marker(record):
-                    yield record
+                    yield record, None, None
                     continue
                 tick, key = slow(record)
-                decode = values.usual
-            yield TickRecord(record.offset, record.timestamp, key, tick, record)
+                decode, form = values.usual
+            yield record, key, tick
 
     def _tick(self, record: Record) -> tuple[Any, bytes | None]:
         """The tick and the identity of any record; a `RejectedError` and None where there is none."""
@@ -127,13 +136,15 @@ class JsonValues:
     `ts` is a number, text, or None.
     """
 
-    def __init__(self, paths: Mapping[str, FieldPath]) -> None:
+    def __init__(self, paths: Mapping[str, FieldPath], times: Times) -> None:
         """`paths`: the fields, by attribute."""
         self._paths = paths
+        self._times = times
         self._attributes = {".".join(path.names): attribute for attribute, path in paths.items()}
-        self._numbers, self._texts = self._decoder(int | Decimal), self._decoder(str)
-        self._any = self._decoder(msgspec.Raw)
-        self.usual = self._numbers  # fits the last record; it raises for a time of another kind, and for None
+        self._numbers, self._texts, self._any = self._decoder(int), self._decoder(str), self._decoder(msgspec.Raw)
+        # What fits the last record: a decoder, and how the text is read that it gives for a time, None if it gives an integer.
+        # The two raise `_UNUSUAL` for a time of another kind, and for None.
+        self.usual: tuple[Decode, TimeForm | None] = (self._numbers, None)
         flat = all(len(path.names) == 1 for path in paths.values())
         self.assemble = None if flat else self._assembling()  # makes a tick of what `usual` gives, if it is none yet
 
@@ -152,15 +163,18 @@ class JsonValues:
             raise RejectedError("json", f"value: {error}, in {shown(value)}") from None
         return tick
 
-    def _time(self, raw: bytes, value: bytes) -> tuple[Decode, int | Decimal | str]:
-        """The decoder for times of this kind, and the time."""
+    def _time(self, raw: bytes, value: bytes) -> tuple[tuple[Decode, TimeForm | None], int | Decimal | str]:
+        """What fits times of this kind, and the time."""
         if raw.startswith(b'"'):
-            return self._texts, _text(raw)
+            text = _text(raw)
+            return (self._texts, self._times.form_of(text)), text
         try:
-            return self._numbers, _number(raw)
+            number = _number(raw)
         except msgspec.ValidationError as error:
             problem = str(error).replace("`int | decimal`", "a number or text")
             raise RejectedError("type", f"{self._paths['ts']}: {problem}, in {shown(value)}") from None
+        usual = (self._numbers, None) if isinstance(number, int) else (self._any, self._times.number_bytes)
+        return usual, number
 
     def _rejected(self, error: msgspec.ValidationError, value: bytes) -> RejectedError:
         text = str(error)

@@ -1,10 +1,9 @@
 """How the records of a topic hold ticks: the interface between a layout and the engine.
 
-A layout works in two steps. `records` goes over the records of a batch, before the engine, and makes each one a `TickRecord`:
-its key is `broker|symbol`, whatever the topic's keys are, and its value is the decoded tick or the error that rejects it.
-`decode` then gives the engine that tick, or raises the error. Nothing is fetched in either step.
+`decoded` goes over the records of a batch, before the engine, and gives each one with `broker|symbol`, whatever the topic's
+keys are, and with its tick or the error that rejects it. Nothing is fetched there.
 
-The default layout has no first step: its keys are `broker|symbol` already, and `decode` reads the JSON.
+The default layout has no such step: its keys are `broker|symbol` already, and the engine calls `decode` for the JSON.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from tables.records import Record
+from tables.records import DecodedRecord, Record, TickRecord
 from tables.ticks import OWN_FIELDS, FieldNames, RawTick, RejectedError, decoder, name_of, read
 
 
@@ -24,15 +23,12 @@ class TickLayout(Protocol):
         """What the topic calls the parts of a tick, for messages."""
 
     @property
-    def records(self) -> Callable[[Iterable[Record]], Iterable[Record]] | None:
-        """The first step, lazily: no record is asked for before the one before it was taken. None: records stay as they are.
-
-        Markers stay as they are, too (`is_marker`).
-        """
+    def decoded(self) -> Callable[[Iterable[Record]], Iterable[DecodedRecord]] | None:
+        """Decodes records, lazily: no record is asked for before the one before it was taken. None: the engine decodes."""
 
     @property
     def decode(self) -> Callable[[Any], RawTick]:
-        """The second step: the tick of a record's value. `ts` is in `time_unit`; broker and symbol are those still to compare.
+        """The tick of a record's value, or of that of a `TickRecord`. Broker and symbol are those still to be compared.
 
         Raises `RejectedError`, or an error of msgspec that `read` makes one.
         """
@@ -58,7 +54,7 @@ class OwnLayout:
     """The default: JSON with our names, under a key `broker|symbol`."""
 
     names = OWN_FIELDS
-    records: Callable[[Iterable[Record]], Iterable[Record]] | None = None
+    decoded: Callable[[Iterable[Record]], Iterable[DecodedRecord]] | None = None
     no_heartbeats = ""
 
     def __init__(self, price: str, units_per_second: int) -> None:
@@ -76,7 +72,7 @@ class OwnLayout:
 
 
 def unwrapped(value: RawTick | RejectedError) -> RawTick:
-    """The `decode` of a layout with a first step: the tick, or the error raised."""
+    """The `decode` of a layout that has decoded before: the tick, or the error raised."""
     if isinstance(value, RejectedError):
         raise value.with_traceback(None)
     return value
@@ -87,6 +83,7 @@ def tick_of(layout: TickLayout, record: Record) -> RawTick:
 
     Raises `RejectedError`.
     """
-    if layout.records is not None:
-        (record,) = layout.records((record,))
+    if layout.decoded is not None:
+        ((record, key, tick),) = layout.decoded((record,))
+        record = TickRecord.of(record, key, tick)
     return read(layout.decode, record.value)

@@ -22,11 +22,13 @@ from tables.layouts.decoded import (
     NUMBERS,
     DecodedTick,
     UnfitSchemaError,
+    double_expression,
     from_double,
     from_float,
-    from_text,
     part_of,
     required,
+    text_reader,
+    tick_type,
     trimmed,
 )
 from tables.layouts.fields import FieldPath
@@ -34,6 +36,7 @@ from tables.layouts.times import Times
 from tables.ticks import PER_SECOND, RejectedError, shown
 
 ProtobufDecoder = Callable[[bytes], DecodedTick]
+IndexedDecoder = Callable[[bytes, int], DecodedTick]
 Convert = Callable[[Any], Any]
 _INTEGERS = frozenset(
     {
@@ -53,30 +56,74 @@ def protobuf_decoder(message: Descriptor, parsed: ParsedLayout) -> ProtobufDecod
 
     This raises `UnfitSchemaError` where the message lacks a field that is needed, or has it in a type that cannot be read.
     """
+    return cast("ProtobufDecoder", _compiled(message, parsed, {}, "b", "b", []))
+
+
+def first_decoder(message: Descriptor, parsed: ParsedLayout, other: IndexedDecoder) -> IndexedDecoder:
+    """The same for the first message of a file: it takes a value, and where the message's indexes begin, a 0 byte.
+
+    `other` is called for other indexes.
+    """
+    lines = ["if len(b) <= p or b[p]: return other(b, p)"]
+    return cast("IndexedDecoder", _compiled(message, parsed, {"other": other}, "b, p", "b[p + 1:]", lines))
+
+
+def _compiled(
+    message: Descriptor, parsed: ParsedLayout, more: dict[str, Any], parameters: str, content: str, lines: list[str]
+) -> Any:
+    """A decoder with these parameters, which begins with these lines. `content`: the message's bytes."""
     needed = required(parsed)
     fields = _Fields(parsed)
     values: dict[str, Any] = {
+        **more,
         "parse": GetMessageClass(message).FromString,
-        "Tick": DecodedTick,
         "Errors": (DecodeError, ValueError, DecimalException, RecursionError, KeyError),
         "broken": _broken,
         "no_time": _no_time,
         "time_name": parsed.names.ts,
     }
-    lines, assigned = [], []
+    lines = [*lines, f"m = parse({content})"]
+    assigned: list[str] = []
+    together: list[tuple[str, str]] = []  # fields that always have a value: their variables and their names
+    after: list[str] = []
     for attribute, path in parsed.paths.items():
         steps = _steps(message, attribute, path, parsed.config.price, needed=attribute in needed)
         if not steps:
             continue
         convert = fields.conversion(steps[-1], attribute, path)
-        lines += _lines(attribute, steps, convert, values)
         assigned.append(attribute)
-    initial = [f"{name} = {DEFAULTS[name]}" for name in assigned]
-    given = ", ".join(name if name in assigned else DEFAULTS[name] for name in DEFAULTS)
-    body = ["m = parse(b)", *initial, *lines, "if ts is None: no_time(time_name)", f"return Tick({given})"]
-    source = ["def decode(b):", " try:", *(f"  {line}" for line in body), " except Errors as error: broken(b, error)"]
+        if any(step.has_presence for step in steps) or _empty_is_missing(steps[-1]):
+            after += [f"{attribute} = {DEFAULTS[attribute]}", *_lines(attribute, steps, convert, values)]
+        else:
+            together.append((attribute, ".".join(step.name for step in steps)))
+            after += [] if convert is None else [f"{attribute} = {_converted(convert, attribute, values)}"]
+    if together:
+        values["always"] = attrgetter(*(name for _, name in together))
+        lines.append(f"{', '.join(attribute for attribute, _ in together)} = always(m)")
+    values["Tick"] = tick_type(tuple(assigned))
+    if "ts" not in dict(together):
+        after.append("if ts is None: no_time(time_name)")
+    body = [*lines, *after, f"return Tick({', '.join(assigned)})"]
+    source = [
+        *(f"def decode({parameters}):", " try:", *(f"  {line}" for line in body)),
+        f" except Errors as error: broken({content}, error)",
+    ]
     exec(compile("\n".join(source), "<protobuf>", "exec"), values)  # noqa: S102  # no text of a schema is in it
-    return cast("ProtobufDecoder", values["decode"])
+    return values["decode"]
+
+
+def _empty_is_missing(field: FieldDescriptor) -> bool:
+    return not field.has_presence and field.cpp_type == FieldDescriptor.CPPTYPE_STRING
+
+
+def _converted(convert: Convert, name: str, values: dict[str, Any]) -> str:
+    """An expression that converts the value with this name."""
+
+    def named(value: Any) -> str:
+        values[f"c{len(values)}"] = value
+        return f"c{len(values) - 1}"
+
+    return double_expression(named)(name) if convert is from_double else f"{named(convert)}({name})"
 
 
 def _steps(message: Descriptor, attribute: str, path: FieldPath, price: str, *, needed: bool) -> list[FieldDescriptor]:
@@ -111,15 +158,10 @@ def _lines(attribute: str, steps: list[FieldDescriptor], convert: Convert | None
             pad += " "
         lines.append(f"{pad}x = {get}({here})")
         here = "x"
-    empty = not steps[-1].has_presence and steps[-1].cpp_type == FieldDescriptor.CPPTYPE_STRING
-    if empty:
+    if _empty_is_missing(steps[-1]):
         lines.append(f"{pad}if x:")
         pad += " "
-    if convert is None:
-        return [*lines, f"{pad}{attribute} = x"]
-    name = f"c{len(values)}"
-    values[name] = convert
-    return [*lines, f"{pad}{attribute} = {name}(x)"]
+    return [*lines, f"{pad}{attribute} = {'x' if convert is None else _converted(convert, 'x', values)}"]
 
 
 class _Fields:
@@ -174,7 +216,7 @@ def _number(field: FieldDescriptor, reason: str, path: str) -> Convert | bool:
     if field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT:
         return from_float
     if field.type == FieldDescriptor.TYPE_STRING:
-        return lambda text: from_text(text, path, reason)
+        return text_reader(path, reason)
     return False
 
 

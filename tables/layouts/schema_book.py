@@ -6,6 +6,7 @@ A schema by which no tick can be read has an entry as well: one that rejects its
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter, itemgetter
 from typing import Any, Never
 
 from tables.layouts.avro import avro_decoder
@@ -21,12 +22,12 @@ from tables.layouts.framing import (
     message_indexes,
     schema_id,
 )
-from tables.layouts.protobuf import protobuf_decoder
+from tables.layouts.protobuf import first_decoder, protobuf_decoder
 from tables.layouts.protobuf_schema import ProtobufFile, descriptor_set
 from tables.records import Record
 from tables.ticks import RejectedError
 
-_SOME_HEADER = b"headers"
+_headers_of, _value_of, _prefix_of = attrgetter("headers"), attrgetter("value"), itemgetter(slice(PREFIX))
 KINDS = {"avro": "AVRO", "protobuf": "PROTOBUF"}  # formats, and what a registry calls them
 Decoder = Callable[[bytes, int], DecodedTick]  # a value, and where what follows the id begins
 HeaderDecoder = Callable[[bytes, bytes], DecodedTick]  # a value, and the header that names its schema
@@ -69,10 +70,12 @@ class SchemaBook:
         if self.unframed is not None:
             return set()
         records = list(records)
-        frames = {_SOME_HEADER if record.headers else (record.value or b"")[:PREFIX] for record in records}
-        if _SOME_HEADER not in frames:
-            frames.difference_update(self.by_prefix)
-            return {int.from_bytes(frame[1:]) for frame in frames if len(frame) == PREFIX and frame[0] == MAGIC_ID}
+        try:
+            if not any(map(_headers_of, records)):
+                frames = set(map(_prefix_of, map(_value_of, records))).difference(self.by_prefix)
+                return {int.from_bytes(frame[1:]) for frame in frames if len(frame) == PREFIX and frame[0] == MAGIC_ID}
+        except TypeError:
+            pass  # a record has no value
         found: set[SchemaId] = set()
         for record in records:
             try:
@@ -151,7 +154,9 @@ class _Messages:
         problems = [self._try(index) for index in range(file.messages)] or ["it has no message"]
         if all(problems):
             raise UnfitSchemaError(str(problems[0]))
-        self._first = self._of(FIRST_MESSAGE)
+        self.decode: Decoder = self._by_indexes
+        if not problems[0]:
+            self.decode = first_decoder(self._file.by_indexes(FIRST_MESSAGE), parsed, self._by_indexes)
 
     def _try(self, index: int) -> str:
         """What is wrong with a message; empty: ticks can be read by it."""
@@ -167,10 +172,8 @@ class _Messages:
             return str(error)
         return ""
 
-    def decode(self, value: bytes, at: int) -> DecodedTick:
+    def _by_indexes(self, value: bytes, at: int) -> DecodedTick:
         """The tick of a value with the indexes in front of the message."""
-        if value[at : at + 1] == b"\0":
-            return self._first(value[at + 1 :])
         indexes, at = message_indexes(value, at)
         return self._of(indexes)(value[at:])
 

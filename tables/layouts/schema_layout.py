@@ -10,7 +10,7 @@ from tables.layouts.framing import PREFIX
 from tables.layouts.identity import Identities
 from tables.layouts.layout import unwrapped
 from tables.layouts.schema_book import SchemaBook
-from tables.records import Record, TickRecord, is_marker
+from tables.records import DecodedRecord, Record, is_marker
 from tables.ticks import RawTick, RejectedError
 
 _UNUSUAL = (RejectedError, KeyError, TypeError)
@@ -28,11 +28,12 @@ class SchemaLayout:
         self._book = book
         self._identities = Identities(parsed.key, parsed.fields.sources.get("broker"), parsed.fields.sources.get("symbol"))
 
-    def records(self, records: Iterable[Record]) -> Iterator[Record]:
+    def decoded(self, records: Iterable[Record]) -> Iterator[DecodedRecord]:
         """See `TickLayout`. What is usual is inline: calls for each record would cost as much as all the rest."""
-        book, slow, known = self._book, self._tick, self._identities.known
+        book, slow, identities = self._book, self._tick, self._identities
         by_prefix, unframed, decode = book.by_prefix, book.unframed, book.decode
-        by_value, by_key = self._identities.by_value, self._identities.by_key
+        by_value, by_key = identities.by_value, identities.by_key
+        known, said, make = identities.known, identities.known_said, identities.of_record
         for record in records:
             value: Any = record.value
             key: bytes | None
@@ -44,16 +45,19 @@ class SchemaLayout:
                     tick = decode(record)
                 else:
                     tick = by_prefix[value[:PREFIX]](value, PREFIX)
-                if by_value:
-                    key = known[record.key if by_key else None, tick.said_broker, tick.said_symbol]
-                else:
-                    key = known[record.key]
+                try:
+                    if by_value and not (tick.said_broker is None is tick.said_symbol):
+                        key = said[record.key if by_key else None, tick.said_broker, tick.said_symbol]
+                    else:
+                        key = known[record.key]
+                except KeyError:  # a new one
+                    key = make(record.key, tick.said_broker, tick.said_symbol)
             except _UNUSUAL:
                 if not value and is_marker(record):
-                    yield record
+                    yield record, None, None
                     continue
                 tick, key = slow(record)
-            yield TickRecord(record.offset, record.timestamp, key, tick, record)
+            yield record, key, tick
 
     def _tick(self, record: Record) -> tuple[Any, bytes | None]:
         """The tick and the identity of any record; a `RejectedError` and None where there is none."""

@@ -1,29 +1,76 @@
 """Event times of other people's topics: numbers with a fraction, numbers in text, dates with and without an offset.
 
 Each becomes a whole number of `time_unit`. What is finer than that is cut off, towards the past, as for every text.
+
+Most times share their second with others, so a text is read in two parts that are remembered: all to the second, and the rest.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow, Subnormal
-from typing import TypeVar
+from functools import partial
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from tables.ticks import EXACT, PER_SECOND, RejectedError, shown
 
 _SECOND = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d", re.ASCII)
 _REST = re.compile(r"(?:\.(\d{1,9}))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)?", re.ASCII)
+_WHOLE = re.compile(r"[1-9]\d+\.?", re.ASCII)
+_FRACTION = re.compile(r"\d{0,18}", re.ASCII)
 _SECONDS = 19  # characters of a date and time to the second
+_WHOLE_DIGITS = {1: 10, 1_000: 13, 1_000_000: 16, 1_000_000_000: 19}  # of a time between 2001 and 2286, by units a second
 _MOST_DIGITS = 40  # before the point of a number: later than any time of a tick
-_MOST_KNOWN = 10_000  # texts that are remembered
+_MOST_KNOWN = 10_000  # parts of times that are remembered
 
 
 # Exact, or it raises: for the numbers that times are.
 _USUAL = Context(prec=40, Emax=_MOST_DIGITS, Emin=-_MOST_DIGITS, traps=[Inexact, InvalidOperation, Overflow, Subnormal])
 _ZERO = Decimal(0)
-Known = TypeVar("Known")
+
+
+class Remembered(dict[Any, int]):
+    """What a function gives for a part of a time, which is called once for each. It raises `ValueError` or `OverflowError`."""
+
+    def __init__(self, function: Callable[[Any], int]) -> None:
+        super().__init__()
+        self._function = function
+
+    def __missing__(self, part: Any) -> int:
+        found = self._function(part)
+        if len(self) >= _MOST_KNOWN:
+            self.clear()
+        self[part] = found
+        return found
+
+
+class TimeForm(NamedTuple):
+    """How times of one form are read: `heads[text[:cut]] + tails[text[cut:]]`, which may raise `NOT_OF_FORM`."""
+
+    cut: int
+    heads: Remembered
+    tails: Remembered
+
+
+NOT_OF_FORM = (ValueError, OverflowError)
+
+
+class DateAndTime(NamedTuple):
+    """What follows the second in a text. Empty: nothing does."""
+
+    fraction: str
+    offset: str
+
+
+def date_and_time(text: str) -> DateAndTime | None:
+    """What a text says behind its second; None where it is no date and time."""
+    rest = _REST.fullmatch(text[_SECONDS:])
+    if rest is None or not _SECOND.fullmatch(text[:_SECONDS]):
+        return None
+    return DateAndTime(rest[1] or "", rest[2] or "")
 
 
 class Times:
@@ -37,11 +84,16 @@ class Times:
         self._per_number = PER_SECOND[number_unit]
         self._factor = EXACT.divide(Decimal(self._per_second), Decimal(self._per_number))
         self.same_unit = number_unit == time_unit  # a whole number is the time already
-        # What is known of texts: the times of their seconds in UTC, and in the zone; and by what follows the second, which of
-        # the two it needs, and the fraction less the offset.
-        self._seconds: dict[str, int] = {}
-        self._local: dict[str, int] = {}
-        self._rests: dict[str, tuple[dict[str, int], int]] = {}
+        rest = partial(_rest, per_second=self._per_second)
+        second = partial(_second, per_second=self._per_second)
+        self._local = TimeForm(_SECONDS, Remembered(partial(second, zone=zone)), Remembered(partial(rest, with_offset=False)))
+        self._offset = TimeForm(_SECONDS, Remembered(partial(second, zone=UTC)), Remembered(partial(rest, with_offset=True)))
+        whole = partial(_whole, per_number=self._per_number, per_second=self._per_second)
+        fraction = partial(_fraction, per_number=self._per_number, per_second=self._per_second)
+        cut = _WHOLE_DIGITS[self._per_number] + 1  # the point is in the first part
+        self._number = TimeForm(cut, Remembered(whole), Remembered(fraction))
+        self.number_bytes = TimeForm(cut, Remembered(_of_bytes(whole)), Remembered(_of_bytes(fraction)))
+        self._last = self._offset  # the form of the last text
 
     def of(self, time: int | Decimal | str | None) -> int:
         """The time in `time_unit`. Raises `RejectedError`."""
@@ -71,45 +123,36 @@ class Times:
 
     def of_text(self, text: str) -> int:
         """The time of a date and time, or of a number in text, in `time_unit`. Raises `RejectedError`."""
-        begin, rest = text[:_SECONDS], text[_SECONDS:]
-        found = self._rests.get(rest)
-        if found is not None:
-            seconds, more = found
-            known = seconds.get(begin)
-            if known is not None:
-                return known + more
-        return self._of_new_text(text, begin, rest)
-
-    def _of_new_text(self, text: str, begin: str, rest: str) -> int:
-        match = _REST.fullmatch(rest)
-        is_known = begin in self._seconds or begin in self._local
-        if match is None or not (is_known or _SECOND.fullmatch(begin)):
-            try:
-                return self.of_number(Decimal(text))
-            except DecimalException:
-                raise self._not_a_time(text) from None
-        fraction, offset = match.groups()
-        if offset is None and self._zone is None:
-            raise self._not_a_time(text)
-        more = 0 if fraction is None else int(fraction) * self._per_second // 10 ** len(fraction)
-        seconds = self._local
-        if offset is not None:
-            seconds = self._seconds
-            more -= _seconds_of(offset) * self._per_second
-        _remember(self._rests, rest, (seconds, more))
-        known = seconds.get(begin)
-        if known is None:
-            known = self._second(text, self._zone if offset is None else UTC)
-            _remember(seconds, begin, known)
-        return known + more
-
-    def _second(self, text: str, zone: tzinfo | None) -> int:
-        """The time of the whole second. Of a local time that happens twice or never, it has the offset before the change."""
+        cut, heads, tails = self._last
         try:
-            time = datetime.fromisoformat(f"{text[:10]}T{text[11:_SECONDS]}").replace(tzinfo=zone)  # fold=0
-            return round((time - _EPOCH).total_seconds()) * self._per_second
-        except (ValueError, OverflowError) as error:
-            raise RejectedError("ts", f"{self._field}: {shown(text)}: {error}") from None
+            return heads[text[:cut]] + tails[text[cut:]]
+        except NOT_OF_FORM:
+            return self._of_new_text(text)
+
+    def form_of(self, text: str) -> TimeForm:
+        """The form in which this text is the usual one."""
+        found = date_and_time(text)
+        if found is None:
+            return self._number
+        return self._offset if found.offset else self._local
+
+    def _of_new_text(self, text: str) -> int:
+        form = self.form_of(text)
+        if form is self._local and self._zone is None:
+            raise self._not_a_time(text)
+        cut, heads, tails = form
+        try:
+            found = heads[text[:cut]] + tails[text[cut:]]
+        except NOT_OF_FORM as error:
+            if form is not self._number:
+                raise RejectedError("ts", f"{self._field}: {shown(text)}: {error}") from None
+        else:
+            self._last = form
+            return found
+        try:
+            return self.of_number(Decimal(text))
+        except DecimalException:
+            raise self._not_a_time(text) from None
 
     def _not_a_time(self, text: str) -> RejectedError:
         if self._zone is None:
@@ -119,6 +162,44 @@ class Times:
         return RejectedError("ts", f"{self._field}: {shown(text)} is not {form}, nor a number")
 
 
+# ---- parts of a text, each as a part of the time; they raise `NOT_OF_FORM`
+
+
+def _second(text: str, zone: tzinfo | None, per_second: int) -> int:
+    """The time of the whole second. Of a local time that happens twice or never, it has the offset before the change."""
+    if not _SECOND.fullmatch(text):
+        raise ValueError("it is no date and time")
+    if zone is None:
+        raise ValueError("there is no time zone")
+    time = datetime.fromisoformat(f"{text[:10]}T{text[11:]}").replace(tzinfo=zone)  # fold=0
+    return round((time - _EPOCH).total_seconds()) * per_second
+
+
+def _rest(text: str, per_second: int, *, with_offset: bool) -> int:
+    """What follows the second: the fraction, less the offset."""
+    match = _REST.fullmatch(text)
+    if match is None or bool(match[2]) is not with_offset:
+        raise ValueError("what follows the second is something else")
+    fraction, offset = match.groups()
+    more: int = 0 if fraction is None else int(fraction) * per_second // 10 ** len(fraction)
+    return more - _seconds_of(offset or "Z") * per_second
+
+
+def _whole(text: str, per_number: int, per_second: int) -> int:
+    """Of a number: all before the point, with the point if there is one."""
+    if not _WHOLE.fullmatch(text) or (len(text) > _WHOLE_DIGITS[per_number] and not text.endswith(".")):
+        raise ValueError("it is no usual number")
+    return int(text.removesuffix(".")) * per_second // per_number
+
+
+def _fraction(text: str, per_number: int, per_second: int) -> int:
+    """Of a number: all behind the point."""
+    if not _FRACTION.fullmatch(text):
+        raise ValueError("it is no usual number")
+    found: int = int(text or "0") * per_second // (per_number * 10 ** len(text))
+    return found
+
+
 def _seconds_of(offset: str) -> int:
     if offset in "Zz":
         return 0
@@ -126,10 +207,8 @@ def _seconds_of(offset: str) -> int:
     return seconds if offset[0] == "+" else -seconds
 
 
-def _remember(known: dict[str, Known], text: str, value: Known) -> None:
-    if len(known) >= _MOST_KNOWN:
-        known.clear()
-    known[text] = value
+def _of_bytes(function: Callable[[str], int]) -> Callable[[bytes], int]:
+    return lambda text: function(text.decode())
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

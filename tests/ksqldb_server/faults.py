@@ -22,8 +22,8 @@ class Fault:
     """A fault of the next `times` requests that contain `match`.
 
     `kind` is delay (by `seconds`), hold (until the test releases it), before or after (cut the connection before or after
-    execution), 503, 429, 401, error (of the server), closed (an error of a server that stops), or refuse (the statements, if the
-    server would execute or check any).
+    execution), 503, 429, 401, error (of the server), closed (an error of a server that stops), or refuse (the statements, if
+    the server would execute or check any).
     """
 
     kind: str

@@ -146,6 +146,26 @@ def test_random_and_changed_bytes_are_rejected_or_read_and_nothing_worse(data: s
             decode(value, 0)
 
 
+USUAL_TIMES = st.integers(0, 9).flatmap(lambda n: st.integers(10**n * (TS // 1_000) - 10**9, 10**n * (TS // 1_000) + 10**9))
+
+
+@given(time_=LONGS | USUAL_TIMES, unit=st.sampled_from(["s", "ms", "us", "ns"]), fixed=st.booleans())
+@settings(deadline=None)
+def test_a_time_is_read_whatever_its_size(*, time_: int, unit: str, fixed: bool) -> None:
+    fields = {"f": "double", "ts": "long", "g": "float", "bid": "double"} if fixed else {"ts": "long", "bid": "string"}
+    record = {"f": 0.5, "ts": time_, "g": 0.25, "bid": 1.5 if fixed else "1.5"}
+    tick = decoded(schema_of(**fields), record, unit=unit)
+    assert (tick.ts, tick.price) == (time_, Decimal("1.5"))
+
+
+def test_what_follows_a_field_that_was_not_read_yet_is_read_behind_it() -> None:
+    fields = {"a": "boolean", "b": "double", "ts": "long", "c": "boolean", "bid": "double", "d": "string", "qty": "double"}
+    for time_ in (0, -1, TS, 2**62):
+        record = {"a": True, "b": 9.5, "ts": time_, "c": False, "bid": 1.25, "d": "xyz", "qty": 3.5}
+        tick = decoded(schema_of(**fields), record)
+        assert (tick.ts, tick.price, tick.qty) == (time_, Decimal("1.25"), Decimal("3.5"))
+
+
 def test_a_count_of_a_great_many_items_without_bytes_takes_no_time() -> None:
     schema = schema_of(x={"type": "array", "items": "null"}, ts="long", bid="long")
     decode = avro_decoder(json.dumps(schema), layout())

@@ -49,10 +49,11 @@ KEYS = {NESTED: None, FLAT: b"A", MID: b"A|x"}
 
 
 def decoded(layout: TickLayout, key: bytes | None, value: bytes | None) -> TickRecord:
-    assert layout.records is not None
-    (record,) = layout.records([Wire(7, 1_700_000_000_000, key, value)])
-    assert isinstance(record, TickRecord)
-    return record
+    assert layout.decoded is not None
+    ((record, key, tick),) = layout.decoded([Wire(7, 1_700_000_000_000, key, value)])
+    made = TickRecord.of(record, key, tick)
+    assert isinstance(made, TickRecord)
+    return made
 
 
 # ---- the reference: json.loads, and looking up one field after another
@@ -250,9 +251,9 @@ def test_a_rejection_names_the_field_of_the_topic(value: bytes | None, reason: s
 
 def test_the_key_counts_for_every_record_whatever_the_fields_say() -> None:
     layout = make_layout(FLAT)
-    assert layout.records is not None
+    assert layout.decoded is not None
     value = b'{"T":1,"B":1,"s":"x"}'
-    made = [record.key for record in layout.records([Wire(n, 1, key, value) for n, key in enumerate((b"A", b"B", b"A"))])]
+    made = [key for _, key, _ in layout.decoded([Wire(n, 1, key, value) for n, key in enumerate((b"A", b"B", b"A"))])]
     assert made == [b"A|x", b"B|x", b"A|x"]
 
 

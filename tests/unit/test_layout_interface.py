@@ -10,8 +10,9 @@ from hypothesis import given
 from tables.config import EngineConfig
 from tables.engine import Engine
 from tables.layouts.layout import OwnLayout, unwrapped
-from tables.records import Record, TickRecord, is_marker
-from tables.ticks import RejectedError, decoder, name_of, read
+from tables.records import DecodedRecord, Record, is_marker
+from tables.ticks import RejectedError, check_name, decoder, name_of, read
+from tests.support import decoded_path
 from tests.support.reference import Entry
 from tests.unit.model import shown, take_finals, wire
 from tests.unit.test_engine_properties import PROFILE, configs, last_arrival, logs
@@ -23,22 +24,22 @@ class _Before(OwnLayout):
     def __init__(self) -> None:
         super().__init__("bid", 1_000)
         self._read = decoder("bid")
-        self.records = self._records
+        self.decoded = self._decoded
         self.decode = unwrapped
 
-    def _records(self, records: Iterable[Record]) -> Iterator[Record]:
+    def _decoded(self, records: Iterable[Record]) -> Iterator[DecodedRecord]:
         for record in records:
             if is_marker(record):
-                yield record
+                yield record, None, None
                 continue
-            value: Any = None
+            tick: Any = None
             key = record.key
             try:
-                value = read(self._read, record.value)
-                name_of(key)
+                tick = read(self._read, record.value)
+                check_name(tick, name_of(key))
             except RejectedError as error:
-                value, key = error, None
-            yield TickRecord(record.offset, record.timestamp, key, value, record)
+                tick, key = error, None
+            yield record, key, tick
 
 
 @PROFILE
@@ -52,6 +53,10 @@ def test_bars_and_side_records_are_those_of_our_own_layout(log: list[Entry], con
         side = [(one.offset, one.kind, one.reason, one.detail, one.record) for one in engine.take_side()]
         found.append(([shown(bar) for bar in take_finals(engine)], side, engine.counters, engine.next_offset))
     assert found[0] == found[1]
+
+
+def test_the_fast_path_of_decoded_ticks_is_that_of_the_default_layout() -> None:
+    assert decoded_path.TWIN.read_text() == decoded_path.twin(), "write it again: python -m tests.support.decoded_path"
 
 
 def test_side_records_are_the_records_of_the_topic() -> None:

@@ -121,7 +121,7 @@ def test_fields_of_the_value_may_be_the_identity() -> None:
     layout = SchemaLayout(config.parsed(), book)
     record = Wire(0, TS, None, ticks.framed(ts=TS, bid=Decimal(1), code="EURUSD"))
     assert layout.name_of(record) == ("X", "EURUSD")
-    assert [found.key for found in layout.records([record, record])] == [b"X|EURUSD"] * 2
+    assert [key for _, key, _ in layout.decoded([record, record])] == [b"X|EURUSD"] * 2
 
 
 def test_the_records_of_a_schema_that_lacks_a_field_are_rejected_with_its_id() -> None:
