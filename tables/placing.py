@@ -14,7 +14,7 @@ from tables.layouts.config import ParsedLayout
 from tables.layouts.fields import Constant
 from tables.layouts.identity import Identities
 from tables.layouts.layout import TickLayout
-from tables.records import Record, TickRecord
+from tables.records import Record
 from tables.repartitioned import KEY_HEADER, REJECTED_HEADER, SOURCE_HEADER
 from tables.ticks import MAX_KEY, RejectedError
 
@@ -83,13 +83,12 @@ class Placing:
         if self.by_key:
             for record in records:
                 yield record, self._by_key(record.key), None
-        elif self._layout.records is not None:
-            for made in self._layout.records(records):
-                if type(made) is TickRecord:
-                    record = made.original
-                    yield record, *((made.key, None) if made.key is not None else self._by_layout(record, made.value))
-                else:  # a marker
-                    yield made, None, None
+        elif self._layout.decoded is not None:
+            for record, symbol, tick in self._layout.decoded(records):
+                if symbol is None and isinstance(tick, RejectedError):
+                    yield record, *self._by_layout(record, tick)
+                else:  # a tick, or a marker
+                    yield record, symbol, None
 
     def _by_key(self, key: bytes | None) -> bytes | None:
         known = self._identities.known.get(key)

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from tables.layouts.layout import TickLayout
-from tables.records import Record, TickRecord
+from tables.records import DecodedRecord, Record
 from tables.ticks import FieldNames, RawTick, RejectedError
 
 SOURCE_HEADER = "barwheel-source"  # topic|partition|offset|timestamp of the source's record; the timestamp is epoch ms
@@ -70,17 +70,20 @@ class RepartitionedLayout:
         self.decode: Callable[[Any], RawTick] = inner.decode
         self.no_heartbeats = inner.no_heartbeats
         self._inner = inner
-        # the default layout has no first step: its keys are those of the copies
-        self.records: Callable[[Iterable[Record]], Iterable[Record]] | None = None if inner.records is None else self._records
+        # the default layout has no such step: its keys are those of the copies
+        decoded = None if inner.decoded is None else self._decoded
+        self.decoded: Callable[[Iterable[Record]], Iterable[DecodedRecord]] | None = decoded
 
-    def _records(self, records: Iterable[Record]) -> Iterator[Record]:
-        assert self._inner.records is not None  # noqa: S101  # see the constructor
-        for made in self._inner.records(map(restored, records)):
-            if type(made) is TickRecord and made.original.rejected is not None:
+    def _decoded(self, records: Iterable[Record]) -> Iterator[DecodedRecord]:
+        assert self._inner.decoded is not None  # noqa: S101  # see the constructor
+        for record, key, tick in self._inner.decoded(map(restored, records)):
+            rejected = record.rejected if isinstance(record, SourceRecord) else None
+            if rejected is not None and tick is not None:
                 # what could not be read then may be readable now, and its symbol lies in another partition
-                reason, _, detail = made.original.rejected.decode(errors="replace").partition("|")
-                made.key, made.value = None, RejectedError(reason, detail)
-            yield made
+                reason, _, detail = rejected.decode(errors="replace").partition("|")
+                yield record, None, RejectedError(reason, detail)
+            else:
+                yield record, key, tick
 
     def name_of(self, record: Record) -> tuple[str, str]:
         """See `TickLayout`."""

@@ -240,7 +240,7 @@ def test_side_records_are_found_by_name_and_reason_and_stored_once(store: Store,
 
 def test_a_flood_of_rejected_records_leaves_the_late_ones_alone(store: Store, queries: Queries) -> None:
     def side(kind: str, offset: int) -> SideRow:
-        return SideRow(kind, 0, offset, 5, "fx", "A", 61, 60, kind, "d", "v", truncated=False)
+        return SideRow(kind, "ticks", 0, offset, 5, "fx", "A", 61, 60, kind, "d", "v", truncated=False)
 
     store.add([], [side("late", offset) for offset in range(5)], {})
     for first in range(0, 3 * MAX_SIDE_RECORDS, 5_000):
