@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
+from decimal import Decimal
 from uuid import uuid4
 
 from app.kafka.partitioner import partition_of
@@ -13,6 +15,8 @@ from tables.engine import Engine
 from tests.chaos.copies import check_copies
 from tests.chaos.verdict import Verdict
 from tests.integration.conftest import NewWorker
+from tests.support.schema_registry import running
+from tests.support.schema_ticks import TICK, AvroTicks
 from tests.support.ticks import Tick, add_partitions, create_topic, delete_topic, now_ms, produce, read
 from tests.support.worker import Worker
 from tests.unit.model import Wire, take_finals
@@ -161,7 +165,41 @@ def test_a_killed_worker_has_copied_each_record_once(pocket: str, pocket_worker:
     assert verdict.violations == []
     assert worker.total()["read"] == sent
     worker.wait(worker.ready, "it is ready")
+    assert worker.run("flush", "--yes").returncode == 0  # into the copies: no source is that of a symbol
+    assert {seen.bar.symbol for seen in read(pocket, worker.finals_topic, len(SYMBOLS))} == set(SYMBOLS)
     worker.stop()
+
+
+def test_a_symbol_in_an_avro_value_is_found_by_the_schema_that_the_record_names(pocket: str, pocket_worker: NewWorker) -> None:
+    ticks = AvroTicks({"code": "string", **TICK})
+    with running() as server:
+        worker = pocket_worker(
+            repartition="on",
+            topic_partitions="2",
+            ticks_format="avro",
+            ticks_fields="ts=ts,bid=bid,symbol=code,broker='X'",
+            ticks_key="",
+            schema_registry_url=server.url,
+            idle_close="off",
+        ).start()
+        known = replace(ticks, number=server.registry.register("any", {"schema": ticks.text, "schemaType": "AVRO"}))
+        start = now_ms() // MINUTE * MINUTE - 10 * MINUTE
+        moves = [(symbol, start + minute * MINUTE, Decimal(minute + 1)) for minute in (0, 1, 3) for symbol in SYMBOLS]
+        values = [known.framed(ts=ts, bid=bid, code=symbol) for symbol, ts, bid in moves]
+        unknown = replace(ticks, number=99).framed(ts=start, bid=Decimal(1), code="EURUSD")
+        produce(pocket, worker.ticks_topic, [Tick(value=value) for value in [*values, unknown]])
+        worker.wait_read(len(values) + 1)
+        bars = [seen.bar for seen in read(pocket, worker.finals_topic, 2 * len(SYMBOLS))]
+        assert sorted((bar.symbol, bar.bucket_start, bar.ticks) for bar in bars) == sorted(
+            (symbol, start + minute * MINUTE, 1) for symbol in SYMBOLS for minute in (0, 1)
+        )
+        (rejected,) = read(pocket, worker.rejected_topic, 1)
+        assert (rejected.key, rejected.value) == (f"{worker.ticks_topic}|0|{len(values)}".encode(), unknown)
+        assert (rejected.headers["reason"], rejected.headers["detail"]) == (
+            b"schema",
+            b"schema 99: Schema Registry does not know it",
+        )
+        worker.stop()
 
 
 def end_of(worker: Worker) -> int:
