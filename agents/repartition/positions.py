@@ -56,6 +56,18 @@ async def read_positions(cluster: Cluster, settings: Settings, partitions: int) 
     Reads up to the end as it is now, and so waits for transactions of other partitions that are open: an older end could hide a
     position. `partitions`: of the repartition topic. Raises `StateError` where the positions are gone, and aiokafka's errors.
     """
+    stored = await _read(cluster, settings)
+    if stored.start is None and await _has_copies(cluster, settings, partitions):
+        stored = await _read(cluster, settings)  # another worker may have begun meanwhile
+        if stored.start is None:
+            raise StateError(
+                f"{settings.repartition_positions_topic} holds no positions, though {settings.repartition_topic} has records "
+                "(was it deleted?): restore it, or use another app_id and topics_prefix"
+            )
+    return stored
+
+
+async def _read(cluster: Cluster, settings: Settings) -> Stored:
     topic = settings.repartition_positions_topic
     place = topic, 0
     end = (await high_watermarks(cluster, [place]))[place]
@@ -65,8 +77,6 @@ async def read_positions(cluster: Cluster, settings: Settings, partitions: int) 
         async for batch in reader.read(topic, 0, begin, end):
             for record in batch:
                 _take(stored, record, topic)
-    if stored.start is None:
-        await _check_first(cluster, settings, partitions)
     return stored
 
 
@@ -82,15 +92,10 @@ def _take(stored: Stored, record: Record, topic: str) -> None:
         raise StateError(f"{topic}[0], offset {record.offset}: not a position of this version ({error})") from error
 
 
-async def _check_first(cluster: Cluster, settings: Settings, partitions: int) -> None:
-    """Check that nothing was ever copied, as the positions say. Otherwise all ticks would be copied a second time."""
-    copies = settings.repartition_topic
-    ends = await high_watermarks(cluster, [(copies, number) for number in range(partitions)])
-    if any(ends.values()):
-        raise StateError(
-            f"{settings.repartition_positions_topic} holds no positions, though {copies} has records (was it deleted?): "
-            "restore it, or use another app_id and topics_prefix"
-        )
+async def _has_copies(cluster: Cluster, settings: Settings, partitions: int) -> bool:
+    """Whether anything was ever copied. Without positions, all ticks would be copied a second time."""
+    ends = await high_watermarks(cluster, [(settings.repartition_topic, number) for number in range(partitions)])
+    return any(ends.values())
 
 
 def resume(settings: Settings, place: Place, ticks: Log, stored: Stored, now: Identity) -> Resumed:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 from aiokafka.errors import KafkaError
 
 from agents.gaps import Log
 from agents.layout import source_layout
-from agents.repartition.positions import START_KEY, Place, Resumed, Stored, position_key, read_positions, resume
+from agents.repartition.positions import START_KEY, Place, Stored, position_key, read_positions, resume
 from agents.repartition.producers import SourceProducers
 from agents.repartition.source_task import Ready, SourceTask
 from agents.repartition_progress import RepartitionProgress
@@ -60,9 +61,11 @@ class SourceRecovery:
         stored = await read_positions(cluster, settings, topics.partitions)  # of now: the former owners write no more
         if stored.start is None:
             stored.start = await self._begin(cluster, limits)
-        resumed = await self._resume(cluster, stored, places - failed.keys(), failed)
+        known, unknown = await look(cluster, stored, places - failed.keys())
+        failed.update(unknown)
         tasks = {}
-        for place, found in sorted(resumed.items()):
+        for place, (ticks, now) in sorted(known.items()):
+            found = resume(settings, place, ticks, stored, now)
             task = SourceTask(
                 settings,
                 place,
@@ -94,27 +97,6 @@ class SourceRecovery:
             await producer.stop()
         return found
 
-    async def _resume(
-        self, cluster: Cluster, stored: Stored, places: set[Place], failed: dict[Place, KafkaError | OSError]
-    ) -> dict[Place, Resumed]:
-        """Where the partitions go on. Those whose log cannot be asked are added to `failed`."""
-        topics = sorted({topic for topic, _ in places})
-        async with patient_admin(cluster) as client:
-            ids = await identify(client, topics)
-        async with Reader(cluster, frozenset(topics)) as reader:
-            bounds, unknown = await reader.bounds_of(sorted(places))
-            failed.update(unknown)
-            return {
-                place: resume(
-                    self._settings,
-                    place,
-                    await _log_of(reader, place, bounds[place], stored, ids),
-                    stored,
-                    identity_of(place[0], ids),
-                )
-                for place in sorted(bounds)
-            }
-
     def _placing_of(self, partitions: int, largest: int) -> Placing:
         if self.placing is None:
             settings = self._settings
@@ -129,6 +111,28 @@ class SourceRecovery:
 def identity_of(topic: str, ids: Identities) -> Identity:
     """What the position of a partition of this topic stores of the broker's answer."""
     return Identity(ids.cluster, ids.topics.get(topic, ""))
+
+
+class Known(NamedTuple):
+    """A partition of a source as it is now: its log, and the ids of cluster and topic."""
+
+    log: Log
+    now: Identity
+
+
+async def look(cluster: Cluster, stored: Stored, places: Iterable[Place]) -> tuple[dict[Place, Known], dict[Place, KafkaError]]:
+    """These partitions as they are now, and the errors of those that cannot be asked. Raises aiokafka's other errors."""
+    wanted = sorted(places)
+    topics = sorted({topic for topic, _ in wanted})
+    async with patient_admin(cluster) as client:
+        ids = await identify(client, topics)
+    async with Reader(cluster, frozenset(topics)) as reader:
+        bounds, failed = await reader.bounds_of(wanted)
+        found = {
+            place: Known(await _log_of(reader, place, bounds[place], stored, ids), identity_of(place[0], ids))
+            for place in sorted(bounds)
+        }
+    return found, failed
 
 
 async def _log_of(reader: Reader, place: Place, bounds: tuple[int, int], stored: Stored, ids: Identities) -> Log:

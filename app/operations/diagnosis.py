@@ -22,7 +22,7 @@ from app.kafka.topics import replica_counts, topic_admin
 from app.ksqldb import fit
 from app.operations import newest_ticks, placement
 from app.operations.durability import idle_risk, risks
-from app.operations.stored_state import state_problems
+from app.operations.stored_state import source_problems, state_problems
 from app.settings import PREFIX, Settings, unknown_variables
 from app.settings.addresses import loopback
 from app.settings.data_dir import folder_problem
@@ -190,7 +190,8 @@ async def _stored_state(settings: Settings, cluster: Cluster, result: Examinatio
     """What the next start would say about the stored positions."""
     if result.report is None:
         return
-    for problem in await state_problems(settings, cluster, result.report):
+    problems = await state_problems(settings, cluster, result.report)
+    for problem in problems + await source_problems(settings, cluster, result.report):
         (result.wrong if problem.stops else result.note)(problem.text, problem.advice)
 
 

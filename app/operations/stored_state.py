@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 from agents.recovery import recover
+from agents.repartition.positions import read_positions, resume
+from agents.repartition.recovery import look
 from agents.topics import TopicsReport, check_partitions
 from app.errors import BarwheelError, StateError
 from app.kafka.cluster import Cluster
@@ -37,6 +40,28 @@ async def state_problems(settings: Settings, cluster: Cluster, topics: TopicsRep
             problem = await _problem(reader, settings, number, topics.partitions, now)
             if problem is not None:
                 found.append(problem)
+    return found
+
+
+async def source_problems(settings: Settings, cluster: Cluster, topics: TopicsReport) -> list[Problem]:
+    """The same for the partitions of the sources, with `repartition=on`."""
+    if not settings.repartition or settings.repartition_positions_topic not in topics.states:
+        return []
+    places = [
+        (topic, number) for topic in settings.sources.among(topics.states) for number in range(topics.states[topic].partitions)
+    ]
+    try:
+        stored = await read_positions(cluster, settings, topics.partitions)
+    except StateError as error:
+        return [Problem(str(error), "the worker does not start before that is changed", stops=True)]
+    known, failed = await look(cluster, stored, places)
+    found = [Problem(str(error), "the others do not wait for it", stops=False) for _, error in sorted(failed.items())]
+    for place, (log, now) in known.items():
+        try:
+            resume(settings.model_copy(update={"on_gap": OnGap.stop}), place, log, copy.deepcopy(stored), now)
+        except StateError as error:
+            stops = settings.on_gap is OnGap.stop
+            found.append(Problem(str(error), "the worker does not start before that is changed" if stops else GOES_ON, stops))
     return found
 
 

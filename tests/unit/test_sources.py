@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from agents.fingerprint import check_fingerprint, fingerprint
 from agents.sources import visible
-from app.errors import SettingsError
+from agents.topics import judge
+from app.errors import SettingsError, StateError
+from app.kafka.topics import TopicState
 from app.settings import Settings
 from app.settings.sources import parse_sources
 
@@ -58,3 +61,35 @@ def test_without_repartition_the_engines_read_the_topic_itself() -> None:
     plain = Settings.load(ticks_topic="quotes", app_id="me", topics_prefix="p-", broker="")
     copied = Settings.load(ticks_topic="quotes", app_id="me", topics_prefix="p-", broker="", repartition=True)
     assert (plain.input_topic, copied.input_topic) == ("quotes", "p-me-ticks-repartition")
+
+
+def test_topics_may_be_added_to_an_app_but_it_keeps_to_repartitioning() -> None:
+    names = {"app_id": "me", "topics_prefix": "", "broker": ""}
+    one, two = (Settings.load(ticks_topic=topics, repartition=True, **names) for topics in ("a", "a,b"))
+    check_fingerprint("changelog[0]", fingerprint(one, 4), fingerprint(two, 4))
+    plain = Settings.load(ticks_topic="a", **names)
+    with pytest.raises(StateError, match="ticks_topic=a stored, me-ticks-repartition set"):
+        check_fingerprint("changelog[0]", fingerprint(plain, 4), fingerprint(one, 4))
+
+
+@pytest.mark.parametrize("topics", ["a,b", "^.$"])
+def test_a_source_that_is_compacted_stops_the_start_and_one_that_is_missing_is_told(topics: str) -> None:
+    settings = Settings.load(ticks_topic=topics, repartition=True, app_id="me", topics_prefix="", broker="")
+    states = {"a": TopicState(3, {"cleanup.policy": "compact"}), "c": TopicState(1, {})}
+    found = {finding.topic: finding for finding in judge(settings, states, []).findings}
+    assert found["a"].fatal
+    assert "compaction removes all but the last tick of a key" in str(found["a"])
+    assert ("b" in found) == (topics == "a,b")
+    assert "c" not in found
+    assert "is missing" in str(found["me-ticks-repartition"])
+
+
+def test_the_copies_topic_takes_the_largest_record_of_all_sources() -> None:
+    settings = Settings.load(ticks_topic="^.$", repartition=True, app_id="me", topics_prefix="", broker="")
+    states = {
+        "a": TopicState(3, {"max.message.bytes": "5000000"}),
+        "b": TopicState(1, {}),
+        "me-ticks-repartition": TopicState(8, {"max.message.bytes": "5000000", "message.timestamp.type": "LogAppendTime"}),
+    }
+    (finding,) = [one for one in judge(settings, states, []).findings if one.topic == "me-ticks-repartition"]
+    assert "takes records of 5000000 bytes, 5065536 are needed: the values of larger ones are cut" in str(finding)
