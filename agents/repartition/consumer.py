@@ -7,11 +7,15 @@ from aiokafka import AIOKafkaConsumer
 from agents.task_creator import persist
 from app.kafka.cluster import Cluster
 from app.kafka.fetcher import AllTopics, RawTopics
+from app.kafka.limits import shortest_session
 from app.settings import Settings
 
 FETCH_BYTES, FETCH_WAIT_MS = 1 << 20, 100
 METADATA_MS = 30_000  # so often the group's leader looks for new partitions
 REBALANCE_MS = 60_000
+# What a worker that died had still to copy is late if that takes longer than grace. To take over costs little here, so its
+# partitions are given away sooner than those of the engines. Kafka's brokers take no less by default.
+SESSION_MS = 6_000
 
 
 async def connected(settings: Settings, cluster: Cluster) -> AIOKafkaConsumer:
@@ -19,7 +23,7 @@ async def connected(settings: Settings, cluster: Cluster) -> AIOKafkaConsumer:
     started: list[AIOKafkaConsumer] = []
 
     async def start() -> None:
-        consumer = _consumer(settings, cluster)
+        consumer = _consumer(settings, cluster, session_of(settings, await shortest_session(cluster)))
         try:
             await consumer.start()
         except BaseException:
@@ -31,7 +35,12 @@ async def connected(settings: Settings, cluster: Cluster) -> AIOKafkaConsumer:
     return started[0]
 
 
-def _consumer(settings: Settings, cluster: Cluster) -> AIOKafkaConsumer:
+def session_of(settings: Settings, shortest: int | None = None) -> int:
+    """The session timeout (ms) of the group that copies. `shortest`: that the brokers take."""
+    return min(settings.session_timeout, max(SESSION_MS, shortest or 0))
+
+
+def _consumer(settings: Settings, cluster: Cluster, session: int) -> AIOKafkaConsumer:
     return AIOKafkaConsumer(
         **cluster.client,
         group_id=settings.repartition_group,
@@ -43,7 +52,7 @@ def _consumer(settings: Settings, cluster: Cluster) -> AIOKafkaConsumer:
         max_partition_fetch_bytes=FETCH_BYTES,
         fetch_max_wait_ms=FETCH_WAIT_MS,
         metadata_max_age_ms=METADATA_MS,
-        session_timeout_ms=settings.session_timeout,
-        heartbeat_interval_ms=settings.session_timeout // 10,
+        session_timeout_ms=session,
+        heartbeat_interval_ms=session // 10,
         rebalance_timeout_ms=REBALANCE_MS,
     )

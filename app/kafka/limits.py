@@ -58,6 +58,14 @@ def check(settings: Settings, broker: str, configs: Mapping[str, str]) -> None:
         )
 
 
+async def shortest_session(cluster: Cluster) -> int | None:
+    """The shortest session timeout (ms) that all brokers take; None where it is not known."""
+    known = [
+        int(configs[SHORTEST_SESSION]) for configs in (await _broker_configs(cluster, (SHORTEST_SESSION,))).values() if configs
+    ]
+    return max(known, default=None)
+
+
 async def _broker_configs(cluster: Cluster, names: Iterable[str]) -> dict[str, dict[str, str]]:
     wanted = dict.fromkeys(names, "")
     found: dict[str, dict[str, str]] = {}

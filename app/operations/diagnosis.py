@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from agents.bar_schemas import BarSchemas
+from agents.repartition.consumer import session_of
 from agents.schemas import TickSchemas
 from agents.topics import TopicsReport, look
 from app.errors import BarwheelError, BrokerError, SettingsError, TopicsError
@@ -26,6 +27,7 @@ from app.operations.stored_state import source_problems, state_problems
 from app.settings import PREFIX, Settings, unknown_variables
 from app.settings.addresses import loopback
 from app.settings.data_dir import folder_problem
+from app.settings.durations import duration_text
 from app.settings.types import WebAuth
 
 PLACED_RECORDS = 1_000  # newest ticks, and bars, of each partition in which symbols are looked for that live in two
@@ -140,12 +142,10 @@ def _check_settings(settings: Settings, result: Examination) -> None:
     if settings.grace > settings.window_size:
         text = f"grace={settings.text_of('grace')} is longer than window_size={settings.size_text}"
         result.note(text, "each bar is published after the next one has opened")
-    if settings.repartition and settings.grace <= settings.session_timeout:
-        text = (
-            f"repartition=on with grace={settings.text_of('grace')} and session_timeout={settings.text_of('session_timeout')}"
-        )
-        advice = "what a worker that was killed had still to copy is late: make grace longer, or session_timeout shorter"
-        result.note(text, advice)
+    session = session_of(settings)
+    if settings.repartition and settings.grace <= session:
+        text = f"repartition=on with grace={settings.text_of('grace')}: what a worker that is killed had still to copy is late"
+        result.note(text, f"the others take over after {duration_text(session)}; with a longer grace nothing is late")
     if settings.max_future < settings.grace:
         result.note(
             f"max_future={settings.text_of('max_future')} is shorter than grace={settings.text_of('grace')}",

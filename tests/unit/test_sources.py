@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agents.fingerprint import check_fingerprint, fingerprint
+from agents.repartition.consumer import session_of
 from agents.sources import visible
 from agents.topics import judge
 from app.errors import SettingsError, StateError
@@ -93,3 +94,13 @@ def test_the_copies_topic_takes_the_largest_record_of_all_sources() -> None:
     }
     (finding,) = [one for one in judge(settings, states, []).findings if one.topic == "me-ticks-repartition"]
     assert "takes records of 5000000 bytes, 5065536 are needed: the values of larger ones are cut" in str(finding)
+
+
+@pytest.mark.parametrize(
+    ("own", "brokers", "used"), [("30s", None, 6_000), ("30s", 6_000, 6_000), ("30s", 10_000, 10_000), ("3s", 1_000, 3_000)]
+)
+def test_partitions_of_sources_are_given_away_soon_but_no_sooner_than_the_brokers_allow(
+    own: str, brokers: int | None, used: int
+) -> None:
+    settings = Settings.load(ticks_topic="a", repartition=True, app_id="me", broker="", session_timeout=own)
+    assert session_of(settings, brokers) == used
