@@ -224,12 +224,16 @@ def answers(host: str, port: int) -> bool:
 
 def jars() -> Path:
     """Directory with Kafka's jars; downloads them with Maven the first time. Raises `KafkaUnavailableError`."""
-    target = jar_directory()
+    return fetched(_POM, jar_directory())
+
+
+def fetched(pom: str, target: Path) -> Path:
+    """A directory with the jars of a Maven project; downloads them the first time. Raises `KafkaUnavailableError`."""
     if target.is_dir():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetching-") as scratch:
-        (Path(scratch) / "pom.xml").write_text(_POM)
+        (Path(scratch) / "pom.xml").write_text(pom)
         maven = subprocess.run(
             [
                 "mvn",
