@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tests.chaos import report, table
 from tests.chaos.kinds import DEFAULT, DESCRIPTIONS, ON_REQUEST, Kind
-from tests.chaos.options import OWN_BROKERS, SCOPES, Options
+from tests.chaos.options import BARS_FORMATS, OWN_BROKERS, SCOPES, Options
 from tests.chaos.run import run
 from tests.support.kafka_node import KafkaUnavailableError
 
@@ -43,6 +43,7 @@ def main() -> int:
         None if given.keep is None else given.keep.resolve(),
         given.scope,
         repartition=given.repartition,
+        bars_format=given.bars_format,
     )
     if not options.possible:
         parser.error(f"--broker {options.broker}: no fault of {', '.join(sorted(options.kinds))} is possible with it")
@@ -95,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         "--repartition", action="store_true", help="the workers copy the market's topic by symbol (repartition=on)"
     )
     parser.add_argument("--scope", choices=SCOPES, default="broker", help="the setting scope (default %(default)s)")
+    parser.add_argument("--bars-format", choices=BARS_FORMATS, default="json", help="the setting bars_format (default json)")
     parser.add_argument("--workers", type=_count, default=2, metavar="N", help="workers at the start (default %(default)s)")
     parser.add_argument(
         "--kinds", type=_kinds, default=DEFAULT, help="only these faults, separated by commas; `all`: every one"

@@ -10,6 +10,7 @@ from tests.support.reference import Rules
 
 OWN_BROKERS = ("pocket", "kafka", "cluster")  # those that a run starts, and may kill
 SCOPES = ("broker", "symbol", "partition")
+BARS_FORMATS = ("json", "avro", "protobuf")
 PARTITIONS = 4
 WINDOW_MS = 1_000
 GRACE_MS = 500
@@ -35,6 +36,7 @@ class Options:
     broken: str | None = None  # a rule of `tests.chaos.broken` that the workers break
     checkpoint_ms: int = 500  # the setting `checkpoint_interval`
     repartition: bool = False  # whether the workers copy the market's topic, and read the copies
+    bars_format: str = "json"  # the setting
 
     @property
     def own_broker(self) -> bool:
@@ -82,6 +84,8 @@ class Options:
             words.append(f"--scope {self.scope}")
         if self.repartition:
             words.append("--repartition")
+        if self.bars_format != Options.bars_format:
+            words.append(f"--bars-format {self.bars_format}")
         if self.kinds != DEFAULT:
             words.append(f"--kinds {','.join(sorted(self.kinds))}")
         return " ".join(words)

@@ -26,6 +26,7 @@ from tests.chaos.sent import SentLog
 from tests.chaos.upstream import Upstream
 from tests.chaos.verdict import Verdict
 from tests.chaos.watch import Watch
+from tests.support import schema_registry
 from tests.support.ticks import create_topic, read
 
 DEADLINE = 90.0  # seconds for the first bars, for each recovery and for the end
@@ -56,8 +57,8 @@ def run(options: Options, report: Report, *, advance: Callable[[], None] = lambd
     began = time.monotonic()
     directory = options.keep or Path(tempfile.mkdtemp(prefix="barwheel-chaos-"))
     directory.mkdir(parents=True, exist_ok=True)
-    with running(options.broker, directory / "broker") as (bootstrap, broker):
-        one = _Run(options, bootstrap, broker, directory, report, advance)
+    with running(options.broker, directory / "broker") as (bootstrap, broker), schema_registry.running() as registry:
+        one = _Run(options, bootstrap, broker, directory, report, advance, registry.url)
         verdict = one.execute()
     outcome = Outcome(options, verdict, one.counts, time.monotonic() - began, directory)
     if outcome.correct and options.keep is None:
@@ -77,6 +78,7 @@ class _Run:
         directory: Path,
         report: Report,
         advance: Callable[[], None],
+        registry_url: str,
     ) -> None:
         self.counts: Counter[Kind] = Counter()
         self._options, self._bootstrap, self._broker, self._advance = options, bootstrap, broker, advance
@@ -96,6 +98,8 @@ class _Run:
             "delivery": options.delivery,
             "scope": options.scope,
             "repartition": "on" if options.repartition else "off",
+            "bars_format": options.bars_format,
+            "schema_registry_url": registry_url,
         }
         self._names = Settings.load(broker=f"kafka://{bootstrap}", **self._settings)
         self._fleet = Fleet(bootstrap, directory, self._settings, options.broken)
