@@ -11,7 +11,8 @@ from rich.text import Text
 
 from app.commands import base
 from app.errors import InputError
-from app.operations.inspection.inspect import Inspection, inspect_sample, written
+from app.operations.inspection.inspect import Inspection, written
+from app.operations.inspection.look import look_at
 from app.operations.inspection.sample import take
 from app.operations.inspection.times import Disorder
 from app.operations.inspection.values import kind_of
@@ -54,7 +55,7 @@ async def run(settings: Settings, topic: str, records: int, *, as_json: bool) ->
     if not topic and settings.sources.one is None:
         raise InputError(f"ticks_topic={settings.ticks_topic}: inspect looks at one topic, app inspect TOPIC")
     cluster = await base.reach(settings)
-    found = inspect_sample(await take(cluster, topic or settings.ticks_topic, max(1, records)), settings)
+    found = await look_at(await take(cluster, topic or settings.ticks_topic, max(1, records)), settings)
     if as_json:
         base.out_json(as_object(found))
     else:
@@ -72,7 +73,8 @@ def as_object(found: Inspection) -> dict[str, Any]:
         "looked_at": found.looked_at,
         "timestamps": _timestamps(found),
         "formats": {str(name): count for name, count in values.formats.most_common()},
-        "schema_ids": {str(number): count for number, count in values.schema_ids.most_common()},
+        "schema_ids": dict(values.schema_ids.most_common()),
+        "schemas": dict(found.schemas),
         "fields": {
             written(path): {"count": seen.count, "kinds": dict(seen.kinds), "examples": [str(one) for one in seen.examples]}
             for path, seen in values.fields.items()
@@ -125,6 +127,8 @@ def _summary(found: Inspection, scope: str) -> Table:
     places = found.places
     formats = ", ".join(f"{name} ({count:,})" for name, count in found.values.formats.most_common())
     made.add_row("values", formats)
+    for number, name in found.schemas.items():
+        made.add_row("schema", f"{number}: {name}")
     made.add_row("key", found.key.text)
     several = f"; {places.several:,} in several partitions, such as {places.in_two[0]}" if places.in_two else ""
     made.add_row("symbols", f"{places.names:,}{several}")

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from agents.bar_schemas import BarSchemas
@@ -23,6 +22,7 @@ from app.kafka.topics import replica_counts, topic_admin
 from app.ksqldb import fit
 from app.operations import newest_ticks, placement
 from app.operations.durability import idle_risk, risks
+from app.operations.inspection.sample import Seen, take
 from app.operations.stored_state import source_problems, state_problems
 from app.settings import PREFIX, Settings, unknown_variables
 from app.settings.addresses import loopback
@@ -263,22 +263,9 @@ async def _placement(settings: Settings, result: Examination) -> None:
         result.items.append(Item(*found))
 
 
-async def _newest(cluster: Cluster, topic: str, result: Examination, count: int) -> list[Any]:
+async def _newest(cluster: Cluster, topic: str, result: Examination, count: int) -> list[Seen]:
     """The newest records of each partition: about `count` at most."""
     state = result.report.states.get(topic) if result.report else None
     if state is None:
         return []
-    consumer = AIOKafkaConsumer(enable_auto_commit=False, client_id="barwheel-doctor", **cluster.client)
-    await consumer.start()
-    try:
-        partitions = [TopicPartition(topic, p) for p in range(state.partitions)]
-        consumer.assign(partitions)
-        begins = await consumer.beginning_offsets(partitions)
-        ends = await consumer.end_offsets(partitions)
-        records: list[Any] = []
-        for tp in (tp for tp in partitions if ends[tp] > begins[tp]):
-            consumer.seek(tp, max(begins[tp], ends[tp] - count))
-            records += (await consumer.getmany(tp, timeout_ms=2_000, max_records=count)).get(tp, [])
-        return records
-    finally:
-        await consumer.stop()
+    return (await take(cluster, topic, count * max(1, state.partitions))).records

@@ -9,8 +9,9 @@ from typing import Any
 from app.kafka.records import APPEND_TIME
 from app.operations.inspection import guess, keys, times
 from app.operations.inspection.sample import Sample, Seen
+from app.operations.inspection.schemas import SeenSchemas
 from app.operations.inspection.times import Disorder, Tick
-from app.operations.inspection.values import Format, Path, Row, Values, look
+from app.operations.inspection.values import WITH_SCHEMA, Format, Path, Row, Values, look
 from app.operations.newest_ticks import Verdict, judge
 from app.settings import Settings
 from app.settings.durations import duration_text
@@ -41,11 +42,18 @@ class Inspection:
     settings: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     verdict: Verdict | None = None  # what a worker with these settings would do with the records
+    schemas: Mapping[str, str] = field(default_factory=dict)  # what they are, by id or file
+
+    @property
+    def can_be_tried(self) -> bool:
+        """Whether time and price are known."""
+        return bool(self.values.rows) and {"ts", self.settings.get("price", "")} <= {*self.fields, "mid"}
 
 
-def inspect_sample(sample: Sample, settings: Settings) -> Inspection:
+def inspect_sample(sample: Sample, settings: Settings, schemas: SeenSchemas | None = None) -> Inspection:
     """Look at a sample. `settings`: the present ones, of which those that fit are kept."""
-    values = look(sample.records)
+    schemas = schemas or SeenSchemas()
+    values = look(sample.records, schemas.read, by_file=schemas.by_file)
     present = [record for record in sample.records if (record.partition, record.offset) in values.rows]
     rows = [values.rows[record.partition, record.offset] for record in present]
     fields = guess.guess(values.fields, [(row, record.timestamp) for row, record in zip(rows, present, strict=True)], len(rows))
@@ -71,12 +79,13 @@ def inspect_sample(sample: Sample, settings: Settings) -> Inspection:
             sample.partitions,
         ),
     )
+    found.schemas = schemas.names
     if rows:
         found.example = rows[-1]
     if "ts" in fields:
         _look_at_times(found, rows, present, identities)
-    _fit(found, settings)
-    if found.values.format is Format.json and {"ts", found.settings.get("price", "")} <= {*fields, "mid"}:
+    _fit(found, settings, schemas)
+    if found.values.format is Format.json and found.can_be_tried:
         found.verdict = judge(Settings.load(**found.settings), sample.records)
     return found
 
@@ -117,19 +126,22 @@ def _identity(one: keys.Named, form: keys.KeyForm) -> tuple[str, str]:
     return broker, symbol
 
 
-def _fit(found: Inspection, settings: Settings) -> None:
+def _fit(found: Inspection, settings: Settings, schemas: SeenSchemas) -> None:
     """The settings that fit, and what no setting can mend."""
     fit, problems = found.settings, found.problems
     fit["ticks_topic"] = found.topic
     kind = found.values.format
-    if kind in {Format.payload_id, Format.header_id}:
-        ids = ", ".join(str(number) for number in sorted(found.values.schema_ids)[:5])
-        problems.append(
-            f"the values have a {kind} ({ids}): set schema_registry_url, and ticks_format to avro or protobuf; app doctor then "
-            "says what a worker would do with the newest ticks"
-        )
+    problems += schemas.problems
+    if kind in WITH_SCHEMA and found.values.rows:
+        fit |= schemas.settings
+    elif kind in WITH_SCHEMA:
+        ids = ", ".join(number for number, _ in found.values.schema_ids.most_common(5))
+        if not settings.schema_registry_url:
+            problems.append(
+                f"the values have a {kind} ({ids}): set schema_registry_url to the registry that knows them, and look again"
+            )
         return
-    if kind is not Format.json:
+    elif kind is not Format.json:
         problems.append("the values are no JSON objects, and nothing says what they are" if kind else "there are no values")
         return
     _fit_price(found, settings)

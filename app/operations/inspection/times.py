@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
-from tables.ticks import PER_SECOND
+from tables.layouts.times import Times, date_and_time
+from tables.ticks import PER_SECOND, RejectedError
 
 EARLIEST_MS, AHEAD_MS = 631_152_000_000, 86_400_000  # a time is plausible from 1990 until a day after its arrival
 STEPS_MS = (
@@ -16,8 +16,7 @@ STEPS_MS = (
     *(60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000),
 )
 _DIGITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}  # of a second
-_NUMBER = re.compile(r"-?\d+(\.\d+)?")
-_TEXT = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?\s*([Zz]|[+-]\d\d:?\d\d)?")
+_TIMES = {unit: Times("ts", unit, "ms", ZoneInfo("UTC")) for unit in PER_SECOND}  # as layouts read them
 
 
 class Tick(NamedTuple):
@@ -45,21 +44,21 @@ class Disorder(NamedTuple):
 
 def in_ms(value: Any, unit: str) -> int | None:
     """An event time as epoch ms, `unit` being that of numbers; None where it is no time."""
-    value = number_in(value)
-    if isinstance(value, str):
-        return _text_ms(value)
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
         return None
     try:
-        return int(value * 1_000 // PER_SECOND[unit])
-    except (ArithmeticError, ValueError):  # infinite, or not a number
+        return _TIMES[unit].of(value)
+    except RejectedError:
         return None
 
 
 def number_in(value: Any) -> Any:
     """The number that a text holds, as a layout reads it; any other value as it is."""
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        return Decimal(value)
+    if isinstance(value, str) and date_and_time(value) is None:
+        try:
+            return Decimal(value)
+        except InvalidOperation:
+            pass
     return value
 
 
@@ -68,8 +67,8 @@ def finest(values: Iterable[Any], unit: str) -> str:
     digits = 0
     for value in map(number_in, values):
         if isinstance(value, str):
-            match = _TEXT.fullmatch(value.strip())
-            digits = max(digits, _DIGITS["ms"], len((match[3] or "").rstrip("0")) if match else 0)
+            found = date_and_time(value)
+            digits = max(digits, _DIGITS["ms"], len(found.fraction.rstrip("0")) if found else 0)
         elif isinstance(value, Decimal) and value.is_finite():
             places = -int(value.normalize().as_tuple().exponent)
             digits = max(digits, _DIGITS[unit] + max(0, places))
@@ -78,23 +77,10 @@ def finest(values: Iterable[Any], unit: str) -> str:
     return next((name for name, known in _DIGITS.items() if known >= digits), "ns")
 
 
-def _text_ms(text: str) -> int | None:
-    match = _TEXT.fullmatch(text.strip())
-    if match is None:
-        return None
-    date, clock, fraction, zone = match.groups()
-    offset = "+00:00" if zone is None or zone in "Zz" else zone
-    try:
-        moment = datetime.fromisoformat(f"{date}T{clock}{offset}")
-    except ValueError:
-        return None
-    return int(moment.astimezone(UTC).timestamp()) * 1_000 + int((fraction or "0").ljust(3, "0")[:3])
-
-
 def has_zone(text: str) -> bool:
     """Whether a time as text says its offset."""
-    match = _TEXT.fullmatch(text.strip())
-    return match is not None and match[4] is not None
+    found = date_and_time(text)
+    return found is not None and bool(found.offset)
 
 
 def unit_of(values: Iterable[tuple[Any, int]]) -> str | None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import struct
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
 from app.operations.inspection.sample import Seen
+from tables.layouts.framing import VALUE_HEADER, schema_id
+from tables.layouts.schema_book import shown_id
+from tables.ticks import RejectedError
 
-ID_HEADER = "__value_schema_id"  # where a Schema Registry's serializer puts the id, if not into the payload
-PREFIX_BYTES = 5  # a zero and the id of the schema
 MAX_DEPTH = 4  # of nested records that are looked into
 EXAMPLES = 3  # kept of each field
 Path = tuple[str, ...]
@@ -27,9 +27,14 @@ class Format(StrEnum):
     json = "JSON"
     payload_id = "schema id in the payload"  # Avro, Protobuf or JSON Schema, framed for a Schema Registry
     header_id = "schema id in a header"
+    schema_file = "by the schema in ticks_schema"
+    misread = "not written with its schema"
     other_json = "JSON that is no object"
     other = "not JSON, and without a schema id"
     empty = "empty"
+
+
+WITH_SCHEMA = frozenset({Format.payload_id, Format.header_id, Format.schema_file})
 
 
 @dataclass
@@ -37,7 +42,7 @@ class FieldSeen:
     """One field over all JSON values."""
 
     count: int = 0
-    kinds: Counter[str] = field(default_factory=Counter)  # `number`, `text`, `truth`, `null` or `list`
+    kinds: Counter[str] = field(default_factory=Counter)  # `number`, `text`, `truth`, `null`, `bytes` or `list`
     examples: list[Any] = field(default_factory=list)
 
     @property
@@ -51,7 +56,7 @@ class Values:
     """All values of a sample."""
 
     formats: Counter[Format]
-    schema_ids: Counter[int]
+    schema_ids: Counter[str]
     fields: dict[Path, FieldSeen]
     rows: dict[tuple[int, int], Row]  # of the JSON values, by partition and offset
 
@@ -62,15 +67,25 @@ class Values:
         return ranked[0] if ranked else None
 
 
-def look(records: Iterable[Seen]) -> Values:
-    """Look at the values."""
+ReadBySchema = Callable[[Seen], Mapping[str, Any] | None]  # None: its schema is not known
+
+
+def look(records: Iterable[Seen], read: ReadBySchema, *, by_file: bool = False) -> Values:
+    """Look at the values. `read`: reads those that name a schema, or all of them `by_file`."""
     values = Values(Counter(), Counter(), {}, {})
     for record in records:
         found, content = _classified(record)
-        values.formats[found] += 1
+        if by_file and found is not Format.empty:
+            found = Format.schema_file
         if found in {Format.payload_id, Format.header_id}:
             values.schema_ids[content] += 1
-        elif found is Format.json:
+        if found in WITH_SCHEMA:
+            try:
+                content = read(record)
+            except ValueError:
+                found, content = Format.misread, None
+        values.formats[found] += 1
+        if isinstance(content, Mapping):
             row = values.rows[record.partition, record.offset] = dict(_flat(content))
             for path, value in row.items():
                 _note(values.fields.setdefault(path, FieldSeen()), value)
@@ -81,14 +96,16 @@ def _classified(record: Seen) -> tuple[Format, Any]:
     value = record.value
     if not value:
         return Format.empty, None
-    for name, content in record.headers:
-        if name == ID_HEADER and content:
-            return Format.header_id, int.from_bytes(content[-4:], "big")
+    try:
+        number, at = schema_id(value, record.headers)
+    except RejectedError:
+        if any(name == VALUE_HEADER for name, _ in record.headers):
+            return Format.other, None
+    else:
+        return Format.payload_id if at else Format.header_id, shown_id(number)
     try:
         parsed = json.loads(value, parse_float=Decimal)
     except (ValueError, RecursionError):
-        if value[0] == 0 and len(value) > PREFIX_BYTES:
-            return Format.payload_id, struct.unpack_from(">I", value, 1)[0]
         return Format.other, None
     return (Format.json, parsed) if isinstance(parsed, dict) else (Format.other_json, None)
 
@@ -110,11 +127,13 @@ def _note(seen: FieldSeen, value: Any) -> None:
 
 
 def kind_of(value: Any) -> str:
-    """What a JSON value is, in a word."""
+    """What a value is, in a word."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "truth"
     if isinstance(value, int | Decimal | float):
         return "number"
+    if isinstance(value, bytes):
+        return "bytes"
     return "text" if isinstance(value, str) else "list"
