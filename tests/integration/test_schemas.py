@@ -14,9 +14,11 @@ import pytest
 
 from tables.bars import Bar
 from tests.integration.conftest import NewWorker
+from tests.support.real_formats import Quote, real_formats, without_zeros
 from tests.support.schema_registry import RegistryServer, running
 from tests.support.schema_ticks import OPTIONAL, TICK, AvroTicks, ProtobufTicks
 from tests.support.ticks import Tick, produce, read
+from tests.support.vendor import DAYS, missing
 from tests.support.worker import Worker
 
 T0 = 1_399_248_000_000
@@ -111,6 +113,25 @@ def test_avro_and_protobuf_make_the_bars_of_json_also_when_the_schema_changes(
     assert len(wanted) == 4
     assert bars_of(avro, 4) == wanted
     assert bars_of(protobuf, 4) == wanted
+
+
+@pytest.mark.skipif(bool(missing()), reason=missing() or "the test data is there")
+def test_an_hour_of_real_ticks_in_avro_makes_the_bars_of_json(pocket_worker: NewWorker, server: RegistryServer) -> None:
+    plain, avro = (form for form in real_formats() if form.name in ("default", "Avro with decimals"))
+    oanda = next(day for day in DAYS if day.broker == "oanda")
+    quotes = [Quote(ts, without_zeros(bid), without_zeros(ask)) for ts, bid, ask in oanda.quotes()]
+    hour = [quote for quote in quotes if quote.ts < quotes[0].ts + 3_600_000]
+    assert avro.schema is not None
+    more = {"ticks_format": "avro", "ticks_fields": avro.config.fields, "schema_registry_url": server.url}
+    workers = pocket_worker(topic_partitions="1"), pocket_worker(topic_partitions="1", **more)
+    assert server.registry.register(f"{workers[1].ticks_topic}-value", {"schema": avro.schema[2]}) == avro.schema[0]
+    for worker, form in zip(workers, (plain, avro), strict=True):
+        worker.start()
+        produce(worker.bootstrap, worker.ticks_topic, [Tick(key=key, value=value) for key, value, _ in map(form.record, hour)])
+    closed = len({quote.ts // 60_000 for quote in hour}) - 1  # the last window stays open
+    wanted = bars_of(workers[0], closed)
+    assert len(wanted) == closed
+    assert bars_of(workers[1], closed) == wanted
 
 
 def test_ticks_wait_for_a_registry_that_is_away_and_none_is_lost(pocket_worker: NewWorker, server: RegistryServer) -> None:
