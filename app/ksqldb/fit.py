@@ -53,7 +53,7 @@ def misfits(settings: Settings, ticks: Iterable[tuple[bytes | None, bytes | None
         ]
     by_kind: dict[str, Misfit] = {}
     for key, value in ticks:
-        kind, text = _misfit(settings, value or b"")
+        kind, text = misfit(settings, value or b"")
         if text:
             where = f"a tick of {(key or b'?').decode(errors='replace')} has {text}"
             advice = {
@@ -65,7 +65,7 @@ def misfits(settings: Settings, ticks: Iterable[tuple[bytes | None, bytes | None
     return [*misfits, *by_kind.values()]
 
 
-def _misfit(settings: Settings, value: bytes) -> tuple[str, str]:
+def misfit(settings: Settings, value: bytes) -> tuple[str, str]:
     """The kind and text of a misfit; empty if the tick fits, and for a value that is no tick."""
     try:
         tick = _decode(value)

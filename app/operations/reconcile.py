@@ -13,6 +13,7 @@ from app.finals import BarQuery, doubled_windows, read_bars, records_to_end, top
 from app.kafka.cluster import Cluster
 from app.ksqldb import reconciliation
 from app.ksqldb.reconciliation import Difference, KsqlBar, Window
+from app.operations.ksqldb_view import readings
 from app.settings import Settings
 from app.settings.types import Price, TimeUnit
 from tables.bars import Bar
@@ -62,7 +63,11 @@ async def compare(settings: Settings, cluster: Cluster, ksql_topic: str) -> Comp
     newest: dict[tuple[str, str], int] = {}
     for broker, symbol, start in theirs:
         newest[broker, symbol] = max(start, newest.get((broker, symbol), start))
-    differences = list(reconciliation.reconcile(ours, theirs, late, newest, settings.ksqldb_scale, doubled))
+    scale = settings.ksqldb_scale
+    differences = list(reconciliation.reconcile(ours, theirs, late, newest, scale, doubled))
+    if differences:  # only then is it worth reading all ticks
+        seen = await readings(settings, cluster)
+        differences = list(reconciliation.reconcile(ours, theirs, late, newest, scale, doubled, seen))
     return Comparison(len(ours.keys() & theirs.keys()), differences)
 
 

@@ -19,6 +19,7 @@ from migrations.shipped.decimals import NOTIONAL, PRICE, SUM, USUAL
 __all__ = ["PROPERTIES", "VARIABLES", "statements"]
 
 USUAL_NAMES = {"bars_instance": "", "bars_window": "1m", "bars_window_upper": "1M", "bars_size": "1 MINUTE"}
+GRACE = "5 SECONDS"
 NAME = "${bars_instance}${prefix}bar_${bars_window}"
 TOPIC = "${topics}${prefix}bar_${bars_window}"
 VARIABLES = {"prefix": "ksql_", **USUAL_NAMES, **USUAL}
@@ -83,7 +84,7 @@ windows = (
         count(Ticks.bid).as_("n"),
     )
     .from_(Ticks)
-    .window(tumbling("${bars_size}", retention="7 DAYS", grace="5 SECONDS"))
+    .window(tumbling("${bars_size}", retention="7 DAYS", grace=GRACE))
     .group_by(Ticks.broker, Ticks.symbol)
     .emit(Emit.final)
 )

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from app.ksqldb.reconciliation import EXPLAINED, Cause, KsqlBar, reconcile
+from app.ksqldb.reconciliation import EXPLAINED, Cause, KsqlBar, Reading, reconcile
 from tables.bars import Bar
 
 WINDOW = ("A", "x", 60_000)
@@ -26,11 +26,14 @@ def theirs(
     return KsqlBar(made.open, made.high, made.low, made.close, made.ticks, made.volume, made.vwap)
 
 
-def cause(mine: Bar | None, found: KsqlBar | None, late: int = 0, newest: int = -1) -> Cause | None:
+def cause(
+    mine: Bar | None, found: KsqlBar | None, late: int = 0, newest: int = -1, reading: Reading | None = None
+) -> Cause | None:
     """The cause of the window's difference; None if the bars are equal."""
     ours = {} if mine is None else {WINDOW: mine}
     other = {} if found is None else {WINDOW: found}
-    causes = [one.cause for one in reconcile(ours, other, Counter({WINDOW: late}), {("A", "x"): newest})]
+    readings = {} if reading is None else {WINDOW: reading}
+    causes = [one.cause for one in reconcile(ours, other, Counter({WINDOW: late}), {("A", "x"): newest}, readings=readings)]
     return causes[0] if causes else None
 
 
@@ -72,6 +75,26 @@ def test_each_difference_has_its_cause(
     mine: Bar | None, found: KsqlBar | None, late: int, newest: int, expected: Cause
 ) -> None:
     assert cause(mine, found, late, newest) is expected
+
+
+@pytest.mark.parametrize("newest", [-1, 120_000])  # whether a later window of the symbol was emitted says nothing
+@pytest.mark.parametrize(
+    ("found", "reading", "expected"),
+    [
+        (None, Reading(0, late=3, closed=True), Cause.late_there),
+        (None, Reading(0, late=1, unfit=2, closed=True), Cause.late_there),
+        (None, Reading(0, unfit=3, closed=True), Cause.unfit),
+        (None, Reading(0, kept=3, closed=False), Cause.waiting),
+        (None, Reading(0, kept=1, late=2, closed=True), Cause.lost),
+        (theirs(ticks=2, volume="5"), Reading(0, kept=2, late=1, closed=True), Cause.late_there),
+        (theirs(ticks=2, volume="5"), Reading(0, kept=2, unfit=1, closed=True), Cause.unfit),
+        (theirs(ticks=2, volume="5"), Reading(0, kept=3, closed=True), Cause.fewer),
+    ],
+)
+def test_what_became_of_the_ticks_in_ksqldb_tells_the_cause(
+    found: KsqlBar | None, reading: Reading, expected: Cause, newest: int
+) -> None:
+    assert cause(bar(), found, 0, newest, reading) is expected
 
 
 def test_every_cause_is_explained() -> None:

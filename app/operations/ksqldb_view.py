@@ -1,0 +1,88 @@
+"""What ksqlDB does with each tick: it keeps it, drops it as late by the stream time of its partition, or cannot read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from app.finals import records_to_end, topic_consumer
+from app.kafka.cluster import Cluster
+from app.ksqldb.fit import misfit
+from app.ksqldb.reconciliation import Reading, Window
+from app.settings import Settings
+from migrations.ksql.queries import milliseconds
+from migrations.shipped.bar1m import GRACE
+from tables.ticks import RejectedError, event_time
+
+
+class _Tick(msgspec.Struct):
+    ts: int | str = ""
+    bid: msgspec.Raw = msgspec.Raw()
+
+
+_decode = msgspec.json.Decoder(_Tick).decode
+_NULL = (b"", b"null")
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """The windows of the plan: their size and grace in ms."""
+
+    size: int
+    grace: int
+
+    def end(self, ms: int) -> int:
+        """The end of the window that contains this time."""
+        return ms - ms % self.size + self.size
+
+
+async def readings(settings: Settings, cluster: Cluster) -> Mapping[Window, Reading]:
+    """By window: what became of its ticks, from the beginning of the ticks topic.
+
+    Kafka Streams has one stream time per partition, that of its latest record, heartbeats included. It drops a record whose
+    window has ended, with the grace, before that. A record that it cannot read does not count.
+    """
+    grid = _Grid(settings.window_size, milliseconds(GRACE) or 0)
+    found: dict[Window, Reading] = {}
+    stream_times: dict[int, int] = {}
+    async with topic_consumer(cluster, settings.ticks_topic) as consumer:
+        if consumer is None:
+            return found
+        async for record in records_to_end(consumer):
+            _add(found, stream_times, grid, settings, record.partition, record.key or b"", record.value or b"")
+    for (_, _, start), reading in found.items():
+        reading.closed = start + grid.size + grid.grace <= stream_times.get(reading.partition, 0)
+    return found
+
+
+def _add(  # a record's parts, and what they are added to
+    found: dict[Window, Reading],
+    stream_times: dict[int, int],
+    grid: _Grid,
+    settings: Settings,
+    partition: int,
+    key: bytes,
+    value: bytes,
+) -> None:
+    try:
+        tick = _decode(value)
+        _, ms = event_time(tick.ts, settings.time_unit.value)
+    except (msgspec.MsgspecError, RejectedError):
+        return
+    broker, _, symbol = key.decode(errors="replace").partition("|")
+    window = (broker, symbol, grid.end(ms) - grid.size)
+    counted = bytes(tick.bid) not in _NULL  # a heartbeat advances the stream time and makes no bar
+    kind, _ = misfit(settings, value)
+    if counted:
+        reading = found.setdefault(window, Reading(partition))
+    if kind:
+        if counted:
+            reading.unfit += 1
+        return
+    now = stream_times[partition] = max(ms, stream_times.get(partition, ms))
+    late = grid.end(ms) + grid.grace <= now
+    if counted:
+        reading.late += late
+        reading.kept += not late
