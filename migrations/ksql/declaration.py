@@ -16,7 +16,8 @@ class Declaration:
 
     `columns` holds all declared columns in order, also several of one name, which the checks refuse.
     `window` is WINDOW_TYPE and WINDOW_SIZE of a topic that a windowed query writes.
-    `query` makes it a CREATE .. AS SELECT. `options` are further options of WITH.
+    `query` makes it a CREATE .. AS SELECT. `read_only` makes it a SOURCE, which nothing is written to. `options` are further
+    options of WITH.
     """
 
     class_name: str
@@ -30,6 +31,7 @@ class Declaration:
     timestamp: str = ""
     window: tuple[str, str] | None = None
     query: Select | None = None
+    read_only: bool = False
     options: Mapping[str, str | int] = field(default_factory=dict)
 
     @property

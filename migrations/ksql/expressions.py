@@ -11,6 +11,7 @@ from migrations.ksql.errors import KsqlError
 from migrations.ksql.types import BIGINT, BOOLEAN, INTEGER, STRING, ArrayType, DecimalType, MapType, SqlType, StructType
 
 INTEGERS = range(-(2**31), 2**31)  # what an INTEGER holds
+BIGINTS = range(-(2**63), 2**63)
 
 
 class NamedSource(Protocol):
@@ -131,13 +132,13 @@ class Expression:
         return _comparison(self, ">=", other)
 
     def __and__(self, other: Expression) -> Expression:
-        return Expression("({} AND {})", BOOLEAN, self, other)
+        return Expression("({} AND {})", BOOLEAN, _boolean("AND", self), _boolean("AND", other))
 
     def __or__(self, other: Expression) -> Expression:
-        return Expression("({} OR {})", BOOLEAN, self, other)
+        return Expression("({} OR {})", BOOLEAN, _boolean("OR", self), _boolean("OR", other))
 
     def __invert__(self) -> Expression:
-        return Expression("NOT ({})", BOOLEAN, self)
+        return Expression("NOT ({})", BOOLEAN, _boolean("NOT", self))
 
     def __bool__(self) -> bool:
         """Raises `KsqlError`. In `a < b < c`, `and` and `not`, Python would silently drop an operand."""
@@ -203,30 +204,10 @@ class Cast(Expression):
     """CAST."""
 
     def __init__(self, of: Expression, kind: SqlType) -> None:
+        if not types.castable(of.kind, kind):
+            raise KsqlError(f"{label(of)} is {of.kind}, which the server does not cast to {kind}; cast it by way of STRING")
         plain = str(kind).replace("{", "{{").replace("}", "}}")  # braces of a `${variable}` are no placeholders
         super().__init__(f"CAST({{}} AS {plain})", kind, of)
-
-
-class Case(Expression):
-    """CASE WHEN .. THEN .. ELSE .. END."""
-
-    def __init__(self, branches: tuple[tuple[Expression, Expression], ...], otherwise: Expression) -> None:
-        super().__init__("", otherwise.kind, *(part for branch in branches for part in branch), otherwise)
-        self.branches = branches
-        self.otherwise = otherwise
-
-    def lines(self, *, qualified: bool = False) -> list[str]:
-        """One line per branch."""
-
-        def ksql(part: Expression) -> str:
-            return part.text(qualified=qualified)
-
-        whens = [f"  WHEN {ksql(condition)} THEN {ksql(result)}" for condition, result in self.branches]
-        return ["CASE", *whens, f"  ELSE {ksql(self.otherwise)}", "END"]
-
-    def text(self, *, qualified: bool = False) -> str:
-        """All on one line."""
-        return " ".join(line.strip() for line in self.lines(qualified=qualified))
 
 
 def label(expression: Expression) -> str:
@@ -240,6 +221,8 @@ def literal(value: Expression | int | str | bool | None) -> Expression:  # noqa:
         return value
     if isinstance(value, bool):
         return Expression(str(value).upper(), BOOLEAN)
+    if isinstance(value, int) and value not in BIGINTS:
+        raise KsqlError(f"{value}: a BIGINT holds no such number; write cast('{value}', DECIMAL(38, 0))")
     if isinstance(value, int):
         return Expression(str(value), INTEGER if value in INTEGERS else BIGINT)
     if isinstance(value, str):
@@ -281,6 +264,12 @@ class Operation(Expression):
         return "{}"
 
 
+def _boolean(operator: str, part: Expression) -> Expression:
+    if part.kind not in (BOOLEAN, types.UNKNOWN):
+        raise KsqlError(f"{label(part)} is {part.kind}: {operator} takes conditions; say what it is compared with")
+    return part
+
+
 def _comparison(left: Expression, sign: str, right: object) -> Expression:
     other = literal(right)  # type: ignore[arg-type]  # it raises for other types
     _check_comparable(left, sign, other)
@@ -289,5 +278,5 @@ def _comparison(left: Expression, sign: str, right: object) -> Expression:
 
 
 def _check_comparable(left: Expression, sign: str, right: Expression) -> None:
-    if not types.comparable(left.kind, right.kind):
+    if not types.comparable(left.kind, right.kind, sign):
         raise KsqlError(f"{label(left)} is {left.kind}, {label(right)} is {right.kind}: {sign} cannot compare them; cast one")

@@ -5,13 +5,30 @@ Each raises `KsqlError` for arguments that the server would reject or that would
 
 from __future__ import annotations
 
+from migrations.ksql.cases import Case
 from migrations.ksql.errors import KsqlError
-from migrations.ksql.expressions import Aggregate, Alias, Case, Cast, Expression, label, literal
-from migrations.ksql.types import BIGINT, DECIMAL, DOUBLE, UNKNOWN, DecimalType, SqlType
+from migrations.ksql.expressions import Aggregate, Alias, Cast, Expression, label, literal
+from migrations.ksql.types import (
+    BIGINT,
+    BOOLEAN,
+    BYTES,
+    DATE,
+    DECIMAL,
+    DOUBLE,
+    STRING,
+    TIME,
+    TIMESTAMP,
+    UNKNOWN,
+    DecimalType,
+    SqlType,
+)
 
 SUM_DIGITS = 18  # before the point; a sum with fewer may overflow, which stops the query
 WINDOWSTART = Expression("WINDOWSTART", BIGINT)
 WINDOWEND = Expression("WINDOWEND", BIGINT)
+NULL = Expression("NULL", UNKNOWN)  # PARTITION BY NULL makes a stream without a key
+ROWKEY = Expression("ROWKEY", UNKNOWN)  # the key of a full join
+ORDERED = {STRING, TIMESTAMP, DATE, TIME, BYTES}
 
 
 def earliest(of: Expression) -> Aggregate:
@@ -26,12 +43,12 @@ def latest(of: Expression) -> Aggregate:
 
 def minimum(of: Expression) -> Aggregate:
     """MIN."""
-    return Aggregate("MIN({})", of.kind, _number("MIN", of))
+    return Aggregate("MIN({})", of.kind, _ordered("MIN", of))
 
 
 def maximum(of: Expression) -> Aggregate:
     """MAX."""
-    return Aggregate("MAX({})", of.kind, _number("MAX", of))
+    return Aggregate("MAX({})", of.kind, _ordered("MAX", of))
 
 
 def total(of: Expression) -> Aggregate:
@@ -74,6 +91,9 @@ def null(kind: SqlType) -> Cast:
 
 def case(*branches: tuple[Expression, Expression], otherwise: Expression) -> Case:
     """CASE WHEN .. THEN .. ELSE .. END. Raises `KsqlError` if the results have different types."""
+    for condition, _ in branches:
+        if condition.kind not in (BOOLEAN, UNKNOWN):
+            raise KsqlError(f"WHEN {label(condition)} is {condition.kind}; say what it is compared with")
     results = [*(result for _, result in branches), otherwise]
     kinds = {str(result.kind) for result in results}
     if len(kinds) > 1:
@@ -85,6 +105,12 @@ def ohlc(price: Expression, names: tuple[str, str, str, str] = ("o", "h", "l", "
     """Open, high, low and close of a group. Open and close go by offset, not by event time."""
     functions = (earliest, maximum, minimum, latest)
     return [function(price).as_(name) for function, name in zip(functions, names, strict=True)]
+
+
+def _ordered(name: str, of: Expression) -> Expression:
+    if not of.kind.numeric and of.kind not in ORDERED | {UNKNOWN}:
+        raise KsqlError(f"{name}({of}): {label(of)} is {of.kind}; it takes numbers, texts, times and bytes")
+    return of
 
 
 def _number(name: str, of: Expression) -> Expression:

@@ -51,6 +51,7 @@ class Joining(StrEnum):
 
     inner = "INNER JOIN"
     left = "LEFT JOIN"
+    right = "RIGHT JOIN"
     full = "FULL OUTER JOIN"
 
 
@@ -121,14 +122,15 @@ class Join:
     source: Source
     on: Expression
     how: Joining
-    within: str
+    within: str | tuple[str, str]
     grace: str
 
     @property
     def window(self) -> str:
         """The WITHIN clause, or an empty string."""
         grace = f" GRACE PERIOD {self.grace}" if self.grace else ""
-        return f" WITHIN {self.within}{grace}" if self.within else ""
+        within = f"({', '.join(self.within)})" if isinstance(self.within, tuple) else self.within
+        return f" WITHIN {within}{grace}" if self.within else ""
 
 
 @dataclass(frozen=True)
@@ -150,10 +152,21 @@ class Select:
         return replace(self, source=source)
 
     def join(
-        self, source: Source, on: Expression, *, how: Joining = Joining.inner, within: str = "", grace: str = ""
+        self,
+        source: Source,
+        on: Expression,
+        *,
+        how: Joining = Joining.inner,
+        within: str | tuple[str, str] = "",
+        grace: str = "",
     ) -> Select:
-        """JOIN. Two streams need `within`, the largest difference of their timestamps, such as `10 SECONDS`."""
-        for duration in filter(None, (within, grace)):
+        """JOIN.
+
+        Two streams need `within`, the largest difference of their timestamps, such as `10 SECONDS`, or how much earlier and
+        later than the left one the right one may be.
+        """
+        spans = within if isinstance(within, tuple) else (within,)
+        for duration in filter(None, (*spans, grace)):
             milliseconds(duration)
         return replace(self, joins=(*self.joins, Join(source, on, how, within, grace)))
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
+from migrations.ksql.cases import Case
 from migrations.ksql.declaration import Declaration
-from migrations.ksql.expressions import Alias, Case, Expression, NamedSource, literal
+from migrations.ksql.expressions import Alias, Column, Expression, NamedSource, literal
+from migrations.ksql.headers import Header, Headers
 from migrations.ksql.queries import Select
 
 WIDTH = 100  # columns of a line
@@ -20,8 +22,18 @@ def create(declared: Declaration) -> str:
         given = f" WITH (\n{_filled(options)}\n)" if options else ""
         return f"CREATE {what} {declared.name}{given} AS\n{query(declared.query)};"
     key = "PRIMARY KEY" if declared.table else "KEY"
-    columns = [f"{column.name} {column.kind}{f' {key}' if column.key else ''}" for column in declared.by_name.values()]
-    return f"CREATE {what} {declared.name} (\n{_filled(columns)}\n) WITH (\n{_filled(options)}\n);"
+    columns = [f"{column.name} {column.kind}{_role(column, key)}" for column in declared.by_name.values()]
+    what = f"SOURCE {what}" if declared.read_only else what
+    listed = f" (\n{_filled(columns)}\n)" if columns else ""
+    return f"CREATE {what} {declared.name}{listed} WITH (\n{_filled(options)}\n);"
+
+
+def _role(column: Column, key: str) -> str:
+    if isinstance(column, Headers):
+        return " HEADERS"
+    if isinstance(column, Header):
+        return f" HEADER({literal(column.header)})"
+    return f" {key}" if column.key else ""
 
 
 def insert(into: NamedSource, select: Select, query_id: str) -> str:

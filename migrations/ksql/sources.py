@@ -23,9 +23,11 @@ from migrations.ksql.declaration import Declaration
 from migrations.ksql.errors import KsqlError
 from migrations.ksql.expressions import Column
 from migrations.ksql.formats import JSON_KEY, KAFKA, NO_KEY, KeyFormat, delimited
+from migrations.ksql.names import check_name
 from migrations.ksql.queries import Select
+from migrations.ksql.types import CustomType, SqlType
 
-__all__ = ["JSON_KEY", "KAFKA", "NO_KEY", "Insert", "KeyFormat", "SourceType", "Stream", "Table", "delimited"]
+__all__ = ["JSON_KEY", "KAFKA", "NO_KEY", "Insert", "KeyFormat", "SourceType", "Stream", "Table", "Type", "delimited"]
 
 
 class SourceType(type):
@@ -47,11 +49,13 @@ class SourceType(type):
         timestamp: str = "",
         window: tuple[str, str] | None = None,
         query: Select | None = None,
+        source: bool = False,
         options: Mapping[str, str | int] | None = None,
     ) -> SourceType:
         """Declare a stream or table; see `Declaration` for the options. Raises `KsqlError` if a check fails."""
-        source = super().__new__(cls, class_name, bases, namespace)
-        shared = {attribute: column.copy_for(source) for base in bases for attribute, column in _shared_columns(base)}
+        read_only = source
+        made = super().__new__(cls, class_name, bases, namespace)
+        shared = {attribute: column.copy_for(made) for base in bases for attribute, column in _shared_columns(base)}
         own = {attribute: column for attribute, column in namespace.items() if isinstance(column, Column)}
         for attribute, column in (shared | own).items():
             if hasattr(SourceType, attribute):
@@ -59,9 +63,9 @@ class SourceType(type):
                     f"{class_name}.{attribute}: a class has an attribute of that name; call yours {attribute}_, and give the "
                     f"column its name by Column(.., {attribute!r})"
                 )
-            column.source = source
-            setattr(source, attribute, column)
-        source._declaration = Declaration(
+            column.source = made
+            setattr(made, attribute, column)
+        made._declaration = Declaration(
             class_name,
             name or class_name,
             bool(bases) and Table in bases,
@@ -73,11 +77,12 @@ class SourceType(type):
             timestamp,
             window,
             query,
+            read_only,
             dict(options or {}),
         )
         if bases:
-            check_source(source._declaration)
-        return source
+            check_source(made._declaration)
+        return made
 
     def __init__(cls, class_name: str, bases: tuple[type, ...], namespace: dict[str, Any], **_: Any) -> None:
         super().__init__(class_name, bases, namespace)
@@ -130,6 +135,19 @@ class Stream(metaclass=SourceType):
 
 class Table(metaclass=SourceType):
     """The base class of tables."""
+
+
+class Type:
+    """CREATE TYPE: a type with a name of its own. `kind` is the type of columns that use it."""
+
+    def __init__(self, name: str, definition: SqlType) -> None:
+        """Raises `KsqlError` for a reserved word."""
+        check_name(name, "the name of a type")
+        self.kind = CustomType(name, definition=definition)
+
+    def __str__(self) -> str:
+        """The CREATE TYPE statement."""
+        return f"CREATE TYPE {self.kind} AS {self.kind.definition};"
 
 
 class Insert:

@@ -51,9 +51,17 @@ class ArrayType(SqlType):
 
 @dataclass(frozen=True)
 class MapType(SqlType):
-    """MAP: values of one type."""
+    """MAP: keys and values, each of one type."""
 
+    key: SqlType = SqlType("UNKNOWN")
     of: SqlType = SqlType("UNKNOWN")
+
+
+@dataclass(frozen=True)
+class CustomType(SqlType):
+    """A type of CREATE TYPE; `definition` is what it stands for. `str(type)` is its name."""
+
+    definition: SqlType = SqlType("UNKNOWN")
 
 
 STRING = SqlType("STRING")
@@ -62,6 +70,8 @@ INTEGER = SqlType("INTEGER", numeric=True)
 BIGINT = SqlType("BIGINT", numeric=True)
 DOUBLE = SqlType("DOUBLE", numeric=True)
 TIMESTAMP = SqlType("TIMESTAMP")
+DATE = SqlType("DATE")
+TIME = SqlType("TIME")
 BYTES = SqlType("BYTES")
 UNKNOWN = SqlType("UNKNOWN")  # of an expression whose type is not inferred; it matches every type
 
@@ -76,7 +86,7 @@ def DECIMAL(precision: int, scale: int) -> DecimalType:  # noqa: N802  # named l
 def STRUCT(**fields: SqlType) -> StructType:  # noqa: N802  # see above
     """A STRUCT type. Raises `KsqlError` for a field name that is reserved."""
     for name in fields:
-        check_name(name, f"STRUCT.{name}")
+        check_name(name, f"STRUCT.{name}")  # a field in backquotes is given as STRUCT(**{"`size`": BIGINT})
     text = ", ".join(f"{name} {kind}" for name, kind in fields.items())
     return StructType(f"STRUCT<{text}>", fields=tuple(fields.items()))
 
@@ -88,13 +98,37 @@ def ARRAY(of: SqlType) -> ArrayType:  # noqa: N802  # see above
 
 def MAP(key: SqlType, value: SqlType) -> MapType:  # noqa: N802  # see above
     """A MAP type."""
-    return MapType(f"MAP<{key}, {value}>", of=value)
+    return MapType(f"MAP<{key}, {value}>", key=key, of=value)
 
 
-def comparable(one: SqlType, other: SqlType) -> bool:
-    """Whether the server compares values of the two types."""
-    times = {TIMESTAMP, STRING, BIGINT}
-    return UNKNOWN in (one, other) or one == other or (one.numeric and other.numeric) or {one, other} <= times - {BIGINT}
+def comparable(one: SqlType, other: SqlType, sign: str = "=") -> bool:
+    """Whether the server compares values of the two types by this operator."""
+    if one == other and sign not in {"=", "<>", "IN"}:
+        return not (one == BOOLEAN or isinstance(one, StructType | ArrayType | MapType))
+    times = ({TIMESTAMP, STRING}, {DATE, STRING}, {TIME, STRING}, {DATE, TIMESTAMP})
+    return UNKNOWN in (one, other) or one == other or (one.numeric and other.numeric) or {one, other} in times
+
+
+_CASTS: dict[type[SqlType] | SqlType, set[SqlType]] = {  # what each type can be cast to, besides itself and STRING
+    STRING: {INTEGER, BIGINT, DOUBLE, BOOLEAN, TIMESTAMP, DATE, TIME, BYTES},
+    INTEGER: {BIGINT, DOUBLE},
+    BIGINT: {INTEGER, DOUBLE},
+    DOUBLE: {INTEGER, BIGINT},
+    DecimalType: {INTEGER, BIGINT, DOUBLE},
+    TIMESTAMP: {DATE, TIME},
+    DATE: {TIMESTAMP},
+}
+
+
+def castable(one: SqlType, other: SqlType) -> bool:
+    """Whether the server casts a value of the first type to the second. Custom types may be anything."""
+    if UNKNOWN in (one, other) or other == STRING or type(one) is type(other) is not SqlType:
+        return True
+    if isinstance(one, CustomType) or isinstance(other, CustomType) or one == other:
+        return True
+    if isinstance(other, DecimalType):
+        return one.numeric or one == STRING
+    return other in _CASTS.get(type(one) if type(one) is not SqlType else one, set())
 
 
 def sum_type(one: SqlType, other: SqlType) -> SqlType:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from migrations.ksql.errors import KsqlError
 from migrations.ksql.expressions import Column, Expression
-from migrations.ksql.queries import Emit, Join, Joining, Select, milliseconds
+from migrations.ksql.queries import Emit, Join, Joining, Select, Source, milliseconds
 from migrations.ksql.types import BOOLEAN, UNKNOWN
 
 LEAST_RETENTION = 86_400_000  # milliseconds; with EMIT FINAL it must exceed the longest gap between two ticks
@@ -55,12 +55,22 @@ def _check_join(query: Select, join: Join, before: Iterable[object], where: str)
             raise KsqlError(f"{where}: two streams are joined within a time; add within='10 SECONDS'")
     elif join.within:
         raise KsqlError(f"{where}: within={join.within!r} is for two streams, and {right.ksql_name} is a table; leave it out")
-    if right.table and not left.table and join.how is Joining.full:
-        raise KsqlError(f"{where}: a stream and a table have no full join; take Joining.left")
+    if join.grace and not join.within:
+        raise KsqlError(f"{where}: grace={join.grace!r} goes with within=, for two streams; leave it out")
+    if right.table and not left.table and join.how in (Joining.full, Joining.right):
+        raise KsqlError(f"{where}: a stream and a table have no {join.how.name} join; take Joining.left")
+    if foreign_key(left, join) and join.how in (Joining.full, Joining.right):
+        raise KsqlError(f"{where}: a join by a foreign key is no {join.how.name} join; take Joining.left")
     _check_on(join, where)
     keys = right.keys()
     if right.table and not left.table and len(keys) == 1 and not any(part is keys[0] for part in join.on.walk()):
         raise KsqlError(f"{where}: {right.ksql_name} is joined by its primary key alone; join on {keys[0].qualified_name}")
+
+
+def foreign_key(left: Source, join: Join) -> bool:
+    """Whether two tables are joined by another column of the left one than its primary key."""
+    keys = [*left.keys(), *join.source.keys()]
+    return left.table and join.source.table and not all(any(side is key for key in keys) for side in join.on.parts)
 
 
 def _check_on(join: Join, where: str) -> None:
@@ -81,7 +91,7 @@ def _check_table_groups(query: Select, source: str, where: str) -> None:
         raise KsqlError(f"{where}: {source} is a table and has no windows; {remedy}")
     for name, item in query.columns:
         for part in item.walk():
-            if part.aggregate and not part.pattern.startswith(("COUNT(", "SUM(", "AVG(")):
+            if part.aggregate and not part.pattern.startswith(("COUNT(", "SUM(", "AVG(", "COLLECT_LIST(", "HISTOGRAM(")):
                 raise KsqlError(f"{where}: {name}: {part} does not work on {source}, which is a table; {remedy}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from migrations.ksql import types
+from migrations.ksql.check.queries import foreign_key
 from migrations.ksql.errors import KsqlError
 from migrations.ksql.expressions import Column, Expression
 from migrations.ksql.queries import Joining, Select
@@ -32,12 +33,14 @@ def check_result(name: str, query: Select, columns: Iterable[Column]) -> None:
         _check_keys(name, query, declared)
     else:
         _check_join_keys(name, query, declared)
+    if all(column.key for column in declared):
+        raise KsqlError(f"{name}: its query gives only the key; select a value, for example as_value({result[0][0]})")
 
 
 def _check_keys(name: str, query: Select, declared: list[Column]) -> None:
     """The result's key is what the query groups or partitions by, else the key of its source."""
     keys = query.groups or query.partitions or tuple(query.source.keys() if query.source is not None else ())
-    missing = {_qualified(key): key for key in keys}
+    missing = {_qualified(key): key for key in keys if key.pattern != "NULL"}
     known = set(missing)
     for column, (_, item) in zip(declared, query.columns, strict=True):
         text = _qualified(item)
@@ -52,10 +55,20 @@ def _check_keys(name: str, query: Select, declared: list[Column]) -> None:
 
 
 def _check_join_keys(name: str, query: Select, declared: list[Column]) -> None:
-    """The result's key is either side of the join's equation. A full join makes a key of its own."""
-    if any(join.how is Joining.full for join in query.joins) or query.source is None:
+    """The result's key is a column of the last join's equation; of a join by a foreign key, it is that of the left table.
+
+    A full join, and one by expressions, make a key of their own: ROWKEY.
+    """
+    if query.source is None:
         return
-    sides = [part for join in query.joins for part in join.on.parts] + list(query.source.keys())
+    last = query.joins[-1]
+    sides: list[Expression] = [part for part in last.on.parts if isinstance(part, Column)]
+    if last.how is Joining.full or not sides:
+        if not any(column.key and item.pattern == "ROWKEY" for column, (_, item) in zip(declared, query.columns, strict=True)):
+            raise KsqlError(f"{name}: the key of this join is ROWKEY; select ROWKEY.as_('ROWKEY'), declared as Key")
+        return
+    if foreign_key(query.source, last):
+        sides = list(query.source.keys())
     texts = {_qualified(side) for side in sides}
     if not any(column.key and _qualified(item) in texts for column, (_, item) in zip(declared, query.columns, strict=True)):
         raise KsqlError(f"{name}: the key of a join is what it is joined by; select {_qualified(sides[0])}, declared as Key")

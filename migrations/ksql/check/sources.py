@@ -5,6 +5,8 @@ They reject what a server would reject, and what it would accept and lose data b
 
 from __future__ import annotations
 
+import re
+
 from migrations.ksql import types
 from migrations.ksql.check.formats import check_formats
 from migrations.ksql.check.queries import check_query, reads_table
@@ -13,7 +15,7 @@ from migrations.ksql.declaration import Declaration
 from migrations.ksql.errors import KsqlError
 from migrations.ksql.expressions import Column
 from migrations.ksql.formats import FORMATS
-from migrations.ksql.names import check_column_name, check_name
+from migrations.ksql.names import as_on_server, check_column_name, check_name
 from migrations.ksql.queries import Select, Source
 
 ARGUMENTS = {  # options of WITH that a class sets by an argument
@@ -29,9 +31,13 @@ ARGUMENTS = {  # options of WITH that a class sets by an argument
 OPTIONS = frozenset(
     """
     REPLICAS FORMAT TIMESTAMP_FORMAT WRAP_SINGLE_VALUE VALUE_DELIMITER RETENTION_MS KEY_SCHEMA_ID VALUE_SCHEMA_ID
-    KEY_SCHEMA_FULL_NAME VALUE_SCHEMA_FULL_NAME
+    KEY_SCHEMA_FULL_NAME VALUE_SCHEMA_FULL_NAME VALUE_AVRO_SCHEMA_FULL_NAME SOURCED_BY_CONNECTOR
+    KEY_PROTOBUF_NULLABLE_REPRESENTATION VALUE_PROTOBUF_NULLABLE_REPRESENTATION
     """.split()  # noqa: SIM905  # shorter than a list of strings
 )
+
+
+INFERRED = {"AVRO", "PROTOBUF", "JSON_SR"}  # formats whose columns the server takes from Schema Registry
 
 
 def check_source(declared: Declaration) -> None:
@@ -72,7 +78,7 @@ def _check_duplicates(declared: Declaration) -> None:
     """Names are compared without case, as on the server."""
     first: dict[str, Column] = {}
     for column in declared.columns:
-        other = first.setdefault(column.name.upper(), column)
+        other = first.setdefault(as_on_server(column.name), column)
         if other is not column:
             raise KsqlError(
                 f"{declared.name}.{column.name}: {other.name} has that name too, as case does not count; take another"
@@ -88,12 +94,28 @@ def _check_options(declared: Declaration) -> None:
             raise KsqlError(f"{name}: {option} has an argument of its own: say {ARGUMENTS[option.upper()]}=")
         if option.upper() not in OPTIONS:
             raise KsqlError(f"{name}: {option} is no option of WITH; there are {', '.join(sorted(OPTIONS))}")
+    _check_schema_options(declared)
+    topic = re.sub(r"\$\{\w+\}", "", declared.topic)
+    if not re.fullmatch(r"[A-Za-z0-9._-]*", topic):
+        raise KsqlError(f"{name}: topic={declared.topic}: a topic's name is made of letters, digits, '.', '_' and '-'")
     if declared.value_format and declared.value_format.upper() not in FORMATS:
         raise KsqlError(f"{name}: value={declared.value_format}: no such format; there are {', '.join(sorted(FORMATS))}")
     if isinstance(declared.partitions, int) and declared.partitions < 1:
         raise KsqlError(f"{name}: partitions={declared.partitions}: at least 1; leave it out if the topic exists already")
     if declared.timestamp:
         _check_timestamp(declared)
+
+
+def _check_schema_options(declared: Declaration) -> None:
+    """Options about a schema are for formats that have one."""
+    formats = {"KEY": declared.key_format.name if declared.key_format else "KAFKA", "VALUE": declared.value_format.upper()}
+    for option in map(str.upper, declared.options):
+        part, _, rest = option.partition("_")
+        known = "PROTOBUF" if "PROTOBUF" in rest else "AVRO" if "AVRO" in rest else "AVRO, PROTOBUF, JSON_SR"
+        about = rest.endswith(("SCHEMA_FULL_NAME", "NULLABLE_REPRESENTATION"))
+        used = str(declared.options.get("FORMAT", formats.get(part, ""))).upper()
+        if about and used and not used.startswith(tuple(known.split(", "))):
+            raise KsqlError(f"{declared.name}: {option} is for {known}, and the {part.lower()} format is {used}; leave it out")
 
 
 def _check_timestamp(declared: Declaration) -> None:
@@ -111,6 +133,8 @@ def _check_timestamp(declared: Declaration) -> None:
 
 def _check_with_query(declared: Declaration, query: Select) -> None:
     name, class_name = declared.name, declared.class_name
+    if declared.read_only:
+        raise KsqlError(f"{name}: a SOURCE is read only, and a query writes what it makes; leave source= out")
     check_query(query, f"{'table' if declared.table else 'stream'} {name}")
     if not declared.table and query.groups:
         raise KsqlError(f"{name}: GROUP BY gives a table; declare it as one: class {class_name}(Table, ...)")
@@ -125,9 +149,9 @@ def _check_without_query(declared: Declaration) -> None:
     name, keys = declared.name, declared.keys
     if not declared.topic or not declared.value_format:
         raise KsqlError(f"{name}: a declared source needs topic= and value= (its value format)")
-    if not declared.columns:
+    if not declared.columns and declared.value_format.upper() not in INFERRED:
         raise KsqlError(f"{name}: it has no columns; declare them, as in bid = Column(DECIMAL(18, 8))")
-    if declared.table and not keys:
+    if declared.table and not keys and declared.columns:
         raise KsqlError(f"{name}: a table needs a primary key; declare its columns as Key")
     if keys and declared.key_format is not None and declared.key_format.name == "NONE":
         raise KsqlError(f"{name}.{keys[0].name} is a Key, and key=NO_KEY says that there is none; declare it as Column")

@@ -34,6 +34,13 @@ class Names(Table, name="names", topic="names", value="JSON"):
     long = Column(STRING)
 
 
+class Long(Table, name="longs", topic="longs", value="JSON"):
+    """To be joined by a foreign key."""
+
+    long = Key(STRING)
+    n = Column(BIGINT)
+
+
 class Windows(Table, name="w", key=JSON_KEY, query=(
     select(Ticks.broker, count().as_("n")).from_(Ticks).window(tumbling("1 MINUTE")).group_by(Ticks.broker)
 )):  # fmt: skip

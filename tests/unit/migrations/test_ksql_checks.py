@@ -8,11 +8,11 @@ import pytest
 
 from migrations.ksql.errors import KsqlError
 from migrations.ksql.expressions import Column, Key, literal
-from migrations.ksql.functions import WINDOWSTART, average, case, count, latest, total
+from migrations.ksql.functions import WINDOWSTART, average, case, cast, count, latest, maximum, total
 from migrations.ksql.queries import Emit, Joining, select, tumbling
-from migrations.ksql.sources import JSON_KEY, NO_KEY, Insert, Stream, Table, delimited
-from migrations.ksql.types import ARRAY, BIGINT, DECIMAL, INTEGER, MAP, STRING, STRUCT
-from tests.unit.migrations.declarations import Names, Other, Ticks, Windows, joined, source, stream_of, two_keys
+from migrations.ksql.sources import JSON_KEY, NO_KEY, Insert, Stream, Table, Type, delimited
+from migrations.ksql.types import ARRAY, BIGINT, BOOLEAN, BYTES, DECIMAL, DOUBLE, INTEGER, MAP, STRING, STRUCT, TIMESTAMP
+from tests.unit.migrations.declarations import Long, Names, Other, Ticks, Windows, joined, source, stream_of, two_keys
 
 REFUSED: list[tuple[Callable[[], object], str]] = [
     (
@@ -172,6 +172,98 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: source(Stream, {"a": Column(STRING)}, topic="t", value="JSON", partitions=0), r"partitions=0: at least 1"),
     (lambda: source(Stream, {"a": Key(STRING)}, topic="t", value="JSON", key=NO_KEY), r"Made.a is a Key, and key=NO_KEY"),
     (lambda: delimited("||"), r"a delimiter is one character, TAB or SPACE"),
+    (
+        lambda: joined(Ticks, Names, Ticks.symbol == Names.symbol, how=Joining.right),
+        r"a stream and a table have no right join; take Joining.left",
+    ),
+    (
+        lambda: joined(Ticks, Names, Ticks.symbol == Names.symbol, grace="1 HOUR"),
+        r"grace='1 HOUR' goes with within=, for two streams; leave it out",
+    ),
+    (lambda: joined(Ticks, Other, Ticks.n == Other.n, within=("1 DAY", "soon")), r"soon: is not a duration"),
+    (
+        lambda: source(
+            Stream,
+            {"symbol": Key(STRING), "n": Column(BIGINT)},
+            query=select(Ticks.symbol, Other.n)
+            .from_(Ticks)
+            .join(Other, Ticks.symbol == Other.symbol, how=Joining.full, within="1 DAY"),
+        ),
+        r"Made: the key of this join is ROWKEY; select ROWKEY.as_\('ROWKEY'\), declared as Key",
+    ),
+    (
+        lambda: source(
+            Stream,
+            {"k": Key(STRING), "n": Column(BIGINT)},
+            query=select(cast(Ticks.n, STRING).as_("k"), Ticks.n)
+            .from_(Ticks)
+            .join(Other, cast(Ticks.n, STRING) == Other.symbol, within="1 DAY"),
+        ),
+        r"the key of a join is what it is joined by; select o.symbol, declared as Key",
+    ),
+    (
+        lambda: source(
+            Table,
+            {"symbol": Key(STRING), "long": Column(STRING)},
+            query=select(Names.symbol, Long.long).from_(Names).join(Long, Names.long == Long.long, how=Joining.full),
+        ),
+        r"a join by a foreign key is no full join; take Joining.left",
+    ),
+    (
+        lambda: cast(Ticks.n == 1, BIGINT),
+        r"n = 1 is BOOLEAN, which the server does not cast to BIGINT; cast it by way of STRING",
+    ),
+    (lambda: cast(Ticks.n, TIMESTAMP), r"t.n is BIGINT, which the server does not cast to TIMESTAMP"),
+    (lambda: cast(Column(ARRAY(STRING), "a"), DOUBLE), r"which the server does not cast to DOUBLE"),
+    (lambda: cast(Ticks.bid, BYTES), r"t.bid is DECIMAL\(18,8\), which the server does not cast to BYTES"),
+    (lambda: Column(BOOLEAN, "a") < Column(BOOLEAN, "b"), r"\?.a is BOOLEAN, \?.b is BOOLEAN: < cannot compare them"),
+    (lambda: Column(STRUCT(a=BIGINT), "a") >= Column(STRUCT(a=BIGINT), "b"), r">= cannot compare them"),
+    (lambda: maximum(Column(BOOLEAN, "a")), r"MAX\(a\): \?.a is BOOLEAN; it takes numbers, texts, times and bytes"),
+    (lambda: case((Ticks.n, Ticks.n), otherwise=Ticks.n), r"WHEN t.n is BIGINT; say what it is compared with"),
+    (lambda: (Ticks.n == 1) & Ticks.n, r"t.n is BIGINT: AND takes conditions; say what it is compared with"),
+    (lambda: ~Ticks.n, r"t.n is BIGINT: NOT takes conditions"),
+    (lambda: literal(2**63), r"9223372036854775808: a BIGINT holds no such number; write cast\('9223372036854775808'"),
+    (
+        lambda: source(
+            Stream,
+            {"broker": Key(STRING), "symbol": Key(STRING)},
+            key=delimited("|"),
+            query=select(Ticks.broker, Ticks.symbol).from_(Ticks),
+        ),
+        r"Made: its query gives only the key; select a value, for example as_value\(broker\)",
+    ),
+    (
+        lambda: source(Stream, {"a": Column(ARRAY(MAP(BIGINT, STRING)))}, topic="t", value="JSON"),
+        r"Made.a is ARRAY<MAP<BIGINT, STRING>>; JSON holds only maps with STRING keys",
+    ),
+    (
+        lambda: source(Stream, {"a": Column(STRING)}, topic="it's", value="JSON"),
+        r"topic=it's: a topic's name is made of",
+    ),
+    (
+        lambda: source(Stream, {"a": Column(STRING)}, topic="t", value="AVRO", options={"KEY_SCHEMA_FULL_NAME": "a.B"}),
+        r"KEY_SCHEMA_FULL_NAME is for AVRO, PROTOBUF, JSON_SR, and the key format is KAFKA; leave it out",
+    ),
+    (
+        lambda: source(
+            Stream,
+            {"a": Column(STRING)},
+            topic="t",
+            value="AVRO",
+            options={"VALUE_PROTOBUF_NULLABLE_REPRESENTATION": "WRAPPER"},
+        ),
+        r"VALUE_PROTOBUF_NULLABLE_REPRESENTATION is for PROTOBUF, and the value format is AVRO; leave it out",
+    ),
+    (
+        lambda: source(
+            Stream,
+            {"b": Key(STRING), "n": Column(BIGINT)},
+            source=True,
+            query=select(Ticks.broker.as_("b"), Ticks.n).from_(Ticks),
+        ),
+        r"Made: a SOURCE is read only, and a query writes what it makes; leave source= out",
+    ),
+    (lambda: Type("size", BIGINT), r"the name of a type: size is a reserved word"),
     (lambda: STRUCT(size=BIGINT), r"STRUCT.size: size is a reserved word; take another"),
     (lambda: Column(STRUCT(a=BIGINT), "s")["b"], r"s has no field b; it has a"),
     (lambda: Column(ARRAY(BIGINT), "s")[0], r"arrays are counted from 1"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migrations.ksql.expressions import Column, Expression, Key
@@ -147,13 +147,16 @@ def test_rendered_text_is_parsed_into_one_statement_with_the_same_tokens(
         query = query.window(session("5 MINUTES")).group_by(Ticks.broker, Ticks.symbol)
     columns = {f"c{number}": Column(item.kind) for number, item in enumerate(items)}
     keys = {"broker": Key(STRING), "symbol": Key(STRING)}
-    made = SourceType("Made", (Table if grouped else Stream,), keys | columns, query=query, topic="it's")
+    made = SourceType(
+        "Made", (Table if grouped else Stream,), keys | columns, query=query, options={"TIMESTAMP_FORMAT": "it's"}
+    )
     text = str(made)
     assert text == str(made)
     assert split(text) == [text]
     assert [token.text for token in tokenize(text)] == split_words(text)
 
 
+@settings(deadline=None)
 @given(
     items=st.lists(expressions, min_size=1, max_size=5),
     names=st.lists(st.sampled_from(sorted(words.KEYWORDS - words.RESERVED)), min_size=5, max_size=5, unique=True),
