@@ -12,7 +12,7 @@ from rich.live import Live
 from app.commands import base
 from app.demo.host import Host, demo_settings
 from app.demo.session import Session
-from app.demo.view import Progress, as_data, line, summary, title
+from app.demo.view import Progress, as_data, summary, title, view
 from app.errors import InputError
 from app.settings import Settings
 
@@ -43,7 +43,7 @@ def register(app: faust.App) -> None:
         seed: int,
         as_json: bool,
     ) -> int:
-        """Send a synthetic market to a worker and show its bars.
+        """Send a synthetic market to a worker and show its bars as they come.
 
         Broker and worker are started for the demo; files are in .barwheel/demo. The result compares what was sent with
         what the worker counted and published. Exit code 1 if something does not add up.
@@ -67,8 +67,9 @@ async def run(user: Settings, seed: int, symbols: int, seconds: float, *, once: 
         loop.add_signal_handler(number, stop.set)
     host = Host(demo_settings(user))
     state = Progress(host.settings, seed, symbols, host.web)
+    base.say(f"the page: {state.web} (in a few seconds)")
     base.say(title(state))
-    live = Live(line(state), console=base.progress, transient=True, refresh_per_second=8)
+    live = Live(view(state, base.progress), console=base.progress, transient=True, refresh_per_second=8)
 
     def report(adds_up: bool) -> None:  # noqa: FBT001 - called with its only argument
         live.stop()
@@ -81,7 +82,9 @@ async def run(user: Settings, seed: int, symbols: int, seconds: float, *, once: 
             base.say(f"the worker goes on at {state.web}; end with Ctrl-C")
 
     with live:
-        adds_up = await Session(host, state, lambda: live.update(line(state)), report).run(seconds, stop, once=once)
+        adds_up = await Session(host, state, lambda: live.update(view(state, base.progress)), report).run(
+            seconds, stop, once=once
+        )
     if adds_up is None:
         return INTERRUPTED if once else 0
     return 0 if adds_up else 1

@@ -25,6 +25,8 @@ from app.settings.data_dir import make_folder
 from app.settings.durations import duration_ms
 
 WINDOW, GRACE = "5s", "1s"  # small, so that the first bar is published within seconds
+MARKER = "made-by-app-demo"  # a file that says whose the directory is
+_MADE = ("demo.pid", "worker.pid", "worker.log", "pocket", "read-model", "faust", MARKER)  # all that a demo leaves there
 _LOG_LINES = 15
 _STOP_WAIT = 20.0  # seconds the worker has for its last checkpoint
 
@@ -81,18 +83,21 @@ class Host:
         return f"http://{self.settings.web_host}:{self.settings.web_port}"
 
     def __enter__(self) -> Self:
-        """Delete the directory of the previous run, then start the broker.
+        """Delete what the previous run left, then start the broker.
 
-        Raises `InputError` if another demo runs, and `BrokerError` if the broker does not start.
+        Raises `InputError` if another demo runs or the directory is not a demo's, and `BrokerError` if the broker does not
+        start.
         """
         home = self.settings.data_dir
+        check_ours(home)
         other = _alive(home / "demo.pid")
         if other is not None:
             raise InputError(f"another demo is running (process {other}); stop it first")
         _end_orphan(home / "worker.pid")  # a demo that was killed left its worker and broker
         process.stop(home / "pocket")
-        shutil.rmtree(home, ignore_errors=True)
+        _delete_made(home)
         make_folder(home)
+        (home / MARKER).touch()
         (home / "demo.pid").write_text(str(os.getpid()), encoding="ascii")
         running = process.ensure(home / "pocket", POCKET_HOST, self.settings.pocket_port, POCKET_IDLE_EXIT)
         self.cluster = Cluster(f"{running.host}:{running.port}")
@@ -149,6 +154,31 @@ class Host:
         except subprocess.TimeoutExpired:
             worker.kill()
             worker.wait()
+
+
+def check_ours(home: Path) -> None:
+    """Raise `InputError` if a demo may not use a directory: it holds something, and no demo has made it."""
+    try:
+        there = {path.name for path in home.iterdir()}
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        raise InputError(f"{home} is no folder: move it away, or set {PREFIX}DATA_DIR to another folder") from None
+    # demos of earlier versions left no marker
+    earlier = there <= set(_MADE) and (home / "worker.log").is_file() and (home / "pocket" / process.LOG_FILE).is_file()
+    if there and MARKER not in there and not earlier:
+        raise InputError(
+            f"{home} was not made by app demo, which would clear it: move it away, or set {PREFIX}DATA_DIR to another folder"
+        )
+
+
+def _delete_made(home: Path) -> None:
+    """Delete what a demo makes, and nothing else."""
+    for path in (home / name for name in _MADE):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _end_orphan(pid_file: Path) -> None:

@@ -13,11 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from app.demo.market import SILENT, Kind
-from app.display import bar_table, fit, utc
+from app.display import PIPE_WIDTH, bar_table, fit, utc
 from app.settings import Settings
 from tables.bars import Bar
 
 NEWEST = 12
+FRAME_LINES = 8  # around the bars, with the line of progress when it wraps
 
 
 @dataclass
@@ -93,6 +94,13 @@ def title(state: Progress) -> str:
         f"barwheel demo: a SYNTHETIC market (seed {state.seed}), 3 brokers, {state.symbols} symbols, "
         f"bars of {s.size_text}, grace {s.text_of('grace')}"
     )
+
+
+def view(state: Progress, console: Console) -> RenderableType:
+    """What is shown while it runs: the newest bars, if they fit into the terminal, and the line of progress."""
+    bars = bar_table(state.newest(), f"final bars as they are published, the newest {NEWEST}")
+    fits = bars.__rich_measure__(console, console.options.update(width=PIPE_WIDTH)).maximum <= console.width
+    return Group(bars, line(state)) if state.bars and fits and console.height > NEWEST + FRAME_LINES else line(state)
 
 
 def line(state: Progress) -> RenderableType:

@@ -9,6 +9,7 @@ import re
 import sys
 from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,9 +22,9 @@ from app import stderr
 from app.cli import command_of, with_defaults
 from app.commands import base
 from app.commands.base import time_ms
-from app.demo.host import demo_settings
+from app.demo.host import Host, _delete_made, check_ours, demo_settings
 from app.demo.market import SILENT, Kind
-from app.demo.view import Progress
+from app.demo.view import Progress, view
 from app.display import bar_table, console, fit, utc
 from app.errors import InputError
 from app.kafka.partitioner import partition_of
@@ -274,3 +275,44 @@ def test_the_demo_uses_nothing_of_the_users_settings_but_the_folder(monkeypatch:
 def test_what_only_looks_like_a_number_is_no_time(text: str) -> None:
     with pytest.raises(InputError, match="is not a time"):
         time_ms(text, "--from")
+
+
+def test_the_demo_deletes_nothing_that_it_did_not_make(tmp_path: Path) -> None:
+    home = tmp_path / "demo"
+    home.mkdir()
+    (home / "thesis.tex").write_text("years of work")
+    (home / "pocket").mkdir()
+    settings = demo_settings(SETTINGS.model_copy(update={"data_dir": tmp_path}))
+    with pytest.raises(InputError, match="was not made by app demo"), Host(settings):
+        pass
+    assert sorted(path.name for path in home.iterdir()) == ["pocket", "thesis.tex"]
+
+
+@pytest.mark.parametrize("names", [[], ["made-by-app-demo", "notes.txt"], ["worker.log", "pocket/broker.log", "read-model/x"]])
+def test_the_demo_uses_its_own_folder_again_and_leaves_what_others_put_there(tmp_path: Path, names: list[str]) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    check_ours(tmp_path)
+    _delete_made(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name for name in names if name == "notes.txt"]
+
+
+@pytest.mark.parametrize("names", [["faust/x"], ["worker.log", "pocket/x"], ["worker.log", "pocket/broker.log", "x"]])
+def test_a_folder_that_only_looks_like_a_demos_is_refused(tmp_path: Path, names: list[str]) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match="was not made by app demo"):
+        check_ours(tmp_path)
+
+
+@pytest.mark.parametrize(("width", "height", "shown"), [(120, 40, True), (60, 40, False), (120, 12, False)])
+def test_the_demo_shows_bars_as_they_come_where_they_fit(width: int, height: int, shown: bool) -> None:  # noqa: FBT001  # a table
+    state = finished()
+    state.take_bars([bar(1, pair=("north", f"N{number:03}")) for number in range(30)])
+    target = Console(file=io.StringIO(), width=width, height=height, force_terminal=True)
+    target.print(view(state, target))
+    text = target.file.getvalue()  # type: ignore[attr-defined]  # of a StringIO
+    assert ("N029" in text, "N000" in text, "sent" in text) == (shown, False, True)
+    assert len(text.splitlines()) < height
