@@ -24,14 +24,15 @@ class Bar(msgspec.Struct, gc=False):
     ticks: int
     first_ts: int
     last_ts: int
-    close_reason: str  # "watermark" or "idle"
-    closed_at: int  # arrival ms: the due time for idle, the closing record's arrival otherwise
+    close_reason: str  # "watermark" or "idle"; "correction" where it is revised
+    closed_at: int  # arrival ms: the due time for idle and corrections, the closing record's arrival otherwise
     watermark: int
     first_offset: int
     last_offset: int
-    closed_at_offset: int  # the closing record's offset; one after the last record processed for idle
+    closed_at_offset: int  # the closing record's offset; one after the last record processed for the other two
     revision: int = 0
     partial: bool | UnsetType = UNSET  # true: its window may lack ticks; the key is absent otherwise
+    corrected: int | UnsetType = UNSET  # how many late ticks this revision has more than the one before; absent in finals
 
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode

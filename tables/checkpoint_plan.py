@@ -75,6 +75,8 @@ class CheckpointPlan:
             yield from snapshots.records_of(key, scope)
             scope.written = number
             current.append(key)
+        yield from self._further(number, current)
+        changes = max(changes, len(current))
         overdue = self.overdue
         # More visits than changes, so that the oldest round ends at some time: until then it keeps forgotten keys in memory.
         visits = max(changes * 5 // 4 + 100, SWEEP if overdue else 0)
@@ -88,6 +90,16 @@ class CheckpointPlan:
         if current:
             self._rounds.append((number, self.end, current))
         self._number = number
+
+    def _further(self, number: int, current: list[bytes]) -> Iterator[tuple[bytes, bytes | None]]:
+        """The records of longer windows and of revisions that changed."""
+        for item, value in self._snapshots.take_further():
+            if value is not None:
+                current.append(item.record_key)
+                yield item.record_key, value
+            elif item.written > 0:
+                yield item.record_key, None
+            item.written = 0 if value is None else number
 
     def _oldest(self, visits: int, writes: int) -> Iterator[tuple[bytes, Stored, Records]]:
         """What has live records in the oldest round, as no later round wrote them: key, item, and the records."""

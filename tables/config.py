@@ -20,3 +20,10 @@ class EngineConfig:
     wheel_tick: int = 200
     positive: bool = True  # whether a price must be above 0
     bar_scale: int | None = None  # decimals that a price may have, where bars have a schema
+    correct: bool = False  # whether late ticks revise bars (`late_policy=correct`)
+    correction_horizon: int = 600_000
+    correction_delay: int = 5_000
+    frames: tuple[str, ...] = ()  # longer bars, as `tables.calendar.frame_of` reads them
+    day_zone: str = "UTC"
+    day_start: int = 0  # ms after midnight
+    week_start: int = 0  # 0 is Monday

@@ -6,8 +6,8 @@ compares it with the encoding of the same `Bar`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
@@ -15,18 +15,39 @@ from tables.scopes import UNKNOWN
 from tables.ticks import PER_SECOND
 
 if TYPE_CHECKING:
-    from tables.scopes import Symbol
+    from collections.abc import Sequence
+
     from tables.window import Window
 
 
 H = TypeVar("H")
+UNPACKED_AT_ONCE = 1_000  # windows that are in memory as objects while their bars are encoded
+
+
+class Named(Protocol):
+    """Whose bar it is: `Symbol`, and what outlives it."""
+
+    @property
+    def key(self) -> bytes:
+        """`broker|symbol`."""
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """Broker and symbol."""
+
+    @property
+    def json(self) -> str:
+        """See `head_of`."""
 
 
 class Closed(msgspec.Struct, gc=False, eq=False):
-    """Windows with the same end that closed together: by one record, or by idling. Ordered by (broker, symbol)."""
+    """Windows with the same end that closed together: by one record, or by idling. Ordered by (broker, symbol).
 
-    symbols: list[Symbol]
-    windows: list[Window]  # one for each symbol
+    Or one window that late ticks revised.
+    """
+
+    symbols: Sequence[Named]
+    windows: list[Window]  # one for each symbol; empty where only `states` are there, see `unpacked`
     end: int  # of the windows, epoch ms
     size: int  # of a window, ms
     per_second: int  # units of `ts` in a second; the wire floors to ms
@@ -35,6 +56,10 @@ class Closed(msgspec.Struct, gc=False, eq=False):
     watermark: int
     offset: int
     cut: int = UNKNOWN  # see `OpenWindows.cut`
+    states: list[bytes] | None = None  # `pack_window` of each window, where somebody needs that
+    frame: str = ""  # of a longer window, such as `1h`
+    revision: int = 0
+    corrected: int = 0  # late ticks that this revision adds
 
     @property
     def start(self) -> int:
@@ -71,7 +96,8 @@ def take_records(steps: Iterable[Closed], headers: H) -> Iterator[tuple[bytes, b
             start, end = step.start, step.end
             suffix, times = b"|%d" % start, f'"bucket_start":{start},"bucket_end":{end},"open":'
         closed = f',"close_reason":"{step.reason}","closed_at":{step.at},"watermark":{step.watermark},"first_offset":'
-        last = f',"closed_at_offset":{step.offset},"revision":0'
+        last = f',"closed_at_offset":{step.offset},"revision":{step.revision}'
+        ending = f',"corrected":{step.corrected}}}' if step.revision else "}"
         whole = step.cut == UNKNOWN
         in_ms = step.per_second == PER_SECOND["ms"]
         windows = step.windows
@@ -81,13 +107,26 @@ def take_records(steps: Iterable[Closed], headers: H) -> Iterator[tuple[bytes, b
             first_ts, last_ts = w.open_ts, w.close_ts
             if not in_ms:
                 first_ts, last_ts = step.times_of(w)
-            end_of_value = "}" if whole or not step.is_partial(w) else ',"partial":true}'
+            end_of_value = ending if whole or not step.is_partial(w) else f',"partial":true{ending}'
             sums = ',"volume":null,"vwap":null' if w.volume is None else _sums(w)
             value = (
                 f'{symbol.json}{times}{w.open!s},"high":{w.high!s},"low":{w.low!s},"close":{w.close!s}{sums},"ticks":{w.ticks}'
                 f',"first_ts":{first_ts},"last_ts":{last_ts}{closed}{w.first_offset},"last_offset":{w.last_offset}{last}{end_of_value}'
             )
             yield symbol.key + suffix, value.encode(), start, headers
+
+
+def unpacked(steps: Iterable[Closed], unpack: Callable[[bytes], Window]) -> Iterator[Closed]:
+    """The same steps with their windows; those that have states only become several steps, so that memory stays bounded."""
+    for step in steps:
+        states = step.states
+        if step.windows or states is None:
+            yield step
+            continue
+        for begin in range(0, len(states), UNPACKED_AT_ONCE):
+            some = states[begin : begin + UNPACKED_AT_ONCE]
+            symbols = step.symbols[begin : begin + UNPACKED_AT_ONCE]
+            yield msgspec.structs.replace(step, symbols=symbols, windows=[unpack(state) for state in some], states=some)
 
 
 def _sums(window: Window) -> str:

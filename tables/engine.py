@@ -30,7 +30,8 @@ from tables.records import Record, SideRecord, TickRecord
 from tables.replay import Replay
 from tables.rules import TickRules
 from tables.scopes import NEVER, UNKNOWN, Scope, Symbol
-from tables.snapshots import Snapshots
+from tables.silence import Silence
+from tables.snapshots import Beyond, Snapshots
 from tables.state import Counters, SymbolState
 from tables.ticks import PER_SECOND, RawTick
 from tables.wheel import Wheel
@@ -60,6 +61,7 @@ class Engine:
         if config.time_unit == "ms" and config.price != "mid":
             parts = config, self.windows, self.scheduler, self.progress
             self._fast = FastPath(*parts, layout.decode) if layout.decoded is None else DecodedPath(*parts, layout.decoded)
+        self._silence = Silence(config, self.windows, self.scheduler, self.progress)
         self._replay: Replay | None = None
 
     # ---- state, for readers
@@ -133,9 +135,13 @@ class Engine:
         """The late and rejected records since the last call, in order."""
         return self._rules.take_side()
 
+    def take_after_close(self) -> list[Closed]:
+        """Longer windows that closed, and windows that late ticks revised, since the last call; see `emission.unpacked`."""
+        return [] if self.windows.after is None else self.windows.after.take_closed()
+
     # ---- in
 
-    def restore(
+    def restore(  # noqa: PLR0913  # the parts of a checkpoint
         self,
         counters: Counters,
         arrival: int,
@@ -144,14 +150,17 @@ class Engine:
         tail: Sequence[Bar | ClosedBar],
         cut: int = UNKNOWN,
         cut_at: int = NEVER,
+        *,
+        beyond: Beyond | None = None,
     ) -> None:
-        """Restore what a checkpoint stored. `tail`: the bars that were published after it; `cut_at`: see `Replay`."""
+        """Restore what a checkpoint stored; `tail`: the bars published after it, `cut_at`: see `Replay`. See also `Beyond`."""
         self.windows.cut = cut
         self.progress.counters, self.progress.arrival = counters, arrival
         self.snapshots.restore(stream_times, states)
+        self.snapshots.restore_beyond(beyond or Beyond())
         replay = self._replay = Replay(tail, self.windows, self.scheduler, cut_at)
         self.windows.published = replay.published
-        replay.advance_to(self.next_offset)
+        replay.advance_to(self.next_offset, self._silence.pass_within_tail)
         if not self.replaying:
             self._replay = self.windows.published = None
 
@@ -185,11 +194,11 @@ class Engine:
         progress = self.progress
         if t > progress.arrival and not self.replaying:
             progress.arrival = progress.timer = t
-            self._close_idle(t + 1)
+            self._silence.pass_to(t + 1)
 
     def any_due(self, t: int) -> bool:
-        """Whether silence up to the arrival time `t` (epoch ms) would close a window."""
-        return not self.replaying and self.scheduler.any_due(t)
+        """Whether silence up to the arrival time `t` (epoch ms) would close a window, or publish a revision."""
+        return not self.replaying and self._silence.any_due(t)
 
     def leave_wrong_clock(self, now: int) -> bool:
         """Take the arrival clock back where it is more than a minute ahead of the broker's time `now` (epoch ms).
@@ -221,16 +230,6 @@ class Engine:
                 break
         return records
 
-    def _close_idle(self, before: int) -> None:
-        """Close what is due before this arrival time, in the order of the due times."""
-        grace, windows = self.config.grace, self.windows
-        for at, end, scope in self.scheduler.due(before):
-            if scope.stream_time < end + grace:  # noqa: PLR1730  # twice as fast as max()
-                scope.stream_time = end + grace
-            scope.advanced_at = at
-            windows.mark_moved(scope)
-            windows.close(scope, "idle", self.progress.next_offset, at)
-
     def _process(self, record: Record, arrival_cap: int | None = None, tick: RawTick | None = None) -> None:
         """Process any record. `tick`: its decoded value, where the fast path has decoded it already."""
         progress, replay = self.progress, self._replay
@@ -244,13 +243,15 @@ class Engine:
         if arrived <= progress.timer:
             progress.arrival_violations += 1
         if replay is not None:
-            replay.advance_to(offset)
+            replay.advance_to(offset, self._silence.pass_within_tail)
         if arrived > progress.arrival or replay is not None:
             progress.arrival = max(progress.arrival, arrived)
-            if replay is None or not replay.in_tail(offset):
-                self._close_idle(progress.arrival)
+            self._silence.pass_to(progress.arrival, in_tail=replay is not None and replay.in_tail(offset))
         progress.next_offset = offset + 1
         progress.counters.read += 1
         self._rules.apply(record, arrived, tick)
+        if self._rules.overtaken:
+            self._rules.overtaken = False
+            self._silence.pass_to(progress.arrival, in_tail=replay is not None and replay.in_tail(offset + 1))
         if replay is not None:
-            replay.advance_to(offset + 1)
+            replay.advance_to(offset + 1, self._silence.pass_within_tail)

@@ -22,6 +22,7 @@ class IdleScheduler:
         self.wheel: Wheel[Scope] = Wheel(self._wheel_tick)
         self._grace = config.grace
         self._enabled = config.idle_close
+        self._held: dict[Scope, None] = {}  # due within a replay, which closes no base windows
 
     def advance_stream_time(self, scope: Scope, stream_time: int, arrival: int) -> None:
         """Set a scope's stream time, moved by a record that arrived at `arrival` (both epoch ms)."""
@@ -47,16 +48,19 @@ class IdleScheduler:
             scope.entry = NEVER
             self.schedule(scope)
 
-    def due(self, before: int) -> Iterator[tuple[int, int, Scope]]:
+    def due(self, before: int, *, longer_only: bool = False) -> Iterator[tuple[int, int, Scope]]:
         """Yield `(due time, window end, scope)` for everything due before this arrival time, ordered by (due time, scope, end).
 
         The caller closes that end before it asks for the next item: closing one end changes when the scope's next one is due.
+        `longer_only`: base windows are held until `release`.
         """
+        if self._held and not longer_only:
+            self.release()
         due: list[tuple[int, str, int, Scope]] = []
         for at, scope in self.wheel.advance(before):
             if at == scope.entry:  # otherwise an earlier entry has replaced this one
                 scope.entry = NEVER
-                item = self._due_or_reschedule(scope, before)
+                item = self._due_or_reschedule(scope, before, longer_only=longer_only)
                 if item is not None:
                     due.append(item)
         due.sort(reverse=True)
@@ -64,8 +68,8 @@ class IdleScheduler:
         while due or again:
             at, _, end, scope = heappop(again) if again and (not due or again[0] < due[-1]) else due.pop()
             yield at, end, scope
-            if scope.buckets:
-                item = self._due_or_reschedule(scope, before)
+            if scope.deadline != NEVER:
+                item = self._due_or_reschedule(scope, before, longer_only=longer_only)
                 if item is not None:
                     heappush(again, item)
 
@@ -73,9 +77,18 @@ class IdleScheduler:
         """Whether a window is due before this arrival time. Nothing is changed."""
         return any(at == scope.entry and scope.due(self._grace)[0] < before for at, scope in self.wheel.due(before))
 
-    def _due_or_reschedule(self, scope: Scope, before: int) -> tuple[int, str, int, Scope] | None:
+    def release(self) -> None:
+        """Schedule again what was held."""
+        held, self._held = self._held, {}
+        for scope in held:
+            self.schedule(scope)
+
+    def _due_or_reschedule(self, scope: Scope, before: int, *, longer_only: bool) -> tuple[int, str, int, Scope] | None:
         at, end = scope.due(self._grace)
         if at < before:
+            if longer_only and not scope.is_longer_only(end):
+                self._held[scope] = None
+                return None
             return at, scope.key, end, scope
         if at < scope.entry:
             scope.entry = at

@@ -6,9 +6,11 @@ from collections.abc import Container, Iterator
 from operator import attrgetter
 from typing import Any
 
+from tables.after_close import AfterClose
 from tables.config import EngineConfig
 from tables.emission import Closed
 from tables.idle import IdleScheduler
+from tables.longer import Evidence
 from tables.scopes import NEVER, UNKNOWN, Bucket, Resting, Scope, Symbol, order_of
 from tables.ticks import PER_SECOND, name_of
 from tables.window import Window
@@ -23,6 +25,7 @@ class OpenWindows:
     def __init__(self, config: EngineConfig, scheduler: IdleScheduler) -> None:
         self.config = config
         self.per_symbol = config.scope == "symbol"
+        self.after = AfterClose.of(config)
         self.symbols: dict[Any, Symbol] = {}  # by record key; a missing key is never in it
         self.scopes: dict[str, Scope] = {}  # by broker, or "" for the partition; empty under scope `symbol`
         self.resting: dict[bytes, Resting] = {}  # by record key: under scope `symbol`, symbols that are not in `symbols`
@@ -59,7 +62,7 @@ class OpenWindows:
         """The symbol with this record key, created on first use. Under scope `symbol` it gets a scope of its own."""
         symbol = self.symbols.get(key)
         if symbol is None:
-            scope = Scope(order_of(name)) if self.per_symbol else self.scope_of(name)
+            scope = self.new_scope(key, name) if self.per_symbol else self.scope_of(name)
             symbol = self.symbols[key] = Symbol(key, name, scope)
             rested = self.resting.pop(key, None)
             if rested is not None:
@@ -67,6 +70,11 @@ class OpenWindows:
             else:
                 self.new_keys.append(key)
         return symbol
+
+    def new_scope(self, key: bytes, name: tuple[str, str]) -> Scope:
+        """The scope of a symbol under scope `symbol`: that of its longer windows, if it has any."""
+        known = None if self.after is None else self.after.further.known(key)
+        return Scope(order_of(name)) if known is None else known.scope
 
     def let_go(self, symbol: Symbol) -> None:
         """Drop a symbol without open windows. Under scope `symbol` its clock stays: it says which ticks are late."""
@@ -129,6 +137,10 @@ class OpenWindows:
             bucket.last_opened_at = arrival
         bucket.symbols.append(symbol)
 
+    def schedule(self, scope: Scope) -> None:
+        """Schedule the idle close of a scope."""
+        self._scheduler.schedule(scope)
+
     def step_back(self, arrival: int) -> None:
         """Leave a clock behind that was wrong: of the times that it gave, those after this arrival (epoch ms) become it."""
         self._peak_at = min(self._peak_at, arrival)
@@ -139,11 +151,10 @@ class OpenWindows:
         for symbol in self.symbols.values():
             if self.per_symbol and symbol.scope.advanced_at > arrival:
                 self.mark_changed(symbol)  # its state holds the scope's clock
-            for window in symbol.windows():
-                if window.opened_at > arrival:
-                    window.opened_at = arrival
-                    self.mark_changed(symbol)
-        scopes = [symbol.scope for symbol in self.symbols.values()] if self.per_symbol else [*self.scopes.values()]
+            self._step_back_windows(symbol, arrival)
+        if self.after is not None:
+            self.after.step_back(arrival)
+        scopes = self._all_scopes()
         for scope in scopes:
             if scope.advanced_at > arrival:
                 scope.advanced_at = arrival
@@ -151,6 +162,18 @@ class OpenWindows:
             for bucket in scope.buckets.values():
                 bucket.last_opened_at = min(bucket.last_opened_at, arrival)
         self._scheduler.start_again(scopes)
+
+    def _step_back_windows(self, symbol: Symbol, arrival: int) -> None:
+        for window in symbol.windows():
+            if window.opened_at > arrival:
+                window.opened_at = arrival
+                self.mark_changed(symbol)
+
+    def _all_scopes(self) -> list[Scope]:
+        if not self.per_symbol:
+            return [*self.scopes.values()]
+        longer = [] if self.after is None else self.after.further.longer()  # also of symbols that were let go
+        return [*dict.fromkeys([symbol.scope for symbol in self.symbols.values()] + [item.scope for item in longer])]
 
     def close(self, scope: Scope, reason: str, offset: int, at: int) -> None:
         """Close every window of a scope whose end the watermark has reached, by end, broker and symbol.
@@ -161,25 +184,38 @@ class OpenWindows:
             return
         if self.count >= self._peak or at - self._peak_at >= self.config.window_size // 2:
             self._peak, self._peak_at = self.count, at
-        watermark = scope.stream_time - self.config.grace
+        evidence = Evidence(reason, at, scope.stream_time - self.config.grace, offset, self.cut)
         buckets = scope.buckets
-        for end in sorted([e for e in buckets if e <= watermark]) if len(buckets) > 1 else list(buckets):
-            symbols = buckets.pop(end).symbols
-            if len(symbols) > 1:
-                symbols.sort(key=_by_order)
-            self.count -= len(symbols)
-            windows = self._take_windows(symbols, end)
-            published = self.published
-            if published:
-                new = [(s, w) for s, w in zip(symbols, windows, strict=True) if (*s.name, end) not in published]
-                symbols, windows = [s for s, _ in new], [w for _, w in new]
-            if symbols:
-                self.closed_count += len(symbols)
-                size, units = self.config.window_size, self._units_per_second
-                # no tick is further ahead than max_future: most windows need not be looked at
-                cut = self.cut if end - size - self.config.max_future <= self.cut else UNKNOWN
-                self._closed.append(Closed(symbols, windows, end, size, units, reason, at, watermark, offset, cut))
-        scope.deadline = min(buckets) + self.config.grace if buckets else NEVER
+        for end in sorted([e for e in buckets if e <= evidence.watermark]) if len(buckets) > 1 else list(buckets):
+            if end <= evidence.watermark:
+                self._close_bucket(scope, buckets.pop(end), evidence)
+        if self.after is not None:
+            for longer in self.after.settle(scope, evidence):
+                if self.per_symbol:
+                    self.mark_changed(self.symbol_of(longer.key, longer.name))  # its state holds the clock
+        scope.settle(self.config.grace)
+
+    def _close_bucket(self, scope: Scope, bucket: Bucket, evidence: Evidence) -> None:
+        symbols: list[Symbol] = bucket.symbols
+        end, states = bucket.end, None
+        if len(symbols) > 1:
+            symbols.sort(key=_by_order)
+        self.count -= len(symbols)
+        windows = self._take_windows(symbols, end)
+        if self.after is not None:
+            states = self.after.closed(scope, symbols, windows, end, evidence)
+        published = self.published
+        if published:
+            new = [number for number, symbol in enumerate(symbols) if (*symbol.name, end) not in published]
+            symbols, windows = [symbols[number] for number in new], [windows[number] for number in new]
+            states = None if states is None else [states[number] for number in new]
+        if symbols:
+            self.closed_count += len(symbols)
+            size, (reason, at, watermark, offset, cut) = self.config.window_size, evidence
+            # no tick is further ahead than max_future: most windows need not be looked at
+            cut = cut if end - size - self.config.max_future <= cut else UNKNOWN
+            per_second = self._units_per_second
+            self._closed.append(Closed(symbols, windows, end, size, per_second, reason, at, watermark, offset, cut, states))
 
     def _take_windows(self, symbols: list[Symbol], end: int) -> list[Window]:
         """Remove the windows with this end from their symbols."""

@@ -8,7 +8,7 @@ they were the first time, and no bar is published twice.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 
 from tables.bar_formats.records import ClosedBar
@@ -40,13 +40,17 @@ class Replay:
         """Whether published bars are still ahead. Until then no window closes by idling and no checkpoint is made."""
         return bool(self._pending) or next_offset < self._tail_end
 
-    def advance_to(self, offset: int) -> None:
-        """Raise stream times as the published bars that closed up to this offset say, and close what that closes."""
+    def advance_to(self, offset: int, silence: Callable[[int], None]) -> None:
+        """Raise stream times as the published bars that closed up to this offset say, and close what that closes.
+
+        `silence` is called before each with the arrival time at which it closed: what no base bar tells happens up to then.
+        """
         pending, windows = self._pending, self._windows
         if offset >= self._cut_at:
             windows.cut, self._cut_at = NEVER, NEVER
         while pending and pending[0].closed_at_offset <= offset:
             bar = pending.popleft()
+            silence(bar.closed_at)
             stream_time = bar.watermark + windows.config.grace
             name = (bar.broker, bar.symbol)
             symbol = windows.symbol_of(f"{bar.broker}|{bar.symbol}".encode(), name) if windows.per_symbol else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tables.after_close import AfterClose
 from tables.bar_formats.numbers import BarNumbers
 from tables.config import EngineConfig
 from tables.idle import IdleScheduler
@@ -9,8 +10,9 @@ from tables.layouts.layout import TickLayout
 from tables.open_windows import OpenWindows
 from tables.progress import Progress
 from tables.records import Record, SideRecord, is_cut, is_marker, original_of
+from tables.scopes import Scope
 from tables.ticks import RawTick, RejectedError, check_name, event_time, name_of, price_of, quantity_of, read
-from tables.window import new_window
+from tables.window import Window, new_window
 
 
 class TickRules:
@@ -34,6 +36,8 @@ class TickRules:
         self._price_name = getattr(layout.names, config.price, "mid")
         self._integer_ms = config.time_unit == "ms"
         self._side: list[SideRecord] = []
+        self._late = "expired" if config.correct else "late"  # why a tick is late
+        self.overtaken = False  # whether a late tick opened a longer window, which may be due already
 
     def take_side(self) -> list[SideRecord]:
         """The late and rejected records since the last call, in order."""
@@ -53,7 +57,7 @@ class TickRules:
             self._progress.counters.rejected += 1
             self._side.append(SideRecord(record.offset, "rejected", error.reason, error.detail, original_of(record)))
 
-    def _classify(self, record: Record, arrived: int, tick: RawTick) -> None:  # noqa: C901, PLR0912  # the rules, in their order
+    def _classify(self, record: Record, arrived: int, tick: RawTick) -> None:  # noqa: C901, PLR0912, PLR0915  # the rules, in their order
         """Fold a tick into its window, or count it as late or as a heartbeat. Raises `RejectedError`."""
         config, windows, progress, offset = self._config, self._windows, self._progress, record.offset
         counters = progress.counters
@@ -90,9 +94,15 @@ class TickRules:
             return
         end = ms - ms % config.window_size + config.window_size
         if end + config.grace <= scope.stream_time:
+            if windows.after is not None:
+                late = new_window(end, progress.arrival, price, ts, tick.seq, offset)
+                if qty is not None:
+                    late.add_quantity(price, qty)
+                if self._corrects(windows.after, scope, key, name, late):
+                    return
             counters.late += 1
             detail = f"window [{end - config.window_size}, {end}): the watermark is {scope.stream_time - config.grace}"
-            self._side.append(SideRecord(offset, "late", "late", detail, original_of(record)))
+            self._side.append(SideRecord(offset, "late", self._late, detail, original_of(record)))
             return
         counters.binned += 1
         if symbol is None:
@@ -107,6 +117,18 @@ class TickRules:
         else:
             window.fold(price, qty, ts, tick.seq, offset)
         windows.mark_changed(symbol)
+
+    def _corrects(self, after: AfterClose, scope: Scope, key: bytes, name: tuple[str, str], late: Window) -> bool:
+        """Count a late tick, a window of its own, as part of a revision, if its window can be corrected."""
+        opened = after.correct(scope, key, name, late, self._progress.arrival)
+        if opened is None:
+            return False
+        self._progress.counters.corrected += 1
+        if opened:
+            scope.settle(self._config.grace)
+            self._scheduler.schedule(scope)
+            self.overtaken = True
+        return True
 
     def _check_time(self, ts: int | str, ms: int, arrived: int) -> None:
         """Raise `RejectedError` where the event time `ms` is before `min_ts` or too far ahead of the record's arrival."""

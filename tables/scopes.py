@@ -19,7 +19,8 @@ def order_of(name: tuple[str, str]) -> str:
     return f"{name[0]}\0{name[1]}"
 
 
-def _head_of(name: tuple[str, str]) -> str:
+def head_of(name: tuple[str, str]) -> str:
+    """The beginning of the JSON of a symbol's bars."""
     return encode_json({"broker": name[0], "symbol": name[1]}).decode()[:-1] + ","
 
 
@@ -32,7 +33,7 @@ class Symbol:
         self.key = key
         self.name = name
         self.order = order_of(name)
-        self.json = _head_of(name)  # the beginning of its bars' JSON
+        self.json = head_of(name)  # the beginning of its bars' JSON
         self.scope = scope
         self.current: Window | None = None  # the open window that took the last tick
         self.others: dict[int, Window] = _NONE  # its other open windows, by end
@@ -74,6 +75,52 @@ class Symbol:
 _NONE: dict[int, Window] = {}  # shared by all symbols without a second window; never changed
 
 
+class Longer:
+    """The open longer windows of one symbol, and how many revisions of its bars are due.
+
+    It outlives the `Symbol`, as it may have to wait for the end of the month. With 100,000 symbols there may be half a
+    million of these windows: each is the bytes of its state (`pack_window`).
+    """
+
+    __slots__ = ("changed", "due", "key", "name", "record_key", "scope", "states", "written")
+
+    def __init__(self, key: bytes, name: tuple[str, str], scope: Scope, frames: int) -> None:
+        self.key = key
+        self.record_key = longer_key(key)  # in the changelog
+        self.name = name
+        self.scope = scope
+        self.states: list[bytes | None] = [None] * frames
+        self.due = 0  # how many revisions are
+        self.changed = False  # since the last checkpoint
+        self.written = 0  # as in `Symbol`
+
+    @property
+    def order(self) -> str:
+        """See `order_of`."""
+        return order_of(self.name)
+
+    @property
+    def json(self) -> str:
+        """The beginning of its bars' JSON."""
+        return head_of(self.name)
+
+
+def longer_key(key: bytes) -> bytes:
+    """Record key of a symbol's `Longer`. No tick has such a key: names have no `|`."""
+    return b"%b|+" % key
+
+
+class LongerBucket:
+    """The open longer windows of a scope in one frame, which have the same bounds (epoch ms): there is never more than one."""
+
+    __slots__ = ("end", "members", "start")
+
+    def __init__(self, start: int, end: int) -> None:
+        self.start = start
+        self.end = end
+        self.members: list[Longer] = []
+
+
 class Bucket:
     """The open windows of a scope that have the same end. Times are epoch ms."""
 
@@ -88,13 +135,15 @@ class Bucket:
 class Scope:
     """A stream time, and the open windows of all symbols that share it. Times are epoch ms."""
 
-    __slots__ = ("advanced_at", "buckets", "deadline", "entry", "key", "stream_time", "written")
+    __slots__ = ("advanced_at", "buckets", "deadline", "entry", "key", "longer", "longer_end", "stream_time", "written")
 
     def __init__(self, key: str, stream_time: int = UNKNOWN, advanced_at: int = 0) -> None:
         self.key = key  # the broker, "" for the partition, or the `order` of the one symbol
         self.stream_time = stream_time
         self.advanced_at = advanced_at  # arrival of the record that moved stream time
         self.buckets: dict[int, Bucket] = {}  # by end
+        self.longer: list[LongerBucket | None] = []  # open longer windows, by frame; empty until the first one opens
+        self.longer_end = NEVER  # the earliest end of those
         self.deadline = NEVER  # stream time at which the earliest end closes
         self.entry = NEVER  # due time of this scope's valid entry in the wheel
         self.written = 0  # number of the checkpoint that last wrote its record; not for scope `symbol`
@@ -109,7 +158,8 @@ class Scope:
 
         D is an arrival time, the later of two. One is when stream time, extended by the arrival time that has passed since
         it moved, reaches end + grace. The other is grace after the arrival of the last tick that opened a window with this
-        end: otherwise a window that a burst opens after a stall would be due at once.
+        end: otherwise a window that a burst opens after a stall would be due at once. A longer window is never due before the
+        windows inside it, so one that has any open does not count.
         """
         lead = self.advanced_at - self.stream_time + grace
         soonest = first = NEVER
@@ -119,11 +169,20 @@ class Scope:
                 at = filled
             if at < soonest or (at == soonest and end < first):
                 soonest, first = at, end
-        return soonest, first
+        longer = self.longer_end
+        return (longer + lead, longer) if longer != NEVER and self.is_longer_only(longer) else (soonest, first)
+
+    def is_longer_only(self, end: int) -> bool:
+        """Whether no window with this end or an earlier one is open, other than longer ones."""
+        return not self.buckets or end < min(self.buckets)
 
     def settle(self, grace: int) -> None:
         """Recompute the deadline after windows opened or closed."""
-        self.deadline = min(self.buckets) + grace if self.buckets else NEVER
+        first = min(self.buckets) if self.buckets else NEVER
+        if self.longer:
+            self.longer_end = min((bucket.end for bucket in self.longer if bucket is not None), default=NEVER)
+            first = min(first, self.longer_end)
+        self.deadline = NEVER if first == NEVER else first + grace
 
 
 class Resting(msgspec.Struct, gc=False, eq=False):

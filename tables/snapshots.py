@@ -11,18 +11,43 @@ A clock is never forgotten: it alone says that a tick is late, and a window must
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import chain
+from typing import NamedTuple
 
+from tables.further import Item, is_further
 from tables.open_windows import OpenWindows
 from tables.progress import Progress
 from tables.scopes import Resting, Scope, Symbol, order_of
-from tables.state import SymbolState, encode_state
+from tables.state import FurtherState, SymbolState, encode_state
 from tables.ticks import name_of
 from tables.window import Window
 
 WINDOWS_PER_RECORD = 16  # with the longest numbers these take less than the smallest batch that a topic must accept
-Stored = Symbol | Scope | Resting  # what has a record in the changelog; `written` is its checkpoint's number
+Stored = Symbol | Scope | Resting | Item  # what has a record in the changelog; `written` is its checkpoint's number
 Records = list[tuple[bytes, bytes | None]]  # key and value; None deletes
+
+
+class Published(NamedTuple):
+    """A window as its newest bar left it: the frame (empty for the base), `broker|symbol`, and what `pack_window` gave."""
+
+    frame: str
+    key: bytes
+    start: int
+    state: bytes
+    revision: int
+
+
+@dataclass
+class Beyond:
+    """What a checkpoint stored beside open base windows and clocks.
+
+    `published`: windows that it had published, in the order of their topics, revisions after finals. They may be corrected.
+    """
+
+    states: dict[bytes, FurtherState] = field(default_factory=dict)
+    published: list[Published] = field(default_factory=list)
+    ends: dict[str, int] = field(default_factory=dict)  # offsets of the topics from which on the windows that close now lie
 
 
 class Snapshots:
@@ -54,7 +79,8 @@ class Snapshots:
     def due(self) -> int:
         """About how many states a checkpoint would write now."""
         windows = self._windows
-        return len(windows.changed) if windows.per_symbol else min(len(windows.changed), windows.count)
+        further = 0 if windows.after is None else len(windows.after.further.changed)
+        return further + (len(windows.changed) if windows.per_symbol else min(len(windows.changed), windows.count))
 
     def everything(self) -> Iterator[tuple[bytes, Stored]]:
         """All that may have a record, with its key."""
@@ -62,6 +88,8 @@ class Snapshots:
         yield from self._windows.resting.items()
         for scope in self._windows.scopes.values():
             yield scope.record_key, scope
+        if self._windows.after is not None:
+            yield from self._windows.after.further.items.items()
 
     def find(self, key: bytes) -> Stored | None:
         """What has this record key; None where it was forgotten."""
@@ -69,11 +97,29 @@ class Snapshots:
         symbol = windows.symbols.get(key)
         if symbol is not None:  # first, as nearly all are symbols
             return symbol
-        return windows.scopes.get(_scope_key(key)) if is_scope(key) else windows.resting.get(key)
+        if is_scope(key):
+            return windows.scopes.get(_scope_key(key))
+        if windows.after is not None and is_further(key):
+            return windows.after.further.items.get(key)
+        return windows.resting.get(key)
 
     def take_changed(self) -> tuple[list[Symbol], list[Scope]]:
         """The symbols and scopes whose records may have changed since the last call."""
         return self._windows.take_changed()
+
+    def take_further(self) -> Iterator[tuple[Item, bytes | None]]:
+        """What changed since the last call of longer windows and revisions, with the values of their records.
+
+        None deletes a record. What has nothing left is forgotten.
+        """
+        after = self._windows.after
+        if after is None:
+            return
+        for item in after.further.take_changed():
+            value = after.record_of(item)
+            if value is None and not after.is_needed(item):
+                after.further.drop(item)
+            yield item, value
 
     def state_of(self, symbol: Symbol) -> bytes | None:
         """The value of a symbol's record, where it has exactly one; for all others there is `records_of`, which is slower."""
@@ -86,6 +132,10 @@ class Snapshots:
 
     def records_of(self, key: bytes, item: Stored) -> Records:
         """What the changelog must hold now; empty for a symbol without open windows, unless its state has a clock."""
+        if isinstance(item, Item):
+            after = self._windows.after
+            value = None if after is None else after.record_of(item)
+            return [] if value is None else [(key, value)]
         if not isinstance(item, Symbol):
             return [(key, encode_state(((), item.stream_time, item.advanced_at)))]
         state = self.state_of(item)
@@ -127,6 +177,31 @@ class Snapshots:
             if not is_scope(key) and not _is_part(key):
                 further = (states[_part_key(key, number)].windows for number in range(1, state.more + 1))
                 self._restore_symbol(key, state, [*state.windows, *chain.from_iterable(further)])
+
+    def restore_beyond(self, beyond: Beyond) -> None:
+        """Restore longer windows, revisions and windows that can be corrected, after all else. Raises `BoundsMovedError`."""
+        windows, after = self._windows, self._windows.after
+        if after is None:
+            return
+        named = [(key := record.rpartition(b"|")[0], name_of(key), state) for record, state in beyond.states.items()]
+        for scope in after.restore(self._scope_of, named):
+            scope.settle(windows.config.grace)
+            windows.schedule(scope)
+        for frame, key, start, state, revision in beyond.published:
+            after.keep_published(self._scope_of(key, name_of(key)), key, frame, start, state, revision)
+
+    def _scope_of(self, key: bytes, name: tuple[str, str]) -> Scope:
+        """The scope of a symbol, which may have been let go."""
+        windows = self._windows
+        if not windows.per_symbol:
+            return windows.scope_of(name)
+        symbol, rested = windows.symbols.get(key), windows.resting.get(key)
+        if symbol is not None:
+            return symbol.scope
+        scope = windows.new_scope(key, name)
+        if rested is not None:
+            scope.stream_time, scope.advanced_at = rested.stream_time, rested.advanced_at
+        return scope
 
     def _restore_symbol(self, key: bytes, state: SymbolState, stored: list[Window]) -> None:
         windows, name = self._windows, name_of(key)

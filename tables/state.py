@@ -9,7 +9,7 @@ from tables.window import Window
 
 
 class Counters(msgspec.Struct):
-    """Counts of the records of a partition, by outcome. `read` is always the sum of the four after it."""
+    """Counts of the records of a partition, by outcome. `read` is the sum of all but `lost`."""
 
     read: int = 0
     binned: int = 0
@@ -17,10 +17,11 @@ class Counters(msgspec.Struct):
     rejected: int = 0
     heartbeats: int = 0
     lost: int = 0  # gone from the input (on_gap=continue)
+    corrected: int = 0  # late, and part of a revision
 
     def balanced(self) -> bool:
         """Whether every record was counted exactly once."""
-        return self.read == self.binned + self.late + self.rejected + self.heartbeats
+        return self.read == self.binned + self.corrected + self.late + self.rejected + self.heartbeats
 
 
 class SymbolState(msgspec.Struct, array_like=True):
@@ -33,6 +34,34 @@ class SymbolState(msgspec.Struct, array_like=True):
     stream_time: int | None = None
     advanced_at: int | None = None
     more: int = 0  # further records that hold the rest of many windows
+
+
+class LongerState(msgspec.Struct, array_like=True):
+    """An open longer window: the name of its frame, its bounds (epoch ms), and its state as `pack_window` gives it."""
+
+    frame: str
+    start: int
+    end: int
+    window: msgspec.Raw
+
+
+class RevisionState(msgspec.Struct, array_like=True):
+    """A revision that is due: of which window, and with how many late ticks since which revision. Times are epoch ms."""
+
+    frame: str  # empty: a base window
+    start: int
+    end: int
+    number: int
+    added: int
+    due: int
+    window: msgspec.Raw
+
+
+class FurtherState(msgspec.Struct, array_like=True):
+    """A record of `tables.further`."""
+
+    longer: list[LongerState]
+    revision: RevisionState | None = None
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -70,6 +99,11 @@ class Position(msgspec.Struct, kw_only=True):
     leader_epoch: int = -1  # of the last batch of the input that was processed; -1: not known
     clock_steps: int = 0  # times that a clock which had been more than a minute ahead was left behind
     finals_epoch: tuple[int, int] = (-1, 0)  # a leader epoch of the finals, and an offset: all before it were there then
+    # Topic -> offset. Where the topics of corrections and of longer bars ended as of this moment, and from where on the topics
+    # of all bars hold the windows that can be corrected. Absent without them.
+    ends: dict[str, int] | UnsetType = UNSET
+    horizon: dict[str, int] | UnsetType = UNSET
+    tz: str | UnsetType = UNSET  # version of the time zone database, where there are frames
     # Scope -> (stream time, arrival that set it), where an older version wrote it. Now each scope has a record of its own, and
     # this field is omitted, so that an older version refuses the position instead of starting without clocks.
     scopes: dict[str, tuple[int, int]] | UnsetType = UNSET
@@ -93,5 +127,7 @@ POSITION_KEY = b"position"
 
 encode_state = msgspec.json.Encoder().encode
 decode_state = msgspec.json.Decoder(SymbolState).decode
+encode_further = msgspec.msgpack.Encoder().encode
+decode_further = msgspec.msgpack.Decoder(FurtherState).decode
 encode_position = msgspec.json.Encoder().encode
 decode_position = msgspec.json.Decoder(Position).decode

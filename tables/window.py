@@ -81,6 +81,28 @@ class Window(msgspec.Struct, array_like=True, gc=False, eq=False):
         self.volume = qty if self.volume is None else EXACT.add(self.volume, qty)
         self.notional = notional if self.notional is None else EXACT.add(self.notional, notional)
 
+    def merge(self, other: Window) -> None:
+        """Take in a window inside this one. The result is that of folding the ticks of both, in whatever order."""
+        rank = (other.high_ts, other.high_seq, other.high_offset)
+        if other.high > self.high or (other.high == self.high and rank < (self.high_ts, self.high_seq, self.high_offset)):
+            self.high, (self.high_ts, self.high_seq, self.high_offset) = other.high, rank
+        rank = (other.low_ts, other.low_seq, other.low_offset)
+        if other.low < self.low or (other.low == self.low and rank < (self.low_ts, self.low_seq, self.low_offset)):
+            self.low, (self.low_ts, self.low_seq, self.low_offset) = other.low, rank
+        rank = (other.close_ts, other.close_seq, other.close_offset)
+        if rank > (self.close_ts, self.close_seq, self.close_offset):
+            self.close, (self.close_ts, self.close_seq, self.close_offset) = other.close, rank
+        rank = (other.open_ts, other.open_seq, other.open_offset)
+        if rank < (self.open_ts, self.open_seq, self.open_offset):
+            self.open, (self.open_ts, self.open_seq, self.open_offset) = other.open, rank
+        self.ticks += other.ticks
+        self.first_offset = min(self.first_offset, other.first_offset)
+        self.last_offset = max(self.last_offset, other.last_offset)
+        self.opened_at = min(self.opened_at, other.opened_at)
+        if other.volume is not None and other.notional is not None:
+            self.volume = other.volume if self.volume is None else EXACT.add(self.volume, other.volume)
+            self.notional = other.notional if self.notional is None else EXACT.add(self.notional, other.notional)
+
     def vwap(self, step: Decimal = _VWAP_STEP) -> Decimal | None:
         """Volume-weighted average price, rounded half-even to 8 decimals; None without quantities or where they sum to 0.
 
@@ -93,6 +115,8 @@ class Window(msgspec.Struct, array_like=True, gc=False, eq=False):
         return quotient.quantize(step, rounding=ROUND_HALF_EVEN, context=_WIDE)
 
 
+pack_window = msgspec.msgpack.Encoder().encode  # half as long as its JSON
+unpack_window = msgspec.msgpack.Decoder(Window).decode
 _WIDE = EXACT.copy()
 _WIDE.clear_traps()
 

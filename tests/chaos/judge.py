@@ -20,7 +20,7 @@ from tests.support.reference_records import parsed
 
 Place = tuple[int, int]  # partition and offset of a record in `ticks`
 # of a bar; the other fields follow from its ticks
-EVIDENCE = {"close_reason", "closed_at", "watermark", "closed_at_offset", "partial"}
+EVIDENCE = {"close_reason", "closed_at", "watermark", "closed_at_offset", "partial", "corrected"}
 
 
 @dataclass

@@ -15,11 +15,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ScopeKey = tuple[str, ...]
 WindowKey = tuple[int, str, str]  # end, broker, symbol: their order is the order of the bars that close in one step
 
+DAY = 86_400_000
 CLOCK_STEP = 60_000  # an arrival this much below the running maximum shows that the clock was wrong before
 
 
@@ -33,6 +34,16 @@ class Rules:
     idle_close: bool = True
     max_future: int = 60_000
     min_ts: int = 631_152_000_000
+    horizon: int | None = None  # how long late ticks revise bars; None: they never do
+    delay: int = 5_000  # how long they are gathered
+    frames: tuple[tuple[str, int], ...] = ()  # longer bars: name and length; days in UTC begin at `day_start`
+    day_start: int = 0
+
+    def span(self, length: int, time: int) -> tuple[int, int]:
+        """Start and end of the longer window that holds this time: they count from the day's beginning, and end with it."""
+        day = time - (time - self.day_start) % DAY
+        start = day + (time - day) // length * length
+        return start, min(start + length, day + DAY)
 
     def scope_of(self, broker: str, symbol: str) -> ScopeKey:
         """What shares one stream time."""
@@ -86,6 +97,7 @@ class Bar:
     closed_at_offset: int
     revision: int = 0
     partial: bool = False  # it may lack ticks
+    corrected: int = 0  # late ticks that this revision adds
 
     def key(self) -> bytes:
         """The key of its record."""
@@ -93,7 +105,7 @@ class Bar:
 
     def json(self) -> bytes:
         """The value of its record. Prices are numbers with all their digits."""
-        names = [item.name for item in fields(self) if item.name != "partial" or self.partial]
+        names = [item.name for item in fields(self) if item.name not in ("partial", "corrected") or getattr(self, item.name)]
         return b"{%s}" % b",".join(f'"{name}":{_json(getattr(self, name))}'.encode() for name in names)
 
 
@@ -111,6 +123,8 @@ class Answer:
     """What a log comes to."""
 
     bars: list[Bar] = field(default_factory=list)
+    longer: list[tuple[str, Bar]] = field(default_factory=list)  # name of the frame, and its bar
+    revised: list[tuple[str, Bar]] = field(default_factory=list)  # the name is empty for the base
     side: list[tuple[int, str, str]] = field(default_factory=list)  # offset, "late" or "rejected", reason (rejected)
     counts: Counter[str] = field(default_factory=Counter)
     open_windows: int = 0
@@ -128,6 +142,8 @@ def answer(log: Iterable[Entry], rules: Rules, until: int | None = None, *, cut:
         reading.arrive(entry)
         reading.idle(before=reading.now)
         reading.record(entry)
+        if reading.overtaken:
+            reading.idle(before=reading.now)
     if until is not None:
         reading.idle(before=until + 1)
     return reading.finished()
@@ -152,6 +168,18 @@ def followed(log: Iterable[Entry], rules: Rules, closes: Sequence[IdleClose]) ->
 
 
 @dataclass
+class _Held:
+    """The ticks of a longer window, or of one that has closed, and the arrival of the one that opened it."""
+
+    start: int
+    ticks: list[Entry]
+    first: int
+    revision: int = 0
+    added: int = 0  # late ticks that are in no revision yet
+    due: int = 0  # when they will be
+
+
+@dataclass
 class _Clock:
     """The stream time of one scope, the arrival time that set it, and its open windows."""
 
@@ -160,10 +188,17 @@ class _Clock:
     windows: dict[WindowKey, list[Entry]] = field(default_factory=dict)
     opened: dict[int, int] = field(default_factory=dict)  # end: arrival of the last tick that opened a window
     first: dict[WindowKey, int] = field(default_factory=dict)  # arrival of the tick that opened each window
+    longer: dict[tuple[str, WindowKey], _Held] = field(default_factory=dict)  # open longer windows, by frame
+    closed: dict[tuple[str, WindowKey], _Held] = field(default_factory=dict)  # all that have closed, by frame
 
     def due(self, end: int, grace: int) -> int:
         """The arrival time at which silence closes the windows with this end."""
         return max(self.set_at + (end + grace - self.stream), self.opened[end] + grace)
+
+    def longer_due(self, end: int, grace: int) -> int:
+        """The same for longer windows: never before the windows inside them."""
+        inside = [self.due(one, grace) for one in {one for one, _, _ in self.windows} if one <= end]
+        return max([self.set_at + (end + grace - self.stream), *inside])
 
 
 class _Reading:
@@ -172,6 +207,7 @@ class _Reading:
     def __init__(self, rules: Rules, *, cut: bool = False) -> None:
         self.answer, self.now = Answer(), 0
         self._rules, self._clocks = rules, dict[ScopeKey, _Clock]()
+        self.overtaken = False  # whether a late tick opened a longer window that may be due already
         self._cut, self._cut_at = cut, -1  # the arrival of the first record, where there were others before it
 
     def arrive(self, entry: Entry) -> None:
@@ -185,20 +221,46 @@ class _Reading:
                 clock.set_at = min(clock.set_at, self.now)
                 clock.opened = {end: min(at, self.now) for end, at in clock.opened.items()}
                 clock.first = {window: min(at, self.now) for window, at in clock.first.items()}
+                for held in [*clock.longer.values(), *(one for one in clock.closed.values() if one.added)]:
+                    held.first = min(held.first, self.now)
+                    held.due = min(held.due, self.now + self._rules.delay)
         self.now = max(self.now, entry.arrival)
 
     def idle(self, before: int) -> None:
-        """Close what silence closes strictly before this arrival time, in the order of the due times."""
-        while self._rules.idle_close:
-            due = [
-                (clock.due(end, self._rules.grace), key, end)
-                for key, clock in self._clocks.items()
-                for end in {end for end, _, _ in clock.windows}
-            ]
-            if not due or min(due)[0] >= before:
+        """Close what silence closes strictly before this arrival time, in the order of the due times.
+
+        Revisions are published in between, when they are due.
+        """
+        self.overtaken = False
+        while True:
+            closes, revisions, grace = [], [], self._rules.grace
+            for key, clock in self._clocks.items():
+                if self._rules.idle_close:
+                    closes += [(clock.due(end, grace), key, end) for end in {end for end, _, _ in clock.windows}]
+                    closes += [(clock.longer_due(end, grace), key, end) for end in {end for _, (end, _, _) in clock.longer}]
+                revisions += [(held.due, *name, key) for name, held in clock.closed.items() if held.added]
+            if revisions and min(revisions)[0] < min([before, *(close[0] for close in closes)]):
+                self._publish_revision(*min(revisions))
+            elif closes and min(closes)[0] < before:
+                at, key, end = min(closes)
+                self._close_idle(key, end, at)
+            else:
                 return
-            at, key, end = min(due)
-            self._close_idle(key, end, at)
+
+    def _publish_revision(self, due: int, frame: str, window: WindowKey, key: ScopeKey) -> None:
+        clock, rules = self._clocks[key], self._rules
+        held = clock.closed[frame, window]
+        held.revision += 1
+        watermark, offset = clock.stream - rules.grace, self.answer.next_offset
+        evidence: dict[str, Any] = {
+            "close_reason": "correction",
+            "closed_at": due,
+            "watermark": watermark,
+            "closed_at_offset": offset,
+        }
+        bar = self._marked(replace(bar_of(window, held.ticks, window[0] - held.start), **evidence), held.first)
+        self.answer.revised.append((frame, replace(bar, revision=held.revision, corrected=held.added)))
+        held.added = 0
 
     def follow(self, close: IdleClose) -> None:
         """Close what somebody decided to close, and object where the scope was not due."""
@@ -213,7 +275,7 @@ class _Reading:
 
     def _close_idle(self, key: ScopeKey, end: int, at: int) -> None:
         clock = self._clocks[key]
-        clock.stream, clock.set_at = end + self._rules.grace, at
+        clock.stream, clock.set_at = max(clock.stream, end + self._rules.grace), at
         self._close(clock, "idle", at, self.answer.next_offset)
 
     def record(self, entry: Entry) -> None:
@@ -242,6 +304,11 @@ class _Reading:
         end = entry.ts - entry.ts % size + size
         if entry.heartbeat:
             said.counts["heartbeats"] += 1
+        elif (
+            end <= clock.stream - rules.grace and rules.horizon is not None and end + rules.grace + rules.horizon > clock.stream
+        ):
+            said.counts["corrected"] += 1
+            self._correct(clock, (end, entry.broker, entry.symbol), entry)
         elif end <= clock.stream - rules.grace:
             said.counts["late"] += 1
             said.side.append((entry.offset, "late", ""))
@@ -252,14 +319,48 @@ class _Reading:
                 clock.opened[end] = clock.first[window] = self.now
             clock.windows.setdefault(window, []).append(entry)
 
+    def _correct(self, clock: _Clock, window: WindowKey, tick: Entry) -> None:
+        """A late tick becomes part of its window, and of the longer ones around it; those that have closed are revised."""
+        rules, (end, broker, symbol) = self._rules, window
+        spans = [("", (end - rules.window_size, end))]
+        spans += [(frame, rules.span(length, end - rules.window_size)) for frame, length in rules.frames]
+        for frame, (start, until) in spans:
+            is_open = until > clock.stream - rules.grace
+            where = clock.longer if is_open else clock.closed
+            self.overtaken |= is_open
+            held = where.setdefault((frame, (until, broker, symbol)), _Held(start, [], self.now))
+            held.ticks.append(tick)
+            held.first = min(held.first, self.now)
+            if not is_open:
+                held.added += 1
+                if held.added == 1:
+                    held.due = self.now + rules.delay
+
     def _close(self, clock: _Clock, reason: str, at: int, offset: int) -> None:
-        watermark = clock.stream - self._rules.grace
+        rules = self._rules
+        watermark = clock.stream - rules.grace
+        evidence: dict[str, Any] = {"close_reason": reason, "closed_at": at, "watermark": watermark, "closed_at_offset": offset}
         for window in sorted(window for window in clock.windows if window[0] <= watermark):
-            bar = bar_of(window, clock.windows.pop(window), self._rules.window_size)
-            bar = replace(bar, close_reason=reason, closed_at=at, watermark=watermark, closed_at_offset=offset)
-            # a tick that was lost may have been as far ahead of its arrival as this one
-            ahead = min(self._rules.max_future, max(0, bar.first_ts - clock.first.pop(window)))
-            self.answer.bars.append(replace(bar, partial=bar.bucket_start - ahead <= self._cut_at))
+            ticks, first = clock.windows.pop(window), clock.first.pop(window)
+            start, (_, broker, symbol) = window[0] - rules.window_size, window
+            self.answer.bars.append(self._marked(replace(bar_of(window, ticks, rules.window_size), **evidence), first))
+            clock.closed["", window] = _Held(start, ticks, first)
+            for frame, length in rules.frames:
+                begin, end = rules.span(length, start)
+                held = clock.longer.setdefault((frame, (end, broker, symbol)), _Held(begin, [], first))
+                held.ticks = held.ticks + ticks
+                held.first = min(held.first, first)
+        for frame, _ in rules.frames:
+            for window in sorted(window for of, window in clock.longer if of == frame and window[0] <= watermark):
+                held = clock.closed[frame, window] = clock.longer.pop((frame, window))
+                bar = replace(bar_of(window, held.ticks, window[0] - held.start), **evidence)
+                self.answer.longer.append((frame, self._marked(bar, held.first)))
+
+    def _marked(self, bar: Bar, first: int) -> Bar:
+        """The bar, marked where it may lack ticks. `first`: the arrival of the tick that opened its window."""
+        # a tick that was lost may have been as far ahead of its arrival as this one
+        ahead = min(self._rules.max_future, max(0, bar.first_ts - first))
+        return replace(bar, partial=bar.bucket_start - ahead <= self._cut_at)
 
     def finished(self) -> Answer:
         """The answer so far."""

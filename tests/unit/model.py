@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from msgspec import UNSET
 
 from tables.bars import Bar
+from tables.calendar import frame_of
 from tables.config import EngineConfig
-from tables.emission import Closed
+from tables.emission import Closed, unpacked
 from tables.engine import Engine
+from tables.window import pack_window, unpack_window
 from tests.support import reference
 from tests.support.reference import Answer, Entry, Rules
 
@@ -19,7 +21,13 @@ from tests.support.reference import Answer, Entry, Rules
 def rules_of(config: EngineConfig) -> Rules:
     """What of the settings decides about bars."""
     assert (config.time_unit, config.price) == ("ms", "bid"), "the reference knows no other"
-    return Rules(config.window_size, config.grace, config.scope, config.idle_close, config.max_future, config.min_ts)
+    return Rules(
+        *(config.window_size, config.grace, config.scope, config.idle_close, config.max_future, config.min_ts),
+        horizon=config.correction_horizon if config.correct else None,
+        delay=config.correction_delay,
+        frames=tuple((frame.name, frame.size or 86_400_000) for frame in map(frame_of, config.frames)),
+        day_start=config.day_start,
+    )
 
 
 def expected(log: list[Entry], config: EngineConfig, until: int | None = None, *, cut: bool = False) -> Answer:
@@ -78,8 +86,13 @@ def text(fields: dict[str, str]) -> str:
 
 def shown(bar: Bar | reference.Bar) -> tuple[object, ...]:
     """Everything in a bar, the prices digit for digit: equal decimals may be written differently."""
-    fields = [getattr(bar, name) for name in Bar.__struct_fields__ if name != "partial"]
-    return *fields, bool(bar.partial), *(str(price) for price in (bar.open, bar.high, bar.low, bar.close))
+    fields = [getattr(bar, name) for name in Bar.__struct_fields__ if name not in ("partial", "corrected")]
+    return (
+        *fields,
+        bool(bar.partial),
+        int(bar.corrected or 0),
+        *(str(price) for price in (bar.open, bar.high, bar.low, bar.close)),
+    )
 
 
 def bars_of(closed: Closed) -> Iterator[Bar]:
@@ -94,7 +107,7 @@ def bars_of(closed: Closed) -> Iterator[Bar]:
             window.open, window.high, window.low, window.close, window.volume, window.vwap(), window.ticks,
             first_ts, last_ts,
             closed.reason, closed.at, closed.watermark, window.first_offset, window.last_offset, closed.offset,
-            partial=True if closed.is_partial(window) else UNSET,
+            closed.revision, True if closed.is_partial(window) else UNSET, closed.corrected if closed.revision else UNSET,
         )
         # fmt: on
 
@@ -102,3 +115,13 @@ def bars_of(closed: Closed) -> Iterator[Bar]:
 def take_finals(engine: Engine) -> list[Bar]:
     """The bars that closed since the last call, in order."""
     return [bar for closed in engine.take_closed() for bar in bars_of(closed)]
+
+
+def take_beyond(engine: Engine) -> tuple[list[tuple[str, Bar]], list[tuple[str, Bar]]]:
+    """The longer bars and the revised bars since the last call, each with its frame, in order."""
+    found: tuple[list[tuple[str, Bar]], list[tuple[str, Bar]]] = [], []
+    for step in unpacked(engine.take_after_close(), unpack_window):
+        for window, state in zip(step.windows, step.states or (), strict=True):
+            assert pack_window(window) == state
+        found[step.reason == "correction"].extend((step.frame, bar) for bar in bars_of(step))
+    return found

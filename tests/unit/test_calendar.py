@@ -74,6 +74,8 @@ def test_every_window_across_the_changes_of_2014_is_where_a_walk_over_the_clock_
             windows = windows[1:-1]  # the outer ones are cut by the walk
         for start, end in windows:
             for time in (start, end - 1) if frame.rank > 1 else range(start, end, STEP):
+                if frame.rank == 1:
+                    calendar._today = (0, 0, 0)  # it is found anew
                 assert calendar.window(frame, time) == (start, end), (frame.name, time)
 
 

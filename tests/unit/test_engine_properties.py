@@ -277,6 +277,7 @@ def test_the_order_of_records_inside_the_grace_does_not_change_prices(log: list[
             ts=T0 + entry.ts % config.window_size // 2,
             seq=number,
             heartbeat=False,
+            marker=False,
             bad="",
         )
         for number, entry in enumerate(log)

@@ -1,0 +1,179 @@
+"""What becomes of base windows once they have closed: they are kept for corrections, and merged into longer windows.
+
+Neither changes a base bar. Both may be off; then an engine has no such object, and nothing here is ever called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from tables.config import EngineConfig
+from tables.corrections import BASE, Corrections
+from tables.emission import Closed
+from tables.further import Further, Item, Revision
+from tables.longer import Evidence, LongerWindows
+from tables.scopes import Longer, Scope, Symbol
+from tables.state import FurtherState, LongerState, RevisionState, encode_further
+from tables.window import Window, pack_window, unpack_window
+
+
+class BoundsMovedError(ValueError):
+    """The calendar has other bounds now for a window that was open, or due to be revised."""
+
+
+ScopeOf = Callable[[bytes, tuple[str, str]], Scope]
+
+
+class AfterClose:
+    """Of one partition."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._size = config.window_size
+        self._grace = config.grace
+        self.further = Further(len(config.frames), per_symbol=config.scope == "symbol")
+        self.corrections = Corrections(config, self.further) if config.correct else None
+        self.longer = LongerWindows(config, self.further, self.corrections) if config.frames else None
+        self._names = [] if self.longer is None else [frame.name for frame in self.longer.frames]
+
+    @classmethod
+    def of(cls, config: EngineConfig) -> AfterClose | None:
+        """None where there is nothing to do after a close."""
+        return cls(config) if config.correct or config.frames else None
+
+    def closed(
+        self, scope: Scope, symbols: Sequence[Symbol], windows: Sequence[Window], end: int, evidence: Evidence
+    ) -> list[bytes] | None:
+        """Take over base windows of a scope that have just closed. Returns their states, if they are kept for corrections."""
+        states: list[bytes] | None = None
+        if self.corrections is not None:
+            states = [pack_window(window) for window in windows]
+            self.corrections.keep(scope, BASE, end, [symbol.key for symbol in symbols], states)
+        if self.longer is not None:
+            self.longer.gather(scope, symbols, windows, end - self._size, evidence)
+        return states
+
+    def settle(self, scope: Scope, evidence: Evidence) -> list[Longer]:
+        """After the base windows of a step: close the longer windows that are due, and forget what has expired.
+
+        Returns whose longer windows closed.
+        """
+        closed = [] if self.longer is None else self.longer.close_due(scope, evidence)
+        if self.corrections is not None:
+            self.corrections.forget(scope)
+        return closed
+
+    def correct(self, scope: Scope, key: bytes, name: tuple[str, str], tick: Window, arrival: int) -> bool | None:
+        """Merge a late tick, as a window of its own, into its closed window, and into the longer ones around, open or closed.
+
+        Returns None where it cannot be corrected; else whether a longer window had to be opened, which may be due already.
+        """
+        corrections, end = self.corrections, tick.end
+        if corrections is None or not corrections.reaches(scope, end):
+            return None
+        owner = self.further.longer_of(key, name, scope)
+        start, watermark, opened = end - self._size, scope.stream_time - self._grace, False
+        corrections.revise(owner, BASE, (start, end), tick, arrival)
+        if self.longer is not None:
+            for frame in range(len(self._names)):
+                span = self.longer.span(frame, start)
+                if span[1] <= watermark:
+                    corrections.revise(owner, frame + 1, span, tick, arrival)
+                elif not self.longer.gathers_open(frame, start, watermark):
+                    opened |= self.longer.gather_late(scope, owner, frame, tick, start)
+        return opened
+
+    def publish_revisions(self, before: int, next_offset: int, cut: int) -> None:
+        """See `Corrections.publish`."""
+        if self.corrections is not None:
+            self.corrections.publish(before, next_offset, cut, self._names)
+
+    def any_due(self, before: int) -> bool:
+        """Whether a revision is due before this arrival time."""
+        return self.corrections is not None and self.corrections.any_due(before)
+
+    def take_closed(self) -> list[Closed]:
+        """Longer windows that closed, and windows that were revised, since the last call; see `unpacked`."""
+        longer, corrections = self.longer, self.corrections
+        return [
+            *(() if longer is None else longer.take_closed()),
+            *(() if corrections is None else corrections.take_closed()),
+        ]
+
+    def step_back(self, arrival: int) -> None:
+        """Leave a clock behind that was wrong, see `OpenWindows.step_back`."""
+        if self.corrections is not None:
+            self.corrections.step_back(arrival)
+        for item in self.further.items.values():
+            if isinstance(item, Longer):
+                for frame, state in enumerate(item.states):
+                    if state is not None and (window := unpack_window(state)).opened_at > arrival:
+                        window.opened_at = arrival
+                        item.states[frame] = pack_window(window)
+                        self.further.mark(item)
+
+    # ---- stored
+
+    def is_needed(self, item: Item) -> bool:
+        """Whether something is left of an item, even if it has no record: a symbol's scope, for the revisions that are due."""
+        return isinstance(item, Longer) and item.due > 0
+
+    def record_of(self, item: Item) -> bytes | None:
+        """The value of an item's record; None where nothing is left of it."""
+        if isinstance(item, Revision):
+            if item.window is None:
+                return None
+            state = msgspec.Raw(pack_window(item.window))
+            frame = self._names[item.frame - 1] if item.frame else ""
+            return encode_further(
+                FurtherState([], RevisionState(frame, item.start, item.end, item.number, item.added, item.due, state))
+            )
+        longer = [
+            LongerState(self._names[frame], bucket.start, bucket.end, msgspec.Raw(state))
+            for frame, state in enumerate(item.states)
+            if state is not None and (bucket := item.scope.longer[frame]) is not None
+        ]
+        return encode_further(FurtherState(longer)) if longer else None
+
+    def restore(self, scope_of: ScopeOf, states: Iterable[tuple[bytes, tuple[str, str], FurtherState]]) -> list[Scope]:
+        """Restore the records of a changelog: each with `broker|symbol` and the names. Returns scopes with longer windows.
+
+        Raises `BoundsMovedError`.
+        """
+        revisions: list[Revision] = []
+        scopes: list[Scope] = []
+        for key, name, state in states:
+            owner = self.further.longer_of(key, name, scope_of(key, name))
+            if (due := state.revision) is not None:
+                revision = self.further.revision_of(owner, self._index(due.frame), due.start, due.end)
+                revision.number, revision.added, revision.due = due.number, due.added, due.due
+                revision.window = unpack_window(bytes(due.window))
+                self._check_bounds(due.frame, due.start, due.end)
+                revisions.append(revision)
+            for held in state.longer:
+                self._check_bounds(held.frame, held.start, held.end)
+                if self.longer is not None:
+                    self.longer.restore(owner.scope, owner, self._index(held.frame) - 1, held.start, bytes(held.window))
+                scopes.append(owner.scope)
+        if self.corrections is not None:
+            self.corrections.restore_revisions(revisions)
+        return scopes
+
+    def keep_published(self, scope: Scope, key: bytes, frame: str, start: int, state: bytes, revision: int) -> None:
+        """Keep a window whose bar was published, if it can still be corrected. The newest version must come last."""
+        if self.corrections is not None:
+            end = self._end(frame, start)
+            if end + self._grace <= scope.stream_time and self.corrections.reaches(scope, end):
+                self.corrections.put(scope, self._index(frame), end, key, (revision, state) if revision else state)
+
+    def _index(self, frame: str) -> int:
+        return self._names.index(frame) + 1 if frame else BASE
+
+    def _end(self, frame: str, start: int) -> int:
+        return self.longer.span(self._index(frame) - 1, start)[1] if frame and self.longer is not None else start + self._size
+
+    def _check_bounds(self, frame: str, start: int, end: int) -> None:
+        if frame and self.longer is not None and self.longer.span(self._index(frame) - 1, start) != (start, end):
+            now = self.longer.span(self._index(frame) - 1, start)
+            raise BoundsMovedError(f"the {frame} window [{start}, {end}) is [{now[0]}, {now[1]}) now")

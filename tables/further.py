@@ -1,0 +1,116 @@
+"""What a symbol has beside its open base windows, each with a record of its own in the changelog.
+
+These are its open longer windows, and the revisions of its bars that are due. A record is written when it changed, and deleted
+when nothing is left.
+"""
+
+from __future__ import annotations
+
+from tables.scopes import Longer, Scope, head_of, longer_key
+from tables.window import Window
+
+
+class Revision:
+    """Late ticks of a closed window that will make one revised bar together. Times are epoch ms."""
+
+    __slots__ = ("added", "changed", "due", "end", "frame", "number", "owner", "record_key", "start", "window", "written")
+
+    def __init__(self, owner: Longer, frame: int, start: int, end: int) -> None:
+        self.owner = owner
+        self.record_key = revision_key(owner.key, frame, start)
+        self.frame = frame  # 0: the base window; else one more than the frame's index
+        self.start = start
+        self.end = end
+        self.number = 0  # of the revision that was published last
+        self.added = 0  # late ticks since then
+        self.due = 0  # arrival
+        self.window: Window | None = None  # with these ticks; None: no revision is due
+        self.changed = False
+        self.written = 0
+
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """Of revisions that are due at the same time."""
+        return self.frame, self.end, self.owner.order
+
+    @property
+    def key(self) -> bytes:
+        """`broker|symbol`."""
+        return self.owner.key
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """Broker and symbol."""
+        return self.owner.name
+
+    @property
+    def json(self) -> str:
+        """The beginning of its bar's JSON."""
+        return head_of(self.owner.name)
+
+
+def revision_key(key: bytes, frame: int, start: int) -> bytes:
+    """Record key of a revision that is due. No tick has such a key: names have no `|`."""
+    return b"%b|%d@%d" % (key, frame, start)
+
+
+def is_further(key: bytes) -> bool:
+    """Whether a record of the changelog is one of these."""
+    return key.count(b"|") > 1 and not key.rpartition(b"|")[2].isdigit()
+
+
+Item = Longer | Revision
+
+
+class Further:
+    """All of one partition."""
+
+    def __init__(self, frames: int, *, per_symbol: bool) -> None:
+        self.items: dict[bytes, Item] = {}  # by record key
+        self.changed: list[Item] = []  # since `take_changed`
+        self.per_symbol = per_symbol
+        self._frames = frames
+
+    def mark(self, item: Item) -> None:
+        """The next checkpoint must write this record."""
+        if not item.changed:
+            item.changed = True
+            self.changed.append(item)
+
+    def take_changed(self) -> list[Item]:
+        """What changed since the last call."""
+        changed, self.changed = self.changed, []
+        for item in changed:
+            item.changed = False
+        return changed
+
+    def known(self, key: bytes) -> Longer | None:
+        """What there is of a symbol."""
+        found = self.items.get(longer_key(key))
+        assert not isinstance(found, Revision)  # noqa: S101  # its keys are others
+        return found
+
+    def longer_of(self, key: bytes, name: tuple[str, str], scope: Scope) -> Longer:
+        """The one of a symbol, created on first use."""
+        found = self.known(key)
+        if found is None:
+            found = Longer(key, name, scope, self._frames)
+            self.items[found.record_key] = found
+        return found
+
+    def revision_of(self, owner: Longer, frame: int, start: int, end: int) -> Revision:
+        """That of a window, created on first use."""
+        found = self.items.get(revision_key(owner.key, frame, start))
+        if found is None:
+            found = Revision(owner, frame, start, end)
+            self.items[found.record_key] = found
+        assert isinstance(found, Revision)  # noqa: S101  # it has the key of one
+        return found
+
+    def longer(self) -> list[Longer]:
+        """All symbols that have any of this."""
+        return [item for item in self.items.values() if isinstance(item, Longer)]
+
+    def drop(self, item: Item) -> None:
+        """Forget what has nothing left."""
+        self.items.pop(item.record_key, None)

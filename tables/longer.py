@@ -1,0 +1,155 @@
+"""Longer windows: closed base windows are merged into them, so that a frame costs nothing a tick.
+
+A frame gathers the longest shorter frame that it is made of: minutes go into 5m, and what 5m gathered goes into 1h when it
+closes. So a closed base window is merged about once, however many frames there are. A longer window closes in the same step as
+the last window inside it, or when stream time reaches its own end + grace.
+
+In each scope at most one window of a frame is open. A base window goes into it when stream time has reached its end + grace.
+Then stream time has reached that of every earlier longer window, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from tables.calendar import Calendar, frame_of, sources
+from tables.config import EngineConfig
+from tables.corrections import Corrections
+from tables.emission import Closed, Named
+from tables.further import Further
+from tables.scopes import UNKNOWN, Longer, LongerBucket, Scope
+from tables.ticks import PER_SECOND
+from tables.window import Window, pack_window, unpack_window
+
+
+class Evidence(NamedTuple):
+    """Why and when the windows of a step close, as their bars say. Times are epoch ms."""
+
+    reason: str
+    at: int
+    watermark: int
+    offset: int
+    cut: int  # see `OpenWindows.cut`
+
+
+class LongerWindows:
+    """The open longer windows of one partition, and those that have closed since they were last taken."""
+
+    def __init__(self, config: EngineConfig, further: Further, corrections: Corrections | None) -> None:
+        """`corrections` keeps what closes, if late ticks may revise it."""
+        self.frames = sorted(frame_of(text) for text in config.frames)
+        self.count = 0
+        self._further = further
+        self._corrections = corrections
+        self._calendar = Calendar(config.day_zone, config.day_start, config.week_start)
+        self._sources = sources(self.frames)
+        self._gathering = {
+            source: [frame for frame, of in enumerate(self._sources) if of == source] for source in {-1, *self._sources}
+        }
+        self._spans = [(0, 0)] * len(self.frames)  # the window of each frame that was asked for last
+        self._max_future = config.max_future
+        self._per_second = PER_SECOND[config.time_unit]
+        self._closed: list[Closed] = []
+
+    def span(self, frame: int, time: int) -> tuple[int, int]:
+        """Start and end of the window of a frame that holds this time."""
+        span = self._spans[frame]
+        if not span[0] <= time < span[1]:
+            span = self._spans[frame] = self._calendar.window(self.frames[frame], time)
+        return span
+
+    def take_closed(self) -> list[Closed]:
+        """Those that closed since the last call, in order; they have states and no windows."""
+        closed, self._closed = self._closed, []
+        return closed
+
+    def gather(self, scope: Scope, symbols: Sequence[Named], windows: Sequence[Window], start: int, evidence: Evidence) -> None:
+        """Merge base windows of a scope that begin at `start`, and have closed, into the longer ones that hold them."""
+        for frame in self._gathering[-1]:
+            bucket = self._bucket(scope, frame, start, evidence)
+            for symbol, window in zip(symbols, windows, strict=True):
+                self._merge(bucket, frame, self._further.longer_of(symbol.key, symbol.name, scope), window)
+
+    def gather_late(self, scope: Scope, longer: Longer, frame: int, tick: Window, start: int) -> bool:
+        """Merge a late tick, as a window of its own, into the open window of a frame. Returns whether that had to be opened."""
+        opened = not scope.longer or scope.longer[frame] is None
+        self._merge(self._bucket(scope, frame, start, None), frame, longer, tick)
+        return opened
+
+    def gathers_open(self, frame: int, start: int, watermark: int) -> bool:
+        """Whether what a frame gathers is open around this time: it will be merged into the frame when it closes."""
+        source = self._sources[frame]
+        return source >= 0 and self.span(source, start)[1] > watermark
+
+    def close_due(self, scope: Scope, evidence: Evidence) -> list[Longer]:
+        """Close the windows that the watermark has reached, shortest frame first. Returns whose they were."""
+        closed: list[Longer] = []
+        for frame, bucket in enumerate(scope.longer):
+            if bucket is not None and bucket.end <= evidence.watermark:
+                closed += bucket.members
+                self._close(scope, frame, bucket, evidence)
+        return closed
+
+    def restore(self, scope: Scope, longer: Longer, frame: int, start: int, state: bytes) -> None:
+        """Put back an open window that a checkpoint stored."""
+        bucket = self._bucket(scope, frame, start, None)
+        bucket.members.append(longer)
+        longer.states[frame] = state
+        self.count += 1
+
+    def _bucket(self, scope: Scope, frame: int, time: int, evidence: Evidence | None) -> LongerBucket:
+        """The open windows of a frame that hold this time. Closes earlier ones: the watermark has reached them."""
+        if not scope.longer:
+            scope.longer = [None] * len(self.frames)
+        start, end = self.span(frame, time)
+        bucket = scope.longer[frame]
+        if bucket is not None and bucket.end != end:
+            assert evidence is not None  # noqa: S101  # nothing but a closed window is later than an open one
+            self._close(scope, frame, bucket, evidence)
+            bucket = None
+        if bucket is None:
+            bucket = scope.longer[frame] = LongerBucket(start, end)
+        return bucket
+
+    def _merge(self, bucket: LongerBucket, frame: int, longer: Longer, window: Window) -> None:
+        held = longer.states[frame]
+        if held is None:
+            bucket.members.append(longer)
+            self.count += 1
+            merged = msgspec.structs.replace(window, end=bucket.end)
+        else:
+            merged = unpack_window(held)
+            merged.merge(window)
+        longer.states[frame] = pack_window(merged)
+        self._further.mark(longer)
+
+    def _close(self, scope: Scope, frame: int, bucket: LongerBucket, evidence: Evidence) -> None:
+        scope.longer[frame] = None
+        members = sorted(bucket.members, key=_order) if len(bucket.members) > 1 else bucket.members
+        states: list[bytes] = []
+        for longer in members:
+            state = longer.states[frame]
+            assert state is not None  # noqa: S101  # it is a member of the bucket
+            states.append(state)
+            longer.states[frame] = None
+            self._further.mark(longer)
+        self.count -= len(members)
+        if self._corrections is not None:
+            self._corrections.keep(scope, frame + 1, bucket.end, [longer.key for longer in members], states)
+        for gathering in self._gathering.get(frame, ()):
+            into = self._bucket(scope, gathering, bucket.start, evidence)
+            for longer, state in zip(members, states, strict=True):
+                self._merge(into, gathering, longer, unpack_window(state))
+        reason, at, watermark, offset, cut = evidence
+        size = bucket.end - bucket.start
+        cut = cut if bucket.start - self._max_future <= cut else UNKNOWN
+        closed = Closed(members, [], bucket.end, size, self._per_second, reason, at, watermark, offset, cut, states)
+        closed.frame = self.frames[frame].name
+        self._closed.append(closed)
+
+
+def _order(longer: Longer) -> str:
+    return longer.order
