@@ -9,6 +9,7 @@ from app.errors import RegistryError
 from app.registry.client import Reference, RegistryClient, Schema
 
 MAX_REFERENCES = 1_000  # of one schema, all levels together
+MAX_LEVELS = 50  # of references to references
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Schemas:
 
     async def _add_references(self, schema: Schema, texts: dict[str, str], way: list[Reference]) -> None:
         for reference in schema.references:
-            if reference in way or len(texts) > MAX_REFERENCES:
+            if reference in way or len(way) >= MAX_LEVELS or len(texts) > MAX_REFERENCES:
                 raise RegistryError(
                     f"Schema Registry at {self._client.url}: {reference.subject} refers to itself, or to too many"
                 )

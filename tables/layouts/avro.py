@@ -52,7 +52,13 @@ def avro_decoder(schema: str, parsed: ParsedLayout, references: Sequence[str] = 
     The decoder raises `RejectedError`. This raises `UnfitSchemaError` where the schema lacks a field that is needed, or has it
     in a type that cannot be read.
     """
-    record = parse_schema(schema, references)
+    try:
+        return _decoder(parse_schema(schema, references), parsed)
+    except (RecursionError, SyntaxError, MemoryError, OverflowError, struct.error) as error:
+        raise UnfitSchemaError(f"it is too large, or nested too deep ({type(error).__name__})") from None
+
+
+def _decoder(record: AvroType, parsed: ParsedLayout) -> AvroDecoder:
     program = Program()
     _Reader(program, parsed).record(record, field_tree(parsed.paths), "", required(parsed))
     program.read_together()

@@ -14,6 +14,8 @@ from tables.ticks import shown
 PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 _SIZES = {"null": 0, "boolean": 1, "float": 4, "double": 8}
 MAX_SCALE = 400
+MAX_SIZE = (1 << 31) - 1  # bytes of a fixed
+MAX_DEPTH = 64  # types in types
 
 
 @dataclass(eq=False)
@@ -29,15 +31,19 @@ class AvroType:
     items: AvroType | None = None  # of an array or a map
     branches: tuple[AvroType, ...] = ()  # of a union
     fields: list[tuple[str, AvroType]] = field(default_factory=list)  # of a record
+    _sizes: list[int | None] = field(default_factory=list, repr=False)  # once it was asked for
 
-    def constant_size(self, within: tuple[AvroType, ...] = ()) -> int | None:
-        """How many bytes each value takes; None where that differs."""
+    def constant_size(self) -> int | None:
+        """How many bytes each value takes; None where that differs. It is computed once: records may share others."""
         if self.kind == "fixed":
             return self.size
-        if self.kind != "record" or self in within:
+        if self.kind != "record":
             return _SIZES.get(self.kind)
-        sizes = [kind.constant_size((*within, self)) for _, kind in self.fields]
-        return None if None in sizes else sum(size for size in sizes if size is not None)
+        if not self._sizes:
+            self._sizes.append(None)  # that of a record that holds itself
+            sizes = [kind.constant_size() for _, kind in self.fields]
+            self._sizes[0] = None if None in sizes else sum(size for size in sizes if size is not None)
+        return self._sizes[0]
 
     def __str__(self) -> str:
         if self.kind == "union":
@@ -69,12 +75,25 @@ def parse_schema(text: str, references: Sequence[str] = ()) -> AvroType:
 class _Parser:
     def __init__(self) -> None:
         self._names: dict[str, AvroType] = {}
+        self._depth = 0
 
-    def parse(self, schema: Any, space: str) -> AvroType:  # noqa: PLR0911  # one for each form of a schema
+    def parse(self, schema: Any, space: str) -> AvroType:
+        """The type that a part of a schema describes."""
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise UnfitSchemaError(f"its types are more than {MAX_DEPTH} deep in one another")
+        found = self._parsed(schema, space)
+        self._depth -= 1
+        return found
+
+    def _parsed(self, schema: Any, space: str) -> AvroType:  # noqa: PLR0911  # one for each form of a schema
         if isinstance(schema, str):
             return AvroType(schema) if schema in PRIMITIVES else self._known(schema, space)
         if isinstance(schema, list):
-            return AvroType("union", branches=tuple(self.parse(branch, space) for branch in schema))
+            branches = tuple(self.parse(branch, space) for branch in schema)
+            if any(branch.kind == "union" for branch in branches):
+                raise UnfitSchemaError("a union is directly inside another one")
+            return AvroType("union", branches=branches)
         kind = schema["type"]
         if not isinstance(kind, str):
             return self.parse(kind, space)
@@ -93,6 +112,8 @@ class _Parser:
             found.symbols = tuple(str(symbol) for symbol in schema["symbols"])
         elif kind == "fixed":
             found.size = int(schema["size"])
+            if not 0 <= found.size <= MAX_SIZE:
+                raise UnfitSchemaError(f"fixed {shown(name)} has a size of {shown(found.size)}")
             self._logical(found, schema)
         else:
             space = name.rpartition(".")[0]

@@ -136,10 +136,15 @@ class SchemaBook:
         frame = frame_of(number)
         if frame not in self.by_prefix:
             raise RejectedError("schema", f"schema {shown_id(number)}: it has not been fetched")
-        if at:
-            return self.by_prefix[frame](value, at)
-        content = next(content for name, content in record.headers if name == VALUE_HEADER)
-        return self.by_header[frame](value, content or b"")
+        try:
+            if at:
+                return self.by_prefix[frame](value, at)
+            content = next(content for name, content in record.headers if name == VALUE_HEADER)
+            return self.by_header[frame](value, content or b"")
+        except RejectedError as error:
+            if error.reason == "schema":
+                raise
+            raise RejectedError(error.reason, f"{error.detail} (schema {shown_id(number)})") from None
 
 
 class _Messages:
