@@ -131,6 +131,15 @@ def test_times_without_an_offset_ask_for_the_zone() -> None:
     assert "ticks_zone must name their zone" in found.problems[0]
 
 
+def test_the_only_field_with_dates_is_the_event_time_whatever_its_name() -> None:
+    value = {"hdr": {"sendingInstant": "2014-05-05T00:00:00.5Z"}, "price": 2, "note": "x"}
+    found = inspected(seen(n, value) for n in range(50))
+    assert found.settings["ticks_fields"] == "ts=hdr.sendingInstant,last=price"
+    assert found.problems == []
+    two = inspected(seen(n, value | {"other": "2014-05-05T00:00:00Z"}) for n in range(50))
+    assert "no field looks like the event time" in two.problems[0], "one of two is not guessed"
+
+
 def test_prices_of_zero_and_below_ask_for_any() -> None:
     found = inspected(seen(n, {"ts": T0 + n, "last": n - 5, "seq": n}) for n in range(50))
     assert found.settings["prices"] == "any"

@@ -9,6 +9,7 @@ from typing import Any
 
 from app.operations.inspection.times import unit_of
 from app.operations.inspection.values import FieldSeen, Path, Row
+from tables.layouts.times import date_and_time
 
 # Names that feeds use, the likeliest first: letters and digits only, in small letters.
 NAMES: Mapping[str, tuple[str, ...]] = {
@@ -46,7 +47,17 @@ def guess(fields: Mapping[Path, FieldSeen], rows: Iterable[tuple[Row, int]], cou
         )
         if ranked:
             found[part] = ranked[0][2]
+    if "ts" not in found:
+        dates = [path for path, seen in fields.items() if seen.count >= MOST_SHARE * count and _are_dates(path, known)]
+        if len(dates) == 1:  # whatever its name is
+            found["ts"] = dates[0]
     return found
+
+
+def _are_dates(path: Path, rows: list[tuple[Row, int]]) -> bool:
+    """Whether a field holds dates and times as text, as those of a schema that says so are shown."""
+    values = [(row[path], arrival) for row, arrival in rows if row.get(path) is not None]
+    return all(isinstance(value, str) and date_and_time(value) for value, _ in values) and _holds("ts", values)
 
 
 def _rank(path: Path, names: tuple[str, ...]) -> int | None:
