@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,21 +13,18 @@ from aiokafka.errors import KafkaError
 from faust.cli.base import argument, option
 
 from app.commands import base, swaps
+from app.commands import migration_reports as reports
 from app.errors import BarwheelError, BrokerError, InputError
-from app.kafka.cluster import Cluster
 from app.ksqldb.boot import load_plan, target
 from app.settings import Settings
 from app.settings.addresses import http_address
 from migrations.errors import MigrationError, UnreachableError
 from migrations.plan.compare import Action, Step, exit_code
-from migrations.plan.entry import Entry, Status
+from migrations.plan.entry import Entry
 from migrations.plan.model import Plan
 from migrations.run import report
-from migrations.run.history import Writer, ensure_topic
-from migrations.run.history import read as read_history
-from migrations.run.runner import apply, check_on_server, survey
+from migrations.run.runner import Limit, apply, check_on_server, survey
 from migrations.run.target import Target
-from migrations.server.health import check_health
 from migrations.server.registry import check_registry
 
 if TYPE_CHECKING:
@@ -45,6 +44,8 @@ class Operation(StrEnum):
     health = "health"
     rollback = "rollback"
     retire = "retire"
+    history = "history"
+    create = "create"
     unlock = "unlock"
 
 
@@ -61,6 +62,8 @@ class Params:
     idempotent: bool
     force_new_name: bool
     repair: bool
+    only_next: bool
+    until: str
     readers_moved: bool
     as_json: bool
 
@@ -70,9 +73,13 @@ def register(app: faust.App) -> None:
 
     @app.command(
         argument("operation", required=False, metavar="[" + "|".join(Operation) + "]"),
+        argument("name", required=False, metavar="[NAME]"),
         option(
             "--plan", "path", default="", show_default=False, help="A directory, a .ksql, .json, .yaml or .py file, or bar1m."
         ),
+        option("--define", "defines", multiple=True, metavar="NAME=VALUE", help="A variable of the plan, before all others."),
+        option("--next", "only_next", is_flag=True, default=False, show_default=False, help="With `apply`: only the next one."),
+        option("--until", default="", show_default=False, metavar="ID", help="With `apply`: no statement after this one."),
         option("--server", default="", show_default=False, help="ksqlDB's address; replaces the setting ksqldb_url."),
         option("--registry", default="", show_default=False, help="Schema Registry's address; replaces schema_registry_url."),
         option("--apply", "do_apply", is_flag=True, default=False, show_default=False, help="The same as `apply`."),
@@ -106,7 +113,11 @@ def register(app: faust.App) -> None:
         self: base.BarwheelCommand,  # noqa: ARG001 - Faust passes itself
         *,
         operation: str | None,
+        name: str | None,
         path: str,
+        defines: tuple[str, ...],
+        only_next: bool,
+        until: str,
         server: str,
         registry: str,
         do_apply: bool,
@@ -130,11 +141,17 @@ def register(app: faust.App) -> None:
           app migrate                        a dry run on the server
           app migrate --apply
           app migrate diff --plan bar1m
+          app migrate apply --plan plans/ --until 0003_closes --define topic=closes
+          app migrate create add_vwap --plan plans/
         """  # noqa: D301 - click reads \b
         try:
             settings = Settings.load()
             chosen = _operation(operation, do_apply=do_apply, do_print=do_print)
-            plan = load_plan(settings, Path(path) if path else None)
+            if chosen is Operation.create:
+                return reports.run_create(path, name or "", as_json=as_json)
+            if name is not None:
+                raise InputError(f"migrate {chosen} {name}: only `create` takes a name")
+            plan = load_plan(settings, Path(path) if path else None, _defined(defines))
             if chosen in OFFLINE:
                 return _offline(plan, chosen, as_json=as_json)
             params = Params(
@@ -144,6 +161,8 @@ def register(app: faust.App) -> None:
                 idempotent=idempotent,
                 force_new_name=force_new_name,
                 repair=repair,
+                only_next=only_next,
+                until=until,
                 readers_moved=readers_moved,
                 as_json=as_json,
             )
@@ -166,6 +185,14 @@ def _operation(name: str | None, *, do_apply: bool, do_print: bool) -> Operation
     if len(chosen) > 1:
         raise InputError(f"migrate: {' and '.join(sorted(chosen))} at once; choose one")
     return chosen.pop() if chosen else Operation.check
+
+
+def _defined(defines: Sequence[str]) -> dict[str, str]:
+    """Variables by name. Raises `InputError` for one without a value."""
+    for one in defines:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_@:]*=.*", one, re.DOTALL):
+            raise InputError(f"migrate --define {one}: must look like NAME=VALUE")
+    return {name: value for name, _, value in (one.partition("=") for one in defines)}
 
 
 def _address(option: str, value: str) -> str:
@@ -198,11 +225,13 @@ def _offline(plan: Plan, operation: Operation, *, as_json: bool) -> int:
 async def _online(settings: Settings, plan: Plan, params: Params) -> int:  # noqa: PLR0911  # one return per operation
     cluster, operation = await base.reach(settings), params.operation
     if operation is Operation.unlock:
-        return await _unlock(cluster, settings, as_json=params.as_json)
+        return await reports.run_unlock(cluster, settings, as_json=params.as_json)
+    if operation is Operation.history:
+        return await reports.run_history(cluster, settings, as_json=params.as_json)
     async with target(settings, cluster, url=params.server, try_seconds=base.COMMAND_DEADLINE) as where:
         registry = params.registry or settings.schema_registry_url
         if operation is Operation.health:
-            return await _health(where, registry, as_json=params.as_json)
+            return await reports.run_health(where, registry, as_json=params.as_json)
         await _warn_of_registry(registry)
         if operation is Operation.retire:
             return await swaps.run_retire(where, plan, readers_moved=params.readers_moved, as_json=params.as_json)
@@ -211,8 +240,8 @@ async def _online(settings: Settings, plan: Plan, params: Params) -> int:  # noq
         if params.force_new_name:
             if operation not in (Operation.apply, Operation.check):
                 raise InputError("migrate --force-new-name goes with --apply; without any operation it shows what it would do")
-            execute = operation is Operation.apply
-            return await swaps.run_swap(where, plan, _print_progress, execute=execute, as_json=params.as_json)
+            execute, as_json = operation is Operation.apply, params.as_json
+            return await swaps.run_swap(where, plan, _print_progress, execute=execute, as_json=as_json)
         if operation is Operation.apply:
             return await _apply(where, plan, params)
         return await _compare(where, plan, operation, as_json=params.as_json)
@@ -251,44 +280,18 @@ def _print_progress(step: Step, done: Entry | None) -> None:
 
 
 async def _apply(where: Target, plan: Plan, params: Params) -> int:
-    result = await apply(where, plan, repair=params.repair, idempotent=params.idempotent, on_progress=_print_progress)
+    result = await apply(
+        where,
+        plan,
+        repair=params.repair,
+        idempotent=params.idempotent,
+        limit=Limit(only_next=params.only_next, until=params.until),
+        on_progress=_print_progress,
+    )
     if params.as_json:
         base.out_json({"plan": plan.name, "applied": [report.entry_data(entry) for entry in result.applied]})
     elif result.applied:
         base.out(f"{len(result.applied)} of {len(plan.statements)} statements applied")
     else:
         base.out(report.summary(result.steps))
-    return 0
-
-
-async def _health(where: Target, registry: str, *, as_json: bool) -> int:
-    await ensure_topic(where.cluster, where.topic, where.replication_factor)
-    entries = (await read_history(where.cluster, where.topic, where.app_id)).values()
-    paused = {entry.name for entry in entries if entry.status is Status.replaced}
-    health = await check_health(where.client, registry, paused)
-    if as_json:
-        base.out_json({**asdict(health), "well": health.well})
-        return 0 if health.well else 1
-    state = "healthy" if health.healthy else "NOT healthy"
-    base.out(f"ksqlDB {health.version} at {where.client.url}: {health.status}, {state}")
-    base.out(f"{health.streams} streams, {health.tables} tables, {health.queries} queries")
-    for name, query_state in health.troubled.items():
-        base.out(f"query {name} is {query_state}: `EXPLAIN {name};` says more, `RESUME {name};` resumes a paused one")
-    if health.put_aside:
-        base.out(f"paused by a swap: {', '.join(health.put_aside)}; `app migrate retire` drops them, `rollback` resumes them")
-    if health.registry is not None:
-        by_id = "can" if health.registry.by_id else "can NOT"
-        base.out(f"Schema Registry: {health.registry.subjects} subjects; schemas {by_id} be asked for by id")
-    return 0 if health.well else 1
-
-
-async def _unlock(cluster: Cluster, settings: Settings, *, as_json: bool) -> int:
-    """Fence the current runner: its next record is refused, and it ends."""
-    await ensure_topic(cluster, settings.history_topic, settings.replication_factor)
-    async with Writer(cluster, settings.history_topic):
-        pass
-    if as_json:
-        base.out_json({"unlocked": settings.history_topic})
-    else:
-        base.out("a runner at work is stopped before its next statement; a dead one loses the lock by session_timeout")
     return 0

@@ -6,10 +6,11 @@ import asyncio
 import getpass
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import orjson
 from aiokafka.errors import KafkaError
@@ -71,14 +72,14 @@ def _ksql_duration(ms: int) -> str:
     return f"{ms // length} {unit}{'' if ms == length else 'S'}"
 
 
-def load_plan(settings: Settings, path: Path | None) -> Plan:
-    """The plan of a file or directory; without a path, the shipped one. Raises `PlanError`."""
+def load_plan(settings: Settings, path: Path | None, defined: Mapping[str, str] = MappingProxyType({})) -> Plan:
+    """The plan of a file or directory; without a path, the shipped one. `defined` are further variables. Raises `PlanError`."""
     if path is None and settings.bars_format is not BarsFormat.json:
         raise PlanError(
             f"bars_format={settings.bars_format.value}: the shipped plan reads bars in JSON; set migrate_on_boot=off, and let "
             "ksqlDB take the columns from the registry (docs/consume.md)"
         )
-    return plan_files.load(path, variables(settings))
+    return plan_files.load(path, {**variables(settings), **defined})
 
 
 @asynccontextmanager

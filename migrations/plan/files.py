@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 import traceback
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,7 @@ from typing import Any
 from migrations.errors import PlanError
 from migrations.ksql.errors import KsqlError
 from migrations.plan.data import parse_data, texts
+from migrations.plan.head import split_head
 from migrations.plan.model import KsqlText, Plan, build_plan
 
 VERSIONS = Path(__file__).parents[1] / "versions"  # the plan of the running application
@@ -21,6 +23,7 @@ SHIPPED = {"bar1m": VERSIONS.parent / "shipped" / "bar1m.py"}  # further plans b
 TEXT = {".ksql", ".sql"}
 DATA = {".json", ".yaml", ".yml"}
 SUFFIXES = TEXT | DATA | {".py"}
+_NUMBERED = re.compile(r"(?P<four>[0-9]{4})_.+|[Vv](?P<six>[0-9]{6})__.+")
 _loaded = count()
 _FIELDS = {"name", "properties", "variables", "statements"}
 
@@ -34,6 +37,7 @@ class _PlanFile:
     variables: dict[str, str] = field(default_factory=dict)
     properties: dict[str, str] = field(default_factory=dict)
     ksql: list[KsqlText] = field(default_factory=list)
+    sets: bool = False  # whether its properties are those of SET in the file
 
 
 def load(path: Path | None, variables: Mapping[str, str]) -> Plan:
@@ -45,7 +49,7 @@ def load(path: Path | None, variables: Mapping[str, str]) -> Plan:
     if not path.exists():
         path = SHIPPED.get(str(path), path)
     if path.is_dir():
-        paths = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith(("_", "."))]
+        paths = [file for file in path.iterdir() if _in_plan(file)]
         if not paths:
             raise PlanError(f"{path}: no plan in there; its files are named like 0001_ticks.ksql")
         files = [_read(file) for file in _numbered(paths)]
@@ -60,24 +64,63 @@ def load(path: Path | None, variables: Mapping[str, str]) -> Plan:
         for key, value in file.properties.items():
             if properties.setdefault(key, value) != value:
                 raise PlanError(f"{file.path}: {key}={value}, but another file of the plan says {properties[key]}")
+    _check_settings(files)
     ksql = [text for file in files for text in file.ksql]
     return build_plan(path.stem if path.is_file() else path.name, ksql, {**values, **variables}, properties)
 
 
+def _check_settings(files: Iterable[_PlanFile]) -> None:
+    """Raises `PlanError` for a file of queries without a SET that another file has: a plan's properties are for all of them."""
+    texts_of = [file for file in files if file.sets]
+    said = {name: value for file in texts_of for name, value in file.properties.items()}
+    for file in texts_of:
+        queries = any("SELECT" in text.ksql.upper().split() for text in file.ksql)
+        if queries and (missing := sorted(said.keys() - file.properties.keys())):
+            raise PlanError(
+                f"{file.path}: it has queries and does not SET '{missing[0]}', which another file of the plan does: a plan's "
+                f"properties are for all of its statements; say SET '{missing[0]}'='{said[missing[0]]}'; here, too"
+            )
+
+
 def _numbered(paths: Iterable[Path]) -> list[Path]:
-    """Files named like `0001_ticks.ksql`, by number. Raises `PlanError` for other names, gaps and duplicates."""
+    """Files named like `0001_ticks.ksql`, or like `V000001__ticks.sql`, by number. Raises `PlanError` for gaps and duplicates.
+
+    The second form is that of ksql-migrations, which allows gaps.
+    """
     by_number: dict[int, Path] = {}
+    forms = {}
     for path in sorted(paths):
-        digits, _, rest = path.stem.partition("_")
-        if not (len(digits) == 4 and digits.isdigit() and rest):  # noqa: PLR2004  # 0001
-            raise PlanError(f"{path}: must be named like 0001_ticks{path.suffix}")
+        found = _NUMBERED.fullmatch(path.stem)
+        if found is None:
+            raise PlanError(f"{path}: must be named like 0001_ticks{path.suffix} or V000001__ticks{path.suffix}")
+        digits = found["four"] or found["six"]
+        forms[bool(found["four"])] = path
         if int(digits) in by_number:
             raise PlanError(f"{path}: the number {digits} is that of {by_number[int(digits)].name} too")
         by_number[int(digits)] = path
+    if len(forms) > 1:
+        raise PlanError(f"{forms[True]}, {forms[False].name}: name all files of a plan in one of these two ways")
     for expected, (number, path) in enumerate(sorted(by_number.items()), 1):
-        if number != expected:
+        if number != expected and True in forms:
             raise PlanError(f"{path}: number {expected:04} is missing before it")
     return [path for _, path in sorted(by_number.items())]
+
+
+def next_file(directory: Path, name: str) -> Path:
+    """The path of the next file of a plan, named as its files are. Raises `PlanError`."""
+    if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+        raise PlanError(f"{name}: a file's name is made of letters, digits and _")
+    if not directory.is_dir():
+        raise PlanError(f"{directory}: no such directory")
+    paths = _numbered(file for file in directory.iterdir() if _in_plan(file))
+    last = _NUMBERED.fullmatch(paths[-1].stem) if paths else None
+    if last is not None and last["six"]:
+        return directory / f"V{int(last['six']) + 1:06}__{name}.sql"
+    return directory / f"{int(last['four']) + 1 if last is not None else 1:04}_{name}.ksql"
+
+
+def _in_plan(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES and not file.name.startswith(("_", "."))
 
 
 def _read(path: Path) -> _PlanFile:
@@ -91,13 +134,20 @@ def _read(path: Path) -> _PlanFile:
             text = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise PlanError(f"{path}: cannot be read ({error})") from None
-        if suffix in TEXT:
-            file = _PlanFile(path, path.stem, ksql=[KsqlText(text, str(path), path.stem)])
-        else:
-            file = _from_data(path, parse_data(path, text))
+        file = _from_text(path, text) if suffix in TEXT else _from_data(path, parse_data(path, text))
     if not file.ksql:
         raise PlanError(f"{path}: holds no statement")
     return file
+
+
+def _from_text(path: Path, text: str) -> _PlanFile:
+    """A file of statements, perhaps with SET and DEFINE before them."""
+    try:
+        head = split_head(text)
+    except KsqlError as error:
+        raise PlanError(f"{path}: {error}") from None
+    ksql = [KsqlText(head.rest, str(path), path.stem)]
+    return _PlanFile(path, path.stem, head.variables, head.properties, ksql, sets=True)
 
 
 def _from_data(path: Path, data: Any) -> _PlanFile:

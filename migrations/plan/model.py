@@ -21,8 +21,10 @@ FORBIDDEN = {
     "PAUSE": "a plan only creates: pause by hand",
     "RESUME": "a plan only creates: resume by hand",
     "ALTER": "change the CREATE statement instead: `apply` sends it as CREATE OR REPLACE",
-    "SET": "give the plan `properties` instead: they are sent with every statement",
-    "DEFINE": "give the plan `variables` instead",
+    "SET": "it stands before the first other statement of a .ksql file; elsewhere a plan has `properties`, for all statements",
+    "UNSET": "it stands before the first or after the last other statement of a .ksql file",
+    "DEFINE": "it stands before the first other statement of a .ksql file; elsewhere a plan has `variables`",
+    "UNDEFINE": "it stands before the first or after the last other statement of a .ksql file",
     "SELECT": "it is a query, which a plan does not run",
     "PRINT": "it is a query, which a plan does not run",
 }

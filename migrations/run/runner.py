@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from migrations.errors import KsqlDbError, PlanRefusedError, RefusedError
+from migrations.errors import KsqlDbError, PlanError, PlanRefusedError, RefusedError
 from migrations.plan.compare import Action, Step, compare
 from migrations.plan.entry import History
 from migrations.plan.model import Plan
@@ -22,6 +22,24 @@ from migrations.run.lock import ApplyLock
 from migrations.run.settle import settled
 from migrations.run.target import LOCK_SECONDS, SERVER_FAULT, ApplyResult, Progress, Target
 from migrations.server.catalog import Catalog
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How far to apply a plan: `until` is the id of the last statement, or the file that it begins with."""
+
+    only_next: bool = False
+    until: str = ""
+
+    def within(self, steps: Sequence[Step]) -> list[Step]:
+        """The steps up to the limit, in order. Raises `PlanError` if the plan has no such statement or file."""
+        planned = [step for step in steps if step.statement is not None]
+        if not self.until:
+            return planned
+        last = [number for number, step in enumerate(planned) if self.until in (step.id, step.id.partition("/")[0])]
+        if not last:
+            raise PlanError(f"--until {self.until}: the plan has no such id or file; `app migrate plan` shows the ids")
+        return planned[: last[-1] + 1]
 
 
 async def observe(target: Target, plan: Plan) -> tuple[History, Catalog, list[Step]]:
@@ -59,17 +77,18 @@ async def apply(
     *,
     repair: bool = False,
     idempotent: bool = False,
+    limit: Limit = Limit(),
     on_progress: Progress | None = None,
     lock_seconds: float = LOCK_SECONDS,
 ) -> ApplyResult:
     """Apply what is pending.
 
-    `repair` creates again what is gone from the server. `idempotent` sends IF NOT EXISTS; an object that exists is still an
-    error. Raises `RefusedError` before anything is sent if a step is refused or the server has drifted, and
-    `PlanRefusedError` if the server would reject a statement.
+    Only what `limit` allows is looked at: later statements may be refused or gone. `repair` creates again what is gone from
+    the server. `idempotent` sends IF NOT EXISTS; an object that exists is still an error. Raises `RefusedError` before anything
+    is sent if a step is refused or the server has drifted, and `PlanRefusedError` if the server would reject a statement.
     """
     steps = await survey(target, plan)
-    if not _pending_steps(steps, repair=repair):
+    if not _pending_steps(steps, limit, repair=repair):
         return ApplyResult(steps)  # without the lock, as there is nothing to do
     async with (
         ApplyLock(target.cluster, target.topic, wait_seconds=lock_seconds, session_ms=target.session_ms) as lock,
@@ -77,7 +96,7 @@ async def apply(
     ):
         steps = await survey(target, plan)  # another runner may have applied something meanwhile
         result = ApplyResult(steps)
-        pending = _pending_steps(steps, repair=repair)
+        pending = _pending_steps(steps, limit, repair=repair)
         await check_on_server(target, plan, pending)
         executor = Executor(target, plan, lock.check, writer, idempotent=idempotent, on_progress=on_progress)
         for step in pending:
@@ -85,10 +104,12 @@ async def apply(
         return result
 
 
-def _pending_steps(steps: Sequence[Step], *, repair: bool) -> list[Step]:
+def _pending_steps(steps: Sequence[Step], limit: Limit, *, repair: bool) -> list[Step]:
     """The steps to be executed, in order. Raises `RefusedError` for a refused or drifted one."""
-    pending = []
-    for step in steps:
+    pending: list[Step] = []
+    for step in limit.within(steps):
+        if limit.only_next and pending:
+            break
         if step.action is Action.refused or (step.action.drift and not (repair and step.action is Action.missing)):
             raise RefusedError(f"{step.id} ({step.name}): {step.why}")
         if step.action.pending or step.action is Action.missing:

@@ -175,6 +175,28 @@ def test_a_terminated_query_is_drift_although_its_stream_exists(worker: Worker, 
     assert worker.run("migrate", "status", "--plan", "five.ksql").returncode == 0
 
 
+def test_a_plan_is_applied_step_by_step_and_the_history_tells_it(worker: Worker, server: KsqlServer) -> None:
+    plan = worker.directory / "steps"
+    plan.mkdir()
+    for name in ("first", "second", "third"):
+        made = worker.run("migrate", "create", name, "--plan", "steps")
+        assert made.returncode == 0, made.stderr
+        text = f"CREATE STREAM ${{before}}{name} (v BIGINT) WITH (KAFKA_TOPIC='{name}', PARTITIONS=1, VALUE_FORMAT='JSON');"
+        (worker.directory / made.stdout.strip()).write_text(text)
+    given = ("--plan", "steps", "--define", "before=my_")
+    assert worker.run("migrate", "apply", "--next", *given).returncode == 0
+    assert created(server) == ["MY_FIRST"]
+    assert worker.run("migrate", "apply", "--until", "0002_second", *given).returncode == 0
+    assert created(server) == ["MY_FIRST", "MY_SECOND"]
+    unknown = worker.run("migrate", "apply", "--until", "0004", *given)
+    assert (unknown.returncode, "--until 0004: the plan has no such id or file" in unknown.stderr) == (2, True)
+    assert worker.run("migrate", "apply", *given).returncode == 0
+    told = json.loads(worker.run("migrate", "history", "--json").stdout)["history"]
+    assert [row["migration"] for row in told] == ["0001_first/MY_FIRST", "0002_second/MY_SECOND", "0003_third/MY_THIRD"]
+    assert {row["status"] for row in told} == {"applied"}
+    assert "0003_third/MY_THIRD" in worker.run("migrate", "history").stdout
+
+
 def test_a_schema_registry_that_cannot_be_reached_is_a_note(worker: Worker, server: KsqlServer) -> None:
     away = f"http://127.0.0.1:{free_port()}"
     status = worker.run("migrate", "status", "--registry", away, "--plan", "five.ksql")

@@ -72,6 +72,43 @@ def test_a_directory_is_read_in_the_order_of_its_numbers(tmp_path: Path) -> None
     assert plan.properties == {"p": "v"}
 
 
+def test_files_of_ksql_migrations_are_read_as_they_are(tmp_path: Path) -> None:
+    """Their names, SET, DEFINE and UNSET; numbers may be missing."""
+    one = "-- the head\nSET 'auto.offset.reset' = 'earliest';\nDEFINE name='a';DEFINE both='${name}_b';\n"
+    (tmp_path / "V000001__first.sql").write_text(
+        one + ONE.replace("STREAM a", "STREAM ${both}") + "\nUNSET 'auto.offset.reset';"
+    )
+    (tmp_path / "V000004__second.sql").write_text("SET 'auto.offset.reset'='earliest';" + TWO.replace("FROM a", "FROM a_b"))
+    plan = plan_files.load(tmp_path, T)
+    assert [one.id for one in plan.statements] == ["V000001__first/A_B", "V000004__second/B"]
+    assert plan.properties == {"auto.offset.reset": "earliest"}
+    assert plan_files.load(tmp_path, {**T, "name": "c"}).statements[0].name == "A_B"  # `both` was made of the file's name
+    assert plan_files.load(tmp_path, {**T, "both": "c"}).statements[0].name == "C"
+
+
+def test_a_property_of_one_file_is_not_silently_that_of_another(tmp_path: Path) -> None:
+    (tmp_path / "0001_a.ksql").write_text("SET 'auto.offset.reset'='earliest';" + ONE)
+    (tmp_path / "0002_b.ksql").write_text(TWO)
+    with pytest.raises(PlanError, match=r"0002_b.ksql: it has queries and does not SET 'auto.offset.reset', which another"):
+        plan_files.load(tmp_path, T)
+
+
+@pytest.mark.parametrize(
+    ("names", "created"),
+    [
+        ([], "0001_more.ksql"),
+        (["0001_a.ksql", "0002_b.sql"], "0003_more.ksql"),
+        (["V000001__a.sql", "V000007__b.sql"], "V000008__more.sql"),
+    ],
+)
+def test_the_next_file_is_named_as_the_others_are(tmp_path: Path, names: list[str], created: str) -> None:
+    for name in names:
+        (tmp_path / name).write_text(TWO)
+    assert plan_files.next_file(tmp_path, "more") == tmp_path / created
+    with pytest.raises(PlanError, match="a-b: a file's name is made of letters"):
+        plan_files.next_file(tmp_path, "a-b")
+
+
 def test_an_inserted_statement_changes_no_id(tmp_path: Path) -> None:
     (tmp_path / "p.ksql").write_text(ONE + TWO)
     before = {one.id for one in plan_files.load(tmp_path / "p.ksql", T).statements}
@@ -110,7 +147,11 @@ def test_line_ends_in_strings_are_kept_and_blank_lines_elsewhere_removed(tmp_pat
         ("p.ksql", "", r"p.ksql: holds no statement"),
         ("p.ksql", ONE, r"p.ksql: line 1, column 50: \$\{t\} has no value \(known: none\)"),
         ("p.ksql", "DROP STREAM a;", r"p.ksql: DROP STREAM a;: a plan only creates"),
-        ("p.ksql", "SET 'a'='b';", r"properties"),
+        ("p.ksql", "SET 'a'='b';", r"p.ksql: holds no statement"),
+        ("p.ksql", f"{TWO} SET 'a'='b';", r"p.ksql, line 1: SET 'a'='b';: it stands before the first other statement"),
+        ("p.ksql", f"SET a=b; {TWO}", r"p.ksql: line 1, column 1: SET is written like SET 'name'='value';"),
+        ("p.ksql", f"DEFINE a='${{b}}'; {TWO}", r"p.ksql: line 1, column 1: \$\{b\} has no value \(known: none\)"),
+        ("p.ksql", f"SET 'a'='b';\n{TWO}\n CREATE STREAM 'b';", r"p.ksql: line 3, column 16: 'b' stands where a name must be"),
         ("p.ksql", "INSERT INTO a SELECT * FROM b;", r"QUERY_ID"),
         ("p.ksql", "CREATE STREAM IF NOT EXISTS a AS SELECT * FROM b;", r"leave IF NOT EXISTS out"),
         ("p.ksql", "CREATE OR REPLACE STREAM a AS SELECT * FROM b;", r"leave OR REPLACE out"),
@@ -151,6 +192,8 @@ def test_an_error_names_the_file_and_the_position(tmp_path: Path, name: str, tex
 @pytest.mark.parametrize(
     ("names", "said"),
     [
+        (["0001_a.ksql", "V000002__b.sql"], r"0001_a.ksql, V000002__b.sql: name all files of a plan in one of these two ways"),
+        (["V1__a.sql"], r"V1__a.sql: must be named like 0001_ticks.sql or V000001__ticks.sql"),
         (["0001_a.ksql", "0003_b.ksql"], r"0003_b.ksql: number 0002 is missing"),
         (["0001_a.ksql", "0001_b.ksql"], r"0001_b.ksql: the number 0001 is that of 0001_a.ksql too"),
         (["a.ksql"], r"a.ksql: must be named like 0001_ticks.ksql"),
