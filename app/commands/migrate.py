@@ -44,6 +44,7 @@ class Operation(StrEnum):
     health = "health"
     rollback = "rollback"
     retire = "retire"
+    adopt = "adopt"
     history = "history"
     create = "create"
     unlock = "unlock"
@@ -233,6 +234,8 @@ async def _online(settings: Settings, plan: Plan, params: Params) -> int:  # noq
         if operation is Operation.health:
             return await reports.run_health(where, registry, as_json=params.as_json)
         await _warn_of_registry(registry)
+        if operation is Operation.adopt:
+            return await swaps.run_adopt(where, plan, as_json=params.as_json)
         if operation is Operation.retire:
             return await swaps.run_retire(where, plan, readers_moved=params.readers_moved, as_json=params.as_json)
         if operation is Operation.rollback:

@@ -1,4 +1,4 @@
-"""What `app migrate` says about swaps: what they replace, and who must move."""
+"""What `app migrate` says about swaps: what they replace, and who must move; and about statements that are taken over."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import asdict
 from app.commands import base
 from migrations.plan.model import Plan
 from migrations.run import report, rollback, swap
+from migrations.run.adopt import adopt
 from migrations.run.target import Progress, Target
 
 
@@ -64,4 +65,14 @@ def _show_sent(sent: list[str], otherwise: str, *, as_json: bool) -> int:
         base.out_json({"sent": sent})
     else:
         base.out("\n".join(sent) or otherwise)
+    return 0
+
+
+async def run_adopt(where: Target, plan: Plan, *, as_json: bool) -> int:
+    """Take over what was applied under other ids."""
+    moved = [(former.id, taken.id) for former, taken in await adopt(where, plan)]
+    if as_json:
+        base.out_json({"adopted": [{"from": former, "to": taken} for former, taken in moved]})
+    else:
+        base.out("\n".join(f"{taken}: applied as {former}" for former, taken in moved) or "nothing of the plan has another id")
     return 0

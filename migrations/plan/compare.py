@@ -49,6 +49,7 @@ class Step:
     statement: Statement | None = None
     entry: Entry | None = None
     server_text: str | None = None
+    former: Entry | None = None  # of the same statement under another id, which `adopt` takes over
 
     @property
     def text(self) -> str:
@@ -64,8 +65,9 @@ def compare(plan: Plan, history: History, catalog: Catalog | None) -> list[Step]
     Without a catalog, only the history is compared.
     """
     names = current_names(plan, history)
-    steps = [_step(with_names(statement, names), history.get(statement.id), catalog) for statement in plan.statements]
     planned = {statement.id for statement in plan.statements}
+    others = [entry for entry in history.values() if entry.id not in planned and entry.status is Status.applied]
+    steps = [_step(with_names(statement, names), history.get(statement.id), catalog, others) for statement in plan.statements]
     for entry in history.values():
         if entry.plan not in ("", plan.name):
             continue
@@ -104,8 +106,14 @@ def _version(name: str) -> tuple[int, str]:
     return len(name), name
 
 
-def _step(statement: Statement, entry: Entry | None, catalog: Catalog | None) -> Step:
+def _step(statement: Statement, entry: Entry | None, catalog: Catalog | None, others: Sequence[Entry]) -> Step:
     server_text = None if catalog is None else catalog.text_of(statement.info.kind, statement.name)
+    if entry is None and server_text is not None:
+        former = next((one for one in others if one.name == statement.name and unchanged(statement, one)), None)
+        if former is not None:
+            plan = f" of the plan {former.plan}" if former.plan else ""
+            why = f"applied before as {former.id}{plan}: `migrate adopt` takes it over"
+            return Step(statement.id, statement.name, Action.refused, why, statement, None, server_text, former)
     action, why = _action(statement, entry, catalog, server_text)
     return Step(statement.id, statement.name, action, why, statement, entry, server_text)
 

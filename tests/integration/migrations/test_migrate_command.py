@@ -8,9 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import pytest
 
+from migrations.errors import RefusedError
 from migrations.plan import files as plan_files
 from migrations.plan.compare import Action
+from migrations.plan.model import KsqlText, build_plan
 from migrations.run import history, runner
+from migrations.run.adopt import adopt
 from migrations.run.history import Writer
 from tests.integration.migrations.plans import (
     FIVE,
@@ -195,6 +198,36 @@ def test_a_plan_is_applied_step_by_step_and_the_history_tells_it(worker: Worker,
     assert [row["migration"] for row in told] == ["0001_first/MY_FIRST", "0002_second/MY_SECOND", "0003_third/MY_THIRD"]
     assert {row["status"] for row in told} == {"applied"}
     assert "0003_third/MY_THIRD" in worker.run("migrate", "history").stdout
+
+
+def test_a_plan_whose_file_is_renamed_adopts_its_own_statements(worker: Worker, server: KsqlServer) -> None:
+    assert worker.run("migrate", "apply", "--plan", "five.ksql").returncode == 0
+    executed = server.executed()
+    (worker.directory / "six.ksql").write_text((worker.directory / "five.ksql").read_text())
+    refused = worker.run("migrate", "apply", "--plan", "six.ksql")
+    assert refused.returncode == 4
+    assert "applied before as five/TICKS_S of the plan five: `migrate adopt` takes it over" in refused.stderr
+    adopted = worker.run("migrate", "adopt", "--plan", "six.ksql")
+    assert adopted.returncode == 0, adopted.stderr
+    assert adopted.stdout.splitlines() == [f"six/{name}: applied as five/{name}" for name in NAMES]
+    assert worker.run("migrate", "status", "--plan", "six.ksql").returncode == 0
+    assert server.executed() == executed
+    (worker.directory / "five.ksql").write_text(FIVE.replace("bid > 1", "bid > 2"))  # not the same statement any more
+    back = worker.run("migrate", "adopt", "--plan", "five.ksql")
+    assert [line.partition(":")[0] for line in back.stdout.splitlines()] == [f"five/{name}" for name in NAMES if name != "BIG"]
+    status = json.loads(worker.run("migrate", "status", "--json", "--plan", "five.ksql").stdout)["steps"]
+    assert {step["name"]: step["state"] for step in status if step["state"] != "done"} == {"BIG": "refused"}
+
+
+async def test_what_was_changed_by_hand_is_not_adopted(where: Where, server: KsqlServer) -> None:
+    moved = build_plan("six", [KsqlText(FIVE, "six", "six")], {}, {"ksql.streams.auto.offset.reset": "earliest"})
+    async with where() as target:
+        await runner.apply(target, five())
+        server.ksql("CREATE OR REPLACE STREAM big AS SELECT * FROM ticks_s WHERE bid > 100 EMIT CHANGES;")
+        before = await history.read(target.cluster, target.topic, "an-app")
+        with pytest.raises(RefusedError, match=r"six/BIG \(BIG\): the server's text is not the one it had"):
+            await adopt(target, moved)
+        assert await history.read(target.cluster, target.topic, "an-app") == before
 
 
 def test_a_schema_registry_that_cannot_be_reached_is_a_note(worker: Worker, server: KsqlServer) -> None:
