@@ -10,7 +10,7 @@ from migrations.errors import PlanError
 from migrations.ksql.errors import KsqlError
 from migrations.ksql.parse.lexer import Token
 from migrations.ksql.parse.normal import clean, split_tokens, statement_hash, substitute
-from migrations.ksql.parse.statement import Kind, StatementInfo, describe
+from migrations.ksql.parse.statement import Kind, StatementInfo, describe, plain_create
 
 # Variables that follow the settings of one instance. An id and a hash must not: they are made of the text with these values.
 IN_IDS = {"bars_instance": "", "bars_window": "1m", "bars_window_upper": "1M", "bars_five": "5m"}
@@ -33,6 +33,8 @@ FORBIDDEN = {
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One statement as it is sent: variables replaced, without comments, with its semicolon.
+
+    OR REPLACE and IF NOT EXISTS are left out: the runner compares what is there by itself, and adds the former where it alters.
 
     `origin` is its place in a file, for messages. `any_partitions`: it names the partitions of its topic by the variable
     `partitions`, so that another number is no change.
@@ -90,7 +92,8 @@ def build_plan(name: str, texts: Iterable[KsqlText], variables: Mapping[str, str
             raise PlanError(f"{text.origin}: {len(split)} statements under the one id {text.id}; give each its own entry")
         for number, tokens in enumerate(split):
             origin = f"{text.origin}, line {tokens[0].line}" if len(split) > 1 else text.origin
-            statements.append(_statement(_Tokens(tokens, hashed[number], named[number]), text, origin, used))
+            parts = (plain_create(part) for part in (tokens, hashed[number], named[number]))
+            statements.append(_statement(_Tokens(*parts), text, origin, used))
     _check_unique(statements)
     return Plan(name, tuple(statements), dict(properties))
 
@@ -133,10 +136,6 @@ def _check_allowed(info: StatementInfo, shown: str) -> None:
         raise PlanError(f"{shown}: {why}")
     if info.kind is Kind.insert_select and not info.query_id:
         raise PlanError(f"{shown}: give it WITH (QUERY_ID='...'): without one, nobody can tell whether it runs already")
-    if info.if_not_exists:
-        raise PlanError(f"{shown}: leave IF NOT EXISTS out: it accepts whatever object of that name exists")
-    if info.replace:
-        raise PlanError(f"{shown}: leave OR REPLACE out: `apply` adds it where it alters something")
 
 
 def _check_unique(statements: list[Statement]) -> None:

@@ -75,6 +75,21 @@ def describe(statement: str | Iterable[Token]) -> StatementInfo:
     return _info(kind, tokens, words, at, replace=replace, if_not_exists=if_not_exists)
 
 
+def plain_create(tokens: Iterable[Token]) -> list[Token]:
+    """The tokens of a statement without OR REPLACE and IF NOT EXISTS after CREATE; those of another statement unchanged."""
+    listed = list(tokens)
+    told = [number for number, token in enumerate(listed) if token.kind not in GAPS]
+    words = [_word(listed[number]) for number in told[:8]]
+    if words[:1] != ["CREATE"]:
+        return listed
+    left_out: set[int] = set()
+    for phrase, at in ((["OR", "REPLACE"], {1}), (["IF", "NOT", "EXISTS"], {2, 3, 4, 5})):
+        for begin in at:
+            if words[begin : begin + len(phrase)] == phrase:
+                left_out |= set(range(told[begin], told[begin + len(phrase)]))
+    return [token for number, token in enumerate(listed) if number not in left_out]
+
+
 def identifier(token: Token) -> str:
     """A name as the server shows it: upper case unless it is quoted. Raises `LexError` if the token is no identifier."""
     if token.kind is Lexeme.word:
