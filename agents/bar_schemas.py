@@ -29,6 +29,7 @@ from app.settings.types import BarsFormat
 from tables.bar_formats.format import VERSION
 from tables.bar_formats.numbers import BarNumbers
 from tables.bar_formats.records import BarRecords, TakeRecords
+from tables.emission import take_records
 from tables.scopes import Symbol
 from tables.ticks import shown
 from tables.window import Window
@@ -64,11 +65,11 @@ def bar_scale(settings: Settings) -> int | None:
     return None if settings.bars_format is BarsFormat.json else settings.bars_scale
 
 
-def bar_records(settings: Settings, topic: str) -> TakeRecords | None:
-    """What makes the records of a topic's bars; None where they are JSON. The schema has been registered, see `BarSchemas`."""
+def bar_records(settings: Settings, topic: str) -> TakeRecords:
+    """What makes the records of a topic's bars. Their schema has been registered, see `BarSchemas`."""
     schema = bar_schema(settings)
     if schema is None:
-        return None
+        return take_records
     number = _ids[settings.schema_registry_url, subject_of(topic), schema.text]
     return BarRecords(settings.bars_format.value, number, settings.bars_scale).take
 
@@ -93,7 +94,7 @@ class BarSchemas:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._topics = (settings.finals_topic,)
+        self._topics = (settings.finals_topic, *settings.beyond_topics)
 
     async def check(self, *, patient: bool = True) -> None:
         """Register at a start what can be registered.

@@ -1,18 +1,21 @@
 """The checkpoint of one partition: a snapshot of one moment, written as one Kafka transaction.
 
-The order within the transaction: bars that wait for it, late and rejected records, changed states, the position record, the
-group's offset. It begins only when the bars that were sent before it are acknowledged. If the worker crashes in the middle, or
-is fenced by a new owner, the whole transaction is aborted. docs/delivery.md explains why.
+The order within the transaction: bars that wait for it, longer bars and revisions, late and rejected records, changed states,
+the position record, the group's offset. It begins only when the bars that were sent before it are acknowledged. If the worker
+crashes in the middle, or is fenced by a new owner, the whole transaction is aborted. docs/delivery.md explains why.
 """
 
 from __future__ import annotations
 
 import asyncio
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiokafka import TopicPartition
+from msgspec import UnsetType
 
+from agents.beyond import BeyondOutputs
 from agents.finals import FinalsPublisher, check_log_grew
 from agents.side_outputs import SideOutputs
 from app.kafka.batches import Header, Outgoing
@@ -20,6 +23,7 @@ from app.kafka.clock import BrokerClock
 from app.kafka.producers import NO_HEADERS, Sent, TransactionalProducer, acknowledged
 from app.settings import Settings
 from tables.checkpoint_plan import CheckpointPlan
+from tables.corrections import Corrections
 from tables.emission import Closed
 from tables.engine import Engine
 from tables.records import SideRecord
@@ -35,6 +39,8 @@ class Snapshot:
     position: Position  # finals_end and changelog_start are filled in while it is written
     states: list[Outgoing]
     side: list[SideRecord]
+    beyond: list[Closed]  # longer bars and revisions, part of the transaction
+    horizon: Mapping[str, int] | None  # where the bars of the windows that can be corrected begin; None: there are none
     unsent: list[Closed]  # bars that are part of the transaction
     in_flight: list[Sent]  # bars that must be acknowledged before it
     finals_end: int  # bars sent later must stay in the next owner's tail
@@ -51,7 +57,7 @@ class Checkpoints:
         *,
         plan: CheckpointPlan,
         finals: FinalsPublisher,
-        side: SideOutputs,
+        others: tuple[BeyondOutputs, SideOutputs],
         position: Position,
         required: bool,
         clock: BrokerClock,
@@ -60,6 +66,7 @@ class Checkpoints:
         """`position`: the stored one. `required`: see the attribute. `clock` learns the broker's time by acknowledgments."""
         self.position = position
         self.required = required  # the next checkpoint is written even if nothing has changed
+        self._corrections: Corrections | None = None
         self._clock = clock
         self.finals_epoch = position.finals_epoch  # see `Position`
         self._source = TopicPartition(settings.input_topic, partition)
@@ -68,7 +75,8 @@ class Checkpoints:
         self._producer = producer
         self._plan = plan
         self._finals = finals
-        self._side = side
+        self._beyond, self._side = others
+        self._beyond_topics = tuple(settings.beyond_topics) if settings.corrects else ()
         self._headers = headers
 
     async def snapshot(self, engine: Engine, consumed_to: int, leader_epoch: int) -> Snapshot | None:
@@ -78,7 +86,7 @@ class Checkpoints:
         """
         known, finals = self.position, self._finals
         moved = (consumed_to, finals.end, self.finals_epoch) != (known.resume_at, known.finals_end, known.finals_epoch)
-        if not (moved or self.required or self._side or finals.pending or self._plan.overdue):
+        if not (moved or self.required or self._side or self._beyond or finals.pending or self._plan.overdue):
             return None
         unsent, in_flight, side = finals.take_unsent(), finals.take_in_flight(), self._side.take()
         finals_end = finals.end
@@ -95,8 +103,14 @@ class Checkpoints:
             leader_epoch=leader_epoch,
             clock_steps=engine.clock_steps,
             finals_epoch=self.finals_epoch,
+            ends=known.ends,
+            tz=known.tz,
         )
-        return Snapshot(position, await self._encode_states(), side, unsent, in_flight, finals_end)
+        after = engine.windows.after
+        self._corrections = None if after is None else after.corrections
+        horizon = None if self._corrections is None else self._corrections.horizon_begins
+        beyond = self._beyond.take()
+        return Snapshot(position, await self._encode_states(), side, beyond, horizon, unsent, in_flight, finals_end)
 
     async def write(self, snapshot: Snapshot) -> int:
         """Write a snapshot as one transaction; return the offset to resume at. Raises aiokafka's errors and `StateError`."""
@@ -109,13 +123,29 @@ class Checkpoints:
             await acknowledged(sent)
         position.finals_end = finals.advance(snapshot.finals_end, sent)
         finals.end = max(finals.end, position.finals_end)
+        await self._send_beyond(snapshot)
         await self._side.send(producer, snapshot.side)
         await self._write(snapshot.states)
         position.changelog_start = self._plan.live_from
         await self._commit(position)
         self.position = position
         self.required = False
+        if self._corrections is not None:
+            self._corrections.checkpointed(self._all_ends(position))
         return position.resume_at
+
+    async def _send_beyond(self, snapshot: Snapshot) -> None:
+        """Send the bars beside the base finals, and note in the position where recovery finds what can be corrected."""
+        position = snapshot.position
+        new = await self._beyond.send(self._producer, snapshot.beyond, self._finals.headers)
+        if self._beyond_topics:
+            known = {} if isinstance(position.ends, UnsetType) else position.ends
+            position.ends = known | {topic: end for topic, end in new.items() if topic in self._beyond_topics}
+            position.horizon = dict(self._all_ends(position) if snapshot.horizon is None else snapshot.horizon)
+
+    def _all_ends(self, position: Position) -> Mapping[str, int]:
+        beyond = {} if isinstance(position.ends, UnsetType) else position.ends
+        return {self._finals.topic: position.finals_end, **beyond}
 
     async def repeat(self) -> None:
         """Write the stored position once more, unchanged. The acknowledgment gives the broker's time."""

@@ -32,20 +32,20 @@ class FinalsPublisher:
         end: int,
         headers: list[Header],
         metrics: Metrics,
-        records: TakeRecords | None = None,
+        records: TakeRecords = take_records,
     ) -> None:
         """`producer` sends bars at once; None where they wait for the checkpoint. `end`: the topic's end offset so far.
 
-        `records` makes the bars' records where they are not JSON.
+        `records` makes the bars' records.
         """
         self.end = end
         self.unsent_bars = 0
-        self._topic = topic
+        self.topic = topic
         self._partition = partition
         self._producer = producer
         self.headers = headers  # of the bars that are sent from now on
         self._metrics = metrics
-        self._take_records: TakeRecords = take_records if records is None else records
+        self._records = records
         self._unsent: list[Closed] = []
         self._in_flight: list[Sent] = []
         self._awaited: list[Sent] = []  # by the last checkpoint
@@ -73,7 +73,7 @@ class FinalsPublisher:
 
     async def send(self, producer: BatchProducer, closed: list[Closed]) -> list[Sent]:
         """Send the bars of these windows, in order."""
-        sent = await producer.send(self._topic, self._partition, self._take_records(closed, self.headers))
+        sent = await producer.send(self.topic, self._partition, self._records(closed, self.headers))
         self._metrics.sent(closed, sent[-1].acknowledged)
         return sent
 
@@ -89,7 +89,7 @@ class FinalsPublisher:
 
     def advance(self, known: int, sent: Sequence[Sent]) -> int:
         """The end offset after these batches were acknowledged; see `check_log_grew`."""
-        return check_log_grew(self._topic, self._partition, known, sent)
+        return check_log_grew(self.topic, self._partition, known, sent)
 
     def _raise_if_refused(self) -> None:
         for sent in (*self._awaited, *self._in_flight):

@@ -12,7 +12,8 @@ from app.errors import StateError
 from app.settings import Settings
 
 LAYOUT = ("ticks_format", "ticks_fields", "ticks_key", "ticks_zone", "ticks_time_unit", "prices")
-NAMES = ("window_size", "grace", "scope", "price", "time_unit", "late_policy", "ticks_topic", *LAYOUT)
+LONGER = ("correction_horizon", "correction_delay", "frames", "day_zone", "day_start", "week_start")
+NAMES = ("window_size", "grace", "scope", "price", "time_unit", "late_policy", "ticks_topic", *LAYOUT, *LONGER)
 # The settings that versions after 0.1.0 store, and what older versions used. None: they did not store what they used.
 BEFORE: Mapping[str, str | None] = {
     "late_policy": "drop",
@@ -23,6 +24,12 @@ BEFORE: Mapping[str, str | None] = {
     "ticks_zone": "",
     "ticks_time_unit": "",
     "prices": "positive",
+    "correction_horizon": "10m",
+    "correction_delay": "",
+    "frames": "",
+    "day_zone": "UTC",
+    "day_start": "00:00",
+    "week_start": "monday",
 }
 
 

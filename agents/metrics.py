@@ -53,6 +53,8 @@ class Metrics:
         self.timer_lag_worst = 0.0
         self.bars: Counter[str] = Counter()  # by close_reason
         self.side: Counter[tuple[str, str]] = Counter()  # by (kind, reason)
+        self.longer_bars: Counter[str] = Counter()  # by frame
+        self.corrections: Counter[str] = Counter()  # revised bars, by frame; empty: base bars
         self._grace = grace
         self._clock = clock
         self._turned: float | None = None
@@ -62,6 +64,15 @@ class Metrics:
         if records:
             self.side.update((record.kind, record.reason) for record in records)
         return records
+
+    def count_beyond(self, steps: list[Closed]) -> list[Closed]:
+        """Count longer bars and revised bars; return them."""
+        for step in steps:
+            if step.revision:
+                self.corrections[step.frame] += 1
+            else:
+                self.longer_bars[step.frame] += len(step.symbols)
+        return steps
 
     def sent(self, closed: Sequence[Closed], acknowledged: asyncio.Future[Any]) -> None:
         """Count bars once the broker has acknowledged the last of them. Bars that closed in one step share one duration."""

@@ -17,6 +17,7 @@ import msgspec
 
 from agents.fingerprint import check_fingerprint, fingerprint
 from agents.gaps import Log, Moved, check_changelog, check_cluster, check_finals, check_input, check_passed
+from agents.published import begin_beyond, ends_of, read_published
 from app.errors import StateError
 from app.kafka.reader import Reader
 from app.kafka.records import NO_EPOCH
@@ -24,8 +25,10 @@ from app.settings import Settings
 from app.settings.types import Start
 from tables.bar_formats.records import ClosedBar, closed_bar
 from tables.bars import Bar
+from tables.further import is_further
 from tables.records import Record
 from tables.scopes import NEVER
+from tables.snapshots import Beyond
 from tables.state import (
     CUT_AT_NEXT,
     NO_CUT,
@@ -35,6 +38,7 @@ from tables.state import (
     Identity,
     Position,
     SymbolState,
+    decode_further,
     decode_position,
     decode_state,
 )
@@ -67,6 +71,8 @@ class Recovered:
     tail: list[Bar | ClosedBar] = field(default_factory=list)
     finals_end: int = 0
     changelog_end: int = 0
+    beyond: Beyond = field(default_factory=Beyond)
+    ends: dict[str, int] = field(default_factory=dict)  # of the topics of bars, as of the position
 
 
 @dataclass(frozen=True)
@@ -117,11 +123,14 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
             identity=now,
             cut=CUT_AT_NEXT if begin_at else NO_CUT,  # offset 0: nothing was ever before it
         )
-        return Recovered(first, needs_first_checkpoint=True, finals_end=finals.end, changelog_end=end)
+        found = Recovered(first, needs_first_checkpoint=True, finals_end=finals.end, changelog_end=end)
+        found.ends = await begin_beyond(reader, settings, partition, first)
+        return found
     check_cluster(where, position.identity, now)
     check_fingerprint(where, position.fingerprint, wanted)
     check_changelog(where, position, begin)
     found = Recovered(position, finals_end=finals.end, changelog_end=end)
+    found.beyond.published = await read_published(reader, settings, partition, position, APP_HEADER)
     async for record in _records(reader, settings.changelog_topic, partition, position.changelog_start, end, seen):
         _take_state(found, record)
     before, finals_before = position.next_offset, position.finals_end
@@ -146,6 +155,7 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
                 found.cut_at = min(found.cut_at, at)
         found.tail = [bar for bar, _ in tail]
         found.tail_read = max(((bar.closed_at_offset, leader_epoch) for bar, leader_epoch in tail), default=(0, NO_EPOCH))
+    found.ends = ends_of(settings, position)
     if moved is not Moved.no:
         position.cut = CUT_AT_NEXT
     identity = now.completed_by(position.identity)
@@ -217,6 +227,11 @@ async def _records(
 def _take_state(found: Recovered, record: Record) -> None:
     key = record.key
     if key is None or key == POSITION_KEY:
+        return
+    if is_further(key):
+        found.beyond.states.pop(key, None)
+        if record.value is not None:
+            found.beyond.states[key] = _decoded(partial(decode_further, record.value), record, "state", "the changelog")
         return
     found.states.pop(key, None)
     if record.value is not None:

@@ -101,7 +101,7 @@ def _size(headers: list[Header]) -> int:
     return sum(len(name.encode()) + len(text) + PER_HEADER for name, text in headers)
 
 
-def side_outputs(settings: Settings, partition: int, *, max_size: int, headers: list[Header]) -> SideOutputs:
+def side_outputs(settings: Settings, partition: int, max_size: int, headers: list[Header]) -> SideOutputs:
     """Those of one partition of the input. `max_size`: the largest record in bytes that their topics take."""
     topics = {"late": settings.late_topic, "rejected": settings.rejected_topic}
     encoder = SideRecordEncoder(

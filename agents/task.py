@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from agents.accounting import accounting_of
-from agents.bar_schemas import bar_records, bar_scale, check_windows
+from agents.beyond import BeyondOutputs, finals_records
 from agents.checkpoints import Checkpoints
+from agents.engines import restored_engine
 from agents.finals import FinalsPublisher, finals_headers
 from agents.input_log import EndOfEpoch, InputLog, never_told
-from agents.layout import tick_layout
 from agents.markers import Markers
 from agents.metrics import Metrics
 from agents.placement import PlacedSymbols
@@ -29,10 +29,7 @@ from app.kafka.producers import BatchProducer, TransactionalProducer
 from app.kafka.records import APPEND_TIME, LeaderEpoch
 from app.kafka.slices import GapError, Slice, from_offset
 from app.settings import Settings
-from app.settings.types import IdleClose, Prices
 from tables.checkpoint_plan import CheckpointPlan
-from tables.config import EngineConfig
-from tables.engine import Engine
 from tables.records import Record
 from tables.state import Identity
 
@@ -40,34 +37,6 @@ SIDE_BATCH = 20_000  # so many late and rejected records cause an early checkpoi
 FINALS_BATCH = 200_000  # so many bars that wait for a transaction do, too
 ASK_AGAIN_MS = 10_000  # while windows are open, a checkpoint asks for the broker's time this often
 FEW_FINALS = 2_000  # fewer bars are sent at the end of the fetch: one request for each slice would take a quarter of the CPU
-
-
-def engine_config(settings: Settings) -> EngineConfig:
-    """The engine's part of the settings."""
-    return EngineConfig(
-        window_size=settings.window_size,
-        grace=settings.grace,
-        scope=settings.scope.value,
-        idle_close=settings.idle_close is not IdleClose.off,
-        max_future=settings.max_future,
-        min_ts=settings.min_ts,
-        time_unit=settings.time_unit.value,
-        price=settings.price.value,
-        wheel_tick=settings.wheel_tick,
-        positive=settings.prices is Prices.positive,
-        bar_scale=bar_scale(settings),
-    )
-
-
-def restored_engine(settings: Settings, found: Recovered) -> Engine:
-    """An engine that goes on where the recovered partition was."""
-    position = found.position
-    engine = Engine(engine_config(settings), position.next_offset, tick_layout(settings))
-    kept = position.counters, position.arrival, position.stream_times, found.states, found.tail
-    engine.restore(*kept, position.cut, found.cut_at)
-    engine.progress.clock_steps = position.clock_steps
-    check_windows(settings, engine.windows.every_window())
-    return engine
 
 
 class PartitionTask:
@@ -116,16 +85,16 @@ class PartitionTask:
             end=found.finals_end,  # no checkpoint is made before the tail has been passed
             headers=finals_headers(settings.app_id, position.leader_epoch),
             metrics=self._metrics,
-            records=bar_records(settings, settings.finals_topic),
+            records=finals_records(settings),
         )
-        self._side = side_outputs(settings, number, max_size=max_record, headers=headers)
+        self._beyond, self._side = BeyondOutputs(settings, number), side_outputs(settings, number, max_record, headers)
         self._checkpoints = Checkpoints(
             settings,
             number,
             producer,
             plan=CheckpointPlan(self.engine.snapshots, position.changelog_start, found.changelog_end),
             finals=self._finals,
-            side=self._side,
+            others=(self._beyond, self._side),
             position=position,
             required=True,  # written before anything is read
             clock=broker,
@@ -162,7 +131,7 @@ class PartitionTask:
     @property
     def publication_waits(self) -> bool:
         """Whether there is something that only a checkpoint publishes: a first position, late or rejected records, or bars."""
-        return self._checkpoints.required or bool(self._side) or self._finals.unsent_bars > 0
+        return self._checkpoints.required or bool(self._side or self._beyond) or self._finals.unsent_bars > 0
 
     def accounting(self) -> dict[str, Any]:
         """The counters, and how far the engine is."""
@@ -244,6 +213,7 @@ class PartitionTask:
         engine = self.engine
         self.placed.count_new(engine)
         self._side.add(self._metrics.count_side(engine.take_side()))
+        self._beyond.add(self._metrics.count_beyond(engine.take_after_close()))
         bars = engine.bars_waiting
         await self._finals.publish(engine.take_closed(), bars)
 

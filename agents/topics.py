@@ -74,6 +74,7 @@ def specs(settings: Settings, partitions: int, max_message_bytes: int = DEFAULT_
     }
     return [
         TopicSpec(settings.finals_topic, partitions, compact, "final bars, one record per window"),
+        *(TopicSpec(name, partitions, compact, why) for name, why in settings.beyond_topics.items()),
         TopicSpec(settings.late_topic, partitions, side, "late ticks, unchanged"),
         TopicSpec(settings.rejected_topic, partitions, side, "rejected records, with the reason"),
         TopicSpec(settings.changelog_topic, partitions, timed, "open windows and positions"),

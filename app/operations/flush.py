@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from agents.engines import restored_engine
 from agents.layout import tick_layout
 from agents.recovery import Recovered, recover
-from agents.task import restored_engine
 from agents.topics import TopicsReport, check_partitions
 from app.errors import InputError, TopicsError
 from app.kafka.cluster import Cluster

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from agents.engines import engine_config
 from agents.layout import tick_layout
-from agents.task import engine_config
 from app.kafka.records import APPEND_TIME
 from app.settings import Settings
 from tables.engine import Engine

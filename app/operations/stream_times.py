@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from agents.engines import engine_config, restored_engine
 from agents.recovery import recover
-from agents.task import engine_config, restored_engine
 from agents.topics import TopicsReport, check_partitions
 from app.errors import StateError
 from app.kafka.cluster import Cluster

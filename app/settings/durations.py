@@ -29,6 +29,11 @@ def duration_ms(value: object) -> int:
     return int(exact)
 
 
+def optional_duration_ms(value: object) -> int | None:
+    """The same; None for an empty text."""
+    return None if value is None or value == "" else duration_ms(value)
+
+
 def duration_text(ms: int) -> str:
     """The shortest text that `duration_ms` reads as this many milliseconds."""
     for unit in ("d", "h", "m", "s"):
@@ -51,5 +56,6 @@ def _slot_width(value: int) -> int:
 
 
 Duration = Annotated[int, BeforeValidator(duration_ms)]
+OptionalDuration = Annotated[int | None, BeforeValidator(optional_duration_ms)]
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 SlotWidth = Annotated[Duration, AfterValidator(_slot_width)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app.settings.durations import duration_text
+from app.settings.longer import LatePolicy
 from app.settings.sources import Sources, parse_sources
 
 
@@ -17,6 +18,11 @@ class OutputNames:
         ticks_topic: str
         repartition: bool
         window_size: int
+        late_policy: LatePolicy
+
+        @property
+        def frame_names(self) -> tuple[str, ...]:
+            """The frames of longer bars."""
 
     @property
     def size_text(self) -> str:
@@ -51,7 +57,28 @@ class OutputNames:
     @property
     def finals_topic(self) -> str:
         """Topic of the final bars."""
-        return f"{self.topics_prefix}bar_{self.size_text}_final"
+        return self.finals_topic_of("")
+
+    def finals_topic_of(self, frame: str) -> str:
+        """Topic of the final bars of a frame; empty: the base bars."""
+        return f"{self.topics_prefix}bar_{frame or self.size_text}_final"
+
+    def corrections_topic_of(self, frame: str) -> str:
+        """Topic of the revised bars of a frame; empty: of the base bars."""
+        return f"{self.topics_prefix}bar_{frame or self.size_text}_corrections"
+
+    @property
+    def corrects(self) -> bool:
+        """Whether late ticks revise bars."""
+        return self.late_policy is LatePolicy.correct
+
+    @property
+    def beyond_topics(self) -> dict[str, str]:
+        """Topics of bars beside the base finals, with what they hold. They are part of the checkpoint's transaction."""
+        topics = {self.finals_topic_of(frame): f"the final bars of {frame}" for frame in self.frame_names}
+        if self.corrects:
+            topics |= {self.corrections_topic_of(frame): "the revised bars" for frame in ("", *self.frame_names)}
+        return topics
 
     @property
     def late_topic(self) -> str:
@@ -82,6 +109,7 @@ def output_topics(names: OutputNames) -> dict[str, str]:
     }
     return (repartitioned if names.repartition else {}) | {
         names.finals_topic: "the final bars",
+        **names.beyond_topics,
         names.late_topic: "the late ticks",
         names.rejected_topic: "the rejected records",
         names.changelog_topic: "the open windows and positions",

@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from app.errors import SettingsError
 from app.settings import checks
 from app.settings.addresses import KAFKA_SCHEME, MAX_PORT, BrokerAddress, HttpAddress, WebAddress
-from app.settings.durations import Duration, PositiveDuration, SlotWidth, duration_ms, duration_text
+from app.settings.durations import Duration, PositiveDuration, SlotWidth, duration_ms, duration_text, optional_duration_ms
 from app.settings.env_file import ENV_FILE, names_set
 from app.settings.layout import OWN_KEY, LayoutConfig, layout_config
+from app.settings.longer import LongerBars, check_calendar
 from app.settings.outputs import OutputNames, output_topics
 from app.settings.types import (
     AppName,
     BarsFormat,
     Delivery,
     IdleClose,
-    LatePolicy,
     MigrateOnBoot,
     NumberUnit,
     OnGap,
@@ -44,7 +44,7 @@ PREFIX = "BARWHEEL_"
 POCKET_PORT = 19092
 
 
-class Settings(OutputNames, BaseSettings):
+class Settings(OutputNames, LongerBars):
     """The settings of one app, see `Settings.load`. Durations are in milliseconds."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
@@ -103,9 +103,6 @@ class Settings(OutputNames, BaseSettings):
     price: Price = Field(Price.bid, description="The price that makes the bar: `bid`, `ask`, `mid` or `last`.")
     prices: Prices = Field(
         Prices.positive, description="Prices that a tick may have: `positive`, or `any`, 0 and less as well."
-    )
-    late_policy: LatePolicy = Field(
-        LatePolicy.drop, description="What to do with a late tick: `drop` sends it to `ticks_late`."
     )
     start: Start = Field(
         Start.earliest, description="Where to begin on a partition that was never read: `earliest` or `latest`."
@@ -214,6 +211,7 @@ class Settings(OutputNames, BaseSettings):
         checks.check_web(host=self.web_host, auth=self.web_auth, token=self.web_token.get_secret_value())
         checks.check_session(self.session_timeout)
         self.layout.parsed()
+        check_calendar(self, self.window_size, self.min_ts)
         checks.check_input(self.ticks_topic, output_topics(self), repartition=self.repartition)
         return self
 
@@ -242,6 +240,8 @@ class Settings(OutputNames, BaseSettings):
     def text_of(self, name: str) -> str:
         """A value as a user would write it."""
         value = getattr(self, name)
+        if value is None:
+            return ""
         if name in DURATIONS:
             return duration_text(value)
         if isinstance(value, bool):
@@ -252,7 +252,7 @@ class Settings(OutputNames, BaseSettings):
 DURATIONS = frozenset(
     name
     for name, field in Settings.model_fields.items()
-    if any(item.func is duration_ms for item in field.metadata if isinstance(item, BeforeValidator))
+    if any(item.func in (duration_ms, optional_duration_ms) for item in field.metadata if isinstance(item, BeforeValidator))
 )
 RESERVED = frozenset({"TEST_DATA", "KAFKA", "KAFKA_NODES"})  # for the tests
 

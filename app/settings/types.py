@@ -116,12 +116,6 @@ class Price(StrEnum):
     last = "last"
 
 
-class LatePolicy(StrEnum):
-    """What to do with a late tick."""
-
-    drop = "drop"
-
-
 class Start(StrEnum):
     """Where to begin on a partition that has never been read."""
 

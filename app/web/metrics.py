@@ -16,7 +16,7 @@ from app.version import __version__
 from app.web.context import WebContext
 
 STATES = ("starting", "recovering", "running", "waiting", "stopped")
-OUTCOMES = ("binned", "late", "rejected", "heartbeats", "lost")
+OUTCOMES = ("binned", "corrected", "late", "rejected", "heartbeats", "lost")
 
 
 def registry(web: WebContext) -> CollectorRegistry:
@@ -63,7 +63,12 @@ class WorkerCollector(Collector):
             ("partition", "outcome"),
         )
         read = self._counter("ticks_read", "Records read from the input, stored with the position.", label)
+        corrected = self._counter(
+            "corrected_ticks", "Late ticks that became part of a revision, stored with the position.", label
+        )
         opened = self._gauge("windows_open_count", "Open windows.", label)
+        longer = self._gauge("longer_windows_open_count", "Open windows of longer frames that hold a closed window.", label)
+        correctable = self._gauge("windows_correctable_count", "Closed windows that late ticks can still revise.", label)
         lag = self._gauge(
             "watermark_lag_ms",
             "How far the most advanced watermark of the partition is behind the clock (ms). It grows while no ticks arrive.",
@@ -96,7 +101,11 @@ class WorkerCollector(Collector):
             for outcome in OUTCOMES:
                 ticks.add_metric([*name, outcome], getattr(engine.counters, outcome))
             read.add_metric(name, engine.counters.read)
+            corrected.add_metric(name, engine.counters.corrected)
             opened.add_metric(name, engine.open_windows)
+            after = engine.windows.after
+            longer.add_metric(name, 0 if after is None or after.longer is None else after.longer.count)
+            correctable.add_metric(name, 0 if after is None or after.corrections is None else after.corrections.count)
             times = [stream_time for stream_time, _ in engine.stream_times().values()]
             if times:
                 lag.add_metric(name, now - max(times) + engine.config.grace)
@@ -108,7 +117,8 @@ class WorkerCollector(Collector):
             steps.add_metric(name, engine.clock_steps)
             misplaced.add_metric(name, task.placed.misplaced)
             wheel.add_metric(name, engine.wheel.size)
-        yield from (ticks, read, opened, lag, behind, unsaved, violations, steps, misplaced, wheel)
+        yield from (ticks, read, corrected, opened, longer, correctable)
+        yield from (lag, behind, unsaved, violations, steps, misplaced, wheel)
 
     def _worker(self) -> Iterator[Metric]:
         web, metrics = self._web, self._web.tasks.metrics
@@ -120,16 +130,28 @@ class WorkerCollector(Collector):
         for reason in ("watermark", "idle"):
             bars.add_metric([reason], metrics.bars[reason])
         late = self._counter(
-            "late_ticks_dropped", "Ticks that arrived after their window had closed, since this worker started.", ("reason",)
+            "late_ticks_dropped",
+            "Ticks that arrived after their window had closed, since this worker started. `expired`: later than corrections "
+            "reach (late_policy=correct).",
+            ("reason",),
         )
+        longer = self._counter("longer_bars_emitted", "Final bars of longer frames, since this worker started.", ("frame",))
+        revised = self._counter(
+            "corrections_emitted", "Revised bars, since this worker started, by frame; `base`: of the window size.", ("frame",)
+        )
+        for frame, count in sorted(metrics.longer_bars.items()):
+            longer.add_metric([frame], count)
+        for frame, count in sorted(metrics.corrections.items()):
+            revised.add_metric([frame or "base"], count)
         rejected = self._counter(
             "rejected_ticks", "Records that are not valid ticks, by reason, since this worker started.", ("reason",)
         )
-        late.add_metric(["late"], metrics.side["late", "late"])
+        for reason in ("late", "expired"):
+            late.add_metric([reason], metrics.side["late", reason])
         for (kind, reason), count in sorted(metrics.side.items()):
             if kind == "rejected":
                 rejected.add_metric([reason], count)
-        yield from (bars, late, rejected)
+        yield from (bars, longer, revised, late, rejected)
         ready = web.tasks.readiness()
         state = self._gauge("worker_state", "1 for the current state of the worker, 0 for the others.", ("state",))
         for name in STATES:

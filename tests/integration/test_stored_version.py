@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from agents.engines import engine_config
 from agents.recovery import recover
-from agents.task import engine_config
 from app.kafka.cluster import Cluster
 from app.kafka.reader import Reader
 from app.pocket import process

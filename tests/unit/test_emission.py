@@ -57,8 +57,8 @@ def test_the_records_of_closed_windows_are_their_bars_encoded(
         windows = [window(unit, folded) for *_, folded in step]
         end, reason = END + later[number] * SIZE, "idle" if number % 2 else "watermark"
         evidence = reason, END + 5_000 + number, END, 17 + number
-        version = {"revision": number // 2, "corrected": number}
-        steps.append(Closed(symbols, windows, end, SIZE, PER_SECOND[unit], *evidence, cuts[number], **version))
+        steps.append(Closed(symbols, windows, end, SIZE, PER_SECOND[unit], *evidence, cuts[number]))
+        steps[-1].revision, steps[-1].corrected = number // 2, number
     bars = [bar for step in steps for bar in bars_of(step)]
     expected = [(bar_key(b.broker, b.symbol, b.bucket_start), encode_bar(b), b.bucket_start, unit) for b in bars]
     assert list(take_records(steps, unit)) == expected

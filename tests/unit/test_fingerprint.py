@@ -21,11 +21,20 @@ ONE_BAR: list[Step] = [TICK, ("read", 1), NEXT_WINDOW, ("read", 1), ("checkpoint
 V0_1_0 = {"window_size": "1m", "grace": "5s", "scope": "broker", "price": "bid", "time_unit": "ms", "partitions": "1"}
 LAYOUT = {"ticks_format": "json", "ticks_fields": "", "ticks_key": "{broker}|{symbol}", "ticks_zone": "", "ticks_time_unit": ""}
 BEFORE_LAYOUTS = {"late_policy": "drop", "ticks_topic": "ticks"}
-LATER = {**BEFORE_LAYOUTS, **LAYOUT, "prices": "positive"}  # the newest format ends with all of these
+BEFORE_LONGER = {**BEFORE_LAYOUTS, **LAYOUT, "prices": "positive"}
+CALENDAR = {"day_zone": "UTC", "day_start": "00:00", "week_start": "monday"}
+LATER = {
+    **BEFORE_LONGER,
+    "correction_horizon": "10m",
+    "correction_delay": "",
+    "frames": "",
+    **CALENDAR,
+}  # the newest format ends with all of these
 # The position records that versions wrote, without their numbers: the settings that each of them stored.
 FORMATS = {
     "0.1.0": V0_1_0,
     "before layouts": V0_1_0 | BEFORE_LAYOUTS,
+    "before longer bars": V0_1_0 | BEFORE_LONGER,
     "this version": V0_1_0 | LATER,
 }
 Stored = dict[str, object]

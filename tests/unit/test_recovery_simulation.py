@@ -22,9 +22,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agents import checkpoints, timers
+from agents.engines import engine_config
 from agents.recovery import recover
 from agents.side_outputs import SideOutputs
-from agents.task import PartitionTask, engine_config
+from agents.task import PartitionTask
 from app.kafka import clock
 from app.kafka.batches import Outgoing
 from app.kafka.clock import BrokerClock
@@ -47,7 +48,7 @@ from tables.scopes import Scope, Symbol
 from tables.state import CUT_AT_NEXT, NO_CUT, Counters, Identity, SymbolState
 from tables.window import Window
 from tests.support.examples import examples
-from tests.unit.model import take_finals
+from tests.unit.model import take_beyond, take_finals
 
 START = 1_700_000_040_000
 SILENCE = 10**8  # ms at the end
@@ -459,8 +460,9 @@ async def run(
     scope: ScopeKind,
     delivery: Delivery = Delivery.idempotent,
     deleted: int = 0,
+    **others: str,
 ) -> Simulation:
-    simulation = Simulation(scope, delivery, deleted)
+    simulation = Simulation(scope, delivery, deleted, **others)
     await follow(simulation, steps)
     return simulation
 
@@ -498,6 +500,7 @@ def judge(simulation: Simulation) -> None:
     assert published == expected
     if not engine.clock_steps:
         assert all(bar.closed_at >= bar.bucket_end for bar in published)
+    judge_beyond(simulation, engine)
     side = engine.take_side()
     for topic, kind in ((config.late_topic, "late"), (config.rejected_topic, "rejected")):
         sent = {row.key for row in simulation.topics.committed(topic)}
@@ -508,6 +511,23 @@ def judge(simulation: Simulation) -> None:
     assert simulation.partition.engine.counters == engine.counters
     assert engine.counters.balanced()
     assert engine.counters.read == len(simulation.log) - simulation.first
+
+
+def judge_beyond(simulation: Simulation, engine: Engine) -> None:
+    """Compare the longer and the revised bars. Each is in its topic once, in order: they are part of transactions."""
+    config = simulation.settings
+    wanted: dict[str, list[Bar]] = {topic: [] for topic in config.beyond_topics}
+    for topic_of, bars in zip((config.finals_topic_of, config.corrections_topic_of), take_beyond(engine), strict=True):
+        for frame, bar in bars:
+            wanted[topic_of(frame)].append(bar)
+    for topic, bars_of_topic in wanted.items():
+        assert [bar_of(row.value or b"", row.headers) for row in simulation.topics.committed(topic)] == bars_of_topic
+    if engine.windows.after is not None:
+        held, expected = simulation.partition.engine.windows.after, engine.windows.after
+        assert held is not None
+        assert {key for key, item in held.further.items.items() if held.record_of(item)} == {
+            key for key, item in expected.further.items.items() if expected.record_of(item)
+        }
 
 
 @pytest.mark.parametrize("delivery", list(Delivery))
@@ -586,7 +606,7 @@ async def without_waiting(sent: Iterable[Sent]) -> None:
     """The position is on its way before the finals have arrived."""
 
 
-def not_raised(self: Replay, offset: int) -> None:
+def not_raised(self: Replay, offset: int, _: Any = None) -> None:
     """Stream time is not raised where the published bars say."""
     while self._pending and self._pending[0].closed_at_offset <= offset:
         self._pending.popleft()
@@ -681,9 +701,9 @@ original_checkpoint = PartitionTask._make_checkpoint
 def restored(change: Callable[[Found], Found]) -> tuple[type, str, Callable[..., None]]:
     """A recovery that gives the engine something else than what was kept."""
 
-    def restore(self: Engine, *kept: Any) -> None:
+    def restore(self: Engine, *kept: Any, **more: Any) -> None:
         found: Found = dict(zip(("counters", "arrival", "stream_times", "states", "tail", "cut", "cut_at"), kept, strict=True))
-        original_restore(self, **(found | change(found)))
+        original_restore(self, **(found | change(found)), **more)
 
     return Engine, "restore", restore
 

@@ -51,7 +51,15 @@ def test_a_text_that_is_not_a_duration_is_refused(text: str) -> None:
         ("broker", "kafka://nowhere", "broker=kafka://nowhere: must look like kafka://host:9092"),
         ("web_port", "99999", "web_port=99999"),
         ("topics_prefix", "a b", "topics_prefix=a b: may hold letters"),
-        ("late_policy", "revise", "late_policy=revise: must be 'drop'"),
+        ("late_policy", "revise", "late_policy=revise: must be 'drop' or 'correct'"),
+        ("frames", "5x", "frames=5x: '5x' is not a frame: write 5m, 1h or the like"),
+        ("frames", "13h", "frames=13h: '13h' is longer than 12h"),
+        ("frames", "90s,1h", "frames=90s,1h: frame 90s is no multiple of the base window of 60000 ms"),
+        ("frames", "60m,1h", "comes twice"),
+        ("day_zone", "Mars/Base", "day_zone=Mars/Base: is not a time zone"),
+        ("day_start", "25:00", "day_start=25:00: is not a time of day"),
+        ("week_start", "someday", "week_start=someday: is not a day of the week"),
+        ("correction_delay", "soon", "correction_delay=soon: is not a duration"),
         ("ksqldb_url", "localhost:8088", "ksqldb_url=localhost:8088: must look like http://host:8088"),
         ("ksqldb_url", "http://host:banana", "must look like http://host:8088"),
         ("schema_registry_url", "http://", "schema_registry_url=http://: must look like"),
@@ -188,6 +196,25 @@ def test_the_input_cannot_be_a_topic_that_is_written_for_this_app(
             Settings.load(topics_prefix=prefix, app_id="me", window_size=size)
         assert f"ticks_topic={topic} is where" in str(raised.value)
         assert "\n" not in str(raised.value)
+
+
+def test_a_day_that_begins_inside_a_base_window_is_refused_with_the_first_date() -> None:
+    with pytest.raises(
+        SettingsError, match=r"day_zone=Asia/Kolkata, day_start=00:00: on 1990-01-01 the day begins inside a window"
+    ):
+        Settings.load(window_size="1h", frames="4h", day_zone="Asia/Kolkata")
+    assert Settings.load(window_size="30m", frames="4h", day_zone="Asia/Kolkata").frames == "4h"
+    assert Settings.load(window_size="1h", day_zone="Asia/Kolkata").frames == "", "without longer bars it does not matter"
+
+
+def test_frames_and_corrections_have_topics_of_their_own() -> None:
+    settings = Settings.load(topics_prefix="x.", late_policy="correct", frames="1d, 5m")
+    assert settings.frames == "5m,1d"
+    assert set(settings.beyond_topics) == {
+        *("x.bar_5m_final", "x.bar_1d_final"),
+        *("x.bar_1m_corrections", "x.bar_5m_corrections", "x.bar_1d_corrections"),
+    }
+    assert not Settings.load().beyond_topics
 
 
 def test_the_input_may_be_an_output_of_another_app() -> None:

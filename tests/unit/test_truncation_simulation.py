@@ -43,8 +43,8 @@ class Tick(NamedTuple):
 class TruncatedInput(Simulation):
     """A simulation whose input is truncated now and then. It keeps account of every tick."""
 
-    def __init__(self, scope: ScopeKind, delivery: Delivery, deleted: int = 0) -> None:
-        super().__init__(scope, delivery, deleted)
+    def __init__(self, scope: ScopeKind, delivery: Delivery, deleted: int = 0, **others: str) -> None:
+        super().__init__(scope, delivery, deleted, **others)
         self.ticks: list[Tick] = []
         self.seen: dict[int, Row] = {}  # by offset: the record that a worker read there last
         self.read_once: set[int] = set()  # ticks that a worker has read
@@ -138,6 +138,30 @@ def counted(simulation: TruncatedInput) -> Iterator[tuple[Bar, list[Tick]]]:
         yield bar, ticks
 
 
+def revisions(simulation: TruncatedInput) -> set[int]:
+    """The late ticks of all revisions. Fails where one is counted twice."""
+    config = simulation.settings
+    if not config.corrects:
+        return set()
+    finals = {row.key: set(ticks_in(row)) for row in simulation.topics.committed(config.finals_topic)}
+    late: set[int] = set()
+    last: dict[bytes | None, set[int]] = {}
+    for row in simulation.topics.committed(config.corrections_topic_of("")):
+        bar, ticks = decode_bar(row.value or b""), set(ticks_in(row))
+        assert bar.ticks == len(ticks), "a tick was folded twice"
+        added = ticks - last.get(row.key, finals.get(row.key, set()))
+        assert len(added) == bar.corrected, "a revision says another number of late ticks than it adds"
+        assert not added & late, "a tick is in the revisions of two windows"
+        late |= added
+        last[row.key] = ticks
+    return late
+
+
+def ticks_in(row: Row) -> list[int]:
+    """The numbers of the ticks in a bar."""
+    return bits(int(decode_bar(row.value or b"").volume or 0))
+
+
 def judge(simulation: TruncatedInput) -> None:
     """Each tick that was not lost with the log is in one bar, or was late or rejected; a bar that lacks some says so."""
     config, engine = simulation.settings, simulation.partition.engine
@@ -146,11 +170,13 @@ def judge(simulation: TruncatedInput) -> None:
     assert len(set(keys)) == len(keys), "a bar was published twice"
     in_bars = [tick.number for _, ticks in bars for tick in ticks]
     assert len(set(in_bars)) == len(in_bars), "a tick is in two bars"
+    revised = revisions(simulation)
+    assert not revised & set(in_bars), "a tick is in a bar, and in a revision as a late one"
     side = [row for topic in (config.late_topic, config.rejected_topic) for row in simulation.topics.committed(topic)]
     beside = {number for row in side for number in ticks_of(row)}
-    assert not beside & set(in_bars), "a tick was read twice: it is in a bar, and late"
+    assert not beside & (revised | set(in_bars)), "a tick was read twice: it is in a bar, and late"
     there = {number for row in simulation.log for number in ticks_of(row)}
-    assert there | simulation.kept <= beside | set(in_bars), "a tick is nowhere"
+    assert there | simulation.kept <= beside | revised | set(in_bars), "a tick is nowhere"
     assert engine.open_windows == 0
     assert not engine.replaying
     assert engine.counters.balanced()
@@ -170,9 +196,9 @@ def judge(simulation: TruncatedInput) -> None:
 
 
 async def run(
-    steps: list[Step], scope: ScopeKind, delivery: Delivery = Delivery.idempotent, deleted: int = 0
+    steps: list[Step], scope: ScopeKind, delivery: Delivery = Delivery.idempotent, deleted: int = 0, **others: str
 ) -> TruncatedInput:
-    simulation = TruncatedInput(scope, delivery, deleted)
+    simulation = TruncatedInput(scope, delivery, deleted, **others)
     await follow(simulation, steps)
     return simulation
 
@@ -206,6 +232,15 @@ def test_a_log_that_is_cut_at_any_moment_costs_no_other_ticks_than_those_that_ar
     scope: ScopeKind, delivery: Delivery, steps: list[Step], deleted: int
 ) -> None:
     judge(asyncio.run(run(steps, scope, delivery, deleted)))
+
+
+@pytest.mark.parametrize("delivery", list(Delivery))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps=TRUNCATED_STEPS, scope=st.sampled_from(list(ScopeKind)))
+def test_a_log_that_is_cut_at_any_moment_costs_no_other_ticks_of_revisions_either(
+    delivery: Delivery, steps: list[Step], scope: ScopeKind
+) -> None:
+    judge(asyncio.run(run(steps, scope, delivery, late_policy="correct", frames="2m,6m")))
 
 
 OTHER: Step = ("tick", 0, 2, 0, "tick")  # of another symbol than TICK

@@ -78,7 +78,7 @@ def recovery_progress(web: WebContext) -> Recovery | None:
 
 
 async def accounting(web: WebContext, params: AccountingParams) -> Accounting:
-    """Records by outcome: read = binned + late + rejected + heartbeats."""
+    """Records by outcome: read = binned + corrected + late + rejected + heartbeats."""
     local = local_accounting(web)
     if params.workers == "me":
         return local
@@ -98,6 +98,8 @@ def local_accounting(web: WebContext) -> Accounting:
 
 def _total(state: str, rows: dict[str, PartitionCounts]) -> Accounting:
     total = Counts(**{name: sum(getattr(row, name) for row in rows.values()) for name in OUTCOMES})
-    balanced = all(row.read == row.binned + row.late + row.rejected + row.heartbeats for row in rows.values())
+    balanced = all(
+        row.read == sum(getattr(row, name) for name in OUTCOMES if name not in ("read", "lost")) for row in rows.values()
+    )
     ordered = dict(sorted(rows.items(), key=lambda item: int(item[0])))
     return Accounting(state=state, total=total, partitions=ordered, balanced=balanced, away=[])

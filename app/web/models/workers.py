@@ -27,10 +27,11 @@ class Due(ApiModel):
 
 
 class Counts(ApiModel):
-    """Records by outcome: `read` is the sum of the next four."""
+    """Records by outcome: `read` is the sum of all but `lost`."""
 
     read: int
     binned: int
+    corrected: int = Field(default=0, description="Late ticks that became part of a revised bar (late_policy=correct).")
     late: int
     rejected: int
     heartbeats: int

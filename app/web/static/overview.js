@@ -36,7 +36,7 @@ function showBarRate() {
 
 function showAccounting({ total, balanced, away }) {
   $("tiles").replaceChildren(...TILES.map((name) => element("div", {}, element("dt", {}, name), element("dd", {}, formatNumber(total[name])))));
-  const sum = `${formatNumber(total.read)} read = ${formatNumber(total.binned)} binned + ${formatNumber(total.late)} late + ${formatNumber(total.rejected)} rejected + ${formatNumber(total.heartbeats)} heartbeats`;
+  const sum = `${formatNumber(total.read)} read = ${formatNumber(total.binned)} binned + ${total.corrected ? `${formatNumber(total.corrected)} corrected + ` : ""}${formatNumber(total.late)} late + ${formatNumber(total.rejected)} rejected + ${formatNumber(total.heartbeats)} heartbeats`;
   $("balance").textContent = `${sum}: ${balanced ? "every record is accounted for." : "this does NOT add up."}`;
   return away;
 }

@@ -1,0 +1,50 @@
+"""Late ticks revise bars, and closed minutes make longer bars, through a crash between a late tick and its revision."""
+
+from __future__ import annotations
+
+import urllib.request
+
+from tests.integration.conftest import NewWorker
+from tests.support.ticks import Seen, Tick, produce, read
+from tests.support.worker import Worker
+
+T0 = 1_399_248_000_000
+MINUTE = 60_000
+
+
+def told(worker: Worker, name: str) -> list[Seen]:
+    """The committed records of a topic of bars."""
+    return read(worker.bootstrap, f"{worker.settings['topics_prefix']}bar_{name}")
+
+
+def test_a_late_tick_revises_its_bars_once_though_the_worker_was_killed_before_the_revision(pocket_worker: NewWorker) -> None:
+    worker = pocket_worker(topic_partitions="1", late_policy="correct", correction_delay="3s", frames="2m").start()
+    produce(worker.bootstrap, worker.ticks_topic, [Tick(T0 + 1_000, "1.5"), Tick(T0 + MINUTE + 10_000, "1.6")])
+    worker.wait_read(2)
+    (final,) = told(worker, "1m_final")
+    produce(worker.bootstrap, worker.ticks_topic, [Tick(T0 + 2_000, "2.5")])
+    worker.wait_checkpointed(3)
+    worker.kill()
+    worker.start()
+    worker.wait(lambda: bool(told(worker, "1m_corrections")), "the bar has been revised")
+    produce(worker.bootstrap, worker.ticks_topic, [Tick(T0 + 2 * MINUTE + 10_000, "1.7"), Tick(T0 + 3_000, "2.6")])
+    worker.wait(lambda: bool(told(worker, "2m_corrections")), "the longer bar has been revised")
+    worker.wait_checkpointed(5)
+
+    assert told(worker, "1m_final")[0].content == final.content, "a final never changes"
+    first, second = (seen.bar for seen in told(worker, "1m_corrections"))
+    assert (first.revision, first.corrected, first.ticks, str(first.close)) == (1, 1, 2, "2.5")
+    assert (second.revision, second.corrected, second.ticks, str(second.close)) == (2, 1, 3, "2.6")
+    assert {first.close_reason, second.close_reason} == {"correction"}
+    (longer,), (revised,) = told(worker, "2m_final"), told(worker, "2m_corrections")
+    assert (longer.bar.bucket_start, longer.bar.bucket_end) == (T0, T0 + 2 * MINUTE)
+    assert (longer.bar.ticks, str(longer.bar.high), longer.bar.revision) == (3, "2.5", 0)
+    assert (revised.bar.ticks, str(revised.bar.high), revised.bar.revision) == (4, "2.6", 1)
+    assert longer.headers["frame"] == revised.headers["frame"] == b"2m"
+    total = worker.total()
+    assert (total["read"], total["binned"], total["corrected"], total["late"]) == (5, 3, 2, 0)
+    with urllib.request.urlopen(f"http://127.0.0.1:{worker.settings['web_port']}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    assert 'corrected_ticks_total{partition="0"} 2.0' in text
+    assert 'corrections_emitted_total{frame="2m"} 1.0' in text
+    assert 'longer_bars_emitted_total{frame="2m"} 1.0' in text
