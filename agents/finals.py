@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agents.headers import APP_HEADER, EPOCH_HEADER
 from agents.metrics import Metrics
-from agents.recovery import APP_HEADER, EPOCH_HEADER
 from app.errors import StateError
 from app.kafka.batches import Header
 from app.kafka.producers import BatchProducer, Sent

@@ -52,6 +52,13 @@ class PlacedSymbols:
 
     def count_new(self, engine: Engine) -> None:
         """Check some of the symbols that have become known."""
-        new = engine.windows.take_new_keys(AT_ONCE)
+        new = take_keys(engine.windows.new_keys, AT_ONCE)
         if new and self._placement is not None:
             self.misplaced += self._placement.count_elsewhere(new, self._partition, self._partitions)
+
+
+def take_keys(keys: list[bytes], most: int) -> list[bytes]:
+    """Remove and return so many keys at most."""
+    taken = keys[-most:]
+    del keys[-most:]
+    return taken

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -17,6 +17,7 @@ import msgspec
 
 from agents.fingerprint import check_fingerprint, fingerprint
 from agents.gaps import Log, Moved, check_changelog, check_cluster, check_finals, check_input, check_passed
+from agents.headers import APP_HEADER, leader_epoch_of, producer_app
 from agents.published import begin_beyond, ends_of, read_published
 from app.errors import StateError
 from app.kafka.reader import Reader
@@ -44,8 +45,6 @@ from tables.state import (
 )
 from tables.ticks import shown
 
-APP_HEADER = "app_id"
-EPOCH_HEADER = "leader_epoch"  # of the input, when the bar was published
 FIRST_SEARCH = 200  # records from the end that the search for the position reads first
 SEARCH_FACTOR = 20  # how many times more it reads at each further try
 MOST_SEEN = 4_000  # records of a search that are kept, so that they are not read again
@@ -191,14 +190,8 @@ async def _tail(
         if record.value is not None and producer_app(record.headers) == settings.app_id.encode():
             bar = _decoded(partial(closed_bar, record, settings.window_size), record, "bar", settings.finals_topic)
             if bar.closed_at_offset >= closed_from:
-                tail.append((bar, _leader_epoch(record.headers)))
+                tail.append((bar, leader_epoch_of(record.headers)))
     return tail
-
-
-def _leader_epoch(headers: Iterable[tuple[str, bytes | None]]) -> int:
-    """The leader epoch that a bar's headers name."""
-    text = next((value for name, value in headers if name == EPOCH_HEADER), None)
-    return int(text) if text is not None and text.isdigit() else NO_EPOCH
 
 
 def _passed_at(bar: Bar | ClosedBar, offset: int) -> Bar | ClosedBar:
@@ -297,8 +290,3 @@ async def _check_owner(reader: Reader, settings: Settings, partition: int, begin
             "give one of the two another topics_prefix"
         )
     return owner is not None, seen
-
-
-def producer_app(headers: Iterable[tuple[str, bytes | None]]) -> bytes | None:
-    """The app id that published a record, by its headers; None without one."""
-    return next((value for name, value in headers if name == APP_HEADER), None)

@@ -16,11 +16,12 @@ from agents.beyond import BeyondOutputs, finals_records
 from agents.checkpoints import Checkpoints
 from agents.engines import restored_engine
 from agents.finals import FinalsPublisher, finals_headers
+from agents.headers import APP_HEADER
 from agents.input_log import EndOfEpoch, InputLog, never_told
 from agents.markers import Markers
 from agents.metrics import Metrics
 from agents.placement import PlacedSymbols
-from agents.recovery import APP_HEADER, Recovered
+from agents.recovery import Recovered
 from agents.side_outputs import side_outputs
 from agents.timers import IdleTimer, TimerClock
 from app.kafka.clock import BrokerClock

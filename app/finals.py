@@ -13,7 +13,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from agents.recovery import producer_app
+from agents.headers import producer_app
 from app.doubled import Doubled
 from app.errors import BrokerError
 from app.kafka.bootstrap import admin

@@ -32,7 +32,7 @@ class OpenWindows:
         self.count = 0
         self.closed_count = 0  # closed since `take_closed`
         self.changed: list[Symbol] = []  # since `take_changed`
-        self.new_keys: list[bytes] = []  # of symbols that `take_new_keys` has still to give
+        self.new_keys: list[bytes] = []  # of symbols that were made or restored; whoever looks at them removes them
         self.cut = UNKNOWN  # windows that had begun then may lack ticks (arrival, epoch ms); NEVER: the next record sets it
         self._moved: dict[Scope, None] = {}  # scopes whose clock moved since then, other than by a tick of a changed symbol
         self.published: Container[WindowKey] | None = None  # during a replay: close these without a bar
@@ -113,12 +113,6 @@ class OpenWindows:
         if not self.per_symbol:
             moved.update(dict.fromkeys(symbol.scope for symbol in changed))
         return changed, list(moved)
-
-    def take_new_keys(self, most: int) -> list[bytes]:
-        """Record keys of symbols that were made or restored and have not been taken yet: so many at most, each once."""
-        keys = self.new_keys[-most:]
-        del self.new_keys[-most:]
-        return keys
 
     def take_closed(self) -> list[Closed]:
         """The windows that closed since the last call, in order."""

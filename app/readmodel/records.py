@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from agents.headers import APP_HEADER, producer_app
 from agents.layout import source_layout
-from agents.recovery import APP_HEADER, producer_app
 from app.kafka.records import Batch
 from app.readmodel.store import BarRow, Partition, SideRow
 from app.settings import Settings

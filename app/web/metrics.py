@@ -14,6 +14,7 @@ from agents.metrics import LONG, Histogram
 from app.readmodel.progress import State
 from app.version import __version__
 from app.web.context import WebContext
+from app.web.repartition_metrics import repartition_metrics
 
 STATES = ("starting", "recovering", "running", "waiting", "stopped")
 OUTCOMES = ("binned", "corrected", "late", "rejected", "heartbeats", "lost")
@@ -41,7 +42,9 @@ class WorkerCollector(Collector):
         """The current values."""
         yield from self._partitions()
         yield from self._worker()
-        yield from self._repartition()
+        repartitioner = self._web.tasks.repartitioner
+        if repartitioner is not None:
+            yield from repartition_metrics(repartitioner.progress, self._prefix)
         yield from self._durations()
         yield from self._migrations()
 
@@ -188,31 +191,6 @@ class WorkerCollector(Collector):
         yield InfoMetricFamily(
             self._prefix + "build", "Version and app id.", value={"version": __version__, "app_id": web.settings.app_id}
         )
-
-    def _repartition(self) -> Iterator[Metric]:
-        repartitioner = self._web.tasks.repartitioner
-        if repartitioner is None:
-            return
-        progress = repartitioner.progress
-        copied = self._counter(
-            "repartitioned_ticks", "Records of a source that this worker has copied to the input topic.", ("topic",)
-        )
-        unplaced = self._counter(
-            "repartitioned_unplaced", "Those of them without a symbol: they are rejected when the input is read.", ("topic",)
-        )
-        for topic, count in sorted(progress.copied.items()):
-            copied.add_metric([topic], count)
-            unplaced.add_metric([topic], progress.unplaced[topic])
-        lag = self._gauge(
-            "repartition_lag_records",
-            "Records of a source that have still to be copied, of the partitions of this worker.",
-            ("topic", "partition"),
-        )
-        for (topic, number), source in sorted(progress.sources.items()):
-            lag.add_metric([topic, str(number)], source.lag)
-        held_up = self._gauge("repartition_held_up_count", "Partitions of sources that wait, for a leader most often.")
-        held_up.add_metric([], len(progress.held_up))
-        yield from (copied, unplaced, lag, held_up)
 
     def _durations(self) -> Iterator[Metric]:
         metrics = self._web.tasks.metrics

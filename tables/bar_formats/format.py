@@ -30,8 +30,8 @@ class BarFormat:
 
 def with_corrected(bar: Bar, corrected: int | None) -> Bar:
     """This bar, with how many ticks a correction added; None: it is no correction."""
-    if corrected is not None and "corrected" in bar.__struct_fields__:
-        setattr(bar, "corrected", corrected)  # noqa: B010  # not every version's bars have it
+    if corrected is not None:
+        bar.corrected = corrected
     return bar
 
 

@@ -65,15 +65,9 @@ class BarRecords:
             start, suffix = step.start, b"|%d" % step.start
             evidence = f"{self._told} {step.reason} {step.at} {step.watermark} {step.offset}"
             told = [*headers, (BAR_HEADER, evidence.encode())]
-            revision, corrected, frame = _further(step)
-            for key, bar in _bars(step, self._numbers, revision):
-                yield key + suffix, prefix + encode(bar, scale, corrected, frame), start, told
-
-
-def _further(step: Closed) -> tuple[int, int | None, str | None]:
-    """Revision, ticks that it added, and frame. Steps of final bars of the base window have none of them."""
-    revision = int(getattr(step, "revision", 0))
-    return revision, int(getattr(step, "corrected", 0)) if revision else None, getattr(step, "frame", "") or None
+            corrected = step.corrected if step.revision else None
+            for key, bar in _bars(step, self._numbers, step.revision):
+                yield key + suffix, prefix + encode(bar, scale, corrected, step.frame or None), start, told
 
 
 def _bars(step: Closed, numbers: BarNumbers, revision: int) -> Iterator[tuple[bytes, Bar]]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agents import gaps, recovery
-from agents.recovery import EPOCH_HEADER
+from agents.headers import EPOCH_HEADER
 from app.errors import StateError
 from app.kafka.leader_epochs import EpochEnd
 from app.kafka.slices import GapError

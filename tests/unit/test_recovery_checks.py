@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from agents.recovery import APP_HEADER, Recovered, recover
+from agents.headers import APP_HEADER
+from agents.recovery import Recovered, recover
 from app.errors import StateError
 from app.kafka.records import Batch, Skipped
 from app.kafka.slices import Slice

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from agents.placement import PlacedSymbols, Placement
+from agents.placement import PlacedSymbols, Placement, take_keys
 from agents.task import PartitionTask
 from app.doubled import Doubled
 from app.finals import PlacedBar, doubled
@@ -51,7 +51,7 @@ def test_a_task_compares_each_symbol_once_and_those_of_its_stored_states_too(
     monkeypatch: pytest.MonkeyPatch, scope: ScopeKind
 ) -> None:
     taken: list[bytes] = []
-    monkeypatch.setattr(PlacedSymbols, "count_new", lambda _, engine: taken.extend(engine.windows.take_new_keys(2)))
+    monkeypatch.setattr(PlacedSymbols, "count_new", lambda _, engine: taken.extend(take_keys(engine.windows.new_keys, 2)))
 
     async def check() -> None:
         simulation = Simulation(scope, Delivery.idempotent)
