@@ -120,8 +120,10 @@ class Queries:
     def newest_bars(self, broker: str | None, symbol: str | None, limit: int) -> list[StoredBar]:
         """The bars that were read last, newest first; None matches any broker or symbol.
 
-        Only the newest `MAX_SCANNED_BARS` bars of all symbols are searched.
+        Without both names, only the newest `MAX_SCANNED_BARS` bars of all symbols are searched; with both, all, by start.
         """
+        if broker is not None and symbol is not None:
+            return self.bars(self.symbol(broker, symbol), 0, 1 << 60, limit)
         rows = self._connection.execute(
             "SELECT start, part, value FROM bars CROSS JOIN symbols ON symbols.id = bars.symbol"
             " WHERE bars.id > (SELECT max(id) FROM bars) - ?1 AND (?2 IS NULL OR broker = ?2)"

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 MAX_TIMESTAMP = 253_402_300_799_999  # the last ms of the year 9999 (UTC)
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
-# neither `|`, which separates broker and symbol in record keys, nor control characters
-Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^|\x00-\x1f\x7f-\x9f]+$")]
+# as long as a record key may be; neither `|`, which separates broker and symbol in record keys, nor control characters
+Name = Annotated[str, Field(min_length=1, max_length=1_024, pattern=r"^[^|\x00-\x1f\x7f-\x9f]+$")]
 Timestamp = Annotated[int, Field(ge=0, le=MAX_TIMESTAMP)]
 Cursor = Annotated[
     str,
@@ -58,7 +58,7 @@ class SymbolsParams(Params):
     """Selects symbols."""
 
     prefix: Annotated[
-        str, Field(max_length=200, description="Prefix of the symbol, or of `broker|symbol`; case is ignored.")
+        str, Field(max_length=2_000, description="Prefix of the symbol, or of `broker|symbol`; case is ignored.")
     ] = ""
     broker: Name | None = None
     limit: Annotated[int, Field(ge=1, le=500)] = 50

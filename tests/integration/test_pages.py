@@ -283,6 +283,111 @@ def test_the_zone_of_choice_is_kept(visit: Callable[..., Visit]) -> None:
     assert seen.page.input_value("#zone") == "Asia/Tokyo"
 
 
+def test_times_in_the_sentence_and_marks_of_days_are_in_the_chosen_zone(visit: Callable[..., Visit]) -> None:
+    seen = visit("/chart/A/live")
+    seen.page.select_option("#zone", "Asia/Tokyo")
+    seen.wait(lambda: "Asia/Tokyo" in seen.text("#why"), "the sentence is in the zone")
+    assert "UTC" not in seen.text("#why")
+    days = seen.page.evaluate(DAY_MARKS)
+    assert len(days) >= 3, days
+    assert {seconds % 86_400 for seconds in days} == {15 * 3_600}, "midnight in Tokyo is 15:00 UTC"
+
+
+# the times of the marks of days in a chart of bars of an hour
+DAY_MARKS = """async () => {
+  const { zonedScale } = await import("/static/zones.js");
+  const place = document.body.appendChild(document.createElement("div"));
+  place.style = "width: 1000px; height: 200px";
+  const chart = LightweightCharts.createChartEx(place, zonedScale(LightweightCharts), { width: 1000, height: 200 });
+  const days = new Set();
+  const tickMarkFormatter = (time, kind) => { if (kind < 3) days.add(time); return "x"; };
+  chart.applyOptions({ timeScale: { timeVisible: true, tickMarkFormatter } });
+  const start = Date.UTC(2024, 0, 9) / 1000;
+  const line = chart.addSeries(LightweightCharts.LineSeries);
+  line.setData(Array.from({ length: 120 }, (_, hour) => ({ time: start + hour * 3600, value: hour })));
+  chart.timeScale().fitContent();
+  for (let frame = 0; frame < 5; frame += 1) await new Promise(requestAnimationFrame);
+  chart.remove();
+  place.remove();
+  return [...days];
+}"""
+
+
+@pytest.mark.parametrize("price", ["0.0000009", "0.000000000123", "1234.5"])
+def test_a_small_price_is_shown_with_all_its_digits(visit: Callable[..., Visit], site: Worker, price: str) -> None:
+    name = f"tiny{len(price)}"
+    send(site, [Tick(int(time.time() * 1_000), price, f"A|{name}")])
+    seen = visit(f"/chart/A/{name}")
+    seen.wait(lambda: price in seen.text("#legend"), "the legend has the price")
+    assert price in seen.text("#bars")
+
+
+def test_a_browser_that_blocks_storage_gets_a_page_that_works(browser: Browser, site: Worker) -> None:
+    seen = Visit(browser, site, "desktop", "light")
+    seen.page.add_init_script(
+        "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('blocked', 'SecurityError'); } })"
+    )
+    seen.open("/side/late")
+    utc = seen.text("#rows tr:first-child td:first-child")
+    seen.page.select_option("#zone", "Asia/Tokyo")
+    assert seen.text("#rows tr:first-child td:first-child") != utc
+    assert seen.wrong == []
+    seen.close()
+
+
+def test_a_search_is_in_the_address_and_back_brings_it_again(visit: Callable[..., Visit]) -> None:
+    seen = visit("/symbols")
+    seen.page.fill("#q", "eur")
+    seen.wait(lambda: seen.text("#rows").split()[:1] == ["EURUSD"], "it is found")
+    seen.page.click("#rows a")
+    seen.wait(lambda: seen.text("#pill") == "live", "the chart is there")
+    seen.page.go_back()
+    seen.wait(lambda: seen.text("#rows").split()[:1] == ["EURUSD"] and "other" not in seen.text("#rows"), "the search is back")
+    assert seen.page.input_value("#q") == "eur"
+
+
+def test_back_goes_from_a_selected_bar_to_the_one_before(visit: Callable[..., Visit]) -> None:
+    seen = visit("/chart/A/live")
+    seen.wait(lambda: seen.text("#legend").strip() != "", "bars are drawn")
+    chart = seen.page.query_selector("#chart")
+    box = chart.bounding_box() if chart else None
+    assert box is not None
+    addresses = [seen.page.url]
+
+    def click(left: int) -> bool:
+        seen.page.mouse.click(box["x"] + box["width"] - left, box["y"] + 100, delay=50)
+        return seen.page.url != addresses[-1]
+
+    for left in (200, 300):
+        seen.wait(lambda left=left: click(left), "a bar is selected")  # type: ignore[misc]
+        addresses.append(seen.page.url)
+    for address in reversed(addresses[:-1]):
+        seen.page.go_back()
+        seen.wait(lambda address=address: seen.page.url == address, "the one before is selected")  # type: ignore[misc]
+
+
+def test_the_status_is_not_told_again_while_only_its_numbers_change(visit: Callable[..., Visit]) -> None:
+    seen = visit("/live")
+    seen.wait(lambda: "bars" in seen.text("#state"), "bars have come")
+    seen.page.evaluate("""() => {
+      window.told = [];
+      const heard = ({ target }) => !(target.ariaHidden ?? target.parentElement.ariaHidden);
+      new MutationObserver((changes) => told.push(...changes.filter(heard)))
+        .observe(document.getElementById("state"), { childList: true, characterData: true, subtree: true });
+    }""")
+    numbers = seen.text("#rows")
+    seen.wait(lambda: seen.text("#rows") != numbers, "more bars have come")
+    assert seen.page.evaluate("told.length") == 0
+
+
+def test_a_name_as_long_as_a_key_may_be_has_a_chart(visit: Callable[..., Visit], site: Worker) -> None:
+    name = "N" * 1_000
+    send(site, [Tick(int(time.time() * 1_000), "1.5", f"A|{name}")])
+    seen = visit(f"/chart/A/{name}")
+    seen.wait(lambda: "1.5" in seen.text("#legend"), "its bar is drawn")
+    assert seen.wrong == []
+
+
 def test_live_bars_come_and_can_be_held(visit: Callable[..., Visit]) -> None:
     seen = visit("/live?broker=A&symbol=live")
     seen.wait(lambda: "live" in seen.text("#rows"), "a bar has come")

@@ -2,8 +2,24 @@
 
 const ZONES = ["UTC", Intl.DateTimeFormat().resolvedOptions().timeZone, "Europe/London", "America/New_York", "Asia/Tokyo"];
 const zoneListeners = new Set();
-const storedZone = localStorage.getItem("zone");
+const storedZone = stored("zone");
 let zone = ZONES.includes(storedZone) ? storedZone : "UTC";
+
+// a browser may block storage: then the choice lasts as long as the page
+function stored(name) {
+  try {
+    return localStorage.getItem(name);
+  } catch {
+    return null;
+  }
+}
+function store(name, value) {
+  try {
+    localStorage.setItem(name, value);
+  } catch {
+    // it is not kept
+  }
+}
 
 export const $ = (id) => document.getElementById(id);
 
@@ -30,7 +46,13 @@ export function timeElement(ms) {
 
 // the four prices of a bar, with the same number of decimals
 export const PRICES = ["open", "high", "low", "close"];
-export const decimalsOf = (bar) => Math.min(10, Math.max(...PRICES.map((name) => String(bar[name]).split(".")[1]?.length ?? 0)));
+const MAX_DECIMALS = 16;
+// of a number as JavaScript writes it: 0.25, 1e-7, 2.5e-9
+function decimalsIn(number) {
+  const [digits, exponent = "0"] = String(number).split("e");
+  return Math.max(0, (digits.split(".")[1]?.length ?? 0) - Number(exponent));
+}
+export const decimalsOf = (bar) => Math.min(MAX_DECIMALS, Math.max(...PRICES.map((name) => decimalsIn(bar[name]))));
 export const prices = (bar, decimals = decimalsOf(bar)) => PRICES.map((name) => bar[name].toFixed(decimals));
 
 export const chartUrl = (broker, symbol, at) =>
@@ -62,10 +84,16 @@ export async function get(path, parameters = {}) {
 
 // ---- the status line: loading, empty, error with a retry, or nothing
 
-export function setStatus(text = "", kind = "", retry = null) {
+// `quiet`: numbers that change all the time; screen readers are told of the text alone, and only when it changes
+export function setStatus(text = "", kind = "", retry = null, quiet = "") {
   const line = $("state");
   if (!line) return;
-  line.replaceChildren(text);
+  const same = line.firstChild?.nodeType === Node.TEXT_NODE && line.firstChild.data === text && line.dataset.state === kind && !retry;
+  if (same && line.childNodes.length === 2) {
+    line.lastChild.textContent = quiet;
+    return;
+  }
+  line.replaceChildren(document.createTextNode(text), element("span", { "aria-hidden": "true" }, quiet));
   line.dataset.state = kind;
   if (retry) {
     const button = element("button", { type: "button" }, "Try again");
@@ -112,6 +140,20 @@ export const formatClock = (ms, seconds = true) =>
   format({ hour: "2-digit", minute: "2-digit", second: seconds ? "2-digit" : undefined }).format(ms);
 export const formatDay = (ms) => format({ month: "short", day: "numeric" }).format(ms);
 
+// how far the chosen zone is ahead of UTC at a time (ms); zones change it at a quarter of an hour
+const offsets = new Map();
+const QUARTER = 900_000;
+export function zoneOffset(ms) {
+  const at = Math.floor(ms / QUARTER) * QUARTER;
+  const key = `${zone} ${at}`;
+  if (!offsets.has(key)) offsets.set(key, Date.parse(`${formatTime(at).replace(" ", "T")}Z`) - at);
+  return offsets.get(key);
+}
+
+// a sentence of the API, whose times are UTC, with the times of the chosen zone
+export const inZone = (sentence) =>
+  zone === "UTC" ? sentence : sentence.replace(/(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(\.\d+)? UTC/g, (_, day, time, rest = "") => `${formatTime(Date.parse(`${day}T${time}Z`))}${rest} ${zone}`);
+
 export function formatDuration(ms) {
   if (ms === null || ms === undefined) return "-";
   const size = Math.abs(ms);
@@ -126,6 +168,6 @@ const select = $("zone");
 for (const name of new Set(ZONES)) select.append(element("option", { value: name, selected: name === zone }, name));
 select.addEventListener("change", () => {
   zone = select.value;
-  localStorage.setItem("zone", zone);
+  store("zone", zone);
   for (const listener of zoneListeners) listener();
 });

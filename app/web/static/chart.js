@@ -1,9 +1,10 @@
 // The chart of one symbol: final, open, revised and missing bars, the watermark, and why a bar is or is not final.
 
-import { $, andList, cell, color, decimalsOf, element, formatClock, formatDay, formatDuration, formatNumber, formatTime, get, load, onZoneChange, plural, prices, setStatus, timeElement } from "./base.js";
+import { $, andList, cell, color, decimalsOf, element, formatClock, formatDay, formatDuration, formatNumber, formatTime, get, inZone, load, onZoneChange, plural, prices, setStatus, timeElement } from "./base.js";
 import { Events } from "./events.js";
 import { watermarkLine } from "./watermark.js";
 import { whyFacts } from "./why.js";
+import { zonedScale } from "./zones.js";
 
 const { broker, symbol } = $("page").dataset;
 const size = Number($("main").dataset.size);
@@ -31,8 +32,8 @@ let decimals = 2;
 // ---- drawing
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
-const { createChart, CandlestickSeries, HistogramSeries, createSeriesMarkers } = window.LightweightCharts;
-const chart = createChart($("chart"), { autoSize: true });
+const { createChartEx, CandlestickSeries, HistogramSeries, createSeriesMarkers } = window.LightweightCharts;
+const chart = createChartEx($("chart"), zonedScale(window.LightweightCharts), { autoSize: true });
 const candles = chart.addSeries(CandlestickSeries, { priceLineVisible: true });
 const volume = chart.addSeries(HistogramSeries, { priceFormat: { type: "volume" }, priceLineVisible: false }, 1);
 const markers = createSeriesMarkers(candles, []);
@@ -146,7 +147,7 @@ function showTable() {
   );
   if (!last.length && noneKept) setStatus("This worker keeps no bar of this symbol, and may have deleted some: `app bars` reads all from their topic.");
   else if (!last.length) setStatus("No bar yet: the first appears with the first tick of this symbol.");
-  else if (watermark !== null && last[0].start + STALE_WINDOWS * size < watermark) setStatus(`No tick for ${formatDuration(watermark - last[0].start - size)} of stream time.`);
+  else if (watermark !== null && last[0].start + STALE_WINDOWS * size < watermark) setStatus("No tick for a while", "", null, `: ${formatDuration(watermark - last[0].start - size)} of stream time.`);
   else setStatus(omitted);
 }
 
@@ -154,28 +155,30 @@ async function showWhy(start) {
   const answer = await get(`why/${encodeURIComponent(broker)}/${encodeURIComponent(symbol)}/${start}`);
   if (start !== current()) return answer; // another bar has been selected since
   partition = answer.partition ?? partition;
-  $("why").textContent = answer.sentence;
+  $("why").textContent = inZone(answer.sentence);
   $("why-facts").replaceChildren(...whyFacts(answer).flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, String(value))]));
   return answer;
 }
 
-function select(start, { spoken = false } = {}) {
+// `address`: what happens to the address; a step by keyboard replaces it, so that Back does not walk through all of them
+function select(start, { spoken = false, address = "push" } = {}) {
+  if (address === "push" && selected !== start) history.pushState(null, "", `?at=${start}`);
+  else if (address === "replace") history.replaceState(null, "", `?at=${start}`);
   selected = start;
   $("follow").hidden = false;
   const bar = bars.get(start);
   showLegend(bar ?? null);
   if (bar) chart.setCrosshairPosition(bar.close, start / 1000, candles);
   if (spoken && bar) $("spoken").textContent = spokenText(bar);
-  history.replaceState(null, "", `?at=${start}`);
   load(() => showWhy(start));
 }
 
-function selectNewest() {
+function selectNewest({ address = "push" } = {}) {
+  if (address === "push" && selected !== null) history.pushState(null, "", location.pathname);
   selected = null;
   $("follow").hidden = true;
   chart.clearCrosshairPosition();
   hovered = null;
-  history.replaceState(null, "", location.pathname);
   scrollToBar();
   showLegend(legendBar());
   if (current() !== undefined) load(() => showWhy(current()));
@@ -285,7 +288,7 @@ $("chart").addEventListener("keydown", (event) => {
   const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
   if (event.key === "Enter" && current() !== undefined) {
     load(async () => {
-      $("spoken").textContent = (await showWhy(current())).sentence;
+      $("spoken").textContent = inZone((await showWhy(current())).sentence);
     });
   } else if (event.key === "Escape") {
     selectNewest();
@@ -293,18 +296,28 @@ $("chart").addEventListener("keydown", (event) => {
     const index = starts.indexOf(current());
     const step = steps[event.key] * (event.shiftKey ? 10 : 1);
     const start = starts[Math.min(starts.length - 1, Math.max(0, index + step))];
-    select(start, { spoken: true });
+    select(start, { spoken: true, address: "replace" });
     const range = chart.timeScale().getVisibleRange();
     if (range && (start / 1000 < range.from || start / 1000 > range.to)) chart.timeScale().scrollToPosition(indexes.get(start) - indexes.size + 20, false);
   } else return;
   event.preventDefault();
+});
+window.addEventListener("popstate", () => {
+  const at = Number(new URLSearchParams(location.search).get("at")) || null;
+  if (at === null) selectNewest({ address: "keep" });
+  else select(at, { address: "keep" });
 });
 function redraw() {
   applyTheme();
   scheduleDraw();
 }
 dark.addEventListener("change", redraw);
-onZoneChange(redraw);
+onZoneChange(() => {
+  candles.setData([]); // the marks of days are made with the data
+  volume.setData([]);
+  redraw();
+  if (current() !== undefined) load(() => showWhy(current()));
+});
 
 // what an open window waits for changes with each tick
 setInterval(() => {
@@ -314,6 +327,6 @@ setInterval(() => {
 applyTheme();
 load(async () => {
   await refill();
-  if (selected !== null) select(selected);
+  if (selected !== null) select(selected, { address: "keep" });
 });
 new Events({ broker, symbol }, { bars: onBars, watermarks: onWatermarks }, () => load(refill));

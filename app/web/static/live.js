@@ -31,9 +31,12 @@ function row(bar, shared) {
 }
 
 function showStatus() {
-  const more = skipped ? `; ${skipped} more came too fast to be shown` : "";
-  const pause = paused ? `Paused; ${plural(sincePaused, "bar")} came since. ` : "";
-  setStatus(bars.length ? `${pause}The newest ${plural(bars.length, "bar")}${more}.` : "No bar yet: the first appears when the first window closes.");
+  const more = skipped ? `, ${skipped} more came too fast to be shown` : "";
+  const since = paused ? `, ${plural(sincePaused, "bar")} came since` : "";
+  const numbers = `: ${plural(bars.length, "bar")}${since}${more}.`;
+  const none = filter.broker || filter.symbol ? `None among the newest bars of all symbols: the next one appears here.` : "No bar yet: the first appears when the first window closes.";
+  if (bars.length) setStatus(paused ? "Paused" : "The newest", "", null, numbers);
+  else setStatus(none);
 }
 
 function show() {

@@ -38,7 +38,14 @@ async function find(more = false) {
   show();
 }
 
-$("q").addEventListener("input", () => load(() => find()));
+// the search is in the address, so that Back brings it again
+const inAddress = () => new URLSearchParams(location.search).get("q") ?? "";
+$("q").value = inAddress();
+$("q").addEventListener("input", () => {
+  const q = $("q").value.trim();
+  history.replaceState(null, "", q ? `?q=${encodeURIComponent(q)}` : location.pathname);
+  load(() => find());
+});
 $("more").addEventListener("click", () => load(() => find(true)));
 load(() => find());
 onZoneChange(show);
