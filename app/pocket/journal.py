@@ -1,11 +1,13 @@
 """The broker's state besides records, in a journal of JSON lines. A line is written before a request is acknowledged.
 
-Each line sets one value, as in `["topic", "ticks", {...}]`; null deletes it. Opening the journal rewrites it without the
-lines that later ones replace.
+Each line sets one value, as in `["topic", "ticks", {...}]`; null deletes it. The journal is rewritten without the lines that
+later ones replace when it is opened, and whenever such lines are most of it: committed offsets alone are a line a second and
+partition.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from errno import ENOSPC
 from pathlib import Path
@@ -14,6 +16,10 @@ from typing import Any
 import orjson
 
 from app.errors import BrokerError
+
+REWRITE_BYTES = 1 << 20  # a smaller journal is not rewritten while it is open
+REWRITE_GROWTH = 4  # times its size after the last rewriting
+log = logging.getLogger("pocket")
 
 
 class Journal:
@@ -31,14 +37,8 @@ class Journal:
                     advice = "move the directory away to start with an empty one"
                     raise BrokerError(f"{path}: line {number} cannot be read; {advice}") from None
                 self._apply(table, key, value)
-        fresh = path.with_suffix(".new")
-        with fresh.open("wb") as file:
-            for table, rows in self.tables.items():
-                for key, value in rows.items():
-                    file.write(orjson.dumps([table, key, value]) + b"\n")
-        fresh.replace(path)
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
-        self._size = os.fstat(self._file).st_size
+        self._file, self._size = self._rewritten()
+        self._rewrite_at = self._next_rewrite()
 
     def table(self, name: str) -> dict[str, Any]:
         """A table to read; it is changed by `put` only."""
@@ -52,6 +52,37 @@ class Journal:
             raise OSError(ENOSPC, f"{self._path}: the disk is full")
         self._size += len(line)
         self._apply(table, key, value)
+        if self._size >= self._rewrite_at:
+            self._rewrite()
+
+    def _rewrite(self) -> None:
+        """Leave out the lines that later ones replace. If that fails, the journal goes on as it is."""
+        try:
+            file, self._size = self._rewritten()
+        except OSError as error:
+            log.warning("%s is not made smaller: %s", self._path, error)
+        else:
+            os.close(self._file)
+            self._file = file
+        self._rewrite_at = self._next_rewrite()
+
+    def _next_rewrite(self) -> int:
+        return max(REWRITE_BYTES, REWRITE_GROWTH * self._size)
+
+    def _rewritten(self) -> tuple[int, int]:
+        """Replace the file by one with the current values; gives the new one, open, and its size."""
+        fresh = self._path.with_suffix(".new")
+        with fresh.open("wb") as file:
+            for table, rows in self.tables.items():
+                for key, value in rows.items():
+                    file.write(orjson.dumps([table, key, value]) + b"\n")
+        opened = os.open(fresh, os.O_WRONLY | os.O_APPEND)
+        try:
+            fresh.replace(self._path)
+            return opened, os.fstat(opened).st_size
+        except OSError:
+            os.close(opened)
+            raise
 
     def close(self) -> None:
         """Close the file."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from errno import ENOSPC
 from pathlib import Path
 
 import pytest
 
 from app.errors import BrokerError
+from app.pocket import journal as module
 from app.pocket.journal import Journal
 
 
@@ -63,3 +65,38 @@ def test_a_line_that_was_written_in_part_does_not_corrupt_the_next(tmp_path: Pat
     again = Journal(path)
     assert again.table("offset") == {"room": [2, ""]}
     again.close()
+
+
+def test_a_journal_whose_values_change_all_the_time_stays_small_and_keeps_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REWRITE_BYTES", 2_000)
+    path = tmp_path / "journal"
+    journal = Journal(path)
+    largest = 0
+    for offset in range(5_000):
+        journal.put("offsets", f"group|ticks|{offset % 8}", [offset, ""])
+        largest = max(largest, path.stat().st_size)
+    assert largest < 3_000
+    journal.put("offsets", "group|ticks|0", None)
+    expected = dict(journal.table("offsets"))
+    journal.close()
+    assert Journal(path).table("offsets") == expected
+    assert sorted(value for value, _ in expected.values()) == list(range(4_993, 5_000))
+
+
+def test_a_disk_without_room_to_rewrite_leaves_the_journal_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REWRITE_BYTES", 500)
+    path = tmp_path / "journal"
+    journal = Journal(path)
+
+    def full(self: Journal) -> tuple[int, int]:  # as the method
+        raise OSError(ENOSPC, "no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "_rewritten", full)
+        for number in range(100):
+            journal.put("t", "k", number)
+    journal.put("t", "k", 100)
+    journal.close()
+    assert Journal(path).table("t") == {"k": 100}
