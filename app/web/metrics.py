@@ -15,6 +15,7 @@ from app.readmodel.progress import State
 from app.version import __version__
 from app.web.context import WebContext
 from app.web.repartition_metrics import repartition_metrics
+from app.web.sampling import stream_time_bounds
 
 STATES = ("starting", "recovering", "running", "waiting", "stopped")
 OUTCOMES = ("binned", "corrected", "late", "rejected", "heartbeats", "lost")
@@ -77,6 +78,12 @@ class WorkerCollector(Collector):
             "How far the most advanced watermark of the partition is behind the clock (ms). It grows while no ticks arrive.",
             label,
         )
+        slowest = self._gauge(
+            "watermark_lag_slowest_ms",
+            "How far the least advanced watermark of the partition is behind the clock (ms): that of a broker whose feed has "
+            "stopped, or whose market is closed.",
+            label,
+        )
         behind = self._gauge("consumer_lag_records", "Records of the input that have not been read yet.", label)
         unsaved = self._gauge(
             "checkpoint_lag_records", "Records read since the last checkpoint; they are read again after a crash.", label
@@ -109,9 +116,10 @@ class WorkerCollector(Collector):
             after = engine.windows.after
             longer.add_metric(name, 0 if after is None or after.longer is None else after.longer.count)
             correctable.add_metric(name, 0 if after is None or after.corrections is None else after.corrections.count)
-            times = [stream_time for stream_time, _ in engine.stream_times().values()]
-            if times:
-                lag.add_metric(name, now - max(times) + engine.config.grace)
+            times = stream_time_bounds(engine)
+            if times is not None:
+                slowest.add_metric(name, now - times[0] + engine.config.grace)
+                lag.add_metric(name, now - times[1] + engine.config.grace)
             end = self._web.high_watermark(number, task.consumed_to)
             if end is not None:
                 behind.add_metric(name, end - task.consumed_to)
@@ -121,7 +129,7 @@ class WorkerCollector(Collector):
             misplaced.add_metric(name, task.placed.misplaced)
             wheel.add_metric(name, engine.wheel.size)
         yield from (ticks, read, corrected, opened, longer, correctable)
-        yield from (lag, behind, unsaved, violations, steps, misplaced, wheel)
+        yield from (lag, slowest, behind, unsaved, violations, steps, misplaced, wheel)
 
     def _worker(self) -> Iterator[Metric]:
         web, metrics = self._web, self._web.tasks.metrics

@@ -1,10 +1,11 @@
 """Reads the engines for the API. Everything is read on request, between two slices; nothing is stored.
 
-The functions run in the event loop without awaiting, so an engine does not change while it is read.
+The functions run in the event loop, most of them without awaiting, so an engine does not change while it is read.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from heapq import nsmallest
 
@@ -20,6 +21,7 @@ from tables.views import first_stream_times, is_partial
 from tables.window import Window
 
 DUE_SHOWN = 20  # scopes
+CHUNK = 2_000  # entries that are looked at without letting other tasks run
 
 
 def record_key(broker: str, symbol: str) -> bytes:
@@ -139,11 +141,29 @@ def scope_times(engine: Engine) -> tuple[dict[str, ScopeTime], int]:
     return listed, more
 
 
-def wheel_partition(number: int, engine: Engine) -> WheelPartition:
-    """The timing wheel of one partition: how full its slots are, and what is due next."""
-    slots = engine.wheel.slots()
-    valid = ((due, scope) for slot in slots for due, scope in slot if due == scope.entry and scope.buckets)
-    next_due = nsmallest(DUE_SHOWN, valid, key=lambda entry: entry[0])
+def stream_time_bounds(engine: Engine) -> tuple[int, int] | None:
+    """The smallest and the largest stream time of the scopes; None if none is known.
+
+    Under scope `symbol` those of the symbols in memory: what has had no open window for a while is not among them.
+    """
+    scopes = engine.windows.scopes.values() or (symbol.scope for symbol in engine.symbols.values())
+    times = [scope.stream_time for scope in scopes if scope.stream_time != UNKNOWN]
+    return (min(times), max(times)) if times else None
+
+
+async def wheel_partition(number: int, engine: Engine) -> WheelPartition:
+    """The timing wheel of one partition: how full its slots are, and what is due next.
+
+    It may have as many entries as there are symbols, so the worker's other tasks run in between.
+    """
+    slots = [list(slot) for slot in engine.wheel.slots()]
+    next_due: list[tuple[int, Scope]] = []
+    entries = [entry for slot in slots for entry in slot]
+    for at in range(0, len(entries), CHUNK):
+        valid = [(due, scope) for due, scope in entries[at : at + CHUNK] if due == scope.entry and scope.buckets]
+        next_due = nsmallest(DUE_SHOWN, next_due + valid, key=lambda entry: entry[0])
+        await asyncio.sleep(0)
+    next_due = [(due, scope) for due, scope in next_due if scope.buckets]  # some may have closed in between
     return WheelPartition(
         partition=number,
         entries=engine.wheel.size,

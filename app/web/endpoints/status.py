@@ -123,5 +123,5 @@ async def wheel(web: WebContext, _: Params) -> Wheel:
             lag_ms=round(metrics.timer_lag_last * 1_000, 3),
             worst_lag_ms=round(metrics.timer_lag_worst * 1_000, 3),
         ),
-        partitions=[sampling.wheel_partition(number, task.engine) for number, task in sorted(web.running_tasks.items())],
+        partitions=[await sampling.wheel_partition(number, task.engine) for number, task in sorted(web.running_tasks.items())],
     )

@@ -50,7 +50,7 @@ async def _local_symbols(web: WebContext, params: SymbolsParams) -> Symbols:
     rows = [_symbol_row(web, entry) for entry in entries[:limit]]
     if len(entries) > limit:
         return Symbols(symbols=rows, next_cursor=encode_cursor(entries[limit - 1].key))
-    open_symbols = _open_symbols(web, params)
+    open_symbols = await _open_symbols(web, params)
     no_places: list[Place] = []
 
     def without_bar(queries: Queries) -> list[Place]:
@@ -77,11 +77,17 @@ def _symbol_row(web: WebContext, entry: SymbolEntry) -> SymbolRow:
     )
 
 
-def _open_symbols(web: WebContext, params: SymbolsParams) -> list[Place]:
-    """Matching symbols with an open window on this worker. Only the newest symbols of each partition are searched."""
+async def _open_symbols(web: WebContext, params: SymbolsParams) -> list[Place]:
+    """Matching symbols with an open window on this worker. Only the newest symbols of each partition are searched.
+
+    The worker's other tasks run between two partitions.
+    """
     prefix = params.prefix.casefold()
     matches: list[Place] = []
-    for number, task in web.running_tasks.items():
+    for number, task in list(web.running_tasks.items()):
+        if len(matches) >= MAX_CHECKED:
+            break
+        await asyncio.sleep(0)
         for state in list(task.engine.symbols.values())[-MAX_SCANNED:]:
             broker, symbol = state.name
             searched = f"{broker}|{symbol}".casefold() if "|" in prefix else symbol.casefold()
