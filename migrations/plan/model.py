@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from migrations.errors import PlanError
 from migrations.ksql.errors import KsqlError
-from migrations.ksql.parse.lexer import Token
+from migrations.ksql.parse.lexer import GAPS, Token, lex
 from migrations.ksql.parse.normal import clean, split_tokens, statement_hash, substitute
 from migrations.ksql.parse.statement import Kind, StatementInfo, describe, plain_create
 
@@ -107,6 +108,27 @@ class _Tokens:
     named: list[Token]
 
 
+def _with_query_id(tokens: _Tokens, source: KsqlText, target: str, used: Counter[tuple[str, str]]) -> _Tokens:
+    """The INSERT with a QUERY_ID of its file and its target: the server's own id would not tell whose query it is.
+
+    Raises `PlanError` if it has a WITH clause, which then lacks the QUERY_ID.
+    """
+    base = re.sub(r"[^A-Z0-9_]", "_", f"{source.group}_INTO_{target}".upper())
+    number = used[f"{source.group} INSERT", base] = used[f"{source.group} INSERT", base] + 1
+    query_id = base if number == 1 else f"{base}_{number}"
+    told = [token for token in tokens.sent if token.kind not in GAPS]
+    if told[3].text.upper() == "WITH":
+        raise PlanError(f"{source.origin}: line {told[3].line}: the WITH of an INSERT is for QUERY_ID='...', which is missing")
+
+    def given(part: list[Token]) -> list[Token]:
+        third = [number for number, token in enumerate(part) if token.kind not in GAPS][2]
+        added = list(lex(f" WITH (QUERY_ID='{query_id}')"))
+        place = part[third]
+        return [*part[: third + 1], *(one._replace(line=place.line, column=place.column) for one in added), *part[third + 1 :]]
+
+    return _Tokens(given(tokens.sent), given(tokens.hashed), given(tokens.named))
+
+
 def _split_with(ksql: str, variables: Mapping[str, str], fixed: Mapping[str, str]) -> list[list[Token]]:
     """The statements with fixed values of some variables; empty if the text has none of these."""
     values = {name: value for name, value in fixed.items() if name in variables and f"${{{name}}}" in ksql}
@@ -119,6 +141,8 @@ def _statement(tokens: _Tokens, source: KsqlText, origin: str, used: Counter[tup
         info, named = describe(tokens.sent), describe(tokens.named)
     except KsqlError as error:
         raise PlanError(f"{source.origin}: {error}") from None
+    if info.kind is Kind.insert_select and not info.query_id:
+        return _statement(_with_query_id(tokens, source, named.name, used), source, origin, used)
     _check_allowed(info, f"{origin}: {' '.join(text.split())[:80]}")
     name = named.query_id or named.name
     number = used[source.group, name] = used[source.group, name] + 1
@@ -134,8 +158,6 @@ def _check_allowed(info: StatementInfo, shown: str) -> None:
         first = info.words.split(" ", maxsplit=1)[0]
         why = FORBIDDEN.get(first, "a plan holds CREATE STREAM, CREATE TABLE, CREATE TYPE and INSERT INTO .. SELECT")
         raise PlanError(f"{shown}: {why}")
-    if info.kind is Kind.insert_select and not info.query_id:
-        raise PlanError(f"{shown}: give it WITH (QUERY_ID='...'): without one, nobody can tell whether it runs already")
 
 
 def _check_unique(statements: list[Statement]) -> None:

@@ -72,6 +72,19 @@ def test_a_directory_is_read_in_the_order_of_its_numbers(tmp_path: Path) -> None
     assert plan.properties == {"p": "v"}
 
 
+def test_an_insert_without_a_query_id_gets_one_of_its_file_and_target(tmp_path: Path) -> None:
+    text = "INSERT INTO b SELECT * FROM a;\nINSERT INTO -- c\n b -- d\n SELECT * FROM c;INSERT INTO `b.c` SELECT * FROM a;"
+    (tmp_path / "fill-up.ksql").write_text(text)
+    (tmp_path / "given.ksql").write_text("INSERT INTO b WITH (QUERY_ID='FILL_UP_INTO_B') SELECT * FROM a;")
+    plan, given = (plan_files.load(tmp_path / name, {}) for name in ("fill-up.ksql", "given.ksql"))
+    queries = ["FILL_UP_INTO_B", "FILL_UP_INTO_B_2", "FILL_UP_INTO_B_C"]
+    assert [one.id for one in plan.statements] == [f"fill-up/{query}" for query in queries]
+    assert [one.info.query_id for one in plan.statements] == queries
+    assert plan.statements[0].text == given.statements[0].text
+    assert plan.statements[0].hash == given.statements[0].hash
+    assert " ".join(plan.statements[1].text.split()) == "INSERT INTO b WITH (QUERY_ID='FILL_UP_INTO_B_2') SELECT * FROM c;"
+
+
 @pytest.mark.parametrize(
     ("written", "sent"),
     [
@@ -170,7 +183,7 @@ def test_line_ends_in_strings_are_kept_and_blank_lines_elsewhere_removed(tmp_pat
         ("p.ksql", f"SET a=b; {TWO}", r"p.ksql: line 1, column 1: SET is written like SET 'name'='value';"),
         ("p.ksql", f"DEFINE a='${{b}}'; {TWO}", r"p.ksql: line 1, column 1: \$\{b\} has no value \(known: none\)"),
         ("p.ksql", f"SET 'a'='b';\n{TWO}\n CREATE STREAM 'b';", r"p.ksql: line 3, column 16: 'b' stands where a name must be"),
-        ("p.ksql", "INSERT INTO a SELECT * FROM b;", r"QUERY_ID"),
+        ("p.ksql", "INSERT INTO a WITH (X=1) SELECT * FROM b;", r"line 1: the WITH of an INSERT is for QUERY_ID='...'"),
         ("p.ksql", f"-- one\n\n{TWO}\n{TWO}", r"p.ksql, line 4: B is made by .*p.ksql, line 3 already"),
         ("p.ksql", f"-- one\n\n{TWO}\n /* two\n*/ CREATE STREAM 'b';", r"p.ksql: line 5, column 18: 'b' stands where a name"),
         ("p.ksql", f"-- one\n\n{TWO};", r"p.ksql: line 3, column 49: an empty statement"),
