@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,6 +22,7 @@ from migrations.plan.model import KsqlText, build_plan
 from migrations.run import runner
 from migrations.run.target import Target
 from migrations.server.client import KsqlClient
+from tests.e2e.shipped import run_through
 from tests.support.ticks import Tick, heartbeat, produce
 from tests.support.waiting import until_sync
 from tests.support.worker import ROOT, Worker
@@ -102,6 +105,35 @@ def test_a_plan_is_applied_once_serves_pull_queries_and_refuses_what_cannot_be_a
     )
     changed = worker.run("migrate", "--apply", "--plan", "p.yaml")
     assert changed.returncode == 4, changed.stderr
+
+
+def test_the_shipped_plan_is_applied_adopted_swapped_rolled_back_and_retired(worker: Worker) -> None:
+    assert worker.run("topics").returncode == 0
+    run_through(worker)
+
+
+def test_pull_queries_of_the_shipped_tables_give_the_bars(worker: Worker) -> None:
+    worker.start()
+    ticks = [Tick(T0 + minute * 60_000 + second * 7_000, f"1.{minute}{second}") for minute in range(8) for second in range(8)]
+    produce(worker.bootstrap, worker.ticks_topic, [*ticks, heartbeat(T0 + 8 * 60_000 + 5_000)])
+    worker.wait_closed(len(ticks) + 1)
+    applied = worker.run("migrate", "--apply")
+    assert applied.returncode == 0, applied.stderr
+    shown = worker.run("bars", "A", "x", "--json")
+    bars = {row["bucket_start"]: row for row in map(json.loads, shown.stdout.splitlines())}
+    prefix = re.sub(r"[^A-Za-z0-9_]", "_", worker.settings["topics_prefix"])
+
+    async def rows() -> list[dict[str, object]]:
+        async with KsqlClient(worker.settings["ksqldb_url"]) as client:
+            return await client.query(f"SELECT * FROM {prefix}bar_1m_all WHERE broker='A' AND symbol='x';")
+
+    until_sync(lambda: len(asyncio.run(rows())) == len(bars), deadline=60.0, every=1.0, what="all bars can be asked for")
+    for row in asyncio.run(rows()):
+        bar = bars.pop(row["BUCKET_START"])
+        for name in ("open", "high", "low", "close"):
+            assert Decimal(str(row[name.upper()])) == Decimal(str(bar[name])), row
+        assert row["TICKS"] == bar["ticks"]
+    assert bars == {}
 
 
 @asynccontextmanager

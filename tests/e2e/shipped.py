@@ -1,0 +1,54 @@
+"""The shipped plan from its first apply to a swap that is rolled back and retired: on a real ksqlDB and on the stand-in."""
+
+from __future__ import annotations
+
+import json
+
+from tests.support.worker import Worker
+
+
+def run_through(worker: Worker) -> None:
+    """Apply, apply again, take over as a plan of one's own, change the windowed table, swap, roll back and retire.
+
+    The worker's topics must exist. Its names have a prefix of their own, so that tests can share a server.
+    """
+    first = worker.run("migrate", "--apply")
+    assert first.returncode == 0, first.stderr
+    assert "6 of 6 statements applied" in first.stdout
+    again = worker.run("migrate", "--apply")
+    assert (again.returncode, "nothing to do: 6 statements" in again.stdout) == (0, True), again.stderr
+    assert worker.run("migrate", "status").returncode == 0
+
+    mine, given = worker.directory / "mine.ksql", ("--plan", "mine.ksql")
+    head = "SET 'ksql.streams.auto.offset.reset'='earliest';\nSET 'ksql.streams.processing.guarantee'='exactly_once_v2';\n"
+    mine.write_text(head + worker.run("migrate", "print").stdout)
+    assert worker.run("migrate", "status", *given).returncode == 4
+    adopted = worker.run("migrate", "adopt", *given)
+    assert (adopted.returncode, len(adopted.stdout.splitlines())) == (0, 6), adopted.stderr
+    assert worker.run("migrate", "status", *given).returncode == 0
+
+    before = mine.read_text()
+    mine.write_text(before.replace("RETENTION 7 DAYS", "RETENTION 8 DAYS"))
+    refused = worker.run("migrate", "--apply", *given)
+    assert (refused.returncode, "cannot be altered without losing its windows" in refused.stderr) == (4, True)
+    old = next(step["name"] for step in steps(worker, *given) if step["state"] == "refused")
+    shown = worker.run("migrate", "--force-new-name", *given)
+    assert (shown.returncode, f"{old} would be replaced by {old}_V2" in shown.stdout) == (3, True), shown.stderr
+    swapped = worker.run("migrate", "--apply", "--force-new-name", *given)
+    assert swapped.returncode == 0, swapped.stderr
+    assert f"who asks {old} by pull queries must ask {old}_V2 instead" in swapped.stdout
+    assert worker.run("migrate", "status", *given).returncode == 0
+
+    back = worker.run("migrate", "rollback", *given)
+    assert back.returncode == 0, back.stderr
+    mine.write_text(before)
+    assert worker.run("migrate", "status", *given).returncode == 0
+    retired = worker.run("migrate", "retire", "--readers-moved", *given)
+    assert (retired.returncode, retired.stdout) == (0, f"DROP TABLE `{old}_V2`;\n"), retired.stderr
+    assert worker.run("migrate", "status", *given).returncode == 0
+
+
+def steps(worker: Worker, *given: str) -> list[dict[str, str]]:
+    """The steps that `status` shows."""
+    found: list[dict[str, str]] = json.loads(worker.run("migrate", "status", "--json", *given).stdout)["steps"]
+    return found
