@@ -50,6 +50,11 @@ class Readiness:
             answer["state"] = "waiting"
         return {**answer, "repartition": self.copying.shown()}
 
+    def silence_counts_from(self) -> float:
+        """From when on (`steady_ms`) an input without records is a silent one; infinity: not yet."""
+        settled = 0 if self.copying is None else self.copying.settled_since()
+        return float("inf") if settled is None else settled
+
     def _engines(self, silence: float | None, schemas: str) -> dict[str, Any]:
         if self.state == "running" and silence is not None and silence > SILENT_SECONDS:
             return {"state": "waiting", "broker_silent_for": round(silence, 1)}

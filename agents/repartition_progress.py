@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.kafka.clock import steady_ms
+
 Place = tuple[str, int]  # topic and partition of a source
 
 
@@ -16,6 +18,14 @@ class SourceProgress:
     next_offset: int
     end: int | None = None
     lost: int = 0  # records that are gone from it (on_gap=continue), in all its time
+    caught_up: bool = False  # whether its end was reached since the assignment
+
+    def reached(self, next_offset: int, end: int | None) -> None:
+        """Everything below `next_offset` is copied. `end`: the end offset now, if it is known."""
+        self.next_offset = next_offset
+        if end is not None:
+            self.end = end
+            self.caught_up |= next_offset >= end
 
     @property
     def lag(self) -> int:
@@ -33,6 +43,18 @@ class RepartitionProgress:
     held_up: dict[Place, str] = field(default_factory=dict)  # those that are waited for while the others run, and why
     copied: Counter[str] = field(default_factory=Counter)  # records since this worker started, by source topic
     unplaced: Counter[str] = field(default_factory=Counter)  # those of them whose symbol could not be found
+    _settled: int | None = None
+
+    def settled_since(self) -> int | None:
+        """Since when (`steady_ms`) all that had arrived in this worker's sources when it began is copied; None: it is not yet.
+
+        Before that a silent input says nothing: what has arrived meanwhile may not have been copied.
+        """
+        if self.state != "running" or not all(source.caught_up for source in self.sources.values()):
+            self._settled = None
+        elif self._settled is None:
+            self._settled = steady_ms()
+        return self._settled
 
     @property
     def lag(self) -> int:

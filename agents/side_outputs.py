@@ -72,7 +72,7 @@ class SideRecordEncoder:
             record = record if isinstance(record, SourceRecord) else restored(record)
             if record.source is not None:
                 topic, number, offset, arrival = record.source
-                copied = [("repartitioned", f"{name}|{record.timestamp}".encode())]
+                copied = [("repartitioned", f"{name}|{record.copied_at}".encode())]
                 name = f"{topic}|{number}|{offset}"
         key, value = record.key, record.value
         headers = [

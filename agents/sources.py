@@ -45,7 +45,8 @@ def visible(topics: Iterable[str]) -> list[str]:
 def repartition_spec(settings: Settings, largest: int = DEFAULT_MAX_MESSAGE_BYTES) -> TopicSpec:
     """The topic that the ticks are copied to. `largest`: of the sources' `max.message.bytes`.
 
-    LogAppendTime: the engines' arrival time is that of the copy. A week is longer than a worker is likely to be away from it.
+    LogAppendTime: its retention goes by the time of the copy. Arrival times are those in the sources, in headers. A week is
+    longer than a worker is likely to be away from it.
     """
     configs = {
         "cleanup.policy": "delete",

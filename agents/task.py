@@ -74,6 +74,8 @@ class PartitionTask:
         self.publication_began = float("-inf")  # the last one that had something to publish
         self._metrics = metrics or Metrics(settings.grace)
         broker = clock or BrokerClock()
+        self._copies = settings.repartition  # they arrived when their records did in the sources: only elapsed time is known
+        append_time = append_time and not self._copies
         self._clock = TimerClock(broker, settings.idle_margin, position.arrival, append_time=append_time)
         written = None if markers is None else Markers(settings.input_topic, number, markers, settings.app_id)
         self._idle = IdleTimer(number, self.engine, self._clock, written)
@@ -178,9 +180,9 @@ class PartitionTask:
             records: Iterator[Record] = iter(batch)
             if batch.base_offset < self.consumed_to:
                 records = from_offset(records, self.consumed_to)
-            if batch.timestamp_type == APPEND_TIME:
+            if batch.timestamp_type == APPEND_TIME and not self._copies:
                 self.engine.feed_same_arrival(records, batch.max_timestamp)
-            else:  # the producers' clocks, whatever the topic has now
+            else:  # the producers' clocks, whatever the topic has now; or those of the sources
                 self.engine.feed(records, self._clock.latest_arrival(part.fetched))
             self.consumed_to = batch.next_offset
         self._idle.fed(part, stepped=self.engine.clock_steps > steps)

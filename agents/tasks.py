@@ -108,10 +108,10 @@ class TaskManager:
         if not self._taking or self.consumer is None:
             return
         async with self._handling_errors():
-            heads = self.consumer.heads()
+            heads, since = self.consumer.heads(), self._readiness.silence_counts_from()
             for number, task in self.running().items():
                 head = heads.get((self.settings.input_topic, number))
-                if head is not None:
+                if head is not None and head.sent >= since:
                     await task.tick(head)
                 if self._taking:
                     self._checkpoints.begin_early(task, self._tasks)

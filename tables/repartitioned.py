@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from tables.layouts.layout import TickLayout
-from tables.records import DecodedRecord, Record
+from tables.records import DecodedRecord, Record, is_cut, is_marker
 from tables.ticks import FieldNames, RawTick, RejectedError
 
 SOURCE_HEADER = "barwheel-source"  # topic|partition|offset|timestamp of the source's record; the timestamp is epoch ms
@@ -22,15 +22,22 @@ REJECTED_HEADER = "barwheel-rejected"  # reason|detail
 Headers = Sequence[tuple[str, bytes | None]]
 
 
+NEVER_LATER = 0  # an arrival that moves no clock
+
+
 class SourceRecord(msgspec.Struct, gc=False):
-    """A record as it was in its source, at the offset and the arrival time of its copy."""
+    """A record as it was in its source, at the offset of its copy. It arrived when it arrived in the source.
+
+    Otherwise what is copied late, as after a restart, would come after silence had closed its windows.
+    """
 
     offset: int
     timestamp: int
     key: bytes | None
     value: bytes | None
     headers: Headers
-    place: bytes  # the content of `SOURCE_HEADER`; empty: it was written to the repartition topic itself
+    copied_at: int  # the timestamp of the copy
+    place: bytes = b""  # the content of `SOURCE_HEADER`; empty: it was written to the repartition topic itself
     rejected: bytes | None = None  # the content of `REJECTED_HEADER`
 
     @property
@@ -51,14 +58,18 @@ def restored(record: Record) -> SourceRecord:
     for at in range(len(headers) - 1, -1, -1):
         name, content = headers[at]
         if name == SOURCE_HEADER:
-            return SourceRecord(record.offset, record.timestamp, key, record.value, headers[:at], content or b"", rejected)
+            place, copied_at = content or b"", record.timestamp
+            time = place[place.rfind(b"|") + 1 :]
+            arrived = int(time) if time.isdigit() else copied_at
+            return SourceRecord(record.offset, arrived, key, record.value, headers[:at], copied_at, place, rejected)
         if name == KEY_HEADER:
             key = content
         elif name == REJECTED_HEADER:
             rejected = content or b""
         else:
             break
-    return SourceRecord(record.offset, record.timestamp, record.key, record.value, headers, b"")
+    arrived = NEVER_LATER if is_marker(record) and is_cut(record) else record.timestamp
+    return SourceRecord(record.offset, arrived, record.key, record.value, headers, record.timestamp)
 
 
 class RepartitionedLayout:
@@ -70,13 +81,14 @@ class RepartitionedLayout:
         self.decode: Callable[[Any], RawTick] = inner.decode
         self.no_heartbeats = inner.no_heartbeats
         self._inner = inner
-        # the default layout has no such step: its keys are those of the copies
-        decoded = None if inner.decoded is None else self._decoded
-        self.decoded: Callable[[Iterable[Record]], Iterable[DecodedRecord]] | None = decoded
+        self.decoded: Callable[[Iterable[Record]], Iterable[DecodedRecord]] | None = self._decoded
 
     def _decoded(self, records: Iterable[Record]) -> Iterator[DecodedRecord]:
-        assert self._inner.decoded is not None  # noqa: S101  # see the constructor
-        for record, key, tick in self._inner.decoded(map(restored, records)):
+        came = map(restored, records)
+        if self._inner.decoded is None:  # the default layout: the engine decodes
+            yield from ((record, record.key, None) for record in came)
+            return
+        for record, key, tick in self._inner.decoded(came):
             rejected = record.rejected if isinstance(record, SourceRecord) else None
             if rejected is not None and tick is not None:
                 # what could not be read then may be readable now, and its symbol lies in another partition

@@ -49,7 +49,7 @@ class TickRules:
         if is_marker(record):
             self._progress.counters.heartbeats += 1
             if is_cut(record):
-                self._windows.cut = self._progress.arrival
+                self._windows.cut = max(self._progress.arrival, getattr(record, "copied_at", arrived))
             return
         try:
             self._classify(record, arrived, tick or read(self._decode, record.value))

@@ -160,7 +160,7 @@ class Repartitioner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
     async def _copy(self, consumer: AIOKafkaConsumer, fetched: dict[TopicPartition, list[Batch]]) -> None:
         """Copy each partition in a transaction of its own, at the same time."""
         for place, task in self._tasks.items():
-            self.progress.sources[place].end = consumer.highwater(TopicPartition(*place)) or task.position.resume_at
+            self.progress.sources[place].reached(task.position.resume_at, consumer.highwater(TopicPartition(*place)))
         try:
             async with asyncio.TaskGroup() as group:
                 for tp, batches in fetched.items():

@@ -69,7 +69,6 @@ class SourceTask:
 
     async def feed(self, batches: Sequence[Batch], end: int | None) -> None:
         """Copy what these batches hold. `end`: the partition's end offset. Raises `GapError` if offsets are missing before."""
-        self._source.end = end
         part: list[Batch] = []
         size = 0
         for batch in batches:
@@ -80,6 +79,7 @@ class SourceTask:
                 part, size = [], 0
         if part:
             await self._copy(part)
+        self._source.reached(self.position.resume_at, end)
 
     async def _copy(self, batches: Sequence[Batch]) -> None:
         """One transaction."""

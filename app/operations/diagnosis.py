@@ -144,7 +144,8 @@ def _check_settings(settings: Settings, result: Examination) -> None:
         result.note(text, "each bar is published after the next one has opened")
     session = session_of(settings)
     if settings.repartition and settings.grace <= session:
-        text = f"repartition=on with grace={settings.text_of('grace')}: what a worker that is killed had still to copy is late"
+        grace = settings.text_of("grace")
+        text = f"repartition=on with grace={grace}: if one of several workers is killed, what it had still to copy may be late"
         result.note(text, f"the others take over after {duration_text(session)}; with a longer grace nothing is late")
     if settings.max_future < settings.grace:
         result.note(

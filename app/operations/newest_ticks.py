@@ -56,7 +56,8 @@ def judge(settings: Settings, records: Iterable[Any]) -> Verdict:
         part.sort(key=lambda record: record.offset)
         engine = Engine(engine_config(settings), part[0].offset, tick_layout(settings))
         for record in part:
-            engine.feed([record], None if record.timestamp_type == APPEND_TIME else now)
+            own_time = record.timestamp_type == APPEND_TIME and not settings.repartition
+            engine.feed([record], None if own_time else now)
         counters = engine.counters
         verdict.ticks += counters.read
         verdict.binned += counters.binned

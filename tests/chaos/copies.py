@@ -69,6 +69,12 @@ def as_sent(sent: SentLog, copies: Sequence[Seen]) -> SentLog:
     return SentLog(records, once, {}, sent.repeated)
 
 
+def as_arrived(copies: Sequence[Seen]) -> list[Seen]:
+    """The copies at the times at which their records arrived in the source."""
+    times = (int(copy.headers[SOURCE].rpartition(b"|")[2]) if SOURCE in copy.headers else copy.timestamp for copy in copies)
+    return [replace(copy, timestamp=time) for copy, time in zip(copies, times, strict=True)]
+
+
 def of_copies(topic: str, side: Sequence[Seen], places: dict[Place, Place], verdict: Verdict) -> list[Seen]:
     """Records of a side topic, which name their place in the source, as if they named that of the copy."""
     found, wrong = [], []

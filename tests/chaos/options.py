@@ -50,8 +50,8 @@ class Options:
 
     @property
     def judged_by_log(self) -> bool:
-        """Whether what the engines read has LogAppendTime: copies always have."""
-        return self.append_time or self.repartition
+        """Whether the log alone decides. Copies arrive when their records did, so how long a silence was, no log says."""
+        return self.append_time and not self.repartition
 
     @property
     def rules(self) -> Rules:

@@ -15,7 +15,7 @@ from uuid import uuid4
 from app.settings import Settings
 from tests.chaos.background import Background
 from tests.chaos.brokers import Killable, running
-from tests.chaos.copies import as_sent, check_copies, of_copies
+from tests.chaos.copies import as_arrived, as_sent, check_copies, of_copies
 from tests.chaos.faults import Faults
 from tests.chaos.feed import Feed
 from tests.chaos.fleet import Fleet
@@ -226,6 +226,7 @@ class _Run:
             places = check_copies(names.ticks_topic, read(bootstrap, names.ticks_topic), ticks, PARTITIONS, copied)
             side = [of_copies(names.ticks_topic, records, places, copied) for records in side]
             sent = as_sent(sent, ticks)
+            ticks = as_arrived(ticks)
         return Topics(ticks, finals, *side), sent
 
     def _finish(self, verdict: Verdict, feed: Feed) -> Verdict:

@@ -120,7 +120,7 @@ def test_the_engine_makes_of_copies_what_it_makes_of_the_records(name: str, rows
 
 def _taken(record: Wire) -> SourceRecord:
     """The record of a source, whatever it says of itself."""
-    return SourceRecord(record.offset, record.timestamp, record.key, record.value, list(record.headers), b"t|3|0|0")
+    return SourceRecord(record.offset, record.timestamp, record.key, record.value, list(record.headers), 0, b"t|3|0|0")
 
 
 @PROFILE
@@ -199,10 +199,24 @@ def test_a_cut_makes_the_bars_partial_whose_windows_had_begun(config: LayoutConf
     tick = json.dumps({"ts": TS, "t": TS, "bid": 1, "b": 1, "i": {"venue": "X", "code": "x"}}).encode()
     later = tick.replace(str(TS).encode(), str(TS + 20_000).encode())
     key = b"x" if config.key == "{symbol}" else b"X|x"
-    copies = copied(placing_of(config, 1), 0, [Wire(0, TS, key, tick, []), Wire(1, TS, key, later, [])])
+    copies = copied(placing_of(config, 1), 0, [Wire(0, TS, key, tick, []), Wire(1, TS + 20_000, key, later, [])])
     marker = Wire(1, TS + 1, b"", None, [(MARKER_HEADER, b"app"), (CUT_HEADER, b"t|0")])
     engine = Engine(EngineConfig(window_size=10_000), 0, RepartitionedLayout(layout_of(config)))
-    engine.feed([stored(copies[0], 0, TS), marker, stored(copies[1], 2, TS + 20_000)])
+    engine.feed([stored(copies[0], 0, TS), marker, stored(copies[1], 2, TS + 20_000)], TS + 10**6)
     engine.advance_arrival(TS + 10**7)
     assert [bool(bar.partial) for bar in take_finals(engine)] == [True, False]
     assert engine.counters.heartbeats == 1
+
+
+@pytest.mark.parametrize("config", list(CONFIGS.values()), ids=list(CONFIGS))
+def test_a_tick_arrives_when_it_did_in_its_source_however_late_it_is_copied(config: LayoutConfig) -> None:
+    def tick(ts: int) -> bytes:
+        return json.dumps({"ts": ts, "t": ts, "bid": 1, "b": 1, "i": {"venue": "X", "code": "x"}}).encode()
+
+    key = b"x" if config.key == "{symbol}" else b"X|x"
+    came = [Wire(0, TS, key, tick(TS - 1), []), Wire(1, TS + 800, key, tick(TS - 2), [])]
+    copies = copied(placing_of(config, 1), 0, came)
+    engine = Engine(EngineConfig(window_size=10_000, grace=1_000), 0, RepartitionedLayout(layout_of(config)))
+    hour = 3_600_000  # so long no worker ran
+    engine.feed([stored(copies[0], 0, TS + 10), stored(copies[1], 1, TS + hour)], TS + hour)
+    assert (engine.counters.binned, engine.counters.late, engine.arrival) == (2, 0, TS + 800)
