@@ -108,7 +108,9 @@ class Checkpoints:
         )
         after = engine.windows.after
         self._corrections = None if after is None else after.corrections
-        horizon = None if self._corrections is None else self._corrections.horizon_begins
+        if self._corrections is not None:
+            self._corrections.kept.settle(self._all_ends(known))
+        horizon = None if self._corrections is None else self._corrections.kept.horizon_begins
         beyond = self._beyond.take()
         return Snapshot(position, await self._encode_states(), side, beyond, horizon, unsent, in_flight, finals_end)
 
@@ -131,7 +133,7 @@ class Checkpoints:
         self.position = position
         self.required = False
         if self._corrections is not None:
-            self._corrections.checkpointed(self._all_ends(position))
+            self._corrections.kept.checkpointed(self._all_ends(position))
         return position.resume_at
 
     async def _send_beyond(self, snapshot: Snapshot) -> None:

@@ -47,7 +47,7 @@ def restored_engine(settings: Settings, found: Recovered) -> Engine:
     kept = position.counters, position.arrival, position.stream_times, found.states, found.tail
     after = engine.windows.after
     if after is not None and after.corrections is not None:
-        after.corrections.checkpointed({} if isinstance(position.horizon, UnsetType) else position.horizon)
+        after.corrections.kept.checkpointed({} if isinstance(position.horizon, UnsetType) else position.horizon)
     try:
         engine.restore(*kept, position.cut, found.cut_at, beyond=found.beyond)
     except BoundsMovedError as error:
@@ -58,7 +58,7 @@ def restored_engine(settings: Settings, found: Recovered) -> Engine:
     if settings.frames:
         position.tz = tz_version()  # it has the same bounds
     if after is not None and after.corrections is not None:
-        after.corrections.checkpointed(found.ends)
+        after.corrections.kept.checkpointed(found.ends)
     engine.progress.clock_steps = position.clock_steps
     check_windows(settings, engine.windows.every_window())
     return engine

@@ -12,10 +12,11 @@ import msgspec
 from tables.config import EngineConfig
 from tables.corrections import BASE, Corrections
 from tables.emission import Closed
-from tables.further import Further, Item, Revision
+from tables.further import Further, Item, Revision, Settled
+from tables.kept import State
 from tables.longer import Evidence, LongerWindows
 from tables.scopes import Longer, Scope, Symbol
-from tables.state import FurtherState, LongerState, RevisionState, encode_further
+from tables.state import FurtherState, KeptState, LongerState, RevisionState, encode_further
 from tables.window import Window, pack_window, unpack_window
 
 
@@ -49,7 +50,7 @@ class AfterClose:
         states: list[bytes] | None = None
         if self.corrections is not None:
             states = [pack_window(window) for window in windows]
-            self.corrections.keep(scope, BASE, end, [symbol.key for symbol in symbols], states)
+            self.corrections.kept.keep(scope, BASE, end, [symbol.key for symbol in symbols], states)
         if self.longer is not None:
             self.longer.gather(scope, symbols, windows, end - self._size, evidence)
         return states
@@ -61,7 +62,7 @@ class AfterClose:
         """
         closed = [] if self.longer is None else self.longer.close_due(scope, evidence)
         if self.corrections is not None:
-            self.corrections.forget(scope)
+            self.corrections.kept.forget(scope)
         return closed
 
     def correct(self, scope: Scope, key: bytes, name: tuple[str, str], tick: Window, arrival: int) -> bool | None:
@@ -129,6 +130,9 @@ class AfterClose:
             return encode_further(
                 FurtherState([], RevisionState(frame, item.start, item.end, item.number, item.added, item.due, state))
             )
+        if isinstance(item, Settled):
+            kept = [] if self.corrections is None else [self._kept_state(*one) for one in self.corrections.kept.states_of(item)]
+            return encode_further(FurtherState(kept=kept)) if kept else None
         longer = [
             LongerState(self._names[frame], bucket.start, bucket.end, msgspec.Raw(state))
             for frame, state in enumerate(item.states)
@@ -144,6 +148,9 @@ class AfterClose:
         revisions: list[Revision] = []
         scopes: list[Scope] = []
         for key, name, state in states:
+            self._restore_kept(scope_of(key, name), key, state.kept)
+            if not (state.longer or state.revision):
+                continue
             owner = self.further.longer_of(key, name, scope_of(key, name))
             if (due := state.revision) is not None:
                 revision = self.further.revision_of(owner, self._index(due.frame), due.start, due.end)
@@ -160,12 +167,25 @@ class AfterClose:
             self.corrections.restore_revisions(revisions)
         return scopes
 
+    def _kept_state(self, frame: int, end: int, state: State) -> KeptState:
+        revision, packed = state if isinstance(state, tuple) else (0, state)
+        start = end - self._size if frame == BASE or self.longer is None else self.longer.span(frame - 1, end - 1)[0]
+        return KeptState(self._names[frame - 1] if frame else "", start, end, revision, msgspec.Raw(packed))
+
+    def _restore_kept(self, scope: Scope, key: bytes, states: Sequence[KeptState]) -> None:
+        for one in states:
+            self._check_bounds(one.frame, one.start, one.end)
+            if self.corrections is not None:
+                packed = bytes(one.window)
+                state = (one.revision, packed) if one.revision else packed
+                self.corrections.kept.restore(scope, self._index(one.frame), one.end, key, state)
+
     def keep_published(self, scope: Scope, key: bytes, frame: str, start: int, state: bytes, revision: int) -> None:
         """Keep a window whose bar was published, if it can still be corrected. The newest version must come last."""
         if self.corrections is not None:
             end = self._end(frame, start)
             if end + self._grace <= scope.stream_time and self.corrections.reaches(scope, end):
-                self.corrections.put(scope, self._index(frame), end, key, (revision, state) if revision else state)
+                self.corrections.kept.put(scope, self._index(frame), end, key, (revision, state) if revision else state)
 
     def _index(self, frame: str) -> int:
         return self._names.index(frame) + 1 if frame else BASE

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 DAY_MS = 86_400_000
 LONGEST_PART_MS = 12 * 3_600_000  # of a day; two of them fit into a day of 23 hours, the second one cut
 LAST_CHECKED_YEAR = 2060
+MOST_FRAMES = 15  # `tables.kept` has four bits for one
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _PART = re.compile(r"([1-9]\d{0,6})(s|m|h)")
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000}
@@ -145,6 +146,8 @@ def check_frames(frames: Iterable[Frame], base: int) -> None:
     """Raise `ValueError` where a frame is no whole number of base windows (ms), or comes twice."""
     seen: set[Frame] = set()
     for frame in frames:
+        if len(seen) == MOST_FRAMES:
+            raise ValueError(f"there are more than {MOST_FRAMES} frames")
         if frame in seen or (frame.size and any(frame.size == other.size for other in seen)):
             raise ValueError(f"frame {frame.name} comes twice")
         seen.add(frame)

@@ -49,6 +49,20 @@ class Revision:
         return head_of(self.owner.name)
 
 
+class Settled:
+    """The record of closed windows of one symbol that can still be corrected, and whose bars lie far back in their topics."""
+
+    __slots__ = ("changed", "key", "record_key", "scope", "slots", "written")
+
+    def __init__(self, key: bytes, record_key: bytes, scope: str) -> None:
+        self.key = key  # `broker|symbol`
+        self.record_key = record_key
+        self.scope = scope  # its key
+        self.slots: set[int] = set()  # which windows, see `tables.kept`
+        self.changed = False
+        self.written = 0
+
+
 def revision_key(key: bytes, frame: int, start: int) -> bytes:
     """Record key of a revision that is due. No tick has such a key: names have no `|`."""
     return b"%b|%d@%d" % (key, frame, start)
@@ -59,7 +73,7 @@ def is_further(key: bytes) -> bool:
     return key.count(b"|") > 1 and not key.rpartition(b"|")[2].isdigit()
 
 
-Item = Longer | Revision
+Item = Longer | Revision | Settled
 
 
 class Further:
@@ -87,7 +101,7 @@ class Further:
     def known(self, key: bytes) -> Longer | None:
         """What there is of a symbol."""
         found = self.items.get(longer_key(key))
-        assert not isinstance(found, Revision)  # noqa: S101  # its keys are others
+        assert found is None or isinstance(found, Longer)  # noqa: S101  # it has the key of one
         return found
 
     def longer_of(self, key: bytes, name: tuple[str, str], scope: Scope) -> Longer:
@@ -105,6 +119,15 @@ class Further:
             found = Revision(owner, frame, start, end)
             self.items[found.record_key] = found
         assert isinstance(found, Revision)  # noqa: S101  # it has the key of one
+        return found
+
+    def settled_of(self, key: bytes, group: int, scope: str) -> Settled:
+        """One of a symbol's records of windows that have closed, created on first use."""
+        record_key = b"%b|=%d" % (key, group)
+        found = self.items.get(record_key)
+        if found is None:
+            found = self.items[record_key] = Settled(key, record_key, scope)
+        assert isinstance(found, Settled)  # noqa: S101  # it has the key of one
         return found
 
     def longer(self) -> list[Longer]:

@@ -138,7 +138,7 @@ class LongerWindows:
             self._further.mark(longer)
         self.count -= len(members)
         if self._corrections is not None:
-            self._corrections.keep(scope, frame + 1, bucket.end, [longer.key for longer in members], states)
+            self._corrections.kept.keep(scope, frame + 1, bucket.end, [longer.key for longer in members], states)
         for gathering in self._gathering.get(frame, ()):
             into = self._bucket(scope, gathering, bucket.start, evidence)
             for longer, state in zip(members, states, strict=True):

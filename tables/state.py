@@ -57,11 +57,22 @@ class RevisionState(msgspec.Struct, array_like=True):
     window: msgspec.Raw
 
 
+class KeptState(msgspec.Struct, array_like=True):
+    """A closed window that can be corrected, with the number of its last revision. Times are epoch ms."""
+
+    frame: str
+    start: int
+    end: int
+    revision: int
+    window: msgspec.Raw
+
+
 class FurtherState(msgspec.Struct, array_like=True):
     """A record of `tables.further`."""
 
-    longer: list[LongerState]
+    longer: list[LongerState] = []
     revision: RevisionState | None = None
+    kept: list[KeptState] = []
 
 
 class Identity(msgspec.Struct, frozen=True):

@@ -115,7 +115,7 @@ class WorkerCollector(Collector):
             opened.add_metric(name, engine.open_windows)
             after = engine.windows.after
             longer.add_metric(name, 0 if after is None or after.longer is None else after.longer.count)
-            correctable.add_metric(name, 0 if after is None or after.corrections is None else after.corrections.count)
+            correctable.add_metric(name, 0 if after is None or after.corrections is None else after.corrections.kept.count)
             times = stream_time_bounds(engine)
             if times is not None:
                 slowest.add_metric(name, now - times[0] + engine.config.grace)

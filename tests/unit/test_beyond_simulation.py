@@ -12,22 +12,24 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
+from msgspec import UnsetType
 
 from agents import engines, published, recovery
 from agents.beyond import BeyondOutputs
 from app.errors import StateError
 from app.settings.types import Delivery, OnGap, ScopeKind
-from tables import checkpoint_plan, snapshots
+from tables import checkpoint_plan, kept, snapshots
 from tables.after_close import AfterClose
 from tables.calendar import Calendar
 from tables.corrections import Corrections
 from tables.further import Item, Revision
+from tables.kept import KeptWindows
 from tables.longer import Evidence, LongerWindows
 from tables.open_windows import OpenWindows
 from tables.scopes import Bucket, Longer, Scope
 from tables.silence import Silence
 from tables.snapshots import Published, Snapshots
-from tables.state import POSITION_KEY, decode_position
+from tables.state import POSITION_KEY, Position, decode_position
 from tests.support.examples import examples
 from tests.unit.test_recovery_simulation import NEXT_WINDOW, STEPS, TICK, Simulation, Step, judge, run
 
@@ -62,13 +64,15 @@ OTHERS = st.sampled_from(
     ),
     spare=st.sampled_from([checkpoint_plan.SPARE, 0]),
     others=OTHERS,
+    far=st.sampled_from([kept.FAR_BACK, -1_000_000]),
 )
 def test_a_crash_after_any_record_leaves_the_same_longer_and_revised_bars_as_no_crash_at_all(
-    scope: ScopeKind, delivery: Delivery, steps: list[Step], spare: int, others: dict[str, Any]
+    scope: ScopeKind, delivery: Delivery, steps: list[Step], spare: int, others: dict[str, Any], far: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(checkpoint_plan, "SPARE", spare)
         patch.setattr(snapshots, "WINDOWS_PER_RECORD", 1)
+        patch.setattr(kept, "FAR_BACK", far)  # below 0: every checkpoint gives closed windows records of their own
         simulation = asyncio.run(run(steps, scope, delivery, **others))
         judge(simulation)
     for topic in simulation.settings.beyond_topics:
@@ -126,7 +130,7 @@ original_close = OpenWindows._close_bucket
         (OpenWindows, "_close_bucket", only_new, IN_THE_TAIL),
         (recovery, "read_published", nothing_published, [*CLOSED, ("crash",), LATE]),
         (recovery, "read_published", finals_only, REVISED),
-        (Corrections, "horizon_begins", None, LONG_AFTER),
+        (KeptWindows, "horizon_begins", None, LONG_AFTER),
         (Corrections, "restore_revisions", lambda *_: None, IS_DUE),
         (LongerWindows, "restore", lambda *_: None, [*CLOSED, ("crash",)]),
         (Silence, "pass_within_tail", lambda *_: None, ALONE),
@@ -167,6 +171,39 @@ def test_the_base_finals_of_a_log_are_the_same_bytes_with_and_without_correction
     assert found[0] == found[1]
 
 
+def stored_position(simulation: Simulation) -> Position:
+    rows = simulation.topics.committed(simulation.settings.changelog_topic)
+    return decode_position(next(row.value or b"" for row in reversed(rows) if row.key == POSITION_KEY))
+
+
+@pytest.mark.parametrize("scope", list(ScopeKind))
+def test_windows_whose_bars_lie_far_back_do_not_make_recovery_read_them(
+    monkeypatch: pytest.MonkeyPatch, scope: ScopeKind
+) -> None:
+    monkeypatch.setattr(kept, "FAR_BACK", -1_000_000)
+    simulation = asyncio.run(run(LONG_AFTER, scope, **BOTH))
+    judge(simulation)
+    position = stored_position(simulation)
+    assert not isinstance(position.ends, UnsetType)
+    assert position.horizon == {simulation.settings.finals_topic: position.finals_end, **position.ends}
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [("_settle", lambda *_: None), ("restore", lambda *_: None), ("states_of", lambda *_: iter(()))],
+    ids=["their records are not written", "they are not restored", "their records are empty"],
+)
+def test_the_simulation_fails_when_windows_whose_bars_lie_far_back_are_lost(
+    monkeypatch: pytest.MonkeyPatch, name: str, broken: Any
+) -> None:
+    monkeypatch.setattr(kept, "FAR_BACK", -1_000_000)
+    steps: list[Step] = [*LONG_AFTER, SOON, ("read", 9), ("checkpoint", None), ("crash",), ("tick", 0, 0, 186_000, "tick")]
+    judge(asyncio.run(run(steps, ScopeKind.BROKER, **BOTH)))
+    monkeypatch.setattr(KeptWindows, name, broken)
+    with pytest.raises(AssertionError):
+        judge(asyncio.run(run(steps, ScopeKind.BROKER, **BOTH)))
+
+
 def test_a_time_zone_database_that_moves_a_bound_of_an_open_window_stops_the_start_and_another_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -180,9 +217,7 @@ def test_a_time_zone_database_that_moves_a_bound_of_an_open_window_stops_the_sta
         monkeypatch.setattr(engines, "tz_version", lambda: "2099z")
         await simulation.restart()
         await simulation.checkpoint(None)
-        rows = simulation.topics.committed(simulation.settings.changelog_topic)
-        position = decode_position(next(row.value or b"" for row in reversed(rows) if row.key == POSITION_KEY))
-        assert position.tz == "2099z"
+        assert stored_position(simulation).tz == "2099z"
         monkeypatch.setattr(Calendar, "window", lambda *of: (of[-1] - of[-1] % 60_000, of[-1] - of[-1] % 60_000 + 60_000))
         with pytest.raises(StateError, match=r"was written with the time zone database 2099z.* the 2m window \[\d+, \d+\) is"):
             await simulation.restart()

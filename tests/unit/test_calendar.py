@@ -147,6 +147,7 @@ def test_a_frame_gathers_the_longest_shorter_one_that_it_is_made_of() -> None:
         (["1m"], MINUTE, "frame 1m is no multiple"),
         (["60m", "1h"], MINUTE, "frame 1h comes twice"),
         (["1d", "1d"], MINUTE, "frame 1d comes twice"),
+        ([f"{number}m" for number in range(2, 18)], MINUTE, "there are more than 15 frames"),
     ],
 )
 def test_frames_that_base_windows_do_not_fill_are_refused(frames: list[str], base: int, said: str) -> None:

@@ -18,6 +18,7 @@ from tables.bars import Bar
 from tables.calendar import Calendar
 from tables.config import EngineConfig
 from tables.engine import Engine
+from tables.kept import KeptWindows
 from tables.scopes import UNKNOWN, Longer, Scope
 from tables.silence import Silence
 from tables.state import CUT_AT_NEXT, Counters
@@ -213,11 +214,11 @@ def not_in_between(self: AfterClose, before: int, next_offset: int, cut: int) ->
         self.corrections.publish(before, next_offset, cut, self._names)
 
 
-def without_number(self: corrections.Corrections, scope: Scope, frame: int, end: int, key: bytes, state: Any) -> None:
+def without_number(self: KeptWindows, scope: Scope, frame: int, end: int, key: bytes, state: Any) -> None:
     original_put(self, scope, frame, end, key, state[1])
 
 
-def not_kept(self: corrections.Corrections, scope: Scope, frame: int, *kept: Any) -> None:
+def not_kept(self: KeptWindows, scope: Scope, frame: int, *kept: Any) -> None:
     """Longer windows that have closed are not kept."""
     if frame == 0:
         original_keep(self, scope, frame, *kept)
@@ -237,7 +238,7 @@ def uncut(self: Calendar, frame: Any, time: int) -> tuple[int, int]:
 
 
 original_pass = Silence.pass_to
-original_put, original_keep = corrections.Corrections.put, corrections.Corrections.keep
+original_put, original_keep = KeptWindows.put, KeptWindows.keep
 original_close_due = longer.LongerWindows.close_due
 original_window, longer_than_any = Calendar.window, 1 << 62
 FRAMES = {"frames": ("5m", "15m")}
@@ -252,10 +253,10 @@ IN_THE_OPEN = ticks((0, 0), (66, 66), (67, 1), (130, 130))
     [
         (corrections.Corrections, "reaches", lambda *_: True, ticks((0, 0), (66, 66), (700, 700), (701, 1)), {}),
         (corrections.Corrections, "reaches", lambda *_: False, ONE_LATE, {}),
-        (corrections.Corrections, "keep", nothing, ONE_LATE, {}),
-        (corrections.Corrections, "put", nothing, LATE_TWICE, {}),
-        (corrections.Corrections, "put", without_number, LATE_TWICE, {}),
-        (corrections.Corrections, "keep", not_kept, ticks((0, 0), (400, 400), (401, 1)), FRAMES),
+        (KeptWindows, "keep", nothing, ONE_LATE, {}),
+        (KeptWindows, "put", nothing, LATE_TWICE, {}),
+        (KeptWindows, "put", without_number, LATE_TWICE, {}),
+        (KeptWindows, "keep", not_kept, ticks((0, 0), (400, 400), (401, 1)), FRAMES),
         (AfterClose, "publish_revisions", not_in_between, ticks((0, 0), (66, 66), (67, 1), (400, 400)), {}),
         (longer.LongerWindows, "gather_late", lambda *_: False, IN_THE_OPEN, FRAMES),
         (longer.LongerWindows, "gathers_open", lambda *_: False, IN_THE_OPEN, FRAMES),
