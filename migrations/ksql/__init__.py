@@ -7,5 +7,6 @@ Imports run one way, from bottom to top:
 3. `parse`: text into tokens and statements, their normal form and hash. It does not need the model.
 4. `check`: the checks of declarations and queries.
 5. `render`: declarations and queries as text.
-6. `sources`: `Stream`, `Table`, `Type` and `Insert`, which check themselves when they are declared and render themselves by `str`.
+6. `sources`: `Stream`, `Table`, `Type` and `Insert`, which check themselves when they are declared and render themselves by
+   `str`.
 """
