@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from app.errors import BrokerError
 from app.kafka.cluster import Cluster
@@ -16,12 +16,15 @@ from app.kafka.partitioner import partition_of
 
 BATCH_BYTES = 262_144
 IN_FLIGHT = 64  # unacknowledged batches before `flush` waits
+SILENT_SECONDS = 60.0  # without any acknowledgement: the broker's disk may be full, and aiokafka would try for ever
+STOP_SECONDS = 2.0  # after an error, to close the connections
 
 
 class Feed:
     """An async context manager: `put` collects, `flush` sends, leaving the context waits for every acknowledgement.
 
-    Raises `BrokerError` if the broker refuses a batch or cannot be reached; acknowledged batches stay in the topic.
+    Raises `BrokerError` if the broker refuses a batch, cannot be reached, or acknowledges nothing for a minute; acknowledged
+    batches stay in the topic.
     """
 
     def __init__(self, cluster: Cluster, topic: str, partitions: int, *, max_batch: int = BATCH_BYTES) -> None:
@@ -42,6 +45,7 @@ class Feed:
 
     async def __aenter__(self) -> Self:
         """Connect."""
+        logging.getLogger("aiokafka.producer.sender").addFilter(_Once())
         try:
             await self._producer.start()
         except KafkaError as error:
@@ -56,10 +60,26 @@ class Feed:
         try:
             if kind is None:
                 await self.settle()
-        finally:
-            for future in self._unacknowledged:
-                future.cancel()
+        except BaseException:
+            await self._give_up()
+            raise
+        if kind is None:
             await self._producer.stop()
+        else:
+            await self._give_up()
+
+    async def _give_up(self) -> None:
+        """Close; what is not acknowledged may be in the topic or not."""
+        for future in self._unacknowledged:
+            future.cancel()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._producer.stop()  # waits until all is sent, which may be never
+        except TimeoutError:
+            sender = self._producer._sender.sender_task  # noqa: SLF001  # it would go on
+            if sender is not None:
+                sender.cancel()
+            await asyncio.wait([asyncio.ensure_future(self._producer.client.close())], timeout=STOP_SECONDS)
 
     def put(self, key: bytes | None, value: bytes, partition: int | None = None) -> bool:
         """Add one record to the batch of a partition, by default its key's; True if a batch is full and `flush` is due."""
@@ -89,7 +109,7 @@ class Feed:
                 self._unacknowledged.add(future)
             self._full.clear()
             while len(self._unacknowledged) > IN_FLIGHT:
-                await self._collect(asyncio.FIRST_COMPLETED)
+                await self._collect()
         except KafkaError as error:
             raise BrokerError(f"sending to {self.topic} failed: {_text(error)}") from error
 
@@ -98,15 +118,35 @@ class Feed:
         await self.flush(everything=True)
         try:
             while self._unacknowledged:
-                await self._collect(asyncio.ALL_COMPLETED)
+                await self._collect()
         except KafkaError as error:
             raise BrokerError(f"sending to {self.topic} failed: {_text(error)}") from error
 
-    async def _collect(self, when: str) -> None:
-        done, self._unacknowledged = await asyncio.wait(self._unacknowledged, return_when=when)
+    async def _collect(self) -> None:
+        """Wait for an acknowledgement, or more."""
+        done, self._unacknowledged = await asyncio.wait(
+            self._unacknowledged, timeout=SILENT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not done:
+            text = f"the broker has acknowledged nothing for {SILENT_SECONDS:.0f} s; see its log, its disk may be full"
+            raise KafkaTimeoutError(text)
         errors = [e for e in (future.exception() for future in done) if e is not None]
         if errors:
             raise errors[0]
+
+
+class _Once(logging.Filter):
+    """Passes a message of a kind once: aiokafka logs each of its attempts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed: set[object] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the message is new."""
+        new = record.msg not in self._passed
+        self._passed.add(record.msg)
+        return new
 
 
 def _text(error: Exception) -> str:
