@@ -45,10 +45,11 @@ def test_workers_that_start_together_apply_the_plan_once(worker: Worker, server:
 
 
 def test_a_worker_finishes_the_plan_of_one_that_was_killed_midway(worker: Worker, server: KsqlServer) -> None:
-    server.fault("delay", match='"ksql":"CREATE TABLE bar_1m_all', times=1, seconds=1.0)
+    midway = f'"ksql":"CREATE TABLE {worker.settings["topics_prefix"].replace("-", "_")}bar_1m_all'
+    server.fault("delay", match=midway, times=1, seconds=1.0)
     second = Worker(worker.bootstrap, worker.directory / "second", **{**worker.settings, "web_port": str(free_port())})
     worker.spawn()
-    worker.wait(lambda: any('"ksql":"CREATE TABLE bar_1m_all' in text for text in server.requests()), "it is midway")
+    worker.wait(lambda: any(midway in text for text in server.requests()), "it is midway")
     worker.kill()
     try:
         second.start()
