@@ -53,7 +53,7 @@ class RepartitionProgress:
         if self.state != "running" or not all(source.caught_up for source in self.sources.values()):
             self._settled = None
         elif self._settled is None:
-            self._settled = steady_ms()
+            self._settled = steady_ms() + 1  # what is asked for within this millisecond may be older
         return self._settled
 
     @property
