@@ -58,7 +58,7 @@ class SymbolsParams(Params):
     """Selects symbols."""
 
     prefix: Annotated[
-        str, Field(max_length=2_000, description="Prefix of the symbol, or of `broker|symbol`; case is ignored.")
+        str, Field(max_length=1_024, description="Prefix of the symbol, or of `broker|symbol`; case is ignored.")
     ] = ""
     broker: Name | None = None
     limit: Annotated[int, Field(ge=1, le=500)] = 50
