@@ -72,11 +72,10 @@ class PartitionTask:
         self._input = InputLog(number, position.leader_epoch, end_of_epoch, found.tail_read)
         self.checkpoint_began = time.monotonic()  # the last one, even if it found nothing to write
         self.publication_began = float("-inf")  # the last one that had something to publish
-        self._metrics = metrics or Metrics(settings.grace)
-        broker = clock or BrokerClock()
+        self._metrics, broker = metrics or Metrics(settings.grace), clock or BrokerClock()
         self._copies = settings.repartition  # they arrived when their records did in the sources: only elapsed time is known
-        append_time = append_time and not self._copies
-        self._clock = TimerClock(broker, settings.idle_margin, position.arrival, append_time=append_time)
+        stamped = append_time and not self._copies
+        self._clock = TimerClock(broker, settings.idle_margin, position.arrival, append_time=stamped)
         written = None if markers is None else Markers(settings.input_topic, number, markers, settings.app_id)
         self._idle = IdleTimer(number, self.engine, self._clock, written)
         self._app_id = settings.app_id
@@ -104,8 +103,7 @@ class PartitionTask:
             headers=headers,
         )
         self.placed = placed or PlacedSymbols()
-        self._stored = not found.needs_first_checkpoint  # the position, as it is
-        self._poisoned = False  # see `_poison_on_error`
+        self._stored, self._poisoned = not found.needs_first_checkpoint, False  # the position, as it is; see `_poison_on_error`
         self._engine_lock = asyncio.Lock()  # held to feed the engine, to turn its wheel, and to copy it
         self._checkpoint_lock = asyncio.Lock()
 

@@ -14,14 +14,14 @@ from typing import Any
 
 import msgspec
 
-from tables.bar_formats.numbers import BarNumbers
 from tables.config import EngineConfig
 from tables.idle import IdleScheduler
 from tables.open_windows import OpenWindows
+from tables.price_check import price_check
 from tables.progress import CLOCK_STEP, Progress
 from tables.records import Record
 from tables.scopes import NEVER
-from tables.ticks import MAX_DIGITS, PRICE_LIMITS, ZERO, RawTick, RejectedError, check_digits
+from tables.ticks import MAX_DIGITS, ZERO, RawTick, RejectedError
 from tables.window import new_window
 
 _TOO_LARGE = Decimal(10) ** MAX_DIGITS  # infinity is not below it
@@ -44,7 +44,7 @@ class FastPath:
         self._scheduler = scheduler
         self._progress = progress
         self._floor = ZERO if config.positive else -_TOO_LARGE  # prices above it
-        self._check_digits = _price_check(config)
+        self._check_digits = price_check(config)
         self._decode: Callable[[Any], Any] = decode  # typed locals follow the call; a cast would cost one more
 
     def feed(self, records: Iterable[Record], arrived: int, process: Process) -> None:  # noqa: C901, PLR0912, PLR0915  # a call a tick would cost more than the fold
@@ -145,19 +145,3 @@ class FastPath:
         progress.next_offset = offset + 1
         progress.counters.binned += binned
         progress.counters.read += binned
-
-
-def _price_check(config: EngineConfig) -> Callable[[Decimal], object]:
-    """A function that raises `DecimalException` for a price that the rules would refuse because of its digits."""
-    usual: Callable[[Decimal], object] = PRICE_LIMITS.plus if config.positive else check_digits
-    if config.bar_scale is None:
-        return usual
-    fits = BarNumbers(config.bar_scale).check_plain
-    if config.positive:
-        return fits  # stricter than the usual check
-
-    def both(price: Decimal) -> None:
-        usual(price)
-        fits(price)
-
-    return both

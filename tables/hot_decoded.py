@@ -12,10 +12,11 @@ from decimal import Decimal, DecimalException
 from tables.config import EngineConfig
 from tables.idle import IdleScheduler
 from tables.open_windows import OpenWindows
+from tables.price_check import price_check
 from tables.progress import CLOCK_STEP, Progress
 from tables.records import DecodedRecord, Record, TickRecord
 from tables.scopes import NEVER
-from tables.ticks import MAX_DIGITS, PRICE_LIMITS, ZERO, RawTick, check_digits
+from tables.ticks import MAX_DIGITS, ZERO, RawTick
 from tables.window import new_window
 
 _TOO_LARGE = Decimal(10) ** MAX_DIGITS  # infinity is not below it
@@ -38,7 +39,7 @@ class DecodedPath:
         self._scheduler = scheduler
         self._progress = progress
         self._floor = ZERO if config.positive else -_TOO_LARGE  # prices above it
-        self._check_digits: Callable[[Decimal], object] = PRICE_LIMITS.plus if config.positive else check_digits
+        self._check_digits = price_check(config)
         self._decoded = decoded
 
     def feed(self, records: Iterable[Record], arrived: int, process: Process) -> None:  # noqa: C901, PLR0912, PLR0915  # a call a tick would cost more than the fold

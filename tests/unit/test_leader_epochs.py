@@ -264,6 +264,6 @@ def test_records_are_never_read_when_a_rule_for_leader_epochs_is_broken(
 
 
 def test_bars_are_missing_when_bars_do_not_name_their_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery, "_leader_epoch", lambda _: -1)
+    monkeypatch.setattr(recovery, "leader_epoch_of", lambda _: -1)
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         asyncio.run(bars_after_the_cut(2, 9))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +14,6 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError, UnknownError
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator
 
-from agents import finals
 from agents.finals import FinalsPublisher
 from agents.metrics import Metrics
 from agents.topics import SMALLEST_BATCH, input_spec, judge, specs
@@ -94,6 +93,11 @@ async def test_a_sender_that_ends_fails_every_batch() -> None:
             await future
 
 
+def as_they_are(closed: Iterable[Any], _headers: object) -> Iterator[Any]:
+    """Bars in place of their records."""
+    return iter(list(closed))
+
+
 class Producer(BatchProducer):
     """Notes what it is given; the test acknowledges or refuses it."""
 
@@ -110,11 +114,10 @@ class Producer(BatchProducer):
 async def test_no_bar_is_sent_behind_a_refused_one(
     monkeypatch: pytest.MonkeyPatch, error: Exception, *, checkpoint: bool
 ) -> None:
-    monkeypatch.setattr(finals, "take_records", lambda closed, _headers: closed)
     metrics = Metrics(5_000)
     monkeypatch.setattr(metrics, "sent", lambda *_: None)
     producer = Producer()
-    publisher = FinalsPublisher("bars", 0, producer, end=0, headers=[], metrics=metrics)
+    publisher = FinalsPublisher("bars", 0, producer, end=0, headers=[], metrics=metrics, records=as_they_are)
     bars: Sequence[Any] = ["bar"]
     await publisher.publish(list(bars), 1)
     await publisher.publish(list(bars), 1)
@@ -174,11 +177,10 @@ async def test_bars_that_are_appended_below_the_end_of_before_stop_the_worker_ho
     base: int,
     fine: bool,  # noqa: FBT001  # a table
 ) -> None:
-    monkeypatch.setattr(finals, "take_records", lambda closed, _headers: closed)
     metrics = Metrics(5_000)
     monkeypatch.setattr(metrics, "sent", lambda *_: None)
     producer = Producer()
-    publisher = FinalsPublisher("bars", 0, producer, end=6, headers=[], metrics=metrics)
+    publisher = FinalsPublisher("bars", 0, producer, end=6, headers=[], metrics=metrics, records=as_they_are)
     bars: Sequence[Any] = ["bar"] * 50
     await publisher.publish(list(bars), 50)
     producer.sent[0].acknowledged.set_result(SimpleNamespace(offset=base))

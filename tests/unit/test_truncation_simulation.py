@@ -300,7 +300,7 @@ original_cut_below = gaps.Log.cut_below
         (InputLog, "check", never_checked, GROWN_UNNOTICED),
         (recovery, "_passed_at", lambda bar, _: bar, BARS_SINCE[:-1]),
         (recovery, "check_passed", lambda *_: None, BARS_SINCE[:-1]),
-        (recovery, "_leader_epoch", lambda _: NO_EPOCH, BARS_SINCE_AND_GROWN),
+        (recovery, "leader_epoch_of", lambda _: NO_EPOCH, BARS_SINCE_AND_GROWN),
         (recovery, "CUT_AT_NEXT", NO_CUT, [*CHECKED, TICK, ("read", 1), ("truncate", 2), ("crash",), TICK, NEXT_WINDOW]),
         (Recovered, "cut_at", property(without_cut, lambda *_: None), BARS_SINCE),
         (Recovered, "tail_read", property(lambda _: (0, NO_EPOCH), lambda *_: None), CUT_BEFORE_REPLAY),
