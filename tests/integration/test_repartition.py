@@ -8,6 +8,8 @@ from dataclasses import replace
 from decimal import Decimal
 from uuid import uuid4
 
+import pytest
+
 from app.kafka.partitioner import partition_of
 from tables.bars import Bar
 from tables.config import EngineConfig
@@ -18,6 +20,7 @@ from tests.integration.conftest import NewWorker
 from tests.support.schema_registry import running
 from tests.support.schema_ticks import TICK, AvroTicks
 from tests.support.ticks import Tick, add_partitions, create_topic, delete_topic, now_ms, produce, read
+from tests.support.vendor import DAYS, missing
 from tests.support.worker import Worker
 from tests.unit.model import Wire, take_finals
 
@@ -105,6 +108,43 @@ def test_bars_of_several_topics_are_those_of_the_same_ticks_in_one(pocket: str, 
     assert total["read"] == len(ticks + more + closing) + 3
     assert "Traceback" not in worker.log()
     it_says_how_far_it_is(worker, {nothing: 6, symbols: 3, later: 1}, len(ticks + more + closing) + 3)
+    worker.stop()
+
+
+@pytest.mark.skipif(bool(missing()), reason=missing() or "the test data is there")
+def test_an_hour_of_real_ticks_without_keys_over_six_partitions_makes_the_bars_of_the_default_topic(
+    pocket: str, pocket_worker: NewWorker
+) -> None:
+    source = f"real-{uuid4().hex[:8]}"
+    worker = pocket_worker(
+        ticks_topic=source,
+        repartition="on",
+        ticks_fields="ts=t,bid=b,seq=n,symbol=code,broker='oanda'",
+        ticks_key="",
+        grace="2h",  # longer than the hour: the order between partitions is not told
+        topic_partitions="2",
+    )
+    oanda = next(day for day in DAYS if day.broker == "oanda")
+    day = list(oanda.quotes())
+    hour = [(ts, bid) for ts, bid, _ in day if ts < day[0][0] + 60 * MINUTE]
+    closing = (hour[-1][0] + 4 * 60 * MINUTE, hour[-1][1])
+    create_topic(pocket, source, 6)
+    for number in range(6):
+        chosen = [(n, *quote) for n, quote in enumerate(hour) if n % 6 == number]
+        made = [Tick(value=f'{{"t":{ts},"b":{bid},"n":{n},"code":"EURUSD"}}'.encode()) for n, ts, bid in chosen]
+        produce(pocket, source, made, number)
+    worker.start()
+    worker.wait_read(len(hour))
+    produce(pocket, source, [Tick(value=f'{{"t":{closing[0]},"b":{closing[1]},"code":"EURUSD"}}'.encode())], 0)
+
+    engine = Engine(EngineConfig(grace=120 * MINUTE))
+    engine.feed(
+        Wire(n, now_ms(), b"oanda|EURUSD", f'{{"ts":{ts},"bid":{bid},"seq":{n}}}'.encode())
+        for n, (ts, bid) in enumerate([*hour, closing])
+    )
+    expected = content(take_finals(engine))
+    assert len(expected) == len({ts // MINUTE for ts, _ in hour})
+    assert content(seen.bar for seen in read(pocket, worker.finals_topic, len(expected))) == expected
     worker.stop()
 
 
