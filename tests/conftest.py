@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((place for place, word in enumerate(LONGEST) if any(word in name for name in names)), len(LONGEST))
 
     items.sort(key=rank)
+
+
+# In CI these files start their processes as users do, with a new interpreter each; see `tests/support/preloaded.py`.
+STARTED_ANEW = ("test_commands", "test_bad_settings", "test_signals", "test_unforeseen", "test_migrate_command")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _processes_started_anew(request: pytest.FixtureRequest) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        if os.environ.get("CI") and request.path.stem in STARTED_ANEW:
+            patch.setenv("BARWHEEL_TEST_PRELOAD", "off")
+        yield
 
 
 @pytest.fixture(scope="session")

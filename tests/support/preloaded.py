@@ -4,8 +4,8 @@ Importing Faust and the application takes a second of CPU. The tests start hundr
 was most of their time. A process from `launch` is a real one: it has a process id, its own environment, working directory
 and files, takes signals, and ends with Python's usual finalization. Only its imports are inherited.
 
-With CI set, or where the platform cannot do it (it needs Linux' pidfd), `launch` starts a new interpreter instead. So CI runs
-every process as users do. BARWHEEL_TEST_PRELOAD=off does the same locally.
+With BARWHEEL_TEST_PRELOAD=off, or where the platform cannot do it (it needs Linux' pidfd), `launch` starts a new interpreter
+instead. In CI the tests of commands, settings and signals do that (`tests/conftest.py`): they start processes as users do.
 
 `tests/support/preload_server.py` is the server.
 """
@@ -69,8 +69,7 @@ def launch(
 
 
 def _can_fork(env: Mapping[str, str]) -> bool:
-    off = os.environ.get("CI") or os.environ.get("BARWHEEL_TEST_PRELOAD") == "off"
-    return not off and hasattr(os, "pidfd_open") and _python(env) == _server_python()
+    return os.environ.get("BARWHEEL_TEST_PRELOAD") != "off" and hasattr(os, "pidfd_open") and _python(env) == _server_python()
 
 
 def _python(env: Mapping[str, str]) -> dict[str, str]:
