@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from agents.gaps import Log
 from agents.layout import source_layout
 from agents.repartition.positions import START_KEY, Place, Stored, position_key, read_positions, resume
-from agents.repartition.producers import SourceProducers
+from agents.repartition.producers import source_producer
 from agents.repartition.source_task import Ready, SourceTask
 from agents.repartition_progress import RepartitionProgress
 from agents.sources import find_sources
@@ -28,6 +28,7 @@ from app.kafka.partitioner import partition_of
 from app.kafka.producers import BatchProducer, acknowledged
 from app.kafka.reader import Reader
 from app.kafka.records import NO_EPOCH
+from app.kafka.transactional_producers import TransactionalProducers
 from app.settings import Settings
 from tables.placing import Placing
 from tables.state import Identity
@@ -39,7 +40,7 @@ class SourceRecovery:
     """Makes tasks. `producers` are those of the last recovery."""
 
     def __init__(self, settings: Settings, progress: RepartitionProgress, ready: Ready) -> None:
-        self.producers = SourceProducers(settings)
+        self.producers: TransactionalProducers[Place] = TransactionalProducers()
         self._settings = settings
         self._progress = progress
         self._ready = ready
@@ -55,9 +56,10 @@ class SourceRecovery:
             return {}
         largest = topics.states[settings.repartition_topic].max_message_bytes
         limits = topics.batch_limits
-        failed = await self.producers.start(
-            cluster, sorted(places), max_request=largest + SIDE_EXTRA_BYTES, batch_limits=limits
+        make = functools.partial(
+            source_producer, settings, cluster, max_request=largest + SIDE_EXTRA_BYTES, batch_limits=limits
         )
+        failed = await self.producers.start(sorted(places), make)
         stored = await read_positions(cluster, settings, topics.partitions)  # of now: the former owners write no more
         if stored.start is None:
             stored.start = await self._begin(cluster, limits)
@@ -70,7 +72,7 @@ class SourceRecovery:
                 settings,
                 place,
                 found.position,
-                self.producers.of[place],
+                self.producers.started[place],
                 placing=self._placing_of(topics.partitions, largest),
                 ready=self._ready,
                 ask=functools.partial(_end_of_epoch, cluster, place[0]),

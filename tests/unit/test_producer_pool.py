@@ -8,8 +8,9 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from app.kafka.cluster import Cluster
-from app.kafka.producer_pool import PRODUCERS_AT_ONCE, ProducerPool
+from app.kafka.producer_pool import ProducerPool
 from app.kafka.producers import BatchProducer, TransactionalProducer
+from app.kafka.transactional_producers import PRODUCERS_AT_ONCE
 from app.settings import Settings
 
 NOWHERE = Cluster("127.0.0.1:1")
