@@ -7,6 +7,7 @@ write bars with. A worker that runs does not notice that it is away.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import re
@@ -51,12 +52,15 @@ def subject_of(topic: str) -> str:
 
 def bar_schema(settings: Settings) -> Schema | None:
     """The schema of the bars; None where they are JSON."""
-    if settings.bars_format is BarsFormat.json:
-        return None
-    kind, suffix = KINDS[settings.bars_format]
+    return None if settings.bars_format is BarsFormat.json else _schema(settings.bars_format, settings.bars_scale)
+
+
+@functools.cache
+def _schema(form: BarsFormat, scale: int) -> Schema:
+    kind, suffix = KINDS[form]
     text = (files("tables.bar_formats") / "schemas" / f"bar-{VERSION}.{suffix}").read_text()
-    pattern, scale = _SCALES[settings.bars_format]
-    text = pattern.sub(scale.format(settings.bars_scale), text)
+    pattern, with_scale = _SCALES[form]
+    text = pattern.sub(with_scale.format(scale), text)
     return Schema(json.dumps(json.loads(text), separators=(",", ":")) if kind == "AVRO" else text, kind)
 
 

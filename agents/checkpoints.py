@@ -109,7 +109,7 @@ class Checkpoints:
         after = engine.windows.after
         self._corrections = None if after is None else after.corrections
         if self._corrections is not None:
-            self._corrections.kept.settle(self._all_ends(known))
+            self._corrections.kept.settle(known.all_ends(self._finals.topic))
         horizon = None if self._corrections is None else self._corrections.kept.horizon_begins
         beyond = self._beyond.take()
         return Snapshot(position, await self._encode_states(), side, beyond, horizon, unsent, in_flight, finals_end)
@@ -133,7 +133,7 @@ class Checkpoints:
         self.position = position
         self.required = False
         if self._corrections is not None:
-            self._corrections.kept.checkpointed(self._all_ends(position))
+            self._corrections.kept.checkpointed(position.all_ends(self._finals.topic))
         return position.resume_at
 
     async def _send_beyond(self, snapshot: Snapshot) -> None:
@@ -143,11 +143,8 @@ class Checkpoints:
         if self._beyond_topics:
             known = {} if isinstance(position.ends, UnsetType) else position.ends
             position.ends = known | {topic: end for topic, end in new.items() if topic in self._beyond_topics}
-            position.horizon = dict(self._all_ends(position) if snapshot.horizon is None else snapshot.horizon)
-
-    def _all_ends(self, position: Position) -> Mapping[str, int]:
-        beyond = {} if isinstance(position.ends, UnsetType) else position.ends
-        return {self._finals.topic: position.finals_end, **beyond}
+            ends = position.all_ends(self._finals.topic)
+            position.horizon = ends if snapshot.horizon is None else dict(snapshot.horizon)
 
     async def repeat(self) -> None:
         """Write the stored position once more, unchanged. The acknowledgment gives the broker's time."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from msgspec import UnsetType
-
 from agents.bar_schemas import bar_scale, check_windows
 from agents.beyond import tz_version
 from agents.layout import tick_layout
@@ -47,7 +45,7 @@ def restored_engine(settings: Settings, found: Recovered) -> Engine:
     kept = position.counters, position.arrival, position.stream_times, found.states, found.tail
     after = engine.windows.after
     if after is not None and after.corrections is not None:
-        after.corrections.kept.checkpointed({} if isinstance(position.horizon, UnsetType) else position.horizon)
+        after.corrections.kept.checkpointed(position.known_horizon)
     try:
         engine.restore(*kept, position.cut, found.cut_at, beyond=found.beyond)
     except BoundsMovedError as error:

@@ -6,11 +6,11 @@ The position names the offsets from which these windows lie, and where the topic
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 
 from msgspec import UnsetType
 
 from agents.beyond import FRAME_HEADER, REVISION_HEADER, STATE_HEADER, tz_version
+from agents.headers import APP_HEADER
 from app.errors import StateError
 from app.kafka.reader import Reader
 from app.settings import Settings
@@ -34,15 +34,15 @@ async def begin_beyond(reader: Reader, settings: Settings, partition: int, posit
 
 def ends_of(settings: Settings, position: Position) -> dict[str, int]:
     """Where the topics of bars ended as of a position; empty without corrections."""
-    return {} if isinstance(position.ends, UnsetType) else {settings.finals_topic: position.finals_end, **position.ends}
+    return {} if isinstance(position.ends, UnsetType) else position.all_ends(settings.finals_topic)
 
 
-async def read_published(reader: Reader, settings: Settings, partition: int, position: Position, owner: str) -> list[Published]:
+async def read_published(reader: Reader, settings: Settings, partition: int, position: Position) -> list[Published]:
     """The windows within the horizon of a position, and some before it: finals, then revisions of them.
 
-    `owner`: the header that names the app of a record. Raises `StateError` where a topic lacks records that were there.
+    Raises `StateError` where a topic lacks records that were there.
     """
-    horizon: Mapping[str, int] = {} if isinstance(position.horizon, UnsetType) else position.horizon
+    horizon = position.known_horizon
     found: list[Published] = []
     app_id = settings.app_id.encode()
     keys: dict[bytes, bytes] = {}  # one object for each symbol
@@ -52,7 +52,7 @@ async def read_published(reader: Reader, settings: Settings, partition: int, pos
             for record in batch:
                 headers = dict(record.headers)
                 state = headers.get(STATE_HEADER)
-                if record.key is None or state is None or headers.get(owner) != app_id:
+                if record.key is None or state is None or headers.get(APP_HEADER) != app_id:
                     continue
                 key, _, begin = record.key.rpartition(b"|")
                 frame, revision = headers.get(FRAME_HEADER) or b"", headers.get(REVISION_HEADER) or b"0"

@@ -17,7 +17,7 @@ import msgspec
 
 from agents.fingerprint import check_fingerprint, fingerprint
 from agents.gaps import Log, Moved, check_changelog, check_cluster, check_finals, check_input, check_passed
-from agents.headers import APP_HEADER, leader_epoch_of, producer_app
+from agents.headers import leader_epoch_of, producer_app
 from agents.published import begin_beyond, ends_of, read_published
 from app.errors import StateError
 from app.kafka.reader import Reader
@@ -129,7 +129,7 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
     check_fingerprint(where, position.fingerprint, wanted)
     check_changelog(where, position, begin)
     found = Recovered(position, finals_end=finals.end, changelog_end=end)
-    found.beyond.published = await read_published(reader, settings, partition, position, APP_HEADER)
+    found.beyond.published = await read_published(reader, settings, partition, position)
     async for record in _records(reader, settings.changelog_topic, partition, position.changelog_start, end, seen):
         _take_state(found, record)
     before, finals_before = position.next_offset, position.finals_end

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.kafka.clock import steady_ms
-
-Place = tuple[str, int]  # topic and partition of a source
+from app.kafka.leaders import Place
 
 
 @dataclass

@@ -5,12 +5,9 @@ from __future__ import annotations
 from app.kafka.batches import Header, Outgoing
 from app.kafka.producers import BatchProducer, acknowledged
 from app.settings import Settings
+from tables.record_size import CUT_TO, OVERHEAD, headers_size
 from tables.records import SideRecord
 from tables.repartitioned import SourceRecord, restored
-
-CUT_TO = 64 * 1024  # bytes that are kept of a value that is too large
-OVERHEAD = 4 * 1024  # upper bound of a batch's and a record's bytes apart from key, value and headers
-PER_HEADER = 10  # upper bound of the bytes of a header's two lengths
 
 
 class SideOutputs:
@@ -85,20 +82,16 @@ class SideRecordEncoder:
         if key is not None:
             headers.append(("source_key", key[:CUT_TO]))
         own = [(name, text or b"") for name, text in record.headers]
-        room = self._max_size - _size(headers)
-        if _size(own) + len(value or b"") > room:
+        room = self._max_size - headers_size(headers)
+        if headers_size(own) + len(value or b"") > room:
             if value is not None:
                 headers += [("truncated", b"true"), ("original_size", str(len(value)).encode())]
                 value = value[: min(CUT_TO, max(0, room))]
-            if _size(own) + len(value or b"") > room:
+            if headers_size(own) + len(value or b"") > room:
                 headers.append(("headers_left_out", str(len(own)).encode()))
                 own = []
         headers = own + headers
         return name.encode(), value, None, headers
-
-
-def _size(headers: list[Header]) -> int:
-    return sum(len(name.encode()) + len(text) + PER_HEADER for name, text in headers)
 
 
 def side_outputs(settings: Settings, partition: int, max_size: int, headers: list[Header]) -> SideOutputs:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from aiokafka.admin import AIOKafkaAdminClient
 
-from app.kafka.topics import DEFAULT_MAX_MESSAGE_BYTES, Finding, TopicSpec, TopicState, partition_counts
+from app.kafka.topics import DEFAULT_MAX_MESSAGE_BYTES, Finding, TopicSpec, TopicState, alter_command, partition_counts
 from app.settings import Settings
 
 ADDED_BYTES = 65_536  # a repartitioned record is the source's record plus where it came from, in headers
@@ -74,8 +74,7 @@ def judge_sources(settings: Settings, states: Mapping[str, TopicState]) -> list[
     for name in settings.sources.among(states):
         if "compact" in states[name].cleanup_policy:
             text = f"has cleanup.policy={states[name].cleanup_policy}: compaction removes all but the last tick of a key"
-            advice = f"kafka-configs.sh --alter --entity-type topics --entity-name {name} --add-config cleanup.policy=delete"
-            found.append(Finding(name, text, advice, fatal=True))
+            found.append(Finding(name, text, alter_command(name, "cleanup.policy=delete"), fatal=True))
     advice = "`app topics` or the next start of a worker creates it"
     return found + [
         Finding(spec.name, f"is missing ({spec.why})", advice) for spec in source_specs(settings) if spec.name not in states

@@ -18,12 +18,11 @@ from agents.engines import restored_engine
 from agents.finals import FinalsPublisher, finals_headers
 from agents.headers import APP_HEADER
 from agents.input_log import EndOfEpoch, InputLog, never_told
-from agents.markers import Markers
 from agents.metrics import Metrics
 from agents.placement import PlacedSymbols
 from agents.recovery import Recovered
 from agents.side_outputs import side_outputs
-from agents.timers import IdleTimer, TimerClock
+from agents.timers import idle_timer
 from app.kafka.clock import BrokerClock
 from app.kafka.fetcher import Head
 from app.kafka.producers import BatchProducer, TransactionalProducer
@@ -72,12 +71,11 @@ class PartitionTask:
         self._input = InputLog(number, position.leader_epoch, end_of_epoch, found.tail_read)
         self.checkpoint_began = time.monotonic()  # the last one, even if it found nothing to write
         self.publication_began = float("-inf")  # the last one that had something to publish
-        self._metrics, broker = metrics or Metrics(settings.grace), clock or BrokerClock()
-        self._copies = settings.repartition  # they arrived when their records did in the sources: only elapsed time is known
-        stamped = append_time and not self._copies
-        self._clock = TimerClock(broker, settings.idle_margin, position.arrival, append_time=stamped)
-        written = None if markers is None else Markers(settings.input_topic, number, markers, settings.app_id)
-        self._idle = IdleTimer(number, self.engine, self._clock, written)
+        self._metrics = metrics or Metrics(settings.grace)
+        broker = clock or BrokerClock()
+        self._copies = settings.repartition
+        timed = settings, number, self.engine, broker, markers
+        self._idle = idle_timer(*timed, arrival=position.arrival, append_time=append_time)
         self._app_id = settings.app_id
         headers = [(APP_HEADER, settings.app_id.encode())]
         self._finals = FinalsPublisher(
@@ -103,7 +101,8 @@ class PartitionTask:
             headers=headers,
         )
         self.placed = placed or PlacedSymbols()
-        self._stored, self._poisoned = not found.needs_first_checkpoint, False  # the position, as it is; see `_poison_on_error`
+        self._stored = not found.needs_first_checkpoint  # the position, as it is
+        self._poisoned = False  # see `_poison_on_error`
         self._engine_lock = asyncio.Lock()  # held to feed the engine, to turn its wheel, and to copy it
         self._checkpoint_lock = asyncio.Lock()
 
@@ -181,7 +180,7 @@ class PartitionTask:
             if batch.timestamp_type == APPEND_TIME and not self._copies:
                 self.engine.feed_same_arrival(records, batch.max_timestamp)
             else:  # the producers' clocks, whatever the topic has now; or those of the sources
-                self.engine.feed(records, self._clock.latest_arrival(part.fetched))
+                self.engine.feed(records, self._idle.clock.latest_arrival(part.fetched))
             self.consumed_to = batch.next_offset
         self._idle.fed(part, stepped=self.engine.clock_steps > steps)
         if part.last or self.engine.bars_waiting >= FEW_FINALS:
@@ -205,7 +204,7 @@ class PartitionTask:
             with self._poison_on_error():
                 self._checkpoints.required |= await self._idle.turn(head)
                 await self._publish()
-        if self.engine.open_windows and self._clock.broker.stale(ASK_AGAIN_MS):
+        if self.engine.open_windows and self._idle.clock.broker.stale(ASK_AGAIN_MS):
             self._checkpoints.required = True
 
     # ---- out

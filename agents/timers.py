@@ -15,8 +15,10 @@ import faust
 from agents.markers import Markers
 from app.kafka.clock import BrokerClock, now_ms
 from app.kafka.fetcher import Head
+from app.kafka.producers import BatchProducer
 from app.kafka.records import APPEND_TIME
 from app.kafka.slices import Slice
+from app.settings import Settings
 from tables.engine import Engine
 
 log = logging.getLogger(__name__)
@@ -82,20 +84,20 @@ class IdleTimer:
             clock.idle_margin = 0  # a marker's arrival is compared with no other clock
         self._partition = partition
         self._engine = engine
-        self._clock = clock
+        self.clock = clock
         self._markers = markers
 
     def fed(self, part: Slice, *, stepped: bool) -> None:
         """A slice was processed. `stepped`: it showed that a clock had been wrong before."""
         if stepped:
-            self._clock.broker.forget()
+            self.clock.broker.forget()
             self._say_clock_was_wrong("a record")
-        self._clock.fed(self._engine.arrival, part)
+        self.clock.fed(self._engine.arrival, part)
 
     async def turn(self, head: Head) -> bool:
         """Close the windows that are due by idling, or send a marker for them. Returns whether the clock had been wrong."""
         stepped = self._leave_wrong_clock(head.sent)
-        passed = self._clock.passed(head)
+        passed = self.clock.passed(head)
         if passed is None:
             pass
         elif self._markers is None:
@@ -105,10 +107,10 @@ class IdleTimer:
         return stepped
 
     def _leave_wrong_clock(self, now: int) -> bool:
-        known = self._clock.broker.at(now)
-        if known is None or not self._clock.broker.certain or not self._engine.leave_wrong_clock(known):
+        known = self.clock.broker.at(now)
+        if known is None or not self.clock.broker.certain or not self._engine.leave_wrong_clock(known):
             return False
-        self._clock.stepped(self._engine.arrival, now)
+        self.clock.stepped(self._engine.arrival, now)
         self._say_clock_was_wrong("the broker's clock")
         return True
 
@@ -120,6 +122,26 @@ class IdleTimer:
             self._engine.arrival,
             source,
         )
+
+
+def idle_timer(  # what it is made of
+    settings: Settings,
+    partition: int,
+    engine: Engine,
+    broker: BrokerClock,
+    markers: BatchProducer | None,
+    *,
+    arrival: int,
+    append_time: bool,
+) -> IdleTimer:
+    """The timer of one partition. `markers` writes them, see `Markers`. `arrival`: the largest arrival time so far, as stored.
+
+    `append_time`: LogAppendTime input. Copies arrived when their records did in the sources, so only elapsed time is known.
+    """
+    stamped = append_time and not settings.repartition
+    clock = TimerClock(broker, settings.idle_margin, arrival, append_time=stamped)
+    written = None if markers is None else Markers(settings.input_topic, partition, markers, settings.app_id)
+    return IdleTimer(partition, engine, clock, written)
 
 
 def register(app: faust.App, tick_ms: int, turn: Callable[[], Awaitable[None]]) -> None:

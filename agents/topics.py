@@ -15,6 +15,7 @@ from app.kafka.topics import (
     Finding,
     TopicSpec,
     TopicState,
+    alter_command,
     create_missing,
     partition_counts,
     topic_admin,
@@ -168,10 +169,10 @@ def _judge_input(name: str, state: TopicState) -> list[Finding]:
     findings = []
     if state.timestamp_type != "LogAppendTime":
         text = "has message.timestamp.type=CreateTime: producers set the arrival times, and retention deletes old ticks"
-        findings.append(Finding(name, text, _alter_command(name, "message.timestamp.type=LogAppendTime")))
+        findings.append(Finding(name, text, alter_command(name, "message.timestamp.type=LogAppendTime")))
     if "compact" in state.cleanup_policy:
         text = f"has cleanup.policy={state.cleanup_policy}: compaction removes all but a symbol's last tick"
-        findings.append(Finding(name, text, _alter_command(name, "cleanup.policy=delete"), fatal=True))
+        findings.append(Finding(name, text, alter_command(name, "cleanup.policy=delete"), fatal=True))
     return findings
 
 
@@ -187,15 +188,15 @@ def _judge_output(spec: TopicSpec, state: TopicState, source: str) -> list[Findi
         # Retention would delete bars and states for good. Compaction of a side topic removes nothing: its keys are unique.
         fatal = wanted == "compact"
         text = f"has cleanup.policy={policy} and must have {wanted}"
-        findings.append(Finding(spec.name, text, _alter_command(spec.name, f"cleanup.policy={wanted}"), fatal=fatal))
+        findings.append(Finding(spec.name, text, alter_command(spec.name, f"cleanup.policy={wanted}"), fatal=fatal))
     timestamp_type, stamped = state.timestamp_type, spec.configs["message.timestamp.type"]
     if timestamp_type != stamped:
         text = f"has message.timestamp.type={timestamp_type} and should have {stamped}"
-        findings.append(Finding(spec.name, text, _alter_command(spec.name, f"message.timestamp.type={stamped}")))
+        findings.append(Finding(spec.name, text, alter_command(spec.name, f"message.timestamp.type={stamped}")))
     if wanted == "compact" and state.max_message_bytes < DEFAULT_MAX_MESSAGE_BYTES:
         text = f"has max.message.bytes={state.max_message_bytes}: batches are made smaller, a larger record is refused"
         fatal = state.max_message_bytes < SMALLEST_BATCH  # it would not hold every bar
-        advice = _alter_command(spec.name, f"max.message.bytes={DEFAULT_MAX_MESSAGE_BYTES}")
+        advice = alter_command(spec.name, f"max.message.bytes={DEFAULT_MAX_MESSAGE_BYTES}")
         findings.append(Finding(spec.name, text, advice, fatal=fatal))
     return findings + _judge_size(spec, state)
 
@@ -205,8 +206,4 @@ def _judge_size(spec: TopicSpec, state: TopicState) -> list[Finding]:
     if size is None or state.max_message_bytes >= int(size):
         return []
     text = f"takes records of {state.max_message_bytes} bytes, {size} are needed: the values of larger ones are cut"
-    return [Finding(spec.name, text, _alter_command(spec.name, f"max.message.bytes={size}"))]
-
-
-def _alter_command(name: str, config: str) -> str:
-    return f"kafka-configs.sh --alter --entity-type topics --entity-name {name} --add-config {config}"
+    return [Finding(spec.name, text, alter_command(spec.name, f"max.message.bytes={size}"))]

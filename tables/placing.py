@@ -14,13 +14,11 @@ from tables.layouts.config import ParsedLayout
 from tables.layouts.fields import Constant
 from tables.layouts.identity import Identities
 from tables.layouts.layout import TickLayout
+from tables.record_size import CUT_TO, OVERHEAD, headers_size
 from tables.records import Record
 from tables.repartitioned import KEY_HEADER, REJECTED_HEADER, SOURCE_HEADER
 from tables.ticks import MAX_KEY, RejectedError
 
-CUT_TO = 64 * 1024  # bytes that are kept of a value that is too large, at most
-OVERHEAD = 4 * 1024  # upper bound of a batch's and a record's bytes apart from key, value and headers
-PER_HEADER = 10  # upper bound of the bytes of a header's two lengths
 MOST_DETAIL = 1_000  # characters
 OURS = 16 * 1024  # upper bound of the bytes of a usual key and our headers
 Header = tuple[str, bytes | None]
@@ -133,5 +131,4 @@ def _rejected(error: RejectedError) -> Header:
 
 
 def _size(key: bytes | None, value: bytes | None, headers: list[Header]) -> int:
-    of_headers = sum(len(name.encode()) + len(content or b"") + PER_HEADER for name, content in headers)
-    return len(key or b"") + len(value or b"") + of_headers
+    return len(key or b"") + len(value or b"") + headers_size(headers)

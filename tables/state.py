@@ -125,6 +125,15 @@ class Position(msgspec.Struct, kw_only=True):
         return {} if isinstance(self.scopes, UnsetType) else self.scopes
 
     @property
+    def known_horizon(self) -> dict[str, int]:
+        """The horizon; empty without corrections."""
+        return {} if isinstance(self.horizon, UnsetType) else self.horizon
+
+    def all_ends(self, finals: str) -> dict[str, int]:
+        """Where the topics of all bars ended, those of the base finals included, whose topic is given."""
+        return {finals: self.finals_end, **({} if isinstance(self.ends, UnsetType) else self.ends)}
+
+    @property
     def resume_at(self) -> int:
         """The offset at which reading goes on."""
         return max(self.next_offset, self.consumed_to)

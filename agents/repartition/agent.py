@@ -17,7 +17,6 @@ from aiokafka import errors as kafka_errors
 from aiokafka.structs import OffsetAndMetadata
 
 from agents.repartition.consumer import connected
-from agents.repartition.positions import Place
 from agents.repartition.recovery import SourceRecovery, changed
 from agents.repartition.source_task import SourceTask
 from agents.repartition.watch import SourceWatch
@@ -29,6 +28,7 @@ from app.errors import StateError
 from app.kafka.cluster import Cluster
 from app.kafka.failures import reason_of
 from app.kafka.fetcher import report_errors_of_the_group
+from app.kafka.leaders import Place
 from app.kafka.records import Batch, Record
 from app.kafka.slices import GapError
 from app.settings import Settings

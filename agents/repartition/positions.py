@@ -18,6 +18,7 @@ import msgspec
 from agents.gaps import Log, Moved, check_cluster, check_input
 from app.errors import StateError
 from app.kafka.cluster import Cluster
+from app.kafka.leaders import Place
 from app.kafka.reader import Reader, high_watermarks
 from app.kafka.records import Record
 from app.settings import Settings
@@ -25,7 +26,6 @@ from app.settings.types import Start
 from tables.state import Counters, Identity, Position, decode_position
 
 START_KEY = b"start"
-Place = tuple[str, int]
 _decode_start = msgspec.json.Decoder(dict[str, int]).decode
 
 

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from agents.gaps import Log
 from agents.layout import source_layout
-from agents.repartition.positions import START_KEY, Place, Stored, position_key, read_positions, resume
+from agents.repartition.positions import START_KEY, Stored, position_key, read_positions, resume
 from agents.repartition.producers import source_producer
 from agents.repartition.source_task import Ready, SourceTask
 from agents.repartition_progress import RepartitionProgress
@@ -24,6 +24,7 @@ from app.kafka.cluster import Cluster
 from app.kafka.failures import reason_of
 from app.kafka.identity import Identities, identify
 from app.kafka.leader_epochs import EpochEnd, end_of_epoch
+from app.kafka.leaders import Place
 from app.kafka.partitioner import partition_of
 from app.kafka.producers import BatchProducer, acknowledged
 from app.kafka.reader import Reader

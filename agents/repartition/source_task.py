@@ -14,9 +14,10 @@ from aiokafka import TopicPartition
 from msgspec.structs import replace
 
 from agents.input_log import EndOfEpoch, InputLog
-from agents.repartition.positions import Place, position_key
+from agents.repartition.positions import position_key
 from agents.repartition_progress import RepartitionProgress, SourceProgress
 from app.kafka.batches import Header, Outgoing
+from app.kafka.leaders import Place
 from app.kafka.producers import Sent, TransactionalProducer, acknowledged
 from app.kafka.records import Batch, LeaderEpoch, Record
 from app.kafka.slices import GapError, from_offset

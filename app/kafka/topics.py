@@ -78,6 +78,11 @@ class Finding:
         return f"topic {self.topic}: {self.text}; {self.advice}"
 
 
+def alter_command(name: str, config: str) -> str:
+    """The remedy for a wrong configuration of a topic, as `Finding.advice`."""
+    return f"kafka-configs.sh --alter --entity-type topics --entity-name {name} --add-config {config}"
+
+
 @asynccontextmanager
 async def topic_admin(cluster: Cluster) -> AsyncIterator[AIOKafkaAdminClient]:
     """Connect an admin client. Errors of the connection and of the block are raised as `BrokerError`."""

@@ -38,14 +38,18 @@ class KsqldbSettings(Protocol):
 def check_ksqldb(settings: KsqldbSettings) -> None:
     """User and password come together, a CA file needs TLS, and prices keep enough digits before the point."""
     precision, scale, ca_file = settings.ksqldb_precision, settings.ksqldb_scale, settings.ksqldb_ca_file
-    if bool(settings.ksqldb_user) != bool(settings.ksqldb_password.get_secret_value()):
-        raise ValueError("ksqldb_user and ksqldb_password go together: set both or none")
+    _check_together("ksqldb", settings.ksqldb_user, settings.ksqldb_password)
     if ca_file and not settings.ksqldb_url.startswith("https://"):
         raise ValueError(f"ksqldb_ca_file={ca_file} is for a ksqldb_url that begins with https://")
     if precision - scale < WHOLE_DIGITS:
         raise ValueError(
             f"ksqldb_precision={precision} leaves less than {WHOLE_DIGITS} digits before the point of ksqldb_scale={scale}"
         )
+
+
+def _check_together(server: str, user: str, password: SecretStr) -> None:
+    if bool(user) != bool(password.get_secret_value()):
+        raise ValueError(f"{server}_user and {server}_password go together: set both or none")
 
 
 class SchemaSettings(Protocol):
@@ -64,8 +68,7 @@ class SchemaSettings(Protocol):
 def check_schemas(settings: SchemaSettings) -> None:
     """A registry's credentials are complete, formats with schemas have them from somewhere, and others need none."""
     url, user, ca_file = settings.schema_registry_url, settings.schema_registry_user, settings.schema_registry_ca_file
-    if bool(user) != bool(settings.schema_registry_password.get_secret_value()):
-        raise ValueError("schema_registry_user and schema_registry_password go together: set both or none")
+    _check_together("schema_registry", user, settings.schema_registry_password)
     if user and not url:
         raise ValueError(f"schema_registry_user={user} is for a schema_registry_url, which is empty")
     if ca_file and not url.startswith("https://"):

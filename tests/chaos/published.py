@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import fastavro
 
 from tests.chaos.sent import Stored
-from tests.support.protobuf_text import message_class
+from tests.support.protobuf_text import message_class, values_of
 from tests.support.worker import ROOT
 
 SCHEMAS = ROOT / "tables/bar_formats/schemas"
@@ -71,15 +71,4 @@ def _avro(content: bytes) -> dict[str, Any]:
 
 
 def _protobuf(content: bytes) -> dict[str, Any]:
-    message = message_class((SCHEMAS / "bar-1.proto").read_text(), "barwheel.Bar").FromString(content)
-    found: dict[str, Any] = {}
-    for field in message.DESCRIPTOR.fields:
-        value = getattr(message, field.name)
-        if field.has_presence and not message.HasField(field.name):
-            value = None
-        elif field.message_type is not None and field.message_type.name == "Decimal":
-            value = Decimal(int.from_bytes(value.value, signed=True)).scaleb(-value.scale)
-        elif field.message_type is not None:
-            value = value.ToDatetime(tzinfo=UTC)
-        found[field.name] = value
-    return found
+    return values_of(message_class((SCHEMAS / "bar-1.proto").read_text(), "barwheel.Bar").FromString(content))

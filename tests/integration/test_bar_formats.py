@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.conftest import NewWorker
 from tests.integration.test_schemas import not_ready
-from tests.support.protobuf_text import message_class
+from tests.support.protobuf_text import message_class, values_of
 from tests.support.schema_registry import RegistryServer, running
 from tests.support.ticks import Tick, heartbeat, produce, read, windows
 from tests.support.worker import ROOT, Worker
@@ -84,22 +84,7 @@ def deserialized(worker: Worker, count: int) -> list[dict[str, Any]]:
         return [dict(avro(value, context)) for value in consumed(worker, count)]
     printed = worker.run("topics", "--schema").stdout
     protobuf = ProtobufDeserializer(message_class(printed, "barwheel.Bar"), {"use.deprecated.format": False}, client)
-    return [as_dict(protobuf(value, context)) for value in consumed(worker, count)]
-
-
-def as_dict(message: Any) -> dict[str, Any]:
-    """A Protobuf bar as Avro's deserializer gives it."""
-    found: dict[str, Any] = {}
-    for field in message.DESCRIPTOR.fields:
-        value = getattr(message, field.name)
-        if field.has_presence and not message.HasField(field.name):
-            value = None
-        elif field.message_type is not None and field.message_type.name == "Decimal":
-            value = Decimal(int.from_bytes(value.value, signed=True)).scaleb(-value.scale)
-        elif field.message_type is not None:
-            value = value.ToDatetime(tzinfo=UTC)
-        found[field.name] = value
-    return found
+    return [values_of(protobuf(value, context)) for value in consumed(worker, count)]
 
 
 @pytest.mark.parametrize("name", ["avro", "protobuf"])

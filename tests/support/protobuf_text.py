@@ -7,6 +7,8 @@ import binascii
 import functools
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +95,18 @@ def _changed(reader: Any, writer: Any, path: str) -> Iterator[str]:
             if field.number not in fields and field.name in names:
                 yield f"FIELD_NUMBER_CHANGED: {path}{old.name}.{field.name}"
         yield from _changed(new.nested_type, old.nested_type, f"{path}{old.name}.")
+
+
+def values_of(message: Any) -> dict[str, Any]:
+    """The fields of a message with bars' types: decimals and times as Python's, None for those without a value."""
+    found: dict[str, Any] = {}
+    for field in message.DESCRIPTOR.fields:
+        value = getattr(message, field.name)
+        if field.has_presence and not message.HasField(field.name):
+            value = None
+        elif field.message_type is not None and field.message_type.name == "Decimal":
+            value = Decimal(int.from_bytes(value.value, signed=True)).scaleb(-value.scale)
+        elif field.message_type is not None:
+            value = value.ToDatetime(tzinfo=UTC)
+        found[field.name] = value
+    return found

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from agents.side_outputs import CUT_TO, SideRecordEncoder
+from agents.side_outputs import SideRecordEncoder
 from agents.topics import judge
 from app.kafka.batches import Outgoing
 from app.kafka.topics import TopicState
 from app.settings import Settings
+from tables.record_size import CUT_TO
 from tables.records import SideRecord
 from tests.unit.model import Wire
 

@@ -74,8 +74,8 @@ def one_open(last: int) -> Recovered:
 
 def broker_says(task: PartitionTask, epoch: int, steady: Steady) -> None:
     """The acknowledgment of a checkpoint said that the broker's clock shows this time."""
-    assert task._clock.broker.steady is steady
-    task._clock.broker.acknowledged(epoch)
+    assert task._idle.clock.broker.steady is steady
+    task._idle.clock.broker.acknowledged(epoch)
 
 
 @pytest.mark.parametrize("away", [1_000, 3_600_000], ids=["for a second", "for an hour"])
@@ -126,7 +126,7 @@ async def test_a_record_without_a_timestamp_arrived_when_it_was_fetched() -> Non
 
 async def test_at_the_head_of_a_log_with_create_time_arrival_goes_on_at_the_pace_of_a_steady_clock() -> None:
     async with partition_at(Steady(MINUTE), Recovered(position(0, T0)), append_time=False) as task:
-        clock = task._clock
+        clock = task._idle.clock
         assert clock.passed(Head(0, MINUTE + 700)) == T0 + 200
         clock.fed(T0 + 5_000, part(task, CREATE_TIME, [(T0 + 5_000, T0)], 2 * MINUTE))
         assert clock.passed(Head(0, 2 * MINUTE + 2_000)) == T0 + 6_500
@@ -208,10 +208,10 @@ async def test_without_a_time_in_acknowledgments_this_machines_clock_gives_it_an
     last = now_ms() + YEAR
     steady = Steady(0)
     async with partition_at(steady, one_open(last), append_time=True) as task:
-        task._clock.broker.acknowledged(None)
+        task._idle.clock.broker.acknowledged(None)
         await task.tick(Head(42, 1_000))
         assert (task.engine.clock_steps, task.engine.arrival) == (0, last)
-        known = task._clock.broker.at(1_000)
+        known = task._idle.clock.broker.at(1_000)
         assert known is not None
         assert abs(known - 1_000 - now_ms()) < MINUTE
 
