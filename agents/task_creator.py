@@ -172,12 +172,9 @@ class _Attempt:
         self._metrics = metrics
         self._placement = placement
         self._readers: list[Reader] = []
-        beyond = tuple(settings.beyond_topics)
-        self._written = (settings.late_topic, settings.rejected_topic, *(() if settings.corrects else beyond))
-        self._read = (
-            *(settings.input_topic, settings.finals_topic, settings.changelog_topic),
-            *(beyond if settings.corrects else ()),
-        )
+        self._read = settings.recovered_topics
+        only_written = tuple(topic for topic in settings.beyond_topics if topic not in self._read)
+        self._written = (settings.late_topic, settings.rejected_topic, *only_written)
 
     async def run(self, cluster: Cluster, numbers: set[int]) -> None:
         """Recover what can be recovered. Raises errors that are not of one partition alone."""

@@ -34,7 +34,7 @@ async def open_scopes(settings: Settings, cluster: Cluster, topics: TopicsReport
     if settings.input_topic not in topics.states or settings.changelog_topic not in topics.states:
         raise TopicsError(f"{settings.input_topic} or {settings.changelog_topic} does not exist: no worker has run yet")
     scopes: list[OpenScope] = []
-    names = frozenset({settings.input_topic, settings.finals_topic, settings.changelog_topic})
+    names = frozenset(settings.recovered_topics)
     now = await check_partitions(settings, cluster, topics.partitions)
     async with Reader(cluster, names) as reader:
         for number in range(topics.partitions):

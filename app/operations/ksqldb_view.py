@@ -47,7 +47,7 @@ async def readings(settings: Settings, cluster: Cluster) -> Mapping[Window, Read
     grid = _Grid(settings.window_size, milliseconds(GRACE) or 0)
     found: dict[Window, Reading] = {}
     stream_times: dict[int, int] = {}
-    async with topic_consumer(cluster, settings.ticks_topic) as consumer:
+    async with topic_consumer(cluster, settings.input_topic) as consumer:
         if consumer is None:
             return found
         async for record in records_to_end(consumer):

@@ -30,7 +30,7 @@ class Problem:
 
 async def state_problems(settings: Settings, cluster: Cluster, topics: TopicsReport) -> list[Problem]:
     """The problems of all partitions; none before the first start. Nothing is changed. Raises aiokafka's errors."""
-    names = frozenset({settings.input_topic, settings.finals_topic, settings.changelog_topic})
+    names = frozenset(settings.recovered_topics)
     if not names <= topics.states.keys():
         return []
     now = await check_partitions(settings, cluster, topics.partitions)

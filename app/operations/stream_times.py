@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from agents.engines import engine_config, restored_engine
+from agents.layout import tick_layout
 from agents.recovery import recover
 from agents.topics import TopicsReport, check_partitions
 from app.errors import StateError
@@ -36,7 +37,7 @@ async def stream_times(settings: Settings, cluster: Cluster, topics: TopicsRepor
     found = Reached()
     if settings.input_topic in topics.created:
         return found
-    names = frozenset({settings.input_topic, settings.finals_topic, settings.changelog_topic})
+    names = frozenset(settings.recovered_topics)
     async with Reader(cluster, names) as reader:
         for number in range(topics.partitions):
             begin, end = await reader.bounds(settings.input_topic, number)
@@ -49,8 +50,8 @@ async def stream_times(settings: Settings, cluster: Cluster, topics: TopicsRepor
             else:
                 start = max(start, recovered.position.next_offset)
                 _add(found, number, restored_engine(settings, recovered))
-            engine = Engine(engine_config(settings), start)
-            cap = None if topics.log_append_time else time.time_ns() // 1_000_000
+            engine = Engine(engine_config(settings), start, tick_layout(settings))
+            cap = None if topics.log_append_time and not settings.repartition else time.time_ns() // 1_000_000
             if start < end:
                 async for batch in reader.read(settings.input_topic, number, start, end):
                     engine.feed(from_offset(iter(batch), start), cap)

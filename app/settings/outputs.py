@@ -81,6 +81,12 @@ class OutputNames:
         return topics
 
     @property
+    def recovered_topics(self) -> tuple[str, ...]:
+        """Topics from which the state of a partition is recovered, the input first."""
+        more = tuple(self.beyond_topics) if self.corrects else ()
+        return self.input_topic, self.finals_topic, self.changelog_topic, *more
+
+    @property
     def late_topic(self) -> str:
         """Topic of the late ticks."""
         return f"{self.topics_prefix}ticks_late"

@@ -48,3 +48,7 @@ def test_a_late_tick_revises_its_bars_once_though_the_worker_was_killed_before_t
     assert 'corrected_ticks_total{partition="0"} 2.0' in text
     assert 'corrections_emitted_total{frame="2m"} 1.0' in text
     assert 'longer_bars_emitted_total{frame="2m"} 1.0' in text
+    worker.stop()
+    for command in ("doctor", "flush"):  # they recover what the worker left
+        ended = worker.run(command)
+        assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tables.bar_formats.varints import read_varint
 from tables.layouts.avro_schema import AvroType, parse_schema
 from tables.layouts.decoded import from_double, from_float, trimmed
 
 _DIGITS = {"millis": 3, "micros": 6, "nanos": 9}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MOST_BYTES = 10  # of a number
 _BROKEN = (IndexError, ValueError, ArithmeticError, struct.error, RecursionError)
 
 
@@ -83,14 +83,8 @@ class _Reader:
         return self._data[self.at - size : self.at]
 
     def _long(self) -> int:
-        number = 0
-        for shift in range(0, 7 * _MOST_BYTES, 7):
-            byte = self._data[self.at]
-            self.at += 1
-            number |= (byte & 127) << shift
-            if byte < 128:  # noqa: PLR2004  # the last one
-                return (number >> 1) ^ -(number & 1)
-        raise ValueError("a number is too long")
+        number, self.at = read_varint(self._data, self.at)
+        return (number >> 1) ^ -(number & 1)
 
     def _items(self, kind: AvroType) -> Iterator[Any]:
         """An array or a map is blocks: a count and so many items; or a negative count, a size in bytes, and the items."""
