@@ -19,7 +19,6 @@ from app.kafka.producers import BatchProducer, acknowledged
 from app.settings import Settings
 from tables.bar_formats.records import Outgoing, TakeRecords
 from tables.emission import Closed, unpacked
-from tables.window import unpack_window
 
 FRAME_HEADER, STATE_HEADER, REVISION_HEADER = "frame", "state", "revision"
 
@@ -64,7 +63,7 @@ class BeyondOutputs:
         take = self._take.get(topic)
         if take is None:
             take = self._take[topic] = bar_records(self._settings, topic)
-        for step in unpacked(steps, unpack_window):
+        for step in unpacked(steps):
             own = list(headers)
             if step.frame:
                 own.append((FRAME_HEADER, step.frame.encode()))

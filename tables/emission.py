@@ -6,19 +6,14 @@ compares it with the encoding of the same `Bar`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from tables.scopes import UNKNOWN
 from tables.ticks import PER_SECOND
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from tables.window import Window
-
+from tables.window import Window, unpack_window
 
 H = TypeVar("H")
 UNPACKED_AT_ONCE = 1_000  # windows that are in memory as objects while their bars are encoded
@@ -116,7 +111,7 @@ def take_records(steps: Iterable[Closed], headers: H) -> Iterator[tuple[bytes, b
             yield symbol.key + suffix, value.encode(), start, headers
 
 
-def unpacked(steps: Iterable[Closed], unpack: Callable[[bytes], Window]) -> Iterator[Closed]:
+def unpacked(steps: Iterable[Closed]) -> Iterator[Closed]:
     """The same steps with their windows; those that have states only become several steps, so that memory stays bounded."""
     for step in steps:
         states = step.states
@@ -126,7 +121,7 @@ def unpacked(steps: Iterable[Closed], unpack: Callable[[bytes], Window]) -> Iter
         for begin in range(0, len(states), UNPACKED_AT_ONCE):
             some = states[begin : begin + UNPACKED_AT_ONCE]
             symbols = step.symbols[begin : begin + UNPACKED_AT_ONCE]
-            yield msgspec.structs.replace(step, symbols=symbols, windows=[unpack(state) for state in some], states=some)
+            yield msgspec.structs.replace(step, symbols=symbols, windows=[unpack_window(state) for state in some], states=some)
 
 
 def _sums(window: Window) -> str:

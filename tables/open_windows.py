@@ -180,9 +180,8 @@ class OpenWindows:
             self._peak, self._peak_at = self.count, at
         evidence = Evidence(reason, at, scope.stream_time - self.config.grace, offset, self.cut)
         buckets = scope.buckets
-        for end in sorted([e for e in buckets if e <= evidence.watermark]) if len(buckets) > 1 else list(buckets):
-            if end <= evidence.watermark:
-                self._close_bucket(scope, buckets.pop(end), evidence)
+        for end in sorted([end for end in buckets if end <= evidence.watermark]):
+            self._close_bucket(scope, buckets.pop(end), evidence)
         if self.after is not None:
             for longer in self.after.settle(scope, evidence):
                 if self.per_symbol:

@@ -47,7 +47,6 @@ class Beyond:
 
     states: dict[bytes, FurtherState] = field(default_factory=dict)
     published: list[Published] = field(default_factory=list)
-    ends: dict[str, int] = field(default_factory=dict)  # offsets of the topics from which on the windows that close now lie
 
 
 class Snapshots:

@@ -13,7 +13,7 @@ from tables.calendar import frame_of
 from tables.config import EngineConfig
 from tables.emission import Closed, unpacked
 from tables.engine import Engine
-from tables.window import pack_window, unpack_window
+from tables.window import pack_window
 from tests.support import reference
 from tests.support.reference import Answer, Entry, Rules
 
@@ -120,7 +120,7 @@ def take_finals(engine: Engine) -> list[Bar]:
 def take_beyond(engine: Engine) -> tuple[list[tuple[str, Bar]], list[tuple[str, Bar]]]:
     """The longer bars and the revised bars since the last call, each with its frame, in order."""
     found: tuple[list[tuple[str, Bar]], list[tuple[str, Bar]]] = [], []
-    for step in unpacked(engine.take_after_close(), unpack_window):
+    for step in unpacked(engine.take_after_close()):
         for window, state in zip(step.windows, step.states or (), strict=True):
             assert pack_window(window) == state
         found[step.reason == "correction"].extend((step.frame, bar) for bar in bars_of(step))
