@@ -108,11 +108,15 @@ class Window(msgspec.Struct, array_like=True, gc=False, eq=False):
 
         `step`: another number to whose multiples it is rounded.
         """
-        if not self.volume or self.notional is None:
-            return None
-        # divide with 400 digits first, so that this rounding cannot turn a value into a tie of the next one
-        quotient = _WIDE.divide(self.notional, self.volume)
-        return quotient.quantize(step, rounding=ROUND_HALF_EVEN, context=_WIDE)
+        return rounded_vwap(self.notional, self.volume, step)
+
+
+def rounded_vwap(notional: Decimal | None, volume: Decimal | None, step: Decimal) -> Decimal | None:
+    """See `Window.vwap`; `notional` is the sum of price x quantity."""
+    if not volume or notional is None:
+        return None
+    # divide with 400 digits first, so that this rounding cannot turn a value into a tie of the next one
+    return _WIDE.divide(notional, volume).quantize(step, rounding=ROUND_HALF_EVEN, context=_WIDE)
 
 
 pack_window = msgspec.msgpack.Encoder().encode  # half as long as its JSON
