@@ -28,7 +28,8 @@ from app.kafka.reader import Reader
 from app.readmodel.database_file import DamagedError, claim, is_damage
 from app.readmodel.progress import Progress, State
 from app.readmodel.records import bar_rows, chunks, side_rows
-from app.readmodel.store import MAX_SIDE_RECORDS, BarRow, Partition, Store
+from app.readmodel.rows import BarRow, Partition
+from app.readmodel.store import MAX_SIDE_RECORDS, Store
 from app.settings import Settings
 
 REST_FACTOR = 3  # times the duration of a chunk
@@ -47,7 +48,7 @@ log = logging.getLogger(__name__)
 class Callbacks:
     """What the follower calls, in its own thread."""
 
-    on_bars: Callable[[Sequence[BarRow]], None]  # new bars, once it has caught up
+    on_bars: Callable[[Sequence[BarRow]], None]  # new versions of bars, each the newest of its bar, once it has caught up
     on_reload: Callable[[], None]  # it has caught up for the first time, or the file was recreated
     on_recreate: Callable[[], None]  # the file was recreated: connections to the old one are of no use
 
@@ -122,7 +123,8 @@ class Follower:
         settings = self._settings
         if self._lock is None:
             self.path, self._lock = claim(settings.data_dir / "read-model", f"{settings.app_id}.{settings.finals_topic}")
-        store = Store(self.path, await self._identity(cluster, partitions), settings.read_model_bars)
+        identity = await self._identity(cluster, partitions)
+        store = Store(self.path, identity, settings.read_model_bars, settings.frame_names)
         try:
             if self.damaged.is_set():
                 store.recreate()
@@ -140,6 +142,7 @@ class Follower:
         """What the file is a copy of: the same names on another cluster, or of topics made anew, are other topics."""
         settings = self._settings
         topics = {"finals": settings.finals_topic, "late": settings.late_topic, "rejected": settings.rejected_topic}
+        topics |= {f"bars {number}": name for number, name in enumerate(settings.beyond_topics)}
         async with admin(cluster) as client:
             found = await identify(client, topics.values())
         ids = {f"{kind}_id": found.topics.get(name, "") for kind, name in topics.items()}
@@ -149,7 +152,7 @@ class Follower:
     async def _copy(self, cluster: Cluster, partitions: int, store: Store, callbacks: Callbacks) -> None:
         settings, progress = self._settings, self.progress
         rows = {
-            settings.finals_topic: bar_rows(settings),
+            **{topic: bar_rows(settings, frame) for topic, frame in settings.bar_topics.items()},
             settings.late_topic: side_rows(settings, "late"),
             settings.rejected_topic: side_rows(settings, "rejected"),
         }
@@ -163,12 +166,12 @@ class Follower:
                 for chunk in chunks(fetched, rows, positions):
                     if self._must_end():
                         return
-                    store.add(*chunk)
+                    newest = store.add(*chunk)
                     if store.twins_changed:
                         self._show_doubled(store)
                     positions.update(chunk.positions)
-                    if caught_up and chunk.bars:
-                        callbacks.on_bars(chunk.bars)
+                    if caught_up and newest:
+                        callbacks.on_bars(newest)
                     await self._rest(time.monotonic() - began)
                     began = time.monotonic()
                 if self._must_end():
@@ -208,17 +211,18 @@ class Follower:
         `DamagedError` if a partition is shorter than what was read of it: the topic was deleted and created again.
         """
         settings, known, ends = self._settings, store.positions(), dict[Partition, int]()
+        frames = {topic: ("", *settings.frame_names).index(frame) for topic, frame in settings.bar_topics.items()}
         bounds = await reader.all_bounds(list(partitions))
         count = len({number for _, number in bounds})
         for partition, (begin, end) in bounds.items():
-            finals = partition[0] == settings.finals_topic
-            share = (settings.read_model_bars if finals else MAX_SIDE_RECORDS) // count
+            frame = frames.get(partition[0])
+            share = (MAX_SIDE_RECORDS if frame is None else settings.read_model_bars) // count
             if known.get(partition, 0) > end:
                 topic, number = partition
                 raise DamagedError(f"{topic}[{number}] ends at {end}, but was read to {known[partition]}: it was created again")
             position = known.get(partition, max(begin, end - max(1, share)))
             self.progress.positions[partition] = position
-            if finals and partition not in known and position > begin:
-                store.mark_incomplete()
+            if frame is not None and partition not in known and position > begin:
+                store.mark_incomplete(frame)
             ends[partition] = end
         return ends

@@ -15,7 +15,7 @@ from app.readmodel.database_file import UnreadableError, is_damage
 from app.readmodel.follower import Callbacks, Follower
 from app.readmodel.progress import Progress, State
 from app.readmodel.queries import Queries
-from app.readmodel.store import BarRow
+from app.readmodel.rows import BarRow
 from app.settings import Settings
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from app.doubled import Doubled
-from app.readmodel.store import Name, Partition
+from app.readmodel.rows import Name, Partition
 
 
 class State(StrEnum):

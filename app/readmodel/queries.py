@@ -1,18 +1,18 @@
-"""Queries on the read model: symbols, bars, late and rejected records."""
+"""Queries on the read model: symbols, bars and their versions, late and rejected records."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from app.readmodel.store import LAST
+from app.readmodel.store import FRAME_BITS, LAST
 
 MAX_SCANNED_BARS = 20_000  # newest bars among which those of a broker or symbol are searched
 _SYMBOLS = (
-    "SELECT broker, symbol, part, (SELECT max(start) FROM bars WHERE bars.symbol = symbols.id), ORDERED FROM symbols"
-    " WHERE ORDERED >= ? AND ORDERED < ? AND ORDERED > ? MORE ORDER BY ORDERED LIMIT ?"
+    "SELECT broker, symbol, part, (SELECT max(start) FROM bars WHERE bars.symbol = symbols.id AND frame = 0), ORDERED"
+    " FROM symbols WHERE ORDERED >= ? AND ORDERED < ? AND ORDERED > ? MORE ORDER BY ORDERED LIMIT ?"
 )
 
 
@@ -27,11 +27,16 @@ class SymbolEntry(NamedTuple):
 
 
 class StoredSymbol(NamedTuple):
-    """A symbol with bars in a partition. `oldest_kept`: start of its oldest bar here; None if the topic has no older ones."""
+    """A symbol with bars in a partition, for queries of one frame.
+
+    `oldest_kept`: start of its oldest bar here; None if there is none, or if the topic has no older ones.
+    """
 
     id: int
     partition: int
     oldest_kept: int | None
+    frame: int = 0  # its number
+    has_bars: bool = True
 
 
 class StoredBar(NamedTuple):
@@ -65,6 +70,7 @@ class Queries:
 
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+        self._frames: dict[str, int] = dict(self._connection.execute("SELECT name, number FROM frames"))
 
     def close(self) -> None:
         """Close the connection."""
@@ -85,25 +91,33 @@ class Queries:
         rows = self._connection.execute(sql, (text, text + LAST, after, *values, limit))
         return [SymbolEntry(*row) for row in rows]
 
-    def symbol(self, broker: str, symbol: str) -> list[StoredSymbol]:
-        """One symbol, in each partition in which it has a bar here; none if it has no bar here, see `incomplete`.
+    def symbol(self, broker: str, symbol: str, frame: str = "") -> list[StoredSymbol]:
+        """One symbol, in each partition in which it has a bar here, for queries of one frame; see `none_kept`.
 
         There is one, if all producers place it alike.
         """
+        number = self._frames[frame]
         rows = self._connection.execute(
-            "SELECT id, part, (SELECT min(start) FROM bars WHERE bars.symbol = symbols.id) FROM symbols"
-            " WHERE broker = ? AND symbol = ? ORDER BY part",
-            (broker, symbol),
+            "SELECT id, part, (SELECT min(start) FROM bars WHERE bars.symbol = symbols.id AND frame = ?3) FROM symbols"
+            " WHERE broker = ?1 AND symbol = ?2 ORDER BY part",
+            (broker, symbol, number),
         ).fetchall()
-        incomplete = self.incomplete()
-        return [StoredSymbol(symbol_id, part, oldest if incomplete else None) for symbol_id, part, oldest in rows]
+        incomplete = self.incomplete(frame)
+        return [
+            StoredSymbol(symbol_id, part, oldest if incomplete else None, number, oldest is not None)
+            for symbol_id, part, oldest in rows
+        ]
 
-    def incomplete(self) -> bool:
-        """Whether the topic has older bars than the file. A symbol that is not in the file may have some of them."""
-        return bool(self._connection.execute("PRAGMA user_version").fetchone()[0])
+    def incomplete(self, frame: str = "") -> bool:
+        """Whether the topics of a frame have older bars than the file. A symbol that has none here may have some of them."""
+        return bool(self._connection.execute("PRAGMA user_version").fetchone()[0] & 1 << self._frames[frame])
+
+    def none_kept(self, places: Iterable[StoredSymbol], frame: str = "") -> bool:
+        """Whether a symbol has no bar here although its topics may have some."""
+        return not any(place.has_bars for place in places) and self.incomplete(frame)
 
     def bars(self, symbols: Iterable[StoredSymbol], since: int, until: int, limit: int, before: int = 0) -> list[StoredBar]:
-        """The newest bars of a symbol with `since <= start < until` (epoch ms), newest first.
+        """The newest version of the newest bars of a symbol with `since <= start < until` (epoch ms), newest first.
 
         Of two bars with the same start, that of the higher partition comes first. `before`: also those that start at `until`,
         in partitions below this one.
@@ -111,24 +125,43 @@ class Queries:
         found: list[StoredBar] = []
         for symbol in symbols:
             rows = self._connection.execute(
-                "SELECT start, value FROM bars WHERE symbol = ? AND start >= ? AND start < ? ORDER BY start DESC LIMIT ?",
-                (symbol.id, since, until + (symbol.partition < before), limit),
+                "SELECT start, value FROM bars WHERE symbol = ? AND frame = ? AND start >= ? AND start < ? AND newest"
+                " ORDER BY start DESC LIMIT ?",
+                (symbol.id, symbol.frame, since, until + (symbol.partition < before), limit),
             )
             found += [StoredBar(start, symbol.partition, value) for start, value in rows]
         return sorted(found, key=lambda bar: bar[:2], reverse=True)[:limit]
 
-    def newest_bars(self, broker: str | None, symbol: str | None, limit: int) -> list[StoredBar]:
-        """The bars that were read last, newest first; None matches any broker or symbol.
+    def newest_first(self, symbol: StoredSymbol, until: int) -> Iterator[StoredBar]:
+        """The newest version of each bar of a symbol in one partition that starts before this time, read as they are taken."""
+        rows = self._connection.execute(
+            "SELECT start, value FROM bars WHERE symbol = ? AND frame = ? AND start < ? AND newest ORDER BY start DESC",
+            (symbol.id, symbol.frame, until),
+        )
+        for start, value in rows:
+            yield StoredBar(start, symbol.partition, value)
+
+    def versions(self, symbol: StoredSymbol, start: int, limit: int) -> list[StoredBar]:
+        """The newest versions of one bar that are here, the newest first."""
+        rows = self._connection.execute(
+            "SELECT value FROM bars WHERE symbol = ? AND frame = ? AND start = ? ORDER BY revision DESC LIMIT ?",
+            (symbol.id, symbol.frame, start, limit),
+        )
+        return [StoredBar(start, symbol.partition, value) for (value,) in rows]
+
+    def newest_bars(self, broker: str | None, symbol: str | None, limit: int, frame: str = "") -> list[StoredBar]:
+        """The bars that were read last, newest first; None matches any broker or symbol. Of each bar its newest version.
 
         Without both names, only the newest `MAX_SCANNED_BARS` bars of all symbols are searched; with both, all, by start.
         """
         if broker is not None and symbol is not None:
-            return self.bars(self.symbol(broker, symbol), 0, 1 << 60, limit)
+            return self.bars(self.symbol(broker, symbol, frame), 0, 1 << 60, limit)
+        first, end = self._frames[frame] << FRAME_BITS, (self._frames[frame] + 1) << FRAME_BITS
         rows = self._connection.execute(
             "SELECT start, part, value FROM bars CROSS JOIN symbols ON symbols.id = bars.symbol"
-            " WHERE bars.id > (SELECT max(id) FROM bars) - ?1 AND (?2 IS NULL OR broker = ?2)"
-            " AND (?3 IS NULL OR symbols.symbol = ?3) ORDER BY bars.id DESC LIMIT ?4",
-            (MAX_SCANNED_BARS, broker, symbol, limit),
+            " WHERE bars.id > max(?5, (SELECT max(id) FROM bars WHERE id < ?6) - ?1) AND bars.id < ?6 AND newest"
+            " AND (?2 IS NULL OR broker = ?2) AND (?3 IS NULL OR symbols.symbol = ?3) ORDER BY bars.id DESC LIMIT ?4",
+            (MAX_SCANNED_BARS, broker, symbol, limit, first, end),
         )
         return [StoredBar(*row) for row in rows]
 
@@ -154,7 +187,15 @@ class Queries:
         return int(self._connection.execute(sql, (broker, symbol, start)).fetchone()[0])
 
     def extent(self) -> tuple[int, int]:
-        """The number of bars and symbols. That of bars is approximate: it is taken from their ids, of which few are unused."""
-        low, high = self._connection.execute("SELECT (SELECT min(id) FROM bars), (SELECT max(id) FROM bars)").fetchone()
+        """The number of bars, of all frames and with all versions, and that of symbols.
+
+        That of bars is approximate: it is taken from their ids, of which few are unused.
+        """
+        bars = 0
+        for frame in self._frames.values():
+            bounds = frame << FRAME_BITS, (frame + 1) << FRAME_BITS
+            low = self._connection.execute("SELECT min(id) FROM bars WHERE id > ? AND id < ?", bounds).fetchone()[0]
+            high = self._connection.execute("SELECT max(id) FROM bars WHERE id > ? AND id < ?", bounds).fetchone()[0]
+            bars += 0 if low is None else high - low + 1
         symbols = self._connection.execute("SELECT count(*) FROM symbols").fetchone()[0]
-        return (0 if low is None else high - low + 1), symbols
+        return bars, symbols

@@ -1,4 +1,4 @@
-"""Makes rows of the read model from records of the finals topic and the side topics."""
+"""Makes rows of the read model from records of the topics of bars and the side topics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from agents.headers import APP_HEADER, producer_app
 from agents.layout import source_layout
 from app.kafka.records import Batch
-from app.readmodel.store import BarRow, Partition, SideRow
+from app.readmodel.rows import BarRow, Partition, SideRow
 from app.settings import Settings
 from tables.bar_formats.records import bar_of, has_schema
 from tables.bars import encode_bar
@@ -42,8 +42,11 @@ class _Source(NamedTuple):
     headers: Iterable[tuple[str, bytes | None]]
 
 
-def bar_rows(settings: Settings) -> ToRow:
-    """A function that makes a row of a bar; it gives None for other apps' records and for records that are not bars."""
+def bar_rows(settings: Settings, frame: str = "") -> ToRow:
+    """A function that makes a row of a bar; it gives None for other apps' records and for records that are not bars.
+
+    `frame`: that of the topic.
+    """
     app_id = settings.app_id.encode()
 
     def to_row(record: Record, partition: int) -> BarRow | None:
@@ -55,7 +58,7 @@ def bar_rows(settings: Settings) -> ToRow:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return None
         shown = encode_bar(bar) if has_schema(value) else value  # the API shows JSON
-        return BarRow(bar.broker, bar.symbol, partition, bar.bucket_start, shown)
+        return BarRow(bar.broker, bar.symbol, partition, bar.bucket_start, shown, frame, bar.revision)
 
     return to_row
 

@@ -1,7 +1,9 @@
 """The tables of the read model, and writing to them.
 
-The file is bounded: the oldest bars are deleted, and a symbol is deleted with the last of its bars. Its id is not used again,
-because a query may still hold it.
+A row of `bars` is one version of a bar. The newest version of each bar is marked, whatever the order in which they are read.
+
+The file is bounded: of each frame the oldest rows are deleted, and a symbol is deleted with the last of its bars. Its id is not
+used again, because a query may still hold it.
 
 Records and the positions they were read up to are written in one transaction. Everything can be read from the topics again,
 so a file that is damaged, or holds a copy of other topics, is deleted and created anew.
@@ -11,14 +13,15 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from app.doubled import Doubled
 from app.readmodel.database_file import DamagedError, is_damage
+from app.readmodel.rows import BarRow, Name, Partition, SideRow
 
-VERSION = 4
+VERSION = 5
+FRAME_BITS = 48  # the id of a bar is its frame's number, shifted by these, and a number that counts up
 MAX_SIDE_RECORDS = 10_000  # late and rejected records each
 MAX_KNOWN_IDS = 100_000  # of symbols, in memory
 LAST = "\U0010ffff" * 257  # sorts after every name: a key has at most 1,024 bytes
@@ -31,9 +34,10 @@ CREATE TABLE symbols (
 );
 CREATE INDEX symbols_by_symbol ON symbols (by_symbol);
 CREATE INDEX symbols_by_broker ON symbols (by_broker);
+CREATE TABLE frames (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE bars (
-    id INTEGER PRIMARY KEY, symbol INTEGER NOT NULL, start INTEGER NOT NULL, value BLOB NOT NULL, twin INTEGER NOT NULL,
-    UNIQUE (symbol, start)
+    id INTEGER PRIMARY KEY, symbol INTEGER NOT NULL, frame INTEGER NOT NULL, start INTEGER NOT NULL, revision INTEGER NOT NULL,
+    newest INTEGER NOT NULL, value BLOB NOT NULL, twin INTEGER NOT NULL, UNIQUE (symbol, frame, start, revision)
 );
 CREATE INDEX twins ON bars (start) WHERE twin;
 CREATE TABLE side (
@@ -45,49 +49,20 @@ CREATE INDEX side_by_kind ON side (kind, id);
 CREATE INDEX side_by_window ON side (broker, symbol, start);
 """
 _ADD_BAR = (
-    "INSERT INTO bars (symbol, start, value, twin) VALUES (?, ?, ?, ?)"
-    " ON CONFLICT (symbol, start) DO UPDATE SET value = excluded.value"
+    "INSERT INTO bars VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (symbol, frame, start, revision) DO UPDATE SET value = excluded.value"
 )
+_VERSIONS = "SELECT max(revision), max(twin) FROM bars WHERE symbol = ? AND frame = ? AND start = ?"
+_SUPERSEDE = "UPDATE bars SET newest = 0 WHERE symbol = ? AND frame = ? AND start = ? AND revision < ?"
 _ROWS_OF_NAME = "SELECT id, part FROM symbols WHERE broker = ? AND symbol = ?"
 _NEWEST_TWIN = (
-    "SELECT broker, symbols.symbol, start FROM bars JOIN symbols ON symbols.id = bars.symbol WHERE twin"
+    "SELECT broker, symbols.symbol, start FROM bars JOIN symbols ON symbols.id = bars.symbol WHERE twin AND newest"
     " ORDER BY start DESC LIMIT 1"
 )
 _ADD_SIDE = "INSERT OR IGNORE INTO side VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _DELETE_SIDE = (
     "DELETE FROM side WHERE kind = ?1 AND id <= (SELECT id FROM side WHERE kind = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)"
 )
-
-Partition = tuple[str, int]  # topic and number
-Name = tuple[str, str]  # broker and symbol
-
-
-class BarRow(NamedTuple):
-    """A final bar: its broker, symbol, partition and start (epoch ms), and its JSON as published."""
-
-    broker: str
-    symbol: str
-    partition: int
-    start: int
-    value: bytes
-
-
-class SideRow(NamedTuple):
-    """A late or rejected record. `topic`, `partition` and `offset` are those of the source record; times are epoch ms."""
-
-    kind: str
-    topic: str
-    partition: int
-    offset: int
-    arrival: int | None
-    broker: str | None
-    symbol: str | None
-    ts: int | None
-    start: int | None
-    reason: str
-    detail: str
-    value: str
-    truncated: bool
 
 
 def search_keys(broker: str, symbol: str, partition: int) -> tuple[str, str]:
@@ -104,13 +79,16 @@ def search_keys(broker: str, symbol: str, partition: int) -> tuple[str, str]:
 class Store:
     """The connection that writes. It is used by one thread."""
 
-    def __init__(self, path: Path, identity: Mapping[str, str], max_bars: int) -> None:
+    def __init__(self, path: Path, identity: Mapping[str, str], max_bars: int, frames: Sequence[str] = ()) -> None:
         """Open or create the file; raises `sqlite3.Error` if it can be neither.
 
-        `identity` says which topics the content is a copy of; a file with another identity is created anew.
+        `identity` says which topics the content is a copy of; a file with another identity is created anew. `max_bars`: of each
+        frame, and of the base bars, with all their versions. `frames`: names of the frames of longer bars.
         """
         self._path = path
-        self._identity = {**identity, "version": str(VERSION)}
+        self._identity = {**identity, "version": str(VERSION), "frames": ",".join(frames)}
+        self._frames = {name: number for number, name in enumerate(("", *frames))}  # the base bars have number 0
+        self._last_ids: dict[int, int] = {}  # by frame
         self._max_bars = max_bars
         self._symbol_ids: dict[tuple[str, str, int], int] = {}
         self.in_two: set[Name] = set()  # symbols that have bars in two partitions, or more
@@ -121,6 +99,7 @@ class Store:
             self._connection = self._open()
         except DamagedError:
             self._connection = self._delete_and_open()
+        self._find_last_ids()
         several = "SELECT broker, symbol FROM symbols GROUP BY broker, symbol HAVING count(*) > 1"
         self.in_two.update(self._connection.execute(several))
 
@@ -132,6 +111,7 @@ class Store:
             if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
                 connection.executescript(f"BEGIN; {_TABLES}")
                 connection.executemany("INSERT INTO meta VALUES (?, ?)", self._identity.items())
+                connection.executemany("INSERT INTO frames VALUES (?, ?)", ((at, name) for name, at in self._frames.items()))
                 connection.execute("COMMIT")
             intact = connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
             same_identity = dict(connection.execute("SELECT name, value FROM meta")) == self._identity
@@ -144,6 +124,12 @@ class Store:
             connection.close()
             raise DamagedError(f"{self._path}: {'a copy of other topics' if intact else 'damaged'}")
         return connection
+
+    def _find_last_ids(self) -> None:
+        for frame in self._frames.values():
+            sql = "SELECT max(id) FROM bars WHERE id < ?"
+            found = self._connection.execute(sql, ((frame + 1) << FRAME_BITS,)).fetchone()[0]
+            self._last_ids[frame] = max(found or 0, frame << FRAME_BITS)
 
     def _delete_and_open(self) -> sqlite3.Connection:
         for suffix in ("", "-wal", "-shm"):
@@ -162,27 +148,30 @@ class Store:
         self._symbol_ids.clear()
         self.in_two.clear()
         self._connection = self._delete_and_open()
+        self._find_last_ids()
 
     def positions(self) -> dict[Partition, int]:
         """The next offset to read of each partition."""
         rows = self._connection.execute("SELECT topic, part, next_offset FROM positions")
         return {(topic, part): offset for topic, part, offset in rows}
 
-    def add(self, bars: Iterable[BarRow], side: Collection[SideRow], positions: Mapping[Partition, int]) -> None:
+    def add(self, bars: Iterable[BarRow], side: Collection[SideRow], positions: Mapping[Partition, int]) -> list[BarRow]:
         """Write records and the positions they were read up to, and delete the oldest records, in one transaction.
 
-        A bar replaces an earlier one of the same window and partition; a side record that is already there is ignored.
+        A bar replaces one of the same window, partition and revision; a side record that is already there is ignored.
+        Returns the bars that are the newest version of theirs.
         """
         connection, self.twins_changed = self._connection, False
         connection.execute("BEGIN IMMEDIATE")
         try:
-            connection.executemany(_ADD_BAR, (self._values(bar) for bar in bars))
+            newest = [bar for bar in bars if self._add_bar(bar)]
             connection.executemany(_ADD_SIDE, side)
             connection.executemany(
                 "INSERT OR REPLACE INTO positions VALUES (?, ?, ?)",
                 ((*partition, offset) for partition, offset in positions.items()),
             )
-            self._delete_oldest_bars()
+            for frame in self._frames.values():
+                self._delete_oldest_bars(frame)
             self._delete_oldest_side({row.kind for row in side})
         except BaseException:
             self._symbol_ids.clear()  # some may be of rows that are rolled back
@@ -190,10 +179,11 @@ class Store:
                 connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
+        return newest
 
     def doubled(self) -> Doubled | None:
         """The bars whose key another partition published, too; None if there are none."""
-        count = self._connection.execute("SELECT count(*) FROM bars WHERE twin").fetchone()[0]
+        count = self._connection.execute("SELECT count(*) FROM bars WHERE twin AND newest").fetchone()[0]
         newest = self._connection.execute(_NEWEST_TWIN).fetchone()
         if newest is None:
             return None
@@ -203,28 +193,49 @@ class Store:
         return Doubled(count, broker, symbol, start, tuple(sorted(parts)))
 
     def _has(self, symbol_id: int, start: int) -> bool:
-        sql = "SELECT 1 FROM bars WHERE symbol = ? AND start = ?"
+        sql = "SELECT 1 FROM bars WHERE symbol = ? AND frame = 0 AND start = ?"
         return self._connection.execute(sql, (symbol_id, start)).fetchone() is not None
 
-    def _values(self, bar: BarRow) -> tuple[int, int, bytes, bool]:
-        """The values of a bar's row. `twin`: another partition has published a bar of this window before."""
-        symbol_id, name = self._symbol_id(bar), (bar.broker, bar.symbol)
-        twin = False
-        if name in self.in_two:
-            others = [other for other, _ in self._connection.execute(_ROWS_OF_NAME, name).fetchall() if other != symbol_id]
-            twin = any(self._has(other, bar.start) for other in others)
-            self.twins_changed = self.twins_changed or twin
-        return symbol_id, bar.start, bar.value, twin
+    def _add_bar(self, bar: BarRow) -> bool:
+        """Add a version of a bar, and mark the newest one. Returns whether it is this one."""
+        connection, frame = self._connection, self._frames[bar.frame]
+        window = (self._symbol_id(bar), frame, bar.start)
+        known, twin = connection.execute(_VERSIONS, window).fetchone()
+        newest = known is None or bar.revision >= known
+        if known is None:
+            twin = not frame and self._is_twin(window[0], bar)
+        elif bar.revision > known:
+            connection.execute(_SUPERSEDE, (*window, bar.revision))
+        self._last_ids[frame] += 1
+        connection.execute(_ADD_BAR, (self._last_ids[frame], *window, bar.revision, newest, bar.value, twin))
+        return newest
 
-    def _delete_oldest_bars(self) -> None:
-        """Delete the oldest bars, and the symbols that have no other bars."""
-        connection, oldest = self._connection, " FROM bars WHERE id <= (SELECT max(id) FROM bars) - ?"
-        symbols = connection.execute(f"SELECT symbol, max(twin){oldest} GROUP BY symbol", (self._max_bars,)).fetchall()
-        if not symbols:
+    def _is_twin(self, symbol_id: int, bar: BarRow) -> bool:
+        """Whether another partition has published a bar of this window before."""
+        name = (bar.broker, bar.symbol)
+        if name not in self.in_two:
+            return False
+        others = [other for other, _ in self._connection.execute(_ROWS_OF_NAME, name).fetchall() if other != symbol_id]
+        twin = any(self._has(other, bar.start) for other in others)
+        self.twins_changed = self.twins_changed or twin
+        return twin
+
+    def _delete_oldest_bars(self, frame: int) -> None:
+        """Delete the oldest versions of a frame's bars, and the symbols that have no other bars.
+
+        Older versions of a bar go with its newest one, or an outdated one would be the newest.
+        """
+        connection, first, last = self._connection, frame << FRAME_BITS, self._last_ids[frame] - self._max_bars
+        oldest, bounds = " FROM bars WHERE id > ? AND id <= ?", (first, last)
+        if last <= first or connection.execute(f"SELECT 1{oldest} LIMIT 1", bounds).fetchone() is None:
             return
-        self.mark_incomplete()
+        symbols = connection.execute(f"SELECT symbol, max(twin){oldest} GROUP BY symbol", bounds).fetchall()
+        self.mark_incomplete(frame)
         self.twins_changed = self.twins_changed or bool(self.in_two) or any(twin for _, twin in symbols)
-        connection.execute(f"DELETE{oldest}", (self._max_bars,))
+        revised = f"SELECT symbol, frame, start, revision{oldest} AND revision AND newest"
+        revised_rows = connection.execute(revised, bounds).fetchall()
+        connection.executemany("DELETE FROM bars WHERE symbol = ? AND frame = ? AND start = ? AND revision < ?", revised_rows)
+        connection.execute(f"DELETE{oldest}", bounds)
         for number, _ in symbols:
             gone = connection.execute(
                 "SELECT broker, symbol, part FROM symbols WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM bars WHERE symbol = ?1)",
@@ -241,9 +252,10 @@ class Store:
         for kind in kinds:
             self._connection.execute(_DELETE_SIDE, (kind, MAX_SIDE_RECORDS))
 
-    def mark_incomplete(self) -> None:
-        """Record that the topic has older bars than the file."""
-        self._connection.execute("PRAGMA user_version = 1")
+    def mark_incomplete(self, frame: int = 0) -> None:
+        """Record that the topics of a frame, by its number, have older bars than the file: a bit each."""
+        known = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        self._connection.execute(f"PRAGMA user_version = {known | 1 << frame}")
 
     def _symbol_id(self, bar: BarRow) -> int:
         place = bar.broker, bar.symbol, bar.partition

@@ -81,6 +81,13 @@ class OutputNames:
         return topics
 
     @property
+    def bar_topics(self) -> dict[str, str]:
+        """All topics of bars, with the frame of each; the base bars, whose frame is empty, come first."""
+        frames = ("", *self.frame_names)
+        topics = {self.finals_topic_of(frame): frame for frame in frames}
+        return topics | ({self.corrections_topic_of(frame): frame for frame in frames} if self.corrects else {})
+
+    @property
     def recovered_topics(self) -> tuple[str, ...]:
         """Topics from which the state of a partition is recovered, the input first."""
         more = tuple(self.beyond_topics) if self.corrects else ()

@@ -18,9 +18,9 @@ from app.readmodel.database_file import UnreadableError
 from app.readmodel.model import ReadModel
 from app.readmodel.progress import State
 from app.readmodel.queries import Queries, StoredBar, StoredSymbol
-from app.readmodel.store import BarRow
+from app.readmodel.rows import BarRow
 from app.settings import Settings
-from tables.bars import bar_key
+from tables.bars import bar_key, decode_bar
 from tests.conformance.pocket_process import PocketProcess
 from tests.support.bars import bar_json
 from tests.support.waiting import until
@@ -31,7 +31,7 @@ MINUTE = 60_000
 class World:
     """Topics of one app, and the read models on them."""
 
-    def __init__(self, bootstrap: str, directory: Path) -> None:
+    def __init__(self, bootstrap: str, directory: Path, **more: object) -> None:
         unique = uuid4().hex[:8]
         self.cluster = Cluster(bootstrap)
         self.settings = Settings.load(
@@ -43,19 +43,27 @@ class World:
             topic_partitions=2,
             data_dir=directory,
             read_model_bars=1_000,
+            **more,
         )
         self.new_bars: list[BarRow] = []
         self.reloads = 0
 
-    async def send(self, bars: Sequence[tuple[str, int, str]], partition: int = 0, app_id: str | None = None) -> None:
-        """Publish bars: symbol, start, close."""
+    async def send(
+        self,
+        bars: Sequence[tuple[str, int, str]],
+        partition: int = 0,
+        app_id: str | None = None,
+        topic: str = "",
+        revision: int = 0,
+    ) -> None:
+        """Publish bars: symbol, start, close; into the finals, if no other topic is named."""
         producer = AIOKafkaProducer(bootstrap_servers=self.cluster.bootstrap, linger_ms=5)
         await producer.start()
         owner = (app_id or self.settings.app_id).encode()
         futures = [
             await producer.send(
-                self.settings.finals_topic,
-                bar_json(symbol=symbol, start=start, close=close),
+                topic or self.settings.finals_topic,
+                bar_json(symbol=symbol, start=start, close=close, revision=revision),
                 bar_key("fx", symbol, start),
                 partition=partition,
                 headers=[("app_id", owner)],
@@ -123,6 +131,37 @@ async def test_the_bars_of_every_partition_are_there_and_only_new_ones_are_annou
         (bar,) = world.new_bars
         assert (bar.symbol, bar.partition, bar.value) == ("C", 1, bar_json(symbol="C", close="1.7"))
         assert await starts(model, "C") == [0]
+
+
+async def test_revisions_and_longer_bars_are_copied_from_their_topics_and_no_bar_goes_back(pocket: str, tmp_path: Path) -> None:
+    world = World(pocket, tmp_path, late_policy="correct", frames="1h")
+    await ensure(world.settings, world.cluster)
+
+    def closes(frame: str = "") -> Callable[[Queries], list[str]]:
+        return lambda queries: [
+            str(decode_bar(bar.value).close) for bar in queries.bars(queries.symbol("fx", "A", frame), 0, 1 << 60, 9)
+        ]
+
+    nothing: list[str] = []
+    revised, longer = world.settings.corrections_topic_of(""), world.settings.finals_topic_of("1h")
+    await world.send([("A", 0, "1.5"), ("A", MINUTE, "1.6")])
+    await world.send([("A", 0, "1.7")], topic=revised, revision=1)
+    await world.send([("A", 0, "1.6")], topic=longer)
+    async with world.running() as model:
+        assert await model.query(closes(), nothing) == ["1.6", "1.7"]
+        assert await model.query(closes("1h"), nothing) == ["1.6"]
+        await world.send([("A", 0, "1.8")], topic=world.settings.corrections_topic_of("1h"), revision=1)
+        await until(lambda: world.new_bars, what="the revision is announced")
+        assert [(bar.frame, bar.revision) for bar in world.new_bars] == [("1h", 1)]
+        assert await model.query(closes("1h"), nothing) == ["1.8"]
+        await world.send([("A", 0, "1.5")])  # the final is read again after its revision
+        await world.send([("B", 0, "1.5")])
+        await until(lambda: world.new_bars[1:], what="the bar behind it is announced")
+        assert [bar.symbol for bar in world.new_bars[1:]] == ["B"]
+        assert await model.query(closes(), nothing) == ["1.6", "1.7"]
+    async with world.running() as model:
+        assert await model.query(closes("1h"), nothing) == ["1.8"]
+        assert model.progress.rebuilt == 0
 
 
 async def test_a_restart_continues_at_the_stored_position(world: World) -> None:
@@ -254,9 +293,9 @@ async def test_an_error_that_is_no_damage_is_an_error_and_the_copy_stays(world: 
         def __init__(self, path: Path) -> None:
             super().__init__(path / "no such folder" / "x")
 
-        def symbol(self, broker: str, symbol: str) -> list[StoredSymbol]:
+        def symbol(self, broker: str, symbol: str, frame: str = "") -> list[StoredSymbol]:
             self._connection.execute("SELECT 1 FROM sqlite_schema")  # sqlite3.OperationalError: unable to open database file
-            return super().symbol(broker, symbol)
+            return super().symbol(broker, symbol, frame)
 
     async with world.running() as model:
         with monkeypatch.context() as patched:

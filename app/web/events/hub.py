@@ -17,7 +17,7 @@ from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
 from app.kafka.clock import now_ms
-from app.readmodel.store import BarRow
+from app.readmodel.rows import BarRow
 from app.web.context import WebContext
 from app.web.endpoint import parse_params
 from app.web.errors import BusyError
@@ -75,7 +75,8 @@ class EventHub:
         self._subscriptions.end()
 
     def publish(self, bars: Sequence[BarRow]) -> None:
-        """Send new final bars with the next batch."""
+        """Send new bars of the window size with the next batch."""
+        bars = [bar for bar in bars if not bar.frame]
         self._resume.append(bars)
         if self._subscriptions.clients:
             self._new_bars += bars

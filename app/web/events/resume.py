@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from uuid import uuid4
 
-from app.readmodel.store import BarRow
+from app.readmodel.rows import BarRow
 
 KEPT_BARS = 20_000
 MAX_DIGITS = 17  # of a number in an event id; more would only cost time to convert

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from app.readmodel.store import BarRow
+from app.readmodel.rows import BarRow
 from app.web.models.base import encode
 
 QUEUE_BATCHES = 64  # for each client

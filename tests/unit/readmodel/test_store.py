@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from app.doubled import Doubled
 from app.readmodel.database_file import claim
 from app.readmodel.queries import Queries
-from app.readmodel.store import MAX_SIDE_RECORDS, BarRow, SideRow, Store
+from app.readmodel.rows import BarRow, SideRow
+from app.readmodel.store import MAX_SIDE_RECORDS, Store
 from tests.support.examples import examples
 
 IDENTITY = {"app_id": "a"}

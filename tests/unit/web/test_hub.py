@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from app.readmodel.store import BarRow
+from app.readmodel.rows import BarRow
 from app.web.context import WebContext
 from app.web.events import hub as module
 from app.web.events.hub import EventHub

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.readmodel.store import BarRow
+from app.readmodel.rows import BarRow
 from app.web.events.resume import ResumeBuffer
 
 

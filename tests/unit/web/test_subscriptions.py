@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.readmodel.store import BarRow
+from app.readmodel.rows import BarRow
 from app.web.events.subscriptions import QUEUE_BATCHES, Client, Filter, Subscriptions, bars_by_filter, format_event
 
 NAMES = st.sampled_from(["a", "b", "c"])

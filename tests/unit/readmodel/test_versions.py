@@ -1,0 +1,147 @@
+"""Versions of bars and longer bars in the read model: the newest counts, whatever the order in which they are read."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.readmodel.queries import Queries
+from app.readmodel.rows import BarRow
+from app.readmodel.store import VERSION, Store
+from tests.support.examples import examples
+
+FRAMES = ("5m", "1h")
+IDENTITY = {"app_id": "a"}
+
+
+def version(start: int, revision: int, frame: str = "", symbol: str = "A", partition: int = 0) -> BarRow:
+    return BarRow("fx", symbol, partition, start, f"{frame} {start} {revision}".encode(), frame, revision)
+
+
+def newest(queries: Queries, frame: str = "", symbol: str = "A") -> list[str]:
+    return [bar.value.decode() for bar in queries.bars(queries.symbol("fx", symbol, frame), 0, 1 << 60, 10_000)]
+
+
+def history(queries: Queries, start: int, frame: str = "") -> list[str]:
+    (place,) = queries.symbol("fx", "A", frame)
+    return [bar.value.decode() for bar in queries.versions(place, start, 1_000)]
+
+
+@settings(max_examples=examples(check=30, full=100, thorough=1_000))
+@given(
+    versions=st.lists(
+        st.builds(version, st.integers(0, 3), st.integers(0, 4), st.sampled_from(("", *FRAMES))), min_size=1, max_size=40
+    ),
+    cuts=st.sets(st.integers(1, 39)),
+)
+def test_the_newest_version_counts_in_any_order_and_the_others_are_its_history(
+    tmp_path_factory: pytest.TempPathFactory, versions: list[BarRow], cuts: set[int]
+) -> None:
+    store = Store(tmp_path_factory.mktemp("v") / "model.sqlite", IDENTITY, 1_000, FRAMES)
+    queries = Queries(store._path)
+    best: dict[tuple[str, int], int] = {}
+    for begin, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(versions)], strict=True):
+        announced = store.add(versions[begin:end], [], {})
+        expected = []
+        for row in versions[begin:end]:
+            window = row.frame, row.start
+            if row.revision >= best.get(window, 0):
+                best[window] = row.revision
+                expected.append(row)
+        assert announced == expected
+    for frame in ("", *FRAMES):
+        starts = sorted({start for of, start in best if of == frame}, reverse=True)
+        assert newest(queries, frame) == [f"{frame} {start} {best[frame, start]}" for start in starts]
+        for start in starts:
+            seen = sorted({row.revision for row in versions if (row.frame, row.start) == (frame, start)}, reverse=True)
+            assert history(queries, start, frame) == [f"{frame} {start} {revision}" for revision in seen]
+    store.close()
+    queries.close()
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_bar_does_not_go_back_when_its_newest_version_is_deleted_before_an_older_one(
+    tmp_path: Path, order: tuple[int, int]
+) -> None:
+    store = Store(tmp_path / "model.sqlite", IDENTITY, 10, FRAMES)
+    queries = Queries(tmp_path / "model.sqlite")
+    store.add([version(1, revision) for revision in order], [], {})
+    store.add([version(2 + number, 0) for number in range(9)], [], {})
+    assert all(value != " 1 0" for value in newest(queries)), "revision 0 must not be shown once revision 1 is gone"
+    assert queries.incomplete()
+    store.close()
+    queries.close()
+
+
+def test_each_frame_keeps_its_own_newest_bars(tmp_path: Path) -> None:
+    store = Store(tmp_path / "model.sqlite", IDENTITY, 10, FRAMES)
+    queries = Queries(tmp_path / "model.sqlite")
+    store.add([version(1, 0, "1h"), version(1, 0, "5m")], [], {})
+    for number in range(50):
+        store.add([version(number, 0)], [], {})
+    assert newest(queries, "1h") == ["1h 1 0"]
+    assert newest(queries) == [f" {number} 0" for number in range(49, 39, -1)]
+    assert (queries.incomplete(), queries.incomplete("1h")) == (True, False)
+    assert not queries.none_kept(queries.symbol("fx", "A", "1h"), "1h")
+    assert [place.oldest_kept for place in queries.symbol("fx", "A")] == [40]
+    assert [one.last_start for one in queries.symbols("A", None, "", 9)] == [49]
+    assert queries.extent() == (12, 1)
+    assert [bar.value for bar in queries.newest_bars(None, None, 2)] == [b" 49 0", b" 48 0"]
+    assert [bar.value for bar in queries.newest_bars(None, "A", 2, "1h")] == [b"1h 1 0"]
+    store.close()
+    queries.close()
+
+
+def test_a_symbol_stays_while_any_frame_has_a_bar_of_it(tmp_path: Path) -> None:
+    store = Store(tmp_path / "model.sqlite", IDENTITY, 10, FRAMES)
+    queries = Queries(tmp_path / "model.sqlite")
+    store.add([version(1, 0, "1h"), version(1, 0)], [], {})
+    store.add([version(number, 0, symbol="B") for number in range(20)], [], {})
+    assert newest(queries, "1h") == ["1h 1 0"]
+    assert newest(queries) == []
+    assert queries.none_kept(queries.symbol("fx", "A"))
+    assert not queries.none_kept(queries.symbol("fx", "A", "1h"), "1h")
+    store.close()
+    queries.close()
+
+
+def test_ids_go_on_after_a_restart(tmp_path: Path) -> None:
+    for number in range(3):
+        store = Store(tmp_path / "model.sqlite", IDENTITY, 10, FRAMES)
+        assert not store.recreated
+        store.add([version(number, 0), version(number, 0, "5m"), version(number, 0, "1h")], [], {})
+        store.close()
+    queries = Queries(tmp_path / "model.sqlite")
+    assert newest(queries, "5m") == ["5m 2 0", "5m 1 0", "5m 0 0"]
+    assert queries.extent() == (9, 1)
+    queries.close()
+
+
+def test_bars_of_one_window_in_two_partitions_are_counted_once_however_often_they_are_revised(tmp_path: Path) -> None:
+    store = Store(tmp_path / "model.sqlite", IDENTITY, 100, FRAMES)
+    store.add([version(1, 0), version(1, 0, partition=1), version(1, 0, "1h"), version(1, 0, "1h", partition=1)], [], {})
+    store.add([version(1, 1), version(1, 1, partition=1), version(1, 2, partition=1)], [], {})
+    doubled = store.doubled()
+    assert doubled is not None
+    assert (doubled.bars, doubled.partitions) == (1, (0, 1))
+    store.close()
+
+
+@pytest.mark.parametrize("change", ["version", "frames"])
+def test_a_file_of_another_version_or_with_other_frames_is_made_anew(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "model.sqlite"
+    store = Store(path, IDENTITY, 100, FRAMES)
+    store.add([version(1, 0)], [], {("t", 0): 5})
+    store.close()
+    if change == "version":
+        with sqlite3.connect(path) as connection:
+            connection.execute("UPDATE meta SET value = ? WHERE name = 'version'", (str(VERSION - 1),))
+        connection.close()
+    again = Store(path, IDENTITY, 100, FRAMES if change == "version" else FRAMES[:1])
+    assert again.recreated
+    assert again.positions() == {}
+    again.close()
