@@ -69,10 +69,17 @@ def _show_sent(sent: list[str], otherwise: str, *, as_json: bool) -> int:
 
 
 async def run_adopt(where: Target, plan: Plan, *, as_json: bool) -> int:
-    """Take over what was applied under other ids."""
-    moved = [(former.id, taken.id) for former, taken in await adopt(where, plan)]
+    """Take over what was applied under other ids, and what the server has by other hands."""
+    adopted = await adopt(where, plan)
     if as_json:
-        base.out_json({"adopted": [{"from": former, "to": taken} for former, taken in moved]})
+        rows = [{"from": one.former.id if one.former is not None else None, "to": one.taken.id} for one in adopted]
+        base.out_json({"adopted": rows})
     else:
-        base.out("\n".join(f"{taken}: applied as {former}" for former, taken in moved) or "nothing of the plan has another id")
+        told = [
+            f"{one.taken.id}: applied as {one.former.id}"
+            if one.former is not None
+            else f"{one.taken.id}: {one.taken.name} of the server is the same"
+            for one in adopted
+        ]
+        base.out("\n".join(told) or "nothing of the plan is on the server without being known")
     return 0

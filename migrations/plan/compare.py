@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from migrations.ksql.parse.lexer import Lexeme, tokenize
 from migrations.ksql.parse.normal import same_definition
 from migrations.ksql.parse.statement import Kind
+from migrations.plan.definition import definition
 from migrations.plan.entry import NEW, OLD, Entry, History, Status
 from migrations.plan.model import Plan, Statement
 from migrations.plan.rename import current_names, with_names
@@ -50,6 +51,7 @@ class Step:
     entry: Entry | None = None
     server_text: str | None = None
     former: Entry | None = None  # of the same statement under another id, which `adopt` takes over
+    foreign: bool = False  # the server has what it creates, and no history knows it: `adopt` takes it over if it is the same
 
     @property
     def text(self) -> str:
@@ -67,7 +69,11 @@ def compare(plan: Plan, history: History, catalog: Catalog | None) -> list[Step]
     names = current_names(plan, history)
     planned = {statement.id for statement in plan.statements}
     others = [entry for entry in history.values() if entry.id not in planned and entry.status is Status.applied]
-    steps = [_step(with_names(statement, names), history.get(statement.id), catalog, others) for statement in plan.statements]
+    strangers = {} if catalog is None else _strangers(catalog, history)
+    steps = [
+        _step(with_names(statement, names), history.get(statement.id), catalog, others, strangers)
+        for statement in plan.statements
+    ]
     for entry in history.values():
         if entry.plan not in ("", plan.name):
             continue
@@ -106,7 +112,20 @@ def _version(name: str) -> tuple[int, str]:
     return len(name), name
 
 
-def _step(statement: Statement, entry: Entry | None, catalog: Catalog | None, others: Sequence[Entry]) -> Step:
+def _strangers(catalog: Catalog, history: History) -> dict[str, str]:
+    """Ids of INSERT queries that no history knows, by what they do."""
+    known = {entry.query_id for entry in history.values()} | {entry.name for entry in history.values()}
+    texts = {name: text for name, text in catalog.queries.items() if name not in known and text[:6].upper() == "INSERT"}
+    return {definition(text): name for name, text in texts.items()}
+
+
+def _step(
+    statement: Statement,
+    entry: Entry | None,
+    catalog: Catalog | None,
+    others: Sequence[Entry],
+    strangers: Mapping[str, str],
+) -> Step:
     server_text = None if catalog is None else catalog.text_of(statement.info.kind, statement.name)
     if entry is None and server_text is not None:
         former = next((one for one in others if one.name == statement.name and unchanged(statement, one)), None)
@@ -114,8 +133,14 @@ def _step(statement: Statement, entry: Entry | None, catalog: Catalog | None, ot
             plan = f" of the plan {former.plan}" if former.plan else ""
             why = f"applied before as {former.id}{plan}: `migrate adopt` takes it over"
             return Step(statement.id, statement.name, Action.refused, why, statement, None, server_text, former)
+    if entry is None and catalog is not None and statement.info.kind is Kind.insert_select and server_text is None:
+        twin = strangers.get(definition(statement.text), "") if strangers else ""
+        if twin:
+            why = f"the server's query {twin} does the same: `migrate adopt` takes it over; a second one writes all rows again"
+            return Step(statement.id, twin, Action.refused, why, statement, None, catalog.queries[twin], foreign=True)
     action, why = _action(statement, entry, catalog, server_text)
-    return Step(statement.id, statement.name, action, why, statement, entry, server_text)
+    foreign = entry is None and server_text is not None
+    return Step(statement.id, statement.name, action, why, statement, entry, server_text, foreign=foreign)
 
 
 def _action(  # noqa: PLR0911  # one return per case
@@ -124,7 +149,10 @@ def _action(  # noqa: PLR0911  # one return per case
     if entry is None:
         if server_text is None:
             return Action.apply, "new"
-        why = f"the server has {statement.name} already, and not by this plan: drop it, or leave it out of the plan"
+        why = (
+            f"the server has {statement.name} already, and not by this plan: `migrate adopt` takes it over if it is the same; "
+            "else drop it, or leave it out of the plan"
+        )
         return Action.refused, why
     if entry.status is Status.sending and (server_text is not None or not entry.server_text):
         return _after_interruption(statement, entry, server_text)

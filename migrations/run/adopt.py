@@ -1,40 +1,128 @@
-"""Takes over what was applied under other ids: a plan's file was renamed, or statements were moved to another plan."""
+"""Takes over what the server has already: applied under other ids, or made by hand or by another tool. Nothing is sent.
+
+What no history knows must be the same as in the plan. Only the server knows how it writes a statement: so it is asked to check
+the plan's statement, which it refuses, as the name exists; and its answer has the statement as it would keep it.
+"""
 
 from __future__ import annotations
 
+import re
+import time
+from dataclasses import dataclass
+
 import msgspec
 
-from migrations.errors import RefusedError
-from migrations.plan.entry import Entry
-from migrations.plan.model import Plan
+from app.version import __version__
+from migrations.errors import KsqlDbError, RefusedError
+from migrations.ksql.parse.statement import Kind
+from migrations.plan.compare import Step
+from migrations.plan.definition import definition
+from migrations.plan.entry import Entry, Status
+from migrations.plan.model import Plan, Statement
 from migrations.run.history import Writer
 from migrations.run.lock import ApplyLock
 from migrations.run.runner import observe
-from migrations.run.target import LOCK_SECONDS, Target
-from migrations.server.catalog import same_text
+from migrations.run.target import LOCK_SECONDS, SERVER_FAULT, Target
+from migrations.server.catalog import Catalog, same_text
+
+_REGISTERED = re.compile(r"is already registered with type: (.*)", re.DOTALL)
+_SYNONYMS = {"INT": "INTEGER", "VARCHAR": "STRING", "DEC": "DECIMAL", "NUMERIC": "DECIMAL"}
 
 
-async def adopt(target: Target, plan: Plan) -> list[tuple[Entry, Entry]]:
-    """Give the plan's statements the entries that they have under other ids, in one transaction. Returns both entries of each.
+@dataclass(frozen=True)
+class Adopted:
+    """An entry that was written, and the one that it replaces; None for what no history knew."""
 
-    The statement must be the same, and the server must have it as it was right after it was applied. Nothing is sent. Raises
-    `RefusedError` if the server's text has changed, before anything is recorded.
+    taken: Entry
+    former: Entry | None
+
+
+async def adopt(target: Target, plan: Plan) -> list[Adopted]:
+    """Give the plan's statements entries for what the server has of them, in one transaction.
+
+    Raises `RefusedError`, before anything is recorded, if the server has something else of one of these names, or its text has
+    changed since it was applied.
     """
     async with (
         ApplyLock(target.cluster, target.topic, wait_seconds=LOCK_SECONDS, session_ms=target.session_ms) as lock,
         Writer(target.cluster, target.topic) as writer,
     ):
-        _, _, steps = await observe(target, plan)
-        moved: list[tuple[Entry, Entry]] = []
+        _, catalog, steps = await observe(target, plan)
+        cluster_id = (await target.client.info()).cluster
+        adopted: list[Adopted] = []
         for step in steps:
-            if step.former is None or step.statement is None:
+            if step.statement is None:
                 continue
-            if not same_text(step.server_text or "", step.former.server_text):
-                raise RefusedError(
-                    f"{step.id} ({step.name}): the server's text is not the one it had after it was applied as {step.former.id}"
-                )
-            taken = msgspec.structs.replace(step.former, id=step.id, hash=step.statement.hash, plan=plan.name)
-            moved.append((step.former, taken))
+            if step.former is not None:
+                adopted.append(Adopted(_moved(plan, step, step.former, step.statement), step.former))
+            elif step.foreign:
+                await _check_same(target, plan, step, step.statement)
+                adopted.append(Adopted(_foreign(target, plan, step, step.statement, catalog, cluster_id), None))
         await lock.check()
-        await writer.write_all(target.app_id, [taken for _, taken in moved], [former.id for former, _ in moved])
-        return moved
+        removed = [one.former.id for one in adopted if one.former is not None]
+        await writer.write_all(target.app_id, [one.taken for one in adopted], removed)
+        return adopted
+
+
+def _moved(plan: Plan, step: Step, former: Entry, statement: Statement) -> Entry:
+    if not same_text(step.server_text or "", former.server_text):
+        raise RefusedError(
+            f"{step.id} ({step.name}): the server's text is not the one it had after it was applied as {former.id}"
+        )
+    return msgspec.structs.replace(former, id=step.id, hash=statement.hash, plan=plan.name)
+
+
+def _foreign(target: Target, plan: Plan, step: Step, statement: Statement, catalog: Catalog, cluster_id: str) -> Entry:
+    return Entry(
+        id=statement.id,
+        hash=statement.hash,
+        name=step.name,
+        text=statement.text,
+        server_text=step.server_text or "",
+        query_id=catalog.query_of(statement.info.kind, step.name),
+        status=Status.applied,
+        app_id=target.app_id,
+        app_version=__version__,
+        user=target.user,
+        cluster_id=cluster_id,
+        plan=plan.name,
+        applied_at=int(time.time() * 1_000),
+    )
+
+
+async def _check_same(target: Target, plan: Plan, step: Step, statement: Statement) -> None:
+    """Raises `RefusedError` if what the server has under this name is not what the statement creates."""
+    kept = step.server_text or ""
+    if statement.info.kind is Kind.insert_select:  # the server keeps its text as it was sent
+        if definition(kept) != definition(statement.text):
+            raise _other(step, "")
+        return
+    try:
+        await target.client.validate([statement.text], plan.properties)
+    except KsqlDbError as error:
+        registered = _REGISTERED.search(error.text)
+        if registered is not None:
+            same = _type(registered[1]) == _type(definition(statement.text).partition(" AS ")[2])
+        elif "with the same name already exists" in error.text:
+            same = definition(error.statement) == definition(kept)
+        elif error.code >= SERVER_FAULT and "different partition" not in error.text:
+            raise
+        else:
+            raise _other(step, f" ({error.text})") from error
+        if not same:
+            raise _other(step, "") from None
+    else:
+        raise RefusedError(f"{step.id}: {step.name} was there, and is not any more: run it again")
+
+
+def _other(step: Step, more: str) -> RefusedError:
+    return RefusedError(
+        f"{step.id}: the server's {step.name} is another than the plan's{more}: `app migrate diff` shows both; "
+        f"set the plan's text to the server's, or drop {step.name}"
+    )
+
+
+def _type(text: str) -> str:
+    """A type without differences of quotes, spaces and synonyms."""
+    words = re.findall(r"\w+|[^\w\s`]", text)
+    return " ".join(_SYNONYMS.get(word.upper(), word.upper()) for word in words)

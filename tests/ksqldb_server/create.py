@@ -8,10 +8,11 @@ from typing import Any
 
 from migrations.ksql.parse.normal import normal_form
 from migrations.ksql.parse.statement import describe
-from tests.ksqldb_server.commands import command_status, rewritten
+from tests.ksqldb_server.commands import command_status
 from tests.ksqldb_server.expressions import unknown
 from tests.ksqldb_server.parsed import Parsed
 from tests.ksqldb_server.refusal import Refusal
+from tests.ksqldb_server.rewriting import source_text
 from tests.ksqldb_server.schema import Columns, check_formats, produces_table, result_columns, type_from
 from tests.ksqldb_server.sqltypes import SqlType
 from tests.ksqldb_server.state import Query, Source, State
@@ -46,7 +47,9 @@ def create(state: State, parsed: Parsed) -> Entity:
         if not info.if_not_exists:
             article = f"A {known.kind.lower()} with the same name already exists"
             prefix = OUTPUT if info.kind.query else ""
-            raise Refusal(f"{prefix}Cannot add {kind.lower()} '{info.name}': {article}", parsed.text)
+            columns = [] if info.kind.query else columns_of(state, parsed)
+            text = source_text(parsed, kind, _partitions(state, parsed, topic), columns)
+            raise Refusal(f"{prefix}Cannot add {kind.lower()} '{info.name}': {article}", text)
         state.topics.setdefault(
             topic, int(options.get("PARTITIONS", PARTITIONS))
         )  # the real server too leaves this topic behind
@@ -57,19 +60,28 @@ def create(state: State, parsed: Parsed) -> Entity:
     if info.kind.query:
         return _create_as(state, parsed, kind, topic, options)
     columns = _check_declared(state, parsed, kind, topic, options)
+    text = source_text(parsed, kind, PARTITIONS, columns)
     state.topics.setdefault(topic, int(options.get("PARTITIONS", PARTITIONS)))
     state.sources[info.name] = Source(
         info.name,
         kind,
         topic,
-        f"{rewritten(parsed.text)};",
+        text,
         options.get("WINDOW_TYPE"),
         options.get("KEY_FORMAT", "KAFKA"),
         options.get("VALUE_FORMAT", options.get("FORMAT", "JSON")),
         columns,
         read_only="SOURCE" in info.words.split(),
     )
-    return command_status(state, parsed, f"{kind.lower()}/`{info.name}`/create", f"{kind.capitalize()} created")
+    command = f"{kind.lower()}/`{info.name}`/create"
+    return command_status(state, parsed, command, f"{kind.capitalize()} created", text=text)
+
+
+def _partitions(state: State, parsed: Parsed, topic: str) -> int:
+    """The partitions of a topic; of one that does not exist, those of the query's source."""
+    query = parsed.tree.query
+    source = state.sources.get(query.name) if query is not None else None
+    return state.topics.get(topic, state.topics.get(source.topic, PARTITIONS) if source is not None else PARTITIONS)
 
 
 def _check_options(  # noqa: C901  # one branch per error
@@ -219,11 +231,12 @@ def _create_as(state: State, parsed: Parsed, kind: str, topic: str, options: dic
     value_format = options.get("VALUE_FORMAT", options.get("FORMAT", first.value_format))
     check_formats(columns, key_format, value_format, "")
     _check_timestamp(columns, options, parsed)
-    state.topics.setdefault(topic, int(options.get("PARTITIONS", state.topics.get(first.topic, PARTITIONS))))
+    partitions = int(options.get("PARTITIONS", _partitions(state, parsed, topic)))
+    state.topics.setdefault(topic, partitions)
     state.sequence += 1
     prefix = "CTAS" if kind == "TABLE" else "CSAS"
     query = known.query if known is not None and known.query else f"{prefix}_{info.name}_{state.sequence}"
-    text = f"{rewritten(parsed.text)};"
+    text = source_text(parsed, kind, partitions)
     state.sources[info.name] = Source(
         info.name,
         kind,
@@ -238,7 +251,7 @@ def _create_as(state: State, parsed: Parsed, kind: str, topic: str, options: dic
     )
     state.queries[query] = Query(query, text, list(info.sources), info.name)
     command = f"{kind.lower()}/`{info.name}`/create"
-    return command_status(state, parsed, command, f"Created query with ID {query}", query, counted=True)
+    return command_status(state, parsed, command, f"Created query with ID {query}", query, counted=True, text=text)
 
 
 def insert_select(state: State, parsed: Parsed) -> Entity:
@@ -283,7 +296,8 @@ def create_type(state: State, parsed: Parsed) -> Entity:
     if info.name in state.types:
         if info.if_not_exists:
             return command_status(state, parsed, f"type/`{info.name}`/create", f"{info.name} is already registered")
-        message = f"Cannot register custom type '{info.name}' since it is already registered with type: STRUCT"
+        message = f"Cannot register custom type '{info.name}' since it is already registered with type: "
+        message += str(type_from(str(state.types[info.name]["definition"]).partition(" AS ")[2]))
         raise Refusal(message, parsed.text)
     if (kind := parsed.tree.elements[0].type) is not None and (name := unknown(_resolved(state, kind))):
         raise Refusal(f"Failed to prepare statement: Cannot resolve unknown type: {name}", parsed.text)

@@ -12,9 +12,13 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from tests.ksqldb_server.create import columns_of
 from tests.ksqldb_server.faults import Condition
+from tests.ksqldb_server.parsed import Parsed
 from tests.ksqldb_server.recorded import exchanges
+from tests.ksqldb_server.rewriting import source_text
 from tests.ksqldb_server.server import Server
+from tests.ksqldb_server.state import State
 
 DATA = Path(os.environ.get("BARWHEEL_TEST_DATA") or Path(__file__).parents[4] / "shared")
 TRANSCRIPTS = DATA / "ksqldb" / "transcripts"
@@ -177,3 +181,22 @@ async def test_every_recorded_statement_is_accepted_or_refused_as_by_the_server(
             differ.append(f"{case['case']}: {case['statements'][-1]}\n  recorded {recorded}\n  found    {message}")
     assert not differ, f"{len(differ)} of {played} differ\n" + "\n".join(differ)
     assert (played > 340, refused > 120) == (True, True)
+
+
+async def test_the_text_of_a_source_is_written_as_by_the_server() -> None:
+    """The whole text of a declared source; of a query, its name and options."""
+    compared = 0
+    for name, line, exchange in exchanges(TRANSCRIPTS):
+        body, answer = exchange["request"].get("body"), (exchange["response"] or {}).get("body")
+        text = str(body.get("ksql", "")) if isinstance(body, dict) else ""
+        if not isinstance(answer, list) or len(answer) != 1 or text.count(";") != 1:
+            continue
+        recorded = str(answer[0].get("statementText", ""))
+        if not (recorded.startswith("CREATE ") and " WITH (CLEANUP_POLICY" in recorded):
+            continue
+        parsed = Parsed(text)
+        kind = "TABLE" if "TABLE" in recorded.split("(", maxsplit=1)[0] else "STREAM"
+        found = source_text(parsed, kind, 6, [] if parsed.tree.query else columns_of(State(), parsed))
+        assert found.partition(" AS SELECT")[0] == recorded.partition(" AS SELECT")[0], (name, line)
+        compared += 1
+    assert compared > 30
