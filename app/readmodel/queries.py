@@ -14,6 +14,11 @@ _SYMBOLS = (
     "SELECT broker, symbol, part, (SELECT max(start) FROM bars WHERE bars.symbol = symbols.id AND frame = 0), ORDERED"
     " FROM symbols WHERE ORDERED >= ? AND ORDERED < ? AND ORDERED > ? MORE ORDER BY ORDERED LIMIT ?"
 )
+_BROKERS = (
+    "WITH RECURSIVE found (name) AS (SELECT min(broker) FROM symbols UNION ALL"
+    " SELECT (SELECT min(broker) FROM symbols WHERE broker > found.name) FROM found WHERE found.name IS NOT NULL)"
+    " SELECT name FROM found LIMIT ?"
+)
 
 
 class SymbolEntry(NamedTuple):
@@ -107,6 +112,10 @@ class Queries:
             StoredSymbol(symbol_id, part, oldest if incomplete else None, number, oldest is not None)
             for symbol_id, part, oldest in rows
         ]
+
+    def brokers(self, limit: int) -> list[str]:
+        """The names of brokers that have bars here, in order. Each is one step in an index, however many symbols it has."""
+        return [name for (name,) in self._connection.execute(_BROKERS, (limit,)) if name is not None]
 
     def incomplete(self, frame: str = "") -> bool:
         """Whether the topics of a frame have older bars than the file. A symbol that has none here may have some of them."""

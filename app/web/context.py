@@ -15,8 +15,10 @@ from agents.tasks import TaskManager
 from app.kafka.clock import now_ms
 from app.ksqldb.boot import Migrating
 from app.readmodel.model import ReadModel
+from app.readmodel.progress import State
 from app.settings import Settings
 from app.web import sampling
+from app.web.errors import IncompleteError
 from app.web.models.bars import OpenWindow
 from app.web.models.base import Away
 from app.web.peers import Peers
@@ -80,3 +82,11 @@ class WebContext:
         responses, away = await self.peers.get_from_owners(elsewhere, "/api/v1/windows", params)
         windows += [OpenWindow.model_validate(window) for response in responses for window in response["windows"]]
         return sorted(windows, key=sampling.by_start), away
+
+
+def must_be_complete(web: WebContext) -> None:
+    """Raise `IncompleteError` unless the read model has caught up: for responses that cannot say that bars are missing."""
+    progress = web.read_model.progress
+    if progress.state is not State.live:
+        text = f"the local copy of the bars is not complete: {progress.state.value}, {progress.behind} records behind"
+        raise IncompleteError(f"{text}; {progress.error}" if progress.error else f"{text}; try again")

@@ -30,5 +30,12 @@ class BusyError(WebError):
     title = "Service Unavailable"
 
 
+class IncompleteError(WebError):
+    """The read model has not caught up, and the response has no place to say so."""
+
+    status = 503
+    title = "Service Unavailable"
+
+
 class PeerUnavailableError(Exception):
     """Another worker could not be asked. The text is the reason, written for people."""

@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from app.version import __version__
 from app.web.endpoint import Endpoint
-from app.web.models.base import Problem
+from app.web.models.base import Problem, UdfProblem
 from app.web.params import EventsParams, Params
 
 PROBLEMS = {
@@ -43,6 +43,8 @@ def document(endpoints: list[Endpoint], *, secured: bool, window_size: int) -> d
     paths[path] = {"get": _operation(path, "Bars, watermarks and accounting as they change.", "live", EventsParams, stream)}
     metrics = {"description": "Metrics in Prometheus form.", "content": {"text/plain": {"schema": _TEXT}}}
     paths["/metrics"] = {"get": _operation("/metrics", "Metrics for Prometheus.", "operation", Params, metrics)}
+    clock = {"description": "Epoch seconds.", "content": {"text/plain": {"schema": _TEXT}}}
+    paths["/udf/time"] = {"get": _operation("/udf/time", "The time of this worker.", "udf", Params, clock)}
     source: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "barwheel", "version": __version__, "description": DESCRIPTION},
@@ -75,7 +77,8 @@ def _json(response: type[BaseModel]) -> dict[str, Any]:
 
 
 def _operation(path: str, summary: str, tag: str, params: type[Params], success: dict[str, Any]) -> dict[str, Any]:
-    problem = {"application/problem+json": {"schema": PydanticSchema(schema_class=Problem, enum=None)}}
+    kind = UdfProblem if path.startswith("/udf/") else Problem
+    problem = {"application/problem+json": {"schema": PydanticSchema(schema_class=kind, enum=None)}}
     responses = {"200": success, **{code: {"description": text, "content": problem} for code, text in PROBLEMS.items()}}
     name = "_".join(re.findall(r"\w+", path.removeprefix("/api/v1")))
     return {

@@ -42,6 +42,7 @@ from app.web.security.connections import connection_limit
 from app.web.security.guard import Guard
 from app.web.security.headers import add_headers
 from app.web.security.runner import Runner
+from app.web.udf import endpoints as udf
 
 SHUTDOWN_SECONDS = 2.0  # for requests in progress
 MAX_LINE_BYTES = 64 << 10  # larger than the guard's limit, so that the guard answers most queries that are too long
@@ -58,6 +59,7 @@ ENDPOINTS = [
     Endpoint("/api/v1/late", late, SideRecords, "market", SideRecordsParams),
     Endpoint("/api/v1/rejected", rejected, SideRecords, "market", SideRecordsParams),
     Endpoint("/api/v1/migrations", migrations, Migrations, "migrations"),
+    *udf.ENDPOINTS,
 ]
 
 
@@ -104,5 +106,5 @@ def install(server: Any, settings: Settings, tasks: TaskManager, migrating: Migr
     site.add_routes(pages.routes())
     site.add_routes(operations.routes(context, ENDPOINTS))
     site.add_routes([endpoint.route(context) for endpoint in ENDPOINTS])
-    site.add_routes([web.get("/api/v1/events", hub.stream, allow_head=False)])
+    site.add_routes([web.get("/api/v1/events", hub.stream, allow_head=False), web.get("/udf/time", udf.server_time)])
     return context

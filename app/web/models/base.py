@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
@@ -34,6 +34,13 @@ class Problem(ApiModel):
     status: int
     detail: str
     errors: list[ParameterError] = []
+
+
+class UdfProblem(Problem):
+    """The same for clients of UDF, which read `s` and `errmsg` and not the status."""
+
+    s: Literal["error"] = "error"
+    errmsg: str
 
 
 class Away(ApiModel):

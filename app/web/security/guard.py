@@ -17,7 +17,7 @@ from app.kafka.clock import now_ms
 from app.readmodel.database_file import UnreadableError
 from app.settings import Settings
 from app.web.errors import BusyError, InvalidParametersError, WebError
-from app.web.models.base import ParameterError, Problem, encode
+from app.web.models.base import ParameterError, Problem, UdfProblem, encode
 from app.web.security.access import allowed_hosts, has_token, is_allowed_host, required_token
 from app.web.security.proof import is_proof
 
@@ -131,10 +131,12 @@ class Guard:
         headers = {**headers, "Cache-Control": "no-store"}
         if status == HTTPStatus.UNAUTHORIZED:
             headers["WWW-Authenticate"] = 'Basic realm="barwheel", charset="UTF-8", Bearer realm="barwheel"'
-        if not request.path.startswith("/api/") and "text/html" in request.headers.get("Accept", ""):
+        if not request.path.startswith(("/api/", "/udf/")) and "text/html" in request.headers.get("Accept", ""):
             page = self._error_page(request, status, title, detail)
             return web.Response(status=status, text=page, content_type="text/html", headers=headers)
         problem = Problem(title=title, status=status, detail=detail, errors=errors or [])
+        if request.path.startswith("/udf/"):
+            problem = UdfProblem(**problem.model_dump(), errmsg=detail)
         return web.Response(
             status=status, body=encode(problem.model_dump()), content_type="application/problem+json", headers=headers
         )
