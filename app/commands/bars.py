@@ -6,12 +6,11 @@ import csv
 import io
 import sys
 from collections.abc import Container
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from faust.cli.base import argument, option
-from msgspec import UNSET
 
+from app.bar_columns import csv_cell
 from app.commands import base
 from app.display import bar_cells, bar_table, fit
 from app.doubled import REMEDY
@@ -141,14 +140,6 @@ def _print_lines(bars: list[PlacedBar], *, as_csv: bool, header: bool) -> None:
     if header:
         writer.writerow([*CSV_COLUMNS, "partition"])
     for partition, bar in bars:
-        writer.writerow([*(_csv_cell(getattr(bar, name)) for name in CSV_COLUMNS), partition])
+        writer.writerow([*(csv_cell(getattr(bar, name)) for name in CSV_COLUMNS), partition])
     if text.getvalue():
         base.out(text.getvalue().rstrip("\n"))
-
-
-def _csv_cell(value: object) -> object:
-    if value is None or value is UNSET:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else ""
-    return f"{value:f}" if isinstance(value, Decimal) else value

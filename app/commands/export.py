@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from faust.cli.base import argument, option
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from app.bar_columns import DEFAULT_SCALE, MAX_SCALE
 from app.commands import base
 from app.errors import InputError
 from app.operations.export import Exported, export_bars
@@ -16,15 +17,18 @@ from app.settings import Settings
 if TYPE_CHECKING:
     import faust
 
-SCALE, MAX_SCALE = 10, 28
-
 
 def register(app: faust.App) -> None:
     """Add the command."""
 
     @app.command(
         argument("directory"),
-        option("--scale", type=int, default=SCALE, help="Decimals of prices and volumes, which have 38 digits.  [default: 10]"),
+        option(
+            "--scale",
+            type=int,
+            default=DEFAULT_SCALE,
+            help="Decimals of prices and volumes, which have 38 digits.  [default: 10]",
+        ),
         option(
             "--over-gaps",
             is_flag=True,

@@ -13,25 +13,19 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from decimal import Context, Decimal, Inexact, InvalidOperation, Rounded
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
 import msgspec
 
+from app.bar_columns import MisfitError, arrow_columns
 from app.errors import InputError
 from tables.bars import Bar
 
 RECORD = "_barwheel.json"
-DIGITS = 38  # of Parquet's decimal128
 DAY_MS = 86_400_000
 _FILE = re.compile(r"bars-(\d+)-(\d{20})\.parquet(\.part)?")
-_EXACT = Context(prec=DIGITS, traps=[Inexact, Rounded, InvalidOperation])
-_ROUNDED = Context(prec=DIGITS, traps=[InvalidOperation])
-PRICES = ("open", "high", "low", "close", "volume")  # exact, or the export ends
-NUMBERS = ("ticks", "closed_at_offset", "first_offset", "last_offset", "revision")
-TIMES = ("bucket_start", "bucket_end", "first_ts", "last_ts", "closed_at", "watermark")
 
 
 class Row(NamedTuple):
@@ -102,14 +96,10 @@ def _write(path: Path, rows: list[Row], scale: int) -> None:
     import pyarrow as pa  # noqa: PLC0415 - an extra
     from pyarrow import parquet  # noqa: PLC0415
 
-    price, moment = pa.decimal128(DIGITS, scale), pa.timestamp("ms", tz="UTC")
-    columns: dict[str, Any] = {"symbol": pa.array([row.bar.symbol for row in rows], pa.string())}
-    columns |= {name: pa.array([getattr(row.bar, name) for row in rows], moment) for name in TIMES}
-    columns |= {name: pa.array([_price(row, name, scale) for row in rows], price) for name in PRICES}
-    columns["vwap"] = pa.array([_rounded(row.bar.vwap, scale) for row in rows], price)
-    columns |= {name: pa.array([getattr(row.bar, name) for row in rows], pa.int64()) for name in NUMBERS}
-    columns["close_reason"] = pa.array([row.bar.close_reason for row in rows], pa.string())
-    columns["partial"] = pa.array([row.bar.partial is True for row in rows], pa.bool_())
+    try:
+        columns = arrow_columns([row.bar for row in rows], scale)
+    except MisfitError as error:
+        raise InputError(f"{error}: choose another --scale, and an empty directory") from None
     columns["partition"] = pa.array([row.partition for row in rows], pa.int32())
     columns["offset"] = pa.array([row.offset for row in rows], pa.int64())
     unfinished = path.with_name(f"{path.name}.part")
@@ -117,25 +107,6 @@ def _write(path: Path, rows: list[Row], scale: int) -> None:
     _sync(unfinished)
     unfinished.replace(path)
     _sync(path.parent)
-
-
-def _price(row: Row, name: str, scale: int) -> Decimal | None:
-    value: Decimal | None = getattr(row.bar, name)
-    if value is None:
-        return None
-    try:
-        return value.quantize(Decimal(1).scaleb(-scale), context=_EXACT)
-    except (Inexact, InvalidOperation):
-        bar = row.bar
-        raise InputError(
-            f"{bar.broker}|{bar.symbol} at {bar.bucket_start}: {name} {value:f} does not fit {DIGITS} digits with {scale} "
-            "decimals: choose another --scale, and an empty directory"
-        ) from None
-
-
-def _rounded(value: Decimal | None, scale: int) -> Decimal | None:
-    """A vwap is a quotient, and rounded already."""
-    return None if value is None else value.quantize(Decimal(1).scaleb(-scale), context=_ROUNDED)
 
 
 def _replace(path: Path, content: bytes) -> None:

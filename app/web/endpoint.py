@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from app.web.bar_page import JSON, BarPage, negotiate
 from app.web.context import WebContext
 from app.web.errors import InvalidParametersError
 from app.web.models.base import encode
@@ -27,7 +29,7 @@ class EncodedJson:
 
 
 P = TypeVar("P", bound=Params)
-Result = BaseModel | EncodedJson
+Result = BaseModel | EncodedJson | BarPage
 Handler = Callable[[WebContext, Any], Awaitable[Result]]
 
 
@@ -40,6 +42,7 @@ class Endpoint:
     response: type[BaseModel]
     tag: str
     params: type[Params] = Params
+    media_types: tuple[str, ...] = (JSON,)
 
     @property
     def summary(self) -> str:
@@ -50,7 +53,8 @@ class Endpoint:
         """The route for aiohttp's router."""
 
         async def handler(request: web.Request) -> web.StreamResponse:
-            return respond(request, await self.handle(context, parse_params(self.params, request)))
+            result = await self.handle(context, parse_params(self.params, request))
+            return await _respond_with_bars(request, result) if isinstance(result, BarPage) else respond(request, result)
 
         return web.get(self.path, handler)
 
@@ -77,17 +81,37 @@ def _shortened(value: object) -> str:
     return text if len(text) <= MAX_SHOWN_VALUE else text[:MAX_SHOWN_VALUE] + "…"
 
 
-def respond(request: web.Request, result: Result) -> web.Response:
+def respond(request: web.Request, result: BaseModel | EncodedJson) -> web.Response:
     """The HTTP response. If the client sent the ETag of this very body, it is 304 without a body."""
     if isinstance(result, EncodedJson):
-        tag = f'W/"{hashlib.blake2b(result.body, digest_size=12).hexdigest()}"'
-        headers = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
-        if tag in request.headers.get("If-None-Match", ""):
-            return web.Response(status=304, headers=headers)
-        response = web.Response(body=result.body, content_type="application/json", headers=headers)
+        return _tagged(request, result.body, JSON, {"Vary": "Accept-Encoding"})
+    body = encode(result.model_dump(by_alias=True))
+    return _compressed(web.Response(body=body, content_type=JSON, headers={"Cache-Control": "no-store"}), body)
+
+
+async def _respond_with_bars(request: web.Request, page: BarPage) -> web.Response:
+    """The response in the form that the client accepts; without JSON, the address of the next page is in a header."""
+    media_type = negotiate(request.headers.get("Accept", ""))
+    if media_type == JSON:
+        body = page.encode(media_type)
     else:
-        body = encode(result.model_dump(by_alias=True))
-        response = web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
-    if response.body is not None and len(response.body) >= MIN_COMPRESSED_BYTES:  # type: ignore[arg-type]  # bytes, as above
+        body = await asyncio.to_thread(page.encode, media_type)
+    headers = {"Vary": "Accept, Accept-Encoding", **page.headers(media_type)}
+    cursor = page.answer.get("next_cursor")
+    if cursor is not None and media_type != JSON:
+        headers["Link"] = f'<{request.rel_url.update_query(cursor=cursor)}>; rel="next"'
+    return _tagged(request, body, media_type, headers)
+
+
+def _tagged(request: web.Request, body: bytes, content_type: str, headers: dict[str, str]) -> web.Response:
+    tag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    headers |= {"ETag": tag, "Cache-Control": "no-cache"}
+    if tag in request.headers.get("If-None-Match", ""):
+        return web.Response(status=304, headers=headers)
+    return _compressed(web.Response(body=body, content_type=content_type, headers=headers), body)
+
+
+def _compressed(response: web.Response, body: bytes) -> web.Response:
+    if len(body) >= MIN_COMPRESSED_BYTES:
         response.enable_compression()
     return response

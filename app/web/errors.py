@@ -23,6 +23,13 @@ class InvalidParametersError(WebError):
         self.errors = errors
 
 
+class NotAcceptableError(WebError):
+    """The client accepts only a form that this worker cannot make."""
+
+    status = 406
+    title = "Not Acceptable"
+
+
 class BusyError(WebError):
     """The worker has too many requests or streams open."""
 

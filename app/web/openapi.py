@@ -7,10 +7,10 @@ from typing import Any
 
 from openapi_pydantic import OpenAPI
 from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema_class
-from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from app.version import __version__
+from app.web.bar_page import ARROW, JSON
 from app.web.endpoint import Endpoint
 from app.web.models.base import Problem, UdfProblem
 from app.web.params import EventsParams, Params
@@ -21,6 +21,7 @@ PROBLEMS = {
     "421": "The Host header is not a name of this worker.",
     "503": "Too many requests, or no answer in time.",
 }
+NOT_ACCEPTABLE = "An Arrow stream alone is accepted, and pyarrow is not installed."
 DESCRIPTION = (
     "Read only. Times are epoch milliseconds (UTC), prices are exact JSON numbers. A list that has more pages comes with a "
     "`next_cursor`: send it as `cursor`, together with the same other parameters. Any worker answers for all partitions; "
@@ -33,9 +34,7 @@ _TEXT = {"type": "string"}
 def document(endpoints: list[Endpoint], *, secured: bool, window_size: int) -> dict[str, Any]:
     """The document. `secured`: whether requests need a token; `window_size` (ms): windows start at its multiples."""
     paths = {
-        endpoint.path: {
-            "get": _operation(endpoint.path, endpoint.summary, endpoint.tag, endpoint.params, _json(endpoint.response))
-        }
+        endpoint.path: {"get": _operation(endpoint.path, endpoint.summary, endpoint.tag, endpoint.params, _content(endpoint))}
         for endpoint in endpoints
     }
     stream = {"description": "Events until the client disconnects.", "content": {"text/event-stream": {"schema": _TEXT}}}
@@ -69,17 +68,17 @@ def document(endpoints: list[Endpoint], *, secured: bool, window_size: int) -> d
     return result
 
 
-def _json(response: type[BaseModel]) -> dict[str, Any]:
-    return {
-        "description": "Success.",
-        "content": {"application/json": {"schema": PydanticSchema(schema_class=response, enum=None)}},
-    }
+def _content(endpoint: Endpoint) -> dict[str, Any]:
+    schemas: dict[str, Any] = dict.fromkeys(endpoint.media_types, _TEXT)
+    schemas[JSON] = PydanticSchema(schema_class=endpoint.response, enum=None)
+    return {"description": "Success.", "content": {name: {"schema": schema} for name, schema in schemas.items()}}
 
 
 def _operation(path: str, summary: str, tag: str, params: type[Params], success: dict[str, Any]) -> dict[str, Any]:
     kind = UdfProblem if path.startswith("/udf/") else Problem
     problem = {"application/problem+json": {"schema": PydanticSchema(schema_class=kind, enum=None)}}
-    responses = {"200": success, **{code: {"description": text, "content": problem} for code, text in PROBLEMS.items()}}
+    problems = PROBLEMS | ({"406": NOT_ACCEPTABLE} if ARROW in success["content"] else {})
+    responses = {"200": success, **{code: {"description": text, "content": problem} for code, text in problems.items()}}
     name = "_".join(re.findall(r"\w+", path.removeprefix("/api/v1")))
     return {
         "summary": summary,

@@ -7,6 +7,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from app.bar_columns import DEFAULT_SCALE, MAX_SCALE
+
 MAX_TIMESTAMP = 253_402_300_799_999  # the last ms of the year 9999 (UTC)
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
@@ -20,6 +22,9 @@ Cursor = Annotated[
 Local = Annotated[
     Literal["true", "false"],
     Field(description="`true`: only what this worker owns; no other worker is asked."),
+]
+Scale = Annotated[
+    int, Field(ge=0, le=MAX_SCALE, description="Decimals of the prices in an Arrow stream, which have 38 digits.")
 ]
 
 
@@ -91,6 +96,7 @@ class BarsParams(Params):
     format: Annotated[
         Literal["objects", "columns"], Field(description="`columns` gives fewer fields, as rows without names.")
     ] = "objects"
+    scale: Scale = DEFAULT_SCALE
 
 
 class NewestBarsParams(Params):
@@ -99,6 +105,7 @@ class NewestBarsParams(Params):
     broker: Name | None = None
     symbol: Name | None = None
     limit: Annotated[int, Field(ge=1, le=1_000)] = 200
+    scale: Scale = DEFAULT_SCALE
 
 
 class WhyParams(Params):

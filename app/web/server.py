@@ -10,6 +10,7 @@ from agents.tasks import TaskManager
 from app.ksqldb.boot import Migrating
 from app.readmodel.model import ReadModel
 from app.settings import Settings
+from app.web.bar_page import MEDIA_TYPES
 from app.web.context import HistoryTable, WebContext
 from app.web.endpoint import Endpoint
 from app.web.endpoints import operations
@@ -53,8 +54,8 @@ ENDPOINTS = [
     Endpoint("/api/v1/wheel", wheel, Wheel, "workers"),
     Endpoint("/api/v1/symbols", symbols, Symbols, "market", SymbolsParams),
     Endpoint("/api/v1/windows", windows, Windows, "market", WindowsParams),
-    Endpoint("/api/v1/bars", newest_bars, NewestBars, "market", NewestBarsParams),
-    Endpoint("/api/v1/bars/{broker}/{symbol}", bars, Bars, "market", BarsParams),
+    Endpoint("/api/v1/bars", newest_bars, NewestBars, "market", NewestBarsParams, MEDIA_TYPES),
+    Endpoint("/api/v1/bars/{broker}/{symbol}", bars, Bars, "market", BarsParams, MEDIA_TYPES),
     Endpoint("/api/v1/why/{broker}/{symbol}/{bucket_start}", why, Why, "market", WhyParams),
     Endpoint("/api/v1/late", late, SideRecords, "market", SideRecordsParams),
     Endpoint("/api/v1/rejected", rejected, SideRecords, "market", SideRecordsParams),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import socket
@@ -13,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import pyarrow as pa
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -109,6 +112,40 @@ def test_columns_say_the_same_as_objects(worker: Worker) -> None:
     assert [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]] == [
         {name: bar.get(name, False) for name in table["columns"]} for bar in objects
     ]
+
+
+@pytest.mark.parametrize("path", [bars_path("fx", "EURUSD"), "/api/v1/bars"])
+def test_csv_and_an_arrow_stream_say_the_same_as_json_to_the_digit(worker: Worker, path: str) -> None:
+    objects = exact(ask(worker, path))["bars"]
+    text = ask(worker, path, Accept="text/csv")
+    assert text.headers["Content-Type"] == "text/csv"
+    rows = list(csv.DictReader(io.StringIO(text.text)))
+    assert [{name: row[name] for name in objects[0]} for row in rows] == [
+        {name: str(value) for name, value in one.items()} for one in objects
+    ]
+    stream = ask(worker, path, Accept="application/vnd.apache.arrow.stream")
+    table = pa.ipc.open_stream(stream.content).read_all()
+    assert table.schema.field("open").type == pa.decimal128(38, 10)
+    prices = ("broker", "symbol", "open", "high", "low", "close", "volume", "ticks", "closed_at_offset", "partition")
+    assert [[row[name] for name in prices] for row in table.to_pylist()] == [[one[name] for name in prices] for one in objects]
+    starts = [row["bucket_start"].timestamp() * 1_000 for row in table.to_pylist()]
+    assert starts == [one["bucket_start"] for one in objects]
+
+
+def test_the_pages_of_csv_are_linked(worker: Worker) -> None:
+    path = bars_path("fx", "A/B c", "?limit=2")
+    starts: list[int] = []
+    while path:
+        answer = ask(worker, path, Accept="text/csv")
+        starts = [int(row["bucket_start"]) for row in csv.DictReader(io.StringIO(answer.text))] + starts
+        path = answer.links["next"]["url"] if "next" in answer.links else ""
+    assert starts == [START, START + MINUTE, START + 2 * MINUTE]
+
+
+def test_a_price_that_does_not_fit_the_columns_is_named(worker: Worker) -> None:
+    answer = ask(worker, bars_path("fx", "EURUSD", "?scale=3"), Accept="application/vnd.apache.arrow.stream")
+    assert answer.status_code == 400
+    assert "high 1.10590 does not fit 38 digits with 3 decimals" in problem(answer)["detail"]
 
 
 def test_from_and_to_bound_the_bars_and_the_open_windows(worker: Worker) -> None:

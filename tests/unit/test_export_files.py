@@ -72,6 +72,11 @@ def test_a_price_that_does_not_fit_ends_the_export_with_its_name(tmp_path: Path,
         write_chunk(tmp_path, [Row(0, 0, bar(0, close=Decimal(value)))], {0: 0}, 5)
 
 
+def test_zeros_at_the_end_of_a_price_need_no_column(tmp_path: Path) -> None:
+    write_chunk(tmp_path, [Row(0, 0, bar(0, open=Decimal("1.10000000"), volume=Decimal("7.000000000")))], {0: 0}, 5)
+    assert (read(tmp_path)[0]["open"], read(tmp_path)[0]["volume"]) == (Decimal("1.1"), Decimal(7))
+
+
 def test_a_vwap_is_rounded_as_it_is_a_quotient(tmp_path: Path) -> None:
     write_chunk(tmp_path, [Row(0, 0, bar(0, volume=Decimal(3), vwap=Decimal(2) / 3))], {0: 0}, 5)
     assert read(tmp_path)[0]["vwap"] == Decimal("0.66667")

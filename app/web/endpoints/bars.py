@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 from app.readmodel.progress import State
 from app.readmodel.queries import Queries, StoredBar
+from app.web.bar_page import BarPage
 from app.web.context import WebContext
 from app.web.cursors import decode_cursor, encode_cursor
 from app.web.endpoint import EncodedJson
-from app.web.models.bars import placed
 from app.web.models.base import encode
 from app.web.params import MAX_TIMESTAMP, BarsParams, NewestBarsParams
 from tables.bars import decode_bar
@@ -32,7 +32,7 @@ class _Found(NamedTuple):
     none_kept: bool = False
 
 
-async def bars(web: WebContext, params: BarsParams) -> EncodedJson:
+async def bars(web: WebContext, params: BarsParams) -> EncodedJson | BarPage:
     """The newest final bars of a symbol within a time range, and its open windows."""
     until, before = params.until, 0
     if params.cursor:
@@ -67,7 +67,7 @@ async def bars(web: WebContext, params: BarsParams) -> EncodedJson:
     }
     if params.format == "columns":
         return EncodedJson(encode({**answer, "bars": {"columns": COLUMNS, "rows": [_row(bar) for bar in page]}}))
-    return EncodedJson(encode({**answer, "bars": [placed(bar.value, bar.partition) for bar in page]}))
+    return BarPage(page, answer, params.scale)
 
 
 def _row(stored: StoredBar) -> list[object]:
@@ -75,9 +75,9 @@ def _row(stored: StoredBar) -> list[object]:
     return [*(getattr(bar, name) for name in COLUMNS[:-2]), bool(bar.partial), stored.partition]
 
 
-async def newest_bars(web: WebContext, params: NewestBarsParams) -> EncodedJson:
+async def newest_bars(web: WebContext, params: NewestBarsParams) -> BarPage:
     """The most recently published bars of all symbols, newest first."""
     nothing: list[StoredBar] = []
     found = await web.read_model.query(lambda queries: queries.newest_bars(params.broker, params.symbol, params.limit), nothing)
     complete = web.read_model.progress.state is State.live
-    return EncodedJson(encode({"bars": [placed(bar.value, bar.partition) for bar in found], "complete": complete}))
+    return BarPage(found, {"complete": complete}, params.scale)
