@@ -82,9 +82,12 @@ def finals_records(settings: Settings) -> TakeRecords:
 
 
 def with_states(take: TakeRecords, steps: Iterable[Closed], headers: list[Header]) -> Iterator[Outgoing]:
-    """The records of bars as `take` makes them, each with the state of its window in a header."""
+    """The records of bars as `take` makes them, each with the state of its window in a header, unless it is a flat one."""
     for step in steps:
-        states = step.states or ()
+        if step.states is None:
+            yield from take([step], headers)
+            continue
+        states = step.states
         for (key, value, timestamp, given), state in zip(take([step], headers), states, strict=True):
             yield key, value, timestamp, [*given, (STATE_HEADER, state)]
 

@@ -35,6 +35,7 @@ def engine_config(settings: Settings) -> EngineConfig:
         day_zone=settings.day_zone,
         day_start=settings.day_start_ms,
         week_start=settings.week_start_number,
+        flat=settings.flat_frames,
     )
 
 

@@ -11,7 +11,7 @@ from app.kafka.batches import Header
 from app.kafka.producers import BatchProducer, Sent
 from app.kafka.records import NO_EPOCH
 from tables.bar_formats.records import TakeRecords
-from tables.emission import Closed, take_records
+from tables.emission import Closed, take_records, unpacked
 
 
 def finals_headers(app_id: str, leader_epoch: int) -> list[Header]:
@@ -73,7 +73,7 @@ class FinalsPublisher:
 
     async def send(self, producer: BatchProducer, closed: list[Closed]) -> list[Sent]:
         """Send the bars of these windows, in order."""
-        sent = await producer.send(self.topic, self._partition, self._records(closed, self.headers))
+        sent = await producer.send(self.topic, self._partition, self._records(unpacked(closed), self.headers))
         self._metrics.sent(closed, sent[-1].acknowledged)
         return sent
 

@@ -12,7 +12,7 @@ from app.errors import StateError
 from app.settings import Settings
 
 LAYOUT = ("ticks_format", "ticks_fields", "ticks_key", "ticks_zone", "ticks_time_unit", "prices")
-LONGER = ("correction_horizon", "correction_delay", "frames", "day_zone", "day_start", "week_start")
+LONGER = ("correction_horizon", "correction_delay", "frames", "day_zone", "day_start", "week_start", "empty", "empty_frames")
 NAMES = ("window_size", "grace", "scope", "price", "time_unit", "late_policy", "ticks_topic", *LAYOUT, *LONGER)
 # The settings that versions after 0.1.0 store, and what older versions used. None: they did not store what they used.
 BEFORE: Mapping[str, str | None] = {
@@ -30,6 +30,8 @@ BEFORE: Mapping[str, str | None] = {
     "day_zone": "UTC",
     "day_start": "00:00",
     "week_start": "monday",
+    "empty": "none",
+    "empty_frames": "",
 }
 
 

@@ -76,14 +76,16 @@ class Metrics:
 
     def sent(self, closed: Sequence[Closed], acknowledged: asyncio.Future[Any]) -> None:
         """Count bars once the broker has acknowledged the last of them. Bars that closed in one step share one duration."""
-        steps = [(step.at, step.end, step.reason, len(step.symbols)) for step in closed]
+        steps = [(step.at, step.end, step.reason, len(step.symbols), step.closes is None) for step in closed]
 
         def count(future: asyncio.Future[Any]) -> None:
             if future.cancelled() or future.exception() is not None:
                 return
             now = self._clock()
-            for closed_at, end, reason, bars_closed in steps:
+            for closed_at, end, reason, bars_closed, traded in steps:
                 self.bars[reason] += bars_closed
+                if not traded:  # flat bars wait for a step
+                    continue
                 self.arrival_to_bar.add(now - closed_at / 1_000, bars_closed)
                 self.due_to_bar.add(now - (end + self._grace) / 1_000, bars_closed)
 

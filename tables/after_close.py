@@ -5,13 +5,14 @@ Neither changes a base bar. Both may be off; then an engine has no such object, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 import msgspec
 
 from tables.config import EngineConfig
 from tables.corrections import BASE, Corrections
 from tables.emission import Closed
+from tables.flat import FlatWindows
 from tables.further import Further, Item, Revision, Settled
 from tables.kept import State
 from tables.longer import Evidence, LongerWindows
@@ -36,18 +37,25 @@ class AfterClose:
         self.further = Further(len(config.frames), per_symbol=config.scope == "symbol")
         self.corrections = Corrections(config, self.further) if config.correct else None
         self.longer = LongerWindows(config, self.further, self.corrections) if config.frames else None
+        publish = (lambda _: None) if self.longer is None else self.longer.publish
+        self.flat = FlatWindows(config, self.further, publish) if config.flat else None
         self._names = [] if self.longer is None else [frame.name for frame in self.longer.frames]
 
     @classmethod
     def of(cls, config: EngineConfig) -> AfterClose | None:
         """None where there is nothing to do after a close."""
-        return cls(config) if config.correct or config.frames else None
+        return cls(config) if config.correct or config.frames or config.flat else None
 
     def closed(
         self, scope: Scope, symbols: Sequence[Symbol], windows: Sequence[Window], end: int, evidence: Evidence
     ) -> list[bytes] | None:
         """Take over base windows of a scope that have just closed. Returns their states, if they are kept for corrections."""
         states: list[bytes] | None = None
+        if self.flat is not None:
+            if self.longer is not None:
+                self.longer.close_due(scope, evidence, end - self._size)
+            self.flat.pass_to(scope, end - self._size, evidence)
+            self.flat.closed(scope, symbols, windows)
         if self.corrections is not None:
             states = [pack_window(window) for window in windows]
             self.corrections.kept.keep(scope, BASE, end, [symbol.key for symbol in symbols], states)
@@ -61,6 +69,8 @@ class AfterClose:
         Returns whose longer windows closed.
         """
         closed = [] if self.longer is None else self.longer.close_due(scope, evidence)
+        if self.flat is not None:
+            self.flat.pass_to(scope, evidence.watermark, evidence)
         if self.corrections is not None:
             self.corrections.kept.forget(scope)
         return closed
@@ -83,6 +93,8 @@ class AfterClose:
                     corrections.revise(owner, frame + 1, span, tick, arrival)
                 elif not self.longer.gathers_open(frame, start, watermark):
                     opened |= self.longer.gather_late(scope, owner, frame, tick, start)
+        if self.flat is not None:
+            self.flat.corrected(scope, owner, tick)
         return opened
 
     def publish_revisions(self, before: int, next_offset: int, cut: int) -> None:
@@ -93,6 +105,10 @@ class AfterClose:
     def any_due(self, before: int) -> bool:
         """Whether a revision is due before this arrival time."""
         return self.corrections is not None and self.corrections.any_due(before)
+
+    def take_flat(self, into: list[Closed], published: Container[tuple[str, str, int]] | None) -> int:
+        """Move the flat bars of the base window there, in order, without those that are published. Returns how many."""
+        return 0 if self.flat is None else self.flat.move_closed(into, published)
 
     def take_closed(self) -> list[Closed]:
         """Longer windows that closed, and windows that were revised, since the last call; see `unpacked`."""
@@ -138,7 +154,7 @@ class AfterClose:
             for frame, state in enumerate(item.states)
             if state is not None and (bucket := item.scope.longer[frame]) is not None
         ]
-        return encode_further(FurtherState(longer)) if longer else None
+        return encode_further(FurtherState(longer, close=item.close)) if longer or item.close is not None else None
 
     def restore(self, scope_of: ScopeOf, states: Iterable[tuple[bytes, tuple[str, str], FurtherState]]) -> list[Scope]:
         """Restore the records of a changelog: each with `broker|symbol` and the names. Returns scopes with longer windows.
@@ -149,9 +165,11 @@ class AfterClose:
         scopes: list[Scope] = []
         for key, name, state in states:
             self._restore_kept(scope_of(key, name), key, state.kept)
-            if not (state.longer or state.revision):
+            if not (state.longer or state.revision or state.close):
                 continue
             owner = self.further.longer_of(key, name, scope_of(key, name))
+            if state.close is not None and self.flat is not None:
+                self.flat.restore(owner, state.close)
             if (due := state.revision) is not None:
                 revision = self.further.revision_of(owner, self._index(due.frame), due.start, due.end)
                 revision.number, revision.added, revision.due = due.number, due.added, due.due

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 DAY_MS = 86_400_000
+BASE = "base"  # how settings call the base window among frames
 LONGEST_PART_MS = 12 * 3_600_000  # of a day; two of them fit into a day of 23 hours, the second one cut
 LAST_CHECKED_YEAR = 2060
 MOST_FRAMES = 15  # `tables.kept` has four bits for one

@@ -27,3 +27,4 @@ class EngineConfig:
     day_zone: str = "UTC"
     day_start: int = 0  # ms after midnight
     week_start: int = 0  # 0 is Monday
+    flat: tuple[str, ...] = ()  # frames that get flat bars (`empty=flat`); `base` is the base window

@@ -12,8 +12,9 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from tables.scopes import UNKNOWN
+from tables.state import Close
 from tables.ticks import PER_SECOND
-from tables.window import Window, unpack_window
+from tables.window import Window, new_window, unpack_window
 
 H = TypeVar("H")
 UNPACKED_AT_ONCE = 1_000  # windows that are in memory as objects while their bars are encoded
@@ -55,6 +56,7 @@ class Closed(msgspec.Struct, gc=False, eq=False):
     frame: str = ""  # of a longer window, such as `1h`
     revision: int = 0
     corrected: int = 0  # late ticks that this revision adds
+    closes: list[Close] | None = None  # the closes that flat bars repeat, one for each symbol: there are no windows and states
 
     @property
     def start(self) -> int:
@@ -112,9 +114,12 @@ def take_records(steps: Iterable[Closed], headers: H) -> Iterator[tuple[bytes, b
 
 
 def unpacked(steps: Iterable[Closed]) -> Iterator[Closed]:
-    """The same steps with their windows; those that have states only become several steps, so that memory stays bounded."""
+    """The same steps with their windows. Those without become several steps, so that memory stays bounded."""
     for step in steps:
         states = step.states
+        if step.closes is not None:
+            yield from _flat(step, step.closes)
+            continue
         if step.windows or states is None:
             yield step
             continue
@@ -122,6 +127,19 @@ def unpacked(steps: Iterable[Closed]) -> Iterator[Closed]:
             some = states[begin : begin + UNPACKED_AT_ONCE]
             symbols = step.symbols[begin : begin + UNPACKED_AT_ONCE]
             yield msgspec.structs.replace(step, symbols=symbols, windows=[unpack_window(state) for state in some], states=some)
+
+
+def _flat(step: Closed, closes: list[Close]) -> Iterator[Closed]:
+    """A step of flat bars as steps with windows. They are partial where the close may not have been the last."""
+    start = step.start
+    for begin in range(0, len(closes), UNPACKED_AT_ONCE):
+        windows: list[Window] = []
+        for close in closes[begin : begin + UNPACKED_AT_ONCE]:
+            tick = new_window(step.end, 0, close.price, close.ts, close.seq, close.offset)
+            tick.ticks, tick.opened_at = 0, close.ts * 1_000 // step.per_second + close.since - start  # see `lacks_ticks`
+            windows.append(tick)
+        symbols = step.symbols[begin : begin + UNPACKED_AT_ONCE]
+        yield msgspec.structs.replace(step, symbols=symbols, windows=windows, closes=None)
 
 
 def _sums(window: Window) -> str:

@@ -20,7 +20,7 @@ from tables.config import EngineConfig
 from tables.corrections import Corrections
 from tables.emission import Closed, Named
 from tables.further import Further
-from tables.scopes import UNKNOWN, Longer, LongerBucket, Scope
+from tables.scopes import NEVER, UNKNOWN, Longer, LongerBucket, Scope
 from tables.ticks import PER_SECOND
 from tables.window import Window, pack_window, unpack_window
 
@@ -61,6 +61,10 @@ class LongerWindows:
             span = self._spans[frame] = self._calendar.window(self.frames[frame], time)
         return span
 
+    def publish(self, step: Closed) -> None:
+        """Take in a step of flat bars, after what closed before it."""
+        self._closed.append(step)
+
     def take_closed(self) -> list[Closed]:
         """Those that closed since the last call, in order; they have states and no windows."""
         closed, self._closed = self._closed, []
@@ -84,11 +88,12 @@ class LongerWindows:
         source = self._sources[frame]
         return source >= 0 and self.span(source, start)[1] > watermark
 
-    def close_due(self, scope: Scope, evidence: Evidence) -> list[Longer]:
-        """Close the windows that the watermark has reached, shortest frame first. Returns whose they were."""
+    def close_due(self, scope: Scope, evidence: Evidence, until: int = NEVER) -> list[Longer]:
+        """Close the windows that the watermark has reached and that end up to `until`, shortest frame first. Returns whose."""
+        until = min(until, evidence.watermark)
         closed: list[Longer] = []
         for frame, bucket in enumerate(scope.longer):
-            if bucket is not None and bucket.end <= evidence.watermark:
+            if bucket is not None and bucket.end <= until:
                 closed += bucket.members
                 self._close(scope, frame, bucket, evidence)
         return closed

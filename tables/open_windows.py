@@ -87,7 +87,7 @@ class OpenWindows:
         for symbol in self.symbols.values():
             yield from ((symbol, window) for window in symbol.windows())
         for closed in self._closed:
-            yield from zip(closed.symbols, closed.windows, strict=True)
+            yield from zip(closed.symbols, closed.windows, strict=not closed.closes)
 
     def mark_changed(self, symbol: Symbol) -> None:
         """The next checkpoint must write this symbol's state."""
@@ -186,6 +186,7 @@ class OpenWindows:
             for longer in self.after.settle(scope, evidence):
                 if self.per_symbol:
                     self.mark_changed(self.symbol_of(longer.key, longer.name))  # its state holds the clock
+            self.closed_count += self.after.take_flat(self._closed, self.published)
         scope.settle(self.config.grace)
 
     def _close_bucket(self, scope: Scope, bucket: Bucket, evidence: Evidence) -> None:
@@ -197,6 +198,7 @@ class OpenWindows:
         windows = self._take_windows(symbols, end)
         if self.after is not None:
             states = self.after.closed(scope, symbols, windows, end, evidence)
+            self.closed_count += self.after.take_flat(self._closed, self.published)
         published = self.published
         if published:
             new = [number for number, symbol in enumerate(symbols) if (*symbol.name, end) not in published]

@@ -8,6 +8,7 @@ import msgspec
 from msgspec.json import encode as encode_json
 
 if TYPE_CHECKING:
+    from tables.state import Close
     from tables.window import Window
 
 NEVER = 1 << 62  # later than any time
@@ -82,7 +83,7 @@ class Longer:
     million of these windows: each is the bytes of its state (`pack_window`).
     """
 
-    __slots__ = ("changed", "due", "key", "name", "record_key", "scope", "states", "written")
+    __slots__ = ("changed", "close", "due", "key", "name", "record_key", "scope", "states", "written")
 
     def __init__(self, key: bytes, name: tuple[str, str], scope: Scope, frames: int) -> None:
         self.key = key
@@ -91,6 +92,7 @@ class Longer:
         self.scope = scope
         self.states: list[bytes | None] = [None] * frames
         self.due = 0  # how many revisions are
+        self.close: Close | None = None  # of the day, where flat bars are made
         self.changed = False  # since the last checkpoint
         self.written = 0  # as in `Symbol`
 
@@ -135,7 +137,9 @@ class Bucket:
 class Scope:
     """A stream time, and the open windows of all symbols that share it. Times are epoch ms."""
 
-    __slots__ = ("advanced_at", "buckets", "deadline", "entry", "key", "longer", "longer_end", "stream_time", "written")
+    __slots__ = (
+        *("advanced_at", "buckets", "deadline", "entry", "flat_end", "key", "longer", "longer_end", "stream_time", "written"),
+    )
 
     def __init__(self, key: str, stream_time: int = UNKNOWN, advanced_at: int = 0) -> None:
         self.key = key  # the broker, "" for the partition, or the `order` of the one symbol
@@ -144,6 +148,7 @@ class Scope:
         self.buckets: dict[int, Bucket] = {}  # by end
         self.longer: list[LongerBucket | None] = []  # open longer windows, by frame; empty until the first one opens
         self.longer_end = NEVER  # the earliest end of those
+        self.flat_end = NEVER  # the earliest end of a window that may have to be flat; silence does not close it
         self.deadline = NEVER  # stream time at which the earliest end closes
         self.entry = NEVER  # due time of this scope's valid entry in the wheel
         self.written = 0  # number of the checkpoint that last wrote its record; not for scope `symbol`
@@ -182,6 +187,7 @@ class Scope:
         if self.longer:
             self.longer_end = min((bucket.end for bucket in self.longer if bucket is not None), default=NEVER)
             first = min(first, self.longer_end)
+        first = min(first, self.flat_end)
         self.deadline = NEVER if first == NEVER else first + grace
 
 

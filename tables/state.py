@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -67,12 +69,24 @@ class KeptState(msgspec.Struct, array_like=True):
     window: msgspec.Raw
 
 
+class Close(msgspec.Struct, array_like=True, gc=False, frozen=True, eq=False):
+    """The last tick of a day so far, of a symbol: flat bars repeat its price."""
+
+    price: Decimal
+    ts: int  # in the setting's unit
+    seq: int
+    offset: int
+    end: int  # of its base window, epoch ms
+    since: int  # when that window began (epoch ms); so much earlier as its first tick was ahead of its arrival
+
+
 class FurtherState(msgspec.Struct, array_like=True):
     """A record of `tables.further`."""
 
     longer: list[LongerState] = []
     revision: RevisionState | None = None
     kept: list[KeptState] = []
+    close: Close | None = None
 
 
 class Identity(msgspec.Struct, frozen=True):

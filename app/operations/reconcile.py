@@ -52,6 +52,7 @@ async def compare(settings: Settings, cluster: Cluster, ksql_topic: str) -> Comp
         if consumer is None:
             raise InputError(f"topic {settings.finals_topic} does not exist: no worker has run yet")
         bars = await read_bars(consumer, BarQuery(settings.app_id))
+    bars = [placed for placed in bars if placed.bar.ticks]  # ksqlDB makes no flat bars
     ours = {_window(placed.bar): placed.bar for placed in bars}
     doubled = {_window(group[0].bar): [placed.bar for placed in group] for group in doubled_windows(bars)}
     async with topic_consumer(cluster, ksql_topic) as consumer:

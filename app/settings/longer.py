@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings
 
 from app.settings.durations import Duration, OptionalDuration, duration_text
-from tables.calendar import WEEKDAYS, check_frames, frame_of, misfit
+from tables.calendar import BASE, WEEKDAYS, check_frames, frame_of, misfit
 
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 
@@ -23,10 +23,21 @@ class LatePolicy(StrEnum):
     correct = "correct"
 
 
+class Empty(StrEnum):
+    """What to do with a window without a tick."""
+
+    none = "none"
+    flat = "flat"
+
+
 def _frames(text: str) -> str:
     """The frames in their order, shortest first."""
     frames = [frame_of(part.strip()) for part in text.split(",")] if text.strip() else []
     return ",".join(frame.name for frame in sorted(frames))
+
+
+def _empty_frames(text: str) -> str:
+    return ",".join(part.strip() for part in text.split(",")) if text.strip() else ""
 
 
 def _zone(name: str) -> str:
@@ -65,6 +76,13 @@ class LongerBars(BaseSettings):
     frames: Annotated[str, AfterValidator(_frames)] = Field(
         "", description="Longer bars, `5m,15m,1h,4h,1d,1w,1M`: topics of their own, made of the base bars."
     )
+    empty: Empty = Field(
+        Empty.none,
+        description="Windows without a tick: `none` have no bar, `flat` repeat the last close of the day, with 0 ticks.",
+    )
+    empty_frames: Annotated[str, AfterValidator(_empty_frames)] = Field(
+        "", description="With `flat`: which bars, `5m,1h`; `base` for the base bars; empty: all `frames` below a day."
+    )
     day_zone: Annotated[str, AfterValidator(_zone)] = Field(
         "UTC", description="Time zone (IANA name) on whose clock the days of longer bars begin."
     )
@@ -81,6 +99,15 @@ class LongerBars(BaseSettings):
         return tuple(self.frames.split(",")) if self.frames else ()
 
     @property
+    def flat_frames(self) -> tuple[str, ...]:
+        """The frames with flat bars; `base` is the base window."""
+        if self.empty is Empty.none:
+            return ()
+        if self.empty_frames:
+            return tuple(self.empty_frames.split(","))
+        return tuple(name for name in self.frame_names if not frame_of(name).rank)
+
+    @property
     def day_start_ms(self) -> int:
         """How long after midnight a day begins."""
         hours, minutes = self.day_start.split(":")
@@ -93,8 +120,9 @@ class LongerBars(BaseSettings):
 
 
 def check_calendar(settings: LongerBars, window_size: int, min_ts: int) -> None:
-    """Base windows fill every longer window. Raises `ValueError` with the first date on which they do not."""
-    if not settings.frames:
+    """Base windows fill every longer window and every day. Raises `ValueError` with the first date on which they do not."""
+    _check_empty(settings)
+    if not (settings.frames or settings.flat_frames):
         return
     size = duration_text(window_size)
     try:
@@ -107,3 +135,21 @@ def check_calendar(settings: LongerBars, window_size: int, min_ts: int) -> None:
             f"day_zone={settings.day_zone}, day_start={settings.day_start}: on {date} the day begins inside a window of "
             f"window_size={size}; choose a window_size that divides the offsets of the zone"
         )
+
+
+def _check_empty(settings: LongerBars) -> None:
+    """Flat bars are asked for in frames that can have any."""
+    asked = f"empty_frames={settings.empty_frames}"
+    if settings.empty is Empty.none:
+        if settings.empty_frames:
+            raise ValueError(f"{asked} is for empty=flat")
+        return
+    for name in settings.flat_frames:
+        if name != BASE and name not in settings.frame_names:
+            raise ValueError(f"{asked}: {name} is none of frames={settings.frames}; base is the base window")
+        if name != BASE and frame_of(name).rank:
+            raise ValueError(f"{asked}: {name} has a tick on every day of trading, so it is never flat: leave it out")
+    if not settings.flat_frames:
+        raise ValueError("empty=flat: there are no frames below a day; set frames, or empty_frames=base")
+    if len(set(settings.flat_frames)) < len(settings.flat_frames):
+        raise ValueError(f"{asked}: a frame comes twice")

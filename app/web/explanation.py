@@ -131,9 +131,12 @@ def _final(facts: Facts, bar: FinalBar) -> Why:
         cause = f"no later record came in time, and silence closed it (up to {where}offset {bar.closed_at_offset})"
     else:
         cause = f"the record at {where}offset {bar.closed_at_offset} moved the watermark past its end"
+    holds = f"{_count(bar.ticks, 'tick')} of offsets {bar.first_offset} to {bar.last_offset}"
+    if not bar.ticks:
+        holds = f"no tick came (empty=flat), so it repeats the price of the tick at offset {bar.last_offset}"
     text = (
-        f"Final since {moment(bar.closed_at)}: {cause}. Watermark {moment(bar.watermark)}; {_count(bar.ticks, 'tick')} of "
-        f"offsets {bar.first_offset} to {bar.last_offset}{_late(facts)}.{PARTIAL if bar.partial else ''}"
+        f"Final since {moment(bar.closed_at)}: {cause}. Watermark {moment(bar.watermark)}; {holds}{_late(facts)}."
+        f"{PARTIAL if bar.partial else ''}"
     )
     return _answer(facts, WhyStatus.final, text, stream_time=bar.watermark + facts.grace)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -38,12 +38,20 @@ class Rules:
     delay: int = 5_000  # how long they are gathered
     frames: tuple[tuple[str, int], ...] = ()  # longer bars: name and length; days in UTC begin at `day_start`
     day_start: int = 0
+    flat: tuple[str, ...] = ()  # frames with flat bars; empty: the base
 
     def span(self, length: int, time: int) -> tuple[int, int]:
         """Start and end of the longer window that holds this time: they count from the day's beginning, and end with it."""
         day = time - (time - self.day_start) % DAY
         start = day + (time - day) // length * length
         return start, min(start + length, day + DAY)
+
+    def windows(self, frame: str, time: int, until: int) -> Iterator[tuple[int, int]]:
+        """The windows of a frame from the one that holds this time, as far as they end up to another one."""
+        start, end = self.span(dict(self.frames).get(frame, self.window_size), time)
+        while end <= until:
+            yield start, end
+            start, end = self.span(dict(self.frames).get(frame, self.window_size), end)
 
     def scope_of(self, broker: str, symbol: str) -> ScopeKey:
         """What shares one stream time."""
@@ -188,6 +196,8 @@ class _Clock:
     windows: dict[WindowKey, list[Entry]] = field(default_factory=dict)
     opened: dict[int, int] = field(default_factory=dict)  # end: arrival of the last tick that opened a window
     first: dict[WindowKey, int] = field(default_factory=dict)  # arrival of the tick that opened each window
+    closes: dict[tuple[str, str], list[tuple[Entry, int]]] = field(default_factory=dict)  # see `_flat_bars`
+    passed: int = -DAY  # the watermark of the last step
     longer: dict[tuple[str, WindowKey], _Held] = field(default_factory=dict)  # open longer windows, by frame
     closed: dict[tuple[str, WindowKey], _Held] = field(default_factory=dict)  # all that have closed, by frame
 
@@ -331,6 +341,8 @@ class _Reading:
             held = where.setdefault((frame, (until, broker, symbol)), _Held(start, [], self.now))
             held.ticks.append(tick)
             held.first = min(held.first, self.now)
+            if not frame:
+                self._note(clock, window, [tick], self.now)
             if not is_open:
                 held.added += 1
                 if held.added == 1:
@@ -340,10 +352,12 @@ class _Reading:
         rules = self._rules
         watermark = clock.stream - rules.grace
         evidence: dict[str, Any] = {"close_reason": reason, "closed_at": at, "watermark": watermark, "closed_at_offset": offset}
+        new: dict[str, list[Bar]] = {frame: [] for frame in ("", *dict(rules.frames))}
         for window in sorted(window for window in clock.windows if window[0] <= watermark):
             ticks, first = clock.windows.pop(window), clock.first.pop(window)
             start, (_, broker, symbol) = window[0] - rules.window_size, window
-            self.answer.bars.append(self._marked(replace(bar_of(window, ticks, rules.window_size), **evidence), first))
+            new[""].append(self._marked(replace(bar_of(window, ticks, rules.window_size), **evidence), first))
+            self._note(clock, window, ticks, first)
             clock.closed["", window] = _Held(start, ticks, first)
             for frame, length in rules.frames:
                 begin, end = rules.span(length, start)
@@ -354,7 +368,35 @@ class _Reading:
             for window in sorted(window for of, window in clock.longer if of == frame and window[0] <= watermark):
                 held = clock.closed[frame, window] = clock.longer.pop((frame, window))
                 bar = replace(bar_of(window, held.ticks, window[0] - held.start), **evidence)
-                self.answer.longer.append((frame, self._marked(bar, held.first)))
+                new[frame].append(self._marked(bar, held.first))
+        for frame in rules.flat:
+            new[frame] += [replace(bar, **evidence) for bar in self._flat_bars(clock, frame, watermark)]
+        for frame, bars in new.items():
+            bars.sort(key=lambda bar: (bar.bucket_end, not bar.ticks, bar.broker, bar.symbol))
+            self.answer.longer += [(frame, bar) for bar in bars if frame]
+        self.answer.bars += new[""]
+        clock.passed = max(clock.passed, watermark)
+
+    def _note(self, clock: _Clock, window: WindowKey, ticks: list[Entry], first: int) -> None:
+        """Remember the last of some ticks of a window, and when the window began as far as `_marked` is concerned."""
+        ticks = sorted(ticks, key=lambda tick: tick.rank)
+        ahead = min(self._rules.max_future, max(0, ticks[0].ts - first))
+        clock.closes.setdefault(window[1:], []).append((ticks[-1], window[0] - self._rules.window_size - ahead))
+
+    def _flat_bars(self, clock: _Clock, frame: str, watermark: int) -> list[Bar]:
+        """Of windows that this step passes, for symbols that traded on their day before them, and not inside."""
+        rules, found = self._rules, []
+        for (broker, symbol), closes in clock.closes.items():
+            for day in {rules.span(DAY, tick.ts)[0] for tick, _ in closes}:
+                today = [close for close in closes if day <= close[0].ts < day + DAY]
+                first = max(clock.passed, min(tick.ts for tick, _ in today))
+                for start, end in rules.windows(frame, first, min(watermark, day + DAY)):
+                    before = [close for close in today if close[0].ts < start]
+                    if end > clock.passed and before and not any(start <= tick.ts < end for tick, _ in today):
+                        tick, began = max(before, key=lambda close: close[0].rank)
+                        bar = replace(bar_of((end, broker, symbol), [tick], end - start), ticks=0, volume=None, vwap=None)
+                        found.append(replace(bar, partial=began <= self._cut_at))
+        return found
 
     def _marked(self, bar: Bar, first: int) -> Bar:
         """The bar, marked where it may lack ticks. `first`: the arrival of the tick that opened its window."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from msgspec import UNSET
 
 from tables.bars import Bar
-from tables.calendar import frame_of
+from tables.calendar import BASE, frame_of
 from tables.config import EngineConfig
 from tables.emission import Closed, unpacked
 from tables.engine import Engine
@@ -27,6 +27,7 @@ def rules_of(config: EngineConfig) -> Rules:
         delay=config.correction_delay,
         frames=tuple((frame.name, frame.size or 86_400_000) for frame in map(frame_of, config.frames)),
         day_start=config.day_start,
+        flat=tuple("" if name == BASE else name for name in config.flat),
     )
 
 
@@ -114,14 +115,14 @@ def bars_of(closed: Closed) -> Iterator[Bar]:
 
 def take_finals(engine: Engine) -> list[Bar]:
     """The bars that closed since the last call, in order."""
-    return [bar for closed in engine.take_closed() for bar in bars_of(closed)]
+    return [bar for closed in unpacked(engine.take_closed()) for bar in bars_of(closed)]
 
 
 def take_beyond(engine: Engine) -> tuple[list[tuple[str, Bar]], list[tuple[str, Bar]]]:
     """The longer bars and the revised bars since the last call, each with its frame, in order."""
     found: tuple[list[tuple[str, Bar]], list[tuple[str, Bar]]] = [], []
     for step in unpacked(engine.take_after_close()):
-        for window, state in zip(step.windows, step.states or (), strict=True):
+        for window, state in zip(step.windows, step.states or (), strict=step.states is not None):
             assert pack_window(window) == state
         found[step.reason == "correction"].extend((step.frame, bar) for bar in bars_of(step))
     return found

@@ -47,10 +47,11 @@ REVISIONS = st.builds(
     st.lists(STEPS, max_size=2),
 )
 BOTH: dict[str, Any] = {"late_policy": "correct", "correction_horizon": "4m", "frames": "2m,3m,6m"}
+FLAT: dict[str, Any] = BOTH | {"empty": "flat", "empty_frames": "base,2m,6m"}
 OTHERS = st.sampled_from(
     [
         *(BOTH, BOTH, BOTH | {"correction_delay": "0ms"}, BOTH | {"correction_delay": "70s", "day_start": "22:17"}),
-        *({"late_policy": "correct"}, {"frames": "2m,6m,1d"}),
+        *({"late_policy": "correct"}, {"frames": "2m,6m,1d"}, FLAT, FLAT | {"day_start": "22:17"}, BOTH | {"empty": "flat"}),
     ]
 )
 

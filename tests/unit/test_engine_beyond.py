@@ -36,13 +36,16 @@ Framed = Iterable[tuple[str, Bar | reference.Bar]]
 
 @st.composite
 def beyond_configs(draw: st.DrawFn) -> EngineConfig:
-    """Settings with corrections, frames, or both. Days may begin within the logs, which cuts a window."""
+    """Settings with corrections, frames, flat bars, or several. Days may begin within the logs, which cuts a window."""
     config = draw(configs())
     sets = [(), ("5m", "7m"), ("2m", "4m", "12m", "1h", "1d"), ("3m", "1d"), ("1d",)]
     frames = draw(st.sampled_from(sets))
+    short = [frame for frame in frames if frame != "1d"] + ["base"] * (config.window_size >= MINUTE)
+    flat = tuple(draw(st.lists(st.sampled_from(short), unique=True))) if short else ()
     return replace(
         config,
-        correct=not frames or draw(st.booleans()),
+        correct=not (frames or flat) or draw(st.booleans()),
+        flat=flat,
         correction_horizon=draw(st.sampled_from((600_000, 600_000, 60_000, 0))),
         correction_delay=draw(st.sampled_from((5_000, 5_000, 0, 1, 40_000))),
         frames=frames,
@@ -131,8 +134,14 @@ def test_the_last_version_of_each_window_is_the_fold_of_its_ticks_and_each_tick_
     bars = [("", bar) for bar in take_finals(engine)]
     for kind in take_beyond(engine):
         bars += kind
+    traded = {(frame, bar.broker, bar.symbol, bar.bucket_start) for frame, bar in bars if bar.ticks and not bar.revision}
+    flat = [(frame, bar.broker, bar.symbol, bar.bucket_start) for frame, bar in bars if not bar.ticks]
+    assert len(flat) == len(set(flat)), "a flat bar twice"
+    assert not traded & set(flat)
     for frame, bar in bars:
         key = frame, bar.broker, bar.symbol, bar.bucket_start
+        if not bar.ticks:
+            continue
         before = last.get(key)
         assert bar.revision == before.revision + 1 if before is not None else bar.revision in (0, 1)
         last[key] = bar
