@@ -49,6 +49,8 @@ def fold_frame(
             raise ValueError(f"the bar that starts at {bar.bucket_start} comes after one that ends at {before}")
         before = bar.bucket_end
         watermark = max(watermark, bar.watermark)
+        if not bar.ticks:
+            continue  # a flat bar: its price is none of this window
         if fold is not None and bar.bucket_start < fold.end:
             fold.add(bar)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import urllib.request
 
 from tests.integration.conftest import NewWorker
@@ -52,3 +53,36 @@ def test_a_late_tick_revises_its_bars_once_though_the_worker_was_killed_before_t
     for command in ("doctor", "flush"):  # they recover what the worker left
         ended = worker.run(command)
         assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_windows_without_a_tick_have_flat_bars_which_commands_and_the_api_show(pocket_worker: NewWorker) -> None:
+    worker = pocket_worker(
+        topic_partitions="1", late_policy="correct", frames="2m", empty="flat", empty_frames="base,2m", correction_delay="0s"
+    ).start()
+    ticks = [Tick(T0 + 1_000, "1.5"), Tick(T0 + 4 * MINUTE + 10_000, "2.5", name="A|y")]
+    produce(worker.bootstrap, worker.ticks_topic, ticks)
+    worker.wait_read(2)
+    produce(worker.bootstrap, worker.ticks_topic, [Tick(T0 + MINUTE + 1_000, "1.7")])
+    worker.wait(lambda: bool(told(worker, "1m_corrections")), "the flat bar has been revised")
+    worker.wait(lambda: len(told(worker, "2m_final")) == 2, "the longer bars are there")
+    worker.wait_checkpointed(3)
+
+    bars = [seen.bar for seen in told(worker, "1m_final") if seen.bar.symbol == "x"]
+    assert [((bar.bucket_start - T0) // MINUTE, str(bar.close), bar.ticks) for bar in bars] == [
+        *((0, "1.5", 1), (1, "1.5", 0), (2, "1.5", 0), (3, "1.5", 0)),
+    ]
+    (revised,) = told(worker, "1m_corrections")
+    assert (revised.bar.bucket_start, revised.bar.revision, revised.bar.ticks) == (T0 + MINUTE, 1, 1)
+    assert [(seen.bar.bucket_start - T0, seen.bar.ticks) for seen in told(worker, "2m_final")] == [(0, 1), (2 * MINUTE, 0)]
+    why = f"http://127.0.0.1:{worker.settings['web_port']}/api/v1/why/A/x/{T0 + 2 * MINUTE}"
+
+    def sentence() -> str:
+        with urllib.request.urlopen(why, timeout=5) as answer:
+            return json.loads(answer.read())["sentence"]
+
+    worker.wait(lambda: "repeats the price of the tick at offset 0" in sentence(), "the read model has the flat bar")
+    for command in (("bars", "--json"), ("export", "files")):
+        ended = worker.run(*command)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        if command[0] == "bars":
+            assert sum(not json.loads(line)["ticks"] for line in ended.stdout.splitlines()) == 3

@@ -85,6 +85,11 @@ def test_a_bar_closed_by_the_idle_timer_says_so_and_counts_its_late_ticks() -> N
     assert found.late_ticks == 2
 
 
+def test_a_flat_bar_says_whose_price_it_repeats() -> None:
+    found = explain(replace(FACTS, bar=BAR.model_copy(update={"ticks": 0, "last_offset": 17})))
+    assert "no tick came (empty=flat), so it repeats the price of the tick at offset 17." in found.sentence
+
+
 def test_an_open_window_says_what_it_waits_for() -> None:
     found = explain(replace(FACTS, window=window(), lag=12_000))
     assert (found.status, found.missing_ms, found.closes_by, found.closes_at) == (WhyStatus.open, GRACE, "idle", END + 9_000)
