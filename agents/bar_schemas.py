@@ -31,6 +31,7 @@ from tables.bar_formats.format import VERSION
 from tables.bar_formats.numbers import BarNumbers
 from tables.bar_formats.records import BarRecords, TakeRecords
 from tables.emission import take_records
+from tables.further import Whose
 from tables.scopes import Symbol
 from tables.ticks import shown
 from tables.window import Window
@@ -78,7 +79,7 @@ def bar_records(settings: Settings, topic: str) -> TakeRecords:
     return BarRecords(settings.bars_format.value, number, settings.bars_scale).take
 
 
-def check_windows(settings: Settings, windows: Iterable[tuple[Symbol, Window]]) -> None:
+def check_windows(settings: Settings, windows: Iterable[tuple[Symbol | Whose, Window]]) -> None:
     """Check that windows which may have begun with another format fit the bars. Raises `StateError`."""
     scale = bar_scale(settings)
     if scale is None:

@@ -60,4 +60,6 @@ def restored_engine(settings: Settings, found: Recovered) -> Engine:
         after.corrections.kept.checkpointed(found.ends)
     engine.progress.clock_steps = position.clock_steps
     check_windows(settings, engine.windows.every_window())
+    if after is not None:
+        check_windows(settings, after.every_window())
     return engine

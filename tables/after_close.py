@@ -5,7 +5,7 @@ Neither changes a base bar. Both may be off; then an engine has no such object, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -13,12 +13,13 @@ from tables.config import EngineConfig
 from tables.corrections import BASE, Corrections
 from tables.emission import Closed
 from tables.flat import FlatWindows
-from tables.further import Further, Item, Revision, Settled
+from tables.further import Further, Item, Revision, Settled, Whose
 from tables.kept import State
 from tables.longer import Evidence, LongerWindows
 from tables.scopes import Longer, Scope, Symbol
 from tables.state import FurtherState, KeptState, LongerState, RevisionState, encode_further
-from tables.window import Window, pack_window, unpack_window
+from tables.ticks import name_of
+from tables.window import Window, new_window, pack_window, unpack_window
 
 
 class BoundsMovedError(ValueError):
@@ -129,6 +130,18 @@ class AfterClose:
                         window.opened_at = arrival
                         item.states[frame] = pack_window(window)
                         self.further.mark(item)
+
+    def every_window(self) -> Iterator[tuple[Whose, Window]]:
+        """All windows whose bars are still to be published here, or may be revised; and the closes that flat bars repeat."""
+        for item in self.further.items.values():
+            if isinstance(item, Revision) and item.window is not None:
+                yield Whose(item.name), item.window
+            elif isinstance(item, Longer):
+                yield from ((Whose(item.name), unpack_window(state)) for state in item.states if state is not None)
+                if (close := item.close) is not None:
+                    yield Whose(item.name), new_window(close.end, 0, close.price, close.ts, close.seq, close.offset)
+        kept = () if self.corrections is None else self.corrections.kept.everything()
+        yield from ((Whose(name_of(key)), unpack_window(state)) for key, state in kept)
 
     # ---- stored
 

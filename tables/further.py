@@ -6,6 +6,8 @@ when nothing is left.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from tables.scopes import Longer, Scope, head_of, longer_key
 from tables.window import Window
 
@@ -47,6 +49,12 @@ class Revision:
     def json(self) -> str:
         """The beginning of its bar's JSON."""
         return head_of(self.owner.name)
+
+
+class Whose(NamedTuple):
+    """Broker and symbol of something that has no object of its own."""
+
+    name: tuple[str, str]
 
 
 class Settled:

@@ -111,6 +111,14 @@ class KeptWindows:
         kept = self._scopes.get(scope.key)
         return self._state(kept, end << FRAME_BITS | frame, key)
 
+    def everything(self) -> Iterator[tuple[bytes, bytes]]:
+        """`broker|symbol` and the state of every window that is kept."""
+        for scope, kept in self._scopes.items():
+            for held in kept.states.values():
+                for key in _keys(scope, held):
+                    state = held[key] if isinstance(held, dict) else held
+                    yield key, state[1] if isinstance(state, tuple) else state
+
     def states_of(self, item: Settled) -> Iterator[tuple[int, int, State]]:
         """Frame, end and state of each window whose record this is."""
         kept = self._scopes.get(item.scope)

@@ -58,6 +58,8 @@ def judge(settings: Settings, records: Iterable[Any]) -> Verdict:
         for record in part:
             own_time = record.timestamp_type == APPEND_TIME and not settings.repartition
             engine.feed([record], None if own_time else now)
+            engine.take_closed()  # what is taken is freed
+            engine.take_after_close()
         counters = engine.counters
         verdict.ticks += counters.read
         verdict.binned += counters.binned

@@ -55,7 +55,8 @@ async def stream_times(settings: Settings, cluster: Cluster, topics: TopicsRepor
             if start < end:
                 async for batch in reader.read(settings.input_topic, number, start, end):
                     engine.feed(from_offset(iter(batch), start), cap)
-                    engine.take_closed()
+                    engine.take_closed()  # what is taken is freed
+                    engine.take_after_close()
                     engine.take_side()
             _add(found, number, engine)
     return found

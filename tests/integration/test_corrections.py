@@ -78,7 +78,7 @@ def test_windows_without_a_tick_have_flat_bars_which_commands_and_the_api_show(p
 
     def sentence() -> str:
         with urllib.request.urlopen(why, timeout=5) as answer:
-            return json.loads(answer.read())["sentence"]
+            return str(json.loads(answer.read())["sentence"])
 
     worker.wait(lambda: "repeats the price of the tick at offset 0" in sentence(), "the read model has the flat bar")
     for command in (("bars", "--json"), ("export", "files")):

@@ -253,6 +253,34 @@ def test_a_window_of_the_former_format_that_fits_no_bar_stops_the_start() -> Non
     check_windows(settings.model_copy(update={"bars_scale": 10}), engine.windows.every_window())
 
 
+@pytest.mark.parametrize(
+    ("more", "others"),
+    [
+        ({}, {"correct": True}),
+        ({"late": True}, {"correct": True}),
+        ({}, {"frames": ("1h",)}),
+        ({}, {"flat": ("base",)}),
+    ],
+    ids=["that can be corrected", "of a revision that is due", "of an open longer bar", "whose close flat bars repeat"],
+)
+@pytest.mark.parametrize("scope", ["broker", "symbol"])
+def test_a_window_that_has_closed_and_fits_no_bar_stops_the_start_where_there_may_be_a_bar_of_it(
+    scope: str, more: dict[str, bool], others: dict[str, Any]
+) -> None:
+    engine = Engine(EngineConfig(scope=scope, **others))
+    now = 1_700_000_040_000
+    price = "1" if more.get("late") else "1.0000000001"
+    for offset, (ts, bid) in enumerate([(now, price), (now + 66_000, "1.5"), *([(now, "1.0000000001")] * bool(more))]):
+        engine.feed_same_arrival([Wire(offset, now + 66_000, b"A|x", f'{{"ts":{ts},"bid":{bid}}}'.encode())], now + 66_000)
+    assert engine.take_closed()
+    settings = Settings.load(bars_format="avro", schema_registry_url="http://x:1")
+    check_windows(settings, engine.windows.every_window())
+    after = engine.windows.after
+    assert after is not None
+    with pytest.raises(StateError, match=r"A\|x up to \d+ has '1.0000000001', which does not fit bars_scale=9: raise"):
+        check_windows(settings, after.every_window())
+
+
 def test_rows_of_a_file_that_fit_no_bar_are_counted_before_they_are_sent() -> None:
     settings = Settings.load(bars_format="avro", schema_registry_url="http://x:1", prices="any")
     why = judge(settings)

@@ -153,6 +153,8 @@ def revisions(simulation: TruncatedInput) -> set[int]:
         assert len(added) == bar.corrected, "a revision says another number of late ticks than it adds"
         assert not added & late, "a tick is in the revisions of two windows"
         late |= added
+        gone = last.get(row.key, finals.get(row.key, set())) - ticks
+        assert bar.partial or not gone or simulation.partition.engine.clock_steps, "a revision lacks ticks, and does not say so"
         last[row.key] = ticks
     return late
 
@@ -241,6 +243,27 @@ def test_a_log_that_is_cut_at_any_moment_costs_no_other_ticks_of_revisions_eithe
     delivery: Delivery, steps: list[Step], scope: ScopeKind
 ) -> None:
     judge(asyncio.run(run(steps, scope, delivery, late_policy="correct", frames="2m,6m")))
+
+
+REVISED_AFTER_A_CUT: list[Step] = [  # a tick of a published bar is gone, and a late tick of the same window comes
+    *(("tick", 0, 0, 0, "tick"), ("read", 1), ("checkpoint", None), ("tick", 0, 0, 0, "tick"), ("tick", 66_000, 0, 0, "tick")),
+    *(("read", 2), ("deliver", 9), ("truncate", 2), ("crash",), ("tick", 0, 0, 66_000, "tick"), ("read", 3)),
+    ("tick", 30_000, 0, 0, "tick"),
+]
+
+
+def test_a_revision_that_lacks_ticks_of_the_bar_before_is_partial(monkeypatch: pytest.MonkeyPatch) -> None:
+    def check() -> None:
+        simulation = asyncio.run(run(REVISED_AFTER_A_CUT, ScopeKind.BROKER, late_policy="correct"))
+        judge(simulation)
+        (revised,) = simulation.topics.committed(simulation.settings.corrections_topic_of(""))
+        (final, *_) = simulation.topics.committed(simulation.settings.finals_topic)
+        assert set(ticks_in(final)) - set(ticks_in(revised))
+
+    check()
+    monkeypatch.setattr(Recovered, "cut_at", property(without_cut, lambda *_: None))
+    with pytest.raises(AssertionError, match="a revision lacks ticks, and does not say so"):
+        check()
 
 
 OTHER: Step = ("tick", 0, 2, 0, "tick")  # of another symbol than TICK
