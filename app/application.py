@@ -21,7 +21,7 @@ from app.driver.schema import SliceSchema
 from app.driver.tables import ViewTableManager, add_views
 from app.driver.transport import Transport
 from app.errors import BarwheelError, SettingsError
-from app.kafka.cluster import client_options, faust_credentials
+from app.kafka.cluster import client_options, codec_name, faust_credentials
 from app.ksqldb.boot import Migrating, at_boot
 from app.ksqldb.history_table import history_table, keep
 from app.settings import Settings
@@ -60,6 +60,7 @@ class BarwheelApp(faust.App):
             broker_heartbeat_interval=settings.session_timeout / 10_000,
             consumer_auto_offset_reset="earliest",
             consumer_max_fetch_size=4 << 20,
+            producer_compression_type=codec_name(settings.compression),
             consumer_group_instance_id=settings.consumer_group_instance_id or None,
             stream_buffer_maxsize=16,
             stream_wait_empty=False,

@@ -11,7 +11,20 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import formats, live, memory, migrations, page, partitions, recovery, report, safety, throughput, wheel
+from benchmarks import (
+    compression,
+    formats,
+    live,
+    memory,
+    migrations,
+    page,
+    partitions,
+    recovery,
+    report,
+    safety,
+    throughput,
+    wheel,
+)
 
 
 def main() -> int:  # noqa: PLR0915  # an option after another
@@ -62,7 +75,10 @@ def main() -> int:  # noqa: PLR0915  # an option after another
     shapes = commands.add_parser("formats", help="CPU a tick by the layout of the ticks, beside the default one")
     shapes.add_argument("--ticks", type=int, default=50_000, help="default %(default)s")
     shapes.add_argument("--repeat", type=int, default=9, help="runs of each; medians are shown")
-    for one in (fast, safe, back, many, shown, paced, turn, held, plans, shapes):
+    packed = commands.add_parser("compression", help="what each compression of bars and states costs and saves")
+    packed.add_argument("--ticks", type=int, default=400_000, help="default %(default)s")
+    packed.add_argument("--repeat", type=int, default=5, help="runs of each; medians are shown")
+    for one in (fast, safe, back, many, shown, paced, turn, held, plans, shapes, packed):
         one.add_argument("--json", action="store_true", help="print JSON")
         one.add_argument("--check", action="store_true", help="exit with code 1 if a bound is missed")
     arguments = parser.parse_args()
@@ -83,8 +99,9 @@ def _measured(arguments: argparse.Namespace) -> tuple[dict[str, Any], Shown]:  #
     """The result, and the function that prints it."""
     if arguments.command == "wheel":
         return wheel.run(arguments.scopes, arguments.repeat), wheel.show
-    if arguments.command == "formats":
-        return formats.run(arguments.ticks, arguments.repeat), formats.show
+    if arguments.command in ("compression", "formats"):
+        subject = compression if arguments.command == "compression" else formats
+        return subject.run(arguments.ticks, arguments.repeat), subject.show
     if arguments.command == "migrations":
         return migrations.run(arguments.repeat), migrations.show
     if arguments.command == "memory":

@@ -10,7 +10,8 @@ from app.kafka.fetcher import AllTopics, RawTopics
 from app.kafka.limits import shortest_session
 from app.settings import Settings
 
-FETCH_BYTES, FETCH_WAIT_MS = 1 << 20, 100
+FETCH_BYTES = 1 << 20
+FETCH_WAIT_MS = 100  # at most: the engines wait for the copies
 METADATA_MS = 30_000  # so often the group's leader looks for new partitions
 REBALANCE_MS = 60_000
 # What a worker that died had still to copy is late if that takes longer than grace. To take over costs little here, so its
@@ -50,7 +51,8 @@ def _consumer(settings: Settings, cluster: Cluster, session: int) -> AIOKafkaCon
         auto_offset_reset="none",  # the positions decide
         isolation_level="read_committed",
         max_partition_fetch_bytes=FETCH_BYTES,
-        fetch_max_wait_ms=FETCH_WAIT_MS,
+        fetch_min_bytes=settings.fetch_min_bytes,
+        fetch_max_wait_ms=min(settings.fetch_max_wait, FETCH_WAIT_MS),
         metadata_max_age_ms=METADATA_MS,
         session_timeout_ms=session,
         heartbeat_interval_ms=session // 10,

@@ -25,7 +25,6 @@ from app.kafka.fetcher import (
 )
 
 log = logging.getLogger(__name__)
-FETCH_WAIT_MS = 200  # how long the broker may hold an empty fetch response; the idle timer is late by this much at most
 LEAVE_SECONDS = 5.0  # for leaving the group
 CONNECT_SECONDS = 1.0  # between two attempts to connect
 
@@ -66,7 +65,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         tasks: Tasks = transport.tasks
         # Faust has no settings for these
         consumer._key_deserializer = RawTopics(frozenset({tasks.settings.input_topic}))  # noqa: SLF001  # see above
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001  # see above
+        consumer._fetch_min_bytes = tasks.settings.fetch_min_bytes  # noqa: SLF001  # see above
+        consumer._fetch_max_wait_ms = tasks.settings.fetch_max_wait  # noqa: SLF001  # see above
         consumer._isolation_level = "read_committed"  # noqa: SLF001  # ticks of an aborted transaction must not count
         consumer._partition_assignment_strategy = (tasks.assignor,)  # noqa: SLF001  # see above
         return consumer

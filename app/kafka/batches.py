@@ -19,10 +19,11 @@ Header = tuple[str, bytes]
 Outgoing = tuple[bytes | None, bytes | None, int | None, list[Header]]
 
 
-def pack(new_batch: Callable[[], Any], records: Iterable[Outgoing]) -> Iterator[Any]:
+def pack(new_batch: Callable[[], Any], records: Iterable[Outgoing], *, close_last: bool = True) -> Iterator[Any]:
     """Pack records into batches, in order. `new_batch` makes an empty one, as `AIOKafkaProducer.create_batch` does.
 
-    A record that is larger than a batch gets one of its own. Without records there is no batch.
+    A record that is larger than a batch gets one of its own. Without records there is no batch. The sender sends a closed batch
+    without linger; without `close_last`, the last one lingers.
     """
     batch, count = new_batch(), 0
     append = batch._builder.append  # noqa: SLF001  # see the module's docstring
@@ -34,12 +35,16 @@ def pack(new_batch: Callable[[], Any], records: Iterable[Outgoing]) -> Iterator[
             append(count, timestamp, key, value, headers)
         count += 1
     if count:
-        yield _closed(batch, count)
+        yield _closed(batch, count) if close_last else _counted(batch, count)
 
 
 def _closed(batch: Any, count: int) -> Any:
-    batch._relative_offset = count  # noqa: SLF001  # the sender takes record count and sequence numbers from it
     batch.close()
+    return _counted(batch, count)
+
+
+def _counted(batch: Any, count: int) -> Any:
+    batch._relative_offset = count  # noqa: SLF001  # the sender takes record count and sequence numbers from it
     return batch
 
 

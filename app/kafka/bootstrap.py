@@ -32,11 +32,11 @@ def cluster_for(settings: Settings) -> Cluster:
     `SettingsError` if a certificate cannot be used.
     """
     if not settings.pocket:
-        return Cluster(settings.bootstrap, client_options(settings))
+        return Cluster(settings.bootstrap, client_options(settings), settings.compression)
     from app.pocket import process  # noqa: PLC0415  # a worker on Kafka does not need it
 
     running = process.ensure(settings.data_dir / "pocket", POCKET_HOST, settings.pocket_port, POCKET_IDLE_EXIT)
-    return Cluster(f"{running.host}:{running.port}")
+    return Cluster(f"{running.host}:{running.port}", compression=settings.compression)
 
 
 async def wait_for_broker(cluster: Cluster, *, say: Callable[[str], None], deadline: float | None = None) -> None:

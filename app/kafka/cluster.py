@@ -12,6 +12,7 @@ from aiokafka import errors as kafka_errors
 
 from app.errors import SettingsError
 from app.settings import Settings
+from app.settings.clients import Compression
 
 AUTH_ERRORS = (
     kafka_errors.AuthenticationFailedError,
@@ -27,6 +28,7 @@ class Cluster:
 
     bootstrap: str
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)  # holds the password
+    compression: Compression = Compression.none
 
     def __str__(self) -> str:
         """The addresses, without the options, which hold a password."""
@@ -42,6 +44,16 @@ class Cluster:
     def client(self) -> dict[str, Any]:
         """The keyword arguments of an aiokafka client."""
         return {"bootstrap_servers": self.bootstrap, **self.options}
+
+    @property
+    def producer(self) -> dict[str, Any]:
+        """The keyword arguments of an aiokafka producer."""
+        return {**self.client, "compression_type": codec_name(self.compression)}
+
+
+def codec_name(compression: Compression) -> str | None:
+    """The codec by aiokafka's name."""
+    return None if compression is Compression.none else compression.value
 
 
 def client_options(settings: Settings) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class ProducerPool:
         settings = self._settings
         needed = settings.delivery is Delivery.idempotent or settings.idle_close is IdleClose.marker
         if needed and self._plain is None:
-            plain = BatchProducer(cluster, max_request=max_request, batch_limits=batch_limits)
+            plain = BatchProducer(cluster, max_request=max_request, batch_limits=batch_limits, linger=settings.linger)
             await self._producers.add(plain)
             self._plain = plain
 

@@ -73,19 +73,22 @@ class BatchProducer:
         batch_limits: Mapping[str, int] = NO_LIMITS,
         transactional_id: str | None = None,
         transaction_seconds: float = TRANSACTION_SECONDS,
+        linger: int = 0,
     ) -> None:
         """Sizes in bytes: `max_request` of the largest record that can be sent, `batch_limits` of a topic's largest batch.
 
-        `transaction_seconds`: how long the broker lets a transaction be open.
+        `transaction_seconds`: how long the broker lets a transaction be open. `linger`: how long (ms) a batch that is not full
+        waits for those of other partitions.
         """
         self._batch_limits = batch_limits
+        self._lingers = linger > 0
         self._producer = AIOKafkaProducer(
-            **cluster.client,
+            **cluster.producer,
             enable_idempotence=True,
             transactional_id=transactional_id,
             transaction_timeout_ms=int(transaction_seconds * 1_000),
             acks="all",
-            linger_ms=0,
+            linger_ms=linger,
             max_batch_size=BATCH_BYTES,
             max_request_size=max(max_request, 2 * BATCH_BYTES),
             request_timeout_ms=40_000,
@@ -134,7 +137,8 @@ class BatchProducer:
         partition takes no more: raises the error of that one.
         """
         size = min(BATCH_BYTES, self._batch_limits.get(topic, BATCH_BYTES))
-        return [await self._send(batch, topic, partition) for batch in pack(lambda: batch_of(self._producer, size), records)]
+        batches = pack(lambda: batch_of(self._producer, size), records, close_last=not self._lingers)
+        return [await self._send(batch, topic, partition) for batch in batches]
 
     async def _send(self, batch: Any, topic: str, partition: int) -> Sent:
         count: int = batch.record_count()

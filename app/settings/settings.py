@@ -13,6 +13,7 @@ from pydantic_settings import SettingsConfigDict
 from app.errors import SettingsError
 from app.settings import checks
 from app.settings.addresses import KAFKA_SCHEME, MAX_PORT, BrokerAddress, HttpAddress, WebAddress
+from app.settings.clients import ClientTuning
 from app.settings.durations import Duration, PositiveDuration, SlotWidth, duration_ms, duration_text, optional_duration_ms
 from app.settings.env_file import ENV_FILE, names_set
 from app.settings.layout import OWN_KEY, LayoutConfig, layout_config
@@ -44,7 +45,7 @@ PREFIX = "BARWHEEL_"
 POCKET_PORT = 19092
 
 
-class Settings(OutputNames, LongerBars):
+class Settings(OutputNames, ClientTuning, LongerBars):
     """The settings of one app, see `Settings.load`. Durations are in milliseconds."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)

@@ -32,7 +32,7 @@ class Feed:
         self.topic, self.partitions = topic, partitions
         self.sent = 0  # records handed to the producer
         self._producer = AIOKafkaProducer(
-            **cluster.client,
+            **cluster.producer,
             client_id="barwheel-feed",
             acks="all",
             enable_idempotence=True,

@@ -116,7 +116,7 @@ class Writer:
     def __init__(self, cluster: Cluster, topic: str) -> None:
         self._topic = topic
         self._fenced = False
-        self._producer = AIOKafkaProducer(**cluster.client, transactional_id=f"{topic}-writer", acks="all")
+        self._producer = AIOKafkaProducer(**cluster.producer, transactional_id=f"{topic}-writer", acks="all")
 
     async def __aenter__(self) -> Self:
         await self._producer.start()

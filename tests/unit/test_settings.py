@@ -96,6 +96,11 @@ def test_a_text_that_is_not_a_duration_is_refused(text: str) -> None:
         ("session_timeout", "2m", "session_timeout=2m: at most 90s"),
         ("replication_factor", "0", "replication_factor=0: must lie between 1 and 32767, or be -1"),
         ("delivery", "twice", "must be 'idempotent' or 'transactional'"),
+        ("compression", "gzip", "compression=gzip: must be 'none', 'snappy', 'lz4' or 'zstd'"),
+        ("linger", "2s", "linger=2s: at most 1s: bars are later by it"),
+        ("linger", "5", "linger=5: is not a duration"),
+        ("fetch_min_bytes", "0", "fetch_min_bytes=0: must be greater than or equal to 1"),
+        ("fetch_max_wait", "1ms", "fetch_max_wait=1ms: must lie between 10ms and 5s"),
     ],
 )
 def test_a_bad_setting_is_one_line_that_names_it_and_its_value(
