@@ -181,7 +181,9 @@ class Settings(OutputNames, ClientTuning, LongerBars):
         description="More names to accept in the Host header, comma-separated; addresses and this machine's name are accepted.",
     )
     metrics_namespace: str = Field(
-        "", pattern=r"^([a-zA-Z_][a-zA-Z0-9_]*)?$", description="Prefix of the names in `/metrics`, joined with `_`."
+        "barwheel",
+        pattern=r"^([a-zA-Z_][a-zA-Z0-9_]*)?$",
+        description="Prefix of the names in `/metrics`, joined with `_`; four names have none (docs/page.md).",
     )
     read_model_bars: int = Field(
         2_000_000, ge=1_000, description="Final bars kept in `data_dir` for the page and the API; the oldest are deleted first."

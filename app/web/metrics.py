@@ -14,6 +14,7 @@ from agents.metrics import LONG, Histogram
 from app.readmodel.progress import State
 from app.version import __version__
 from app.web.context import WebContext
+from app.web.metric_names import naming
 from app.web.repartition_metrics import repartition_metrics
 from app.web.sampling import stream_time_bounds
 
@@ -36,8 +37,7 @@ class WorkerCollector(Collector):
 
     def __init__(self, web: WebContext) -> None:
         self._web = web
-        namespace = web.settings.metrics_namespace
-        self._prefix = f"{namespace}_" if namespace else ""
+        self._named = naming(web.settings.metrics_namespace)
 
     def collect(self) -> Iterable[Metric]:
         """The current values."""
@@ -45,18 +45,18 @@ class WorkerCollector(Collector):
         yield from self._worker()
         repartitioner = self._web.tasks.repartitioner
         if repartitioner is not None:
-            yield from repartition_metrics(repartitioner.progress, self._prefix)
+            yield from repartition_metrics(repartitioner.progress, self._named)
         yield from self._durations()
         yield from self._migrations()
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> CounterMetricFamily:
-        return CounterMetricFamily(self._prefix + name, text, labels=labels)
+        return CounterMetricFamily(self._named(name), text, labels=labels)
 
     def _gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> GaugeMetricFamily:
-        return GaugeMetricFamily(self._prefix + name, text, labels=labels)
+        return GaugeMetricFamily(self._named(name), text, labels=labels)
 
     def _histogram(self, name: str, text: str, histogram: Histogram) -> HistogramMetricFamily:
-        return HistogramMetricFamily(self._prefix + name, text, buckets=histogram.buckets(), sum_value=histogram.sum)
+        return HistogramMetricFamily(self._named(name), text, buckets=histogram.buckets(), sum_value=histogram.sum)
 
     def _partitions(self) -> Iterator[Metric]:
         label = ("partition",)
@@ -197,7 +197,7 @@ class WorkerCollector(Collector):
             requests.add_metric([status], count)
         yield from (live, behind, doubled, streams, requests)
         yield InfoMetricFamily(
-            self._prefix + "build", "Version and app id.", value={"version": __version__, "app_id": web.settings.app_id}
+            self._named("build"), "Version and app id.", value={"version": __version__, "app_id": web.settings.app_id}
         )
 
     def _durations(self) -> Iterator[Metric]:

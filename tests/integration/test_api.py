@@ -279,15 +279,17 @@ def test_migrations_are_off_without_a_server(worker: Worker) -> None:
 
 def test_metrics_count_what_the_accounting_counts_and_name_no_symbol(worker: Worker) -> None:
     text = ask(worker, "/metrics").text
-    assert 'ticks_processed_total{outcome="late",partition="0"} 1.0' in text
+    assert 'barwheel_ticks_processed_total{outcome="late",partition="0"} 1.0' in text
     assert 'bars_emitted_total{reason="watermark"} 9.0' in text
     assert 'windows_open_count{partition="0"} 3.0' in text
-    assert 'rejected_ticks_total{reason="json"} 1.0' in text
+    assert 'barwheel_rejected_ticks_total{reason="json"} 1.0' in text
     assert "late_ticks_dropped_total" in text
-    assert "tick_to_bar_seconds_count 9.0" in text
+    assert "barwheel_tick_to_bar_seconds_count 9.0" in text
     assert "EURUSD" not in text
     names = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
     assert names == set(re.findall(r"^# HELP (\S+) \S", text, re.MULTILINE))
+    bare = {name for name in names if not name.startswith(("barwheel_", "process_", "python_"))}
+    assert bare == {"bars_emitted_total", "late_ticks_dropped_total", "windows_open_count", "watermark_lag_ms"}
 
 
 # ---- refusals

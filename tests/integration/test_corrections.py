@@ -46,9 +46,9 @@ def test_a_late_tick_revises_its_bars_once_though_the_worker_was_killed_before_t
     assert (total["read"], total["binned"], total["corrected"], total["late"]) == (5, 3, 2, 0)
     with urllib.request.urlopen(f"http://127.0.0.1:{worker.settings['web_port']}/metrics", timeout=5) as answer:
         text = answer.read().decode()
-    assert 'corrected_ticks_total{partition="0"} 2.0' in text
-    assert 'corrections_emitted_total{frame="2m"} 1.0' in text
-    assert 'longer_bars_emitted_total{frame="2m"} 1.0' in text
+    assert 'barwheel_corrected_ticks_total{partition="0"} 2.0' in text
+    assert 'barwheel_corrections_emitted_total{frame="2m"} 1.0' in text
+    assert 'barwheel_longer_bars_emitted_total{frame="2m"} 1.0' in text
     worker.stop()
     for command in ("doctor", "flush"):  # they recover what the worker left
         ended = worker.run(command)

@@ -97,7 +97,7 @@ def test_a_partition_without_a_leader_does_not_hold_the_others(broker: Leaderles
     assert running(worker) == {0}
     assert worker.total()["read"] == 3, "a partition that is not recovered is not read"
     assert shown(worker, 1) == held_up(worker)["1"]
-    assert "partitions_held_up_count 4.0" in ask(worker, "/metrics").text
+    assert "barwheel_partitions_held_up_count 4.0" in ask(worker, "/metrics").text
     broker.without_leader = {(worker.finals_topic, 2)}
     worker.wait(lambda: running(worker) == {0, 1, 3, 4}, "those with a leader are at work")
     assert list(held_up(worker)) == ["2"]

@@ -176,7 +176,8 @@ def it_says_how_far_it_is(worker: Worker, topics: dict[str, int], copied: int) -
     assert sum(one["next_offset"] for one in sources) == copied
     metrics = worker.text("/metrics")
     assert (
-        sum(float(line.split()[-1]) for line in metrics.splitlines() if line.startswith("repartitioned_ticks_total{")) == copied
+        sum(float(line.split()[-1]) for line in metrics.splitlines() if line.startswith("barwheel_repartitioned_ticks_total{"))
+        == copied
     )
     found = json.loads(worker.run("topics", "--check", "--json").stdout)["topics"]
     assert topics == {name: found[name]["partitions"] for name in topics}

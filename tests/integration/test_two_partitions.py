@@ -130,9 +130,9 @@ def test_why_says_that_another_partition_has_the_window_too(worker: Worker, minu
 
 def test_metrics_and_log_tell_a_fault_from_another_partitioner(worker: Worker) -> None:
     metrics = ask(worker, "/metrics").text
-    assert "doubled_bars_count 2.0" in metrics
-    assert f'misplaced_symbols_total{{partition="{HERE}"}} 0.0' in metrics
-    assert f'misplaced_symbols_total{{partition="{THERE}"}} 2.0' in metrics
+    assert "barwheel_doubled_bars_count 2.0" in metrics
+    assert f'barwheel_misplaced_symbols_total{{partition="{HERE}"}} 0.0' in metrics
+    assert f'barwheel_misplaced_symbols_total{{partition="{THERE}"}} 2.0' in metrics
     log = worker.log()
     assert log.count("two partitions published bars of the same windows") == 1
     assert log.count("Kafka's default partitioner (murmur2) puts it into") == 1
