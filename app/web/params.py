@@ -59,6 +59,12 @@ class PartitionsParams(Params):
     local: Local = "false"
 
 
+class BrokersParams(Params):
+    """Selects the first brokers by name."""
+
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 1_000
+
+
 class SymbolsParams(Params):
     """Selects symbols."""
 

@@ -19,18 +19,19 @@ from app.web.endpoints.migrations import migrations
 from app.web.endpoints.partitions import accounting, partitions
 from app.web.endpoints.side_records import late, rejected
 from app.web.endpoints.status import status, wheel
-from app.web.endpoints.symbols import symbols
+from app.web.endpoints.symbols import brokers, symbols
 from app.web.endpoints.why import why
 from app.web.endpoints.windows import windows
 from app.web.events.hub import EventHub
 from app.web.models.bars import Bars, NewestBars, Why, Windows
 from app.web.models.side_records import SideRecords
-from app.web.models.symbols import Symbols
+from app.web.models.symbols import Brokers, Symbols
 from app.web.models.workers import Accounting, Migrations, Partitions, Status, Wheel
 from app.web.pages import Pages
 from app.web.params import (
     AccountingParams,
     BarsParams,
+    BrokersParams,
     NewestBarsParams,
     PartitionsParams,
     SideRecordsParams,
@@ -52,6 +53,7 @@ ENDPOINTS = [
     Endpoint("/api/v1/partitions", partitions, Partitions, "workers", PartitionsParams),
     Endpoint("/api/v1/accounting", accounting, Accounting, "workers", AccountingParams),
     Endpoint("/api/v1/wheel", wheel, Wheel, "workers"),
+    Endpoint("/api/v1/brokers", brokers, Brokers, "market", BrokersParams),
     Endpoint("/api/v1/symbols", symbols, Symbols, "market", SymbolsParams),
     Endpoint("/api/v1/windows", windows, Windows, "market", WindowsParams),
     Endpoint("/api/v1/bars", newest_bars, NewestBars, "market", NewestBarsParams, MEDIA_TYPES),

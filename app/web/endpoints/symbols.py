@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+from app.readmodel.progress import State
 from app.readmodel.queries import Queries, SymbolEntry
 from app.web import sampling
 from app.web.context import WebContext
 from app.web.cursors import decode_cursor, encode_cursor
-from app.web.models.symbols import SymbolRow, Symbols
-from app.web.params import SymbolsParams
+from app.web.models.symbols import BrokerName, Brokers, SymbolRow, Symbols
+from app.web.params import BrokersParams, SymbolsParams
 
 # bounds for the search of symbols that have no bar yet; it runs in the event loop
 MAX_SCANNED = 5_000  # newest symbols of each partition
@@ -37,6 +38,14 @@ async def symbols(web: WebContext, params: SymbolsParams) -> Symbols:
     if local.next_cursor is None:
         rows += [row for row in remote.values() if row.last_start is None]
     return Symbols(symbols=rows[: params.limit], next_cursor=local.next_cursor, away=away)
+
+
+async def brokers(web: WebContext, params: BrokersParams) -> Brokers:
+    """The brokers that have final bars."""
+    none: list[str] = []
+    found = await web.read_model.query(lambda queries: queries.brokers(params.limit), none)
+    complete = web.read_model.progress.state is State.live
+    return Brokers(brokers=[BrokerName(broker=broker) for broker in found], complete=complete)
 
 
 async def _local_symbols(web: WebContext, params: SymbolsParams) -> Symbols:

@@ -17,6 +17,19 @@ class SymbolRow(ApiModel):
     open: bool | None = Field(description="Whether it has an open window; null if its owner could not be asked.")
 
 
+class BrokerName(ApiModel):
+    """A broker that has bars."""
+
+    broker: str
+
+
+class Brokers(ApiModel):
+    """The brokers that have bars in the read model, by name."""
+
+    brokers: list[BrokerName]
+    complete: bool = Field(description="Whether the read model has caught up with the finals topic.")
+
+
 class Symbols(ApiModel):
     """A page of symbols."""
 
