@@ -22,7 +22,15 @@ TOKEN = "known-to-this-test-only-0123456789"
 @pytest.fixture(scope="module")
 def worker(pocket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     """A worker with bars of some symbols: five in a row, then a gap, then one."""
-    made = Worker(pocket, tmp_path_factory.mktemp("udf"), web_token=TOKEN)
+    made = Worker(
+        pocket,
+        tmp_path_factory.mktemp("udf"),
+        web_token=TOKEN,
+        topic_partitions="1",
+        frames="5m,1d",
+        day_zone="America/New_York",
+        day_start="17:00",
+    )
     names = {"fx|EURUSD": "1.10500", "fx|USDJPY": "101.25", "cme|EURUSD": "1.2", "a:b|C": "7", "fx|A:B": "0.0000009"}
     minutes = [*range(5), 5 + GAP]
     try:
@@ -32,11 +40,17 @@ def worker(pocket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
             for minute in minutes
             for name, price in names.items()
         ]
-        produce(made.bootstrap, made.ticks_topic, ticks, 0)
-        ends = [heartbeat((START + 3_600) * 1_000, name) for name in names]
-        produce(made.bootstrap, made.ticks_topic, ends, 0)
-        bars = len(names) * len(minutes)
-        made.wait(lambda: (exact(ask(made, "/api/v1/status"))["read_model"]["bars"] or 0) == bars, "the bars can be asked for")
+        produce(made.bootstrap, made.ticks_topic, ticks)
+        ends = [heartbeat((START + 86_400) * 1_000, name) for name in names]
+        produce(made.bootstrap, made.ticks_topic, ends)
+        feeds = [name.replace("|", ":") for name in names if name != "a:b|C"] + ["a:b|C"]
+        for feed in feeds:
+            for resolution, bars in {"1": len(minutes), "5": 2, "1D": 1}.items():
+
+                def shown(feed: str = feed, resolution: str = resolution, bars: int = bars) -> bool:
+                    return len(history(made, feed, 0, resolution=resolution).get("t", ())) == bars
+
+                made.wait(shown, f"{bars} bars of {feed} can be asked for")
         yield made
     finally:
         made.end()
@@ -52,7 +66,7 @@ def history(worker: Worker, symbol: str = "fx:EURUSD", since: int = START, until
 
 def test_the_feed_says_which_resolutions_and_brokers_it_has(worker: Worker) -> None:
     found = udf(worker, "config")
-    assert found["supported_resolutions"] == ["1"]
+    assert found["supported_resolutions"] == ["1", "5", "1D"]
     assert [one["value"] for one in found["exchanges"]] == ["", "a:b", "cme", "fx"]
     assert (found["supports_search"], found["supports_group_request"], found["supports_time"]) == (True, False, True)
 
@@ -119,8 +133,8 @@ def test_the_scale_of_prices_is_that_of_the_symbols_decimals(worker: Worker, sym
 
 def test_a_symbol_says_which_bars_the_library_need_not_build(worker: Worker) -> None:
     found = udf(worker, "symbols", symbol="fx:EURUSD")
-    assert (found["has_intraday"], found["intraday_multipliers"]) == (True, ["1"])
-    assert (found["has_seconds"], found["has_daily"], found["has_weekly_and_monthly"]) == (False, False, False)
+    assert (found["has_intraday"], found["intraday_multipliers"]) == (True, ["1", "5"])
+    assert (found["has_seconds"], found["has_daily"], found["has_weekly_and_monthly"]) == (False, True, False)
     assert (found["session"], found["timezone"], found["visible_plots_set"]) == ("24x7", "Etc/UTC", "ohlcv")
     assert udf(worker, "symbols", symbol="cme:EURUSD")["visible_plots_set"] == "ohlc"
 
@@ -150,7 +164,7 @@ def test_a_range_without_bars_says_where_the_next_older_one_is(worker: Worker) -
 
 def test_what_there_is_no_resolution_for_is_an_error_that_names_those_there_are(worker: Worker) -> None:
     found = history(worker, resolution="15")
-    assert found == {"s": "error", "errmsg": "there are no bars of resolution 15; there are those of 1"}
+    assert found == {"s": "error", "errmsg": "there are no bars of resolution 15; there are those of 1, 5, 1D"}
 
 
 def test_parameters_that_clients_add_are_ignored_and_wrong_ones_are_named(worker: Worker) -> None:
@@ -164,3 +178,16 @@ def test_a_request_without_the_token_is_refused_in_the_form_of_the_protocol(work
     answer = httpx.get(f"{address(worker)}/udf/config")
     assert answer.status_code == 401
     assert (answer.json()["s"], answer.json()["errmsg"]) == ("error", answer.json()["detail"])
+
+
+def test_longer_bars_are_resolutions_and_days_have_the_midnight_of_their_date(worker: Worker) -> None:
+    five = history(worker, resolution="5")
+    assert (five["t"], five["v"]) == ([START, START + (5 + GAP) * MINUTE], [Decimal("7.5"), Decimal("1.5")])
+    midnight = START - START % 86_400  # the day began at 17:00 in New York, three hours before
+    assert history(worker, resolution="1D", since=midnight, until=midnight + 1)["t"] == [midnight]
+    assert history(worker, resolution="D", until=midnight + 1, countback=3)["t"] == [midnight]
+    assert history(worker, resolution="1D", since=midnight + 1, until=midnight + 86_400) == {
+        "s": "no_data",
+        "nextTime": midnight,
+    }
+    assert history(worker, resolution="1D", since=midnight - 86_400, until=midnight) == {"s": "no_data"}

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from aiohttp import web as http
 
 from app.kafka.clock import now_ms
 from app.readmodel.queries import Queries, StoredBar
+from app.settings import Settings
 from app.web.context import WebContext, must_be_complete
 from app.web.endpoint import EncodedJson, Endpoint
 from app.web.errors import IncompleteError
@@ -28,13 +30,14 @@ from app.web.udf.models import (
 )
 from app.web.udf.names import UnknownSymbolError, find, prefix_of, ticker
 from app.web.udf.params import MAX_BARS, UdfHistoryParams, UdfParams, UdfSearchParams, UdfSymbolParams
-from app.web.udf.resolutions import base_resolutions, canonical, served
+from app.web.udf.resolutions import canonical, is_daily, resolutions, served, trading_day
 from tables.bars import decode_bar
 
 MOST_BROKERS = 100  # in the filter of the search
 PRICED_BARS = 200  # newest bars whose decimals are looked at
 MOST_DECIMALS = 16  # as many as a JavaScript number has digits
 ANY_TIME = 1 << 60
+LONGEST_SHIFT_S = 2 * 86_400  # from the start of a day to the time that UDF gives it
 REBUILT = "the local copy of the bars is damaged, and is made anew: try again"
 
 NamedBars = tuple[str, str, list[StoredBar]]  # a symbol's broker and name, and bars of it
@@ -45,7 +48,7 @@ async def config(web: WebContext, _: UdfParams) -> Config:
     none: list[str] = []
     brokers = await web.read_model.query(lambda queries: queries.brokers(MOST_BROKERS), none)
     return Config(
-        supported_resolutions=list(base_resolutions(web.settings.window_size)),
+        supported_resolutions=list(resolutions(web.settings)),
         exchanges=[
             Exchange(value="", name="All brokers", desc=""),
             *(Exchange(value=broker, name=broker, desc=broker) for broker in brokers),
@@ -98,7 +101,7 @@ async def symbols(web: WebContext, params: UdfSymbolParams) -> SymbolAnswer:
     broker, symbol, stored = found
     bars = [decode_bar(one.value) for one in stored]
     volumes = [bar.volume for bar in bars if bar.volume is not None]
-    resolutions = served(base_resolutions(web.settings.window_size))
+    kinds = served(resolutions(web.settings))
     return SymbolAnswer(
         SymbolInfo(
             name=symbol,
@@ -115,13 +118,13 @@ async def symbols(web: WebContext, params: UdfSymbolParams) -> SymbolAnswer:
             pricescale=10 ** decimals(price for bar in bars for price in (bar.open, bar.high, bar.low, bar.close)),
             volume_precision=decimals(volumes),
             visible_plots_set="ohlcv" if volumes else "ohlc",
-            supported_resolutions=list(resolutions.all),
-            has_seconds=bool(resolutions.seconds),
-            seconds_multipliers=list(resolutions.seconds),
-            has_intraday=bool(resolutions.seconds or resolutions.minutes),
-            intraday_multipliers=list(resolutions.minutes),
-            has_daily=resolutions.daily,
-            has_weekly_and_monthly=resolutions.weekly_and_monthly,
+            supported_resolutions=list(kinds.all),
+            has_seconds=bool(kinds.seconds),
+            seconds_multipliers=list(kinds.seconds),
+            has_intraday=bool(kinds.seconds or kinds.minutes),
+            intraday_multipliers=list(kinds.minutes),
+            has_daily=kinds.daily,
+            has_weekly_and_monthly=kinds.weekly_and_monthly,
             has_empty_bars=False,
             data_status="streaming",
         )
@@ -131,19 +134,23 @@ async def symbols(web: WebContext, params: UdfSymbolParams) -> SymbolAnswer:
 async def history(web: WebContext, params: UdfHistoryParams) -> EncodedJson:
     """Final bars of a symbol, oldest first: the newest ones of the range, if it has more than one answer takes."""
     must_be_complete(web)
-    resolutions = base_resolutions(web.settings.window_size)
-    if canonical(params.resolution) not in resolutions:
-        listed = ", ".join(resolutions) or "none, since UDF counts whole seconds"
+    known, resolution = resolutions(web.settings), canonical(params.resolution)
+    if resolution not in known:
+        listed = ", ".join(known) or "none, since UDF counts whole seconds"
         return _error(f"there are no bars of resolution {params.resolution}; there are those of {listed}")
-    since, until = max(0, params.since * 1_000), max(0, params.until * 1_000)
+    time_of = _times(web.settings, resolution)
+    since, until = 0 if params.countback is not None else params.since, params.until
     limit = MAX_BARS if params.countback is None else min(params.countback, MAX_BARS)
 
     def select(queries: Queries) -> tuple[list[StoredBar], int | None] | None:
-        places = queries.symbol(*find(queries, params.symbol))
-        first = since if params.countback is None else 0
-        bars = one_each(queries.bars(places, first, until, limit * len(places)))[:limit]
-        before = [] if bars else queries.bars(places, 0, first, 1)
-        return bars, before[0].start if before else None
+        places = queries.symbol(*find(queries, params.symbol), known[resolution])
+        margin = LONGEST_SHIFT_S if is_daily(resolution) else 0
+        first, end = max(0, since - margin) * 1_000, max(0, until + margin) * 1_000
+        more = limit + (2 if margin else 0)
+        bars = one_each(queries.bars(places, first, end, more * max(1, len(places))))
+        bars = [bar for bar in bars if since <= time_of(bar.start) < until][:limit]
+        older = [] if bars else queries.bars(places, 0, max(0, since + margin) * 1_000, len(places) + 2)
+        return bars, next((time_of(bar.start) for bar in older if time_of(bar.start) < since), None)
 
     try:
         selected = await web.read_model.query(select, None)
@@ -153,10 +160,10 @@ async def history(web: WebContext, params: UdfHistoryParams) -> EncodedJson:
         raise IncompleteError(REBUILT)
     found, before = selected
     if not found:
-        gap: dict[str, Any] = {} if before is None else {"nextTime": before // 1_000}
+        gap: dict[str, Any] = {} if before is None else {"nextTime": before}
         return EncodedJson(encode({"s": "no_data", **gap}))
     bars = [decode_bar(stored.value) for stored in reversed(found)]
-    columns: dict[str, Any] = {"t": [bar.bucket_start // 1_000 for bar in bars]}
+    columns: dict[str, Any] = {"t": [time_of(bar.bucket_start) for bar in bars]}
     columns |= {name[0]: [getattr(bar, name) for bar in bars] for name in ("open", "high", "low", "close")}
     if all(bar.volume is not None for bar in bars):
         columns["v"] = [bar.volume for bar in bars]
@@ -174,6 +181,14 @@ ENDPOINTS = [
     Endpoint("/udf/search", search, FoundSymbols, "udf", UdfSearchParams),
     Endpoint("/udf/history", history, HistoryAnswer, "udf", UdfHistoryParams),
 ]
+
+
+def _times(settings: Settings, resolution: str) -> Callable[[int], int]:
+    """A function that gives the time (epoch s) of a bar by its start (epoch ms)."""
+    if not is_daily(resolution):
+        return lambda start: start // 1_000
+    zone = ZoneInfo(settings.day_zone if resolutions(settings)[resolution] else "UTC")
+    return lambda start: trading_day(start, zone)
 
 
 def _error(text: str) -> EncodedJson:

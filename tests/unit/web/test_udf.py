@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from app.readmodel.queries import StoredBar
+from app.settings import Settings
 from app.web.udf.endpoints import decimals, one_each
 from app.web.udf.names import prefix_of, ticker
-from app.web.udf.resolutions import base_resolutions, canonical, served
+from app.web.udf.resolutions import canonical, resolution_of, resolutions, served, trading_day
 
 
 @pytest.mark.parametrize(
@@ -17,12 +20,40 @@ from app.web.udf.resolutions import base_resolutions, canonical, served
     [(60_000, "1"), (300_000, "5"), (3_600_000, "60"), (14_400_000, "240"), (86_400_000, "1D"), (1_000, "1S"), (90_000, "90S")],
 )
 def test_a_size_of_windows_has_a_resolution(size: int, name: str) -> None:
-    assert base_resolutions(size) == {name: size}
+    assert resolution_of(size) == name
 
 
 def test_windows_of_a_part_of_a_second_have_none() -> None:
-    assert base_resolutions(200) == {}
-    assert base_resolutions(1_500) == {}
+    assert resolution_of(200) is None
+    assert resolution_of(1_500) is None
+    assert resolutions(Settings.load(_env_file=None, window_size="200ms", grace="1s")) == {}
+
+
+def test_frames_are_resolutions_beside_the_base_windows() -> None:
+    settings = Settings.load(_env_file=None, window_size="10s", frames="30s,1m,1h,1d,1w,1M")
+    assert resolutions(settings) == {
+        "10S": "",
+        "30S": "30s",
+        "1": "1m",
+        "60": "1h",
+        "1D": "1d",
+        "1W": "1w",
+        "1M": "1M",
+    }
+
+
+@pytest.mark.parametrize(
+    ("start", "zone", "date"),
+    [
+        ("2024-01-08T00:00:00+00:00", "UTC", "2024-01-08"),
+        ("2024-01-07T17:00:00-05:00", "America/New_York", "2024-01-08"),
+        ("2024-03-10T17:00:00-04:00", "America/New_York", "2024-03-11"),  # clocks changed in its morning
+        ("2024-01-08T09:00:00+09:00", "Asia/Tokyo", "2024-01-08"),
+    ],
+)
+def test_a_day_has_the_date_on_which_it_trades(start: str, zone: str, date: str) -> None:
+    ms = int(datetime.fromisoformat(start).timestamp()) * 1_000
+    assert datetime.fromtimestamp(trading_day(ms, ZoneInfo(zone)), UTC).isoformat() == f"{date}T00:00:00+00:00"
 
 
 def test_a_day_a_week_and_a_month_may_come_without_their_one() -> None:
