@@ -83,7 +83,7 @@ class Host:
         return f"http://{self.settings.web_host}:{self.settings.web_port}"
 
     def __enter__(self) -> Self:
-        """Delete what the previous run left, then start the broker.
+        """Delete what the previous run left, then start the broker, and the worker beside it, which takes longer to start.
 
         Raises `InputError` if another demo runs or the directory is not a demo's, and `BrokerError` if the broker does not
         start.
@@ -99,7 +99,12 @@ class Host:
         make_folder(home)
         (home / MARKER).touch()
         (home / "demo.pid").write_text(str(os.getpid()), encoding="ascii")
-        running = process.ensure(home / "pocket", POCKET_HOST, self.settings.pocket_port, POCKET_IDLE_EXIT)
+        self._start_worker()
+        try:
+            running = process.ensure(home / "pocket", POCKET_HOST, self.settings.pocket_port, POCKET_IDLE_EXIT)
+        except BaseException:
+            self.__exit__()
+            raise
         self.cluster = Cluster(f"{running.host}:{running.port}")
         return self
 
@@ -112,7 +117,7 @@ class Host:
             for name in ("worker.pid", "demo.pid"):
                 (self.settings.data_dir / name).unlink(missing_ok=True)
 
-    def start_worker(self) -> None:
+    def _start_worker(self) -> None:
         """Start `app worker` with these settings only; none come from the user's environment or .env file."""
         env = {k: v for k, v in os.environ.items() if not k.upper().startswith(PREFIX)}
         env |= {PREFIX + name.upper(): self.settings.text_of(name) for name in Settings.model_fields}

@@ -17,6 +17,9 @@ from app.errors import BarwheelError
 from app.finals import BarQuery, follow_bars, topic_consumer
 from app.tickfiles.feed import Feed
 
+# The market is older than the demo: its windows have ended when the worker is up, and the first bar need not wait for an end.
+BEFORE_MS = 10_000
+SILENT_AFTER_MS = 6_000  # of sending as it comes
 _SEND_EVERY = 0.05  # seconds
 _ASK_EVERY = 0.5  # seconds
 _SETTLE = 60.0  # seconds the worker has to read and close everything that was sent
@@ -40,7 +43,6 @@ class Session:
         """
         with self._host as host:
             topics = await ensure(host.settings, host.cluster)
-            host.start_worker()
             ticks = host.settings.ticks_topic
             source = topics.states[ticks]
             async with Feed(host.cluster, ticks, source.partitions, max_batch=source.max_message_bytes) as feed:
@@ -63,7 +65,9 @@ class Session:
             await asyncio.gather(sender, *readers, stopped, return_exceptions=True)
 
     async def _send_market(self, feed: Feed, seconds: float, *, once: bool) -> bool:
-        records = market(self.state.seed, _now_ms(), count=self.state.symbols)
+        began = _now_ms() - BEFORE_MS
+        silent = BEFORE_MS + SILENT_AFTER_MS
+        records = market(self.state.seed, began, count=self.state.symbols, silent_after_ms=silent)
         await self._send(feed, records, time.monotonic() + seconds)
         # Nothing is sent from here on: elapsed time alone has to close the last windows.
         until = time.monotonic() + _SETTLE

@@ -539,6 +539,7 @@ def test_the_demo_adds_up_and_leaves_nothing_running(alone: Worker) -> None:
     assert found["ok"]
     assert set(found["checks"].values()) == {True}
     assert found["accounting"]["read"] == found["sent"]["total"]
+    assert found["sent"]["total"] > 1_000  # 30 symbols for ten seconds, and what the market did before
     assert (found["idle_bar"]["broker"], found["idle_bar"]["close_reason"]) == ("isle", "idle")
     home = Path(alone.settings["data_dir"]) / "demo"
     assert process.running(home / "pocket") is None
