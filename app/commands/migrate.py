@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiokafka.errors import KafkaError
-from faust.cli.base import argument, option
 
 from app.commands import base, swaps
 from app.commands import migration_reports as reports
+from app.commands.migration_options import OPTIONS, Operation
 from app.errors import BarwheelError, BrokerError, InputError
 from app.ksqldb.boot import load_plan, target
 from app.settings import Settings
@@ -21,6 +20,7 @@ from app.settings.addresses import http_address
 from migrations.errors import MigrationError, UnreachableError
 from migrations.plan.compare import Action, Step, exit_code
 from migrations.plan.entry import Entry
+from migrations.plan.ksql_migrations import TABLE
 from migrations.plan.model import Plan
 from migrations.run import report
 from migrations.run.runner import Limit, apply, check_on_server, survey
@@ -31,26 +31,8 @@ if TYPE_CHECKING:
     import faust
 
 
-class Operation(StrEnum):
-    """The operations of `app migrate`."""
-
-    plan = "plan"
-    print = "print"
-    validate = "validate"
-    status = "status"
-    diff = "diff"
-    check = "check"
-    apply = "apply"
-    health = "health"
-    rollback = "rollback"
-    retire = "retire"
-    adopt = "adopt"
-    history = "history"
-    create = "create"
-    unlock = "unlock"
-
-
 OFFLINE = (Operation.plan, Operation.print, Operation.validate)
+HISTORY = (Operation.adopt, Operation.import_ksql_migrations, Operation.retire, Operation.rollback)
 
 
 @dataclass(frozen=True)
@@ -63,51 +45,20 @@ class Params:
     idempotent: bool
     force_new_name: bool
     repair: bool
+    destructive: bool
     only_next: bool
     until: str
     readers_moved: bool
     as_json: bool
+    path: str
+    table: str
 
 
 def register(app: faust.App) -> None:
     """Add the command to Faust's command line."""
 
     @app.command(
-        argument("operation", required=False, metavar="[" + "|".join(Operation) + "]"),
-        argument("name", required=False, metavar="[NAME]"),
-        option(
-            "--plan", "path", default="", show_default=False, help="A directory, a .ksql, .json, .yaml or .py file, or bar1m."
-        ),
-        option("--define", "defines", multiple=True, metavar="NAME=VALUE", help="A variable of the plan, before all others."),
-        option("--next", "only_next", is_flag=True, default=False, show_default=False, help="With `apply`: only the next one."),
-        option("--until", default="", show_default=False, metavar="ID", help="With `apply`: no statement after this one."),
-        option("--server", default="", show_default=False, help="ksqlDB's address; replaces the setting ksqldb_url."),
-        option("--registry", default="", show_default=False, help="Schema Registry's address; replaces schema_registry_url."),
-        option("--apply", "do_apply", is_flag=True, default=False, show_default=False, help="The same as `apply`."),
-        option("--print", "do_print", is_flag=True, default=False, show_default=False, help="The same as `print`."),
-        option("--idempotent", is_flag=True, default=False, show_default=False, help="Send IF NOT EXISTS."),
-        option(
-            "--force-new-name",
-            is_flag=True,
-            default=False,
-            show_default=False,
-            help="With `apply`: build what cannot be altered under its next name (_V2), then swap.",
-        ),
-        option(
-            "--repair",
-            is_flag=True,
-            default=False,
-            show_default=False,
-            help="With `apply`: create again what is gone from the server.",
-        ),
-        option(
-            "--readers-moved",
-            is_flag=True,
-            default=False,
-            show_default=False,
-            help="With `retire`: nobody asks the old tables by pull queries any more.",
-        ),
-        base.json_option,
+        *OPTIONS,
         base=base.BarwheelCommand,
     )
     async def migrate(  # noqa: PLR0913  # one argument per option
@@ -126,6 +77,7 @@ def register(app: faust.App) -> None:
         idempotent: bool,
         force_new_name: bool,
         repair: bool,
+        allow_destructive: bool,
         readers_moved: bool,
         as_json: bool,
     ) -> int:
@@ -144,14 +96,15 @@ def register(app: faust.App) -> None:
           app migrate diff --plan bar1m
           app migrate apply --plan plans/ --until 0003_closes --define topic=closes
           app migrate create add_vwap --plan plans/
+          app migrate import-ksql-migrations --plan migrations/
         """  # noqa: D301 - click reads \b
         try:
             settings = Settings.load()
             chosen = _operation(operation, do_apply=do_apply, do_print=do_print)
             if chosen is Operation.create:
                 return reports.run_create(path, name or "", as_json=as_json)
-            if name is not None:
-                raise InputError(f"migrate {chosen} {name}: only `create` takes a name")
+            if name is not None and chosen is not Operation.import_ksql_migrations:
+                raise InputError(f"migrate {chosen} {name}: only `create` and `import-ksql-migrations` take a name")
             plan = load_plan(settings, Path(path) if path else None, _defined(defines))
             if chosen in OFFLINE:
                 return _offline(plan, chosen, as_json=as_json)
@@ -162,10 +115,13 @@ def register(app: faust.App) -> None:
                 idempotent=idempotent,
                 force_new_name=force_new_name,
                 repair=repair,
+                destructive=allow_destructive,
                 only_next=only_next,
                 until=until,
                 readers_moved=readers_moved,
                 as_json=as_json,
+                path=path,
+                table=name or TABLE,
             )
             return await _online(settings, plan, params)
         except BrokenPipeError:
@@ -234,12 +190,8 @@ async def _online(settings: Settings, plan: Plan, params: Params) -> int:  # noq
         if operation is Operation.health:
             return await reports.run_health(where, registry, as_json=params.as_json)
         await _warn_of_registry(registry)
-        if operation is Operation.adopt:
-            return await swaps.run_adopt(where, plan, as_json=params.as_json)
-        if operation is Operation.retire:
-            return await swaps.run_retire(where, plan, readers_moved=params.readers_moved, as_json=params.as_json)
-        if operation is Operation.rollback:
-            return await swaps.run_rollback(where, plan, as_json=params.as_json)
+        if operation in HISTORY:
+            return await _history_operation(where, plan, params)
         if params.force_new_name:
             if operation not in (Operation.apply, Operation.check):
                 raise InputError("migrate --force-new-name goes with --apply; without any operation it shows what it would do")
@@ -248,6 +200,18 @@ async def _online(settings: Settings, plan: Plan, params: Params) -> int:  # noq
         if operation is Operation.apply:
             return await _apply(where, plan, params)
         return await _compare(where, plan, operation, as_json=params.as_json)
+
+
+async def _history_operation(where: Target, plan: Plan, params: Params) -> int:
+    """Operations that change the history, and send no statement of the plan."""
+    as_json = params.as_json
+    if params.operation is Operation.adopt:
+        return await swaps.run_adopt(where, plan, as_json=as_json)
+    if params.operation is Operation.import_ksql_migrations:
+        return await swaps.run_import(where, plan, Path(params.path), params.table, as_json=as_json)
+    if params.operation is Operation.retire:
+        return await swaps.run_retire(where, plan, readers_moved=params.readers_moved, as_json=as_json)
+    return await swaps.run_rollback(where, plan, as_json=as_json)
 
 
 async def _warn_of_registry(url: str) -> None:
@@ -288,7 +252,7 @@ async def _apply(where: Target, plan: Plan, params: Params) -> int:
         plan,
         repair=params.repair,
         idempotent=params.idempotent,
-        limit=Limit(only_next=params.only_next, until=params.until),
+        limit=Limit(params.only_next, params.until, params.destructive),
         on_progress=_print_progress,
     )
     if params.as_json:

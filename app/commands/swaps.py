@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 from app.commands import base
 from migrations.plan.model import Plan
 from migrations.run import report, rollback, swap
-from migrations.run.adopt import adopt
+from migrations.run.adopt import Adopted, adopt
+from migrations.run.ksql_migrations import import_state
 from migrations.run.target import Progress, Target
 
 
@@ -75,11 +77,29 @@ async def run_adopt(where: Target, plan: Plan, *, as_json: bool) -> int:
         rows = [{"from": one.former.id if one.former is not None else None, "to": one.taken.id} for one in adopted]
         base.out_json({"adopted": rows})
     else:
-        told = [
-            f"{one.taken.id}: applied as {one.former.id}"
-            if one.former is not None
-            else f"{one.taken.id}: {one.taken.name} of the server is the same"
-            for one in adopted
-        ]
+        told = [f"{one.taken.id}: {_adopted(one)}" for one in adopted]
         base.out("\n".join(told) or "nothing of the plan is on the server without being known")
     return 0
+
+
+def _adopted(one: Adopted) -> str:
+    if one.former is None:
+        return f"{one.taken.name} of the server is the same"
+    return "recorded as executed" if one.former.id == one.taken.id else f"applied as {one.former.id}"
+
+
+async def run_import(where: Target, plan: Plan, directory: Path, table: str, *, as_json: bool) -> int:
+    """Record what ksql-migrations applied. Exit code 3 if it did not apply all files to their ends."""
+    imported = await import_state(where, plan, directory, table)
+    if as_json:
+        left = [asdict(version) for version in imported.left]
+        base.out_json({"imported": [report.entry_data(entry) for entry in imported.entries], "left": left})
+        return 3 if left else 0
+    for entry in imported.entries:
+        base.out(f"{entry.id}: applied by ksql-migrations at {base.utc(entry.applied_at)}")
+    for version in imported.left:
+        why = f"{version.state} there{f' ({version.error})' if version.error else ''}" if version.state else "not applied there"
+        then = ": a part of it may have been executed; `migrate adopt` takes over what the server has" if version.state else ""
+        base.out(f"{version.group}: {why}{then}")
+    base.say(f"{len(imported.entries)} statements recorded, {len(imported.left)} files left")
+    return 3 if imported.left else 0

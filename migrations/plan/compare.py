@@ -10,6 +10,7 @@ from migrations.ksql.parse.lexer import Lexeme, tokenize
 from migrations.ksql.parse.normal import same_definition
 from migrations.ksql.parse.statement import Kind
 from migrations.plan.definition import definition
+from migrations.plan.drops import dropped_before, dropped_later
 from migrations.plan.entry import NEW, OLD, Entry, History, Status
 from migrations.plan.model import Plan, Statement
 from migrations.plan.rename import current_names, with_names
@@ -26,6 +27,7 @@ class Action(StrEnum):
     refused = "refused"
     missing = "missing"  # drift: it was applied, and the server no longer has it
     differs = "differs"  # drift: the server's text has changed
+    unknown = "unknown"  # a run ended while it was executed, and nothing tells whether it was
     left = "left"  # in the history, but no longer in the plan
 
     @property
@@ -36,7 +38,12 @@ class Action(StrEnum):
     @property
     def drift(self) -> bool:
         """Whether the server does not match the history."""
-        return self in (Action.missing, Action.differs)
+        return self in (Action.missing, Action.differs, Action.unknown)
+
+    @property
+    def repairable(self) -> bool:
+        """Whether `apply --repair` executes it again."""
+        return self in (Action.missing, Action.unknown)
 
 
 @dataclass(frozen=True)
@@ -70,10 +77,17 @@ def compare(plan: Plan, history: History, catalog: Catalog | None) -> list[Step]
     planned = {statement.id for statement in plan.statements}
     others = [entry for entry in history.values() if entry.id not in planned and entry.status is Status.applied]
     strangers = {} if catalog is None else _strangers(catalog, history)
-    steps = [
-        _step(with_names(statement, names), history.get(statement.id), catalog, others, strangers)
-        for statement in plan.statements
-    ]
+    dropped = dropped_later(plan)
+    steps = []
+    for planned_one in plan.statements:
+        statement, entry = with_names(planned_one, names), history.get(planned_one.id)
+        drop = dropped.get(planned_one.id)
+        if drop is not None and (_is_applied(drop, history) or _has_dropped(drop, history, catalog)):
+            steps.append(Step(statement.id, statement.name, Action.done, f"dropped since, by {drop.id}", statement, entry))
+        elif entry is None and any(not _is_applied(one, history) for one in dropped_before(plan, planned_one)):
+            steps.append(Step(statement.id, statement.name, Action.apply, "new, after a DROP of the former one", statement))
+        else:
+            steps.append(_step(statement, entry, catalog, others, strangers))
     for entry in history.values():
         if entry.plan not in ("", plan.name):
             continue
@@ -112,6 +126,17 @@ def _version(name: str) -> tuple[int, str]:
     return len(name), name
 
 
+def _is_applied(statement: Statement, history: History) -> bool:
+    entry = history.get(statement.id)
+    return entry is not None and entry.status is Status.applied
+
+
+def _has_dropped(statement: Statement, history: History, catalog: Catalog | None) -> bool:
+    """Whether a run was interrupted after the server executed this DROP or TERMINATE."""
+    info = statement.info
+    return statement.id in history and catalog is not None and not catalog.has(info.what, info.name)
+
+
 def _strangers(catalog: Catalog, history: History) -> dict[str, str]:
     """Ids of INSERT queries that no history knows, by what they do."""
     known = {entry.query_id for entry in history.values()} | {entry.name for entry in history.values()}
@@ -126,6 +151,9 @@ def _step(
     others: Sequence[Entry],
     strangers: Mapping[str, str],
 ) -> Step:
+    if statement.info.kind.once:
+        action, why = _once(statement, entry, catalog)
+        return Step(statement.id, statement.name, action, why, statement, entry)
     server_text = None if catalog is None else catalog.text_of(statement.info.kind, statement.name)
     if entry is None and server_text is not None:
         former = next((one for one in others if one.name == statement.name and unchanged(statement, one)), None)
@@ -141,6 +169,27 @@ def _step(
     action, why = _action(statement, entry, catalog, server_text)
     foreign = entry is None and server_text is not None
     return Step(statement.id, statement.name, action, why, statement, entry, server_text, foreign=foreign)
+
+
+def _once(statement: Statement, entry: Entry | None, catalog: Catalog | None) -> tuple[Action, str]:
+    """The action for a statement that is executed once: nothing on the server is compared with it later."""
+    info = statement.info
+    if entry is None:
+        why = f"new: it takes {info.name} away, with `--allow-destructive` only" if info.kind.destructive else "new"
+        return Action.apply, why
+    if entry.status is not Status.sending:
+        if unchanged(statement, entry):
+            return Action.done, f"executed once, {entry.hash.rpartition(':')[2][:8]}"
+        return Action.refused, "changed: it was executed once, and is not again; write a further statement after it instead"
+    if info.kind is Kind.insert_values:
+        why = (
+            f"a run was interrupted while it was sent: see whether {info.name} has the row; "
+            "`migrate adopt` records it as done, `apply --repair` sends it"
+        )
+        return Action.unknown, why
+    if info.kind.destructive and catalog is not None and not catalog.has(info.what, info.name):
+        return Action.adopt, "a run was interrupted after the server executed it"
+    return Action.apply, "a run was interrupted while it was sent, and the server has not executed it"
 
 
 def _action(  # noqa: PLR0911  # one return per case
@@ -206,6 +255,11 @@ def _after_change(statement: Statement) -> tuple[Action, str]:
         return Action.alter, "changed: CREATE OR REPLACE, which the server checks first"
     if info.kind is Kind.insert_select:
         return Action.refused, "changed: a running query cannot be altered; give the new one another QUERY_ID and id"
+    if info.kind is Kind.create_connector:
+        return (
+            Action.refused,
+            "changed: KSQL cannot alter a connector; DROP it in a destructive file, then create it in a further one",
+        )
     return Action.refused, "changed: a type cannot be altered; give the new one another name and id"
 
 
@@ -216,7 +270,7 @@ def or_replace(text: str) -> str:
 
 def if_not_exists(text: str) -> str:
     """`CREATE TABLE x ..` as `CREATE TABLE IF NOT EXISTS x ..`; other statements unchanged."""
-    words = [token.text.upper() for token in tokenize(text)[:3] if token.text.upper() != "SOURCE"]
+    words = [token.text.upper() for token in tokenize(text)[:3] if token.text.upper() not in {"SOURCE", "SINK"}]
     return _inserted_after(text, words[1], "IF NOT EXISTS") if words[0] == "CREATE" else text
 
 

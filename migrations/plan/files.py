@@ -25,7 +25,8 @@ DATA = {".json", ".yaml", ".yml"}
 SUFFIXES = TEXT | DATA | {".py"}
 _NUMBERED = re.compile(r"(?P<four>[0-9]{4})_.+|[Vv](?P<six>[0-9]{6})__.+")
 _loaded = count()
-_FIELDS = {"name", "properties", "variables", "statements"}
+_FIELDS = {"name", "properties", "variables", "statements", "destructive"}
+_DESTRUCTIVE = re.compile(r"^[ \t]*--[ \t]*destructive:[ \t]*yes[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass
@@ -146,7 +147,7 @@ def _from_text(path: Path, text: str) -> _PlanFile:
         head = split_head(text)
     except KsqlError as error:
         raise PlanError(f"{path}: {error}") from None
-    ksql = [KsqlText(head.rest, str(path), path.stem)]
+    ksql = [KsqlText(head.rest, str(path), path.stem, destructive=_DESTRUCTIVE.search(text) is not None)]
     return _PlanFile(path, path.stem, head.variables, head.properties, ksql, sets=True)
 
 
@@ -161,22 +162,26 @@ def _from_data(path: Path, data: Any) -> _PlanFile:
         texts(path, "variables", data.get("variables")),
         texts(path, "properties", data.get("properties")),
     )
+    destructive = str(data.get("destructive", "")).lower() in {"true", "yes"}
     for number, entry in enumerate(data["statements"], 1):
         origin = f"{path}: statements[{number}]"
         if isinstance(entry, str):
-            file.ksql.append(KsqlText(entry, origin, file.group))
+            file.ksql.append(KsqlText(entry, origin, file.group, destructive=destructive))
         elif isinstance(entry, dict) and isinstance(entry.get("ksql"), str) and entry.keys() <= {"id", "ksql"}:
             statement_id = entry.get("id", "")
             if "id" in entry and not (isinstance(statement_id, str) and statement_id.strip()):
                 raise PlanError(f"{origin}: id: {statement_id!r} must be text (in quotes, where it is a number)")
-            file.ksql.append(KsqlText(entry["ksql"], origin, file.group, statement_id))
+            file.ksql.append(KsqlText(entry["ksql"], origin, file.group, statement_id, destructive))
         else:
             raise PlanError(f"{origin}: must be KSQL text, or a mapping of `ksql` and perhaps `id`")
     return file
 
 
 def _from_module(path: Path) -> _PlanFile:
-    """A module with `statements()`, which returns objects whose `str` is KSQL. `PROPERTIES` and `VARIABLES` are optional."""
+    """A module with `statements()`, which returns objects whose `str` is KSQL.
+
+    `PROPERTIES`, `VARIABLES` and `DESTRUCTIVE` are optional.
+    """
     name = f"migrations.plan_{path.stem}_{next(_loaded)}"  # several threads may load the same file
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -199,7 +204,10 @@ def _from_module(path: Path) -> _PlanFile:
         path.stem,
         texts(path, "VARIABLES", getattr(module, "VARIABLES", None)),
         texts(path, "PROPERTIES", getattr(module, "PROPERTIES", None)),
-        [KsqlText(text, f"{path}: statement {number}", path.stem) for number, text in enumerate(ksql, 1)],
+        [
+            KsqlText(text, f"{path}: statement {number}", path.stem, destructive=getattr(module, "DESTRUCTIVE", None) is True)
+            for number, text in enumerate(ksql, 1)
+        ],
     )
 
 

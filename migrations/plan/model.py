@@ -16,9 +16,15 @@ from migrations.ksql.parse.statement import Kind, StatementInfo, describe, plain
 # Variables that follow the settings of one instance. An id and a hash must not: they are made of the text with these values.
 IN_IDS = {"bars_instance": "", "bars_window": "1m", "bars_window_upper": "1M", "bars_five": "5m"}
 IN_HASHES = {"partitions": "${partitions}"}  # only for topics that do not exist yet
+_LABELS = {
+    Kind.create_connector: "CONNECTOR",
+    Kind.insert_values: "VALUES_INTO",
+    Kind.check: "ASSERT",
+    Kind.drop: "DROP",
+    Kind.terminate: "TERMINATE",
+}
 FORBIDDEN = {
-    "DROP": "a plan only creates: drop by hand, in the order that docs/migrations.md gives",
-    "TERMINATE": "a plan only creates: terminate by hand",
+    "TERMINATE": "it would end the queries of others, too: name the query",
     "PAUSE": "a plan only creates: pause by hand",
     "RESUME": "a plan only creates: resume by hand",
     "ALTER": "change the CREATE statement instead: `apply` sends it as CREATE OR REPLACE",
@@ -26,6 +32,7 @@ FORBIDDEN = {
     "UNSET": "it stands before the first or after the last other statement of a .ksql file",
     "DEFINE": "it stands before the first other statement of a .ksql file; elsewhere a plan has `variables`",
     "UNDEFINE": "it stands before the first or after the last other statement of a .ksql file",
+    "INSERT": "neither VALUES nor SELECT follows",
     "SELECT": "it is a query, which a plan does not run",
     "PRINT": "it is a query, which a plan does not run",
 }
@@ -50,7 +57,12 @@ class Statement:
 
     @property
     def name(self) -> str:
-        """The name of what it creates, as the server shows it; for an INSERT the id of its query."""
+        """The name of what it creates, as the server shows it; for an INSERT the id of its query.
+
+        A statement that creates nothing has a name that says what it does.
+        """
+        if self.info.kind.once:
+            return _label(self.info)
         return self.info.query_id if self.info.kind is Kind.insert_select else self.info.name
 
 
@@ -62,18 +74,25 @@ class Plan:
     statements: tuple[Statement, ...]
     properties: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def connectors(self) -> bool:
+        """Whether it creates or drops connectors."""
+        return any(statement.info.what == "CONNECTOR" for statement in self.statements)
+
 
 @dataclass(frozen=True)
 class KsqlText:
     """KSQL from a file, with one or more statements.
 
-    A statement's id is `<group>/<name>`; `id` replaces it, for a text with a single statement.
+    A statement's id is `<group>/<name>`; `id` replaces it, for a text with a single statement. `destructive`: the file says
+    that it takes something away.
     """
 
     ksql: str
     origin: str
     group: str
     id: str = ""
+    destructive: bool = False
 
 
 def build_plan(name: str, texts: Iterable[KsqlText], variables: Mapping[str, str], properties: Mapping[str, str]) -> Plan:
@@ -143,8 +162,8 @@ def _statement(tokens: _Tokens, source: KsqlText, origin: str, used: Counter[tup
         raise PlanError(f"{source.origin}: {error}") from None
     if info.kind is Kind.insert_select and not info.query_id:
         return _statement(_with_query_id(tokens, source, named.name, used), source, origin, used)
-    _check_allowed(info, f"{origin}: {' '.join(text.split())[:80]}")
-    name = named.query_id or named.name
+    _check_allowed(info, source, f"{origin}: {' '.join(text.split())[:80]}")
+    name = named.query_id or _label(named)
     number = used[source.group, name] = used[source.group, name] + 1
     if reserved := set(source.id) & set("<>|"):
         raise PlanError(f"{source.origin}: id: {source.id} must not hold {' '.join(sorted(reserved))}")
@@ -153,21 +172,45 @@ def _statement(tokens: _Tokens, source: KsqlText, origin: str, used: Counter[tup
     return Statement(statement_id, text, statement_hash(tokens.hashed), info, origin, any_partitions)
 
 
-def _check_allowed(info: StatementInfo, shown: str) -> None:
+def _label(info: StatementInfo) -> str:
+    """What a statement does, as a part of its id. What it creates has its own name."""
+    label = _LABELS.get(info.kind, "")
+    return f"{label}_{info.name}" if label else info.name
+
+
+def _check_allowed(info: StatementInfo, source: KsqlText, shown: str) -> None:
     if info.kind is Kind.other:
         first = info.words.split(" ", maxsplit=1)[0]
-        why = FORBIDDEN.get(first, "a plan holds CREATE STREAM, CREATE TABLE, CREATE TYPE and INSERT INTO .. SELECT")
+        why = FORBIDDEN.get(first, "a plan holds CREATE, INSERT INTO, ASSERT, DROP and TERMINATE")
         raise PlanError(f"{shown}: {why}")
+    if info.kind.destructive and not source.destructive:
+        raise PlanError(
+            f"{shown}: it takes something away: write the line `-- destructive: yes` into the file; it is executed only with "
+            "`apply --allow-destructive`"
+        )
 
 
 def _check_unique(statements: list[Statement]) -> None:
+    """Raises `PlanError` for an id or a name that two statements have. A name may be made again after it was dropped."""
     by_id: dict[str, Statement] = {}
-    by_name: dict[tuple[str, str], Statement] = {}  # on the server, types, queries and sources have separate names
+    by_name: dict[tuple[str, str], Statement] = {}  # on the server, types, queries, connectors and sources have separate names
     for statement in statements:
         first = by_id.setdefault(statement.id, statement)
         if first is not statement:
             raise PlanError(f"{statement.origin}: the id {statement.id} is that of {first.origin} too")
-        kind = statement.info.kind
-        first = by_name.setdefault(("source" if kind.source else kind, statement.name), statement)
+        if statement.info.kind.destructive:
+            by_name.pop(place_of(statement), None)
+        if statement.info.kind.once:
+            continue
+        first = by_name.setdefault(place_of(statement), statement)
         if first is not statement:
-            raise PlanError(f"{statement.origin}: {statement.name} is made by {first.origin} already")
+            raise PlanError(
+                f"{statement.origin}: {statement.name} is made by {first.origin} already: change that statement instead"
+            )
+
+
+def place_of(statement: Statement) -> tuple[str, str]:
+    """The kind and name of what a statement creates, or takes away: streams and tables share their names."""
+    info = statement.info
+    name = statement.name if info.kind is Kind.insert_select else info.name
+    return "SOURCE" if info.what in {"STREAM", "TABLE"} else info.what, name

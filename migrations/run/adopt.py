@@ -14,11 +14,13 @@ import msgspec
 
 from app.version import __version__
 from migrations.errors import KsqlDbError, RefusedError
+from migrations.ksql.parse.masking import masked
 from migrations.ksql.parse.statement import Kind
-from migrations.plan.compare import Step
+from migrations.plan.compare import Action, Step
 from migrations.plan.definition import definition
 from migrations.plan.entry import Entry, Status
 from migrations.plan.model import Plan, Statement
+from migrations.run import history
 from migrations.run.history import Writer
 from migrations.run.lock import ApplyLock
 from migrations.run.runner import observe
@@ -31,7 +33,10 @@ _SYNONYMS = {"INT": "INTEGER", "VARCHAR": "STRING", "DEC": "DECIMAL", "NUMERIC":
 
 @dataclass(frozen=True)
 class Adopted:
-    """An entry that was written, and the one that it replaces; None for what no history knew."""
+    """An entry that was written, and the one that it replaces; None for what no history knew.
+
+    Both have the same id where a run was interrupted, and the user says that the server has executed the statement.
+    """
 
     taken: Entry
     former: Entry | None
@@ -43,6 +48,7 @@ async def adopt(target: Target, plan: Plan) -> list[Adopted]:
     Raises `RefusedError`, before anything is recorded, if the server has something else of one of these names, or its text has
     changed since it was applied.
     """
+    await history.ensure_topic(target.cluster, target.topic, target.replication_factor)
     async with (
         ApplyLock(target.cluster, target.topic, wait_seconds=LOCK_SECONDS, session_ms=target.session_ms) as lock,
         Writer(target.cluster, target.topic) as writer,
@@ -55,11 +61,14 @@ async def adopt(target: Target, plan: Plan) -> list[Adopted]:
                 continue
             if step.former is not None:
                 adopted.append(Adopted(_moved(plan, step, step.former, step.statement), step.former))
+            elif step.action is Action.unknown and step.entry is not None:
+                done = msgspec.structs.replace(step.entry, status=Status.applied)
+                adopted.append(Adopted(done, step.entry))
             elif step.foreign:
-                await _check_same(target, plan, step, step.statement)
-                adopted.append(Adopted(_foreign(target, plan, step, step.statement, catalog, cluster_id), None))
+                await check_same(target, plan, step, step.statement)
+                adopted.append(Adopted(entry_of(target, plan, step, step.statement, catalog, cluster_id), None))
         await lock.check()
-        removed = [one.former.id for one in adopted if one.former is not None]
+        removed = [one.former.id for one in adopted if one.former is not None and one.former.id != one.taken.id]
         await writer.write_all(target.app_id, [one.taken for one in adopted], removed)
         return adopted
 
@@ -72,12 +81,13 @@ def _moved(plan: Plan, step: Step, former: Entry, statement: Statement) -> Entry
     return msgspec.structs.replace(former, id=step.id, hash=statement.hash, plan=plan.name)
 
 
-def _foreign(target: Target, plan: Plan, step: Step, statement: Statement, catalog: Catalog, cluster_id: str) -> Entry:
+def entry_of(target: Target, plan: Plan, step: Step, statement: Statement, catalog: Catalog, cluster_id: str) -> Entry:
+    """The entry of a statement that others have executed, with what the server has of it."""
     return Entry(
         id=statement.id,
         hash=statement.hash,
         name=step.name,
-        text=statement.text,
+        text=masked(statement.text),
         server_text=step.server_text or "",
         query_id=catalog.query_of(statement.info.kind, step.name),
         status=Status.applied,
@@ -90,7 +100,7 @@ def _foreign(target: Target, plan: Plan, step: Step, statement: Statement, catal
     )
 
 
-async def _check_same(target: Target, plan: Plan, step: Step, statement: Statement) -> None:
+async def check_same(target: Target, plan: Plan, step: Step, statement: Statement) -> None:
     """Raises `RefusedError` if what the server has under this name is not what the statement creates."""
     kept = step.server_text or ""
     if statement.info.kind is Kind.insert_select:  # the server keeps its text as it was sent

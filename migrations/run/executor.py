@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable
 
 import msgspec
 
 from app.version import __version__
-from migrations.errors import KsqlDbError, MigrationError, RefusedError, UnreachableError
+from migrations.errors import KsqlDbError, MigrationError, PlanRefusedError, RefusedError, UnreachableError
+from migrations.ksql.parse.masking import masked
+from migrations.ksql.parse.statement import Kind
 from migrations.plan.compare import Action, Step, if_not_exists
 from migrations.plan.entry import Entry, Status
 from migrations.plan.model import Plan
@@ -21,6 +24,8 @@ from migrations.server.client import ExecutionResult
 
 TRIES = 4  # of a statement whose outcome is unknown
 RETRY_SECONDS = 1.0
+ASSERTION = 41700  # the error code of an ASSERT that fails
+_GONE = re.compile("does not exist|Unknown queryId|not found", re.IGNORECASE)  # what a DROP or TERMINATE sent again is told
 log = logging.getLogger(__name__)
 
 
@@ -72,7 +77,7 @@ class Executor:
             id=statement.id,
             hash=statement.hash,
             name=statement.name,
-            text=step.text,
+            text=masked(step.text),
             status=Status.sending,
             app_id=target.app_id,
             app_version=__version__,
@@ -84,7 +89,7 @@ class Executor:
         )
         began = time.monotonic()
         if step.action is Action.adopt:
-            catalog = await target.client.catalog()
+            catalog = await self._catalog()
         else:
             await self._check_lock()
             await self._writer.write(entry)
@@ -95,12 +100,12 @@ class Executor:
                     await self._restore(statement.id, step.entry)
                 raise
         server_text = catalog.text_of(statement.info.kind, statement.name)
-        if server_text is None:
+        if server_text is None and not statement.info.kind.once:
             raise MigrationError(f"{step.id}: the server executed it, but does not have {statement.name}")
         done = msgspec.structs.replace(
             entry,
             status=Status.applied,
-            server_text=server_text,
+            server_text=server_text or "",
             query_id=catalog.query_of(statement.info.kind, statement.name),
             duration_ms=int((time.monotonic() - began) * 1_000),
         )
@@ -111,6 +116,9 @@ class Executor:
     async def _send(self, step: Step) -> Catalog:
         """Send the statement until its outcome is known. Returns the catalog after it."""
         client = self._target.client
+        kind = step.statement.info.kind if step.statement is not None else Kind.other
+        if kind in (Kind.insert_values, Kind.check):
+            return await self._send_untraceable(step, kind)
         # whether the server may have the object from us, after an attempt of this or an earlier run
         maybe_ours = step.entry is not None and step.entry.status is Status.sending
         text = if_not_exists(step.text) if self._idempotent and step.action is not Action.alter else step.text
@@ -120,25 +128,35 @@ class Executor:
             except (UnreachableError, KsqlDbError) as error:
                 rejected = isinstance(error, KsqlDbError) and error.code < SERVER_FAULT
                 if isinstance(error, KsqlDbError) and rejected:
-                    if "already exists" not in error.text:
-                        raise
-                    if not maybe_ours:
-                        raise RefusedError(
-                            f"{step.id}: {error}: another client created it while this plan was applied"
-                        ) from error
+                    _check_rejection(step, kind, error, maybe_ours=maybe_ours)
                 maybe_ours = True
-                catalog = await client.catalog()
+                catalog = await self._catalog()
                 if _executed(step, catalog):
-                    log.info("%s: %s; the server has it", step.id, error)
+                    log.info("%s: %s; the server has executed it", step.id, error)
                     return catalog
                 if not left or rejected:
                     raise
-                log.warning("%s: %s; the server does not have it, sending it again", step.id, error)
+                log.warning("%s: %s; the server has not executed it, sending it again", step.id, error)
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 self._check_result(step, result, maybe_ours=maybe_ours)
-                return await client.catalog(self._sequence)
+                return await self._catalog(self._sequence)
         raise MigrationError(f"{step.id}: not sent")
+
+    async def _send_untraceable(self, step: Step, kind: Kind) -> Catalog:
+        """Send a statement that leaves no trace in the catalog: once, as nothing would tell whether it was executed."""
+        try:
+            self._check_result(
+                step, await self._target.client.execute(step.text, self._plan.properties, self._sequence), maybe_ours=True
+            )
+        except KsqlDbError as error:
+            if kind is Kind.check and error.code == ASSERTION:
+                raise PlanRefusedError(error.code, f"{step.id}: {error.text}, as the plan asserts", step.text) from error
+            raise
+        return Catalog()
+
+    async def _catalog(self, after: int | None = None) -> Catalog:
+        return await self._target.client.catalog(after, connectors=self._plan.connectors)
 
     def _check_result(self, step: Step, result: ExecutionResult, *, maybe_ours: bool) -> None:
         """Raises `RefusedError` if IF NOT EXISTS found an object that was not there when the plan was compared."""
@@ -153,9 +171,23 @@ class Executor:
         await self._writer.write_all(self._target.app_id, kept, removed)
 
 
+def _check_rejection(step: Step, kind: Kind, error: KsqlDbError, *, maybe_ours: bool) -> None:
+    """Raises the error, unless the server rejects the statement because an earlier attempt has executed it."""
+    if kind.destructive:
+        if not maybe_ours or _GONE.search(error.text) is None:
+            raise error
+    elif "already exists" not in error.text:
+        raise error
+    elif not maybe_ours:
+        raise RefusedError(f"{step.id}: {error}: another client created it while this plan was applied") from error
+
+
 def _executed(step: Step, catalog: Catalog) -> bool:
     """Whether the server has executed the step: it has the object, or for an alteration another text of it."""
     if step.statement is None:
         return False
-    server_text = catalog.text_of(step.statement.info.kind, step.statement.name)
+    info = step.statement.info
+    if info.kind.destructive:
+        return not catalog.has(info.what, info.name)
+    server_text = catalog.text_of(info.kind, step.statement.name)
     return server_text is not None and (step.action is not Action.alter or server_text != step.server_text)

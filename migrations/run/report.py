@@ -22,6 +22,7 @@ STYLES = {
     Action.refused: "bold red",
     Action.missing: "bold red",
     Action.differs: "bold red",
+    Action.unknown: "bold red",
     Action.left: "dim",
 }
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from migrations.errors import KsqlDbError, PlanError, PlanRefusedError, RefusedError
+from migrations.ksql.parse.statement import without_delete_topic
 from migrations.plan.compare import Action, Step, compare
 from migrations.plan.entry import History
 from migrations.plan.model import Plan
@@ -26,10 +27,14 @@ from migrations.server.catalog import Catalog
 
 @dataclass(frozen=True)
 class Limit:
-    """How far to apply a plan: `until` is the id of the last statement, or the file that it begins with."""
+    """What of a plan to apply: `until` is the id of the last statement, or the file that it begins with.
+
+    `destructive` allows DROP and TERMINATE.
+    """
 
     only_next: bool = False
     until: str = ""
+    destructive: bool = False
 
     def within(self, steps: Sequence[Step]) -> list[Step]:
         """The steps up to the limit, in order. Raises `PlanError` if the plan has no such statement or file."""
@@ -45,9 +50,11 @@ class Limit:
 async def observe(target: Target, plan: Plan) -> tuple[History, Catalog, list[Step]]:
     """The history, the catalog, and the steps that they give, by one request to ksqlDB unless queries are missing there."""
     await history.ensure_topic(target.cluster, target.topic, target.replication_factor)
-    entries, catalog = await asyncio.gather(history.read(target.cluster, target.topic, target.app_id), target.client.catalog())
+    entries, catalog = await asyncio.gather(
+        history.read(target.cluster, target.topic, target.app_id), target.client.catalog(connectors=plan.connectors)
+    )
     steps = compare(plan, entries, catalog)
-    calm = await settled(target.client, catalog, steps)
+    calm = await settled(target.client, catalog, steps, connectors=plan.connectors)
     return entries, calm, steps if calm is catalog else compare(plan, entries, calm)
 
 
@@ -110,10 +117,17 @@ def _pending_steps(steps: Sequence[Step], limit: Limit, *, repair: bool) -> list
     for step in limit.within(steps):
         if limit.only_next and pending:
             break
-        if step.action is Action.refused or (step.action.drift and not (repair and step.action is Action.missing)):
+        if step.action is Action.refused or (step.action.drift and not (repair and step.action.repairable)):
             raise RefusedError(f"{step.id} ({step.name}): {step.why}")
-        if step.action.pending or step.action is Action.missing:
-            pending.append(step)
+        if not (step.action.pending or step.action.repairable):
+            continue
+        info = step.statement.info if step.statement is not None else None
+        if info is not None and info.kind.destructive and not limit.destructive:
+            raise RefusedError(
+                f"{step.id}: it takes {info.name} away: `apply --allow-destructive` executes it, "
+                "`apply --until` only what comes before it"
+            )
+        pending.append(step)
     return pending
 
 
@@ -122,7 +136,8 @@ async def check_on_server(target: Target, plan: Plan, steps: Sequence[Step]) -> 
 
     Raises `PlanRefusedError` if it would reject one, and `RefusedError` if one of the steps is an alteration.
     """
-    texts = [step.text for step in steps if step.action is not Action.adopt]
+    # a newer server deletes the topic of a DROP .. DELETE TOPIC while it only checks
+    texts = [without_delete_topic(step.text) for step in steps if step.action is not Action.adopt]
     if not texts:
         return
     try:

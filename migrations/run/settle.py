@@ -36,7 +36,7 @@ def _expected(steps: Iterable[Step]) -> set[str]:
     }
 
 
-async def settled(client: KsqlClient, catalog: Catalog, steps: Sequence[Step]) -> Catalog:
+async def settled(client: KsqlClient, catalog: Catalog, steps: Sequence[Step], *, connectors: bool = False) -> Catalog:
     """The catalog, once its queries do not change any more. Raises `UnreachableError` if the server ends meanwhile."""
     expected = _expected(steps)
     if expected <= catalog.queries.keys():
@@ -45,7 +45,7 @@ async def settled(client: KsqlClient, catalog: Catalog, steps: Sequence[Step]) -
     changed = time.monotonic()
     while True:
         await asyncio.sleep(POLL_SECONDS)
-        fresh = await client.catalog()
+        fresh = await client.catalog(connectors=connectors)
         if fresh.queries.keys() != catalog.queries.keys():
             changed = time.monotonic()
         catalog = fresh

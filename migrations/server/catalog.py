@@ -35,11 +35,22 @@ class SourceDescription:
 
 @dataclass(frozen=True)
 class Catalog:
-    """Sources by name, and the texts of queries by id and of types by name. Names are as the server shows them."""
+    """Sources by name, and the texts of queries by id, of types and of connectors by name, as the server shows them.
+
+    Connectors are there only if they were asked for; their text is their kind and class, as the server tells no more.
+    """
 
     sources: Mapping[str, SourceDescription] = field(default_factory=dict)
     queries: Mapping[str, str] = field(default_factory=dict)
     types: Mapping[str, str] = field(default_factory=dict)
+    connectors: Mapping[str, str] = field(default_factory=dict)
+
+    def has(self, what: str, name: str) -> bool:
+        """Whether the server has something of this name; `what` is STREAM, TABLE, TYPE, CONNECTOR or QUERY."""
+        found: Mapping[str, object] = {"TYPE": self.types, "CONNECTOR": self.connectors, "QUERY": self.queries}.get(
+            what, self.sources
+        )
+        return name in found
 
     def text_of(self, kind: Kind, name: str) -> str | None:
         """The server's text of what a statement creates; None if the server does not have it.
@@ -50,6 +61,8 @@ class Catalog:
             return self.queries.get(name)
         if kind is Kind.create_type:
             return self.types.get(name)
+        if kind is Kind.create_connector:
+            return self.connectors.get(name)
         source = self.sources.get(name)
         return None if source is None else source.text
 
@@ -83,6 +96,14 @@ def parse_catalog(entities: Iterable[Mapping[str, Any]]) -> Catalog:
         for name, schema in (entity.get("types") or {}).items():
             types[name] = orjson.dumps(schema, option=orjson.OPT_SORT_KEYS).decode()
     return Catalog(sources, queries, types)
+
+
+def parse_connectors(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The texts of connectors by name, from the response to SHOW CONNECTORS. Their states are no part of them."""
+    return {
+        str(row["name"]): orjson.dumps({"class": row.get("className"), "type": str(row.get("type")).lower()}).decode()
+        for row in rows
+    }
 
 
 def query_lag(source: Mapping[str, Any]) -> dict[str, int]:

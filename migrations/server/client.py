@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Self
 from urllib.parse import quote
@@ -18,7 +18,8 @@ from urllib.parse import quote
 import httpx
 
 from migrations.errors import KsqlDbError, MigrationError, UnreachableError
-from migrations.server.catalog import CATALOG_STATEMENTS, Catalog, parse_catalog, query_lag
+from migrations.ksql.parse.masking import masked
+from migrations.server.catalog import CATALOG_STATEMENTS, Catalog, parse_catalog, parse_connectors, query_lag
 from migrations.server.responses import BAD_REQUEST, NOT_FOUND, as_object, json_content, ksqldb_error, located_in, not_ksqldb
 from migrations.server.transport import Transport
 
@@ -103,9 +104,10 @@ class KsqlClient:
         """GET /healthcheck."""
         return bool(as_object(await self._get("/healthcheck")).get("isHealthy"))
 
-    async def catalog(self, after: int | None = None) -> Catalog:
+    async def catalog(self, after: int | None = None, *, connectors: bool = False) -> Catalog:
         """All sources, queries and types, by one request. `after` is a sequence number, as in `execute`.
 
+        `connectors` are asked for by a further request: a server without Kafka Connect refuses that.
         Raises `MigrationError` for an incomplete or unknown response: it must not pass for an empty catalog.
         """
         entities = await self._query_entities(CATALOG_STATEMENTS, after=after)
@@ -113,9 +115,18 @@ class KsqlClient:
         if kinds != ["source_descriptions", "source_descriptions", "type_list"]:
             raise MigrationError(f"{self.url} answers {kinds} when asked for streams, tables and types: is it a ksqlDB server?")
         try:
-            return parse_catalog(entities)
+            found = parse_catalog(entities)
+            return replace(found, connectors=parse_connectors(await self._connectors())) if connectors else found
         except (KeyError, TypeError, IndexError) as error:
             raise MigrationError(f"{self.url}: the catalog has an unknown form ({error!r})") from error
+
+    async def _connectors(self) -> list[dict[str, Any]]:
+        for entity in await self._query_entities("SHOW CONNECTORS;"):
+            if entity.get("@type") == "connector_list":
+                return list(entity["connectors"])
+            if "errorMessage" in entity:
+                raise MigrationError(f"{self.url}: SHOW CONNECTORS: {entity['errorMessage']} (see ksql.connect.url there)")
+        raise MigrationError(f"{self.url}: SHOW CONNECTORS has an unknown answer")
 
     async def lags(self) -> dict[str, dict[str, int]]:
         """By source and topic: records that the query writing the source has still to read; see `query_lag`."""
@@ -161,7 +172,7 @@ class KsqlClient:
             await self._query_entities("\n".join([*texts, sentinel]), properties)
         except KsqlDbError as error:
             if not (error.statement.startswith("EXPLAIN") and SENTINEL in error.text):
-                raise located_in(texts, error) from None
+                raise located_in([masked(text) for text in texts], error) from None
         else:
             raise MigrationError(f"{self.url} has a query named {SENTINEL}: no plan can be checked without running it")
 
@@ -171,8 +182,11 @@ class KsqlClient:
         `after` is the sequence number of the command that the server must have executed before.
         """
         response = await self._transport.send_once("POST", "/ksql", _ksql_body(text, properties, after))
+        text = masked(text)  # for messages
         entities = self._entities(response, text)
         entity = entities[-1] if entities else {}
+        if entity.get("@type") == "error_entity":  # of older servers, about Kafka Connect
+            raise KsqlDbError(0, str(entity.get("errorMessage", "")), text)
         warning = str(entity.get("message", "")) if entity.get("@type") == "warning_entity" else ""
         status = entity.get("commandStatus") or {}
         command = str(entity.get("commandId", ""))

@@ -64,6 +64,7 @@ class Server:
         app.router.add_post("/_topics", self._set_topic)
         app.router.add_post("/_committed", self._set_committed)
         app.router.add_post("/_hidden", self._set_hidden)
+        app.router.add_post("/_state", self._set_state)
         return app
 
     # ---- paths for tests
@@ -98,6 +99,13 @@ class Server:
         """Let queries disappear, as while the server shuts down; all others are there again."""
         self.state.queries |= self._hidden
         self._hidden = {name: self.state.queries.pop(name) for name in await request.json()}
+        return web.json_response({})
+
+    async def _set_state(self, request: web.Request) -> web.Response:
+        """Set fields of the state."""
+        for name, value in (await request.json()).items():
+            setattr(self.state, name, value)
+        self._save()
         return web.json_response({})
 
     def _save(self) -> None:
@@ -181,7 +189,9 @@ class Server:
             raise Refusal(f"The `{name}` table isn't queryable. To derive a queryable table, you can do 'CREATE TABLE'", sql)
         columns = [column[0] for column in source.columns]
         head = {"queryId": "query_1", "columnNames": columns, "columnTypes": [column[1] for column in source.columns]}
-        return web.Response(text=json.dumps(head) + "\n", content_type="application/vnd.ksqlapi.delimited.v1")
+        rows = [[row.get(column) for column in columns] for row in self.state.rows.get(name, ())]
+        lines = [json.dumps(line) + "\n" for line in (head, *rows)]
+        return web.Response(text="".join(lines), content_type="application/vnd.ksqlapi.delimited.v1")
 
     async def _info(self, _: web.Request, __: str) -> web.Response:
         about = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.ksqldb_server.connectors import show_connectors
 from tests.ksqldb_server.ddl import execute
 from tests.ksqldb_server.parsed import Parsed
 from tests.ksqldb_server.refusal import Refusal
@@ -61,6 +62,8 @@ def _show(state: State, parsed: Parsed) -> Entity:  # noqa: C901, PLR0911  # one
             "defaultProperties": ["metric.reporters"],
             "warnings": [],
         }
+    if what == "CONNECTORS":
+        return show_connectors(state, parsed)
     if what == "FUNCTIONS":
         one = {"name": "LATEST_BY_OFFSET", "type": "AGGREGATE", "category": "AGGREGATE"}
         return base | {"@type": "function_names", "functions": [one], "warnings": []}
@@ -194,16 +197,40 @@ def _explain(state: State, parsed: Parsed) -> Entity:
 
 
 def _assert(state: State, parsed: Parsed) -> Entity:
+    """ASSERT TOPIC and ASSERT SCHEMA: a trial does not look."""
     absent = parsed.upper[1] == "NOT"
+    if parsed.index("SCHEMA") in {1, 3}:
+        return _assert_schema(state, parsed, absent=absent)
     at = parsed.index("TOPIC") or 0
     topic = parsed.tokens[at + 1].text.strip("'")
     exists = topic in state.topics
+    if state.trial:
+        return {}
     if exists == absent:
         raise Refusal(f"Topic {topic} {'exists' if absent else 'does not exist'}", code=41700)
-    wanted = parsed.options().get("PARTITIONS")
-    if wanted is not None and int(wanted) != state.topics[topic]:
-        raise Refusal(f"Mismatched configuration for topic {topic}: For config partitions, expected {wanted}", code=41700)
+    actual = {"PARTITIONS": state.topics.get(topic, 0), "REPLICAS": 1}
+    for name, wanted in parsed.options().items() if exists else ():
+        if name not in actual:
+            raise Refusal(f"Cannot assert unknown topic property: {name}", code=41700)
+        if wanted != str(actual[name]):
+            message = (
+                f"Mismatched configuration for topic {topic}: For config {name.lower()}, expected {wanted} got {actual[name]}"
+            )
+            raise Refusal(message, code=41700)
     return {"@type": "assert_topic", "statementText": parsed.text, "topicName": topic, "exists": exists, "warnings": []}
+
+
+def _assert_schema(state: State, parsed: Parsed, *, absent: bool) -> Entity:
+    """By the server's source: nothing of it was recorded. Ids count from 1, in the order of the subjects."""
+    subject = parsed.tree.name
+    at = parsed.index("ID")
+    number = int(parsed.tokens[at + 1].text) if at is not None else None
+    exists = (subject in state.subjects if subject else True) and (number is None or 0 < number <= len(state.subjects))
+    if not state.trial and exists == absent:
+        named = (f" subject name {subject}" if subject else "") + (f" id {number}" if number is not None else "")
+        raise Refusal(f"Schema with{named} {'exists' if absent else 'does not exist'}", code=41700)
+    told = {"subject": subject or None, "id": number, "exists": exists}
+    return {"@type": "assert_schema", "statementText": parsed.text, **told, "warnings": []}
 
 
 def _insert_values(state: State, parsed: Parsed) -> Entity:
@@ -220,4 +247,5 @@ def _insert_values(state: State, parsed: Parsed) -> Entity:
             f"Failed to insert values into '{source.name}'. Value for primary key column(s) {', '.join(missing)} is required"
         )
         raise Refusal(message, parsed.text)
+    state.executed.append(parsed.text)
     return {}

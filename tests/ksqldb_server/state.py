@@ -50,11 +50,18 @@ class State:
     executed: list[str] = field(default_factory=list)
     sequence: int = -1
     registry: bool = False  # whether the server has a Schema Registry
+    subjects: list[str] = field(default_factory=list)  # of that registry
+    rows: dict[str, Any] = field(default_factory=dict)  # of pull queries, by table: lists of values by column
+    connectors: dict[str, Any] = field(default_factory=dict)
+    connect: bool = True  # whether the server has a Kafka Connect
+    trial: bool = False  # whether statements are only checked
     committed: bool = True  # whether queries have committed offsets; a new query has not
 
     def sandbox(self) -> State:
         """A copy to try statements in."""
-        return copy.deepcopy(self)
+        trial = copy.deepcopy(self)
+        trial.trial = True
+        return trial
 
     def save(self, path: Path) -> None:
         """Write the state atomically."""

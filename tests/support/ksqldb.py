@@ -63,6 +63,10 @@ class KsqlServer:
         """Add a topic that exists in Kafka: the stand-in does not look there."""
         self._post("/_topics", {"name": name, "partitions": partitions})
 
+    def set_state(self, **fields: object) -> None:
+        """Set fields of `tests.ksqldb_server.state.State`."""
+        self._post("/_state", fields)
+
     def committed(self, *, now: bool) -> None:
         """Set whether its queries have committed offsets."""
         self._post("/_committed", now)

@@ -10,6 +10,8 @@ from itertools import pairwise
 from migrations.ksql.errors import LexError
 from migrations.ksql.parse.lexer import GAPS, Lexeme, Token, lex
 
+_SOURCES = ("STREAM", "TABLE")
+
 
 class Kind(StrEnum):
     """What a statement does."""
@@ -20,6 +22,11 @@ class Kind(StrEnum):
     create_table_as = "create table as select"
     insert_select = "insert into select"
     create_type = "create type"
+    create_connector = "create connector"
+    insert_values = "insert values"
+    check = "assert"
+    drop = "drop"
+    terminate = "terminate"
     other = "other"
 
     @property
@@ -32,13 +39,24 @@ class Kind(StrEnum):
         """Whether it starts a persistent query."""
         return self in (Kind.create_stream_as, Kind.create_table_as, Kind.insert_select)
 
+    @property
+    def once(self) -> bool:
+        """Whether it is executed once, and leaves nothing of its own that could be compared later."""
+        return self in (Kind.insert_values, Kind.check) or self.destructive
+
+    @property
+    def destructive(self) -> bool:
+        """Whether it takes something away."""
+        return self in (Kind.drop, Kind.terminate)
+
 
 @dataclass(frozen=True, slots=True)
 class StatementInfo:
     """A statement's kind, names and options.
 
     `name` is that of the object it creates or writes to, as the server shows it. `words` are its first words, in upper case.
-    `sources` are the streams and tables that its query reads.
+    `sources` are the streams and tables that its query reads. `what` is STREAM, TABLE, TYPE or CONNECTOR, and QUERY for
+    TERMINATE and for an INSERT that starts a query.
     """
 
     kind: Kind
@@ -50,6 +68,7 @@ class StatementInfo:
     query_id: str = ""
     topic: str = ""
     sources: tuple[str, ...] = ()
+    what: str = ""
 
 
 def describe(statement: str | Iterable[Token]) -> StatementInfo:
@@ -61,18 +80,43 @@ def describe(statement: str | Iterable[Token]) -> StatementInfo:
     if words[:2] == ["INSERT", "INTO"] and "SELECT" in words:
         return _info(Kind.insert_select, tokens, words, 2)
     if words[:1] != ["CREATE"]:
-        return StatementInfo(Kind.other, "", beginning)
+        return _once(tokens, words)
     at, replace = (3, True) if words[1:3] == ["OR", "REPLACE"] else (1, False)
-    if words[at : at + 1] == ["SOURCE"]:
+    if words[at : at + 1] == ["SOURCE"] or words[at : at + 2] == ["SINK", "CONNECTOR"]:
         at += 1
     what = words[at] if at < len(words) else ""
-    if what not in {"STREAM", "TABLE", "TYPE"}:
+    if what not in {"STREAM", "TABLE", "TYPE", "CONNECTOR"}:
         return StatementInfo(Kind.other, "", beginning)
     at += 1
     if_not_exists = words[at : at + 3] == ["IF", "NOT", "EXISTS"]
     at += 3 * if_not_exists
-    kind = Kind.create_type if what == "TYPE" else Kind(f"create {what.lower()}{' as select' if _selects(words, at) else ''}")
+    kind = Kind(f"create {what.lower()}{' as select' if what in _SOURCES and _selects(words, at) else ''}")
     return _info(kind, tokens, words, at, replace=replace, if_not_exists=if_not_exists)
+
+
+def _once(tokens: list[Token], words: list[str]) -> StatementInfo:
+    """A statement that creates nothing."""
+    beginning = " ".join(words[:3])
+    if words[:2] == ["INSERT", "INTO"] and "VALUES" in words:
+        return StatementInfo(Kind.insert_values, _named(tokens, 2), beginning)
+    if words[:1] == ["ASSERT"]:
+        told = [token.text.strip("'`\"") for token in tokens[3 if words[1:2] == ["NOT"] else 1 :]]
+        name = told[2:3] if [word.upper() for word in told[:1]] == ["SCHEMA"] else told[1:2]  # after SUBJECT or ID
+        return StatementInfo(Kind.check, "".join(name), beginning)
+    if words[:1] == ["DROP"] and words[1:2] and words[1] in {*_SOURCES, "TYPE", "CONNECTOR"}:
+        at = 4 if words[2:4] == ["IF", "EXISTS"] else 2
+        return StatementInfo(Kind.drop, _named(tokens, at), " ".join(words[:2]), what=words[1])
+    if words[:1] == ["TERMINATE"] and words[1:] != ["ALL"]:
+        return StatementInfo(Kind.terminate, _named(tokens, 1).upper(), beginning, what="QUERY")
+    return StatementInfo(Kind.other, "", beginning)
+
+
+def without_delete_topic(text: str) -> str:
+    """A DROP without DELETE TOPIC; another statement unchanged."""
+    tokens = [token for token in lex(text) if token.kind not in GAPS and token.text != ";"]
+    if [_word(token) for token in tokens[-2:]] != ["DELETE", "TOPIC"] or _word(tokens[0]) != "DROP":
+        return text
+    return text[: tokens[-2].start].rstrip() + ";"
 
 
 def plain_create(tokens: Iterable[Token]) -> list[Token]:
@@ -90,6 +134,14 @@ def plain_create(tokens: Iterable[Token]) -> list[Token]:
     return [token for number, token in enumerate(listed) if number not in left_out]
 
 
+def _named(tokens: list[Token], at: int) -> str:
+    """The name at a position. Raises `LexError` if there is none."""
+    if at >= len(tokens):
+        last = tokens[-1]
+        raise LexError(f"no name follows {last.text}", last.line, last.column)
+    return identifier(tokens[at])
+
+
 def identifier(token: Token) -> str:
     """A name as the server shows it: upper case unless it is quoted. Raises `LexError` if the token is no identifier."""
     if token.kind is Lexeme.word:
@@ -103,13 +155,12 @@ def identifier(token: Token) -> str:
 def _info(
     kind: Kind, tokens: list[Token], words: list[str], at: int, *, replace: bool = False, if_not_exists: bool = False
 ) -> StatementInfo:
-    if at >= len(tokens):
-        last = tokens[-1]
-        raise LexError(f"no name follows {last.text}", last.line, last.column)
+    name = _named(tokens, at)
     options = _options(tokens, words)
+    what = next((one for one in ("STREAM", "TABLE", "TYPE", "CONNECTOR") if one in words[:at]), "QUERY")
     return StatementInfo(
         kind,
-        identifier(tokens[at]),
+        name,
         " ".join(words[:at]),
         windowed=kind.query and _follows(words, "WINDOW", {"TUMBLING", "HOPPING", "SESSION"}),
         replace=replace,
@@ -117,6 +168,7 @@ def _info(
         query_id=options.get("QUERY_ID", "").upper(),  # the server upper-cases it too
         topic=options.get("KAFKA_TOPIC", ""),
         sources=tuple(_sources(tokens, words)) if kind.query else (),
+        what=what,
     )
 
 

@@ -148,8 +148,16 @@ def test_token_kinds() -> None:
         ("CREATE SOURCE TABLE IF NOT EXISTS t (a INT PRIMARY KEY);", Kind.create_table, "T"),
         ("INSERT INTO a WITH (QUERY_ID='Q') SELECT * FROM b;", Kind.insert_select, "A"),
         ("CREATE TYPE x AS STRUCT<a INT>;", Kind.create_type, "X"),
-        ("INSERT INTO a VALUES (1);", Kind.other, ""),
-        ("DROP STREAM a;", Kind.other, ""),
+        ("INSERT INTO a VALUES (1);", Kind.insert_values, "A"),
+        ("insert into a (x) values ('SELECT');", Kind.insert_values, "A"),
+        ("DROP STREAM IF EXISTS `a` DELETE TOPIC;", Kind.drop, "a"),
+        ("DROP CONNECTOR c;", Kind.drop, "C"),
+        ("TERMINATE q_1;", Kind.terminate, "Q_1"),
+        ("TERMINATE ALL;", Kind.other, ""),
+        ("ASSERT TOPIC 't' WITH (PARTITIONS=1) TIMEOUT 1 SECONDS;", Kind.check, "t"),
+        ("ASSERT NOT EXISTS SCHEMA SUBJECT s ID 3;", Kind.check, "s"),
+        ("CREATE SINK CONNECTOR IF NOT EXISTS `c-1` WITH ('connector.class'='x');", Kind.create_connector, "c-1"),
+        ("CREATE SOURCE CONNECTOR c WITH ('connector.class'='x');", Kind.create_connector, "C"),
     ],
 )
 def test_describe_finds_the_kind_and_name_of_a_statement(text: str, kind: Kind, name: str) -> None:

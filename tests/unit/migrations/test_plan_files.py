@@ -103,6 +103,28 @@ def test_or_replace_and_if_not_exists_are_never_trusted(tmp_path: Path, written:
     assert (one.text, one.hash, one.info) == (sent, other.hash, other.info)
 
 
+def test_a_file_says_that_it_takes_something_away(tmp_path: Path) -> None:
+    drop = "DROP STREAM IF EXISTS b DELETE TOPIC;"
+    (tmp_path / "p.ksql").write_text(f"-- what was first\n--Destructive: YES\n{TWO}\n{drop}\nTERMINATE q;\n{TWO}")
+    (tmp_path / "p.yaml").write_text(f"destructive: true\nstatements: [{json.dumps(drop)}]")
+    (tmp_path / "p.py").write_text(f"DESTRUCTIVE = True\ndef statements():\n    return [{drop!r}]\n")
+    made = [one.id for one in plan_files.load(tmp_path / "p.ksql", {}).statements]
+    assert made == ["p/B", "p/DROP_B", "p/TERMINATE_Q", "p/B#2"]
+    for name in ("p.yaml", "p.py"):
+        assert [one.id for one in plan_files.load(tmp_path / name, {}).statements] == ["p/DROP_B"]
+
+
+def test_what_is_executed_once_has_an_id_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "p.ksql").write_text(
+        f"ASSERT TOPIC 't.1' TIMEOUT 1 SECONDS; {TWO} INSERT INTO b VALUES (1); INSERT INTO b (x) VALUES (2);"
+        "ASSERT SCHEMA SUBJECT s; CREATE SINK CONNECTOR IF NOT EXISTS b WITH ('connector.class'='x');"
+    )
+    plan = plan_files.load(tmp_path / "p.ksql", {})
+    ids = ["ASSERT_t.1", "B", "VALUES_INTO_B", "VALUES_INTO_B#2", "ASSERT_s", "CONNECTOR_B"]
+    assert [one.id for one in plan.statements] == [f"p/{name}" for name in ids]
+    assert (plan.connectors, plan.statements[-1].text) == (True, "CREATE SINK CONNECTOR b WITH ('connector.class'='x');")
+
+
 def test_files_of_ksql_migrations_are_read_as_they_are(tmp_path: Path) -> None:
     """Their names, SET, DEFINE and UNSET; numbers may be missing."""
     one = "-- the head\nSET 'auto.offset.reset' = 'earliest';\nDEFINE name='a';DEFINE both='${name}_b';\n"
@@ -177,7 +199,10 @@ def test_line_ends_in_strings_are_kept_and_blank_lines_elsewhere_removed(tmp_pat
     [
         ("p.ksql", "", r"p.ksql: holds no statement"),
         ("p.ksql", ONE, r"p.ksql: line 1, column 50: \$\{t\} has no value \(known: none\)"),
-        ("p.ksql", "DROP STREAM a;", r"p.ksql: DROP STREAM a;: a plan only creates"),
+        ("p.ksql", "DROP STREAM a;", r"p.ksql: DROP STREAM a;: it takes something away: write the line `-- destructive: yes`"),
+        ("p.yaml", "statements: ['DROP STREAM a;']", r"statements\[1\]: DROP STREAM a;: it takes something away"),
+        ("p.ksql", "TERMINATE ALL;", r"p.ksql: TERMINATE ALL;: it would end the queries of others, too: name the query"),
+        ("p.ksql", f"{TWO}\nDROP STREAM b;\n{TWO}-- destructive: yes", r"p.ksql, line 2: DROP STREAM b;: it takes something"),
         ("p.ksql", "SET 'a'='b';", r"p.ksql: holds no statement"),
         ("p.ksql", f"{TWO} SET 'a'='b';", r"p.ksql, line 1: SET 'a'='b';: it stands before the first other statement"),
         ("p.ksql", f"SET a=b; {TWO}", r"p.ksql: line 1, column 1: SET is written like SET 'name'='value';"),

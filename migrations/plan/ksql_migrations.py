@@ -1,0 +1,60 @@
+"""The files and the state of ksql-migrations, ksqlDB's own tool: what it applied, compared with the files. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import md5
+from pathlib import Path
+from typing import Any
+
+from migrations.errors import PlanError, RefusedError
+
+TABLE = "MIGRATION_SCHEMA_VERSIONS"  # its name, unless that tool was configured otherwise
+MIGRATED = "MIGRATED"
+_FILE = re.compile(r"V(?P<number>[0-9]{6})__.+\.sql")
+
+
+@dataclass(frozen=True)
+class Version:
+    """One file, and what that tool's table says of it. `group` is the first part of its statements' ids."""
+
+    group: str
+    number: int
+    state: str  # MIGRATED, RUNNING, ERROR, or empty if it was not applied
+    completed: int = 0  # in epoch ms
+    error: str = ""
+
+
+def versions(directory: Path, rows: Iterable[Mapping[str, Any]]) -> list[Version]:
+    """The files of a directory in order, with their states.
+
+    Raises `PlanError` for a file of another name, and `RefusedError` for one that was changed after it was applied, and for an
+    applied version without a file.
+    """
+    known = {str(row["VERSION"]): row for row in rows if row.get("VERSION_KEY") == row.get("VERSION")}
+    found = []
+    for path in sorted(directory.iterdir() if directory.is_dir() else ()):
+        if path.name.startswith(("_", ".")) or path.is_dir():
+            continue
+        named = _FILE.fullmatch(path.name)
+        if named is None:
+            raise PlanError(f"{path}: ksql-migrations names its files like V000001__name.sql")
+        number = int(named["number"])
+        found.append(_version(path, number, known.pop(str(number), {})))
+    if not found:
+        raise PlanError(f"{directory}: no files of ksql-migrations in there; --plan names their directory")
+    if left := sorted(number for number, row in known.items() if row.get("STATE") == MIGRATED):
+        raise RefusedError(f"version {', '.join(left)} was applied and has no file in {directory}: add it")
+    return found
+
+
+def _version(path: Path, number: int, row: Mapping[str, Any]) -> Version:
+    state = str(row.get("STATE") or "")
+    digest = md5(path.read_bytes(), usedforsecurity=False).hexdigest()  # that tool's checksum
+    if state == MIGRATED and row.get("CHECKSUM") != digest:
+        raise RefusedError(f"{path}: it was changed after it was applied (MD5 {row.get('CHECKSUM')}, now {digest}): restore it")
+    completed = str(row.get("COMPLETED_ON") or "")
+    error = str(row.get("ERROR_REASON") or "")
+    return Version(path.stem, number, state, int(completed) if completed.isdigit() else 0, "" if error == "N/A" else error)

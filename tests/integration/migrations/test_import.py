@@ -1,0 +1,117 @@
+"""`app migrate import-ksql-migrations`: what ksqlDB's own tool applied is recorded, and nothing is sent again."""
+
+from __future__ import annotations
+
+from hashlib import md5
+from pathlib import Path
+
+import pytest
+
+from migrations.errors import MigrationError, RefusedError
+from migrations.plan import files as plan_files
+from migrations.plan.compare import Action
+from migrations.run import history, runner
+from migrations.run.ksql_migrations import import_state
+from tests.integration.migrations.plans import Where
+from tests.support.ksqldb import KsqlServer
+from tests.support.worker import Worker
+
+FILES = {
+    "V000001__rates.sql": "-- first\nCREATE STREAM rates (code STRING KEY, rate DOUBLE)\n"
+    "  WITH (KAFKA_TOPIC='rates', PARTITIONS=1, VALUE_FORMAT='JSON');\nINSERT INTO rates (code, rate) VALUES ('EUR', 1.1);\n",
+    "V000002__high.sql": "CREATE STREAM high WITH (KAFKA_TOPIC='high') AS SELECT * FROM rates WHERE rate > ${limit};\n",
+    "V000004__both.sql": "CREATE STREAM both WITH (KAFKA_TOPIC='both') AS SELECT * FROM high EMIT CHANGES;\n",
+    "V000005__more.sql": "INSERT INTO rates (code, rate) VALUES ('GBP', 1.2);\n",
+}
+# as that tool's `initialize` makes them
+OWN = """
+CREATE STREAM MIGRATION_EVENTS (version_key STRING KEY, version STRING, name STRING, state STRING, checksum STRING,
+  started_on STRING, completed_on STRING, previous STRING, error_reason STRING)
+  WITH (KAFKA_TOPIC='default_ksql_MIGRATION_EVENTS', VALUE_FORMAT='JSON', PARTITIONS=1, REPLICAS=1);
+CREATE TABLE MIGRATION_SCHEMA_VERSIONS WITH (KAFKA_TOPIC='default_ksql_MIGRATION_SCHEMA_VERSIONS') AS
+  SELECT version_key, latest_by_offset(version) AS version, latest_by_offset(name) AS name, latest_by_offset(state) AS state,
+  latest_by_offset(checksum) AS checksum, latest_by_offset(started_on) AS started_on,
+  latest_by_offset(completed_on) AS completed_on, latest_by_offset(previous) AS previous,
+  latest_by_offset(error_reason) AS error_reason FROM MIGRATION_EVENTS GROUP BY version_key;
+"""
+
+
+def row(name: str, state: str, previous: str, reason: str = "N/A") -> dict[str, str]:
+    """The row of a file in that tool's table."""
+    number = str(int(name[1:7]))
+    checksum = md5(FILES[name].encode(), usedforsecurity=False).hexdigest()
+    names = ("VERSION_KEY", "VERSION", "NAME", "STATE", "CHECKSUM", "STARTED_ON", "COMPLETED_ON", "PREVIOUS", "ERROR_REASON")
+    values = (number, number, name[9:-4], state, checksum, "1700000000000", "1700000001500", previous, reason)
+    return dict(zip(names, values, strict=True))
+
+
+def applied(server: KsqlServer, directory: Path, limit: str = "1.5", state: str = "ERROR") -> list[str]:
+    """Let that tool apply the first two files and end within the third. Returns what was executed."""
+    directory.mkdir()
+    for name, text in FILES.items():
+        (directory / name).write_text(text)
+    server.ksql(OWN)
+    for name in list(FILES)[:2]:
+        server.ksql(FILES[name].replace("${limit}", limit))
+    names = list(FILES)
+    rows = [row(names[0], "MIGRATED", "<none>"), row(names[1], "MIGRATED", "1"), row(names[2], state, "2", "no such topic")]
+    server.set_state(rows={"MIGRATION_SCHEMA_VERSIONS": [*rows, rows[-1] | {"VERSION_KEY": "CURRENT"}]})
+    return server.executed()
+
+
+PART = ": a part of it may have been executed; `migrate adopt` takes over what the server has"
+
+
+def test_what_ksql_migrations_applied_is_recorded_and_the_rest_is_pending(worker: Worker, server: KsqlServer) -> None:
+    executed = applied(server, worker.directory / "plan")
+    given = ("--plan", "plan", "--define", "limit=1.5")
+    imported = worker.run("migrate", "import-ksql-migrations", *given)
+    assert imported.returncode == 3, imported.stderr
+    at = "applied by ksql-migrations at 2023-11-14"
+    assert [line[: len(at) + line.index(at)] for line in imported.stdout.splitlines()[:3]] == [
+        f"V000001__rates/RATES: {at}",
+        f"V000001__rates/VALUES_INTO_RATES: {at}",
+        f"V000002__high/HIGH: {at}",
+    ]
+    assert imported.stdout.splitlines()[3:] == [
+        f"V000004__both: ERROR there (no such topic){PART}",
+        "V000005__more: not applied there",
+    ]
+    assert server.executed() == executed
+    done = worker.run("migrate", "apply", *given)
+    assert done.returncode == 0, done.stderr
+    assert [text.split()[2] for text in server.executed()[len(executed) :]] == ["both", "rates"]
+    assert worker.run("migrate", "status", *given).returncode == 0
+
+
+async def test_what_does_not_match_is_refused_before_anything_is_recorded(
+    where: Where, server: KsqlServer, tmp_path: Path
+) -> None:
+    directory = tmp_path / "plan"
+    applied(server, directory)
+    async with where() as target:
+        other = plan_files.load(directory, {"limit": "9"})  # the file is the same, and its variable is not
+        with pytest.raises(RefusedError, match="V000002__high/HIGH: the server's HIGH is another than the plan's"):
+            await import_state(target, other, directory, "MIGRATION_SCHEMA_VERSIONS")
+        with pytest.raises(MigrationError, match="has no table VERSIONS: if that tool's table has another name"):
+            await import_state(target, other, directory, "VERSIONS")
+        (directory / "V000001__rates.sql").write_text(FILES["V000001__rates.sql"] + "-- changed\n")
+        plan = plan_files.load(directory, {"limit": "1.5"})
+        with pytest.raises(RefusedError, match=r"V000001__rates.sql: it was changed after it was applied \(MD5 \w{32}, now"):
+            await import_state(target, plan, directory, "MIGRATION_SCHEMA_VERSIONS")
+        (directory / "V000001__rates.sql").unlink()
+        with pytest.raises(RefusedError, match="version 1 was applied and has no file in"):
+            await import_state(target, plan, directory, "MIGRATION_SCHEMA_VERSIONS")
+        assert await history.read(target.cluster, target.topic, "an-app") == {}
+
+
+async def test_what_was_dropped_since_shows_as_missing(where: Where, server: KsqlServer, tmp_path: Path) -> None:
+    directory = tmp_path / "plan"
+    applied(server, directory)
+    server.ksql("DROP STREAM high;")
+    plan = plan_files.load(directory, {"limit": "1.5"})
+    async with where() as target:
+        assert len((await import_state(target, plan, directory, "MIGRATION_SCHEMA_VERSIONS")).entries) == 3
+        found = {step.name: step.action for step in await runner.survey(target, plan)}
+        assert found["HIGH"] is Action.missing
+        assert (await import_state(target, plan, directory, "MIGRATION_SCHEMA_VERSIONS")).entries == []
