@@ -99,7 +99,7 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
     """
     where = f"{settings.changelog_topic}[{partition}]"
     begin, end = await reader.bounds(settings.changelog_topic, partition)
-    position, seen = await _last_position(reader, settings.changelog_topic, partition, begin, end)
+    position, seen = await last_position(reader, settings.changelog_topic, partition, begin, end)
     finals = await _log_now(reader, settings.finals_topic, partition, now.finals)
     ours, seen_bars = await _check_owner(reader, settings, partition, finals.begin, finals.end)
     ticks = await _log_now(reader, settings.input_topic, partition, now.input)
@@ -240,7 +240,9 @@ def _decoded(decode: Callable[[], T], record: Record, what: str, where: str) -> 
         ) from error
 
 
-async def _last_position(reader: Reader, topic: str, partition: int, begin: int, end: int) -> tuple[Position | None, Seen]:
+async def last_position(reader: Reader, topic: str, partition: int, begin: int, end: int) -> tuple[Position | None, Seen]:
+    """The newest position in a changelog, and what the search has read last."""
+
     def is_position(record: Record) -> bool:
         return record.key == POSITION_KEY and record.value is not None
 

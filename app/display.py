@@ -54,7 +54,8 @@ def utc(ms: int) -> str:
 def bar_cells(bar: Bar, note: str = "") -> list[str]:
     """One row of `bar_table`, with a note at its end."""
     prices = [f"{p:f}" for p in (bar.open, bar.high, bar.low, bar.close)]
-    notes = [bar.close_reason, *(["partial"] if bar.partial else []), *([note] if note else [])]
+    marks = [*(["partial"] if bar.partial else []), *([f"revision {bar.revision}"] if bar.revision else [])]
+    notes = [bar.close_reason, *marks, *([note] if note else [])]
     return [utc(bar.bucket_start), bar.broker, bar.symbol, *prices, str(bar.ticks), ", ".join(notes)]
 
 

@@ -1,4 +1,4 @@
-"""Reading final bars from their topic, without a consumer group: for the commands and the demo."""
+"""Reading bars from their topics, without a consumer group: for the commands and the demo."""
 
 from __future__ import annotations
 
@@ -40,24 +40,33 @@ class BarQuery:
 
     def match(self, record: Any) -> Bar | None:
         """The bar in a consumer record; None if it does not match, is another app's, or is not a bar."""
+        bar = self.read(record)
+        return bar if bar is not None and self.wants(bar, bar.bucket_start) else None
+
+    def read(self, record: Any) -> Bar | None:
+        """The bar in a consumer record, whatever it is of; None if it is another app's, or is not a bar."""
         if record.value is None or producer_app(record.headers) != self.app_id.encode():
             return None
         try:
-            bar = bar_of(record.value, record.headers)
+            return bar_of(record.value, record.headers)
         except msgspec.MsgspecError:
             return None
-        matches = (
+
+    def wants(self, bar: Bar, start: int) -> bool:
+        """Whether a bar matches, with this start of its window."""
+        return (
             self.broker in (None, bar.broker)
             and self.symbol in (None, bar.symbol)
-            and (self.since is None or bar.bucket_start >= self.since)
-            and (self.until is None or bar.bucket_start < self.until)
+            and (self.since is None or start >= self.since)
+            and (self.until is None or start < self.until)
         )
-        return bar if matches else None
 
 
 @asynccontextmanager
-async def topic_consumer(cluster: Cluster, topic: str) -> AsyncIterator[AIOKafkaConsumer | None]:
+async def topic_consumer(cluster: Cluster, topic: str, *beside: str) -> AsyncIterator[AIOKafkaConsumer | None]:
     """Give a consumer at the beginning of all partitions, with read_committed; None if the topic does not exist.
+
+    `beside`: topics that are read as well, where they exist.
 
     It commits nothing. Raises `BrokerError` if reading fails, also in the body of the `async with`.
     """
@@ -72,11 +81,11 @@ async def topic_consumer(cluster: Cluster, topic: str) -> AsyncIterator[AIOKafka
     try:
         await consumer.start()
         async with admin(cluster) as client:
-            count = (await partition_counts(client)).get(topic)
-        if count is None:
+            counts = await partition_counts(client)
+        if topic not in counts:
             yield None
             return
-        partitions = [TopicPartition(topic, number) for number in range(count)]
+        partitions = [TopicPartition(name, number) for name in (topic, *beside) for number in range(counts.get(name, 0))]
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
         yield consumer

@@ -7,6 +7,8 @@ The windows are those of the same calendar, and the bars those that `tables.long
 - `revision` is the sum of the revisions inside: it rises whenever one of them is revised.
 - `vwap` is made of the vwaps inside. They are rounded, so it can differ in its last decimal.
 - `partial` says what the bars inside and `cut` say.
+
+Flat bars, which have 0 ticks, are left out; `tables.flat.filled` adds those of the longer windows.
 """
 
 from __future__ import annotations

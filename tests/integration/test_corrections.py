@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import urllib.request
+from itertools import pairwise
+from typing import Any
 
 from tests.integration.conftest import NewWorker
 from tests.support.ticks import Seen, Tick, produce, read
@@ -16,6 +20,38 @@ MINUTE = 60_000
 def told(worker: Worker, name: str) -> list[Seen]:
     """The committed records of a topic of bars."""
     return read(worker.bootstrap, f"{worker.settings['topics_prefix']}bar_{name}")
+
+
+def commands_tell(worker: Worker) -> None:
+    """`app bars` shows the newest revisions, what each changed, and longer bars whether they are kept or not."""
+
+    def bars(*args: str) -> list[dict[str, Any]]:
+        found = worker.run("bars", *args, "--json")
+        assert found.returncode == 0, found.stderr
+        return [json.loads(line) for line in found.stdout.splitlines()]
+
+    # the third minute is open: its bar is not there
+    assert [(bar["revision"], bar["close"]) for bar in bars()] == [(2, 2.6), (0, 1.6)]
+    history = bars("--revisions", "--to", str(T0 + 1))  # compaction may have removed revision 1
+    assert [bar["revision"] for bar in history] in ([0, 1, 2], [0, 2])
+    for before, after in pairwise(history):
+        differing = {name for name in ("revision", "high", "close", "ticks", "last_ts") if before[name] != after[name]}
+        assert after["before"] == {name: before[name] for name in differing}
+    kept, folded = bars("--frame", "2m"), bars("--frame", "2m", "--last", "1")
+    assert [(bar["revision"], bar["ticks"], bar["high"]) for bar in kept] == [(1, 4, 2.6)]
+    assert kept == folded
+    worker.settings["frames"] = ""  # now it is folded
+    folded = bars("--frame", "2m")
+    same = ("bucket_start", "bucket_end", "open", "high", "low", "close", "ticks", "first_ts", "last_ts", "last_offset")
+    assert [[bar[name] for name in same] for bar in folded] == [[bar[name] for name in same] for bar in kept]
+    assert folded[0]["close_reason"] == "folded"
+    assert bars("--frame", "5m") == [], "that window has not ended"
+    worker.settings["frames"] = "2m"
+    shown = " ".join(worker.run("bars", "--revisions").stdout.replace("│", " ").split())  # as one line
+    assert "correction, revision 2, " in shown
+    assert " -> 2.6, ticks " in shown
+    rows = list(csv.DictReader(io.StringIO(worker.run("bars", "--revisions", "--csv").stdout)))
+    assert [(row["revision"], row["corrected"]) for row in rows if row["revision"] != "1"] == [("0", ""), ("2", "1"), ("0", "")]
 
 
 def test_a_late_tick_revises_its_bars_once_though_the_worker_was_killed_before_the_revision(pocket_worker: NewWorker) -> None:
@@ -49,6 +85,7 @@ def test_a_late_tick_revises_its_bars_once_though_the_worker_was_killed_before_t
     assert 'barwheel_corrected_ticks_total{partition="0"} 2.0' in text
     assert 'barwheel_corrections_emitted_total{frame="2m"} 1.0' in text
     assert 'barwheel_longer_bars_emitted_total{frame="2m"} 1.0' in text
+    commands_tell(worker)
     worker.stop()
     for command in ("doctor", "flush"):  # they recover what the worker left
         ended = worker.run(command)

@@ -84,8 +84,8 @@ def test_a_fold_of_the_newest_base_bars_gives_the_longer_bars_of_the_engine(
         watermark = watermark_of(engine, broker, symbol)
         for frame in config.frames:
             folded = list(fold_frame(in_order(of_key), frame_of(frame), calendar, watermark=watermark, cut=engine.cut))
-            closed, published = [*filter(is_closed, folded)], in_order(newest.get((frame, broker, symbol), {}))
-            published = [bar for bar in published if bar.ticks]  # no flat ones
+            closed = [*filter(is_closed, folded)]
+            published = [bar for bar in in_order(newest.get((frame, broker, symbol), {})) if bar.ticks]  # no flat ones
             assert [*map(shown, closed)] == [*map(shown, published)]
             for found, wanted in zip(closed, published, strict=True):
                 assert found.close_reason == "folded"
@@ -119,6 +119,11 @@ def test_the_last_window_of_a_fold_is_open_until_a_watermark_says_that_it_has_en
     assert [is_closed(found) for found in fold(bar(0), bar(3))] == [False]
     assert [is_closed(found) for found in fold(bar(0), bar(4))] == [True]
     assert [is_closed(found) for found in fold(bar(0), bar(3), watermark=5 * MINUTE)] == [True]
+
+
+def test_flat_bars_make_no_longer_bar_and_tell_how_far_time_has_come() -> None:
+    found = fold(bar(0), bar(1, ticks=0), bar(4, ticks=0), bar(5, ticks=0))
+    assert [(one.bucket_start, one.ticks, is_closed(one)) for one in found] == [(0, 1, True)]
 
 
 def test_of_equal_prices_the_text_of_the_first_stays() -> None:
