@@ -24,7 +24,7 @@ def client(  # the settings of one server
         base_url=url,
         auth=httpx.BasicAuth(user, password) if user else None,
         headers={"Accept": media_type},
-        verify=_tls_context(ca_file, setting) if url.startswith("https:") else True,
+        verify=tls_context(ca_file, setting) if url.startswith("https:") else True,
         timeout=httpx.Timeout(read_seconds, connect=CONNECT_SECONDS),
         trust_env=False,  # settings alone decide: no proxy variables, no .netrc
     )
@@ -45,7 +45,8 @@ def check_certificate(error: BaseException | None, server: str, setting: str) ->
         error = error.__cause__ or error.__context__
 
 
-def _tls_context(ca_file: str, setting: str) -> ssl.SSLContext:
+def tls_context(ca_file: str, setting: str) -> ssl.SSLContext:
+    """What to trust. Raises `SettingsError` if `ca_file` cannot be used."""
     try:
         return ssl.create_default_context(cafile=ca_file or None)
     except OSError as error:

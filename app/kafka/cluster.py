@@ -11,6 +11,7 @@ import faust
 from aiokafka import errors as kafka_errors
 
 from app.errors import SettingsError
+from app.kafka.failures import CHECK_CREDENTIALS
 from app.settings import Settings
 from app.settings.clients import Compression
 
@@ -57,22 +58,29 @@ def codec_name(compression: Compression) -> str | None:
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
-    """Aiokafka's options for these settings; raises `SettingsError` if a certificate file cannot be used."""
+    """Aiokafka's options for these settings; raises `SettingsError` if a certificate file or library cannot be used."""
     protocol = settings.security_protocol
     options: dict[str, Any] = {}
     if protocol.tls or protocol.sasl:
         options["security_protocol"] = protocol.value.upper()
     if protocol.tls:
         options["ssl_context"] = _ssl_context(settings)
-    if protocol.sasl:
+    if protocol.sasl and settings.sasl_mechanism.password:
         options["sasl_mechanism"] = settings.sasl_mechanism.value.upper()
         options["sasl_plain_username"] = settings.sasl_username
         options["sasl_plain_password"] = settings.sasl_password.get_secret_value()
+    elif protocol.sasl:
+        from app.kafka.tokens import tokens_of  # noqa: PLC0415  # an HTTP client that most do not need
+
+        options["sasl_mechanism"] = "OAUTHBEARER"  # Amazon MSK has tokens of its own kind in it
+        options["sasl_oauth_token_provider"] = tokens_of(settings)
     return options
 
 
 def faust_credentials(options: Mapping[str, Any]) -> Any:
     """The same options for Faust's own clients; None without credentials and TLS."""
+    if "sasl_oauth_token_provider" in options:
+        return faust.OAuthCredentials(oauth_cb=options["sasl_oauth_token_provider"], ssl_context=options.get("ssl_context"))
     if "sasl_mechanism" in options:
         return faust.SASLCredentials(
             username=options["sasl_plain_username"],
@@ -93,7 +101,7 @@ def refusal(error: BaseException, address: str) -> str | None:
     if isinstance(error, ssl.SSLError):
         return f"{where}: no TLS connection ({error.reason or error}); is security_protocol right?"
     if isinstance(error, AUTH_ERRORS):
-        return f"{where} refused the credentials ({_text(error)}); check sasl_mechanism, sasl_username and sasl_password"
+        return f"{where} refused the credentials ({_text(error)}); {CHECK_CREDENTIALS}"
     return None
 
 

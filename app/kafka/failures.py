@@ -47,13 +47,13 @@ MENDED_BY_STARTING_AGAIN = (
     kafka.UnknownProducerId,
 )
 NOT_SPOKEN = (NotImplementedError, kafka.IncompatibleBrokerVersion)  # aiokafka raises these where a broker is too old
-_CREDENTIALS = "check sasl_mechanism, sasl_username and sasl_password"
+CHECK_CREDENTIALS = "check sasl_mechanism, sasl_username and sasl_password, or the oauth_ settings"
 _REMEDIES: dict[type[kafka.KafkaError], str] = {
-    kafka.AuthenticationFailedError: _CREDENTIALS,
-    kafka.AuthenticationMethodNotSupported: _CREDENTIALS,
+    kafka.AuthenticationFailedError: CHECK_CREDENTIALS,
+    kafka.AuthenticationMethodNotSupported: CHECK_CREDENTIALS,
     kafka.ClusterAuthorizationFailedError: "grant IdempotentWrite on the cluster",
     kafka.GroupAuthorizationFailedError: "grant Read on the group, whose name is the app_id",
-    kafka.IllegalSaslStateError: _CREDENTIALS,
+    kafka.IllegalSaslStateError: CHECK_CREDENTIALS,
     kafka.InconsistentGroupProtocolError: "the group's members are of another program: set another app_id",
     kafka.InvalidGroupIdError: "set another app_id",
     kafka.InvalidSessionTimeoutError: "set session_timeout between the broker's group.min.session.timeout.ms and "
@@ -63,10 +63,10 @@ _REMEDIES: dict[type[kafka.KafkaError], str] = {
     kafka.InvalidTransactionTimeout: "raise the broker's transaction.max.timeout.ms to 60000 at least",
     kafka.MessageSizeTooLargeError: "raise the topic's max.message.bytes",
     kafka.RecordListTooLargeError: "raise the topic's segment.bytes",
-    kafka.SaslAuthenticationFailed: _CREDENTIALS,
+    kafka.SaslAuthenticationFailed: CHECK_CREDENTIALS,
     kafka.TopicAuthorizationFailedError: "grant Read, Write and Describe on the topic",
     kafka.TransactionalIdAuthorizationFailed: "grant Write and Describe on transactional ids that begin with the app_id",
-    kafka.UnsupportedSaslMechanismError: _CREDENTIALS,
+    kafka.UnsupportedSaslMechanismError: CHECK_CREDENTIALS,
     kafka.UnsupportedVersionError: "the brokers are too old: Kafka 2.1 or newer is needed",
 }
 

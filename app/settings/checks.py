@@ -14,7 +14,7 @@ from pydantic import SecretStr, ValidationError
 from app.settings.addresses import loopback
 from app.settings.durations import duration_text
 from app.settings.sources import parse_sources
-from app.settings.types import BarsFormat, SecurityProtocol, TicksFormat, WebAuth
+from app.settings.types import BarsFormat, TicksFormat, WebAuth
 
 WHOLE_DIGITS = 8  # at least, before the point of a price in ksqlDB; the sums have ten more
 OPEN_DOOR = "web_host={}: other machines can reach it: set web_token, or web_auth=none to let anybody read"
@@ -86,23 +86,6 @@ def check_schemas(settings: SchemaSettings) -> None:
         raise ValueError("ticks_format=protobuf: ticks_schema and ticks_message go together: set both or none")
     if kind is not TicksFormat.protobuf and message:
         raise ValueError(f"ticks_message={message} is for ticks_format=protobuf")
-
-
-def check_security(
-    protocol: SecurityProtocol, *, pocket: bool, user: str, password: str, ca_file: str, cert_file: str, key_file: str
-) -> None:
-    """Credentials and certificates are set if the protocol needs them, and only then."""
-    shown = f"security_protocol={protocol.value}"
-    if pocket and protocol is not SecurityProtocol.plaintext:
-        raise ValueError(f"{shown}: the pocket broker speaks plaintext only, set broker to a Kafka")
-    if protocol.sasl and not (user and password):
-        raise ValueError(f"{shown} needs sasl_username and sasl_password")
-    if not protocol.sasl and (user or password):
-        raise ValueError(f"{shown} sends no sasl_username and sasl_password: use sasl_ssl, or leave them out")
-    if not protocol.tls and (ca_file or cert_file):
-        raise ValueError(f"{shown} uses no tls_ca_file and tls_cert_file: use ssl or sasl_ssl, or leave them out")
-    if key_file and not cert_file:
-        raise ValueError(f"tls_key_file={key_file} is the key of no tls_cert_file")
 
 
 def check_web(*, host: str, auth: WebAuth, token: str) -> None:

@@ -19,6 +19,8 @@ from app.settings.env_file import ENV_FILE, names_set
 from app.settings.layout import OWN_KEY, LayoutConfig, layout_config
 from app.settings.longer import LongerBars, check_calendar
 from app.settings.outputs import OutputNames, output_topics
+from app.settings.secret_files import SUFFIX, files_set, read_secrets
+from app.settings.security import Security, check_security
 from app.settings.types import (
     AppName,
     BarsFormat,
@@ -31,9 +33,7 @@ from app.settings.types import (
     Price,
     Prices,
     Replicas,
-    SaslMechanism,
     ScopeKind,
-    SecurityProtocol,
     Start,
     TicksFormat,
     TimeUnit,
@@ -45,7 +45,7 @@ PREFIX = "BARWHEEL_"
 POCKET_PORT = 19092
 
 
-class Settings(OutputNames, ClientTuning, LongerBars):
+class Settings(OutputNames, Security, ClientTuning, LongerBars):
     """The settings of one app, see `Settings.load`. Durations are in milliseconds."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
@@ -126,20 +126,6 @@ class Settings(OutputNames, ClientTuning, LongerBars):
     session_timeout: PositiveDuration = Field(
         30_000, description="A worker that sends no heartbeat for this long loses its partitions; at most 90s."
     )
-    security_protocol: SecurityProtocol = Field(
-        SecurityProtocol.plaintext,
-        description="Protocol of the connection to Kafka: `plaintext`, `ssl`, `sasl_plaintext` or `sasl_ssl`.",
-    )
-    sasl_mechanism: SaslMechanism = Field(
-        SaslMechanism.plain, description="With SASL: `plain`, `scram-sha-256` or `scram-sha-512`."
-    )
-    sasl_username: str = Field("", description="With SASL: the user.")
-    sasl_password: SecretStr = Field(SecretStr(""), description="With SASL: the password; never shown.")
-    tls_ca_file: str = Field("", description="With TLS: PEM file of the CAs to trust; empty: the system's.")
-    tls_cert_file: str = Field("", description="With TLS: PEM file of our own certificate, if the broker asks for one.")
-    tls_key_file: str = Field("", description="Its key, if it is not in the same file.")
-    tls_key_password: SecretStr = Field(SecretStr(""), description="The key's password; never shown.")
-    tls_check_hostname: OnOff = Field(True, description="Whether the broker's certificate must name its host: `on` or `off`.")
     ksqldb_url: HttpAddress = Field(
         "", description="ksqlDB as `http://host:8088` or `https://`; empty: no ksqlDB and no migrations."
     )
@@ -194,7 +180,7 @@ class Settings(OutputNames, ClientTuning, LongerBars):
         """Read the environment and `.env`; raises `SettingsError` with one line that names setting and value."""
         names_set()
         try:
-            return cls(**overrides)
+            return cls(**{**read_secrets(PREFIX, SECRETS), **overrides})
         except ValidationError as error:
             raise SettingsError(checks.one_line(error)) from None
 
@@ -202,15 +188,7 @@ class Settings(OutputNames, ClientTuning, LongerBars):
     def _fit_each_other(self) -> Self:
         checks.check_ksqldb(self)
         checks.check_schemas(self)
-        checks.check_security(
-            self.security_protocol,
-            pocket=self.pocket,
-            user=self.sasl_username,
-            password=self.sasl_password.get_secret_value(),
-            ca_file=self.tls_ca_file,
-            cert_file=self.tls_cert_file,
-            key_file=self.tls_key_file,
-        )
+        check_security(self, pocket=self.pocket)
         checks.check_web(host=self.web_host, auth=self.web_auth, token=self.web_token.get_secret_value())
         checks.check_session(self.session_timeout)
         self.layout.parsed()
@@ -234,10 +212,12 @@ class Settings(OutputNames, ClientTuning, LongerBars):
         return layout_config(self)
 
     def source_of(self, name: str) -> str:
-        """Where a value comes from: `environment`, `.env` or `default`."""
+        """Where a value comes from: `environment`, `file`, `.env` or `default`."""
         key = (PREFIX + name).upper()
         if any(k.upper() == key for k in os.environ):
             return "environment"
+        if name in files_set(PREFIX, SECRETS):
+            return "file"
         return ".env" if name in self.model_fields_set else "default"
 
     def text_of(self, name: str) -> str:
@@ -257,12 +237,13 @@ DURATIONS = frozenset(
     for name, field in Settings.model_fields.items()
     if any(item.func in (duration_ms, optional_duration_ms) for item in field.metadata if isinstance(item, BeforeValidator))
 )
+SECRETS = frozenset(name for name, field in Settings.model_fields.items() if field.annotation is SecretStr)
 RESERVED = frozenset({"TEST_DATA", "KAFKA", "KAFKA_NODES"})  # for the tests
 
 
 def unknown_variables() -> list[str]:
     """Names in the environment and in `.env` with the prefix of settings that are not settings: probably misspelled."""
-    known = {name.upper() for name in Settings.model_fields} | RESERVED
+    known = {name.upper() for name in Settings.model_fields} | {f"{name}{SUFFIX}".upper() for name in SECRETS} | RESERVED
     places = [(name, name) for name in os.environ] + [(name, f"{name} (in {ENV_FILE})") for name in names_set()]
     return sorted(
         shown for name, shown in places if name.upper().startswith(PREFIX) and name[len(PREFIX) :].upper() not in known

@@ -150,33 +150,6 @@ class WebAuth(StrEnum):
     none = "none"
 
 
-class SecurityProtocol(StrEnum):
-    """The protocol of the connections to the brokers."""
-
-    plaintext = "plaintext"
-    ssl = "ssl"
-    sasl_plaintext = "sasl_plaintext"
-    sasl_ssl = "sasl_ssl"
-
-    @property
-    def tls(self) -> bool:
-        """Whether the connection is encrypted."""
-        return self.value.endswith("ssl")
-
-    @property
-    def sasl(self) -> bool:
-        """Whether a user and a password are sent."""
-        return self.value.startswith("sasl_")
-
-
-class SaslMechanism(StrEnum):
-    """How a client proves that it knows the password."""
-
-    plain = "plain"
-    scram_sha_256 = "scram-sha-256"
-    scram_sha_512 = "scram-sha-512"
-
-
 class Delivery(StrEnum):
     """When the final bars are sent: at once, or in the checkpoint's transaction."""
 

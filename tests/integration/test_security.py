@@ -11,7 +11,8 @@ import pytest
 from app.kafka.bootstrap import cluster_for, unreachable
 from app.settings import Settings
 from tests.support.kafka import kafka_required, kafka_unavailable
-from tests.support.secure_kafka import LIMITED, SecureKafka, secure_kafka
+from tests.support.oauth_server import oauth_server
+from tests.support.secure_kafka import LIMITED, USER, SecureKafka, secure_kafka
 from tests.support.worker import Worker
 
 pytestmark = pytest.mark.kafka
@@ -95,6 +96,37 @@ async def test_a_broker_that_closes_the_connection_hints_at_the_security_protoco
     problem = await unreachable(cluster_for(Settings.load()))
     assert problem is not None
     assert "does it expect another security_protocol" in problem
+
+
+def test_ticks_become_bars_with_tokens_of_an_oauth_server_whose_secret_is_in_a_file(
+    cluster: SecureKafka, secured: Worker
+) -> None:
+    with oauth_server(USER) as url:
+        secured.settings |= cluster.settings("OAUTH", oauth_token_url=url)
+        (secured.directory / "secret").write_text(f"{secured.settings.pop('oauth_client_secret')}\n")
+        secured.settings["oauth_client_secret_file"] = str(secured.directory / "secret")
+        (secured.directory / "ticks.csv").write_text("1399248000000,1.1\n1399248001000,1.2\n")
+        names = ("--broker-name", "A", "--symbol", "x", "--columns", "ts,bid")
+        sent = secured.run("replay", "ticks.csv", "--yes", *names)
+        assert sent.returncode == 0, sent.stderr
+        secured.start().wait_closed(3)
+        assert secured.run("doctor").returncode == 0
+        secured.stop()
+    away = secured.run("topics", "--check")
+    assert (away.returncode, "does not answer" in away.stderr) == (BROKER, True), away.stderr
+
+
+def test_a_token_that_the_broker_refuses_is_one_line(cluster: SecureKafka, secured: Worker) -> None:
+    with oauth_server(USER, seconds=-600) as url:
+        secured.settings |= cluster.settings("OAUTH", oauth_token_url=url)
+        for command in (("topics", "--check"), ("worker",)):
+            failed = secured.run(*command)
+            assert failed.returncode == BROKER, failed.stderr
+            assert (
+                "refused the credentials (AuthenticationFailedError: the broker refused the token"
+                in failed.stderr.splitlines()[-1]
+            )
+            assert "Traceback" not in failed.stderr
 
 
 def test_a_worker_that_may_not_write_its_bars_stops_and_publishes_them_when_it_may(

@@ -34,7 +34,7 @@ LOGIN = "org.apache.kafka.common.security"
 
 @dataclass(frozen=True)
 class SecureKafka:
-    """Addresses by listener: TLS (requires a client certificate), PLAIN (SASL without TLS), SCRAM (SASL with TLS), OPEN."""
+    """Addresses by listener: TLS (wants a client certificate), PLAIN and OAUTH (SASL without TLS), SCRAM (with TLS), OPEN."""
 
     addresses: dict[str, str]
     ca: Path
@@ -52,6 +52,12 @@ class SecureKafka:
                 "sasl_mechanism": "scram-sha-512",
                 "tls_ca_file": str(self.ca),
                 **sasl,
+            },
+            "OAUTH": {
+                "security_protocol": "sasl_plaintext",
+                "sasl_mechanism": "oauthbearer",
+                "oauth_client_id": USER,
+                "oauth_client_secret": PASSWORD,
             },
             "OPEN": {},
         }[listener]
@@ -98,7 +104,7 @@ def secure_kafka(directory: Path) -> Iterator[SecureKafka]:
     stranger.cert_pem.write_to_path(str(directory / "stranger.pem"))
     _write(authority.issue_cert("127.0.0.1"), directory / "broker.pem")
     _write(authority.issue_cert("trader@example.org"), directory / "client.pem")
-    ports = dict(zip(("TLS", "PLAIN", "SCRAM"), free_ports(3), strict=True))
+    ports = dict(zip(("TLS", "PLAIN", "SCRAM", "OAUTH"), free_ports(4), strict=True))
     server = KafkaServer(directory / "kafka", more=_settings(directory, ports), scram=[f"SCRAM-SHA-512=[{_user(USER)}]"])
     server.start()
     try:
@@ -120,7 +126,7 @@ def _settings(directory: Path, ports: dict[str, int]) -> dict[str, str]:
         "listeners": listeners,
         "advertised.listeners": listeners,
         "listener.security.protocol.map": (
-            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SSL,PLAIN:SASL_PLAINTEXT,SCRAM:SASL_SSL"
+            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SSL,PLAIN:SASL_PLAINTEXT,SCRAM:SASL_SSL,OAUTH:SASL_PLAINTEXT"
         ),
         "inter.broker.listener.name": "PLAINTEXT",
         "ssl.keystore.type": "PEM",
@@ -132,6 +138,10 @@ def _settings(directory: Path, ports: dict[str, int]) -> dict[str, str]:
         "listener.name.plain.plain.sasl.jaas.config": f"{LOGIN}.plain.PlainLoginModule required {users};",
         "listener.name.scram.sasl.enabled.mechanisms": "SCRAM-SHA-512",
         "listener.name.scram.scram-sha-512.sasl.jaas.config": f"{LOGIN}.scram.ScramLoginModule required;",
+        "listener.name.oauth.sasl.enabled.mechanisms": "OAUTHBEARER",
+        "listener.name.oauth.oauthbearer.sasl.jaas.config": (
+            f'{LOGIN}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";'
+        ),
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "allow.everyone.if.no.acl.found": "true",
         "super.users": "User:ANONYMOUS",
