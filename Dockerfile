@@ -19,7 +19,7 @@ RUN pip install --quiet --no-deps --no-build-isolation . \
 WORKDIR /var/lib/barwheel
 USER barwheel
 
-# On SIGTERM a worker writes its last checkpoint before it exits.
+# On SIGTERM a worker writes its last checkpoint before it exits. `docker run IMAGE doctor` runs another command.
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["faust", "-A", "app", "worker"]
-CMD ["--loglevel", "info"]
+ENTRYPOINT ["app"]
+CMD ["worker", "--loglevel", "info"]

@@ -16,10 +16,15 @@ SUFFIX = "_FILE"
 
 def files_set(prefix: str, names: Iterable[str]) -> dict[str, str]:
     """The files that are named in the environment, else in `.env`, by the setting they hold."""
+    here = {name.upper(): value for name, value in os.environ.items()}
     written = {name.upper(): value or "" for name, value in dotenv_values(ENV_FILE, encoding="utf-8-sig").items()}
-    written |= {name.upper(): value for name, value in os.environ.items()}
-    variables = {name: f"{prefix}{name}{SUFFIX}".upper() for name in names}
-    return {name: written[variable] for name, variable in variables.items() if written.get(variable)}
+    found = {}
+    for name in names:
+        variable = f"{prefix}{name}".upper()
+        places = here if variable in here or variable + SUFFIX in here else written
+        if places.get(variable + SUFFIX):
+            found[name] = places[variable + SUFFIX]
+    return found
 
 
 def read_secrets(prefix: str, names: Iterable[str]) -> dict[str, str]:
@@ -29,8 +34,8 @@ def read_secrets(prefix: str, names: Iterable[str]) -> dict[str, str]:
 
 def _read(variable: str, path: str) -> str:
     shown = f"{variable}{SUFFIX}={path}"
-    beside = {name.upper() for name, value in (dotenv_values(ENV_FILE, encoding="utf-8-sig") | os.environ).items() if value}
-    if variable in beside:
+    beside = {**dotenv_values(ENV_FILE, encoding="utf-8-sig"), **os.environ}
+    if any(name.upper() == variable and value for name, value in beside.items()):
         raise SettingsError(f"{shown}: {variable} is set, too: set one of them")
     try:
         secret = Path(path).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")

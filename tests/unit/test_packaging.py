@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.commands.completion import PROGRAMS
 from app.settings import PREFIX, Settings
+from app.settings.settings import SECRETS
 from tests.support import kafka_docker, kafka_node
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,6 +51,8 @@ class Service(_Strict):
     ports: list[str] = []
     volumes: list[str] = []
     secrets: list[str] = []
+    profiles: list[str] = []
+    command: list[str] = []
     healthcheck: Healthcheck | None = None
 
 
@@ -96,27 +99,39 @@ def test_compose_names_only_services_and_volumes_that_exist() -> None:
 
 
 def test_compose_sets_only_settings_that_exist_and_are_valid(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, service in compose().services.items():
-        if not name.startswith("worker"):
-            continue
+    described = compose()
+    ours = [service for service in described.services.values() if service.image.startswith("barwheel:")]
+    assert len(ours) == 3
+    for service in ours:
         for variable, value in service.environment.items():
             assert variable.startswith(PREFIX)
-            assert variable.removeprefix(PREFIX).lower() in Settings.model_fields
-            monkeypatch.setenv(variable, value)
+            name = variable.removeprefix(PREFIX).lower()
+            assert name in Settings.model_fields or name.removesuffix("_file") in SECRETS
+            mounted = Path(value).name if name.endswith("_file") else ""
+            assert not mounted or mounted in service.secrets
+            monkeypatch.setenv(variable, str(ROOT / described.secrets[mounted].file) if mounted else value)
         settings = Settings.load()
         assert settings.bootstrap == "kafka:9092"
         assert settings.app_id == "barwheel"
+        assert settings.web_token.get_secret_value() == (ROOT / described.secrets["web_token"].file).read_text()
 
 
 def test_prometheus_shows_the_token_that_the_workers_ask_for() -> None:
-    described = compose()
-    token = (ROOT / described.secrets["web_token"].file).read_text()
-    workers = [service for name, service in described.services.items() if name.startswith("worker")]
-    assert {worker.environment["BARWHEEL_WEB_TOKEN"] for worker in workers} == {token}
+    services = compose().services
+    assert "web_token" in services["prometheus"].secrets
+    assert all("web_token" in service.secrets for name, service in services.items() if name.startswith("worker"))
 
 
-def test_workers_publish_no_port() -> None:
-    assert not any(s.ports for name, s in compose().services.items() if name.startswith("worker"))
+def test_page_kafka_and_ksqldb_are_published_on_this_host_only() -> None:
+    published = [port.split(":") for service in compose().services.values() for port in service.ports]
+    assert {host for host, _, _ in published} == {"127.0.0.1"}
+    assert {"6066", "29092", "8088"} <= {inner for _, _, inner in published}
+    assert len({outer for _, outer, _ in published}) == len(published)
+
+
+def test_the_profile_demo_feeds_ticks_with_a_command_that_exists() -> None:
+    feeding = [service for service in compose().services.values() if service.profiles == ["demo"]]
+    assert [service.command[:2] for service in feeding] == [["demo", "--feed"]]
 
 
 def test_every_image_is_pinned_to_a_release() -> None:
@@ -144,7 +159,8 @@ def test_a_cluster_id_is_never_taken_for_an_option() -> None:
 def test_the_image_installs_by_hash_and_runs_the_worker_without_root() -> None:
     text = "\n".join(dockerfile())
     assert "--require-hashes -r requirements.lock" in text
-    assert 'ENTRYPOINT ["faust", "-A", "app", "worker"]' in text
+    assert 'ENTRYPOINT ["app"]' in text, "docker run IMAGE doctor runs a command"
+    assert 'CMD ["worker", "--loglevel", "info"]' in text
     user = [line.split()[1] for line in dockerfile() if line.startswith("USER ")]
     assert user
     assert user[-1] not in {"root", "0"}

@@ -79,6 +79,12 @@ def test_a_secret_that_is_given_twice_is_refused_and_not_shown(monkeypatch: pyte
     assert "horse" not in str(raised.value)
 
 
+def test_an_empty_variable_of_the_environment_hides_a_file_of_the_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("BARWHEEL_SASL_PASSWORD_FILE=/none\n")
+    monkeypatch.setenv("BARWHEEL_SASL_PASSWORD", "")
+    assert Settings.load().sasl_password.get_secret_value() == ""
+
+
 def test_only_secrets_can_be_in_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BARWHEEL_GRACE_FILE", "grace")
     assert unknown_variables() == ["BARWHEEL_GRACE_FILE"]
