@@ -156,11 +156,15 @@ def _step(
         return Step(statement.id, statement.name, action, why, statement, entry)
     server_text = None if catalog is None else catalog.text_of(statement.info.kind, statement.name)
     if entry is None and server_text is not None:
-        former = next((one for one in others if one.name == statement.name and unchanged(statement, one)), None)
+        same_name = [one for one in others if one.name == statement.name]
+        former = next((one for one in same_name if unchanged(statement, one)), None)
         if former is not None:
             plan = f" of the plan {former.plan}" if former.plan else ""
             why = f"applied before as {former.id}{plan}: `migrate adopt` takes it over"
             return Step(statement.id, statement.name, Action.refused, why, statement, None, server_text, former)
+        if same_name:
+            why = f"applied before as {same_name[0].id}, with another text: adopt that text first, or drop {statement.name}"
+            return Step(statement.id, statement.name, Action.refused, why, statement, None, server_text)
     if entry is None and catalog is not None and statement.info.kind is Kind.insert_select and server_text is None:
         twin = strangers.get(definition(statement.text), "") if strangers else ""
         if twin:
