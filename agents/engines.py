@@ -42,7 +42,7 @@ def engine_config(settings: Settings) -> EngineConfig:
 def restored_engine(settings: Settings, found: Recovered) -> Engine:
     """An engine that goes on where the recovered partition was."""
     position = found.position
-    engine = Engine(engine_config(settings), position.next_offset, tick_layout(settings))
+    engine = Engine(engine_config(settings), position.next_offset, tick_layout(settings), settings.native.value)
     kept = position.counters, position.arrival, position.stream_times, found.states, found.tail
     after = engine.windows.after
     if after is not None and after.corrections is not None:

@@ -17,17 +17,18 @@ from yarl import URL
 from agents.bar_schemas import BarSchemas
 from agents.tasks import TaskManager
 from agents.topics import ensure
-from app.errors import BarwheelError, BrokerError
+from app.errors import BarwheelError, BrokerError, SettingsError
 from app.kafka.bootstrap import cluster_for, unreachable, wait_for_broker
 from app.kafka.limits import check_limits
 from app.ksqldb.boot import Migrating, at_boot
 from app.settings import Settings, unknown_variables
 from app.settings.data_dir import make_folder
-from app.settings.types import MigrateOnBoot
+from app.settings.types import MigrateOnBoot, Native
 from app.signals import Signals
 from app.stderr import fail, say
 from app.web.security.access import check_bind_address, check_port_free
 from app.web.security.connections import raise_file_limit
+from tables import native
 
 # Open windows are many, live for a minute and are in no reference cycle. With Python's default thresholds the collector
 # would traverse them all the time and free nothing.
@@ -100,6 +101,7 @@ async def prepare(app: WorkerApp) -> None:
     for name in unknown_variables():
         say(f"{name} is set, but there is no such setting")
     settings, tasks = app.settings, app.task_manager
+    check_native(settings)
     check_bind_address(settings, app.conf.web_bind)
     if not settings.web_port:
         say(f"web_port=0: the web port is {app.conf.web_port}")
@@ -126,6 +128,15 @@ async def prepare(app: WorkerApp) -> None:
         say(f"using the pocket broker at {tasks.cluster}: for trying out and tests, production is Apache Kafka")
     if settings.migrate_on_boot is MigrateOnBoot.require:
         await at_boot(settings, tasks.cluster, app.migrating)
+
+
+def check_native(settings: Settings) -> None:
+    """Raise `SettingsError` where the compiled core is required and is not there."""
+    if settings.native is Native.on and native.NATIVE is None:
+        raise SettingsError(
+            f"native=on: the compiled core is not there ({native.MISSING}): install a C compiler and Python's headers and "
+            "install barwheel again, or set native=auto"
+        )
 
 
 def advertised_host(host: str) -> str:

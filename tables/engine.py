@@ -24,17 +24,17 @@ from tables.hot import FastPath
 from tables.hot_decoded import DecodedPath
 from tables.idle import IdleScheduler
 from tables.layouts.layout import OwnLayout, TickLayout
+from tables.native import core_for, fast_path
 from tables.open_windows import OpenWindows
 from tables.progress import CLOCK_STEP, Progress
 from tables.records import Record, SideRecord, TickRecord
 from tables.replay import Replay
 from tables.rules import TickRules
-from tables.scopes import NEVER, UNKNOWN, Scope, Symbol
+from tables.scopes import NEVER, UNKNOWN, Symbol
 from tables.silence import Silence
 from tables.snapshots import Beyond, Snapshots
 from tables.state import Counters, SymbolState
 from tables.ticks import PER_SECOND, RawTick
-from tables.wheel import Wheel
 
 _timestamp_of = attrgetter("timestamp")
 
@@ -44,24 +44,36 @@ def _taken(records: Iterable[Record], layout: TickLayout) -> Iterable[Record]:
     return records if layout.decoded is None else starmap(TickRecord.of, layout.decoded(records))
 
 
+def _python_path(
+    layout: TickLayout, config: EngineConfig, windows: OpenWindows, scheduler: IdleScheduler, progress: Progress
+) -> FastPath | DecodedPath | None:
+    """The fast path of the core in Python; None where it does not know the settings."""
+    if config.time_unit != "ms" or config.price == "mid":
+        return None
+    parts = config, windows, scheduler, progress
+    return FastPath(*parts, layout.decode) if layout.decoded is None else DecodedPath(*parts, layout.decoded)
+
+
 class Engine:
     """Takes records and timer calls in order. Composed of rules, fast path, open windows, idle scheduler and snapshots."""
 
-    def __init__(self, config: EngineConfig, next_offset: int = 0, layout: TickLayout | None = None) -> None:
-        """`layout`: how the records hold ticks; None: the default layout."""
+    def __init__(
+        self, config: EngineConfig, next_offset: int = 0, layout: TickLayout | None = None, native: str | None = None
+    ) -> None:
+        """`layout`: how the records hold ticks; None: the default layout. `native`: which core, see `tables.native`."""
         self.config = config
         self.scheduler = IdleScheduler(config)
-        self.windows = OpenWindows(config, self.scheduler)
+        own = layout is None or (isinstance(layout, OwnLayout) and layout.decoded is None)
+        self.core = core_for(config, native, own_layout=own)
+        self.windows = OpenWindows(config, self.scheduler, self.core)
         self.progress = Progress(next_offset)
         self.snapshots = Snapshots(self.windows, self.progress)
         layout = OwnLayout(config.price, PER_SECOND[config.time_unit]) if layout is None else layout
         self._layout = layout
         self._rules = TickRules(config, self.windows, self.scheduler, self.progress, layout)
-        self._fast: FastPath | DecodedPath | None = None
-        if config.time_unit == "ms" and config.price != "mid":
-            parts = config, self.windows, self.scheduler, self.progress
-            self._fast = FastPath(*parts, layout.decode) if layout.decoded is None else DecodedPath(*parts, layout.decoded)
         self._silence = Silence(config, self.windows, self.scheduler, self.progress)
+        parts = config, self.windows, self.scheduler, self.progress
+        self._fast = fast_path(self.core, *parts, self._silence) or _python_path(layout, *parts)
         self._replay: Replay | None = None
 
     # ---- state, for readers
@@ -105,11 +117,6 @@ class Engine:
     def symbols(self) -> Mapping[bytes, Symbol]:
         """Symbols by record key; some have no open window."""
         return self.windows.symbols
-
-    @property
-    def wheel(self) -> Wheel[Scope]:
-        """The timing wheel of the idle closes; read only."""
-        return self.scheduler.wheel
 
     @property
     def replaying(self) -> bool:
@@ -207,15 +214,8 @@ class Engine:
         """
         if self.replaying or now >= self.progress.arrival - CLOCK_STEP:
             return False
-        self._step_back(now)
+        self._silence.step_back(now)
         return True
-
-    def _step_back(self, arrival: int) -> None:
-        """The clock that gave the running maximum was wrong: otherwise idle close would wait until this arrival reaches it."""
-        progress = self.progress
-        progress.arrival, progress.timer = arrival, UNKNOWN
-        progress.clock_steps += 1
-        self.windows.step_back(arrival)
 
     def _feed_replay(self, records: Iterable[Record], arrival_cap: int | None) -> Iterable[Record]:
         """Process the records that a replay has still to pass; return the others."""
@@ -237,7 +237,7 @@ class Engine:
         if arrival_cap is not None and not 0 <= arrived <= arrival_cap:  # Kafka's -1: no timestamp
             arrived = arrival_cap
         if arrival_cap is None and arrived < progress.arrival - CLOCK_STEP:
-            self._step_back(arrived)
+            self._silence.step_back(arrived)
         if self.windows.cut == NEVER:
             self.windows.cut = max(progress.arrival, arrived)
         if arrived <= progress.timer:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from operator import attrgetter
 from typing import Any
 
 from tables.after_close import AfterClose
 from tables.config import EngineConfig
+from tables.core import PYTHON, Core
 from tables.emission import Closed
 from tables.idle import IdleScheduler
 from tables.longer import Evidence
@@ -15,18 +15,18 @@ from tables.scopes import NEVER, UNKNOWN, Bucket, Resting, Scope, Symbol, order_
 from tables.ticks import PER_SECOND, name_of
 from tables.window import Window
 
-_by_order = attrgetter("order")
 WindowKey = tuple[str, str, int]  # broker, symbol, end (epoch ms)
 
 
 class OpenWindows:
     """Symbols and scopes of one partition, and the windows that have closed since they were last taken."""
 
-    def __init__(self, config: EngineConfig, scheduler: IdleScheduler) -> None:
+    def __init__(self, config: EngineConfig, scheduler: IdleScheduler, core: Core = PYTHON) -> None:
         self.config = config
+        self.core = core
         self.per_symbol = config.scope == "symbol"
         self.after = AfterClose.of(config)
-        self.symbols: dict[Any, Symbol] = {}  # by record key; a missing key is never in it
+        self.symbols: dict[Any, Symbol] = core.new_symbols()  # by record key; a missing key is never in it
         self.scopes: dict[str, Scope] = {}  # by broker, or "" for the partition; empty under scope `symbol`
         self.resting: dict[bytes, Resting] = {}  # by record key: under scope `symbol`, symbols that are not in `symbols`
         self.count = 0
@@ -55,7 +55,7 @@ class OpenWindows:
         key = name[0] if self.config.scope == "broker" else ""
         scope = self.scopes.get(key)
         if scope is None:
-            scope = self.scopes[key] = Scope(key)
+            scope = self.scopes[key] = self.core.scope(key)
         return scope
 
     def symbol_of(self, key: bytes, name: tuple[str, str]) -> Symbol:
@@ -63,7 +63,7 @@ class OpenWindows:
         symbol = self.symbols.get(key)
         if symbol is None:
             scope = self.new_scope(key, name) if self.per_symbol else self.scope_of(name)
-            symbol = self.symbols[key] = Symbol(key, name, scope)
+            symbol = self.symbols[key] = self.core.symbol(key, name, scope)
             rested = self.resting.pop(key, None)
             if rested is not None:
                 scope.stream_time, scope.advanced_at, symbol.written = rested.stream_time, rested.advanced_at, rested.written
@@ -74,7 +74,7 @@ class OpenWindows:
     def new_scope(self, key: bytes, name: tuple[str, str]) -> Scope:
         """The scope of a symbol under scope `symbol`: that of its longer windows, if it has any."""
         known = None if self.after is None else self.after.further.known(key)
-        return Scope(order_of(name)) if known is None else known.scope
+        return self.core.scope(order_of(name)) if known is None else known.scope
 
     def let_go(self, symbol: Symbol) -> None:
         """Drop a symbol without open windows. Under scope `symbol` its clock stays: it says which ticks are late."""
@@ -124,7 +124,7 @@ class OpenWindows:
         self.count += 1
         bucket = scope.buckets.get(end)
         if bucket is None:
-            bucket = scope.buckets[end] = Bucket(end, arrival)
+            bucket = scope.buckets[end] = self.core.bucket(end, arrival)
             scope.settle(self.config.grace)
             self._scheduler.schedule(scope)
         elif arrival > bucket.last_opened_at:
@@ -190,13 +190,14 @@ class OpenWindows:
         scope.settle(self.config.grace)
 
     def _close_bucket(self, scope: Scope, bucket: Bucket, evidence: Evidence) -> None:
-        symbols: list[Symbol] = bucket.symbols
+        symbols, core = bucket.symbols, self.core
         end, states = bucket.end, None
         if len(symbols) > 1:
-            symbols.sort(key=_by_order)
+            core.sort(self.symbols, symbols)
         self.count -= len(symbols)
-        windows = self._take_windows(symbols, end)
+        windows = core.take_windows(symbols, end, self.per_symbol, self.changed)
         if self.after is not None:
+            windows = core.plain(windows)
             states = self.after.closed(scope, symbols, windows, end, evidence)
             self.closed_count += self.after.take_flat(self._closed, self.published)
         published = self.published
@@ -211,21 +212,3 @@ class OpenWindows:
             cut = cut if end - size - self.config.max_future <= cut else UNKNOWN
             per_second = self._units_per_second
             self._closed.append(Closed(symbols, windows, end, size, per_second, reason, at, watermark, offset, cut, states))
-
-    def _take_windows(self, symbols: list[Symbol], end: int) -> list[Window]:
-        """Remove the windows with this end from their symbols."""
-        per_symbol, changed = self.per_symbol, self.changed
-        windows: list[Window] = []
-        for symbol in symbols:
-            window = symbol.current
-            # With no other open window, `current` must be it; reading `.end` would cost a cache miss.
-            if window is not None and (not symbol.others or window.end == end):
-                symbol.current = None
-            else:
-                window = symbol.others.pop(end)
-            windows.append(window)
-            # Only under scope `symbol` does a state hold stream time; elsewhere the position's implies the closed window.
-            if per_symbol and not symbol.dirty:
-                symbol.dirty = True
-                changed.append(symbol)
-        return windows

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tables.after_close import AfterClose
 from tables.bar_formats.numbers import BarNumbers
 from tables.config import EngineConfig
+from tables.core import first_window
 from tables.idle import IdleScheduler
 from tables.layouts.layout import TickLayout
 from tables.open_windows import OpenWindows
@@ -12,7 +13,7 @@ from tables.progress import Progress
 from tables.records import Record, SideRecord, is_cut, is_marker, original_of
 from tables.scopes import Scope
 from tables.ticks import RawTick, RejectedError, check_name, event_time, name_of, price_of, quantity_of, read
-from tables.window import Window, new_window
+from tables.window import Window
 
 
 class TickRules:
@@ -57,7 +58,7 @@ class TickRules:
             self._progress.counters.rejected += 1
             self._side.append(SideRecord(record.offset, "rejected", error.reason, error.detail, original_of(record)))
 
-    def _classify(self, record: Record, arrived: int, tick: RawTick) -> None:  # noqa: C901, PLR0912, PLR0915  # the rules, in their order
+    def _classify(self, record: Record, arrived: int, tick: RawTick) -> None:  # noqa: C901, PLR0912  # the rules, in their order
         """Fold a tick into its window, or count it as late or as a heartbeat. Raises `RejectedError`."""
         config, windows, progress, offset = self._config, self._windows, self._progress, record.offset
         counters = progress.counters
@@ -95,9 +96,7 @@ class TickRules:
         end = ms - ms % config.window_size + config.window_size
         if end + config.grace <= scope.stream_time:
             if windows.after is not None:
-                late = new_window(end, progress.arrival, price, ts, tick.seq, offset)
-                if qty is not None:
-                    late.add_quantity(price, qty)
+                late = first_window(end, progress.arrival, price, qty, ts, tick.seq, offset)
                 if self._corrects(windows.after, scope, key, name, late):
                     return
             counters.late += 1
@@ -107,15 +106,11 @@ class TickRules:
         counters.binned += 1
         if symbol is None:
             symbol = windows.symbol_of(key, name)
-        window = symbol.switch_to(end)
-        if window is None:
-            window = new_window(end, progress.arrival, price, ts, tick.seq, offset)
-            if qty is not None:
-                window.add_quantity(price, qty)
-            symbol.open(window)
+        if symbol.switch_to(end) is None:
+            symbol.open(windows.core.first_window(end, progress.arrival, price, qty, ts, tick.seq, offset))
             windows.add(scope, symbol, end, progress.arrival)
         else:
-            window.fold(price, qty, ts, tick.seq, offset)
+            symbol.fold(price, qty, ts, tick.seq, offset)
         windows.mark_changed(symbol)
 
     def _corrects(self, after: AfterClose, scope: Scope, key: bytes, name: tuple[str, str], late: Window) -> bool:

@@ -8,6 +8,8 @@ import msgspec
 from msgspec.json import encode as encode_json
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from tables.state import Close
     from tables.window import Window
 
@@ -71,6 +73,11 @@ class Symbol:
                 self.others = {}
             self.others[self.current.end] = self.current
         self.current = window
+
+    def fold(self, price: Decimal, qty: Decimal | None, ts: int, seq: int, offset: int) -> None:
+        """Add a tick to the current window."""
+        if self.current is not None:
+            self.current.fold(price, qty, ts, seq, offset)
 
 
 _NONE: dict[int, Window] = {}  # shared by all symbols without a second window; never changed

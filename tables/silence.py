@@ -5,7 +5,8 @@ from __future__ import annotations
 from tables.config import EngineConfig
 from tables.idle import IdleScheduler
 from tables.open_windows import OpenWindows
-from tables.progress import Progress
+from tables.progress import CLOCK_STEP, Progress
+from tables.scopes import NEVER, UNKNOWN
 
 
 class Silence:
@@ -21,6 +22,26 @@ class Silence:
         """Whether a window or a revision is due before this arrival time."""
         after = self._windows.after
         return self._scheduler.any_due(before) or (after is not None and after.any_due(before))
+
+    def arrive(self, arrived: int) -> bool:
+        """Move the arrival clock to a record that follows, as the engine does for any record.
+
+        False, with nothing changed, where the engine would do more than that.
+        """
+        progress = self._progress
+        if arrived <= progress.timer or arrived < progress.arrival - CLOCK_STEP or self._windows.cut == NEVER:
+            return False
+        if arrived > progress.arrival:
+            progress.arrival = arrived
+            self.pass_to(arrived)
+        return True
+
+    def step_back(self, arrival: int) -> None:
+        """The clock that gave the running maximum was wrong: otherwise idle close would wait until this arrival reaches it."""
+        progress = self._progress
+        progress.arrival, progress.timer = arrival, UNKNOWN
+        progress.clock_steps += 1
+        self._windows.step_back(arrival)
 
     def pass_within_tail(self, before: int) -> None:
         """Let that happen of which no base bar tells, see `pass_to`."""

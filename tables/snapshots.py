@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from tables.further import Item, is_further
 from tables.open_windows import OpenWindows
@@ -126,8 +126,8 @@ class Snapshots:
         if len(windows) > WINDOWS_PER_RECORD or (self._parts and symbol.key in self._parts):
             return None
         if self.keeps_states:
-            return encode_state((windows, symbol.scope.stream_time, symbol.scope.advanced_at))
-        return encode_state((windows,)) if windows else None
+            return self._windows.core.state_of(windows, symbol.scope.stream_time, symbol.scope.advanced_at)
+        return self._windows.core.state_of(windows) if windows else None
 
     def records_of(self, key: bytes, item: Stored) -> Records:
         """What the changelog must hold now; empty for a symbol without open windows, unless its state has a clock."""
@@ -135,16 +135,18 @@ class Snapshots:
             after = self._windows.after
             value = None if after is None else after.record_of(item)
             return [] if value is None else [(key, value)]
-        if not isinstance(item, Symbol):
-            return [(key, encode_state(((), item.stream_time, item.advanced_at)))]
-        state = self.state_of(item)
-        if state is not None:
-            return [(key, state)]
-        windows = item.windows()
-        return self._split(key, item, windows) if windows or self.keeps_states else []
+        if _is_symbol(item):
+            state = self.state_of(item)
+            if state is not None:
+                return [(key, state)]
+            windows = item.windows()
+            return self._split(key, item, windows) if windows or self.keeps_states else []
+        clock: Any = item  # a scope, or what is left of one
+        return [(key, encode_state(((), clock.stream_time, clock.advanced_at)))]
 
     def _split(self, key: bytes, symbol: Symbol, windows: list[Window]) -> Records:
         """A state in several records; those that it had before and does not need now are deleted."""
+        windows = self._windows.core.plain(windows)
         more, before = max(0, len(windows) - 1) // WINDOWS_PER_RECORD, self._parts.pop(key, 0)
         if more:
             self._parts[key] = more
@@ -168,9 +170,9 @@ class Snapshots:
         windows = self._windows
         for key, state in states.items():
             if is_scope(key):
-                windows.scopes[_scope_key(key)] = _clock(_scope_key(key), state)
+                windows.scopes[_scope_key(key)] = self._clock(_scope_key(key), state)
         for scope_key, (stream_time, advanced_at) in stream_times.items():
-            scope = windows.scopes[scope_key] = Scope(scope_key, stream_time, advanced_at)
+            scope = windows.scopes[scope_key] = windows.core.scope(scope_key, stream_time, advanced_at)
             windows.mark_moved(scope)  # the next position will not hold it
         for key, state in states.items():
             if not is_scope(key) and not _is_part(key):
@@ -207,21 +209,31 @@ class Snapshots:
         windows.new_keys.append(key)
         if state.more:
             self._parts[key] = state.more
-        scope = _clock(order_of(name), state) if windows.per_symbol else windows.scope_of(name)
+        scope = self._clock(order_of(name), state) if windows.per_symbol else windows.scope_of(name)
         watermark = scope.stream_time - windows.config.grace
         opened = [window for window in stored if window.end > watermark]
         if windows.per_symbol and not opened:
             windows.resting[key] = Resting(scope.stream_time, scope.advanced_at, 0)
             return
-        symbol = windows.symbols[key] = Symbol(key, name, scope)
+        symbol = windows.symbols[key] = windows.core.symbol(key, name, scope)
         for window in opened:
-            symbol.open(window)
+            symbol.open(windows.core.adopted(window))
             windows.add(scope, symbol, window.end, window.opened_at)
+
+    def _clock(self, key: str, state: SymbolState) -> Scope:
+        if state.stream_time is None or state.advanced_at is None:
+            return self._windows.core.scope(key)
+        return self._windows.core.scope(key, state.stream_time, state.advanced_at)
 
 
 def is_scope(key: bytes) -> bool:
     """Whether a record of the changelog has a scope's key, see `Scope.record_key`."""
     return key.endswith(b"|")
+
+
+def _is_symbol(item: Symbol | Scope | Resting) -> TypeGuard[Symbol]:
+    """Whether it is a symbol, of either core: no other item has windows."""
+    return hasattr(item, "windows")
 
 
 def _is_part(key: bytes) -> bool:
@@ -235,9 +247,3 @@ def _part_key(key: bytes, number: int) -> bytes:
 
 def _scope_key(key: bytes) -> str:
     return key[:-1].decode()
-
-
-def _clock(key: str, state: SymbolState) -> Scope:
-    if state.stream_time is None or state.advanced_at is None:
-        return Scope(key)
-    return Scope(key, state.stream_time, state.advanced_at)

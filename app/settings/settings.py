@@ -27,6 +27,7 @@ from app.settings.types import (
     Delivery,
     IdleClose,
     MigrateOnBoot,
+    Native,
     NumberUnit,
     OnGap,
     OnOff,
@@ -170,6 +171,9 @@ class Settings(OutputNames, Security, ClientTuning, LongerBars):
         "barwheel",
         pattern=r"^([a-zA-Z_][a-zA-Z0-9_]*)?$",
         description="Prefix of the names in `/metrics`, joined with `_`; four names have none (docs/page.md).",
+    )
+    native: Native = Field(
+        Native.auto, description="The compiled core: `auto` uses it where it is built, `on` refuses to start without, `off`."
     )
     read_model_bars: int = Field(
         2_000_000, ge=1_000, description="Final bars kept in `data_dir` for the page and the API; the oldest are deleted first."

@@ -57,6 +57,14 @@ class IdleClose(StrEnum):
     marker = "marker"  # a record that the worker writes into the input
 
 
+class Native(StrEnum):
+    """Whether the native core is used."""
+
+    auto = "auto"  # where it is built
+    on = "on"  # a start without it is refused
+    off = "off"
+
+
 class ScopeKind(StrEnum):
     """Which ticks share one stream time."""
 

@@ -127,7 +127,7 @@ class WorkerCollector(Collector):
             violations.add_metric(name, engine.arrival_violations)
             steps.add_metric(name, engine.clock_steps)
             misplaced.add_metric(name, task.placed.misplaced)
-            wheel.add_metric(name, engine.wheel.size)
+            wheel.add_metric(name, engine.scheduler.wheel.size)
         yield from (ticks, read, corrected, opened, longer, correctable)
         yield from (lag, slowest, behind, unsaved, violations, steps, misplaced, wheel)
 

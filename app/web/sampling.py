@@ -156,7 +156,7 @@ async def wheel_partition(number: int, engine: Engine) -> WheelPartition:
 
     It may have as many entries as there are symbols, so the worker's other tasks run in between.
     """
-    slots = [list(slot) for slot in engine.wheel.slots()]
+    slots = [list(slot) for slot in engine.scheduler.wheel.slots()]
     next_due: list[tuple[int, Scope]] = []
     entries = [entry for slot in slots for entry in slot]
     for at in range(0, len(entries), CHUNK):
@@ -166,7 +166,7 @@ async def wheel_partition(number: int, engine: Engine) -> WheelPartition:
     next_due = [(due, scope) for due, scope in next_due if scope.buckets]  # some may have closed in between
     return WheelPartition(
         partition=number,
-        entries=engine.wheel.size,
+        entries=engine.scheduler.wheel.size,
         arrival=engine.arrival if engine.arrival != UNKNOWN else None,
         slots=[(at, len(slot)) for at, slot in enumerate(slots) if slot],
         due=[_due(scope, engine.config.grace) for _, scope in next_due],

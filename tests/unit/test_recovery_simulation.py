@@ -47,6 +47,7 @@ from tables.open_windows import OpenWindows
 from tables.records import SideRecord
 from tables.replay import Replay
 from tables.scopes import Scope, Symbol
+from tables.silence import Silence
 from tables.state import CUT_AT_NEXT, NO_CUT, Counters, Identity, SymbolState
 from tables.window import Window
 from tests.support.examples import examples
@@ -668,7 +669,7 @@ original_step_back = OpenWindows.step_back
         (rules, "min", as_it_is, AHEAD),
         (OpenWindows, "step_back", unwritten, CLOCK_WRONG),
         (BrokerClock, "forget", not_forgotten, SET_BACK),
-        (Engine, "_step_back", lambda *_: None, AHEAD_FOR_LONG),
+        (Silence, "step_back", lambda *_: None, AHEAD_FOR_LONG),
         (BrokerClock, "at", of_the_worker, WORKER_AHEAD),
     ],
     ids=[

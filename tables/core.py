@@ -1,0 +1,74 @@
+"""What an engine is made of: the classes of windows, symbols and scopes, and what is done with many of them at once.
+
+There are two cores that give the same results. Here is the one in Python. `tables.native` has the other, and chooses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from tables.scopes import Bucket, Scope, Symbol
+from tables.state import encode_state
+from tables.window import Window, new_window
+
+_by_order = attrgetter("order")
+FirstWindow = Callable[[int, int, Decimal, Decimal | None, int, int, int], Window]
+
+
+class Core(NamedTuple):
+    """One of both. The native classes have the attributes of those in Python, so they stand for them in types as well."""
+
+    name: str  # "python" or "native"
+    new_symbols: Callable[[], dict[Any, Symbol]]  # an empty dictionary for symbols by record key
+    symbol: Callable[[bytes, tuple[str, str], Scope], Symbol]
+    scope: Callable[..., Scope]  # as `Scope`
+    bucket: Callable[[int, int], Bucket]
+    first_window: FirstWindow  # what a tick opens: end, arrival, price, quantity, and the tick's ts, seq and offset
+    adopted: Callable[[Window], Window]  # a stored window as an engine holds it
+    plain: Callable[[Sequence[Window]], list[Window]]  # windows as `tables.window` has them
+    sort: Callable[[dict[Any, Symbol], list[Symbol]], None]  # some of the symbols, in place, by broker and symbol
+    take_windows: Callable[[list[Symbol], int, bool, list[Symbol]], list[Window]]
+    state_of: Callable[..., bytes]  # the value of a symbol's record: its windows and, under scope `symbol`, its clock
+
+
+def first_window(end: int, arrival: int, price: Decimal, qty: Decimal | None, ts: int, seq: int, offset: int) -> Window:
+    """The window that a first tick opens."""
+    window = new_window(end, arrival, price, ts, seq, offset)
+    if qty is not None:
+        window.add_quantity(price, qty)
+    return window
+
+
+def take_windows(symbols: list[Symbol], end: int, per_symbol: bool, changed: list[Symbol]) -> list[Window]:  # noqa: FBT001  # see `Core`
+    """Remove the windows with this end from their symbols.
+
+    Only under scope `symbol` does a state hold stream time; elsewhere the position's implies the closed window. So there these
+    symbols have changed.
+    """
+    windows: list[Window] = []
+    for symbol in symbols:
+        window = symbol.current
+        # With no other open window, `current` must be it; reading `.end` would cost a cache miss.
+        if window is not None and (not symbol.others or window.end == end):
+            symbol.current = None
+        else:
+            window = symbol.others.pop(end)
+        windows.append(window)
+        if per_symbol and not symbol.dirty:
+            symbol.dirty = True
+            changed.append(symbol)
+    return windows
+
+
+def _sort(_symbols: dict[Any, Symbol], some: list[Symbol]) -> None:
+    some.sort(key=_by_order)
+
+
+def _state_of(windows: list[Window], *clock: int) -> bytes:
+    return encode_state((windows, *clock))
+
+
+PYTHON = Core("python", dict, Symbol, Scope, Bucket, first_window, lambda window: window, list, _sort, take_windows, _state_of)

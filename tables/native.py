@@ -1,0 +1,57 @@
+"""Chooses the core of an engine: the native one, compiled from `_native.pyx`, or the one in Python.
+
+Both give the same bars, states, side records and counters, byte for byte; a tick costs several times less in the native one.
+It knows the default layout with times in milliseconds. Every other engine has the core in Python.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from tables.config import EngineConfig
+from tables.core import PYTHON, Core
+
+MISSING = ""  # why there is no native core
+try:
+    _native: Any = import_module("tables._native")
+except ImportError as error:
+    _native, MISSING = None, str(error)
+
+MOST = 1 << 50  # ms: with larger durations the native core's numbers might overflow
+AUTO, ON, OFF = "auto", "on", "off"
+
+
+def _make() -> Core | None:
+    if _native is None:
+        return None
+    return Core(
+        *("native", _native.Symbols, _native.Symbol, _native.Scope, _native.new_bucket, _native.first_window, _native.adopted),
+        *(_native.plain, _native.Symbols.sort, _native.take_windows, _native.state_of),
+    )
+
+
+NATIVE = _make()
+_default = [OFF]
+
+
+def default_to(wanted: str) -> None:
+    """Which core the engines have that are made without one: `auto`, `on` or `off`. For tests and benchmarks."""
+    _default[0] = wanted
+
+
+def core_for(config: EngineConfig, wanted: str | None, *, own_layout: bool) -> Core:
+    """The core of an engine. `wanted`: `auto` and `on` take the native one where it knows the config, `off` never does.
+
+    `own_layout`: whether the records are in the default layout.
+    """
+    if NATIVE is None or (wanted or _default[0]) == OFF or not own_layout:
+        return PYTHON
+    sizes = config.window_size, config.grace, config.max_future, abs(config.min_ts)
+    knows = config.time_unit == "ms" and config.price != "mid" and max(sizes) < MOST
+    return NATIVE if knows else PYTHON
+
+
+def fast_path(core: Core, *parts: Any) -> Any:
+    """The native core's fast path; None for the one in Python. `parts`: as those of `tables.hot.FastPath`."""
+    return None if core is PYTHON or _native is None else _native.FastPath(*parts)
