@@ -26,11 +26,12 @@ from agents.timers import idle_timer
 from app.kafka.clock import BrokerClock
 from app.kafka.fetcher import Head
 from app.kafka.producers import BatchProducer, TransactionalProducer
-from app.kafka.records import APPEND_TIME, LeaderEpoch
+from app.kafka.raw_batches import RawBatch
+from app.kafka.records import APPEND_TIME, Batch, LeaderEpoch
 from app.kafka.slices import GapError, Slice, from_offset
 from app.settings import Settings
 from tables.checkpoint_plan import CheckpointPlan
-from tables.records import Record
+from tables.engine import Engine
 from tables.state import Identity
 
 SIDE_BATCH = 20_000  # so many late and rejected records cause an early checkpoint
@@ -174,13 +175,10 @@ class PartitionTask:
                 continue
             if batch.base_offset > self.consumed_to:
                 raise GapError(f"offset {batch.base_offset} comes after {self.consumed_to - 1}")
-            records: Iterator[Record] = iter(batch)
-            if batch.base_offset < self.consumed_to:
-                records = from_offset(records, self.consumed_to)
-            if batch.timestamp_type == APPEND_TIME and not self._copies:
-                self.engine.feed_same_arrival(records, batch.max_timestamp)
-            else:  # the producers' clocks, whatever the topic has now; or those of the sources
-                self.engine.feed(records, self._idle.clock.latest_arrival(part.fetched))
+            append_time = batch.timestamp_type == APPEND_TIME and not self._copies
+            feed_batch(
+                self.engine, batch, self.consumed_to, None if append_time else self._idle.clock.latest_arrival(part.fetched)
+            )
             self.consumed_to = batch.next_offset
         self._idle.fed(part, stepped=self.engine.clock_steps > steps)
         if part.last or self.engine.bars_waiting >= FEW_FINALS:
@@ -250,3 +248,17 @@ class PartitionTask:
         except BaseException:
             self._poisoned = True
             raise
+
+
+def feed_batch(engine: Engine, batch: Batch, first_offset: int, arrival_cap: int | None) -> None:
+    """Feed the records of a batch, from an offset on. `arrival_cap`: see `Engine.feed`; None: they arrived together."""
+    if arrival_cap is None and isinstance(batch, RawBatch):
+        engine.feed_batch(batch, first_offset)
+        return
+    records = iter(batch)
+    if batch.base_offset < first_offset:
+        records = from_offset(records, first_offset)
+    if arrival_cap is None:
+        engine.feed_same_arrival(records, batch.max_timestamp)
+    else:  # the producers' clocks, whatever the topic has now; or those of the sources
+        engine.feed(records, arrival_cap)

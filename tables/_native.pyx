@@ -1190,8 +1190,7 @@ cdef class FastPath:
     def feed_batch(self, data, int64_t count, int64_t base_offset, int64_t first_offset, arrived, process):
         """Process the records of a batch from their bytes, from `first_offset` on; all arrived at `arrived` (epoch ms).
 
-        Returns how many records were read. Where that is not `count`, or -1, the rest is not as it should be, and nothing of
-        it was read.
+        Returns how many records were read, and whether that was all. If not, the rest is not as it should be.
         """
         cdef Py_buffer buffer
         cdef const uint8_t* p
@@ -1208,7 +1207,7 @@ cdef class FastPath:
                 while number < count:
                     after = read_record(p, end, &r)
                     if after == NULL:
-                        return number
+                        return number, False
                     p = after
                     number += 1
                     offset = base_offset + r.offset_delta
@@ -1219,7 +1218,7 @@ cdef class FastPath:
                             self.next_offset = offset + 1
                             continue
                     self._leave(_raw(&r, offset, arrived), process)
-                return number if p == end else -1
+                return number, p == end
             finally:
                 self._end()
         finally:

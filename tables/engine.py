@@ -13,7 +13,7 @@ and whenever the timer fires.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby, starmap
+from itertools import groupby, islice, starmap
 from operator import attrgetter
 
 from tables.bar_formats.records import ClosedBar
@@ -24,10 +24,10 @@ from tables.hot import FastPath
 from tables.hot_decoded import DecodedPath
 from tables.idle import IdleScheduler
 from tables.layouts.layout import OwnLayout, TickLayout
-from tables.native import core_for, fast_path
+from tables.native import core_for, fast_path, read_batch
 from tables.open_windows import OpenWindows
 from tables.progress import CLOCK_STEP, Progress
-from tables.records import Record, SideRecord, TickRecord
+from tables.records import Record, RecordBatch, SideRecord, TickRecord
 from tables.replay import Replay
 from tables.rules import TickRules
 from tables.scopes import NEVER, UNKNOWN, Symbol
@@ -192,6 +192,13 @@ class Engine:
         else:
             for record in self._feed_replay(_taken(records, self._layout), None):
                 self._process(record)
+
+    def feed_batch(self, batch: RecordBatch, first_offset: int) -> None:
+        """Process the records from an offset on of a batch whose records all arrived at its `max_timestamp`."""
+        begin = 0 if self._replay is not None else read_batch(self._fast, batch, first_offset, self._process)
+        if begin is not None:
+            rest = (record for record in islice(batch, begin, None) if record.offset >= first_offset)
+            self.feed_same_arrival(rest, batch.max_timestamp)
 
     def advance_arrival(self, t: int) -> None:
         """Declare that every record that arrived up to `t` (epoch ms) has been read, and close what is due.

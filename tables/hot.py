@@ -25,6 +25,10 @@ from tables.ticks import MAX_DIGITS, ZERO, RawTick, RejectedError
 from tables.window import new_window
 
 _TOO_LARGE = Decimal(10) ** MAX_DIGITS  # infinity is not below it
+_NO_TICK = (
+    *(msgspec.MsgspecError, DecimalException, TypeError, RecursionError, UnicodeDecodeError, RejectedError),
+    AttributeError,  # of a price that is missing
+)
 Process = Callable[[Record, int | None, RawTick | None], None]
 
 
@@ -92,7 +96,7 @@ class FastPath:
                         else:
                             inside, plain = False, price < too_large
                         check_digits(price)
-                except (msgspec.MsgspecError, DecimalException, TypeError, RecursionError, UnicodeDecodeError, RejectedError):
+                except _NO_TICK:
                     plain = False  # `process` determines what is wrong with it
             if not plain or symbol is None or tick is None:
                 progress.next_offset = offset + 1

@@ -6,11 +6,13 @@ It knows the default layout with times in milliseconds. Every other engine has t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
 from tables.config import EngineConfig
 from tables.core import PYTHON, Core
+from tables.records import RecordBatch
 
 MISSING = ""  # why there is no native core
 try:
@@ -52,6 +54,27 @@ def core_for(config: EngineConfig, wanted: str | None, *, own_layout: bool) -> C
     return NATIVE if knows else PYTHON
 
 
+def checksum(wanted: str) -> Callable[[bytes | memoryview], int] | None:
+    """CRC-32C by the processor's instruction; None without the native core."""
+    if _native is None or wanted == OFF:
+        return None
+    computed: Callable[[bytes | memoryview], int] = _native.crc32c
+    return computed
+
+
 def fast_path(core: Core, *parts: Any) -> Any:
     """The native core's fast path; None for the one in Python. `parts`: as those of `tables.hot.FastPath`."""
     return None if core is PYTHON or _native is None else _native.FastPath(*parts)
+
+
+def read_batch(path: Any, batch: RecordBatch, first_offset: int, process: Callable[..., None]) -> int | None:
+    """Process the records of a batch from their bytes, from an offset on, if this is the native core's fast path.
+
+    Returns after how many records it stopped, because what follows is not as it should be; None: at the end.
+    """
+    content = None if _native is None or not isinstance(path, _native.FastPath) else batch.content()
+    if content is None:
+        return 0
+    data, count = content
+    read, whole = path.feed_batch(data, count, batch.base_offset, first_offset, batch.max_timestamp, process)
+    return None if whole else int(read)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -31,6 +31,19 @@ class Record(Protocol):
     @property
     def headers(self) -> Iterable[tuple[str, bytes | None]]:
         """The producer's headers."""
+
+
+class RecordBatch(Protocol):
+    """A batch whose records can also be read as bytes, as `app.kafka.raw_batches` has it."""
+
+    base_offset: int
+    max_timestamp: int  # epoch ms
+
+    def __iter__(self) -> Iterator[Any]:
+        """The records, once."""
+
+    def content(self) -> tuple[bytes | memoryview, int] | None:
+        """The records as bytes, in the format of Kafka's record batches 2, and their number; None: they must be iterated."""
 
 
 MARKER_HEADER = "barwheel-marker"

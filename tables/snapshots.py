@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeGuard
 
 from tables.further import Item, is_further
@@ -24,6 +25,7 @@ from tables.ticks import name_of
 from tables.window import Window
 
 WINDOWS_PER_RECORD = 16  # with the longest numbers these take less than the smallest batch that a topic must accept
+_end_of = attrgetter("end")
 Stored = Symbol | Scope | Resting | Item  # what has a record in the changelog; `written` is its checkpoint's number
 Records = list[tuple[bytes, bytes | None]]  # key and value; None deletes
 
@@ -122,7 +124,7 @@ class Snapshots:
 
     def state_of(self, symbol: Symbol) -> bytes | None:
         """The value of a symbol's record, where it has exactly one; for all others there is `records_of`, which is slower."""
-        windows = symbol.windows()
+        windows = _windows_of(symbol)
         if len(windows) > WINDOWS_PER_RECORD or (self._parts and symbol.key in self._parts):
             return None
         if self.keeps_states:
@@ -139,7 +141,7 @@ class Snapshots:
             state = self.state_of(item)
             if state is not None:
                 return [(key, state)]
-            windows = item.windows()
+            windows = _windows_of(item)
             return self._split(key, item, windows) if windows or self.keeps_states else []
         clock: Any = item  # a scope, or what is left of one
         return [(key, encode_state(((), clock.stream_time, clock.advanced_at)))]
@@ -229,6 +231,12 @@ class Snapshots:
 def is_scope(key: bytes) -> bool:
     """Whether a record of the changelog has a scope's key, see `Scope.record_key`."""
     return key.endswith(b"|")
+
+
+def _windows_of(symbol: Symbol) -> list[Window]:
+    """The open windows in the order of their ends: a state does not tell in which order they took their ticks."""
+    windows = symbol.windows()
+    return sorted(windows, key=_end_of) if len(windows) > 1 else windows
 
 
 def _is_symbol(item: Symbol | Scope | Resting) -> TypeGuard[Symbol]:

@@ -23,6 +23,7 @@ from app.kafka.fetcher import (
     report_errors_of_the_group,
     silence_of,
 )
+from tables.native import checksum
 
 log = logging.getLogger(__name__)
 LEAVE_SECONDS = 5.0  # for leaving the group
@@ -64,7 +65,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         tasks: Tasks = transport.tasks
         # Faust has no settings for these
-        consumer._key_deserializer = RawTopics(frozenset({tasks.settings.input_topic}))  # noqa: SLF001  # see above
+        consumer._key_deserializer = RawTopics(  # noqa: SLF001  # see above
+            frozenset({tasks.settings.input_topic}), checksum(tasks.settings.native.value)
+        )
         consumer._fetch_min_bytes = tasks.settings.fetch_min_bytes  # noqa: SLF001  # see above
         consumer._fetch_max_wait_ms = tasks.settings.fetch_max_wait  # noqa: SLF001  # see above
         consumer._isolation_level = "read_committed"  # noqa: SLF001  # ticks of an aborted transaction must not count

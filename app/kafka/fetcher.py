@@ -25,6 +25,7 @@ from aiokafka.record.legacy_records import LegacyRecordBatch
 from app.kafka.clock import steady_ms
 from app.kafka.fetch_pace import FetchPace
 from app.kafka.leader_epochs import EpochedRecords
+from app.kafka.raw_batches import Checksum, RawBatch
 from app.kafka.records import NO_EPOCH, LeaderEpoch, OldBatch, Skipped
 
 AIOKAFKA_VERSION = "0.14.0"
@@ -40,8 +41,10 @@ class RawTopics:
     It is passed as the key deserializer, because aiokafka hands that through to the place where records are unpacked.
     """
 
-    def __init__(self, topics: Container[str]) -> None:
+    def __init__(self, topics: Container[str], checksum: Checksum | None = None) -> None:
+        """`checksum`: computes CRC-32C; then batches can also be read as bytes, see `RawBatch`. None: aiokafka computes it."""
         self.topics = topics
+        self.checksum = checksum
 
     def __call__(self, key: bytes | None) -> bytes | None:
         """The unchanged key of a record of another topic."""
@@ -76,15 +79,18 @@ class RawPartitionRecords(fetcher_module.PartitionRecords):  # type: ignore[misc
         records, leader_epoch = self._records, NO_EPOCH
         while records.has_next():
             batch = records.next_batch()
-            if self._check_crcs and not batch.validate_crc():
+            whole: Any = batch
+            if raw.checksum is not None and self._check_crcs and type(batch) is not LegacyRecordBatch:
+                whole = RawBatch(batch, records.last(), raw.checksum, self._tp)
+            elif self._check_crcs and not batch.validate_crc():
                 raise CorruptRecordException(f"Invalid CRC - {self._tp}")
             if type(batch) is LegacyRecordBatch:
-                batch = self._converted(batch)
+                batch = whole = self._converted(batch)
             elif leader_epoch != records.leader_epoch:
                 leader_epoch = records.leader_epoch
                 yield LeaderEpoch(batch.base_offset, leader_epoch)
             self.next_fetch_offset = batch.next_offset
-            yield Skipped(batch.base_offset, batch.next_offset) if self._is_skipped(batch) else batch
+            yield Skipped(batch.base_offset, batch.next_offset) if self._is_skipped(batch) else whole
 
     def _converted(self, batch: Any) -> OldBatch:
         """A batch of an old format. A codec that is not there is raised as it is: the worker ends with its name."""

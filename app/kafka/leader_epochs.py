@@ -118,12 +118,12 @@ class EpochedRecords:
     aiokafka takes all batches for such of the first one's format. Here a batch of another format is the first one of the rest.
     """
 
-    __slots__ = ("_at", "_data", "_magic", "_records", "leader_epoch")
+    __slots__ = ("_at", "_began", "_data", "_magic", "_records", "leader_epoch")
 
     def __init__(self, data: bytes) -> None:
         self._records = MemoryRecords(data)
         self._data = data
-        self._at = 0  # where the next batch begins
+        self._at = self._began = 0  # where the next batch begins, and where the last one did
         self._magic = data[_MAGIC_AT] if len(data) > _MAGIC_AT else _FIRST_MAGIC
         self.leader_epoch = NO_EPOCH  # of the last batch that `next_batch` returned
 
@@ -144,5 +144,9 @@ class EpochedRecords:
             data, at = self._data, self._at = data[at:], 0
             self._records = MemoryRecords(data)
         self.leader_epoch = NO_EPOCH if magic < _FIRST_MAGIC else _EPOCH.unpack_from(data, at + _EPOCH_AT)[0]
-        self._at = at + _HEAD + _LENGTH.unpack_from(data, at + _LENGTH_AT)[0]
+        self._began, self._at = at, at + _HEAD + _LENGTH.unpack_from(data, at + _LENGTH_AT)[0]
         return self._records.next_batch()
+
+    def last(self) -> memoryview:
+        """The bytes of the batch that `next_batch` returned last."""
+        return memoryview(self._data)[self._began : self._at]

@@ -62,7 +62,8 @@ static inline const uint8_t *read_record(const uint8_t *p, const uint8_t *end, r
     if ((p = read_varint(p, end, 5, &size)) == NULL || size < 1 || size > end - p)
         return NULL;
     end = r->end = p + size;
-    p++; /* attributes, of which no bit is used */
+    if (*p++ & 0x80) /* attributes, of which no bit is used */
+        return NULL;
     if ((p = read_varint(p, end, 10, &r->timestamp_delta)) == NULL)
         return NULL;
     if ((p = read_varint(p, end, 5, &r->offset_delta)) == NULL)

@@ -27,6 +27,14 @@ CHANGES = (  # what is in the source, once, and what is in the twin
     ("from typing import Any\n\nimport msgspec\n\n", "\n"),
     ("from tables.records import Record\n", "from tables.records import DecodedRecord, Record, TickRecord\n"),
     ("RawTick, RejectedError\n", "RawTick\n"),
+    (
+        """_NO_TICK = (
+    *(msgspec.MsgspecError, DecimalException, TypeError, RecursionError, UnicodeDecodeError, RejectedError),
+    AttributeError,  # of a price that is missing
+)
+""",
+        "",
+    ),
     ("class FastPath:\n", "class DecodedPath:\n"),
     (
         "        decode: Callable[[Any], RawTick],\n",
@@ -46,7 +54,7 @@ CHANGES = (  # what is in the source, once, and what is in the twin
     ),
     ("                    tick = decode(record.value)\n", ""),
     (
-        "except (msgspec.MsgspecError, DecimalException, TypeError, RecursionError, UnicodeDecodeError, RejectedError):",
+        "except _NO_TICK:",
         "except (AttributeError, DecimalException, TypeError):  # an error is no tick",
     ),
     (

@@ -758,3 +758,12 @@ def test_only_an_empty_record_with_the_header_is_a_marker(
     engine = Engine(EngineConfig())
     engine.feed([Wire(0, DAY, key, value, headers)])
     assert (engine.counters.heartbeats, engine.counters.rejected) == (0, 1)
+
+
+def test_a_late_tick_without_a_price_is_rejected_where_prices_may_be_negative() -> None:
+    engine = Engine(EngineConfig(positive=False))
+    noon = 1_399_284_000_000
+    engine.feed([Wire(0, noon, b"A|x", b'{"ts":%d,"bid":1}' % noon), Wire(1, noon, b"A|x", b'{"ts":%d,"bid":1}' % noon)])
+    engine.feed([Wire(n, noon + 70_000, b"A|y", b'{"ts":%d,"bid":1}' % (noon + 70_000)) for n in (2, 3)])
+    engine.feed([Wire(4, noon + 70_000, b"A|y", b'{"ts":%d}' % noon)])
+    assert [side.reason for side in engine.take_side()] == ["missing"]

@@ -1,0 +1,23 @@
+"""Both cores give the same bytes: on hostile random logs, on spoilt batches, and where one goes on from the other's state.
+
+`python -m tests.compare_cores 100000` compares so many more logs.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tables import native
+from tests.support.examples import examples
+
+pytestmark = pytest.mark.skipif(native.NATIVE is None, reason=f"the native core is not built: {native.MISSING}")
+
+LOGS = examples(check=300, full=1_200, thorough=40_000)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_both_cores_give_the_same_bytes_and_refuse_the_same_batches(part: int) -> None:
+    from tests.compare_cores import one  # noqa: PLC0415  # not where the core is not built
+
+    for seed in range(part, LOGS, 4):
+        one(seed)
