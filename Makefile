@@ -3,14 +3,18 @@
 ## make test    all tests, before you propose a change (minutes; Apache Kafka: see CONTRIBUTING.md)
 ## make lint    style, types and the contracts on imports; make format: repair the style
 ## make bench   the throughput table; make lock: write the lock files anew
+## make native  compile the native core again (`make demo` and `make test` do, where there is a C compiler)
 ## ARGS="..." adds arguments: make check ARGS="-k wheel", make test ARGS="tests/integration/test_restart.py -n0"
 SHELL := /bin/sh
+.NOTPARALLEL: # environments and the native core are built one after the other
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint format bench lock clean
+.PHONY: help demo check test lint format bench native lock clean
 
 BIN := .venv/bin
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
+NATIVE := .venv/.native
+NATIVE_SOURCES := setup.py tables/_native.pyx $(wildcard tables/csrc/*.h)
 SOURCES := app agents tables migrations tests benchmarks examples
 ARGS ?=
 export BARWHEEL_TEST_DATA ?= $(abspath ../shared)
@@ -27,16 +31,25 @@ $(DEV): requirements-dev.lock pyproject.toml tools/bootstrap.sh
 	@tools/bootstrap.sh requirements-dev.lock
 	@touch $@
 
-demo: $(RUNTIME)
+# Optional: without a compiler one line says so, once. Not built by an editable installation, which would hide that line.
+$(NATIVE): $(NATIVE_SOURCES) | $(RUNTIME)
+	@tools/build_native.sh
+	@touch $@
+
+native: $(RUNTIME)
+	@rm -f $(NATIVE)
+	@$(MAKE) --no-print-directory $(NATIVE)
+
+demo: $(RUNTIME) $(NATIVE)
 	@$(BIN)/app demo $(if $(filter-out 0,$(ONCE)),--once) $(ARGS)
 
 # Lint first, because it fails fastest.
-check: lint
+check: lint $(NATIVE)
 	@HYPOTHESIS_PROFILE=check $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal -m "not slow" tests/unit $(ARGS)
 
 # Whole files run in parallel, because tests of a file share workers. tests/conftest.py puts the longest files first.
 # Four at a time, also on two cores: integration tests mostly wait.
-test: $(DEV)
+test: $(DEV) $(NATIVE)
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(DEV)
@@ -50,7 +63,7 @@ format: $(DEV)
 	@$(BIN)/ruff format --quiet $(SOURCES)
 	@$(BIN)/ruff check --fix --quiet $(SOURCES)
 
-bench: $(DEV)
+bench: $(DEV) $(NATIVE)
 	@$(BIN)/python -m benchmarks throughput $(ARGS)
 
 # Needs uv (`pip install uv`). The files name no index, so that any mirror can serve them.
@@ -62,5 +75,5 @@ lock:
 	@$(UV_COMPILE) --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml >/dev/null
 
 clean:
-	@rm -rf .venv build dist *.egg-info .pytest_cache .import_linter_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv build dist *.egg-info tables/_native*.so tables/_native.c .pytest_cache .import_linter_cache .mypy_cache .ruff_cache .hypothesis
 	@find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

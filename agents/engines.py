@@ -9,9 +9,11 @@ from agents.recovery import Recovered
 from app.errors import StateError
 from app.settings import Settings
 from app.settings.types import IdleClose, Prices
+from tables import native
 from tables.after_close import BoundsMovedError
 from tables.config import EngineConfig
 from tables.engine import Engine
+from tables.layouts.layout import is_own_layout
 
 
 def engine_config(settings: Settings) -> EngineConfig:
@@ -37,6 +39,11 @@ def engine_config(settings: Settings) -> EngineConfig:
         week_start=settings.week_start_number,
         flat=settings.flat_frames,
     )
+
+
+def why_python(settings: Settings) -> str:
+    """Why the engines have the core in Python; empty if they have the native one."""
+    return native.why_python(engine_config(settings), settings.native.value, own_layout=is_own_layout(tick_layout(settings)))
 
 
 def restored_engine(settings: Settings, found: Recovered) -> Engine:

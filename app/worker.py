@@ -15,6 +15,7 @@ from faust.worker import Worker
 from yarl import URL
 
 from agents.bar_schemas import BarSchemas
+from agents.engines import why_python
 from agents.tasks import TaskManager
 from agents.topics import ensure
 from app.errors import BarwheelError, BrokerError, SettingsError
@@ -131,12 +132,14 @@ async def prepare(app: WorkerApp) -> None:
 
 
 def check_native(settings: Settings) -> None:
-    """Raise `SettingsError` where the compiled core is required and is not there."""
+    """Say which core runs. Raises `SettingsError` where the compiled one is required and is not there."""
     if settings.native is Native.on and native.NATIVE is None:
         raise SettingsError(
             f"native=on: the compiled core is not there ({native.MISSING}): install a C compiler and Python's headers and "
             "install barwheel again, or set native=auto"
         )
+    why = why_python(settings)
+    say(f"ticks are processed by the core in Python: {why}" if why else "ticks are processed by the native core")
 
 
 def advertised_host(host: str) -> str:

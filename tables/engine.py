@@ -23,7 +23,7 @@ from tables.emission import Closed
 from tables.hot import FastPath
 from tables.hot_decoded import DecodedPath
 from tables.idle import IdleScheduler
-from tables.layouts.layout import OwnLayout, TickLayout
+from tables.layouts.layout import OwnLayout, TickLayout, is_own_layout
 from tables.native import core_for, fast_path, read_batch
 from tables.open_windows import OpenWindows
 from tables.progress import CLOCK_STEP, Progress
@@ -63,8 +63,7 @@ class Engine:
         """`layout`: how the records hold ticks; None: the default layout. `native`: which core, see `tables.native`."""
         self.config = config
         self.scheduler = IdleScheduler(config)
-        own = layout is None or (isinstance(layout, OwnLayout) and layout.decoded is None)
-        self.core = core_for(config, native, own_layout=own)
+        self.core = core_for(config, native, own_layout=is_own_layout(layout))
         self.windows = OpenWindows(config, self.scheduler, self.core)
         self.progress = Progress(next_offset)
         self.snapshots = Snapshots(self.windows, self.progress)

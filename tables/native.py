@@ -47,11 +47,23 @@ def core_for(config: EngineConfig, wanted: str | None, *, own_layout: bool) -> C
 
     `own_layout`: whether the records are in the default layout.
     """
-    if NATIVE is None or (wanted or _default[0]) == OFF or not own_layout:
-        return PYTHON
+    return PYTHON if NATIVE is None or why_python(config, wanted, own_layout=own_layout) else NATIVE
+
+
+def why_python(config: EngineConfig, wanted: str | None, *, own_layout: bool) -> str:
+    """Why an engine has the core in Python; empty if it has the native one. The arguments are those of `core_for`."""
+    if (wanted or _default[0]) == OFF:
+        return "native=off"
+    if NATIVE is None:
+        return f"the native core is not built: {MISSING}"
+    if not own_layout:
+        return "the native core reads ticks in the default layout only"
+    if config.time_unit != "ms":
+        return f"the native core does not know time_unit={config.time_unit}"
+    if config.price == "mid":
+        return "the native core does not know price=mid"
     sizes = config.window_size, config.grace, config.max_future, abs(config.min_ts)
-    knows = config.time_unit == "ms" and config.price != "mid" and max(sizes) < MOST
-    return NATIVE if knows else PYTHON
+    return "" if max(sizes) < MOST else f"the native core knows durations below {MOST} ms"
 
 
 def checksum(wanted: str) -> Callable[[bytes | memoryview], int] | None:

@@ -61,4 +61,5 @@ pip() {
 printf 'barwheel: installing %s\n' "$lock"
 pip --require-hashes -r "$lock"
 # the lock file includes the build backend, so the build downloads nothing unpinned
-pip --no-deps --no-build-isolation --editable .
+# make builds the native core, in place
+BARWHEEL_BUILD=python pip --no-deps --no-build-isolation --editable .

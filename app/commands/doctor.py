@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from agents.engines import why_python
 from app.commands import base
 from app.operations.diagnosis import Examination, examine
 from app.settings import Settings
@@ -53,6 +54,7 @@ def _as_data(settings: Settings, result: Examination) -> dict[str, Any]:
         },
         "topics": {n: asdict(s) for n, s in result.report.states.items()} if result.report else {},
         "clock": result.clock,
+        "core": {"name": "python" if (why := why_python(settings)) else "native", "why": why},
         "findings": [asdict(item) for item in result.items],
         "ok": result.ok,
     }
@@ -67,7 +69,9 @@ def _print(settings: Settings, result: Examination) -> None:
         values.add_row(name, settings.text_of(name) or "(empty)", settings.source_of(name))
     console.print(values, end="\n\n")
     console.print(f"broker  {result.cluster or 'none that answers'}{' (pocket)' if settings.pocket else ''}")
-    console.print(f"clock   {result.clock}", end="\n\n")
+    console.print(f"clock   {result.clock}")
+    why = why_python(settings)
+    console.print(f"core    {f'python: {why}' if why else 'native'}", end="\n\n")
     if result.report is not None:
         console.print(base.topic_table(settings, result.report), end="\n\n")
     for item in result.items:

@@ -71,6 +71,11 @@ class OwnLayout:
         return key, b'{"ts":%d,"heartbeat":true}' % -(-ms * self._units // 1_000)
 
 
+def is_own_layout(layout: TickLayout | None) -> bool:
+    """Whether this is the default layout; None is."""
+    return layout is None or (isinstance(layout, OwnLayout) and layout.decoded is None)
+
+
 def unwrapped(value: RawTick | RejectedError) -> RawTick:
     """The `decode` of a layout that has decoded before: the tick, or the error raised."""
     if isinstance(value, RejectedError):

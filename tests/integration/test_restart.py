@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from tables import native
 from tests.integration.conftest import NewWorker
 from tests.support.ticks import Seen, Tick, create_topic, heartbeat, produce, read, windows
 from tests.support.worker import Worker
@@ -81,6 +82,29 @@ def stopped_in_the_middle(new_worker: NewWorker, delivery: str, timestamps: str)
     worker.stop()
     check(worker, ticks)
     assert (total["read"], total["binned"], total["heartbeats"]) == (len(ticks), len(ticks) - 1, 1)
+
+
+@pytest.mark.skipif(native.NATIVE is None, reason=f"the native core is not built: {native.MISSING}")
+@pytest.mark.parametrize("first", ["on", "off"])
+def test_a_worker_with_one_core_goes_on_from_the_state_of_the_other(pocket_worker: NewWorker, first: str) -> None:
+    worker = pocket_worker(topic_partitions="1", scope="symbol" if first == "on" else "broker")
+    ticks = market(minutes=3, symbols=2, per_minute=10, partition=0)
+    ticks.append(heartbeat(T0 + 3 * MINUTE + 5_000, "P0|s1"))
+    cores = ["on", "off", "on"] if first == "on" else ["off", "on", "off"]
+    for part, core in enumerate(cores):
+        worker.settings["native"] = core
+        worker.start()
+        sent = ticks[: len(ticks) * (part + 1) // len(cores)]
+        produce(worker.bootstrap, worker.ticks_topic, sent[len(ticks) * part // len(cores) :])
+        worker.wait_read(len(sent))
+        status = worker.get("/api/v1/status")
+        assert status is not None
+        assert (status["core"], status["core_note"]) == (("native", "") if core == "on" else ("python", "native=off"))
+        if part < len(cores) - 1:
+            worker.stop()
+    worker.wait_closed(len(ticks))
+    worker.stop()
+    check(worker, ticks)
 
 
 @pytest.mark.parametrize(

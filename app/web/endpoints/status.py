@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from agents.engines import why_python
 from app.doubled import REMEDY, Doubled
 from app.kafka.clock import now_ms
 from app.settings import Settings
@@ -32,13 +33,15 @@ from tables.wheel import SLOTS as WHEEL_SLOTS
 async def status(web: WebContext, _: Params) -> Status:
     """This worker: its version, settings and state."""
     settings, tasks, read_model = web.settings, web.tasks, web.read_model
-    ready = tasks.readiness()
+    ready, core_note = tasks.readiness(), why_python(settings)
     extent = await read_model.extent()
     consumer = tasks.consumer
     own_url = web.peers.own_url
     return Status(
         name="barwheel",
         version=__version__,
+        core="python" if core_note else "native",
+        core_note=core_note,
         app_id=settings.app_id,
         state=ready["state"],
         started_at=web.started_at,

@@ -201,6 +201,8 @@ class Status(ApiModel):
 
     name: str
     version: str
+    core: str = Field(description="`native` or `python`: what processes the ticks.")
+    core_note: str = Field(description="Why it is not the native core; empty if it is.")
     app_id: str
     state: str
     started_at: int
