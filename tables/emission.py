@@ -7,10 +7,12 @@ compares it with the encoding of the same `Bar`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Protocol, TypeVar
 
 import msgspec
 
+from tables.native import knows, take_bars
 from tables.scopes import UNKNOWN
 from tables.state import Close
 from tables.ticks import PER_SECOND
@@ -95,22 +97,36 @@ def take_records(steps: Iterable[Closed], headers: H) -> Iterator[tuple[bytes, b
         closed = f',"close_reason":"{step.reason}","closed_at":{step.at},"watermark":{step.watermark},"first_offset":'
         last = f',"closed_at_offset":{step.offset},"revision":{step.revision}'
         ending = f',"corrected":{step.corrected}}}' if step.revision else "}"
-        whole = step.cut == UNKNOWN
-        in_ms = step.per_second == PER_SECOND["ms"]
+        value_of = partial(_value, step, (times, closed, last, ending))
+        if take_bars is not None and knows(step.symbols) and step.cut == UNKNOWN and step.per_second == PER_SECOND["ms"]:
+            pieces = suffix, times.encode(), closed.encode(), last.encode(), ending.encode()
+            windows, count = step.windows, len(step.symbols)
+            for begin in range(0, count, UNPACKED_AT_ONCE):
+                many = begin, min(begin + UNPACKED_AT_ONCE, count)
+                yield from take_bars(step.symbols, windows, *many, pieces, start, headers, value_of)
+            windows.clear()
+            continue
         windows = step.windows
         windows.reverse()
         for symbol in step.symbols:
-            w = windows.pop()  # freed at the next turn, while it is still in the cache
-            first_ts, last_ts = w.open_ts, w.close_ts
-            if not in_ms:
-                first_ts, last_ts = step.times_of(w)
-            end_of_value = ending if whole or not step.is_partial(w) else f',"partial":true{ending}'
-            sums = ',"volume":null,"vwap":null' if w.volume is None else _sums(w)
-            value = (
-                f'{symbol.json}{times}{w.open!s},"high":{w.high!s},"low":{w.low!s},"close":{w.close!s}{sums},"ticks":{w.ticks}'
-                f',"first_ts":{first_ts},"last_ts":{last_ts}{closed}{w.first_offset},"last_offset":{w.last_offset}{last}{end_of_value}'
-            )
-            yield symbol.key + suffix, value.encode(), start, headers
+            # the window is freed at the next turn, while it is still in the cache
+            yield symbol.key + suffix, value_of(symbol, windows.pop()), start, headers
+
+
+def _value(step: Closed, pieces: tuple[str, str, str, str], symbol: Named, w: Window) -> bytes:
+    """The JSON of a bar. `pieces`: what the bars of the step share."""
+    times, closed, last, ending = pieces
+    first_ts, last_ts = w.open_ts, w.close_ts
+    if step.per_second != PER_SECOND["ms"]:
+        first_ts, last_ts = step.times_of(w)
+    if step.cut != UNKNOWN and step.is_partial(w):
+        ending = f',"partial":true{ending}'
+    sums = ',"volume":null,"vwap":null' if w.volume is None else _sums(w)
+    value = (
+        f'{symbol.json}{times}{w.open!s},"high":{w.high!s},"low":{w.low!s},"close":{w.close!s}{sums},"ticks":{w.ticks}'
+        f',"first_ts":{first_ts},"last_ts":{last_ts}{closed}{w.first_offset},"last_offset":{w.last_offset}{last}{ending}'
+    )
+    return value.encode()
 
 
 def unpacked(steps: Iterable[Closed]) -> Iterator[Closed]:

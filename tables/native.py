@@ -35,6 +35,8 @@ def _make() -> Core | None:
 
 NATIVE = _make()
 _default = [OFF]
+take_bars: Any = None if _native is None else _native.take_bars  # see `_native.pyx`; None: it is not built
+knows: Any = None if _native is None else _native.knows
 
 
 def default_to(wanted: str) -> None:

@@ -21,3 +21,10 @@ def test_both_cores_give_the_same_bytes_and_refuse_the_same_batches(part: int) -
 
     for seed in range(part, LOGS, 4):
         one(seed)
+
+
+def test_both_cores_read_the_same_of_mutated_values() -> None:
+    from tests.fuzz_native import values  # noqa: PLC0415  # not where the core is not built
+
+    for seed in range(LOGS):
+        values(seed)

@@ -1,0 +1,29 @@
+#!/bin/sh
+# Runs the tests of the native core with AddressSanitizer and UndefinedBehaviorSanitizer. It needs gcc with libasan.
+#
+#     tools/sanitize.sh [seconds of fuzzing]
+#
+# The repository stays as it is: the extension is built in a temporary directory beside links to everything else.
+set -eu
+seconds=${1:-60}
+root=$(cd "$(dirname "$0")/.." && pwd)
+python="$root/.venv/bin/python"
+place=$(mktemp -d)
+trap 'rm -rf "$place"' EXIT
+for name in app agents migrations tests benchmarks setup.py pyproject.toml README.md LICENSE; do
+    ln -s "$root/$name" "$place/$name"
+done
+cp -r "$root/tables" "$place/tables"
+rm -f "$place"/tables/_native*.so "$place"/tables/_native.c
+cd "$place"
+flags="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g"
+CFLAGS="$flags" LDFLAGS="$flags" "$python" setup.py -q build_ext --inplace
+# Python itself frees little at its end, and its small objects come from one large piece: without that every one is watched.
+export ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc
+export BARWHEEL_KAFKA=off HYPOTHESIS_PROFILE=check BARWHEEL_TEST_DATA="${BARWHEEL_TEST_DATA:-$root/../shared}"
+LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)"
+export LD_PRELOAD
+"$python" -c "from tables import native; assert native.NATIVE is not None, native.MISSING"
+"$python" -m pytest -q -p no:cacheprovider tests/unit/test_native_core.py tests/unit/test_engine_rules.py tests/unit/test_emission.py \
+    -k "native"
+"$python" -m tests.fuzz_native --seconds "$seconds"
