@@ -22,11 +22,12 @@ from tables.layouts.decoded import (
     DEFAULTS,
     NUMBERS,
     DecodedTick,
+    TextNumber,
     Tree,
     UnfitSchemaError,
+    ascii_lines,
     double_expression,
     field_tree,
-    from_ascii,
     from_float,
     part_of,
     required,
@@ -167,7 +168,11 @@ class _Reader:
             value = self._program.read_time(USUAL_SIZES[_TIMES.get(kind.logical, self._number_unit)])
         else:
             value = self._program.read(kind)
-        self._program.line(f"{attribute} = {expression(value)}")
+        if attribute in NUMBERS and kind.kind == "string":
+            for line in ascii_lines(attribute, value, expression(value), self._program.value):
+                self._program.line(line)
+        else:
+            self._program.line(f"{attribute} = {expression(value)}")
         self._program.assigned(attribute)
 
     def _refuse(self, kind: AvroType, attribute: str, path: str) -> Never:
@@ -210,8 +215,10 @@ class _Reader:
     def _number(self, kind: AvroType, reason: str, path: str) -> Expression | None:
         value = self._program.value
         if kind.logical == "decimal" and kind.scale:
-            scale, multiply, trim = value(Decimal(1).scaleb(-kind.scale)), value(EXACT.multiply), value(trimmed)
-            return f"({multiply}({{0}}, {scale}) if {{0}} % 10 else {trim}({{0}}, {kind.scale}))".format
+            scale, ten = (value(Decimal(1).scaleb(exponent - kind.scale)) for exponent in (0, 1))
+            multiply, trim = value(EXACT.multiply), value(trimmed)
+            round_one = f"{multiply}({{0}} // 10, {ten}) if {{0}} % 100 else {trim}({{0}}, {kind.scale})"
+            return f"({multiply}({{0}}, {scale}) if {{0}} % 10 else {round_one})".format
         if kind.logical == "decimal" or (kind.kind in ("int", "long") and not kind.logical):
             return self._call(Decimal)
         if kind.logical:
@@ -220,7 +227,7 @@ class _Reader:
             return double_expression(value)
         if kind.kind == "float":
             return self._call(from_float)
-        return self._call(from_ascii, "{}", path, reason) if kind.kind == "string" else None
+        return self._call(TextNumber(path, reason).of_bytes) if kind.kind == "string" else None
 
     def _text(self, kind: AvroType) -> Expression | None:
         if kind.kind == "string":
@@ -231,9 +238,8 @@ class _Reader:
             return f"str({self._program.value(uuid.UUID)}(bytes={{}}))".format
         return _as_it_is if kind.kind in ("int", "long") and not kind.logical else None
 
-    def _call(self, function: Callable[..., Any], first: str = "{}", *more: Any) -> Expression:
-        value = self._program.value
-        return f"{value(function)}({', '.join([first, *map(value, more)])})".format
+    def _call(self, function: Callable[..., Any], argument: str = "{}") -> Expression:
+        return f"{self._program.value(function)}({argument})".format
 
 
 def _as_it_is(value: str) -> str:

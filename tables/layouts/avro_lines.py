@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Never
 from tables.layouts.avro_times import LAST, time_tables
 
 _MAX_SHIFT = 63  # bits: a long has ten bytes at most
+MAX_DECIMAL = 32  # bytes; 34 digits take 15
 
 
 class Part(NamedTuple):
@@ -115,23 +116,65 @@ class Lines:
         self.line("if x > 127: x, p = more(b, p, x)")
 
     def long(self, name: str) -> None:
-        """Read a long into a variable. Three bytes are read without a loop."""
+        """Read a long into a variable. Three bytes of a positive one are read by a table, without a loop."""
+        low = self.value(_LOWS)
         self.line("x = b[p]")
-        self.line("if x < 128: p += 1")
-        self.line("elif (y := b[p + 1]) < 128:")
-        self.line(f" x += (y << 7) - {1 << 7}")
-        self.line(" p += 2")
-        self.line("elif (z := b[p + 2]) < 128:")
-        self.line(f" x += (y << 7) + (z << 14) - {(1 << 7) + (1 << 14)}")
-        self.line(" p += 3")
-        self.line("else: x, p = more(b, p + 1, x)")
-        self.line(f"{name} = (x >> 1) ^ -(x & 1)")
+        self.line("try:")
+        self.line(f" if x < 128: {name} = {self.value(_ZIGZAG)}[x]; p += 1")
+        self.line(f" elif (y := b[p + 1]) < 128: {name} = {low}[x] + y * 64; p += 2")
+        self.line(f" elif (z := b[p + 2]) < 128: {name} = {low}[x] + y * 64 + z * 8192 - 8192; p += 3")
+        self.line(" else: raise TypeError")
+        self.line("except TypeError:")
+        self.line(" x, p = more(b, p + 1, x)")
+        self.line(f" {name} = (x >> 1) ^ -(x & 1)")
 
     def length(self, name: str) -> None:
         """Read a number that is not negative."""
         self.number()
         self.line("if x & 1: negative(x)")
         self.line(f"{name} = x >> 1")
+
+    # ---- bytes with their length in front
+
+    def step_over_bytes(self) -> None:
+        """Step over bytes with their length in front."""
+        self.line(f"try: p += {self.value(_DISTANCES)}[b[p]]")
+        self.line("except TypeError:")
+        self.depth += 1
+        self.length("x")
+        self.line("p += x")
+        self.depth -= 1
+
+    def read_bytes(self) -> None:
+        """Read bytes with their length in front into `x`."""
+        self.line(f"try: e = p + {self.value(_DISTANCES)}[b[p]]; p += 1")
+        self.line("except TypeError:")
+        self.depth += 1
+        self.length("x")
+        self.line("e = p + x")
+        self.depth -= 1
+        self.line("x = b[p:e]")
+        self.line("p = e")
+
+    def read_decimal(self) -> None:
+        """Read the digits of a decimal, which are bytes with their length in front, into `x`."""
+        self.line(f"try: e = p + {self.value(_DECIMALS)}[b[p]]; p += 1")
+        self.line("except TypeError:")
+        self.depth += 1
+        self.number()
+        self.line(f"if x & 1 or not 0 < x <= {2 * MAX_DECIMAL}: no_branch(x >> 1)")
+        self.line("e = p + (x >> 1)")
+        self.depth -= 1
+        self.line("x = frm(b[p:e]) if b[p] < 128 else frm(b[p:e], signed=True)")
+        self.line("p = e")
+
+
+_ZIGZAG = [(byte >> 1) ^ -(byte & 1) for byte in range(128)]  # a long of one byte
+# By the first byte of more: what it adds to the long. None: the long is negative.
+_LOWS = [(byte & 127) >> 1 if byte > 127 and byte % 2 == 0 else None for byte in range(256)]  # noqa: PLR2004  # not the last byte
+# By the byte of a length: how far it is from there to the end of the bytes. None: the length has more bytes, or is none.
+_DISTANCES = [1 + (byte >> 1) if byte < 128 and byte % 2 == 0 else None for byte in range(256)]  # noqa: PLR2004  # the last byte
+_DECIMALS = [distance if 0 < byte <= 2 * MAX_DECIMAL else None for byte, distance in enumerate(_DISTANCES)]
 
 
 def _more(data: bytes, at: int, number: int) -> tuple[int, int]:

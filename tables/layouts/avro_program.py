@@ -10,13 +10,12 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tables.layouts.avro_lines import Lines, Part
+from tables.layouts.avro_lines import MAX_DECIMAL, Lines, Part
 from tables.layouts.avro_schema import AvroType
 from tables.layouts.avro_times import LAST
 
 _FORMATS = {"float": "f", "double": "d", "boolean": "B"}
 _MOST_TOGETHER = 1 << 20  # bytes that are read together
-_MAX_DECIMAL = 32  # bytes; 34 digits take 15
 
 
 class Program(Lines):
@@ -47,7 +46,7 @@ class Program(Lines):
         if kind.kind == "fixed":
             name = self.take(f"{kind.size}s", kind.size)
             if kind.logical == "decimal":
-                self.line(f"if not 0 < len({name}) <= {_MAX_DECIMAL}: no_branch({kind.size})")
+                self.line(f"if not 0 < len({name}) <= {MAX_DECIMAL}: no_branch({kind.size})")
                 self.line(f"{name} = frm({name}, signed=True)")
             return name
         self.read_together()
@@ -57,16 +56,9 @@ class Program(Lines):
             self.length("x")
             self.line(f"if x >= {len(kind.symbols)}: no_branch(x)")
         elif kind.logical == "decimal":
-            self.number()
-            self.line(f"if x & 1 or not 0 < x <= {2 * _MAX_DECIMAL}: no_branch(x >> 1)")
-            self.line("e = p + (x >> 1)")
-            self.line("x = frm(b[p:e]) if b[p] < 128 else frm(b[p:e], signed=True)")
-            self.line("p = e")
+            self.read_decimal()
         else:
-            self.length("x")
-            self.line("e = p + x")
-            self.line("x = b[p:e]")
-            self.line("p = e")
+            self.read_bytes()
         return "x"
 
     def read_time(self, size: int) -> str:
@@ -109,8 +101,7 @@ class Program(Lines):
             self.line("while b[p] > 127: p += 1")
             self.line("p += 1")
         elif kind.kind in ("bytes", "string"):
-            self.length("x")
-            self.line("p += x")
+            self.step_over_bytes()
         elif kind.kind == "union":
             with self.union(kind) as branches:
                 for branch in branches:
@@ -154,8 +145,7 @@ class Program(Lines):
             self.line("for _ in range(x >> 1):")
             self.depth += 1
             if kind.kind == "map":
-                self.length("x")
-                self.line("p += x")
+                self.step_over_bytes()
             self.skip(kind.items)
             self.read_together()
             self.depth -= 1

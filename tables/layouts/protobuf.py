@@ -21,13 +21,14 @@ from tables.layouts.decoded import (
     DEFAULTS,
     NUMBERS,
     DecodedTick,
+    TextNumber,
     UnfitSchemaError,
     double_expression,
     from_double,
     from_float,
     part_of,
     required,
-    text_reader,
+    text_lines,
     tick_type,
     trimmed,
 )
@@ -64,7 +65,7 @@ def first_decoder(message: Descriptor, parsed: ParsedLayout, other: IndexedDecod
 
     `other` is called for other indexes.
     """
-    lines = ["if len(b) <= p or b[p]: return other(b, p)"]
+    lines = ["if b[p]: return other(b, p)"]
     return cast("IndexedDecoder", _compiled(message, parsed, {"other": other}, "b, p", "b[p + 1:]", lines))
 
 
@@ -92,20 +93,26 @@ def _compiled(
             continue
         convert = fields.conversion(steps[-1], attribute, path)
         assigned.append(attribute)
-        if any(step.has_presence for step in steps) or _empty_is_missing(steps[-1]):
+        if any(step.has_presence for step in steps):
             after += [f"{attribute} = {DEFAULTS[attribute]}", *_lines(attribute, steps, convert, values)]
+            continue
+        together.append((attribute, ".".join(step.name for step in steps)))
+        converted = _converted(convert, attribute, values)
+        if _empty_is_missing(steps[-1]):
+            after += [f"if not {attribute}: {attribute} = {DEFAULTS[attribute]}"]
+            after += ["else:", *(f" {line}" for line in converted)] if converted else []
         else:
-            together.append((attribute, ".".join(step.name for step in steps)))
-            after += [] if convert is None else [f"{attribute} = {_converted(convert, attribute, values)}"]
+            after += converted
     if together:
         values["always"] = attrgetter(*(name for _, name in together))
         lines.append(f"{', '.join(attribute for attribute, _ in together)} = always(m)")
     values["Tick"] = tick_type(tuple(assigned))
-    if "ts" not in dict(together):
+    if "ts" not in dict(together) or "if not ts: ts = None" in after:
         after.append("if ts is None: no_time(time_name)")
     body = [*lines, *after, f"return Tick({', '.join(assigned)})"]
     source = [
         *(f"def decode({parameters}):", " try:", *(f"  {line}" for line in body)),
+        *([" except IndexError: return other(b, p)"] if "other" in more else []),  # nothing is behind the prefix
         f" except Errors as error: broken({content}, error)",
     ]
     exec(compile("\n".join(source), "<protobuf>", "exec"), values)  # noqa: S102  # no text of a schema is in it
@@ -116,14 +123,19 @@ def _empty_is_missing(field: FieldDescriptor) -> bool:
     return not field.has_presence and field.cpp_type == FieldDescriptor.CPPTYPE_STRING
 
 
-def _converted(convert: Convert, name: str, values: dict[str, Any]) -> str:
-    """An expression that converts the value with this name."""
+def _converted(convert: Convert | None, name: str, values: dict[str, Any]) -> list[str]:
+    """Lines that convert the value in the variable with this name."""
 
     def named(value: Any) -> str:
         values[f"c{len(values)}"] = value
         return f"c{len(values) - 1}"
 
-    return double_expression(named)(name) if convert is from_double else f"{named(convert)}({name})"
+    if convert is None:
+        return []
+    if convert is from_double:
+        return [f"{name} = {double_expression(named)(name)}"]
+    usual = f"{named(convert)}({name})"
+    return text_lines(name, usual, named) if isinstance(convert, TextNumber) else [f"{name} = {usual}"]
 
 
 def _steps(message: Descriptor, attribute: str, path: FieldPath, price: str, *, needed: bool) -> list[FieldDescriptor]:
@@ -161,7 +173,7 @@ def _lines(attribute: str, steps: list[FieldDescriptor], convert: Convert | None
     if _empty_is_missing(steps[-1]):
         lines.append(f"{pad}if x:")
         pad += " "
-    return [*lines, f"{pad}{attribute} = {'x' if convert is None else _converted(convert, 'x', values)}"]
+    return [*lines, *(pad + line for line in [*_converted(convert, "x", values), f"{attribute} = x"])]
 
 
 class _Fields:
@@ -216,7 +228,7 @@ def _number(field: FieldDescriptor, reason: str, path: str) -> Convert | bool:
     if field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT:
         return from_float
     if field.type == FieldDescriptor.TYPE_STRING:
-        return text_reader(path, reason)
+        return TextNumber(path, reason)
     return False
 
 

@@ -6,7 +6,6 @@ A schema by which no tick can be read has an entry as well: one that rejects its
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from operator import attrgetter, itemgetter
 from typing import Any, Never
 
 from tables.layouts.avro import avro_decoder
@@ -27,7 +26,6 @@ from tables.layouts.protobuf_schema import ProtobufFile, descriptor_set
 from tables.records import Record
 from tables.ticks import RejectedError
 
-_headers_of, _value_of, _prefix_of = attrgetter("headers"), attrgetter("value"), itemgetter(slice(PREFIX))
 KINDS = {"avro": "AVRO", "protobuf": "PROTOBUF"}  # formats, and what a registry calls them
 Decoder = Callable[[bytes, int], DecodedTick]  # a value, and where what follows the id begins
 HeaderDecoder = Callable[[bytes, bytes], DecodedTick]  # a value, and the header that names its schema
@@ -71,8 +69,12 @@ class SchemaBook:
             return set()
         records = list(records)
         try:
-            if not any(map(_headers_of, records)):
-                frames = set(map(_prefix_of, map(_value_of, records))).difference(self.by_prefix)
+            if not [1 for record in records if record.headers]:
+                values: list[Any] = [record.value for record in records]
+                first = min(values, default=b"")[:PREFIX]
+                if first in self.by_prefix and max(values).startswith(first):
+                    return set()  # so do all between them, in the order of bytes
+                frames = {value[:PREFIX] for value in values}.difference(self.by_prefix)
                 return {int.from_bytes(frame[1:]) for frame in frames if len(frame) == PREFIX and frame[0] == MAGIC_ID}
         except TypeError:
             pass  # a record has no value

@@ -32,6 +32,7 @@ class SchemaLayout:
         """See `TickLayout`. What is usual is inline: calls for each record would cost as much as all the rest."""
         book, slow, identities = self._book, self._tick, self._identities
         by_prefix, unframed, decode = book.by_prefix, book.unframed, book.decode
+        head = slice(PREFIX)
         by_value, by_key = identities.by_value, identities.by_key
         known, said, make = identities.known, identities.known_said, identities.of_record
         for record in records:
@@ -44,7 +45,7 @@ class SchemaLayout:
                 elif record.headers:
                     tick = decode(record)
                 else:
-                    tick = by_prefix[value[:PREFIX]](value, PREFIX)
+                    tick = by_prefix[value[head]](value, PREFIX)
                 try:
                     if by_value and not (tick.said_broker is None is tick.said_symbol):
                         key = said[record.key if by_key else None, tick.said_broker, tick.said_symbol]

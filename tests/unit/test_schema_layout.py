@@ -266,3 +266,17 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Any, content: str | None,
     with pytest.raises(InputError, match=said) as found:
         schema_book(Settings.load(_env_file=None, ticks_format="avro", ticks_schema=str(file)))
     assert str(file) in str(found.value)
+
+
+WHOLE = [b"\0\0\0\0\1", b"\0\0\0\0\2", b"\0\0\0\0\x09", b"\0\0\0\1\1"]
+VALUES = st.sampled_from([frame + b"x" for frame in WHOLE])
+OTHERS = st.sampled_from([*WHOLE, b"\1\0\0\0\1x", b"\0\0\0\0", b"", None])
+
+
+@given(values=st.lists(VALUES, max_size=3) | st.lists(VALUES | OTHERS, max_size=6))
+def test_every_schema_is_asked_for_that_a_batch_names_and_nobody_knows(values: list[bytes | None]) -> None:
+    book = SchemaBook(LayoutConfig(format="avro").parsed())
+    for number in (1, 2):
+        book.refuse(number, "it is a test")
+    named = {int.from_bytes(value[1:5]) for value in values if value and len(value) > 4 and value[0] == 0}
+    assert book.unknown([Wire(n, 0, b"k", value) for n, value in enumerate(values)]) == named - {1, 2}
