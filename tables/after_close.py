@@ -17,7 +17,7 @@ from tables.further import Further, Item, Revision, Settled, Whose
 from tables.kept import State
 from tables.longer import Evidence, LongerWindows
 from tables.scopes import Longer, Scope, Symbol
-from tables.state import FurtherState, KeptState, LongerState, RevisionState, encode_further
+from tables.state import FurtherState, KeptState, RevisionState, encode_further, encode_longer
 from tables.ticks import name_of
 from tables.window import Window, new_window, pack_window, unpack_window
 
@@ -162,12 +162,13 @@ class AfterClose:
         if isinstance(item, Settled):
             kept = [] if self.corrections is None else [self._kept_state(*one) for one in self.corrections.kept.states_of(item)]
             return encode_further(FurtherState(kept=kept)) if kept else None
-        longer = [
-            LongerState(self._names[frame], bucket.start, bucket.end, msgspec.Raw(state))
-            for frame, state in enumerate(item.states)
-            if state is not None and (bucket := item.scope.longer[frame]) is not None
-        ]
-        return encode_further(FurtherState(longer, close=item.close)) if longer or item.close is not None else None
+        buckets = item.scope.longer
+        longer: list[bytes] = []
+        for number, packed in enumerate(item.states):
+            if packed is not None and (bucket := buckets[number]) is not None:
+                longer.append(bucket.head)
+                longer.append(packed)
+        return encode_longer(longer, item.close) if longer or item.close is not None else None
 
     def restore(self, scope_of: ScopeOf, states: Iterable[tuple[bytes, tuple[str, str], FurtherState]]) -> list[Scope]:
         """Restore the records of a changelog: each with `broker|symbol` and the names. Returns scopes with longer windows.

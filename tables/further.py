@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tables.scopes import Longer, Scope, head_of, longer_key
+from tables.scopes import Longer, Scope, head_of
 from tables.window import Window
 
 
@@ -89,6 +89,7 @@ class Further:
 
     def __init__(self, frames: int, *, per_symbol: bool) -> None:
         self.items: dict[bytes, Item] = {}  # by record key
+        self.known: dict[bytes, Longer] = {}  # what there is of a symbol, by `broker|symbol`
         self.changed: list[Item] = []  # since `take_changed`
         self.per_symbol = per_symbol
         self._frames = frames
@@ -106,17 +107,11 @@ class Further:
             item.changed = False
         return changed
 
-    def known(self, key: bytes) -> Longer | None:
-        """What there is of a symbol."""
-        found = self.items.get(longer_key(key))
-        assert found is None or isinstance(found, Longer)  # noqa: S101  # it has the key of one
-        return found
-
     def longer_of(self, key: bytes, name: tuple[str, str], scope: Scope) -> Longer:
         """The one of a symbol, created on first use."""
-        found = self.known(key)
+        found = self.known.get(key)
         if found is None:
-            found = Longer(key, name, scope, self._frames)
+            found = self.known[key] = Longer(key, name, scope, self._frames)
             self.items[found.record_key] = found
         return found
 
@@ -140,8 +135,10 @@ class Further:
 
     def longer(self) -> list[Longer]:
         """All symbols that have any of this."""
-        return [item for item in self.items.values() if isinstance(item, Longer)]
+        return [*self.known.values()]
 
     def drop(self, item: Item) -> None:
         """Forget what has nothing left."""
         self.items.pop(item.record_key, None)
+        if isinstance(item, Longer):
+            self.known.pop(item.key, None)

@@ -13,16 +13,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import msgspec
-
 from tables.calendar import Calendar, frame_of, sources
 from tables.config import EngineConfig
 from tables.corrections import Corrections
 from tables.emission import Closed, Named
 from tables.further import Further
 from tables.scopes import NEVER, UNKNOWN, Longer, LongerBucket, Scope
+from tables.state import longer_head
 from tables.ticks import PER_SECOND
-from tables.window import Window, pack_window, unpack_window
+from tables.window import Window, merged_state, pack_window, unpack_window
 
 
 class Evidence(NamedTuple):
@@ -74,8 +73,9 @@ class LongerWindows:
         """Merge base windows of a scope that begin at `start`, and have closed, into the longer ones that hold them."""
         for frame in self._gathering[-1]:
             bucket = self._bucket(scope, frame, start, evidence)
+            known, longer_of = self._further.known, self._further.longer_of
             for symbol, window in zip(symbols, windows, strict=True):
-                self._merge(bucket, frame, self._further.longer_of(symbol.key, symbol.name, scope), window)
+                self._merge(bucket, frame, known.get(symbol.key) or longer_of(symbol.key, symbol.name, scope), window)
 
     def gather_late(self, scope: Scope, longer: Longer, frame: int, tick: Window, start: int) -> bool:
         """Merge a late tick, as a window of its own, into the open window of a frame. Returns whether that had to be opened."""
@@ -116,7 +116,7 @@ class LongerWindows:
             self._close(scope, frame, bucket, evidence)
             bucket = None
         if bucket is None:
-            bucket = scope.longer[frame] = LongerBucket(start, end)
+            bucket = scope.longer[frame] = LongerBucket(start, end, longer_head(self.frames[frame].name, start, end))
         return bucket
 
     def _merge(self, bucket: LongerBucket, frame: int, longer: Longer, window: Window) -> None:
@@ -124,12 +124,13 @@ class LongerWindows:
         if held is None:
             bucket.members.append(longer)
             self.count += 1
-            merged = msgspec.structs.replace(window, end=bucket.end)
+            end, window.end = window.end, bucket.end  # a copy would cost more than to encode it
+            longer.states[frame] = pack_window(window)
+            window.end = end
         else:
-            merged = unpack_window(held)
-            merged.merge(window)
-        longer.states[frame] = pack_window(merged)
-        self._further.mark(longer)
+            longer.states[frame] = merged_state(held, window)
+        if not longer.changed:
+            self._further.mark(longer)
 
     def _close(self, scope: Scope, frame: int, bucket: LongerBucket, evidence: Evidence) -> None:
         scope.longer[frame] = None

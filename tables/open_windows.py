@@ -73,7 +73,7 @@ class OpenWindows:
 
     def new_scope(self, key: bytes, name: tuple[str, str]) -> Scope:
         """The scope of a symbol under scope `symbol`: that of its longer windows, if it has any."""
-        known = None if self.after is None else self.after.further.known(key)
+        known = None if self.after is None else self.after.further.known.get(key)
         return self.core.scope(order_of(name)) if known is None else known.scope
 
     def let_go(self, symbol: Symbol) -> None:

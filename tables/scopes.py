@@ -122,9 +122,10 @@ def longer_key(key: bytes) -> bytes:
 class LongerBucket:
     """The open longer windows of a scope in one frame, which have the same bounds (epoch ms): there is never more than one."""
 
-    __slots__ = ("end", "members", "start")
+    __slots__ = ("end", "head", "members", "start")
 
-    def __init__(self, start: int, end: int) -> None:
+    def __init__(self, start: int, end: int, head: bytes) -> None:
+        self.head = head  # how its windows' states begin in the changelog
         self.start = start
         self.end = end
         self.members: list[Longer] = []

@@ -163,5 +163,22 @@ encode_state = msgspec.json.Encoder().encode
 decode_state = msgspec.json.Decoder(SymbolState).decode
 encode_further = msgspec.msgpack.Encoder().encode
 decode_further = msgspec.msgpack.Decoder(FurtherState).decode
+# How the array of a `FurtherState` begins: with an array of so many longer windows.
+_LONGER = [bytes((0x94, 0x90 + count)) for count in range(16)]
+
+
+def longer_head(frame: str, start: int, end: int) -> bytes:
+    """How a `LongerState` begins in its record. All that follows is the window."""
+    return b"\x94" + encode_further(frame) + encode_further(start) + encode_further(end)
+
+
+def encode_longer(longer: list[bytes], close: Close | None) -> bytes:
+    """The record of a symbol's longer windows, given as heads and states in turn: what `encode_further` would give of it.
+
+    Most of it is there already; a checkpoint may write one for every symbol.
+    """
+    return b"".join((_LONGER[len(longer) // 2], *longer, b"\xc0\x90", b"\xc0" if close is None else encode_further(close)))
+
+
 encode_position = msgspec.json.Encoder().encode
 decode_position = msgspec.json.Decoder(Position).decode

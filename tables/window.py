@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
 
 import msgspec
 
@@ -83,6 +85,20 @@ class Window(msgspec.Struct, array_like=True, gc=False, eq=False):
 
     def merge(self, other: Window) -> None:
         """Take in a window inside this one. The result is that of folding the ticks of both, in whatever order."""
+        if other.open_ts > self.close_ts:
+            take_later(self, other)
+            return
+        self._mix(other)
+        self.ticks += other.ticks
+        self.first_offset = min(self.first_offset, other.first_offset)
+        self.last_offset = max(self.last_offset, other.last_offset)
+        self.opened_at = min(self.opened_at, other.opened_at)
+        if other.volume is not None and other.notional is not None:
+            self.volume = other.volume if self.volume is None else EXACT.add(self.volume, other.volume)
+            self.notional = other.notional if self.notional is None else EXACT.add(self.notional, other.notional)
+
+    def _mix(self, other: Window) -> None:
+        """Take in the prices of a window whose ticks may lie anywhere among these."""
         rank = (other.high_ts, other.high_seq, other.high_offset)
         if other.high > self.high or (other.high == self.high and rank < (self.high_ts, self.high_seq, self.high_offset)):
             self.high, (self.high_ts, self.high_seq, self.high_offset) = other.high, rank
@@ -95,13 +111,6 @@ class Window(msgspec.Struct, array_like=True, gc=False, eq=False):
         rank = (other.open_ts, other.open_seq, other.open_offset)
         if rank < (self.open_ts, self.open_seq, self.open_offset):
             self.open, (self.open_ts, self.open_seq, self.open_offset) = other.open, rank
-        self.ticks += other.ticks
-        self.first_offset = min(self.first_offset, other.first_offset)
-        self.last_offset = max(self.last_offset, other.last_offset)
-        self.opened_at = min(self.opened_at, other.opened_at)
-        if other.volume is not None and other.notional is not None:
-            self.volume = other.volume if self.volume is None else EXACT.add(self.volume, other.volume)
-            self.notional = other.notional if self.notional is None else EXACT.add(self.notional, other.notional)
 
     def vwap(self, step: Decimal = _VWAP_STEP) -> Decimal | None:
         """Volume-weighted average price, rounded half-even to 8 decimals; None without quantities or where they sum to 0.
@@ -121,6 +130,49 @@ def rounded_vwap(notional: Decimal | None, volume: Decimal | None, step: Decimal
 
 pack_window = msgspec.msgpack.Encoder().encode  # half as long as its JSON
 unpack_window = msgspec.msgpack.Decoder(Window).decode
+# The same with bytes for the prices that a later window replaces or leaves as they are: numbers take most of the time.
+_Held = msgspec.defstruct(
+    "_Held",
+    [(one.name, msgspec.Raw if one.name in ("open", "close") else one.type) for one in msgspec.structs.fields(Window)],
+    array_like=True,
+    gc=False,
+)
+_unpack_held: Callable[[bytes], Any] = msgspec.msgpack.Decoder(_Held).decode
+
+
+def merged_state(state: bytes, other: Window) -> bytes:
+    """The state of a window that takes in a window inside it, see `Window.merge`."""
+    held = _unpack_held(state)
+    if other.open_ts > held.close_ts:  # nearly always
+        take_later(held, other)
+    else:
+        held = unpack_window(state)
+        held.merge(other)
+    return pack_window(held)
+
+
+def take_later(window: Any, later: Window) -> None:
+    """Take into a window one whose ticks are all later: of equal prices the earlier one stays. Its open is not looked at."""
+    if later.high > window.high:
+        window.high, window.high_ts = later.high, later.high_ts
+        window.high_seq, window.high_offset = later.high_seq, later.high_offset
+    if later.low < window.low:
+        window.low, window.low_ts = later.low, later.low_ts
+        window.low_seq, window.low_offset = later.low_seq, later.low_offset
+    window.close, window.close_ts = later.close, later.close_ts
+    window.close_seq, window.close_offset = later.close_seq, later.close_offset
+    window.ticks += later.ticks
+    if later.first_offset < window.first_offset:  # noqa: PLR1730  # a call takes longer
+        window.first_offset = later.first_offset
+    if later.last_offset > window.last_offset:  # noqa: PLR1730
+        window.last_offset = later.last_offset
+    if later.opened_at < window.opened_at:  # noqa: PLR1730
+        window.opened_at = later.opened_at
+    if later.volume is not None and later.notional is not None:
+        window.volume = later.volume if window.volume is None else EXACT.add(window.volume, later.volume)
+        window.notional = later.notional if window.notional is None else EXACT.add(window.notional, later.notional)
+
+
 _WIDE = EXACT.copy()
 _WIDE.clear_traps()
 
