@@ -148,7 +148,7 @@ class OpenWindows:
             self._step_back_windows(symbol, arrival)
         if self.after is not None:
             self.after.step_back(arrival)
-        scopes = self._all_scopes()
+        scopes = self.all_scopes()
         for scope in scopes:
             if scope.advanced_at > arrival:
                 scope.advanced_at = arrival
@@ -163,7 +163,8 @@ class OpenWindows:
                 window.opened_at = arrival
                 self.mark_changed(symbol)
 
-    def _all_scopes(self) -> list[Scope]:
+    def all_scopes(self) -> list[Scope]:
+        """Every scope that may have an open window."""
         if not self.per_symbol:
             return [*self.scopes.values()]
         longer = [] if self.after is None else self.after.further.longer()  # also of symbols that were let go

@@ -12,6 +12,7 @@ def register(app: faust.App) -> None:
     """Add our commands to `faust -A app` and to the console scripts, and adapt Faust's own."""
     # Imported here: `faust.cli` defines its command line on import, which only a process with a Faust app needs.
     from app.commands import (  # noqa: PLC0415
+        backfill,
         bars,
         broker,
         completion,
@@ -28,6 +29,7 @@ def register(app: faust.App) -> None:
         topics,
     )
 
-    for module in (demo, inspect, replay, bars, export, flush, migrate, reconcile, broker, topics, doctor, send, completion):
+    data = (replay, bars, export, backfill)
+    for module in (demo, inspect, *data, flush, migrate, reconcile, broker, topics, doctor, send, completion):
         module.register(app)
     faust_cli.adapt()

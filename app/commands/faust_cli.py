@@ -30,7 +30,7 @@ Documentation: docs/commands.md, docs/settings.md (BARWHEEL_ variables), docs/mi
 GROUPS = {
     "Run": ("worker", "demo", "broker"),
     "Look": ("inspect", "bars", "doctor"),
-    "Data": ("replay", "export"),
+    "Data": ("replay", "export", "backfill"),
     "Operate": ("topics", "flush"),
     "ksqlDB": ("migrate", "reconcile"),
     "Faust's own": ("agents", "tables", "send", "completion"),

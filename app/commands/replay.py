@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import click
-from faust.cli.base import argument, option
+from faust.cli.base import option
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from agents.topics import ensure
 from app.commands import base
+from app.commands.file_options import FILE_OPTIONS, reading_of
 from app.errors import BarwheelError, InputError
 from app.operations.stream_times import stream_times
 from app.settings import Settings
-from app.settings.durations import duration_ms
-from app.tickfiles import options as file_options
 from app.tickfiles.concerns import concerns
 from app.tickfiles.feed import Feed
 from app.tickfiles.layouts import LAYOUTS
@@ -34,23 +31,8 @@ def register(app: faust.App) -> None:
     """Add the command."""
 
     @app.command(
-        argument("files", nargs=-1, type=Path),
-        option("--layout", help="The layout of a vendor's files, binance-aggtrades; see --list-layouts."),
+        *FILE_OPTIONS,
         option("--list-layouts", is_flag=True, default=False, show_default=False, help="List them, with an example each."),
-        option("--broker-name", help="Broker of rows without a broker column."),
-        option("--symbol", help="Symbol of rows without a symbol column."),
-        option("--symbol-from-name", help="Where the symbol is in the names of the files, '{symbol}-ticks-*.csv'."),
-        option("--columns", help="Fields in the order of the columns, - skips one; or ts=NAME,bid=NAME.  [ts,bid,ask]"),
-        option("--header", is_flag=True, default=False, show_default=False, help="Skip the first line of a CSV."),
-        option("--delimiter", help="What is between two columns of a CSV, or tab.  [default: ,]"),
-        option("--decimal", type=click.Choice([".", ","]), help="The decimal point.  [default: .]"),
-        option("--scale", help="A number that prices are multiplied by, 0.0001."),
-        option("--unit", type=click.Choice(file_options.UNITS),
-               help="Unit of epoch times in the file; auto: by their digits.  [default: the setting time_unit]"),
-        option("--time-format", multiple=True, help="Format of times as text, %Y.%m.%d %H:%M:%S.%f; may be repeated."),
-        option("--zone", help="Zone of times without an offset: UTC, +02:00, America/New_York."),
-        option("--origin", help="Time that the ts column counts from, 2014-05-05T00:00:00-05:00.  [default: epoch]"),
-        option("--reorder", default="0s", help="Put rows in order that are out of order by up to this time, 500ms or 1d."),
         option("--speed", default="max", help="max, or a factor: 1 is real time, 60 sends an hour in a minute."),
         option("--skip-bad", is_flag=True, default=False, show_default=False,
                help="Write bad rows to FILE.rejected and go on."),
@@ -97,12 +79,7 @@ async def run(settings: Settings, options: dict[str, Any]) -> int:
     if settings.sources.one is None:
         raise InputError(f"ticks_topic={settings.ticks_topic}: replay sends to one topic, set BARWHEEL_TICKS_TOPIC to its name")
     factor = speed(options["speed"])
-    origin = options["origin"]
-    reading = file_options.reading_of(settings, options, base.time_ms(origin, "--origin") if origin else 0)
-    try:
-        reorder = duration_ms(options["reorder"])
-    except ValueError as error:
-        raise InputError(f"--reorder {options['reorder']}: {error}") from None
+    reading, reorder = reading_of(settings, options)
     with Spool() as spool:
         sources = [source for path in options["files"] for source in spool.sources(path)]
         replay = Replay(

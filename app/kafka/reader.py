@@ -69,6 +69,12 @@ class Reader:
         place = topic, partition
         return self._known[place] if place in self._known else (await self.all_bounds([place]))[place]
 
+    async def offset_at(self, topic: str, partition: int, time_ms: int) -> int | None:
+        """The first offset whose record has this timestamp (epoch ms) or a later one; None where there is none."""
+        place = TopicPartition(topic, partition)
+        found = (await self._consumer.offsets_for_times({place: time_ms}))[place]
+        return None if found is None else int(found.offset)
+
     async def learn_leaders(self) -> None:
         """Ask for the leaders of all partitions now. Raises aiokafka's errors."""
         await learn_leaders(self._consumer, self._topics)
