@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from faust.cli.base import argument, option
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.bar_columns import DEFAULT_SCALE, MAX_SCALE
 from app.commands import base
 from app.errors import InputError
-from app.operations.export import Exported, export_bars
+from app.operations.export import Exported, export_bars, topic_of
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,11 +36,19 @@ def register(app: faust.App) -> None:
             show_default=False,
             help="Go on where bars were deleted from the topic before they were exported.",
         ),
+        option("--frame", default="", show_default=False, help="The bars of one of `frames`, such as 1h."),
+        option(
+            "--revisions",
+            is_flag=True,
+            default=False,
+            show_default=False,
+            help="The bars that late ticks have revised, instead of the final ones.",
+        ),
         base.json_option,
         base=base.BarwheelCommand,
     )
-    async def export(self: base.BarwheelCommand, *, directory: str, scale: int, over_gaps: bool, as_json: bool) -> int:  # noqa: ARG001 - Faust passes itself
-        """Copy the final bars into Parquet files by day and broker.
+    async def export(self: base.BarwheelCommand, *, directory: str, **options: Any) -> int:  # noqa: ARG001 - Faust passes itself
+        """Copy the final bars, or their revisions, into Parquet files by day and broker.
 
         The next run goes on where this one ended. Prices are exact decimals. Needs pyarrow: pip install 'barwheel[parquet]'
 
@@ -48,27 +56,34 @@ def register(app: faust.App) -> None:
         Example:
           app export bars
           app export bars --scale 4 --json
+          app export hours --frame 1h
+          app export revised --revisions
         """  # noqa: D301 - click reads \b
-        return await run(Settings.load(), Path(directory), scale, over_gaps=over_gaps, as_json=as_json)
+        return await run(Settings.load(), Path(directory), options)
 
 
-async def run(settings: Settings, directory: Path, scale: int, *, over_gaps: bool, as_json: bool) -> int:
+async def run(settings: Settings, directory: Path, options: dict[str, Any]) -> int:
     """Export and report."""
+    scale, revisions = options["scale"], options["revisions"]
     if not 0 <= scale <= MAX_SCALE:
         raise InputError(f"--scale {scale}: must lie between 0 and {MAX_SCALE}")
+    topic = topic_of(settings, options["frame"], revisions=revisions)
     cluster = await base.reach(settings)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=base.progress, transient=True) as shown:
-        task = shown.add_task(settings.finals_topic, total=None)
+        task = shown.add_task(topic, total=None)
         done = await export_bars(
             settings,
             cluster,
+            topic,
             directory,
             scale,
-            over_gaps=over_gaps,
+            over_gaps=options["over_gaps"],
             report=lambda read, of: shown.update(task, completed=read, total=of),
         )
-    _report(done, directory, as_json=as_json)
+    _report(done, directory, as_json=options["as_json"])
+    if settings.corrects and not revisions:
+        base.say("these are the bars as they were first published: --revisions copies what late ticks revised, elsewhere")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Copies final bars from their topic into Parquet files, and goes on where the last export ended."""
+"""Copies bars from one of their topics into Parquet files, and goes on where the last export ended."""
 
 from __future__ import annotations
 
@@ -33,8 +33,19 @@ class Exported(NamedTuple):
 Report = Callable[[int, int], None]  # offsets that have been read, of how many
 
 
+def topic_of(settings: Settings, frame: str, *, revisions: bool) -> str:
+    """The topic of the final or the revised bars of a frame; empty: the base bars. Raises `InputError` where there is none."""
+    frame = "" if frame == settings.size_text else frame
+    if frame and frame not in settings.frame_names:
+        kept = f"frames={settings.frames}" if settings.frames else "none is kept (`frames`)"
+        raise InputError(f"--frame {frame}: is exported from its own topic, and {kept}; `app bars --frame` folds any frame")
+    if revisions and not settings.corrects:
+        raise InputError("--revisions: late ticks revise no bars with late_policy=drop")
+    return settings.corrections_topic_of(frame) if revisions else settings.finals_topic_of(frame)
+
+
 async def export_bars(
-    settings: Settings, cluster: Cluster, directory: Path, scale: int, *, over_gaps: bool, report: Report
+    settings: Settings, cluster: Cluster, topic: str, directory: Path, scale: int, *, over_gaps: bool, report: Report
 ) -> Exported:
     """Export the bars that the topic has now.
 
@@ -43,10 +54,9 @@ async def export_bars(
     """
     if importlib.util.find_spec("pyarrow") is None:
         raise InputError("exporting Parquet needs pyarrow: pip install 'barwheel[parquet]'")
-    topic = settings.finals_topic
     async with admin(cluster) as client:
         topic_id = (await identify(client, [topic])).topics.get(topic, "")
-    record = _checked(read_record(directory), directory, settings, topic_id, scale)
+    record = _checked(read_record(directory), directory, settings.app_id, topic, topic_id, scale)
     async with topic_consumer(cluster, topic) as consumer:
         if consumer is None:
             raise InputError(f"topic {topic} does not exist yet: start `app worker` first")
@@ -60,7 +70,7 @@ async def export_bars(
     return Exported(bars, files, deleted, record.positions)
 
 
-def _checked(record: Record | None, directory: Path, settings: Settings, topic_id: str, scale: int) -> Record:
+def _checked(record: Record | None, directory: Path, app_id: str, topic: str, topic_id: str, scale: int) -> Record:
     if record is None:
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -68,10 +78,10 @@ def _checked(record: Record | None, directory: Path, settings: Settings, topic_i
             raise InputError(f"{directory}: {error.strerror}") from None
         if any(directory.iterdir()):
             raise InputError(f"{directory}: is not empty and holds no export; give another directory")
-        return Record(app_id=settings.app_id, topic=settings.finals_topic, topic_id=topic_id, scale=scale, positions={})
+        return Record(app_id=app_id, topic=topic, topic_id=topic_id, scale=scale, positions={})
     for what, known, now in (
-        ("app_id", record.app_id, settings.app_id),
-        ("topic", record.topic, settings.finals_topic),
+        ("app_id", record.app_id, app_id),
+        ("topic", record.topic, topic),
         ("--scale", str(record.scale), str(scale)),
     ):
         if known != now:

@@ -53,6 +53,10 @@ def commands_tell(worker: Worker) -> None:
     rows = list(csv.DictReader(io.StringIO(worker.run("bars", "--revisions", "--csv").stdout)))
     assert [(row["revision"], row["corrected"]) for row in rows if row["revision"] != "1"] == [("0", ""), ("2", "1"), ("0", "")]
 
+    for options, topic in ((["--revisions"], "bar_1m_corrections"), (["--frame", "2m"], "bar_2m_final")):
+        ended = worker.run("export", topic, *options, "--json")
+        assert (ended.returncode, json.loads(ended.stdout)["bars"] > 0) == (0, True), ended.stderr
+
 
 def test_a_late_tick_revises_its_bars_once_though_the_worker_was_killed_before_the_revision(pocket_worker: NewWorker) -> None:
     worker = pocket_worker(topic_partitions="1", late_policy="correct", correction_delay="3s", frames="2m").start()

@@ -11,7 +11,7 @@ import pytest
 
 from app.errors import InputError
 from app.operations import export_files
-from app.operations.export import _checked
+from app.operations.export import _checked, topic_of
 from app.operations.export_files import Record, Row, delete_unfinished, read_record, write_chunk
 from app.settings import Settings
 from tables.bars import Bar
@@ -139,13 +139,24 @@ def test_an_export_that_ends_at_any_write_is_completed_by_the_next(
     ],
 )
 def test_a_directory_with_another_export_is_refused(tmp_path: Path, known: Record, said: str) -> None:
-    settings = Settings.load(topics_prefix="", app_id="barwheel")
     with pytest.raises(InputError, match=said):
-        _checked(known, tmp_path, settings, "B", 5)
-    assert _checked(None, tmp_path / "new", settings, "B", 5).topic_id == "B"
+        _checked(known, tmp_path, "barwheel", "bar_1m_final", "B", 5)
+    assert _checked(None, tmp_path / "new", "barwheel", "bar_1m_final", "B", 5).topic_id == "B"
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="is not empty and holds no export"):
-        _checked(None, tmp_path, settings, "B", 5)
+        _checked(None, tmp_path, "barwheel", "bar_1m_final", "B", 5)
+
+
+def test_each_kind_of_bars_is_exported_from_its_own_topic() -> None:
+    kept = Settings.load(topics_prefix="", frames="1h", late_policy="correct")
+    assert [topic_of(kept, frame, revisions=revisions) for frame in ("", "1m", "1h") for revisions in (False, True)] == [
+        *("bar_1m_final", "bar_1m_corrections") * 2,
+        *("bar_1h_final", "bar_1h_corrections"),
+    ]
+    with pytest.raises(InputError, match=r"--frame 5m: is exported from its own topic, and frames=1h;"):
+        topic_of(kept, "5m", revisions=False)
+    with pytest.raises(InputError, match="--revisions: late ticks revise no bars with late_policy=drop"):
+        topic_of(Settings.load(topics_prefix=""), "", revisions=True)
 
 
 def test_a_record_that_is_no_record_is_refused(tmp_path: Path) -> None:
