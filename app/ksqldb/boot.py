@@ -61,6 +61,8 @@ def variables(settings: Settings) -> dict[str, str]:
         "bars_five": duration_text(5 * settings.window_size),
         "bars_size": _ksql_duration(settings.window_size),
         "bars_five_size": _ksql_duration(5 * settings.window_size),
+        "bars_correct": "on" if settings.corrects else "",
+        "bars_frames": settings.frames,
         **decimals(settings.ksqldb_precision, settings.ksqldb_scale),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import re
 import sys
 import traceback
@@ -53,9 +54,9 @@ def load(path: Path | None, variables: Mapping[str, str]) -> Plan:
         paths = [file for file in path.iterdir() if _in_plan(file)]
         if not paths:
             raise PlanError(f"{path}: no plan in there; its files are named like 0001_ticks.ksql")
-        files = [_read(file) for file in _numbered(paths)]
+        files = [_read(file, variables) for file in _numbered(paths)]
     elif path.is_file():
-        files = [_read(path)]
+        files = [_read(path, variables)]
     else:
         raise PlanError(f"{path}: no such file or directory, nor a shipped plan ({', '.join(SHIPPED)})")
     values: dict[str, str] = {}
@@ -124,18 +125,17 @@ def _in_plan(file: Path) -> bool:
     return file.suffix.lower() in SUFFIXES and not file.name.startswith(("_", "."))
 
 
-def _read(path: Path) -> _PlanFile:
+def _read(path: Path, variables: Mapping[str, str]) -> _PlanFile:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise PlanError(f"{path}: a plan is a file of {', '.join(sorted(SUFFIXES))}")
     if suffix == ".py":
-        file = _from_module(path)
-    else:
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise PlanError(f"{path}: cannot be read ({error})") from None
-        file = _from_text(path, text) if suffix in TEXT else _from_data(path, parse_data(path, text))
+        return _from_module(path, variables)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(f"{path}: cannot be read ({error})") from None
+    file = _from_text(path, text) if suffix in TEXT else _from_data(path, parse_data(path, text))
     if not file.ksql:
         raise PlanError(f"{path}: holds no statement")
     return file
@@ -177,9 +177,10 @@ def _from_data(path: Path, data: Any) -> _PlanFile:
     return file
 
 
-def _from_module(path: Path) -> _PlanFile:
+def _from_module(path: Path, variables: Mapping[str, str]) -> _PlanFile:
     """A module with `statements()`, which returns objects whose `str` is KSQL.
 
+    If it takes an argument it gets the variables, and may return none where they turn its statements off.
     `PROPERTIES`, `VARIABLES` and `DESTRUCTIVE` are optional.
     """
     name = f"migrations.plan_{path.stem}_{next(_loaded)}"  # several threads may load the same file
@@ -191,7 +192,9 @@ def _from_module(path: Path) -> _PlanFile:
     try:
         spec.loader.exec_module(module)
         statements = getattr(module, "statements", None)
-        result = statements() if callable(statements) else None
+        by_variables = callable(statements) and bool(inspect.signature(statements).parameters)
+        own = texts(path, "VARIABLES", getattr(module, "VARIABLES", None))
+        result = statements(*([{**own, **variables}] if by_variables else [])) if callable(statements) else None
         ksql = None if result is None or isinstance(result, str) else [str(statement) for statement in result]
     except (Exception, SystemExit) as error:
         raise PlanError(_error_in_module(path, error)) from error
@@ -199,10 +202,12 @@ def _from_module(path: Path) -> _PlanFile:
         del sys.modules[name]
     if ksql is None:
         raise PlanError(f"{path}: must define `def statements() -> list`, which gives the statements")
+    if not ksql and not by_variables:
+        raise PlanError(f"{path}: holds no statement")
     return _PlanFile(
         path,
         path.stem,
-        texts(path, "VARIABLES", getattr(module, "VARIABLES", None)),
+        own,
         texts(path, "PROPERTIES", getattr(module, "PROPERTIES", None)),
         [
             KsqlText(text, f"{path}: statement {number}", path.stem, destructive=getattr(module, "DESTRUCTIVE", None) is True)

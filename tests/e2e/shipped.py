@@ -48,6 +48,15 @@ def run_through(worker: Worker) -> None:
     assert worker.run("migrate", "status", *given).returncode == 0
 
 
+def apply_with_revisions(worker: Worker) -> None:
+    """Apply what `late_policy=correct` and two frames turn on, twice. The worker's topics must exist."""
+    first = worker.run("migrate", "--apply")
+    assert (first.returncode, "25 of 25 statements applied" in first.stdout) == (0, True), first.stdout + first.stderr
+    again = worker.run("migrate", "--apply")
+    assert (again.returncode, "nothing to do: 25 statements" in again.stdout) == (0, True), again.stderr
+    assert worker.run("migrate", "status").returncode == 0
+
+
 def steps(worker: Worker, *given: str) -> list[dict[str, str]]:
     """The steps that `status` shows."""
     found: list[dict[str, str]] = json.loads(worker.run("migrate", "status", "--json", *given).stdout)["steps"]

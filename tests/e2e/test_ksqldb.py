@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -22,7 +23,7 @@ from migrations.plan.model import KsqlText, build_plan
 from migrations.run import runner
 from migrations.run.target import Target
 from migrations.server.client import KsqlClient
-from tests.e2e.shipped import run_through
+from tests.e2e.shipped import apply_with_revisions, run_through
 from tests.support.ticks import Tick, heartbeat, produce
 from tests.support.waiting import until_sync
 from tests.support.worker import ROOT, Worker
@@ -134,6 +135,44 @@ def test_pull_queries_of_the_shipped_tables_give_the_bars(worker: Worker) -> Non
             assert Decimal(str(row[name.upper()])) == Decimal(str(bar[name])), row
         assert row["TICKS"] == bar["ticks"]
     assert bars == {}
+
+
+def test_current_bars_have_the_newest_revision_and_longer_bars_a_table_each(worker: Worker) -> None:
+    worker.settings |= {"late_policy": "correct", "frames": "2m,1M", "correction_delay": "0s"}
+    worker.start()
+    apply_with_revisions(worker)
+    ticks = [Tick(T0 + minute * 60_000, f"1.{minute}") for minute in range(5)]
+    late = [Tick(T0 + minute * 60_000 + second, f"2.{minute}{second}") for second in (1, 2) for minute in (2, 0)]
+    produce(worker.bootstrap, worker.ticks_topic, [*ticks, heartbeat(T0 + 6 * 60_000 + 5_000)])
+    worker.wait_closed(len(ticks) + 1)
+    for number, tick in enumerate(late, 1):  # each makes a revision of its own, and they follow bars that ksqlDB has read
+        produce(worker.bootstrap, worker.ticks_topic, [tick])
+        worker.wait_checkpointed(len(ticks) + 1 + number)
+    until_sync(lambda: revisions(worker) == [2, 0, 2, 0, 0], deadline=30.0, what="the bars are revised")
+    prefix = re.sub(r"[^A-Za-z0-9_]", "_", worker.settings["topics_prefix"])
+
+    async def rows(table: str) -> list[dict[str, Any]]:
+        async with KsqlClient(worker.settings["ksqldb_url"]) as client:
+            return await client.query(f"SELECT * FROM {prefix}bar_{table} WHERE broker='A' AND symbol='x';")
+
+    for table, frame in (("1m_current", "1m"), ("2m_current", "2m")):
+        shown = worker.run("bars", "A", "x", "--json", "--frame", frame)
+        bars = {row["bucket_start"]: row for row in map(json.loads, shown.stdout.splitlines())}
+
+        def same(table: str = table, bars: dict[int, Any] = bars) -> bool:
+            found = {row["BUCKET_START"]: row for row in asyncio.run(rows(table))}
+            names = ("revision", "ticks", "open", "high", "low", "close")
+            return found.keys() == bars.keys() and all(
+                Decimal(str(found[start][name.upper()])) == Decimal(str(bars[start][name])) for start in bars for name in names
+            )
+
+        until_sync(same, deadline=60.0, every=1.0, what=f"{table} has the newest revisions")
+    until_sync(lambda: len(asyncio.run(rows("2m_all"))) == 3, deadline=60.0, every=1.0, what="the final bars of 2m are there")
+
+
+def revisions(worker: Worker) -> list[int]:
+    """The newest revision of each bar."""
+    return [json.loads(line)["revision"] for line in worker.run("bars", "A", "x", "--json").stdout.splitlines()]
 
 
 @asynccontextmanager

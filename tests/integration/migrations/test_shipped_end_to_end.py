@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from tests.e2e.shipped import run_through
+from tests.e2e.shipped import apply_with_revisions, run_through
+from tests.support.ksqldb import KsqlServer
 from tests.support.worker import Worker
 
 
 def test_the_shipped_plan_is_applied_adopted_swapped_rolled_back_and_retired(worker: Worker) -> None:
     assert worker.run("topics").returncode == 0
     run_through(worker)
+
+
+def test_the_plan_with_revisions_and_longer_bars_is_applied_once(worker: Worker, server: KsqlServer) -> None:
+    worker.settings |= {"late_policy": "correct", "frames": "2m,1M"}
+    for frame in ("1m", "2m", "1M"):
+        for kind in ("final", "corrections"):
+            server.topic(f"{worker.settings['topics_prefix']}bar_{frame}_{kind}")
+    assert worker.run("topics").returncode == 0
+    apply_with_revisions(worker)

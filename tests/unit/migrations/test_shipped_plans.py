@@ -31,18 +31,40 @@ DATA = Path(os.environ.get("BARWHEEL_TEST_DATA") or Path(__file__).parents[4] / 
 GOLDEN = Path(__file__).parent / "golden"
 
 
-@pytest.mark.parametrize(("name", "path"), [("running", None), ("bar1m", Path("bar1m"))])
-def test_the_shipped_plans_equal_their_golden_files(name: str, path: Path | None) -> None:
+BEYOND = {"late_policy": "correct", "frames": "1h,1M"}
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "given"),
+    [("running", None, {}), ("running_beyond", None, BEYOND), ("bar1m", Path("bar1m"), {}), ("bar1m", Path("bar1m"), BEYOND)],
+)
+def test_the_shipped_plans_equal_their_golden_files(name: str, path: Path | None, given: dict[str, str]) -> None:
     """After an intended change: python -m app migrate print [--plan ..] > tests/unit/migrations/golden/NAME.ksql."""
-    plan = load_plan(Settings(_env_file=None), path)  # type: ignore[call-arg]  # pydantic-settings' own
+    plan = load_plan(Settings(_env_file=None, **given), path)  # type: ignore[arg-type, call-arg]  # pydantic-settings' own
     text = "\n\n".join(statement.text for statement in plan.statements) + "\n"
     assert text == (GOLDEN / f"{name}.ksql").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("path", [None, Path("bar1m")])
-def test_ids_and_hashes_do_not_depend_on_the_partitions_and_names_follow_the_instance(path: Path | None) -> None:
+def test_only_what_the_settings_turn_on_is_in_the_plan() -> None:
+    def names(**given: str) -> set[str]:
+        plan = load_plan(Settings(_env_file=None, **given), None)  # type: ignore[arg-type, call-arg]  # see above
+        return {statement.name for statement in plan.statements}
+
+    usual, hour = names(), {"BAR_1H_EVENTS", "BAR_1H_ALL"}
+    kinds = ("CORRECTIONS", "VERSIONS", "FINALS_WRITER", "REVISIONS_WRITER", "CURRENT")
+    assert names(frames="1h") - usual == hour
+    assert names(late_policy="correct") - usual == {f"BAR_1M_{kind}" for kind in kinds}
+    both = names(late_policy="correct", frames="1h,1M") - usual
+    assert hour | {f"BAR_1{unit}_{kind}" for kind in kinds for unit in ("M", "H", "MO")} < both
+    assert len(both) == 5 + 2 * 7, "a month and a minute have names of their own"
+
+
+@pytest.mark.parametrize(("path", "given"), [(None, {}), (None, BEYOND), (Path("bar1m"), {})])
+def test_ids_and_hashes_do_not_depend_on_the_partitions_and_names_follow_the_instance(
+    path: Path | None, given: dict[str, str]
+) -> None:
     def loaded(**values: object) -> list[Statement]:
-        return list(load_plan(Settings(_env_file=None, **values), path).statements)  # type: ignore[arg-type, call-arg]  # see above
+        return list(load_plan(Settings(_env_file=None, **given, **values), path).statements)  # type: ignore[arg-type, call-arg]  # see above
 
     usual, more, other = loaded(), loaded(topic_partitions=16), loaded(topics_prefix="fx-1.", window_size="5s")
     assert [(one.id, one.name, one.hash) for one in more] == [(one.id, one.name, one.hash) for one in usual]
@@ -50,15 +72,20 @@ def test_ids_and_hashes_do_not_depend_on_the_partitions_and_names_follow_the_ins
     assert [one.id for one in other] == [one.id for one in usual]
     assert not {one.hash for one in other} & {one.hash for one in usual}
     for one, before in zip(other, usual, strict=True):
-        assert one.name == f"FX_1_{before.name.replace('_1M', '_5S').replace('_5M', '_25S')}"
+        assert one.name == f"FX_1_{before.name.replace('_1M_', '_5S_').replace('_5M', '_25S')}"
         assert one.info.topic.startswith("fx-1.") or one.info.topic in {"ticks", ""}
-    execute_all(State(topics={"ticks": 8, "fx-1.bar_5s_final": 8}), "\n".join(one.text for one in other))
+    execute_all(State(topics=dict.fromkeys(["ticks", *topics_of("fx-1.", "5s")], 8)), "\n".join(one.text for one in other))
 
 
-@pytest.mark.parametrize("path", [None, Path("bar1m")])
-def test_the_strict_stand_in_accepts_every_statement_of_the_shipped_plans(path: Path | None) -> None:
-    plan = load_plan(Settings(_env_file=None), path)  # type: ignore[call-arg]  # see above
-    state = State(topics={"ticks": 8, "bar_1m_final": 8})
+def topics_of(prefix: str = "", size: str = "1m") -> list[str]:
+    """The topics of the application, with `BEYOND`."""
+    return [f"{prefix}bar_{frame}_{kind}" for frame in (size, "1h", "1M") for kind in ("final", "corrections")]
+
+
+@pytest.mark.parametrize(("path", "given"), [(None, {}), (None, BEYOND), (Path("bar1m"), {})])
+def test_the_strict_stand_in_accepts_every_statement_of_the_shipped_plans(path: Path | None, given: dict[str, str]) -> None:
+    plan = load_plan(Settings(_env_file=None, **given), path)  # type: ignore[arg-type, call-arg]  # see above
+    state = State(topics=dict.fromkeys(["ticks", *topics_of()], 8))
     assert len(execute_all(state, "\n".join(statement.text for statement in plan.statements))) == len(plan.statements)
 
 
