@@ -116,16 +116,6 @@ class PlacedBar(NamedTuple):
         return (*BAR_ORDER(self.bar), self.partition)
 
 
-async def read_bars(consumer: AIOKafkaConsumer, query: BarQuery) -> list[PlacedBar]:
-    """The matching bars that the topic holds now, in order: the last record of each key in each partition."""
-    bars: dict[tuple[int, bytes], PlacedBar] = {}
-    async for record in records_to_end(consumer):
-        bar = query.match(record)
-        if bar is not None:
-            bars[record.partition, record.key] = PlacedBar(record.partition, bar)
-    return sorted(bars.values(), key=ORDER)
-
-
 def doubled_windows(bars: Iterable[PlacedBar]) -> list[list[PlacedBar]]:
     """The bars, in order, of each window of which more than one partition has one. There should be none."""
     groups = (list(group) for _, group in groupby(bars, key=lambda placed: BAR_ORDER(placed.bar)))

@@ -69,11 +69,6 @@ class Difference:
     ours: Numbers | None
     theirs: Numbers | None
 
-    @property
-    def text(self) -> str:
-        """An explanation in one sentence."""
-        return EXPLAINED[self.cause]
-
 
 EXPLAINED = {
     Cause.waiting: "EMIT FINAL emits a window when a tick arrives that is later than its end and grace, in its partition",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -24,6 +24,7 @@ class _Tick(msgspec.Struct):
 
 _decode = msgspec.json.Decoder(_Tick).decode
 _NULL = (b"", b"null")
+ReadingOf = Callable[[Window, int], Reading]
 
 
 @dataclass(frozen=True)
@@ -38,27 +39,24 @@ class _Grid:
         return ms - ms % self.size + self.size
 
 
-async def readings(settings: Settings, cluster: Cluster) -> Mapping[Window, Reading]:
-    """By window: what became of its ticks, from the beginning of the ticks topic.
+async def read_ticks(settings: Settings, cluster: Cluster, reading_of: ReadingOf) -> dict[int, int]:
+    """Count what became of the ticks of each window, from the beginning of the ticks topic.
 
+    `reading_of` gives where to count, by window and partition. Returns before which start windows are closed, by partition.
     Kafka Streams has one stream time per partition, that of its latest record, heartbeats included. It drops a record whose
     window has ended, with the grace, before that. A record that it cannot read does not count.
     """
     grid = _Grid(settings.window_size, milliseconds(GRACE) or 0)
-    found: dict[Window, Reading] = {}
     stream_times: dict[int, int] = {}
     async with topic_consumer(cluster, settings.input_topic) as consumer:
-        if consumer is None:
-            return found
-        async for record in records_to_end(consumer):
-            _add(found, stream_times, grid, settings, record.partition, record.key or b"", record.value or b"")
-    for (_, _, start), reading in found.items():
-        reading.closed = start + grid.size + grid.grace <= stream_times.get(reading.partition, 0)
-    return found
+        if consumer is not None:
+            async for record in records_to_end(consumer):
+                _add(reading_of, stream_times, grid, settings, record.partition, record.key or b"", record.value or b"")
+    return {partition: now - grid.size - grid.grace + 1 for partition, now in stream_times.items()}
 
 
 def _add(  # a record's parts, and what they are added to
-    found: dict[Window, Reading],
+    reading_of: ReadingOf,
     stream_times: dict[int, int],
     grid: _Grid,
     settings: Settings,
@@ -76,7 +74,7 @@ def _add(  # a record's parts, and what they are added to
     counted = bytes(tick.bid) not in _NULL  # a heartbeat advances the stream time and makes no bar
     kind, _ = misfit(settings, value)
     if counted:
-        reading = found.setdefault(window, Reading(partition))
+        reading = reading_of(window, partition)
     if kind:
         if counted:
             reading.unfit += 1

@@ -85,11 +85,14 @@ def test_bars_of_another_price_are_not_compared(new_worker: NewWorker) -> None:
     assert (refused.returncode, "makes its bars with price=bid" in refused.stderr) == (2, True)
 
 
-def test_equal_bars_do_not_differ(new_worker: NewWorker) -> None:
-    worker = new_worker(topic_partitions="1").start()
+def test_equal_bars_do_not_differ_and_what_is_not_compared_is_told(new_worker: NewWorker) -> None:
+    worker = new_worker(topic_partitions="1", late_policy="correct", frames="1h").start()
     produce(worker.bootstrap, worker.ticks_topic, [Tick(T0, "1.10"), heartbeat(T0 + 66_000)])
     worker.wait_closed(2)
     worker.stop()
     as_ksqldb(worker, [(0, ["1.1", "1.1", "1.1", "1.1"], 1)])
     found = worker.run("reconcile")
     assert (found.returncode, found.stdout.strip()) == (0, "1 windows, all equal")
+    assert "compared: the bars of 1m as they were first published, and not their revisions and 1h" in found.stderr
+    told = worker.run("reconcile", "--json")
+    assert (told.returncode, json.loads(told.stdout)) == (0, {"windows_of_both": 1, "differences": []})

@@ -14,7 +14,7 @@ from agents.task import PartitionTask
 from app.doubled import Doubled
 from app.finals import PlacedBar, doubled
 from app.kafka.partitioner import partition_of
-from app.ksqldb.reconciliation import Cause, KsqlBar, reconcile
+from app.ksqldb.reconciliation import EXPLAINED, Cause, KsqlBar, reconcile
 from app.operations.placement import in_finals, in_ticks
 from app.settings import Settings
 from app.settings.types import Delivery, ScopeKind
@@ -125,4 +125,4 @@ def test_windows_of_two_partitions_are_not_compared_with_ksqldbs() -> None:
     assert list(reconcile({window: mine}, {window: theirs}, Counter(), {})) == []
     differ = list(reconcile({window: mine}, {window: theirs}, Counter(), {}, doubled={window: [mine, mine]}))
     assert [one.cause for one in differ] == [Cause.two, Cause.two]
-    assert "producers place it differently" in differ[0].text
+    assert "producers place it differently" in EXPLAINED[Cause.two]
