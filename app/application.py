@@ -24,6 +24,7 @@ from app.errors import BarwheelError, SettingsError
 from app.kafka.cluster import client_options, codec_name, faust_credentials
 from app.ksqldb.boot import Migrating, at_boot
 from app.ksqldb.history_table import history_table, keep
+from app.ksqldb.watch import keep_watch
 from app.settings import Settings
 from app.settings.checks import REQUEST_MS
 from app.settings.types import MigrateOnBoot
@@ -163,4 +164,11 @@ def _register_migrations(app: BarwheelApp) -> None:
             await keep(applied, tasks.cluster, settings.history_topic, settings.app_id, settings.replication_factor)
 
     cast("Any", app).task(follow_history)
+
+    async def watch_ksqldb() -> None:
+        """Look at the queries of the history."""
+        if settings.ksqldb_url:
+            await keep_watch(settings, tasks.cluster, app.migrating.watched, applied)
+
+    cast("Any", app).task(watch_ksqldb)
     install(app.web, settings, tasks, app.migrating, applied)

@@ -100,6 +100,8 @@ def register(app: faust.App) -> None:
         """  # noqa: D301 - click reads \b
         try:
             settings = Settings.load()
+            if operation == Operation.plan and name in {Operation.validate, Operation.print}:
+                operation, name = name, None  # `plan validate`, `plan print`
             chosen = _operation(operation, do_apply=do_apply, do_print=do_print)
             if chosen is Operation.create:
                 return reports.run_create(path, name or "", as_json=as_json)
@@ -135,6 +137,7 @@ def register(app: faust.App) -> None:
 
 def _operation(name: str | None, *, do_apply: bool, do_print: bool) -> Operation:
     """The operation of the argument and the flags. Raises `InputError` for an unknown one, and for two."""
+    name = Operation.apply if name == "deploy" else name
     if name is not None and name not in set(Operation):
         raise InputError(f"migrate {name}: must be {', '.join(Operation)}")
     chosen = {Operation(name)} if name else set()

@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError
 from app.errors import BrokerError, SettingsError
 from app.kafka.cluster import Cluster
 from app.kafka.failures import refused
+from app.ksqldb.watched import Watched
 from app.settings import Settings
 from app.settings.durations import duration_text
 from app.settings.types import BarsFormat, MigrateOnBoot
@@ -46,6 +47,8 @@ class Migrating:
     error: str = ""
     applied: list[Entry] = field(default_factory=list)
     skipped: int = 0
+    failures: int = 0
+    watched: Watched = field(default_factory=Watched)
 
 
 def variables(settings: Settings) -> dict[str, str]:
@@ -168,6 +171,7 @@ def _set_failed(migrating: Migrating, error: Exception, *, again: bool = False) 
     if again or migrating.error != str(error):
         log.warning("migrations: %s", error)
     migrating.state, migrating.error = "failed", str(error)
+    migrating.failures += 1
 
 
 def _log_progress(step: Step, done: Entry | None) -> None:

@@ -27,7 +27,7 @@ from app.web.peers import Peers
 class HistoryTable(Protocol):
     """The Faust table of applied migrations: entries by `<app_id>|<id>`."""
 
-    data: Mapping[str, object]
+    data: Mapping[str, Mapping[str, object]]
 
 
 @dataclass

@@ -10,11 +10,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from agents.metrics import LONG, Histogram
+from agents.metrics import Histogram
 from app.readmodel.progress import State
 from app.version import __version__
 from app.web.context import WebContext
 from app.web.metric_names import naming
+from app.web.migration_metrics import migration_metrics, watch_metrics
 from app.web.repartition_metrics import repartition_metrics
 from app.web.sampling import stream_time_bounds
 
@@ -47,7 +48,9 @@ class WorkerCollector(Collector):
         if repartitioner is not None:
             yield from repartition_metrics(repartitioner.progress, self._named)
         yield from self._durations()
-        yield from self._migrations()
+        applied = sum(entry.get("status") != "sending" for entry in self._web.history.data.values())
+        yield from migration_metrics(self._web.migrating, applied, self._named)
+        yield from watch_metrics(self._web.migrating.watched, self._named)
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> CounterMetricFamily:
         return CounterMetricFamily(self._named(name), text, labels=labels)
@@ -217,17 +220,3 @@ class WorkerCollector(Collector):
         yield self._histogram(
             "wheel_timer_lag_seconds", "How late the task ran that advances the timing wheels.", metrics.timer_lag
         )
-
-    def _migrations(self) -> Iterator[Metric]:
-        migrating = self._web.migrating
-        applied = self._counter("migrations_applied", "KSQL statements that this worker applied at its start.")
-        applied.add_metric([], len(migrating.applied))
-        skipped = self._counter("migrations_skipped", "KSQL statements that were already applied at this worker's start.")
-        skipped.add_metric([], migrating.skipped)
-        failed = self._gauge("migrations_failed", "1 while the migrations at this worker's start fail.")
-        failed.add_metric([], float(migrating.state == "failed"))
-        took = Histogram([bound * 1_000 for bound in LONG])
-        for entry in migrating.applied:
-            took.add(entry.duration_ms)
-        yield from (applied, skipped, failed)
-        yield self._histogram("ksql_apply_latency_ms", "Duration of a statement in ksqlDB (ms).", took)

@@ -144,6 +144,12 @@ class KsqlClient:
                 states[str(query["id"])] = not_running[0] if not_running else "RUNNING"
         return states
 
+    async def query_errors(self) -> dict[str, int]:
+        """The numbers of errors that the server keeps, by query id."""
+        entities = await self._query_entities("SHOW QUERIES EXTENDED;")
+        found = [query for entity in entities for query in entity.get("queryDescriptions", ())]
+        return {str(query["id"]): len(query.get("queryErrors") or ()) for query in found}
+
     async def query(self, sql: str, properties: Properties | None = None) -> list[dict[str, Any]]:
         """Rows of a pull query by column name. Numbers with a fraction are exact `Decimal` values."""
         body = {"sql": sql, "properties": dict(properties or {})}

@@ -102,9 +102,13 @@ class Server:
         return web.json_response({})
 
     async def _set_state(self, request: web.Request) -> web.Response:
-        """Set fields of the state."""
+        """Set fields of the state; `errors` are those of queries, by id."""
         for name, value in (await request.json()).items():
-            setattr(self.state, name, value)
+            if name == "errors":
+                for query, texts in value.items():
+                    self.state.queries[query].errors = texts
+            else:
+                setattr(self.state, name, value)
         self._save()
         return web.json_response({})
 

@@ -150,7 +150,7 @@ def query_description(state: State, query: Query) -> Entity:
         "overriddenProperties": {},
         "ksqlHostQueryStatus": {HOST: query.status},
         "queryType": "PERSISTENT",
-        "queryErrors": [],
+        "queryErrors": [{"timestamp": 0, "errorMessage": text, "type": "UNKNOWN"} for text in query.errors],
         "tasksMetadata": [],
         "consumerGroupId": f"_confluent-ksql-default_query_{query.id}",
         "state": "RUNNING",

@@ -36,6 +36,7 @@ class Query:
     sources: list[str]
     sink: str
     status: str = "RUNNING"
+    errors: list[str] = field(default_factory=list)
 
 
 @dataclass

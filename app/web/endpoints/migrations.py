@@ -1,17 +1,19 @@
 """`/api/v1/migrations`: the shipped plan compared with the history of applied migrations.
 
-Every worker follows the history topic, so the ksqlDB server is not asked.
+Every worker follows the history topic, so the ksqlDB server is not asked. Its queries are those of the last look at it.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 
 import msgspec
 
 from app.ksqldb.boot import load_plan
+from app.ksqldb.watched import Watched
 from app.web.context import WebContext
-from app.web.models.workers import Migrations
+from app.web.models.workers import Migrations, WatchedKsqldb
 from app.web.params import Params
 from migrations.errors import PlanError
 from migrations.plan.compare import compare
@@ -23,13 +25,14 @@ async def migrations(web: WebContext, _: Params) -> Migrations:
     """KSQL migrations of this app: the shipped plan, and what was applied."""
     if not web.settings.ksqldb_url:
         reason = "ksqldb_url is empty: nothing is migrated"
-        return Migrations(state="off", reason=reason, summary=None, steps=[], history=[])
+        return Migrations(state="off", reason=reason, summary=None, steps=[], history=[], ksqldb=WatchedKsqldb())
+    watched = _watched(web.migrating.watched)
     entries = [msgspec.convert(entry, Entry) for entry in list(web.history.data.values())]
     try:
         plan = await asyncio.to_thread(load_plan, web.settings, None)
     except PlanError as error:
         history = [entry_data(entry) for entry in entries]
-        return Migrations(state=web.migrating.state, reason=str(error), summary=None, steps=[], history=history)
+        return Migrations(state=web.migrating.state, reason=str(error), summary=None, steps=[], history=history, ksqldb=watched)
     steps = compare(plan, {entry.id: entry for entry in entries}, None)
     newest_first = sorted(entries, key=lambda entry: entry.applied_at, reverse=True)
     return Migrations(
@@ -38,4 +41,16 @@ async def migrations(web: WebContext, _: Params) -> Migrations:
         summary=summary(steps),
         steps=[step_data(step) for step in steps],
         history=[{**entry_data(entry), "text": entry.text} for entry in newest_first],
+        ksqldb=watched,
+    )
+
+
+def _watched(watched: Watched) -> WatchedKsqldb:
+    queries = [{**asdict(query), "stopped": query.stopped} for query in watched.queries]
+    return WatchedKsqldb(
+        up=watched.up,
+        error=watched.error or None,
+        queries=queries,
+        processing_log_records=watched.log_records,
+        processing_log=watched.log_newest,
     )

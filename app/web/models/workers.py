@@ -250,6 +250,18 @@ class Wheel(ApiModel):
     partitions: list[WheelPartition]
 
 
+class WatchedKsqldb(ApiModel):
+    """What this worker's last look at ksqlDB has found; `up` is null before the first one, and without ksqlDB."""
+
+    up: bool | None = None
+    error: str | None = None
+    queries: list[dict[str, Any]] = Field(
+        default_factory=list, description="Queries of the history: state, errors that ksqlDB keeps, lag in records."
+    )
+    processing_log_records: int = 0
+    processing_log: list[str] = Field(default_factory=list, description="The newest entries of ksqlDB's processing log.")
+
+
 class Migrations(ApiModel):
     """KSQL migrations of this app; steps and history are as in `app migrate status --json`."""
 
@@ -258,6 +270,7 @@ class Migrations(ApiModel):
     summary: str | None
     steps: list[dict[str, Any]]
     history: list[dict[str, Any]]
+    ksqldb: WatchedKsqldb
 
 
 class Ready(BaseModel):

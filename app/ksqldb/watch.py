@@ -1,0 +1,99 @@
+"""Watches what was created in ksqlDB: its queries with their states, errors and lag, and its processing log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import orjson
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from app.errors import BarwheelError
+from app.kafka.bootstrap import admin
+from app.kafka.cluster import Cluster
+from app.kafka.topics import partition_counts
+from app.ksqldb.boot import BOOT_SECONDS, target
+from app.ksqldb.watched import GONE, Watched, WatchedQuery
+from app.settings import Settings
+from migrations.ksql.parse.statement import describe
+from migrations.plan.entry import Entry, Status
+from migrations.server.client import KsqlClient
+
+WATCH_SECONDS = 30.0
+READ_SECONDS = 10.0
+LOG_STREAM = "KSQL_PROCESSING_LOG"  # what ksqlDB names the stream over its processing log, where that is switched on
+NEWEST = 5  # entries of that log that are shown
+LONGEST = 500  # characters of one
+log = logging.getLogger(__name__)
+
+
+async def keep_watch(settings: Settings, cluster: Cluster, watched: Watched, history: Any) -> None:
+    """Look again and again until cancelled. `history` is the table of entries. A server that is away is logged once."""
+    while True:
+        await asyncio.sleep(WATCH_SECONDS)
+        try:
+            async with target(settings, cluster, try_seconds=BOOT_SECONDS) as where:
+                entries = [msgspec.convert(entry, Entry) for entry in list(history.data.values())]
+                await look(where.client, cluster, watched, entries)
+        except (BarwheelError, KafkaError, OSError) as error:
+            if str(error) != watched.error:
+                log.warning("ksqlDB: %s", error)
+            watched.up, watched.error = False, str(error) or type(error).__name__
+
+
+async def look(client: KsqlClient, cluster: Cluster, watched: Watched, entries: Iterable[Entry]) -> None:
+    """One look at the server."""
+    states, errors, lags = await client.query_states(), await client.query_errors(), await client.lags()
+    queries = []
+    for entry in entries:
+        if not entry.query_id or entry.status is Status.sending:
+            continue
+        writes = describe(entry.text).name if entry.name == entry.query_id else entry.name
+        lag = lags.get(writes)
+        found = sum(lag.values()) if lag else None
+        state = states.get(entry.query_id, GONE)
+        put_aside = entry.status is Status.replaced
+        queries.append(WatchedQuery(entry.query_id, writes, state, errors.get(entry.query_id, 0), found, put_aside))
+    source = (await client.catalog()).sources.get(LOG_STREAM) if LOG_STREAM in lags else None
+    records, newest = (0, []) if source is None else await newest_records(cluster, source.topic)
+    watched.queries, watched.log_records, watched.log_newest = queries, records, newest
+    watched.up, watched.error = True, ""
+
+
+async def newest_records(cluster: Cluster, topic: str) -> tuple[int, list[str]]:
+    """The number of a topic's records and the newest of them, as text; the newest one first."""
+    async with admin(cluster) as client:
+        count = (await partition_counts(client)).get(topic, 0)
+    if not count:
+        return 0, []
+    found: list[tuple[int, str]] = []
+    async with AIOKafkaConsumer(**cluster.client, enable_auto_commit=False) as consumer:
+        partitions = [TopicPartition(topic, number) for number in range(count)]
+        consumer.assign(partitions)
+        begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+        for partition in partitions:
+            consumer.seek(partition, max(begins[partition], ends[partition] - NEWEST))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(READ_SECONDS):
+                for partition in partitions:
+                    while await consumer.position(partition) < ends[partition]:
+                        for records in (await consumer.getmany(partition, timeout_ms=200)).values():
+                            found += [(record.timestamp, _shown(record.value)) for record in records]
+    total = sum(ends[partition] - begins[partition] for partition in partitions)
+    return total, [text for _, text in sorted(found, reverse=True)[:NEWEST]]
+
+
+def _shown(value: bytes | None) -> str:
+    """An entry of the processing log in one line: the logger, and the part of the message that is there."""
+    try:
+        entry: dict[str, Any] = orjson.loads(value or b"")
+        message = {name: part for name, part in dict(entry["message"]).items() if part is not None and name != "type"}
+        text = f"{entry['logger']}: {orjson.dumps(message).decode()}"
+    except (ValueError, TypeError, KeyError):
+        text = (value or b"").decode(errors="replace")
+    return text[:LONGEST]

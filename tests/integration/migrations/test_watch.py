@@ -1,0 +1,87 @@
+"""What a worker sees of the queries that migrations created: their states, errors and lag, and ksqlDB's processing log."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+
+from aiokafka import AIOKafkaProducer
+
+from app.kafka.topics import TopicSpec, ensure_one
+from app.ksqldb import watch
+from app.ksqldb.watched import Watched
+from migrations.plan.entry import Entry
+from migrations.run import history, runner
+from migrations.run.target import Target
+from tests.integration.migrations.plans import Where, five, query_ids
+from tests.support.ksqldb import KsqlServer
+from tests.support.worker import Worker
+
+
+async def looked(target: Target) -> Watched:
+    """What one look at the server finds."""
+    found = Watched()
+    await history.ensure_topic(target.cluster, target.topic, target.replication_factor)
+    entries: list[Entry] = list((await history.read(target.cluster, target.topic, "an-app")).values())
+    await watch.look(target.client, target.cluster, found, entries)
+    return found
+
+
+async def test_queries_of_the_history_are_seen_with_their_states_errors_and_lag(where: Where, server: KsqlServer) -> None:
+    async with where() as target:
+        await runner.apply(target, five())
+        found = {query.writes: query for query in (await looked(target)).queries}
+        assert sorted(found) == ["ALL_S", "BIG", "N_W"]
+        assert {(query.state, query.errors, query.lag, query.stopped) for query in found.values()} <= {
+            ("RUNNING", 0, 0, False),
+            ("RUNNING", 0, None, False),
+        }
+        big = found["BIG"].id
+        server.set_state(errors={big: ["a record cannot be read", "another"]})
+        server.ksql("PAUSE ALL_WRITER;")
+        server.ksql("CREATE STREAM by_hand AS SELECT * FROM ticks_s EMIT CHANGES;")
+        server.hide(next(name for name in query_ids(server) if name.startswith("CTAS_N_W")))
+        now = {query.writes: (query.state, query.errors, query.stopped) for query in (await looked(target)).queries}
+        assert now == {"ALL_S": ("PAUSED", 0, True), "BIG": ("RUNNING", 2, False), "N_W": ("GONE", 0, True)}
+
+
+async def test_the_newest_entries_of_the_processing_log_are_shown(where: Where, server: KsqlServer) -> None:
+    async with where() as target:
+        topic = f"{target.topic}-log"
+        await ensure_one(target.cluster, TopicSpec(topic, 2, {}, "a log"), 1)
+        async with AIOKafkaProducer(**target.cluster.client) as producer:
+            for number in range(8):
+                message = {"type": 0, "deserializationError": {"errorMessage": f"bad {number}"}, "productionError": None}
+                entry = {"level": "ERROR", "logger": "processing.CTAS_X", "time": number, "message": message}
+                await producer.send_and_wait(
+                    topic, json.dumps(entry).encode(), partition=number % 2, timestamp_ms=1_000 + number
+                )
+            await producer.send_and_wait(topic, b"no JSON", partition=0, timestamp_ms=2_000)
+        server.topic(topic, 2)
+        server.ksql(f"CREATE STREAM KSQL_PROCESSING_LOG (logger STRING) WITH (KAFKA_TOPIC='{topic}', VALUE_FORMAT='JSON');")
+        found = await looked(target)
+    assert found.log_records == 9
+    bad = [f'processing.CTAS_X: {{"deserializationError":{{"errorMessage":"bad {number}"}}}}' for number in (7, 6, 5, 4)]
+    assert found.log_newest == ["no JSON", *bad]
+
+
+def test_a_worker_counts_what_the_history_has_under_both_names(worker: Worker, server: KsqlServer) -> None:
+    (worker.directory / "p.ksql").write_text("CREATE TYPE point AS STRUCT<x INT>;")
+    assert worker.run("migrate", "deploy", "--plan", "p.ksql").returncode == 0
+    worker.start()
+    worker.wait_log("migrations: 6 applied")
+
+    def shown(path: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{worker.settings['web_port']}{path}", timeout=5) as answer:
+            return str(answer.read().decode())
+
+    for name in ("migrations_applied", "applied_migrations"):
+        worker.wait(lambda name=name: f"barwheel_{name}_total 7.0" in shown("/metrics"), name)  # type: ignore[misc]
+    text = shown("/metrics")
+    for name in ("migrations_skipped", "skipped_migrations", "migrations_failures", "failed_migrations"):
+        assert f"barwheel_{name}_total 0.0" in text
+    found = json.loads(shown("/api/v1/migrations"))
+    assert {row["hash"] == row["applied_hash"] and row["hash"].startswith("v1:sha256:") for row in found["steps"][:6]} == {True}
+    assert found["ksqldb"] == {"up": None, "error": None, "queries": [], "processing_log_records": 0, "processing_log": []}
+    for words in (("plan", "validate"), ("plan", "print"), ("validate",)):
+        assert worker.run("migrate", *words, "--plan", "p.ksql").returncode == 0
