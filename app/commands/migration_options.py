@@ -32,7 +32,13 @@ class Operation(StrEnum):
 OPTIONS = (
     argument("operation", required=False, metavar="[" + "|".join(Operation) + "]"),
     argument("name", required=False, metavar="[NAME]"),
-    option("--plan", "path", default="", show_default=False, help="A directory, a .ksql, .json, .yaml or .py file, or bar1m."),
+    option(
+        "--plan",
+        "path",
+        default="",
+        show_default=False,
+        help="A directory, a .ksql, .json, .yaml or .py file, bar1m, or history.",
+    ),
     option("--define", "defines", multiple=True, metavar="NAME=VALUE", help="A variable of the plan, before all others."),
     option("--next", "only_next", is_flag=True, default=False, show_default=False, help="With `apply`: only the next one."),
     option("--until", default="", show_default=False, metavar="ID", help="With `apply`: no statement after this one."),

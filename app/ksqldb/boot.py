@@ -57,6 +57,7 @@ def variables(settings: Settings) -> dict[str, str]:
         "topics": settings.topics_prefix,
         "ticks": settings.input_topic,
         "finals": settings.finals_topic,
+        "history": settings.history_topic,
         "partitions": str(settings.topic_partitions),
         "bars_instance": re.sub(r"[^A-Za-z0-9_]", "_", settings.topics_prefix),
         "bars_window": settings.size_text,

@@ -20,7 +20,7 @@ from migrations.plan.head import split_head
 from migrations.plan.model import KsqlText, Plan, build_plan
 
 VERSIONS = Path(__file__).parents[1] / "versions"  # the plan of the running application
-SHIPPED = {"bar1m": VERSIONS.parent / "shipped" / "bar1m.py"}  # further plans by name
+SHIPPED = {name: VERSIONS.parent / "shipped" / f"{name}.py" for name in ("bar1m", "history")}  # further plans by name
 TEXT = {".ksql", ".sql"}
 DATA = {".json", ".yaml", ".yml"}
 SUFFIXES = TEXT | DATA | {".py"}

@@ -52,7 +52,7 @@ def test_a_shipped_plan_is_loaded_by_its_name(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     variables = {"ticks": "ticks", "topics": "", "partitions": "1"}
     assert plan_files.load(Path("bar1m"), variables).statements[0].id == "bar1m/KSQL_TICKS"
-    with pytest.raises(PlanError, match=r"bar2m: no such file or directory, nor a shipped plan \(bar1m\)"):
+    with pytest.raises(PlanError, match=r"bar2m: no such file or directory, nor a shipped plan \(bar1m, history\)"):
         plan_files.load(Path("bar2m"), variables)
 
 

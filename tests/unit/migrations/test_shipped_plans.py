@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from app.ksqldb.boot import load_plan
@@ -20,8 +21,9 @@ from migrations.ksql.queries import select
 from migrations.ksql.sources import Stream, Table, delimited
 from migrations.ksql.types import BIGINT, DECIMAL, DOUBLE, STRING
 from migrations.plan import files as plan_files
+from migrations.plan.entry import Entry
 from migrations.plan.model import Statement
-from migrations.shipped import bar1m
+from migrations.shipped import bar1m, history
 from migrations.shipped.decimals import decimals
 from tests.ksqldb_server.server import execute_all
 from tests.ksqldb_server.state import State
@@ -36,7 +38,13 @@ BEYOND = {"late_policy": "correct", "frames": "1h,1M"}
 
 @pytest.mark.parametrize(
     ("name", "path", "given"),
-    [("running", None, {}), ("running_beyond", None, BEYOND), ("bar1m", Path("bar1m"), {}), ("bar1m", Path("bar1m"), BEYOND)],
+    [
+        ("running", None, {}),
+        ("running_beyond", None, BEYOND),
+        ("bar1m", Path("bar1m"), {}),
+        ("bar1m", Path("bar1m"), BEYOND),
+        ("history", Path("history"), {}),
+    ],
 )
 def test_the_shipped_plans_equal_their_golden_files(name: str, path: Path | None, given: dict[str, str]) -> None:
     """After an intended change: python -m app migrate print [--plan ..] > tests/unit/migrations/golden/NAME.ksql."""
@@ -82,11 +90,20 @@ def topics_of(prefix: str = "", size: str = "1m") -> list[str]:
     return [f"{prefix}bar_{frame}_{kind}" for frame in (size, "1h", "1M") for kind in ("final", "corrections")]
 
 
-@pytest.mark.parametrize(("path", "given"), [(None, {}), (None, BEYOND), (Path("bar1m"), {})])
+@pytest.mark.parametrize(("path", "given"), [(None, {}), (None, BEYOND), (Path("bar1m"), {}), (Path("history"), {})])
 def test_the_strict_stand_in_accepts_every_statement_of_the_shipped_plans(path: Path | None, given: dict[str, str]) -> None:
     plan = load_plan(Settings(_env_file=None, **given), path)  # type: ignore[arg-type, call-arg]  # see above
-    state = State(topics=dict.fromkeys(["ticks", *topics_of()], 8))
+    state = State(topics=dict.fromkeys(["ticks", "_meta_migrations", *topics_of()], 8))
     assert len(execute_all(state, "\n".join(statement.text for statement in plan.statements))) == len(plan.statements)
+
+
+def test_the_table_of_the_history_has_every_field_of_an_entry() -> None:
+    names = {field.name for field in msgspec.structs.fields(Entry)}
+    columns = {column.lower() for column in history.Migrations.columns()} - {"entry"}
+    assert columns <= names
+    assert names - columns == {"server_text", "cluster_id", "replaced_at"}
+    plan = load_plan(Settings(_env_file=None, topics_prefix="fx."), Path("history"))  # type: ignore[call-arg]  # see above
+    assert (plan.statements[0].name, plan.statements[0].info.topic) == ("FX_MIGRATIONS", "fx._meta_migrations")
 
 
 @pytest.mark.parametrize("name", ["avro", "protobuf"])
