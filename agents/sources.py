@@ -73,9 +73,12 @@ def judge_sources(settings: Settings, states: Mapping[str, TopicState]) -> list[
     found = []
     for name in settings.sources.among(states):
         if "compact" in states[name].cleanup_policy:
+            risk = "bars lack the ticks that are gone: no worker starts"
             text = f"has cleanup.policy={states[name].cleanup_policy}: compaction removes all but the last tick of a key"
-            found.append(Finding(name, text, alter_command(name, "cleanup.policy=delete"), fatal=True))
+            found.append(Finding(name, text, alter_command(name, "cleanup.policy=delete"), fatal=True, risk=risk))
     advice = "`app topics` or the next start of a worker creates it"
     return found + [
-        Finding(spec.name, f"is missing ({spec.why})", advice) for spec in source_specs(settings) if spec.name not in states
+        Finding(spec.name, f"is missing ({spec.why})", advice, risk="no tick is read", missing=True)
+        for spec in source_specs(settings)
+        if spec.name not in states
     ]

@@ -17,6 +17,7 @@ from app.kafka.topics import (
     TopicState,
     alter_command,
     create_missing,
+    misconfigured,
     partition_counts,
     topic_admin,
     wait_for_topics,
@@ -26,6 +27,11 @@ from tables.state import Identity
 
 SIDE_EXTRA_BYTES = 65_536  # a side record is the source record plus its reason and position in headers
 SMALLEST_BATCH = 16_384  # a topic with less may refuse a bar with long names, or a symbol's open windows
+MISSING_RISK = "none, if this app may create topics; else no worker starts"
+TIME_RISKS = {
+    "LogAppendTime": "the timer runs on a worker's clock: where it is wrong, a silent market's bars come too early or late",
+    "CreateTime": "bars do not have the time of their window",
+}
 SIDE_RETENTION_MS = 30 * 24 * 3_600_000
 
 
@@ -150,7 +156,7 @@ def judge(settings: Settings, states: dict[str, TopicState], created: list[str])
         state = states.get(spec.name)
         if state is None:
             advice = "`app topics` or the next start of a worker creates it"
-            findings.append(Finding(spec.name, f"is missing ({spec.why})", advice))
+            findings.append(Finding(spec.name, f"is missing ({spec.why})", advice, risk=MISSING_RISK, missing=True))
         elif spec.name != settings.input_topic:
             findings += _judge_output(spec, state, settings.input_topic)
         else:
@@ -169,10 +175,14 @@ def _judge_input(name: str, state: TopicState) -> list[Finding]:
     findings = []
     if state.timestamp_type != "LogAppendTime":
         text = "has message.timestamp.type=CreateTime: producers set the arrival times, and retention deletes old ticks"
-        findings.append(Finding(name, text, alter_command(name, "message.timestamp.type=LogAppendTime")))
+        risk = (
+            "a producer's wrong clock closes windows too early or too late; a replay of an old day is deleted before it is read"
+        )
+        findings.append(Finding(name, text, alter_command(name, "message.timestamp.type=LogAppendTime"), risk=risk))
     if "compact" in state.cleanup_policy:
         text = f"has cleanup.policy={state.cleanup_policy}: compaction removes all but a symbol's last tick"
-        findings.append(Finding(name, text, alter_command(name, "cleanup.policy=delete"), fatal=True))
+        risk = "bars lack the ticks that are gone: no worker starts"
+        findings.append(Finding(name, text, alter_command(name, "cleanup.policy=delete"), fatal=True, risk=risk))
     return findings
 
 
@@ -182,22 +192,26 @@ def _judge_output(spec: TopicSpec, state: TopicState, source: str) -> list[Findi
         why = f", as many as {source}" if spec.partitions > 1 else ""
         text = f"has {state.partitions} partitions and must have {spec.partitions}{why}"
         advice = "delete it, or set BARWHEEL_TOPICS_PREFIX to write beside it"
-        findings.append(Finding(spec.name, text, advice, fatal=True))
+        risk = "bars and states would lie in other partitions than their ticks: no worker starts"
+        findings.append(Finding(spec.name, text, advice, fatal=True, risk=risk))
     policy, wanted = state.cleanup_policy, spec.configs["cleanup.policy"]
     if policy != wanted:
-        # Retention would delete bars and states for good. Compaction of a side topic removes nothing: its keys are unique.
         fatal = wanted == "compact"
+        # compaction of a side topic removes nothing: its keys are unique
+        risk = "retention deletes bars and states for good: no worker starts" if fatal else "the topic grows without an end"
         text = f"has cleanup.policy={policy} and must have {wanted}"
-        findings.append(Finding(spec.name, text, alter_command(spec.name, f"cleanup.policy={wanted}"), fatal=fatal))
+        findings.append(misconfigured(spec.name, text, f"cleanup.policy={wanted}", risk=risk, fatal=fatal))
     timestamp_type, stamped = state.timestamp_type, spec.configs["message.timestamp.type"]
     if timestamp_type != stamped:
         text = f"has message.timestamp.type={timestamp_type} and should have {stamped}"
-        findings.append(Finding(spec.name, text, alter_command(spec.name, f"message.timestamp.type={stamped}")))
+        risk = TIME_RISKS[stamped]
+        findings.append(misconfigured(spec.name, text, f"message.timestamp.type={stamped}", risk=risk))
     if wanted == "compact" and state.max_message_bytes < DEFAULT_MAX_MESSAGE_BYTES:
         text = f"has max.message.bytes={state.max_message_bytes}: batches are made smaller, a larger record is refused"
         fatal = state.max_message_bytes < SMALLEST_BATCH  # it would not hold every bar
-        advice = alter_command(spec.name, f"max.message.bytes={DEFAULT_MAX_MESSAGE_BYTES}")
-        findings.append(Finding(spec.name, text, advice, fatal=fatal))
+        risk = "a bar or a state that is larger stops its partition"
+        config = f"max.message.bytes={DEFAULT_MAX_MESSAGE_BYTES}"
+        findings.append(misconfigured(spec.name, text, config, risk=risk, fatal=fatal))
     return findings + _judge_size(spec, state)
 
 
@@ -206,4 +220,4 @@ def _judge_size(spec: TopicSpec, state: TopicState) -> list[Finding]:
     if size is None or state.max_message_bytes >= int(size):
         return []
     text = f"takes records of {state.max_message_bytes} bytes, {size} are needed: the values of larger ones are cut"
-    return [Finding(spec.name, text, alter_command(spec.name, f"max.message.bytes={size}"))]
+    return [misconfigured(spec.name, text, f"max.message.bytes={size}", risk="the evidence of a large record is incomplete")]

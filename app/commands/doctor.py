@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from faust.cli.base import option
 from rich.table import Table
 
 from agents.engines import why_python
 from app.commands import base
+from app.errors import BarwheelError, InputError
 from app.operations.diagnosis import Examination, examine
+from app.operations.fixes import apply, fixes_of
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,25 +22,61 @@ if TYPE_CHECKING:
 def register(app: faust.App) -> None:
     """Add the command."""
 
-    @app.command(base.json_option, base=base.BarwheelCommand)
-    async def doctor(self: base.BarwheelCommand, *, as_json: bool) -> int:  # noqa: ARG001 - Faust passes itself
+    @app.command(
+        option("--fix", is_flag=True, default=False, show_default=False,
+            help="Create missing topics and correct configs of the topics that this app writes, after asking."),
+        option("--yes", is_flag=True, default=False, show_default=False, help="With --fix: do not ask."),
+        base.json_option,
+        base=base.BarwheelCommand,
+    )  # fmt: skip
+    async def doctor(self: base.BarwheelCommand, *, fix: bool, yes: bool, as_json: bool) -> int:  # noqa: ARG001
         """Check settings, broker, topics and clock.
 
-        Changes nothing. Every finding has a remedy. Exit code 1 if anything is wrong.
+        Every finding has its risk and a remedy. Exit code 1 if anything is wrong. Nothing is changed without --fix, and
+        with it neither the input nor topics of others.
 
         \b
         Example:
           app doctor
           BARWHEEL_BROKER=kafka://host:9092 app doctor --json
+          app doctor --fix
         """  # noqa: D301 - click reads \b
-        return await run(Settings.load(), as_json=as_json)
+        if yes and not fix:
+            raise InputError("--yes goes with --fix: doctor alone changes nothing")
+        settings = Settings.load()
+        done = await mend(settings, ask=not yes) if fix else None
+        return await run(settings, done, as_json=as_json)
 
 
-async def run(settings: Settings, *, as_json: bool) -> int:
-    """Examine and print; returns the exit code."""
+async def mend(settings: Settings, *, ask: bool) -> list[str]:
+    """Make the safe changes; returns what was done.
+
+    Raises `InputError` where nobody can be asked, and `BarwheelError` after a no.
+    """
+    found = await examine(settings)
+    fixes = fixes_of(found.report)
+    if not fixes or found.cluster is None:
+        base.say("nothing that --fix can mend" + ("" if found.cluster else ": no broker answers"))
+        return []
+    for one in fixes:
+        base.say(f"to do: {one}")
+    if ask:
+        answer = base.ask("do it?")
+        if answer is None:
+            raise InputError("nothing was changed: --yes does it without asking")
+        if not answer:
+            raise BarwheelError("nothing was changed")
+    done = await apply(settings, found.cluster, fixes)
+    for line in done:
+        base.say(f"done: {line}")
+    return done
+
+
+async def run(settings: Settings, done: list[str] | None = None, *, as_json: bool) -> int:
+    """Examine and print; returns the exit code. `done`: what was changed before."""
     result = await examine(settings)
     if as_json:
-        base.out_json(_as_data(settings, result))
+        base.out_json(_as_data(settings, result) | ({} if done is None else {"done": done}))
     else:
         _print(settings, result)
     return 0 if result.ok else 1
@@ -76,5 +115,7 @@ def _print(settings: Settings, result: Examination) -> None:
         console.print(base.topic_table(settings, result.report), end="\n\n")
     for item in result.items:
         console.print(f"{item.level}: {item.text}" + (f"; {item.advice}" if item.advice else ""))
+        if item.risk:
+            console.print(f"  risk: {item.risk}")
     if result.ok:
         console.print("nothing is wrong")

@@ -72,10 +72,18 @@ class Finding:
     text: str
     advice: str
     fatal: bool = False
+    risk: str = ""  # what happens where nothing is done
+    config: str = ""  # `name=value` that mends it, of a topic of ours
+    missing: bool = False
 
     def __str__(self) -> str:
         """One line."""
         return f"topic {self.topic}: {self.text}; {self.advice}"
+
+
+def misconfigured(name: str, text: str, config: str, *, risk: str, fatal: bool = False) -> Finding:
+    """A topic of ours with a wrong configuration; `config` mends it."""
+    return Finding(name, text, alter_command(name, config), fatal, risk, config)
 
 
 def alter_command(name: str, config: str) -> str:

@@ -1,4 +1,4 @@
-"""Checks of settings, broker, topics and clock, with a remedy for each finding; nothing is changed."""
+"""Checks of settings, broker, topics and clock, with risk and remedy for each finding; nothing is changed."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from app.kafka.limits import check_limits, replica_lag
 from app.kafka.records import APPEND_TIME
 from app.kafka.topics import replica_counts, topic_admin
 from app.ksqldb import fit
-from app.operations import newest_ticks, placement
-from app.operations.durability import idle_risk, risks
+from app.operations import durability, newest_ticks, placement, risks
 from app.operations.inspection.sample import Seen, take
 from app.operations.stored_state import source_problems, state_problems
 from app.settings import PREFIX, Settings, unknown_variables
@@ -42,6 +41,7 @@ class Item:
     level: str
     text: str
     advice: str = ""
+    risk: str = ""  # what happens where nothing is done; empty: nothing
 
 
 @dataclass
@@ -53,13 +53,13 @@ class Examination:
     clock: str = "not known: no broker"
     items: list[Item] = field(default_factory=list)
 
-    def wrong(self, text: str, advice: str) -> None:
+    def wrong(self, text: str, advice: str, risk: str) -> None:
         """Add a finding that needs action."""
-        self.items.append(Item("wrong", text, advice))
+        self.items.append(Item("wrong", text, advice, risk))
 
-    def note(self, text: str, advice: str = "") -> None:
+    def note(self, text: str, advice: str = "", risk: str = "") -> None:
         """Add a finding that needs no action."""
-        self.items.append(Item("note", text, advice))
+        self.items.append(Item("note", text, advice, risk))
 
     @property
     def ok(self) -> bool:
@@ -71,7 +71,7 @@ async def examine(settings: Settings) -> Examination:
     """Run all checks; a check that fails is a finding, never an exception."""
     result = Examination()
     for name in unknown_variables():
-        result.wrong(f"{name} is not a setting and has no effect", "correct its spelling, or unset it")
+        result.wrong(f"{name} is not a setting and has no effect", "correct its spelling, or unset it", risks.MISSPELT)
     _check_settings(settings, result)
     cluster = _cluster(settings, result)
     if cluster is None:
@@ -80,16 +80,16 @@ async def examine(settings: Settings) -> Examination:
         problem = await unreachable(cluster)
     except BrokerError as error:
         problem, _, remedy = str(error).rpartition("; ")
-        result.wrong(problem, remedy)
+        result.wrong(problem, remedy, risks.NO_WORKER)
         return result
     if problem is not None:
-        result.wrong(f"broker {cluster} does not answer: {problem}", f"start it, or set {PREFIX}BROKER")
+        result.wrong(f"broker {cluster} does not answer: {problem}", f"start it, or set {PREFIX}BROKER", risks.NO_BARS)
         return result
     result.cluster = cluster
     try:
         await check_limits(settings, cluster)
     except (SettingsError, BrokerError) as error:
-        result.wrong(str(error), "the worker does not start before that is changed")
+        result.wrong(str(error), "change the setting, or the broker's", risks.NO_WORKER)
     try:
         result.report = await look(settings, cluster)
         result.clock = await _clock(settings, result)
@@ -100,13 +100,13 @@ async def examine(settings: Settings) -> Examination:
         await _fit(settings, result)
         await _placement(settings, result)
     except (BrokerError, TopicsError, KafkaError) as error:
-        result.wrong(str(error), "look at the broker's log")
+        result.wrong(str(error), "look at the broker's log", risks.NO_BARS)
         return result
     for finding in result.report.findings:
         if finding.topic in result.report.states:
-            result.wrong(f"topic {finding.topic}: {finding.text}", finding.advice)
+            result.wrong(f"topic {finding.topic}: {finding.text}", finding.advice, finding.risk)
         else:
-            result.note(f"topic {finding.topic}: {finding.text}", finding.advice)
+            result.note(f"topic {finding.topic}: {finding.text}", finding.advice, finding.risk)
     return result
 
 
@@ -116,7 +116,7 @@ def _cluster(settings: Settings, result: Examination) -> Cluster | None:
         try:
             return cluster_for(settings)
         except SettingsError as error:
-            result.wrong(str(error), "name a PEM file that this user may read")
+            result.wrong(str(error), "name a PEM file that this user may read", risks.NO_WORKER)
             return None
     from app.pocket import process  # noqa: PLC0415 - not needed on Kafka
 
@@ -127,6 +127,7 @@ def _cluster(settings: Settings, result: Examination) -> Cluster | None:
     result.note(
         "the pocket broker is for trying out and for tests",
         f"for production set {PREFIX}BROKER to Apache Kafka",
+        risks.POCKET,
     )
     return Cluster(f"{running.host}:{running.port}")
 
@@ -136,21 +137,23 @@ def _check_settings(settings: Settings, result: Examination) -> None:
     problem = folder_problem(settings.data_dir)
     if problem is not None:
         text = f"data_dir={settings.data_dir} cannot be used: {problem}"
-        result.wrong(text, f"set {PREFIX}DATA_DIR to a folder that can be written to")
+        result.wrong(text, f"set {PREFIX}DATA_DIR to a folder that can be written to", risks.NO_WORKER)
     if not loopback(settings.web_host) and settings.web_auth is WebAuth.none:
-        result.note(f"anyone who can reach {settings.web_host} may read (web_auth=none)", "set web_token")
+        result.note(f"anyone who can reach {settings.web_host} may read (web_auth=none)", "set web_token", risks.OPEN_PORT)
     if settings.grace > settings.window_size:
         text = f"grace={settings.text_of('grace')} is longer than window_size={settings.size_text}"
-        result.note(text, "each bar is published after the next one has opened")
+        result.note(text, "a shorter grace publishes sooner", risks.LONG_GRACE)
     session = session_of(settings)
     if settings.repartition and settings.grace <= session:
         grace = settings.text_of("grace")
         text = f"repartition=on with grace={grace}: if one of several workers is killed, what it had still to copy may be late"
-        result.note(text, f"the others take over after {duration_text(session)}; with a longer grace nothing is late")
+        advice = f"the others take over after {duration_text(session)}; with a longer grace nothing is late"
+        result.note(text, advice, risks.LATE_COPIES)
     if settings.max_future < settings.grace:
         result.note(
             f"max_future={settings.text_of('max_future')} is shorter than grace={settings.text_of('grace')}",
-            "ticks of a broker whose clock is a little ahead are rejected",
+            "raise max_future above grace",
+            risks.SHORT_FUTURE,
         )
 
 
@@ -172,7 +175,7 @@ async def _clock(settings: Settings, result: Examination) -> str:
         return f"no sign of a difference: the newest tick has a LogAppendTime {-ahead / 1000:.1f} s ago"
     if ahead > settings.idle_margin:
         text = f"the broker's clock is at least {ahead} ms ahead, idle_margin is {settings.text_of('idle_margin')}"
-        result.wrong(text, f"set the clocks by NTP, or raise {PREFIX}IDLE_MARGIN above the difference")
+        result.wrong(text, f"set the clocks by NTP, or raise {PREFIX}IDLE_MARGIN above the difference", risks.CLOCKS)
     return f"the broker's clock is at least {ahead} ms ahead of this machine's"
 
 
@@ -182,9 +185,10 @@ async def _durability(settings: Settings, cluster: Cluster, result: Examination)
         return
     async with topic_admin(cluster) as client:
         replicas = await replica_counts(client)
-    idle = idle_risk(settings, replicas.get(settings.input_topic, 0), await replica_lag(cluster))
-    for risk in [*risks(result.report.states, replicas), *([] if idle is None else [idle])]:
-        result.items.append(Item("wrong" if risk.serious else "note", risk.text, risk.advice))
+    idle = durability.idle_risk(settings, replicas.get(settings.input_topic, 0), await replica_lag(cluster))
+    for risk in [*durability.risks(result.report.states, replicas), *([] if idle is None else [idle])]:
+        text, _, what = risk.text.rpartition(": ")
+        result.items.append(Item("wrong" if risk.serious else "note", text, risk.advice, what))
 
 
 async def _stored_state(settings: Settings, cluster: Cluster, result: Examination) -> None:
@@ -193,7 +197,7 @@ async def _stored_state(settings: Settings, cluster: Cluster, result: Examinatio
         return
     problems = await state_problems(settings, cluster, result.report)
     for problem in problems + await source_problems(settings, cluster, result.report):
-        (result.wrong if problem.stops else result.note)(problem.text, problem.advice)
+        (result.wrong if problem.stops else result.note)(problem.text, problem.advice, risks.of_state(stops=problem.stops))
 
 
 async def _ticks(settings: Settings, result: Examination) -> None:
@@ -212,10 +216,12 @@ async def _ticks(settings: Settings, result: Examination) -> None:
         result.note(verdict.text)
     elif verdict.rejected * 2 > verdict.ticks:
         result.wrong(
-            f"{verdict.text}: {verdict.why}", f"see whether {PREFIX}TICKS_FIELDS and its like say what the records hold"
+            f"{verdict.text}: {verdict.why}",
+            f"see whether {PREFIX}TICKS_FIELDS and its like say what the records hold",
+            risks.REJECTED,
         )
     else:
-        result.note(f"{verdict.text}: {verdict.why}", "late and rejected ticks are kept in their topics")
+        result.note(f"{verdict.text}: {verdict.why}", "late and rejected ticks are kept in their topics", risks.LACKING)
 
 
 async def _bar_schemas(settings: Settings, result: Examination) -> None:
@@ -223,7 +229,7 @@ async def _bar_schemas(settings: Settings, result: Examination) -> None:
     try:
         await BarSchemas(settings).look()
     except BarwheelError as error:
-        result.wrong(str(error), f"see {PREFIX}SCHEMA_REGISTRY_URL and {PREFIX}BARS_FORMAT")
+        result.wrong(str(error), f"see {PREFIX}SCHEMA_REGISTRY_URL and {PREFIX}BARS_FORMAT", risks.NO_WORKER)
 
 
 async def _schemas(settings: Settings, result: Examination, records: Iterable[Any]) -> bool:
@@ -235,9 +241,11 @@ async def _schemas(settings: Settings, result: Examination, records: Iterable[An
             if await schemas.ready(records, lambda: time.monotonic() < until):
                 return True
         except BarwheelError as error:
-            result.wrong(str(error), f"see {PREFIX}SCHEMA_REGISTRY_URL, {PREFIX}TICKS_SCHEMA and {PREFIX}TICKS_FIELDS")
+            advice = f"see {PREFIX}SCHEMA_REGISTRY_URL, {PREFIX}TICKS_SCHEMA and {PREFIX}TICKS_FIELDS"
+            result.wrong(str(error), advice, risks.NO_WORKER)
             return False
-    result.wrong(f"Schema Registry has not given the ticks' schemas within {SCHEMA_SECONDS:.0f} s", "a worker waits for it")
+    text = f"Schema Registry has not given the ticks' schemas within {SCHEMA_SECONDS:.0f} s"
+    result.wrong(text, "start it, or look at its log", risks.NO_BARS)
     return False
 
 
@@ -247,7 +255,7 @@ async def _fit(settings: Settings, result: Examination) -> None:
         return
     records = await _newest(result.cluster, settings.input_topic, result, FIT_TICKS)
     for misfit in fit.misfits(settings, ((record.key, record.value) for record in records)):
-        result.items.append(Item(misfit.level, misfit.text, misfit.advice))
+        result.items.append(Item(misfit.level, misfit.text, misfit.advice, risks.KSQLDB))
 
 
 async def _placement(settings: Settings, result: Examination) -> None:
@@ -261,7 +269,7 @@ async def _placement(settings: Settings, result: Examination) -> None:
         *placement.in_ticks(settings.input_topic, result.report.partitions, ticks),
         *placement.in_finals(settings, finals),
     ):
-        result.items.append(Item(*found))
+        result.items.append(Item(*found, risks.TWO_PARTITIONS if found.level == "wrong" else ""))
 
 
 async def _newest(cluster: Cluster, topic: str, result: Examination, count: int) -> list[Seen]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from app.pocket.data import OUT_OF_RANGE, by_topic
 from app.pocket.groups import LONGEST_SESSION_MS, SHORTEST_SESSION_MS
+from app.pocket.incremental import TOPIC_RESOURCE, changed
 from app.pocket.metadata import FLEXIBLE_FROM
 from app.pocket.topics import (
     DEFAULTS,
+    INVALID_CONFIG,
     INVALID_PARTITIONS,
     INVALID_REPLICATION,
     STORAGE,
@@ -14,17 +16,20 @@ from app.pocket.topics import (
     TOPIC_EXISTS,
     UNKNOWN_TOPIC,
     Topics,
+    valid_configs,
 )
 from app.pocket.wire import Body
 
 NODE = 1
 NOT_ASKED = -(1 << 31)  # authorized operations, which nobody has asked for
-TOPIC_RESOURCE = 2
+INVALID_REQUEST = 42
 BROKER_CONFIGS = {
     "group.min.session.timeout.ms": str(SHORTEST_SESSION_MS),
     "group.max.session.timeout.ms": str(LONGEST_SESSION_MS),
 }
 MESSAGES = {
+    INVALID_CONFIG: "a config is unknown, or has a value that it cannot have",
+    INVALID_REQUEST: "a config is named twice, lacks a value, or is no list",
     INVALID_PARTITIONS: "more partitions than there are now, and at least one, must be asked for",
     INVALID_REPLICATION: "there is one broker, so there can be one replica",
     STORAGE: "its files cannot be made: the broker's log says why",
@@ -129,6 +134,23 @@ class Admin:
             about = {"resource_type": resource["resource_type"], "resource_name": name, "config_entries": entries}
             rows.append(about | {"error_code": 0 if known else UNKNOWN_TOPIC, "error_message": None})
         return {"resources": rows}
+
+    def alter_some_configs(self, request: Body) -> Body:
+        """IncrementalAlterConfigs (key 44): changes the named configs of a topic."""
+        rows = []
+        for resource in request["resources"]:
+            name, error = resource["resource_name"], INVALID_REQUEST
+            if resource["resource_type"] == TOPIC_RESOURCE and self._topics.logs(name) is None:
+                error = UNKNOWN_TOPIC
+            elif resource["resource_type"] == TOPIC_RESOURCE:
+                configs = changed(self._topics.own_configs(name), DEFAULTS, resource["configs"])
+                if configs is not None and request["validate_only"]:
+                    error = 0 if valid_configs(configs) else INVALID_CONFIG
+                elif configs is not None:
+                    error = self._topics.configure(name, configs)
+            about = {"resource_type": resource["resource_type"], "resource_name": name}
+            rows.append(about | {"error_code": error, "error_message": MESSAGES.get(error)})
+        return {"responses": rows}
 
     def alter_configs(self, request: Body) -> Body:
         """AlterConfigs (key 33): replaces all configs of a topic."""

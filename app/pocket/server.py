@@ -93,6 +93,7 @@ class Broker:
             33: self._admin.alter_configs,
             37: self._admin.create_partitions,
             42: self._coordinator.delete_groups,
+            44: self._admin.alter_some_configs,
         }
         self._versions = {api: versions(api) for api in self._handlers}
         # Produce and Fetch: record batches only, no older message formats. ListOffsets and DescribeGroups: no later versions,

@@ -1,7 +1,7 @@
 """Kafka's wire format: requests and responses as dictionaries, by aiokafka's schemas.
 
 Written for aiokafka 0.14.0, whose protocol classes describe the requests and responses this broker knows, beside those of
-`app.pocket.metadata` and `app.pocket.leader_epochs`.
+`app.pocket.metadata`, `app.pocket.leader_epochs` and `app.pocket.incremental`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from aiokafka.protocol.api import RequestStruct
 from aiokafka.protocol.types import Array, Schema, TaggedFields
 
+from app.pocket.incremental import IncrementalAlterConfigsRequest_v0
 from app.pocket.leader_epochs import LEADER_EPOCH_REQUESTS
 from app.pocket.metadata import METADATA_REQUESTS, UUID_BYTES
 
@@ -43,7 +44,8 @@ def _requests() -> dict[tuple[int, int], Any]:
         and isinstance(getattr(kind, "API_KEY", None), int)
         and not getattr(kind, "FLEXIBLE_VERSION", False)
     ]
-    return {(kind.API_KEY, kind.API_VERSION): kind for kind in [*inflexible, *METADATA_REQUESTS, *LEADER_EPOCH_REQUESTS]}
+    own: list[Any] = [*METADATA_REQUESTS, *LEADER_EPOCH_REQUESTS, IncrementalAlterConfigsRequest_v0]
+    return {(kind.API_KEY, kind.API_VERSION): kind for kind in [*inflexible, *own]}
 
 
 REQUESTS = _requests()

@@ -15,14 +15,18 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
     ConfigResource,
     NewPartitions,
     NewTopic,
+    ResourceType,
 )
 
 from tests.conformance.clients import DEADLINE, unique
 from tests.support.waiting import until_sync
 
+INVALID_CONFIG = 40  # Kafka's code
 DELETE_GROUP = """
 import sys
 from confluent_kafka.admin import AdminClient
@@ -226,6 +230,32 @@ def test_a_group_can_be_deleted(broker: str) -> None:
     assert done.returncode == 0, done.stderr
     client = AdminClient({"bootstrap.servers": broker})
     assert group not in {one.group_id for one in client.list_consumer_groups().result(DEADLINE).valid}
+
+
+def test_one_config_is_changed_and_the_others_stay(broker: str) -> None:
+    topic = _topic(broker, retention__ms="123456", cleanup__policy="delete")
+    admin = AdminClient({"bootstrap.servers": broker})
+
+    def change(name: str, value: str | None, kind: AlterConfigOpType) -> None:
+        entry = ConfigEntry(name, value, incremental_operation=kind)
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+        admin.incremental_alter_configs([resource])[resource].result(DEADLINE)
+
+    def configs() -> dict[str, str | None]:
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        found = admin.describe_configs([resource])[resource].result(DEADLINE)
+        return {name: found[name].value for name in ("retention.ms", "cleanup.policy")}
+
+    change("cleanup.policy", "compact", AlterConfigOpType.SET)
+    until_sync(lambda: configs() == {"retention.ms": "123456", "cleanup.policy": "compact"}, what="one is changed")
+    change("cleanup.policy", "delete", AlterConfigOpType.APPEND)
+    until_sync(lambda: configs()["cleanup.policy"] == "compact,delete", what="a value is added")
+    change("retention.ms", None, AlterConfigOpType.DELETE)
+    until_sync(lambda: configs()["retention.ms"] == "604800000", what="the default is back")
+    for name, value in (("cleanup.policy", "burn"), ("no.such.config", "1")):
+        with pytest.raises(KafkaException) as refused:
+            change(name, value, AlterConfigOpType.SET)
+        assert refused.value.args[0].code() == INVALID_CONFIG
 
 
 def test_compression_reaches_the_brokers_log(pocket: str, pocket_directory: Path) -> None:
