@@ -119,6 +119,14 @@ class KeptWindows:
                     state = held[key] if isinstance(held, dict) else held
                     yield key, state[1] if isinstance(state, tuple) else state
 
+    def of_symbol(self, scope: Scope, key: bytes) -> Iterator[tuple[int, int, State]]:
+        """Frame, end and newest published state of each closed window of a symbol that is kept, for readers."""
+        kept = self._scopes.get(scope.key)
+        for slot in [] if kept is None else kept.states:
+            state = self._state(kept, slot, key)
+            if state is not None:
+                yield slot & (1 << FRAME_BITS) - 1, slot >> FRAME_BITS, state
+
     def states_of(self, item: Settled) -> Iterator[tuple[int, int, State]]:
         """Frame, end and state of each window whose record this is."""
         kept = self._scopes.get(item.scope)

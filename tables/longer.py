@@ -88,6 +88,10 @@ class LongerWindows:
         source = self._sources[frame]
         return source >= 0 and self.span(source, start)[1] > watermark
 
+    def source_of(self, frame: int) -> int:
+        """The frame whose closed windows this one gathers, by index; -1: base windows. For readers."""
+        return self._sources[frame]
+
     def close_due(self, scope: Scope, evidence: Evidence, until: int = NEVER) -> list[Longer]:
         """Close the windows that the watermark has reached and that end up to `until`, shortest frame first. Returns whose."""
         until = min(until, evidence.watermark)

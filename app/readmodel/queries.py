@@ -45,11 +45,12 @@ class StoredSymbol(NamedTuple):
 
 
 class StoredBar(NamedTuple):
-    """A bar: its start (epoch ms), its partition, and its JSON as published."""
+    """A version of a bar: its start (epoch ms), its partition, and its JSON as published."""
 
     start: int
     partition: int
     value: bytes
+    revision: int = 0
 
 
 class StoredSideRecord(NamedTuple):
@@ -134,11 +135,11 @@ class Queries:
         found: list[StoredBar] = []
         for symbol in symbols:
             rows = self._connection.execute(
-                "SELECT start, value FROM bars WHERE symbol = ? AND frame = ? AND start >= ? AND start < ? AND newest"
-                " ORDER BY start DESC LIMIT ?",
-                (symbol.id, symbol.frame, since, until + (symbol.partition < before), limit),
+                "SELECT start, ?, value, revision FROM bars WHERE symbol = ? AND frame = ? AND start >= ? AND start < ?"
+                " AND newest ORDER BY start DESC LIMIT ?",
+                (symbol.partition, symbol.id, symbol.frame, since, until + (symbol.partition < before), limit),
             )
-            found += [StoredBar(start, symbol.partition, value) for start, value in rows]
+            found += map(StoredBar._make, rows)
         return sorted(found, key=lambda bar: bar[:2], reverse=True)[:limit]
 
     def newest_first(self, symbol: StoredSymbol, until: int) -> Iterator[StoredBar]:
@@ -153,10 +154,10 @@ class Queries:
     def versions(self, symbol: StoredSymbol, start: int, limit: int) -> list[StoredBar]:
         """The newest versions of one bar that are here, the newest first."""
         rows = self._connection.execute(
-            "SELECT value FROM bars WHERE symbol = ? AND frame = ? AND start = ? ORDER BY revision DESC LIMIT ?",
+            "SELECT value, revision FROM bars WHERE symbol = ? AND frame = ? AND start = ? ORDER BY revision DESC LIMIT ?",
             (symbol.id, symbol.frame, start, limit),
         )
-        return [StoredBar(start, symbol.partition, value) for (value,) in rows]
+        return [StoredBar(start, symbol.partition, value, revision) for value, revision in rows]
 
     def newest_bars(self, broker: str | None, symbol: str | None, limit: int, frame: str = "") -> list[StoredBar]:
         """The bars that were read last, newest first; None matches any broker or symbol. Of each bar its newest version.
@@ -167,7 +168,7 @@ class Queries:
             return self.bars(self.symbol(broker, symbol, frame), 0, 1 << 60, limit)
         first, end = self._frames[frame] << FRAME_BITS, (self._frames[frame] + 1) << FRAME_BITS
         rows = self._connection.execute(
-            "SELECT start, part, value FROM bars CROSS JOIN symbols ON symbols.id = bars.symbol"
+            "SELECT start, part, value, revision FROM bars CROSS JOIN symbols ON symbols.id = bars.symbol"
             " WHERE bars.id > max(?5, (SELECT max(id) FROM bars WHERE id < ?6) - ?1) AND bars.id < ?6 AND newest"
             " AND (?2 IS NULL OR broker = ?2) AND (?3 IS NULL OR symbols.symbol = ?3) ORDER BY bars.id DESC LIMIT ?4",
             (MAX_SCANNED_BARS, broker, symbol, limit, first, end),
@@ -190,10 +191,10 @@ class Queries:
         """The number of late or rejected records by reason."""
         return dict(self._connection.execute("SELECT reason, count(*) FROM side WHERE kind = ? GROUP BY reason", (kind,)))
 
-    def late_count(self, broker: str, symbol: str, start: int) -> int:
+    def late_count(self, broker: str, symbol: str, start: int, end: int) -> int:
         """The number of late ticks of one window."""
-        sql = "SELECT count(*) FROM side WHERE broker = ? AND symbol = ? AND start = ? AND kind = 'late'"
-        return int(self._connection.execute(sql, (broker, symbol, start)).fetchone()[0])
+        sql = "SELECT count(*) FROM side WHERE broker = ? AND symbol = ? AND start >= ? AND start < ? AND kind = 'late'"
+        return int(self._connection.execute(sql, (broker, symbol, start, end)).fetchone()[0])
 
     def extent(self) -> tuple[int, int]:
         """The number of bars, of all frames and with all versions, and that of symbols.

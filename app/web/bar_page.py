@@ -25,11 +25,15 @@ NONE_KEPT = "Barwheel-None-Kept"  # header: "true" as `none_kept` of the JSON
 
 @dataclass(frozen=True)
 class BarPage:
-    """Bars in the order in which they are sent. `answer`: the other fields of the JSON; `scale`: decimals of Arrow's prices."""
+    """Bars in the order in which they are sent. `answer`: the other fields of the JSON; `scale`: decimals of Arrow's prices.
+
+    `frame`: of longer bars.
+    """
 
     bars: Sequence[StoredBar]
     answer: Mapping[str, Any]
     scale: int = DEFAULT_SCALE
+    frame: str = ""
 
     def encode(self, media_type: str) -> bytes:
         """The body. It may take some ms: CSV and Arrow are made in a thread.
@@ -37,7 +41,7 @@ class BarPage:
         Raises `InvalidParametersError` if a price does not fit `scale`.
         """
         if media_type == JSON:
-            return encode({**self.answer, "bars": [placed(bar.value, bar.partition) for bar in self.bars]})
+            return encode({**self.answer, "bars": [placed(bar.value, bar.partition, self.frame) for bar in self.bars]})
         if not self.answer["complete"]:
             raise IncompleteError("the local copy of the bars is not complete, which this form cannot say: try again")
         bars = [decode_bar(bar.value) for bar in self.bars]

@@ -17,8 +17,9 @@ from app.ksqldb.boot import Migrating
 from app.readmodel.model import ReadModel
 from app.readmodel.progress import State
 from app.settings import Settings
-from app.web import sampling
+from app.web import longer_windows, sampling
 from app.web.errors import IncompleteError
+from app.web.frames import Frames
 from app.web.models.bars import OpenWindow
 from app.web.models.base import Away
 from app.web.peers import Peers
@@ -44,6 +45,11 @@ class WebContext:
     started_monotonic: float = field(default_factory=time.monotonic)
     responses: Counter[str] = field(default_factory=Counter)  # by status
     open_streams: int = 0
+    frames: Frames = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make what follows from the settings."""
+        self.frames = Frames(self.settings)
 
     @property
     def running_tasks(self) -> dict[int, PartitionTask]:
@@ -70,15 +76,23 @@ class WebContext:
         end: int | None = consumer.highwater(tp) if tp in consumer.assignment() else None
         return None if end is None else max(end, position)
 
-    async def open_windows(self, broker: str, symbol: str, *, local: bool = False) -> tuple[list[OpenWindow], list[Away]]:
+    def local_windows(self, broker: str, symbol: str, frame: str = "") -> list[OpenWindow]:
+        """The open windows of a symbol on this worker, oldest first; `frame`: the longer ones of a frame that is kept."""
+        if frame:
+            return longer_windows.of_symbol(self.running_tasks, broker, symbol, frame)
+        return sampling.symbol_windows(self.running_tasks, broker, symbol)
+
+    async def open_windows(
+        self, broker: str, symbol: str, *, local: bool = False, frame: str = ""
+    ) -> tuple[list[OpenWindow], list[Away]]:
         """The open windows of a symbol, oldest first, and the partitions whose owner could not be asked.
 
-        `local`: look only at the tasks of this worker.
+        `local`: look only at the tasks of this worker. `frame`: the longer windows of a frame that is kept.
         """
-        windows = sampling.symbol_windows(self.running_tasks, broker, symbol)
+        windows = self.local_windows(broker, symbol, frame)
         if local or not (elsewhere := self.partitions_elsewhere()):
             return windows, []
-        params = {"broker": broker, "symbol": symbol, "local": "true", "limit": "1000"}
+        params = {"broker": broker, "symbol": symbol, "local": "true", "limit": "1000"} | ({"frame": frame} if frame else {})
         responses, away = await self.peers.get_from_owners(elsewhere, "/api/v1/windows", params)
         windows += [OpenWindow.model_validate(window) for response in responses for window in response["windows"]]
         return sorted(windows, key=sampling.by_start), away

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 
 from app.doubled import and_list
-from app.web.models.bars import FinalBar, OpenWindow, Why, WhyStatus
+from app.web.models.bars import FinalBar, FoldedBar, Holding, OpenWindow, Why, WhyStatus
+from app.web.revisions import Revisable, first_of, history, outlook
+from app.web.wording import counted, moment, span
 
-_SECOND, _MINUTE = 1_000, 60_000
 PARTIAL = " It is partial: reading began inside its window, or records were lost, so ticks may be missing from it."
 
 
@@ -36,6 +36,10 @@ class Facts:
     - `oldest_kept`: start of the oldest bar of the symbol in the read model, if older ones were deleted.
     - `none_kept`: all of them may have been deleted.
     - `also_in`: the partitions that have a bar or an open window of it. There should be one at most.
+    - `size_text`: the window size. `frame`: of a longer window, for people.
+    - `versions`: of the bar, as far as they are known, the newest first.
+    - `folded`: the bar, if its frame is not kept; `source`: the frame that it is folded from, for people.
+    - `holding`: the longer windows that hold it.
     """
 
     broker: str
@@ -62,12 +66,21 @@ class Facts:
     oldest_kept: int | None = None
     none_kept: bool = False
     also_in: tuple[int, ...] = ()
+    size_text: str = "1m"
+    frame: str | None = None
+    versions: tuple[FinalBar, ...] = ()
+    revisable: Revisable | None = None
+    folded: FoldedBar | None = None
+    source: str | None = None
+    holding: tuple[Holding, ...] = ()
 
 
 def explain(facts: Facts) -> Why:
     """The response of `/api/v1/why`. What the bar or the window itself says comes first."""
     if facts.bar is not None:
         return _final(facts, facts.bar)
+    if facts.folded is not None:
+        return _folded(facts, facts.folded)
     if facts.window is not None:
         return _open(facts, facts.window)
     unknown = _not_known(facts)
@@ -127,25 +140,50 @@ def _why_not_loaded(facts: Facts) -> str:
 
 def _final(facts: Facts, bar: FinalBar) -> Why:
     where = f"partition {facts.partition}, " if facts.partition is not None else ""
-    if bar.close_reason == "idle":
-        cause = f"no later record came in time, and silence closed it (up to {where}offset {bar.closed_at_offset})"
+    first = first_of(bar, facts.versions)
+    if first is None:
+        since = f"Published in revision {bar.revision}; a bar before that is not known here"
+    elif first.close_reason == "idle":
+        cause = f"no later record came in time, and silence closed it (up to {where}offset {first.closed_at_offset})"
+        since = f"Final since {moment(first.closed_at)}: {cause}"
     else:
-        cause = f"the record at {where}offset {bar.closed_at_offset} moved the watermark past its end"
-    holds = f"{_count(bar.ticks, 'tick')} of offsets {bar.first_offset} to {bar.last_offset}"
+        cause = f"the record at {where}offset {first.closed_at_offset} moved the watermark past its end"
+        since = f"Final since {moment(first.closed_at)}: {cause}"
+    holds = f"{counted(bar.ticks, 'tick')} of offsets {bar.first_offset} to {bar.last_offset}"
     if not bar.ticks:
         holds = f"no tick came (empty=flat), so it repeats the price of the tick at offset {bar.last_offset}"
     text = (
-        f"Final since {moment(bar.closed_at)}: {cause}. Watermark {moment(bar.watermark)}; {holds}{_late(facts)}."
-        f"{PARTIAL if bar.partial else ''}"
+        f"{since}{history(bar, facts.versions)}. Watermark {moment(bar.watermark)}; {holds}{_late(facts)}."
+        f"{PARTIAL if bar.partial else ''}{outlook(facts.revisable)}"
     )
     return _answer(facts, WhyStatus.final, text, stream_time=bar.watermark + facts.grace)
+
+
+def _folded(facts: Facts, bar: FoldedBar) -> Why:
+    """Of a bar whose frame is not kept."""
+    revised = f", with {counted(bar.revision, 'revision')}" if bar.revision else ""
+    made = f"{counted(bar.folded, 'bar')} of {facts.source}{revised}, {counted(bar.ticks, 'tick')}"
+    kept = f"Bars of {facts.frame} are not published: this one is folded from the newest versions of shorter ones"
+    if bar.final:
+        text = f"Final: its window has closed. {kept}: {made}{_late(facts)}."
+    else:
+        text = (
+            f"Open, folded from {made} so far: its last windows have not closed, as far as this worker knows. It closes "
+            f"when stream time reaches {moment(bar.bucket_end + facts.grace)} (end plus grace). {kept}."
+        )
+    status = WhyStatus.final if bar.final else WhyStatus.open
+    stream_time = None if bar.watermark is None else bar.watermark + facts.grace
+    return _answer(facts, status, text + (PARTIAL if bar.partial else ""), stream_time=stream_time)
 
 
 def _open(facts: Facts, window: OpenWindow) -> Why:
     stream_time = window.stream_time if window.stream_time is not None else facts.stream_time
     missing = None if stream_time is None else max(0, window.closes_at_stream_time - stream_time)
     whose = {"broker": facts.broker, "symbol": facts.symbol}.get(facts.scope, f"partition {window.partition}")
-    parts = [f"Open, with {_count(window.ticks, 'tick')} so far"]
+    parts = [f"Open, with {counted(window.ticks, 'tick')} so far"]
+    if window.ticks_in_open is not None:
+        inside = "none" if not window.ticks_in_open else f"{window.ticks_in_open:,}"
+        parts[0] += f", {inside} of them in windows of {facts.size_text} that are still open: it closes after these"
     if stream_time is not None and missing is not None:
         parts.append(
             f"stream time of {whose} is {moment(stream_time)} and must reach {moment(window.closes_at_stream_time)} "
@@ -163,7 +201,7 @@ def _open(facts: Facts, window: OpenWindow) -> Why:
     if facts.broker_silent_for is not None:
         parts.append(_silence(facts.broker_silent_for))
     if facts.lag:
-        parts.append(f"{_count(facts.lag, 'record')} of its partition have not been read yet")
+        parts.append(f"{counted(facts.lag, 'record')} of its partition have not been read yet")
     where = f"partition {window.partition}" + (f" of {facts.worker}" if facts.worker else "")
     text = "; ".join(parts) + f"{_late(facts)}. It is in {where}.{PARTIAL if window.partial else ''}"
     return _answer(
@@ -201,7 +239,7 @@ def _no_window(facts: Facts) -> Why:
             f"that reaches {moment(due)} (end plus grace), {span(due - stream_time)} more."
         )
     if facts.lag:
-        text += f" {_count(facts.lag, 'record')} of partition {facts.partition} have not been read yet."
+        text += f" {counted(facts.lag, 'record')} of partition {facts.partition} have not been read yet."
     if facts.broker_silent_for is not None:
         text += f" At the moment {_silence(facts.broker_silent_for)}."
     return _answer(facts, status, text)
@@ -224,6 +262,15 @@ def _answer(facts: Facts, status: WhyStatus, sentence: str, **values: object) ->
         "watermark": stream_time - facts.grace if isinstance(stream_time, int) else None,
         "late_ticks": facts.late_ticks,
         "now": facts.now,
+        "frame": facts.frame,
+        "versions": list(facts.versions),
+        "folded": facts.folded,
+        "part_of": list(facts.holding),
+        "correctable": None if facts.revisable is None else facts.revisable.open,
+        "expires_at_stream_time": None if facts.revisable is None else facts.revisable.expires_at,
+        "scope_time": None if facts.revisable is None else facts.revisable.stream_time,
+        "revision_due": None if facts.revisable is None else facts.revisable.due,
+        "revision_added": 0 if facts.revisable is None else facts.revisable.added,
         **values,
     }
     fields["also_in"] = others = other_partitions(facts, fields["partition"])
@@ -246,27 +293,4 @@ def _silence(seconds: float) -> str:
 
 
 def _late(facts: Facts) -> str:
-    return f"; {_count(facts.late_ticks, 'tick')} of it came late" if facts.late_ticks else ""
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def moment(ms: int) -> str:
-    """`2014-05-05 00:00:05.123 UTC`; `<number> ms` if it is outside the years 1 to 9999."""
-    try:
-        text = datetime.fromtimestamp(ms // 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    except (ValueError, OverflowError, OSError):
-        return f"{ms} ms"
-    return f"{text}.{ms % 1_000:03d} UTC" if ms % 1_000 else f"{text} UTC"
-
-
-def span(ms: int) -> str:
-    """`250 ms`, `5.2 s`, `3 min 20 s` or `2 h 1 min`."""
-    if ms < _SECOND:
-        return f"{ms} ms"
-    if ms < _MINUTE:
-        return f"{ms / 1_000:.1f} s"
-    hours, rest = divmod(ms // 1_000, 3_600)
-    return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"
+    return f"; {counted(facts.late_ticks, 'tick')} of it came late" if facts.late_ticks else ""

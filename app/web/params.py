@@ -19,6 +19,16 @@ Cursor = Annotated[
     str,
     Field(min_length=1, max_length=3_500, pattern=r"^[A-Za-z0-9_-]+$", description="The `next_cursor` of an earlier response."),
 ]
+FrameName = Annotated[
+    str,
+    Field(
+        min_length=2,
+        max_length=8,
+        description="Length of the bars: `5m`, `1h` and the like, `1d`, `1w` or `1M`; the window size without it.",
+        json_schema_extra={"pattern": "^([1-9][0-9]{0,6}[smh]|1d|1w|1M)$"},
+        examples=["1h"],
+    ),
+]
 Local = Annotated[
     Literal["true", "false"],
     Field(description="`true`: only what this worker owns; no other worker is asked."),
@@ -78,7 +88,7 @@ class SymbolsParams(Params):
 
 
 class WindowsParams(Params):
-    """Selects open windows."""
+    """Selects open windows, or closed windows that can still be revised."""
 
     broker: Name | None = None
     symbol: Name | None = None
@@ -86,6 +96,11 @@ class WindowsParams(Params):
     limit: Annotated[
         int, Field(ge=1, le=1_000, description="Number of symbols; a symbol can have more than one open window.")
     ] = 100
+    frame: FrameName | None = None
+    state: Annotated[
+        Literal["open", "correctable"],
+        Field(description="`correctable`: closed windows of one symbol, of all frames, that late ticks can still revise."),
+    ] = "open"
     cursor: Cursor | None = None
     local: Local = "false"
 
@@ -99,6 +114,11 @@ class BarsParams(Params):
     until: Annotated[Timestamp, Field(alias="to", description="Only bars that start before this (epoch ms).")] = MAX_TIMESTAMP
     limit: Annotated[int, Field(ge=1, le=5_000)] = 500
     cursor: Cursor | None = None
+    frame: FrameName | None = None
+    revisions: Annotated[
+        Literal["newest", "all"],
+        Field(description="`all`: every version of each bar that is known; `limit` counts bars all the same."),
+    ] = "newest"
     format: Annotated[
         Literal["objects", "columns"], Field(description="`columns` gives fewer fields, as rows without names.")
     ] = "objects"
@@ -110,6 +130,7 @@ class NewestBarsParams(Params):
 
     broker: Name | None = None
     symbol: Name | None = None
+    frame: FrameName | None = None
     limit: Annotated[int, Field(ge=1, le=1_000)] = 200
     scale: Scale = DEFAULT_SCALE
 
@@ -122,6 +143,7 @@ class WhyParams(Params):
     bucket_start: Annotated[
         Timestamp, Field(examples=[1_399_248_000_000], description="Start of the window (epoch ms), a multiple of its size.")
     ]
+    frame: FrameName | None = None
     partition: Annotated[
         int | None,
         Field(ge=0, le=1_000_000, description="Only what is in this partition; of use where a symbol lives in two."),
@@ -144,3 +166,4 @@ class EventsParams(Params):
 
     broker: Name | None = None
     symbol: Annotated[Name, Field(description="With `broker`: the stream also has the symbol's open windows.")] | None = None
+    frame: FrameName | None = None

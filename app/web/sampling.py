@@ -29,11 +29,13 @@ def record_key(broker: str, symbol: str) -> bytes:
     return f"{broker}|{symbol}".encode()
 
 
-def final_bar(value: bytes, partition: int) -> FinalBar:
+def final_bar(value: bytes, partition: int, frame: str = "") -> FinalBar:
     """Decode a bar that was published in this partition. Numbers stay exact: none goes through a float."""
     bar = decode_bar(value)
     fields = {name: getattr(bar, name) for name in bar.__struct_fields__}
-    return FinalBar.model_construct(**fields | {"partial": bool(bar.partial), "partition": partition})
+    corrected = bar.corrected if isinstance(bar.corrected, int) else None
+    more = {"partial": bool(bar.partial), "partition": partition, "corrected": corrected, "frame": frame or None}
+    return FinalBar.model_construct(**fields | more)
 
 
 # ---- open windows
@@ -104,6 +106,13 @@ def windows_by_key(engine: Engine, number: int, keys: Iterable[bytes]) -> list[O
                 open_window(engine, number, entry, window) for window in sorted(entry.windows(), key=lambda window: window.end)
             ]
     return windows
+
+
+def key_matcher(broker: str | None, symbol: str | None, after: bytes) -> Callable[[bytes], bool]:
+    """A function that says whether a record key is greater than `after` and has these names; None matches any."""
+    prefix = b"" if broker is None else f"{broker}|".encode()
+    suffix = b"" if symbol is None else f"|{symbol}".encode()
+    return lambda key: key > after and key.startswith(prefix) and key.endswith(suffix)
 
 
 def key_filter(broker: str | None, symbol: str | None, after: bytes) -> Callable[[Iterable[tuple[bytes, Symbol]]], list[bytes]]:

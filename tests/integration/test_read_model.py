@@ -226,7 +226,7 @@ async def test_other_apps_bars_and_invalid_ones_are_skipped_and_a_repeated_bar_r
         assert await starts(model, "A") == []
         nothing: list[StoredBar] = []
         found = await model.query(lambda queries: queries.bars(queries.symbol("fx", "B"), 0, 1, 9), nothing)
-        assert found == [(0, 0, bar_json(symbol="B", close="1.9"))]
+        assert found == [StoredBar(0, 0, bar_json(symbol="B", close="1.9"))]
         assert model.progress.doubled is None
 
 

@@ -11,20 +11,26 @@ from app.kafka.clock import now_ms
 from app.readmodel.progress import State
 from app.readmodel.queries import Queries, StoredBar
 from app.settings.types import IdleClose
-from app.web import sampling
+from app.web import longer_windows, sampling
 from app.web.context import WebContext
+from app.web.endpoints.bars import known_of
 from app.web.errors import InvalidParametersError, PeerUnavailableError
 from app.web.explanation import Facts, Owner, explain, other_partitions
-from app.web.models.bars import Why, WhyStatus
+from app.web.folding import Wanted, folded_page
+from app.web.frames import Chosen
+from app.web.models.bars import FoldedBar, Holding, OpenWindow, Why, WhyStatus
 from app.web.params import WhyParams
+from app.web.revisions import Revisable
 from tables.views import stream_time_of
+
+VERSIONS_SHOWN = 50  # of one bar
 
 
 class _Stored(NamedTuple):
     """What the read model holds of a window: its bars and the symbol's partitions, of which there should be one.
 
     `oldest_kept`: the symbol's oldest bar, if older ones went. `none_kept`: it holds no bar of the symbol, but the topic has
-    older bars than it holds.
+    older bars than it holds. `versions`: of the first bar, the newest first. `inside`: a longer window has base bars inside.
     """
 
     bars: tuple[StoredBar, ...] = ()  # by partition
@@ -32,30 +38,20 @@ class _Stored(NamedTuple):
     oldest_kept: int | None = None
     late_ticks: int = 0
     none_kept: bool = False
+    versions: tuple[StoredBar, ...] = ()
+    inside: bool = False
+    folded: FoldedBar | None = None
 
 
 async def why(web: WebContext, params: WhyParams) -> Why:
     """Why a bar is final, or why it is not final yet."""
-    settings, start = web.settings, params.bucket_start
-    if start % settings.window_size:
-        before = start - start % settings.window_size
-        raise InvalidParametersError(("bucket_start", str(start), f"no window starts then; one starts at {before}"))
-    request = Facts(
-        broker=params.broker,
-        symbol=params.symbol,
-        bucket_start=start,
-        bucket_end=start + settings.window_size,
-        grace=settings.grace,
-        scope=settings.scope.value,
-        idle_close=settings.idle_close is not IdleClose.off,
-        now=now_ms(),
-    )
+    chosen = web.frames.choose(params.frame)
+    request = _request(web, params, chosen)
     # engines before bars: a window that closes in between is seen open or as a bar, never as missing
-    local, open_in = _add_engine_state(web, request, params.partition)
-    stored = await _stored(web, request, params.partition)
+    local, open_in = _add_engine_state(web, request, params.partition, chosen)
+    stored = await _stored(web, request, params.partition, chosen)
     if len(stored.partitions) > 1 and params.local == "false":
-        windows, _ = await web.open_windows(params.broker, params.symbol)
-        open_in |= {window.partition for window in windows if window.bucket_start == start}
+        open_in |= await _open_elsewhere(web, request, chosen)
     facts = replace(
         local,
         also_in=tuple(sorted(open_in | {bar.partition for bar in stored.bars})),
@@ -64,12 +60,13 @@ async def why(web: WebContext, params: WhyParams) -> Why:
         read_model_error=web.read_model.progress.error if web.read_model.progress.state is State.failed else "",
         oldest_kept=stored.oldest_kept,
         none_kept=stored.none_kept,
+        unpublished=local.unpublished or stored.inside,
     )
+    if stored.folded is not None:
+        return explain(_as_folded(web, facts, chosen, stored.folded))
     if stored.bars:
-        _, partition, value = stored.bars[0]
-        worker = web.peers.owner_urls().get(partition)
-        bar = sampling.final_bar(value, partition)
-        return explain(replace(facts, bar=bar, partition=partition, worker=worker, window=None))
+        facts = _as_final(web, facts, chosen, stored)
+        return explain(replace(facts, revisable=await _revisable(web, params, facts, chosen)))
     if facts.window is not None or facts.owner is Owner.me:
         return explain(facts)
     number = params.partition
@@ -77,7 +74,7 @@ async def why(web: WebContext, params: WhyParams) -> Why:
         number = stored.partitions[0]
     if number is None and params.local == "false":
         try:
-            number = await _find_partition(web, facts)
+            number = await _find_partition(web, facts, chosen.name if chosen.kept else chosen.source)
         except PeerUnavailableError as error:
             return explain(replace(facts, owner=Owner.away, owner_error=str(error)))
     if number is None:
@@ -87,35 +84,131 @@ async def why(web: WebContext, params: WhyParams) -> Why:
     return await _ask_owner(web, params, replace(facts, partition=number), number)
 
 
-async def _stored(web: WebContext, facts: Facts, only: int | None) -> _Stored:
+def _request(web: WebContext, params: WhyParams, chosen: Chosen) -> Facts:
+    """What the request and the settings say. Raises `InvalidParametersError`."""
+    settings, start = web.settings, params.bucket_start
+    before, end = web.frames.span(chosen, start)
+    if start != before:
+        raise InvalidParametersError(("bucket_start", str(start), f"no window starts then; one starts at {before}"))
+    return Facts(
+        broker=params.broker,
+        symbol=params.symbol,
+        bucket_start=start,
+        bucket_end=end,
+        grace=settings.grace,
+        scope=settings.scope.value,
+        idle_close=settings.idle_close is not IdleClose.off,
+        now=now_ms(),
+        size_text=settings.size_text,
+        frame=chosen.text if chosen.frame is not None else None,
+        holding=tuple(Holding(frame=one[0], bucket_start=one[1], bucket_end=one[2]) for one in web.frames.holding(start, end)),
+    )
+
+
+async def _stored(web: WebContext, facts: Facts, only: int | None, chosen: Chosen) -> _Stored:
+    start, names = facts.bucket_start, (facts.broker, facts.symbol)
+    opened, _ = ([], []) if chosen.kept else await web.open_windows(*names, frame=chosen.source)
+    known = {} if chosen.kept else known_of(web, *names, chosen)
+
     def select(queries: Queries) -> _Stored:
-        late = queries.late_count(facts.broker, facts.symbol, facts.bucket_start)
-        places = [place for place in queries.symbol(facts.broker, facts.symbol) if only in (None, place.partition)]
-        if not places:
-            return _Stored(late_ticks=late, none_kept=queries.incomplete())
-        bars = queries.bars(places, facts.bucket_start, facts.bucket_start + 1, len(places))[::-1]
+        late = queries.late_count(*names, start, facts.bucket_end)
+        name = chosen.name if chosen.kept else chosen.source
+        places = [place for place in queries.symbol(*names, name) if only in (None, place.partition)]
+        none_kept = queries.none_kept(places, name)
         oldest = [place.oldest_kept for place in places if place.oldest_kept is not None]
-        return _Stored(tuple(bars), tuple(place.partition for place in places), min(oldest, default=None), late)
+        shown = tuple(place.partition for place in places), min(oldest, default=None), late, none_kept
+        if not chosen.kept:
+            wanted = Wanted(chosen.text, lambda time: web.frames.span(chosen, time), start, start + 1, 1, 0, opened, known)
+            page = folded_page(queries, places, names, wanted)
+            return _Stored((), *shown, folded=next(iter([*page.bars, *page.open]), None))
+        bars = tuple(queries.bars(places, start, start + 1, max(1, len(places)))[::-1])
+        versions: list[StoredBar] = []
+        if bars and bars[0].revision:
+            place = next(place for place in places if place.partition == bars[0].partition)
+            versions = queries.versions(place, start, VERSIONS_SHOWN)
+        inside = bool(chosen.name and not bars and queries.bars(queries.symbol(*names), start, facts.bucket_end, 1))
+        return _Stored(bars, *shown, tuple(versions), inside)
 
     return await web.read_model.query(select, _Stored())
 
 
-def _add_engine_state(web: WebContext, facts: Facts, only: int | None) -> tuple[Facts, set[int]]:
+def _as_final(web: WebContext, facts: Facts, chosen: Chosen, stored: _Stored) -> Facts:
+    first = stored.bars[0]
+    bar = sampling.final_bar(first.value, first.partition, chosen.name)
+    versions = tuple(sampling.final_bar(one.value, one.partition, chosen.name) for one in stored.versions)
+    worker = web.peers.owner_urls().get(first.partition)
+    return replace(facts, bar=bar, partition=first.partition, worker=worker, window=None, versions=versions)
+
+
+async def _open_elsewhere(web: WebContext, facts: Facts, chosen: Chosen) -> set[int]:
+    """The partitions of any worker in which the window is open."""
+    if not chosen.kept:
+        return set()
+    windows, _ = await web.open_windows(facts.broker, facts.symbol, frame=chosen.name)
+    return {window.partition for window in windows if window.bucket_start == facts.bucket_start}
+
+
+def _as_folded(web: WebContext, facts: Facts, chosen: Chosen, bar: FoldedBar) -> Facts:
+    source = chosen.source or web.settings.size_text
+    return replace(facts, folded=bar, source=source, partition=bar.partition, worker=web.peers.owner_urls().get(bar.partition))
+
+
+async def _revisable(web: WebContext, params: WhyParams, facts: Facts, chosen: Chosen) -> Revisable | None:
+    """What may still become of a final bar: what its engine says, here or on another worker."""
+    settings, number = web.settings, facts.partition
+    if not settings.corrects or number is None:
+        return None
+    expires = facts.bucket_end + settings.grace + settings.correction_horizon
+    task = web.running_tasks.get(number)
+    if task is not None:
+        key = sampling.record_key(facts.broker, facts.symbol)
+        frame = settings.frame_names.index(chosen.name) + 1 if chosen.name else 0
+        due = longer_windows.revision_due(task.engine, key, frame, facts.bucket_start)
+        time = stream_time_of(task.engine, facts.broker, facts.symbol)
+        return Revisable(expires, time) if due is None else Revisable(expires, time, due.at, due.added)
+    url = web.peers.owner_urls().get(number)
+    if url is None or url == web.peers.own_url or params.local == "true":
+        return Revisable(expires)
+    path, query = _path(params), {"local": "true", **_frame_query(params)}
+    try:
+        answer = Why.model_validate(await web.peers.get_json(url, path, query))
+    except PeerUnavailableError:
+        return Revisable(expires)
+    return Revisable(expires, answer.scope_time, answer.revision_due, answer.revision_added)
+
+
+def _path(params: WhyParams) -> str:
+    return f"/api/v1/why/{quote(params.broker, safe='')}/{quote(params.symbol, safe='')}/{params.bucket_start}"
+
+
+def _frame_query(params: WhyParams) -> dict[str, str]:
+    return {} if params.frame is None else {"frame": params.frame}
+
+
+def _add_engine_state(web: WebContext, facts: Facts, only: int | None, chosen: Chosen) -> tuple[Facts, set[int]]:
     """Add what the engines of this worker know of the window; also the partitions in which it is open."""
     key = sampling.record_key(facts.broker, facts.symbol)
     open_in: set[int] = set()
     for number, task in sorted(web.running_tasks.items()):
         symbol = task.engine.symbols.get(key)
-        if symbol is None or only not in (None, number):
+        if only not in (None, number) or (symbol is None and not longer_windows.has(task.engine, key)):
             continue
         if facts.window is None:
             facts = _add_partition(web, facts, number, task)
-        for window in symbol.windows():
-            if window.end == facts.bucket_end:
+        for window in _open_windows(task, number, key, chosen):
+            if window.bucket_start == facts.bucket_start:
                 open_in.add(number)
                 if facts.window is None:
-                    facts = replace(facts, window=sampling.open_window(task.engine, number, symbol, window))
+                    facts = replace(facts, window=window)
     return facts, open_in
+
+
+def _open_windows(task: PartitionTask, number: int, key: bytes, chosen: Chosen) -> list[OpenWindow]:
+    if not chosen.kept:
+        return []
+    if chosen.name:
+        return longer_windows.of_key(task.engine, number, key, chosen.name)
+    return sampling.windows_by_key(task.engine, number, [key])
 
 
 def _add_partition(web: WebContext, facts: Facts, number: int, task: PartitionTask) -> Facts:
@@ -133,12 +226,12 @@ def _add_partition(web: WebContext, facts: Facts, number: int, task: PartitionTa
     )
 
 
-async def _find_partition(web: WebContext, facts: Facts) -> int | None:
+async def _find_partition(web: WebContext, facts: Facts, frame: str) -> int | None:
     """The partition in which another worker has open windows of the symbol, or None.
 
     Raises `PeerUnavailableError` if no window was found and some worker could not be asked.
     """
-    windows, away = await web.open_windows(facts.broker, facts.symbol)
+    windows, away = await web.open_windows(facts.broker, facts.symbol, frame=frame)
     if windows:
         same = [window for window in windows if window.bucket_start == facts.bucket_start]
         return (same or windows)[0].partition
@@ -159,9 +252,8 @@ async def _ask_owner(web: WebContext, params: WhyParams, facts: Facts, number: i
     if url == web.peers.own_url or params.local == "true":
         return explain(replace(facts, owner=Owner.recovering))
     query = {"local": "true"} if params.partition is None else {"local": "true", "partition": str(params.partition)}
-    path = f"/api/v1/why/{quote(params.broker, safe='')}/{quote(params.symbol, safe='')}/{params.bucket_start}"
     try:
-        answer = Why.model_validate(await web.peers.get_json(url, path, query))
+        answer = Why.model_validate(await web.peers.get_json(url, _path(params), query | _frame_query(params)))
     except PeerUnavailableError as error:
         return explain(replace(facts, owner=Owner.away, owner_error=str(error)))
     if answer.status is WhyStatus.unknown:

@@ -20,7 +20,7 @@ from app.kafka.clock import now_ms
 from app.readmodel.rows import BarRow
 from app.web.context import WebContext
 from app.web.endpoint import parse_params
-from app.web.errors import BusyError
+from app.web.errors import BusyError, InvalidParametersError
 from app.web.events.resume import ResumeBuffer
 from app.web.events.subscriptions import Client, Filter, Subscriptions, bars_by_filter, format_event
 from app.web.events.window_changes import WindowChanges
@@ -75,8 +75,7 @@ class EventHub:
         self._subscriptions.end()
 
     def publish(self, bars: Sequence[BarRow]) -> None:
-        """Send new bars of the window size with the next batch."""
-        bars = [bar for bar in bars if not bar.frame]
+        """Send new bars and revisions with the next batch."""
         self._resume.append(bars)
         if self._subscriptions.clients:
             self._new_bars += bars
@@ -90,7 +89,7 @@ class EventHub:
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """The request handler: sends events until the client disconnects or the worker stops."""
         params = parse_params(EventsParams, request)
-        wanted = Filter(params.broker, params.symbol)
+        wanted = Filter(params.broker, params.symbol, self._frame(params.frame))
         if self._subscriptions.clients >= self._max_clients or self._stopping:
             raise BusyError("no more streams at the moment: close some, or ask another worker")
         response = EventSourceResponse(sep="\n")
@@ -110,6 +109,15 @@ class EventHub:
             if self._subscriptions.remove(wanted, client):
                 self._windows.forget(wanted)
         return response
+
+    def _frame(self, text: str | None) -> str:
+        """The frame of a stream. Raises `InvalidParametersError`."""
+        chosen = self._web.frames.choose(text)
+        if not chosen.kept:
+            raise InvalidParametersError(
+                ("frame", text or "", "is not kept, so it has no events: follow the base bars, and ask /api/v1/bars again")
+            )
+        return chosen.name
 
     async def _send_queue(self, client: Client, response: EventSourceResponse, request: web.Request) -> None:
         while response.is_connected() and request.transport is not None:
@@ -175,11 +183,12 @@ class EventHub:
             if finals or opened:
                 self._subscriptions.send(wanted, self._bars_event(wanted, finals, opened))
 
-    def _bars_event(self, wanted: Filter, finals: Sequence[BarRow], opened: Iterable[OpenWindow]) -> bytes:
-        shown = finals if wanted.symbol is not None else finals[-MAX_FINALS:]
+    def _bars_event(self, wanted: Filter, bars: Sequence[BarRow], opened: Iterable[OpenWindow]) -> bytes:
+        shown = bars if wanted.symbol is not None else bars[-MAX_FINALS:]
         data = {
-            "final": [placed(bar.value, bar.partition) for bar in shown],
+            "final": [placed(bar.value, bar.partition, bar.frame) for bar in shown if not bar.revision],
+            "revised": [placed(bar.value, bar.partition, bar.frame) for bar in shown if bar.revision],
             "open": [window.model_dump() for window in opened],
-            "skipped": len(finals) - len(shown),
+            "skipped": len(bars) - len(shown),
         }
         return format_event("bars", data, self._resume.last_id)

@@ -14,14 +14,15 @@ QUEUE_BATCHES = 64  # for each client
 
 
 class Filter(NamedTuple):
-    """Selects bars; None matches any broker or symbol."""
+    """Selects bars of one frame, empty for the window size; None matches any broker or symbol."""
 
     broker: str | None
     symbol: str | None
+    frame: str = ""
 
     def matches(self, bar: BarRow) -> bool:
         """Whether the filter selects this bar."""
-        return self.broker in (None, bar.broker) and self.symbol in (None, bar.symbol)
+        return self.frame == bar.frame and self.broker in (None, bar.broker) and self.symbol in (None, bar.symbol)
 
 
 class Client:
@@ -103,10 +104,10 @@ def bars_by_filter(bars: Sequence[BarRow], filters: Iterable[Filter]) -> dict[Fi
     selected: dict[Filter, list[BarRow]] = {wanted: [] for wanted in filters}
     for bar in bars:
         for wanted in (
-            Filter(bar.broker, bar.symbol),
-            Filter(bar.broker, None),
-            Filter(None, bar.symbol),
-            Filter(None, None),
+            Filter(bar.broker, bar.symbol, bar.frame),
+            Filter(bar.broker, None, bar.frame),
+            Filter(None, bar.symbol, bar.frame),
+            Filter(None, None, bar.frame),
         ):
             if wanted in selected:
                 selected[wanted].append(bar)

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 
-from app.web import sampling
+from app.web import longer_windows, sampling
 from app.web.context import WebContext
 from app.web.events.subscriptions import Filter
 from app.web.models.bars import OpenWindow
@@ -38,7 +38,7 @@ class WindowChanges:
         if wanted.broker is None or wanted.symbol is None:
             return []
         running = self._web.running_tasks
-        windows = sampling.symbol_windows(running, wanted.broker, wanted.symbol)
+        windows = self._web.local_windows(wanted.broker, wanted.symbol, wanted.frame)
         windows += [window for window in remote or () if window.partition not in running]
         sent = self._sent.get(wanted, {})
         current = {_id(window): (window.ticks, window.last_offset) for window in windows}
@@ -55,15 +55,17 @@ class WindowChanges:
             return {}
         engines = [task.engine for task in self._web.running_tasks.values()]
         in_two = self._web.read_model.progress.in_two
-        unknown: dict[Filter, tuple[str, str]] = {}
+        unknown: dict[Filter, tuple[str, str]] = {}  # with broker and symbol
         for wanted in filters:
             if wanted.broker is None or wanted.symbol is None:
                 continue
             key = sampling.record_key(wanted.broker, wanted.symbol)
-            if (wanted.broker, wanted.symbol) in in_two or not any(key in engine.symbols for engine in engines):
+            known = any(key in engine.symbols or longer_windows.has(engine, key) for engine in engines)
+            if (wanted.broker, wanted.symbol) in in_two or not known:
                 unknown[wanted] = wanted.broker, wanted.symbol
         chosen = list(unknown) if len(unknown) <= REMOTE_PER_ROUND else self._take_turn(unknown)
-        results = await asyncio.gather(*(self._web.open_windows(*unknown[wanted]) for wanted in chosen))
+        lookups = (self._web.open_windows(*unknown[wanted], frame=wanted.frame) for wanted in chosen)
+        results = await asyncio.gather(*lookups)
         return {wanted: windows for wanted, (windows, _) in zip(chosen, results, strict=True)}
 
     def _take_turn(self, unknown: Iterable[Filter]) -> list[Filter]:

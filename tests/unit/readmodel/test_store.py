@@ -236,7 +236,7 @@ def test_side_records_are_found_by_name_and_reason_and_stored_once(store: Store,
     assert queries.side_records("late", ("fx", "B"), None, 1 << 60, 10) == []
     assert [one.truncated for one in queries.side_records("rejected", (None, None), "json", 1 << 60, 10)] == [1]
     assert queries.reasons("rejected") == {"json": 1}
-    assert (queries.late_count("fx", "A", 60), queries.late_count("fx", "A", 120)) == (1, 0)
+    assert (queries.late_count("fx", "A", 60, 60 + 1), queries.late_count("fx", "A", 120, 120 + 1)) == (1, 0)
 
 
 def test_a_flood_of_rejected_records_leaves_the_late_ones_alone(store: Store, queries: Queries) -> None:
@@ -246,7 +246,7 @@ def test_a_flood_of_rejected_records_leaves_the_late_ones_alone(store: Store, qu
     store.add([], [side("late", offset) for offset in range(5)], {})
     for first in range(0, 3 * MAX_SIDE_RECORDS, 5_000):
         store.add([], [side("rejected", offset) for offset in range(first, first + 5_000)], {})
-    assert queries.late_count("fx", "A", 60) == 5
+    assert queries.late_count("fx", "A", 60, 60 + 1) == 5
     assert queries.reasons("rejected") == {"rejected": MAX_SIDE_RECORDS}
     assert queries.side_records("rejected", (None, None), None, 1 << 60, 1)[0].offset == 3 * MAX_SIDE_RECORDS - 1
 

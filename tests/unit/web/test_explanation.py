@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.web.explanation import Facts, Owner, explain, moment, span
+from app.web.explanation import Facts, Owner, explain
 from app.web.models.bars import FinalBar, OpenWindow, WhyStatus
+from app.web.wording import moment, span
 
 START = 1_399_248_000_000
 END = START + 60_000

@@ -45,7 +45,7 @@ def hub(windows: _Windows, monkeypatch: pytest.MonkeyPatch) -> EventHub:
     made._windows = windows
     monkeypatch.setattr(made._state, "changes", dict)
     monkeypatch.setattr(module, "STATE_SECONDS", 0.0)  # other workers are asked in every round
-    monkeypatch.setattr(module, "placed", lambda value, partition: {"value": value.decode(), "partition": partition})
+    monkeypatch.setattr(module, "placed", lambda value, partition, _: {"value": value.decode(), "partition": partition})
     return made
 
 
