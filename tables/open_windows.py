@@ -66,7 +66,9 @@ class OpenWindows:
             symbol = self.symbols[key] = self.core.symbol(key, name, scope)
             rested = self.resting.pop(key, None)
             if rested is not None:
-                scope.stream_time, scope.advanced_at, symbol.written = rested.stream_time, rested.advanced_at, rested.written
+                symbol.written = rested.written
+                if rested.stream_time > scope.stream_time:  # else the scope is that of longer windows, and went on meanwhile
+                    scope.stream_time, scope.advanced_at = rested.stream_time, rested.advanced_at
             else:
                 self.new_keys.append(key)
         return symbol

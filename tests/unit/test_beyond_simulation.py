@@ -96,6 +96,19 @@ ALONE: list[Step] = [  # silence has closed a longer window alone, and so its la
 ]
 
 
+RESTED: list[
+    Step
+] = [  # after a restart silence closes the longer windows of a symbol that has no open one, then it trades again
+    *(("tick", 5_000, 2, 200_000, "tick"), ("read", 6), ("tick", 66_000, 4, 61_000, "tick")),
+    *(("tick", 66_000, 2, 500_000, "tick"), ("checkpoint", None, 1), ("crash",), ("crash",)),
+]
+
+
+@pytest.mark.parametrize("delivery", list(Delivery))
+def test_silence_that_closes_longer_windows_of_a_symbol_at_rest_moves_its_clock_for_good(delivery: Delivery) -> None:
+    judge(asyncio.run(run(RESTED, ScopeKind.SYMBOL, delivery, **BOTH)))
+
+
 async def nothing_published(*_: Any) -> list[Published]:
     """Recovery does not look at the headers of bars."""
     return []
