@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -13,18 +15,38 @@ from app.errors import SettingsError
 CONNECT_SECONDS = 5.0
 
 
-def client(  # the settings of one server
-    url: str, setting: str, *, user: str, password: str, ca_file: str, media_type: str, read_seconds: float
+@dataclass(frozen=True)
+class Identity:
+    """What a client shows beside user and password: a certificate with its key, and headers."""
+
+    cert_file: str = ""
+    key_file: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+NOBODY = Identity()
+
+
+def client(  # noqa: PLR0913  # the settings of one server
+    url: str,
+    setting: str,
+    *,
+    user: str,
+    password: str,
+    ca_file: str,
+    media_type: str,
+    read_seconds: float,
+    identity: Identity = NOBODY,
 ) -> httpx.AsyncClient:
     """A client for one server. `setting`: the beginning of its settings' names.
 
-    Raises `SettingsError` if `ca_file` cannot be used.
+    Raises `SettingsError` if one of the files cannot be used.
     """
     return httpx.AsyncClient(
         base_url=url,
         auth=httpx.BasicAuth(user, password) if user else None,
-        headers={"Accept": media_type},
-        verify=tls_context(ca_file, setting) if url.startswith("https:") else True,
+        headers={**identity.headers, "Accept": media_type},
+        verify=_context(ca_file, setting, identity) if url.startswith("https:") else True,
         timeout=httpx.Timeout(read_seconds, connect=CONNECT_SECONDS),
         trust_env=False,  # settings alone decide: no proxy variables, no .netrc
     )
@@ -51,3 +73,16 @@ def tls_context(ca_file: str, setting: str) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=ca_file or None)
     except OSError as error:
         raise SettingsError(f"{setting}_ca_file={ca_file}: not a file of PEM certificates ({error})") from None
+
+
+def _context(ca_file: str, setting: str, identity: Identity) -> ssl.SSLContext:
+    """What to trust, with our own certificate. Raises `SettingsError` if one of the files cannot be used."""
+    context = tls_context(ca_file, setting)
+    if identity.cert_file:
+        try:
+            context.load_cert_chain(identity.cert_file, identity.key_file or None)
+        except OSError as error:
+            key = f" and {setting}_key_file={identity.key_file}" if identity.key_file else ""
+            name = f"{setting}_cert_file={identity.cert_file}{key}"
+            raise SettingsError(f"{name}: no PEM certificate with its key ({error})") from None
+    return context

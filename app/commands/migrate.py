@@ -71,6 +71,8 @@ def register(app: faust.App) -> None:
         only_next: bool,
         until: str,
         server: str,
+        user: str,
+        password_file: str,
         registry: str,
         do_apply: bool,
         do_print: bool,
@@ -99,7 +101,7 @@ def register(app: faust.App) -> None:
           app migrate import-ksql-migrations --plan migrations/
         """  # noqa: D301 - click reads \b
         try:
-            settings = Settings.load()
+            settings = Settings.load(**_credentials(user, password_file))
             if operation == Operation.plan and name in {Operation.validate, Operation.print}:
                 operation, name = name, None  # `plan validate`, `plan print`
             chosen = _operation(operation, do_apply=do_apply, do_print=do_print)
@@ -153,6 +155,21 @@ def _defined(defines: Sequence[str]) -> dict[str, str]:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_@:]*=.*", one, re.DOTALL):
             raise InputError(f"migrate --define {one}: must look like NAME=VALUE")
     return {name: value for name, _, value in (one.partition("=") for one in defines)}
+
+
+def _credentials(user: str, password_file: str) -> dict[str, str]:
+    """The settings of user and password that the options replace. Raises `InputError`."""
+    if not user and not password_file:
+        return {}
+    if not user or not password_file:
+        raise InputError("migrate --user NAME --password-file FILE: both are needed")
+    try:
+        lines = Path(password_file).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"migrate --password-file {password_file}: cannot be read ({error})") from None
+    if not lines or not lines[0]:
+        raise InputError(f"migrate --password-file {password_file}: its first line is empty")
+    return {"ksqldb_user": user, "ksqldb_password": lines[0]}
 
 
 def _address(option: str, value: str) -> str:

@@ -43,6 +43,8 @@ OPTIONS = (
     option("--next", "only_next", is_flag=True, default=False, show_default=False, help="With `apply`: only the next one."),
     option("--until", default="", show_default=False, metavar="ID", help="With `apply`: no statement after this one."),
     option("--server", default="", show_default=False, help="ksqlDB's address; replaces the setting ksqldb_url."),
+    option("--user", default="", show_default=False, help="ksqlDB's user; replaces ksqldb_user. Needs --password-file."),
+    option("--password-file", default="", show_default=False, help="A file with that user's password in its first line."),
     option("--registry", default="", show_default=False, help="Schema Registry's address; replaces schema_registry_url."),
     option("--apply", "do_apply", is_flag=True, default=False, show_default=False, help="The same as `apply`."),
     option("--print", "do_print", is_flag=True, default=False, show_default=False, help="The same as `print`."),

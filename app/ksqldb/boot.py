@@ -16,11 +16,13 @@ import orjson
 from aiokafka.errors import KafkaError
 
 from app.errors import BrokerError, SettingsError
+from app.https import Identity
 from app.kafka.cluster import Cluster
 from app.kafka.failures import refused
 from app.ksqldb.watched import Watched
 from app.settings import Settings
 from app.settings.durations import duration_text
+from app.settings.ksqldb import headers_of
 from app.settings.types import BarsFormat, MigrateOnBoot
 from migrations.errors import KsqlDbError, MigrationError, PlanError, RefusedError
 from migrations.plan import files as plan_files
@@ -99,7 +101,12 @@ async def target(settings: Settings, cluster: Cluster, *, url: str = "", try_sec
         user=settings.ksqldb_user,
         password=settings.ksqldb_password.get_secret_value(),
         ca_file=settings.ksqldb_ca_file,
-        try_seconds=try_seconds,
+        read_seconds=settings.ksqldb_timeout / 1_000,
+        try_seconds=settings.ksqldb_retry_for / 1_000 or try_seconds,
+        identity=Identity(
+            settings.ksqldb_cert_file, settings.ksqldb_key_file, headers_of(settings.ksqldb_headers.get_secret_value())
+        ),
+        backoff_seconds=settings.ksqldb_backoff / 1_000,
     )
     async with client:
         yield Target(

@@ -31,6 +31,8 @@ class KsqldbSettings(Protocol):
     ksqldb_user: str
     ksqldb_password: SecretStr
     ksqldb_ca_file: str
+    ksqldb_cert_file: str
+    ksqldb_key_file: str
     ksqldb_precision: int
     ksqldb_scale: int
 
@@ -41,6 +43,8 @@ def check_ksqldb(settings: KsqldbSettings) -> None:
     _check_together("ksqldb", settings.ksqldb_user, settings.ksqldb_password)
     if ca_file and not settings.ksqldb_url.startswith("https://"):
         raise ValueError(f"ksqldb_ca_file={ca_file} is for a ksqldb_url that begins with https://")
+    if settings.ksqldb_key_file and not settings.ksqldb_cert_file:
+        raise ValueError(f"ksqldb_key_file={settings.ksqldb_key_file} is for a ksqldb_cert_file, which is empty")
     if precision - scale < WHOLE_DIGITS:
         raise ValueError(
             f"ksqldb_precision={precision} leaves less than {WHOLE_DIGITS} digits before the point of ksqldb_scale={scale}"

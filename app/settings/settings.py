@@ -16,6 +16,7 @@ from app.settings.addresses import KAFKA_SCHEME, MAX_PORT, BrokerAddress, HttpAd
 from app.settings.clients import ClientTuning
 from app.settings.durations import Duration, PositiveDuration, SlotWidth, duration_ms, duration_text, optional_duration_ms
 from app.settings.env_file import ENV_FILE, names_set
+from app.settings.ksqldb import KsqldbConnection
 from app.settings.layout import OWN_KEY, LayoutConfig, layout_config
 from app.settings.longer import LongerBars, check_calendar
 from app.settings.outputs import OutputNames, output_topics
@@ -46,7 +47,7 @@ PREFIX = "BARWHEEL_"
 POCKET_PORT = 19092
 
 
-class Settings(OutputNames, Security, ClientTuning, LongerBars):
+class Settings(OutputNames, Security, ClientTuning, KsqldbConnection, LongerBars):
     """The settings of one app, see `Settings.load`. Durations are in milliseconds."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import httpx
 
+from app import https
 from migrations.errors import KsqlDbError, MigrationError, UnreachableError
 from migrations.ksql.parse.masking import masked
 from migrations.server.catalog import CATALOG_STATEMENTS, Catalog, parse_catalog, parse_connectors, query_lag
@@ -59,7 +60,7 @@ class KsqlClient:
     server that is not ksqlDB.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the settings of one server
         self,
         url: str,
         *,
@@ -68,13 +69,19 @@ class KsqlClient:
         ca_file: str = "",
         read_seconds: float = READ_SECONDS,
         try_seconds: float = TRY_SECONDS,
+        identity: https.Identity = https.NOBODY,
+        backoff_seconds: float = 0.0,
     ) -> None:
-        """`read_seconds` limits one request; `try_seconds` limits the time of all its attempts.
-
-        Raises `SettingsError` if `ca_file` cannot be used.
-        """
+        """As those of `Transport`. Raises `SettingsError` if one of the files cannot be used."""
         self._transport = Transport(
-            url, user=user, password=password, ca_file=ca_file, read_seconds=read_seconds, try_seconds=try_seconds
+            url,
+            user=user,
+            password=password,
+            ca_file=ca_file,
+            read_seconds=read_seconds,
+            try_seconds=try_seconds,
+            identity=identity,
+            backoff_seconds=backoff_seconds,
         )
 
     async def __aenter__(self) -> Self:

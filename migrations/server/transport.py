@@ -31,18 +31,38 @@ Body = Mapping[str, Any]
 class Transport:
     """One server's HTTP connections; use as `async with`. `requests` counts all attempts."""
 
-    def __init__(self, url: str, *, user: str, password: str, ca_file: str, read_seconds: float, try_seconds: float) -> None:
+    def __init__(  # noqa: PLR0913  # the settings of one server
+        self,
+        url: str,
+        *,
+        user: str,
+        password: str,
+        ca_file: str,
+        read_seconds: float,
+        try_seconds: float,
+        identity: https.Identity = https.NOBODY,
+        backoff_seconds: float = 0.0,
+    ) -> None:
         """`read_seconds` limits one request; `try_seconds` limits the time of all its attempts.
 
-        Raises `SettingsError` if `ca_file` cannot be used.
+        `backoff_seconds` is the first wait between two of them; 0: the usual one. Raises `SettingsError` if one of the files
+        cannot be used.
         """
         self.url = url.rstrip("/")
         self.requests = 0
         self.try_seconds = try_seconds
         self._read_seconds = read_seconds
         self._http = https.client(
-            self.url, SETTING, user=user, password=password, ca_file=ca_file, media_type=KSQL, read_seconds=read_seconds
+            self.url,
+            SETTING,
+            user=user,
+            password=password,
+            ca_file=ca_file,
+            media_type=KSQL,
+            read_seconds=read_seconds,
+            identity=identity,
         )
+        self._backoff_seconds = backoff_seconds
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()
@@ -66,7 +86,7 @@ class Transport:
         body: Body | None,
         retriable: type[Exception] | tuple[type[Exception], ...],
     ) -> httpx.Response:
-        until, wait = time.monotonic() + self.try_seconds, WAITS[0]
+        until, wait = time.monotonic() + self.try_seconds, self._backoff_seconds or WAITS[0]
         idempotent = retriable is httpx.TransportError
         while True:
             try:

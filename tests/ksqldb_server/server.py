@@ -42,6 +42,7 @@ class Server:
         self._hidden: dict[str, Query] = {}
         self.condition = Condition.well
         self.requests: list[str] = []
+        self.headers: dict[str, str] = {}  # of the last request
 
     def application(self) -> web.Application:
         """The routes."""
@@ -70,7 +71,7 @@ class Server:
     # ---- paths for tests
 
     async def _executed(self, _: web.Request) -> web.Response:
-        return web.json_response({"executed": self.state.executed, "requests": self.requests})
+        return web.json_response({"executed": self.state.executed, "requests": self.requests, "headers": self.headers})
 
     async def _set_fault(self, request: web.Request) -> web.Response:
         self.faults.append(Fault(**await request.json()))
@@ -130,6 +131,7 @@ class Server:
     ) -> Callable[..., Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
             text = await request.text()
+            self.headers = dict(request.headers)
             self.requests.append(f"{request.method} {request.path} {text}")
             fault = self._fault(text)
             if fault is not None and fault.kind in {"delay", "hold"}:

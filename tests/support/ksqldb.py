@@ -51,6 +51,10 @@ class KsqlServer:
         """All requests since the start: method, path and body."""
         return list(self._get("/_executed")["requests"])
 
+    def headers(self) -> dict[str, str]:
+        """The headers of the last request."""
+        return dict(self._get("/_executed")["headers"])
+
     def fault(self, kind: str, *, times: int = 1, match: str = "", seconds: float = 0.0) -> None:
         """Inject a fault into the next requests that contain `match`; see `tests.ksqldb_server.faults.Fault`."""
         self._post("/_faults", {"kind": kind, "times": times, "match": match, "seconds": seconds})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -103,6 +104,8 @@ def test_a_change_that_the_server_can_alter_is_sent_as_create_or_replace(worker:
         (("frobnicate",), 2, "migrate frobnicate: must be plan, print"),
         (("plan", "--plan", "bad.ksql"), 2, "bad.ksql: line 2, column 8: the last statement does not end with ;"),
         (("plan", "--apply"), 2, "apply and plan at once"),
+        (("status", "--user", "me"), 2, "migrate --user NAME --password-file FILE: both are needed"),
+        (("status", "--user", "me", "--password-file", "none"), 2, "migrate --password-file none: cannot be read"),
         (("status", "--server", "localhost:8088"), 2, "migrate --server localhost:8088: must look like http://host:8088"),
         (("status", "--registry", "http://a:b@c"), 2, "migrate --registry http://a:b@c: must not hold a user"),
         (("apply", "--force-new-name", "--plan", "five.ksql"), 4, "nothing of the plan has changed that cannot be altered"),
@@ -228,6 +231,20 @@ async def test_what_was_changed_by_hand_is_not_adopted(where: Where, server: Ksq
         with pytest.raises(RefusedError, match=r"six/BIG \(BIG\): the server's text is not the one it had"):
             await adopt(target, moved)
         assert await history.read(target.cluster, target.topic, "an-app") == before
+
+
+def test_user_and_headers_of_a_command_are_shown_to_the_server(worker: Worker, server: KsqlServer) -> None:
+    (worker.directory / "secret").write_text("pass\nmore\n")
+    worker.settings |= {
+        "ksqldb_headers": "X-Tenant: fx",
+        "ksqldb_timeout": "5s",
+        "ksqldb_retry_for": "3s",
+        "ksqldb_backoff": "50ms",
+    }
+    shown = worker.run("migrate", "status", "--user", "me", "--password-file", "secret", "--plan", "five.ksql")
+    assert shown.returncode == 3, shown.stderr
+    assert server.headers()["Authorization"] == f"Basic {b64encode(b'me:pass').decode()}"
+    assert server.headers()["X-Tenant"] == "fx"
 
 
 def test_a_schema_registry_that_cannot_be_reached_is_a_note(worker: Worker, server: KsqlServer) -> None:

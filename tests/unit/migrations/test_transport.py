@@ -14,6 +14,8 @@ import pytest
 import trustme
 
 from app.errors import SettingsError
+from app.https import Identity
+from app.settings.ksqldb import headers_of
 from migrations.errors import KsqlDbError, UnreachableError
 from migrations.server import registry
 from migrations.server.client import KsqlClient
@@ -157,6 +159,39 @@ def test_a_ca_file_without_certificates_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "ca.pem", tmp_path / "missing.pem"):
         with pytest.raises(SettingsError, match=f"ksqldb_ca_file={path}: not a file of PEM certificates"):
             KsqlClient("https://127.0.0.1:1", ca_file=str(path))
+
+
+async def test_our_own_certificate_and_headers_are_shown(tmp_path: Path) -> None:
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    ca_file, cert_file, key_file = (tmp_path / name for name in ("ca.pem", "cert.pem", "key.pem"))
+    authority.cert_pem.write_to_path(ca_file)
+    own = authority.issue_cert("me")
+    own.cert_chain_pems[0].write_to_path(cert_file)
+    own.private_key_pem.write_to_path(key_file)
+    identity = Identity(str(cert_file), str(key_file), headers_of("X-Api-Key: a b:c ;X-Tenant:fx; "))
+    async with scripted(EMPTY, tls=context) as server:
+        async with KsqlClient(server.url, ca_file=str(ca_file), identity=identity) as client:
+            assert (await client.catalog()).sources == {}
+        async with KsqlClient(server.url, ca_file=str(ca_file), try_seconds=0.1) as client:
+            with pytest.raises(UnreachableError):
+                await client.catalog()
+    (request,) = server.requests
+    assert (request.headers["X-Api-Key"], request.headers["X-Tenant"]) == ("a b:c", "fx")
+
+
+def test_a_certificate_without_its_key_is_named(tmp_path: Path) -> None:
+    missing = Identity(str(tmp_path / "cert.pem"), str(tmp_path / "key.pem"))
+    with pytest.raises(SettingsError, match=r"ksqldb_cert_file=.*cert.pem and ksqldb_key_file=.*key.pem: no PEM certificate"):
+        KsqlClient("https://127.0.0.1:1", identity=missing)
+
+
+@pytest.mark.parametrize("text", ["x", "a b: c", "a: b\nc: d", ": x"])
+def test_headers_that_are_none_are_refused_without_being_shown(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^must look like `Name: value; Name: value`$"):
+        headers_of(text)
 
 
 # ---- Schema Registry
