@@ -86,8 +86,8 @@ def register(app: faust.App) -> None:
         """Apply a KSQL plan to a ksqlDB server. Without --apply, only check what would be done; the server checks it too.
 
         plan, print and validate need no server. status and diff compare the plan, the history and the server.
-        Only retire drops anything. Exit code 0: done, or nothing to do; 1: failed; 2: the plan or an option cannot be used;
-        3: something is pending; 4: refused, or the server does not match the history.
+        Only retire, and apply with --allow-destructive, take anything away. Exit code 0: done, or nothing to do; 1: failed;
+        2: the plan or an option cannot be used; 3: something is pending; 4: refused, or the server does not match the history.
 
         \b
         Example:

@@ -20,7 +20,8 @@ from migrations.run.target import Target
 from migrations.server.health import check_health
 
 TEMPLATE = """\
--- CREATE STREAM, CREATE TABLE, CREATE TYPE and INSERT INTO .. SELECT, each with its semicolon.
+-- CREATE STREAM, TABLE, TYPE and CONNECTOR, INSERT INTO .. SELECT or VALUES, ASSERT, each with its semicolon.
+-- DROP and TERMINATE only in a file that has a line of its own: -- destructive: yes
 -- Before the first of them: SET 'auto.offset.reset'='earliest'; and DEFINE name='value'; where they are needed.
 """
 

@@ -8,7 +8,7 @@ from tests.support.worker import Worker
 
 
 def run_through(worker: Worker) -> None:
-    """Apply, apply again, take over as a plan of one's own, change the windowed table, swap, roll back and retire.
+    """Apply, apply again, take over as another application and as a plan of one's own; then change, swap, roll back and retire.
 
     The worker's topics must exist. Its names have a prefix of their own, so that tests can share a server.
     """
@@ -18,6 +18,14 @@ def run_through(worker: Worker) -> None:
     again = worker.run("migrate", "--apply")
     assert (again.returncode, "nothing to do: 6 statements" in again.stdout) == (0, True), again.stderr
     assert worker.run("migrate", "status").returncode == 0
+
+    # of an application that does not know them, they are what another hand has made
+    own, worker.settings["app_id"] = worker.settings["app_id"], f"{worker.settings['app_id']}-other"
+    assert worker.run("migrate", "status").returncode == 4
+    adopted = worker.run("migrate", "adopt")
+    assert (adopted.returncode, adopted.stdout.count("of the server is the same")) == (0, 6), adopted.stderr
+    assert worker.run("migrate", "status").returncode == 0
+    worker.settings["app_id"] = own
 
     mine, given = worker.directory / "mine.ksql", ("--plan", "mine.ksql")
     head = "SET 'ksql.streams.auto.offset.reset'='earliest';\nSET 'ksql.streams.processing.guarantee'='exactly_once_v2';\n"
