@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.settings import Settings
 from app.web.endpoint import MIN_COMPRESSED_BYTES
+from app.web.frames import Chosen, Frames
 
 HERE = Path(__file__).parent
 CHART_SCRIPT = "lightweight-charts.js"
@@ -31,7 +32,8 @@ PAGES = (
 class Pages:
     """The pages of one worker."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, frames: Frames) -> None:
+        self._frames, self._size = frames, settings.window_size
         loader = FileSystemLoader(HERE / "templates")
         self._templates = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
         self._shared = {
@@ -83,12 +85,30 @@ class Pages:
         broker, symbol = request.match_info["broker"], request.match_info["symbol"]
         at = request.query.get("at", "")
         title = f"{symbol} of {broker}"
-        values = {"broker": broker, "symbol": symbol, "at": at if at.isdecimal() else ""}
+        chosen = self._frames.choose(request.query.get("frame"))
+        offered = self._frames.offered()
+        frames = [self._button(one, chosen) for one in (offered if chosen in offered else [*offered, chosen])]
+        values = {
+            "broker": broker,
+            "symbol": symbol,
+            "at": at if at.isdecimal() else "",
+            "frames": frames,
+            "frame": chosen.text,
+        }
         return _html(self.render("chart.html", "/symbols", title, script="chart.js", **values))
+
+    def _button(self, one: Chosen, chosen: Chosen) -> dict[str, object]:
+        """What the script of the chart knows of a frame. The size is 0 where the calendar decides."""
+        size = self._size if one.frame is None else one.frame.size
+        return {"name": one.text, "size": size, "kept": _text(one.kept), "pressed": _text(one == chosen)}
 
     async def _side(self, request: web.Request) -> web.Response:
         kind = request.match_info["kind"]
         return _html(self.render("side.html", "/side/late", f"{kind.capitalize()} records", script="side.js", kind=kind))
+
+
+def _text(value: bool) -> str:  # noqa: FBT001  # its one argument
+    return "true" if value else "false"
 
 
 def chart_library() -> Path:

@@ -84,7 +84,7 @@ def install(server: Any, settings: Settings, tasks: TaskManager, migrating: Migr
     peers = Peers(tasks)
     context = WebContext(settings, tasks, read_model, peers, migrating, history)
     hub = EventHub(context)
-    pages = Pages(settings)
+    pages = Pages(settings, context.frames)
 
     async def start(_: web.Application) -> None:
         await peers.start()

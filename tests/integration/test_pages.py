@@ -12,21 +12,21 @@ from urllib.parse import quote
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Request, Route, sync_playwright
+from playwright.sync_api import Browser, Request, Route
 
 from tests.conformance.pocket_process import PocketProcess
 from tests.support.chromium import MISSING, chromium
 from tests.support.relay import Relay
 from tests.support.ticks import Tick, heartbeat, now_ms, produce
-from tests.support.waiting import until_sync
+from tests.support.visits import Visit, browser
 from tests.support.web import ask, exact
 from tests.support.worker import Worker
 
 SYMBOLS = ("live", "EURUSD", "other")
-WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 PATHS = ["/", "/symbols", "/chart/A/live", "/live", "/wheel", "/side/late", "/side/rejected", "/migrations"]
 
 
+__all__ = ["browser"]
 pytestmark = pytest.mark.skipif(chromium() is None, reason=MISSING)
 
 
@@ -73,51 +73,6 @@ def site(pocket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Work
     finally:
         feed.end()
         worker.end()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One for all tests."""
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=chromium())
-        yield found
-        found.close()
-
-
-class Visit:
-    """A page in a browser of its own, and the errors that it logged."""
-
-    def __init__(self, browser: Browser, worker: Worker, width: str, scheme: str, port: int | None = None) -> None:
-        """`port`: of a relay in front of the worker."""
-        size = dict(zip(("width", "height"), WIDTHS[width], strict=True))
-        self._context = browser.new_context(viewport=size, color_scheme=scheme)  # type: ignore[arg-type]  # a literal type
-        self.page: Page = self._context.new_page()
-        self.wrong: list[str] = []
-        self._base = f"http://127.0.0.1:{port or worker.settings['web_port']}"
-        self.page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
-        self.page.on("console", lambda said: self.wrong.append(said.text) if said.type in ("error", "warning") else None)
-
-    def open(self, path: str) -> None:
-        """Open a path, and wait until the page is live and has loaded."""
-        self.page.goto(self._base + path)
-        self.wait(lambda: self.text("#pill") == "live", "live")
-        self.wait(lambda: self.text("#state") != "loading", "loaded")
-
-    def wait(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait for a condition by polling: the page's policy forbids playwright's own way, which evaluates scripts."""
-        until_sync(condition, deadline=30.0, every=0.05, what=f"{what}; wrong: {self.wrong}")
-
-    def text(self, selector: str) -> str:
-        """The visible text of an element."""
-        return self.page.inner_text(selector)
-
-    def focused(self) -> str:
-        """Tag and id of the focused element."""
-        return str(self.page.evaluate("document.activeElement.tagName + '#' + document.activeElement.id"))
-
-    def close(self) -> None:
-        """Close the browser context."""
-        self._context.close()
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ import pytest
 from playwright.sync_api import Browser
 
 from app.kafka.partitioner import partition_of
-from tests.integration.test_pages import WIDTHS, Visit, browser
 from tests.support.ticks import Tick, create_topic, heartbeat, produce, read
+from tests.support.visits import WIDTHS, Visit, browser
 from tests.support.web import ask, exact, listening
 from tests.support.worker import Worker
 

@@ -21,6 +21,14 @@ export class Events {
     this.open();
   }
 
+  // follow something else
+  follow(parameters) {
+    this.close();
+    this.query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value));
+    this.interrupted = false; // whoever calls this fetches anew
+    this.open();
+  }
+
   open() {
     if (this.source || document.hidden) return;
     this.showState("connecting", "connecting");

@@ -16,7 +16,7 @@ const windowOf = (bar) => JSON.stringify([bar.broker, bar.symbol, bar.bucket_sta
 
 // `shared`: windows of which two partitions have a bar
 function row(bar, shared) {
-  const notes = [bar.close_reason === "idle" ? "silence" : "watermark", bar.partial && "partial", shared.has(windowOf(bar)) && `partition ${bar.partition}`].filter(Boolean);
+  const notes = [{ idle: "silence", correction: `revision ${bar.revision}` }[bar.close_reason] ?? "watermark", bar.partial && "partial", shared.has(windowOf(bar)) && `partition ${bar.partition}`].filter(Boolean);
   return element(
     "tr",
     {},
@@ -26,7 +26,7 @@ function row(bar, shared) {
     ...prices(bar).map((text) => cell(text, "number")),
     cell(bar.volume === null ? "-" : bar.volume.toLocaleString("en"), "number"),
     cell(bar.ticks, "number"),
-    cell(notes.join(", "), "", shared.has(windowOf(bar)) ? "shared" : bar.partial ? "partial" : undefined),
+    cell(notes.join(", "), "", shared.has(windowOf(bar)) ? "shared" : bar.partial ? "partial" : bar.revision ? "revised" : undefined),
   );
 }
 
@@ -57,14 +57,19 @@ function scheduleShow() {
   });
 }
 
-// a bar can arrive twice: through the stream and with a fetch
+// a bar can arrive twice, through the stream and with a fetch, and its revisions after it: the newest one stays
 const id = (bar) => JSON.stringify([bar.broker, bar.symbol, bar.bucket_start, bar.partition]);
-const unique = (list) => [...new Map(list.map((bar) => [id(bar), bar])).values()];
+function unique(list) {
+  const newest = new Map();
+  for (const bar of list) if (!((newest.get(id(bar))?.revision ?? -1) >= bar.revision)) newest.set(id(bar), bar);
+  return list.filter((bar) => newest.get(id(bar)) === bar);
+}
 
 function onBars(event) {
   skipped += event.skipped;
-  sincePaused += paused ? event.final.length + event.skipped : 0;
-  bars = unique([...event.final.reverse(), ...bars]).slice(0, MAX_BARS);
+  const came = [...event.final, ...event.revised];
+  sincePaused += paused ? came.length + event.skipped : 0;
+  bars = unique([...came.reverse(), ...bars]).slice(0, MAX_BARS);
   if (loaded) scheduleShow();
 }
 

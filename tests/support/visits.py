@@ -1,0 +1,59 @@
+"""Pages in a real browser, for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.support.chromium import chromium
+from tests.support.waiting import until_sync
+from tests.support.worker import Worker
+
+WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
+
+
+class Visit:
+    """A page in a browser of its own, and the errors that it logged."""
+
+    def __init__(self, browser: Browser, worker: Worker, width: str, scheme: str, port: int | None = None) -> None:
+        """`port`: of a relay in front of the worker."""
+        size = dict(zip(("width", "height"), WIDTHS[width], strict=True))
+        self._context = browser.new_context(viewport=size, color_scheme=scheme)  # type: ignore[arg-type]  # a literal type
+        self.page: Page = self._context.new_page()
+        self.wrong: list[str] = []
+        self._base = f"http://127.0.0.1:{port or worker.settings['web_port']}"
+        self.page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
+        self.page.on("console", lambda said: self.wrong.append(said.text) if said.type in ("error", "warning") else None)
+
+    def open(self, path: str) -> None:
+        """Open a path, and wait until the page is live and has loaded."""
+        self.page.goto(self._base + path)
+        self.wait(lambda: self.text("#pill") == "live", "live")
+        self.wait(lambda: self.text("#state") != "loading", "loaded")
+
+    def wait(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait for a condition by polling: the page's policy forbids playwright's own way, which evaluates scripts."""
+        until_sync(condition, deadline=30.0, every=0.05, what=f"{what}; wrong: {self.wrong}")
+
+    def text(self, selector: str) -> str:
+        """The visible text of an element."""
+        return self.page.inner_text(selector)
+
+    def focused(self) -> str:
+        """Tag and id of the focused element."""
+        return str(self.page.evaluate("document.activeElement.tagName + '#' + document.activeElement.id"))
+
+    def close(self) -> None:
+        """Close the browser context."""
+        self._context.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One for all tests of a module."""
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=chromium())
+        yield found
+        found.close()
