@@ -14,6 +14,7 @@ from rich.console import Console
 from benchmarks import (
     compression,
     formats,
+    frames,
     live,
     memory,
     migrations,
@@ -44,6 +45,10 @@ def main() -> int:  # noqa: PLR0915  # an option after another
     safe.add_argument("--ticks", type=int, default=2_000_000, help="ticks in the topic (default %(default)s)")
     safe.add_argument("--symbols", type=_numbers, default=[100_000], help="default 100000")
     safe.add_argument("--repeat", type=int, default=1, help="runs of each; medians are shown")
+    more = commands.add_parser("frames", help="what longer bars and late ticks that revise bars cost, on Apache Kafka")
+    more.add_argument("--ticks", type=int, default=2_000_000, help="ticks in each topic (default %(default)s)")
+    more.add_argument("--symbols", type=_numbers, default=[1_000, 100_000], help="default 1000,100000")
+    more.add_argument("--repeat", type=int, default=1, help="runs of each; medians are shown")
     back = commands.add_parser("recovery", help="how long a killed worker's partitions stand still, on Apache Kafka")
     back.add_argument("--ticks", type=int, default=400_000, help="ticks in the topic (default %(default)s)")
     back.add_argument("--symbols", type=_numbers, default=[100_000], help="default 100000")
@@ -60,7 +65,7 @@ def main() -> int:  # noqa: PLR0915  # an option after another
     paced.add_argument("--seconds", type=float, default=30.0, help="measured at each pace (default %(default)s)")
     paced.add_argument("--window", type=int, default=10, help="window size in seconds (default %(default)s)")
     paced.add_argument("--silences", type=int, default=2, help="after them (default %(default)s)")
-    for one in (fast, safe, back, many, shown, paced):
+    for one in (fast, safe, more, back, many, shown, paced):
         where = one.add_mutually_exclusive_group()
         where.add_argument("--bootstrap", metavar="HOST:PORT", help="a running Kafka")
         where.add_argument("--pocket", action="store_true", help="the pocket broker instead of Apache Kafka")
@@ -78,7 +83,7 @@ def main() -> int:  # noqa: PLR0915  # an option after another
     packed = commands.add_parser("compression", help="what each compression of bars and states costs and saves")
     packed.add_argument("--ticks", type=int, default=400_000, help="default %(default)s")
     packed.add_argument("--repeat", type=int, default=5, help="runs of each; medians are shown")
-    for one in (fast, safe, back, many, shown, paced, turn, held, plans, shapes, packed):
+    for one in (fast, safe, more, back, many, shown, paced, turn, held, plans, shapes, packed):
         one.add_argument("--json", action="store_true", help="print JSON")
         one.add_argument("--check", action="store_true", help="exit with code 1 if a bound is missed")
     arguments = parser.parse_args()
@@ -122,12 +127,10 @@ def _measured(arguments: argparse.Namespace) -> tuple[dict[str, Any], Shown]:  #
         return live.run(options, pace), live.show
     if arguments.command == "partitions":
         return partitions.run(options, arguments.partitions), partitions.show
-    if arguments.command == "page":
-        return page.run(options), page.show
-    if arguments.command == "safety":
-        return safety.run(options), safety.show
-    if arguments.command == "recovery":
-        return recovery.run(options), recovery.show
+    with_options: dict[str, Any] = {"page": page, "safety": safety, "frames": frames, "recovery": recovery}
+    if arguments.command in with_options:
+        subject = with_options[arguments.command]
+        return subject.run(options), subject.show
     return report.summary(*throughput.run(options)), report.show
 
 

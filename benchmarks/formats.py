@@ -21,10 +21,12 @@ from tables.engine import Engine
 from tables.layouts.config import LayoutConfig
 from tables.layouts.layout import TickLayout
 from tables.layouts.make import make_layout
+from tables.repartitioned import SOURCE_HEADER, RepartitionedLayout
 
 BOUND = 2.0  # times the default's CPU a tick
 SYMBOLS = 1_000
 SLICE = 2_000  # records
+TOGETHER = 20  # copies with one arrival time
 ARRIVED = START_MS + 86_400_000
 
 
@@ -58,6 +60,7 @@ class Format:
     layout: Callable[[], TickLayout]
     encode: Callable[[Synthetic], tuple[bytes | None, bytes]]
     avro: str = ""  # the schema
+    copied: bool = False  # by `repartition=on`
 
 
 def _json(name: str, config: LayoutConfig, key: str, value: str) -> Format:
@@ -72,6 +75,19 @@ def _json(name: str, config: LayoutConfig, key: str, value: str) -> Format:
         return (key % parts).encode() if key else None, (value % parts).encode()
 
     return Format(name, lambda: make_layout(config), encode)
+
+
+def _copies() -> TickLayout:
+    return RepartitionedLayout(make_layout(LayoutConfig()))
+
+
+def _sent(one: Format, number: int, tick: Synthetic) -> Record:
+    """The record of a tick. Copies arrived as some records of a batch of their source did: together."""
+    key, value = one.encode(tick)
+    if not one.copied:
+        return Record(number, ARRIVED, key, value)
+    arrived = ARRIVED + number // TOGETHER
+    return Record(number, ARRIVED, key, value, ((SOURCE_HEADER, b"ticks|0|%d|%d" % (number, arrived)),))
 
 
 OWN_KEY = "%(broker)s|%(symbol)s"
@@ -111,12 +127,13 @@ FORMATS = [  # the default is the first one
     ),
     *(Format(*one) for one in schema_formats()),
 ]
+FORMATS.append(Format("default, repartition=on", _copies, FORMATS[0].encode, copied=True))
 
 
 def run(ticks: int, repeat: int) -> dict[str, Any]:
     """Measure every format `repeat` times, one after the other in each turn."""
     market = list(_ticks(ticks))
-    sent = [[Record(n, ARRIVED, *one.encode(tick)) for n, tick in enumerate(market)] for one in FORMATS]
+    sent = [[_sent(one, n, tick) for n, tick in enumerate(market)] for one in FORMATS]
     gc.freeze()
     turns = [[_seconds(one, records) for one, records in zip(FORMATS, sent, strict=True)] for _ in range(repeat + 1)][1:]
     rows: list[dict[str, Any]] = [
@@ -151,10 +168,13 @@ def _ticks(count: int) -> Iterable[Synthetic]:
 
 def _seconds(one: Format, records: list[Record]) -> float:
     """CPU time of one run."""
-    engine = Engine(EngineConfig(), 0, one.layout())
+    engine = Engine(EngineConfig(), 0, one.layout(), native="off")  # the native core knows the default layout alone
     began = time.process_time()
     for begin in range(0, len(records), SLICE):
-        engine.feed_same_arrival(records[begin : begin + SLICE], ARRIVED)
+        if one.copied:
+            engine.feed(records[begin : begin + SLICE], 2 * ARRIVED)
+        else:
+            engine.feed_same_arrival(records[begin : begin + SLICE], ARRIVED)
     spent = time.process_time() - began
     if engine.counters.binned != len(records):
         why = engine.take_side()[:1]

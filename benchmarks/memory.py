@@ -44,8 +44,8 @@ class Arrived(NamedTuple):
 class PartitionTask:
     """The engine and its changelog. Their output is encoded and freed, as after an acknowledgment."""
 
-    def __init__(self) -> None:
-        self.engine = Engine(EngineConfig())
+    def __init__(self, config: EngineConfig | None = None) -> None:
+        self.engine = Engine(config or EngineConfig())
         self.changelog = CheckpointPlan(self.engine.snapshots, 0, 0)
         self.bars = 0
         self._offset = 0
@@ -98,14 +98,14 @@ def run(symbols: int, minutes: int) -> dict[str, Any]:
 def _once(symbols: int) -> dict[str, Any]:
     gc.set_threshold(*GC_THRESHOLDS)
     partition = PartitionTask()
-    before = _resident_mb()
+    before = resident_mb()
     partition.tick((n, START_MS) for n in range(symbols))
     partition.checkpoint()
-    opened = _resident_mb()
+    opened = resident_mb()
     partition.pause(START_MS + 10 * MINUTE_MS)
     if partition.bars != symbols:
         raise RuntimeError(f"{partition.bars} of {symbols} windows closed: the benchmark measures something else")
-    return {"before_mb": before, "open_mb": opened, "after_mb": _resident_mb()}
+    return {"before_mb": before, "open_mb": opened, "after_mb": resident_mb()}
 
 
 def _hour(symbols: int, minutes: int) -> dict[str, Any]:
@@ -120,11 +120,12 @@ def _hour(symbols: int, minutes: int) -> dict[str, Any]:
             ts = START_MS + minute * MINUTE_MS + part * MINUTE_MS // CHECKPOINTS_A_MINUTE
             partition.tick((symbol, ts) for symbol in turn[part * share : (part + 1) * share])
             partition.checkpoint()
-        resident.append(_resident_mb())
+        resident.append(resident_mb())
     return {"windows": partition.bars + partition.engine.open_windows, "fifth_mb": resident[4], "last_mb": resident[-1]}
 
 
-def _resident_mb() -> float:
+def resident_mb() -> float:
+    """Resident memory of this process, without what the collector frees."""
     gc.collect()
     return round(int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE / 1e6, 1)
 

@@ -16,6 +16,7 @@ PARTITIONS = 4
 BROKERS = ("alpha", "beta")
 START_MS = 1_399_248_000_000
 WINDOW_MS, GRACE_MS = 60_000, 5_000
+LATE_MS = 90_000  # how much earlier a late tick is
 JITTER_MS = 400  # how far ticks of different symbols are out of order; much less than the grace
 BATCH_BYTES = 64 * 1024
 # Ticks of a symbol in a minute, by the number of symbols.
@@ -29,6 +30,7 @@ class Market:
     topic: str
     symbols: int
     ticks: int
+    late_every: int = 0  # one in so many ticks is late; 0: none is
     windows: set[tuple[int, int]] = field(default_factory=set)  # (symbol, window end)
     stream_time: dict[tuple[int, int], int] = field(default_factory=dict)  # by (partition, broker)
 
@@ -67,25 +69,27 @@ def generate(market: Market) -> Iterator[tuple[int, bytes, bytes]]:
         rng.shuffle(turn)  # each symbol once a round, in random order
         for symbol in turn[: market.ticks - done]:
             ts = START_MS + int(done * step + draw() * JITTER_MS)
+            late = market.late_every and done % market.late_every == 0 and ts >= START_MS + 2 * LATE_MS
             bid = prices[symbol] = max(1_000, prices[symbol] + int(draw() * 21) - 10)
             ask = bid + 6
             value = b'{"ts":%d,"bid":%d.%05d,"ask":%d.%05d,"seq":%d}' % (
-                ts,
+                ts - LATE_MS if late else ts,
                 *divmod(bid, 100_000),
                 *divmod(ask, 100_000),
                 done,
             )
             scope = _scope(symbol)
-            windows.add((symbol, ts - ts % WINDOW_MS + WINDOW_MS))
-            if ts > stream_time.get(scope, 0):
-                stream_time[scope] = ts
+            if not late:
+                windows.add((symbol, ts - ts % WINDOW_MS + WINDOW_MS))
+                if ts > stream_time.get(scope, 0):
+                    stream_time[scope] = ts
             yield scope[0], keys[symbol], value
             done += 1
 
 
-async def write(bootstrap: str, topic: str, symbols: int, ticks: int) -> Market:
+async def write(bootstrap: str, topic: str, symbols: int, ticks: int, late_every: int = 0) -> Market:
     """Create the topic and write the market into it."""
-    market = Market(topic, symbols, ticks)
+    market = Market(topic, symbols, ticks, late_every)
     # partitions of a new topic may have no leader yet; the client logs that and retries
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     await create(bootstrap, topic)

@@ -118,12 +118,7 @@ def started(
     """Barwheel's worker on a topic, with `more` settings, and its web port."""
     port = free_port()
     settings = {
-        "APP_ID": name,
-        "BROKER": f"kafka://{bootstrap}",
-        "TICKS_TOPIC": topic,
-        "TOPICS_PREFIX": f"{name}-",
-        "SCOPE": "broker",
-        "GRACE": f"{GRACE_MS}ms",
+        **settings_of(bootstrap, topic, name),
         "WEB_PORT": str(port),
         "DATA_DIR": str(directory / "data"),
         **(more or {}),
@@ -131,6 +126,18 @@ def started(
     ours = environment() | {f"BARWHEEL_{key}": value for key, value in settings.items()}
     with running([sys.executable, "-m", "app", "worker", "-l", "warn"], directory, ours) as process:
         yield process, port
+
+
+def settings_of(bootstrap: str, topic: str, name: str) -> dict[str, str]:
+    """The settings of a worker that differ from the defaults, by their names in the environment."""
+    return {
+        "APP_ID": name,
+        "BROKER": f"kafka://{bootstrap}",
+        "TICKS_TOPIC": topic,
+        "TOPICS_PREFIX": f"{name}-",
+        "SCOPE": "broker",
+        "GRACE": f"{GRACE_MS}ms",
+    }
 
 
 def ticks_read(port: int) -> int | None:

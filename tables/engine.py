@@ -13,7 +13,7 @@ and whenever the timer fires.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby, islice, starmap
+from itertools import groupby, islice
 from operator import attrgetter
 
 from tables.bar_formats.records import ClosedBar
@@ -27,9 +27,11 @@ from tables.layouts.layout import OwnLayout, TickLayout, is_own_layout
 from tables.native import core_for, fast_path, read_batch
 from tables.open_windows import OpenWindows
 from tables.progress import CLOCK_STEP, Progress
-from tables.records import Record, RecordBatch, SideRecord, TickRecord
+from tables.records import Record, RecordBatch, SideRecord
+from tables.repartitioned import RepartitionedLayout
 from tables.replay import Replay
 from tables.rules import TickRules
+from tables.runs import decoded_by, feed_runs, taken
 from tables.scopes import NEVER, UNKNOWN, Symbol
 from tables.silence import Silence
 from tables.snapshots import Beyond, Snapshots
@@ -39,19 +41,14 @@ from tables.ticks import PER_SECOND, RawTick
 _timestamp_of = attrgetter("timestamp")
 
 
-def _taken(records: Iterable[Record], layout: TickLayout) -> Iterable[Record]:
-    """The records as the rules take them: those of another layout with their ticks."""
-    return records if layout.decoded is None else starmap(TickRecord.of, layout.decoded(records))
-
-
 def _python_path(
     layout: TickLayout, config: EngineConfig, windows: OpenWindows, scheduler: IdleScheduler, progress: Progress
 ) -> FastPath | DecodedPath | None:
     """The fast path of the core in Python; None where it does not know the settings."""
     if config.time_unit != "ms" or config.price == "mid":
         return None
-    parts = config, windows, scheduler, progress
-    return FastPath(*parts, layout.decode) if layout.decoded is None else DecodedPath(*parts, layout.decoded)
+    parts, decoded = (config, windows, scheduler, progress), decoded_by(layout)
+    return FastPath(*parts, layout.decode) if decoded is None else DecodedPath(*parts, decoded)
 
 
 class Engine:
@@ -69,6 +66,7 @@ class Engine:
         self.snapshots = Snapshots(self.windows, self.progress)
         layout = OwnLayout(config.price, PER_SECOND[config.time_unit]) if layout is None else layout
         self._layout = layout
+        self._copies = isinstance(layout, RepartitionedLayout)
         self._rules = TickRules(config, self.windows, self.scheduler, self.progress, layout)
         self._silence = Silence(config, self.windows, self.scheduler, self.progress)
         parts = config, self.windows, self.scheduler, self.progress
@@ -180,16 +178,18 @@ class Engine:
             once = (record for record in records)  # a raw batch must not be iterated again after its last record
             for arrived, together in groupby(once, _timestamp_of):
                 self.feed_same_arrival(together, arrived)
+        elif self._fast is not None and self._replay is None:
+            feed_runs(self._fast, self._layout, records, arrival_cap, self.progress, self._process)
         else:
-            for record in self._feed_replay(_taken(records, self._layout), arrival_cap):
+            for record in self._feed_replay(taken(records, self._layout.decoded), arrival_cap):
                 self._process(record, arrival_cap)
 
     def feed_same_arrival(self, records: Iterable[Record], arrived: int) -> None:
         """Process records in offset order that all arrived at `arrived` (epoch ms), as those of a LogAppendTime batch did."""
-        if self._fast is not None and self._replay is None:
+        if self._fast is not None and self._replay is None and not self._copies:
             self._fast.feed(records, arrived, self._process)
         else:
-            for record in self._feed_replay(_taken(records, self._layout), None):
+            for record in self._feed_replay(taken(records, self._layout.decoded), None):
                 self._process(record)
 
     def feed_batch(self, batch: RecordBatch, first_offset: int) -> None:

@@ -8,6 +8,7 @@ the engine decodes and rejects what it would have read in the source.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -83,12 +84,21 @@ class RepartitionedLayout:
         self._inner = inner
         self.decoded: Callable[[Iterable[Record]], Iterable[DecodedRecord]] | None = self._decoded
 
-    def _decoded(self, records: Iterable[Record]) -> Iterator[DecodedRecord]:
+    def _decoded(self, records: Iterable[Record]) -> Iterable[DecodedRecord]:
         came = map(restored, records)
-        if self._inner.decoded is None:  # the default layout: the engine decodes
-            yield from ((record, record.key, None) for record in came)
-            return
-        for record, key, tick in self._inner.decoded(came):
+        decoded = self.decoded_of_restored
+        return ((record, record.key, None) for record in came) if decoded is None else decoded(came)
+
+    @property
+    def decoded_of_restored(self) -> Callable[[Iterable[Record]], Iterable[DecodedRecord]] | None:
+        """The same of records that `restored` has given; None: the engine decodes."""
+        return None if self._inner.decoded is None else partial(self._rejecting, self._inner.decoded)
+
+    @staticmethod
+    def _rejecting(
+        decoded: Callable[[Iterable[Record]], Iterable[DecodedRecord]], came: Iterable[Record]
+    ) -> Iterator[DecodedRecord]:
+        for record, key, tick in decoded(came):
             rejected = record.rejected if isinstance(record, SourceRecord) else None
             if rejected is not None and tick is not None:
                 # what could not be read then may be readable now, and its symbol lies in another partition
