@@ -44,7 +44,9 @@ def feed_runs(  # the parts of an engine
 ) -> None:
     """Process records as the topic has them, each at its own arrival time but not after `arrival_cap`, see `Engine.feed`."""
     decoded = decoded_by(layout)
-    came = map(restored, records) if isinstance(layout, RepartitionedLayout) else (record for record in records)
+    # generators: a raw batch must not be iterated again after its last record
+    copies = isinstance(layout, RepartitionedLayout)
+    came = (restored(record) for record in records) if copies else (record for record in records)
 
     def process_capped(record: Record, _: int | None, tick: RawTick | None) -> None:
         process(record, arrival_cap, tick)

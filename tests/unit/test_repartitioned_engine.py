@@ -17,6 +17,24 @@ from tests.unit.model import Wire, shown, take_finals, wire
 from tests.unit.test_engine_properties import PROFILE, configs, last_arrival, logs
 
 
+class Batch:
+    """Records as aiokafka's raw batches give them: after the last one nothing may be asked for."""
+
+    def __init__(self, records: list[Wire]) -> None:
+        self._records = records[::-1]
+        self._ended = False
+
+    def __iter__(self) -> Batch:
+        return self
+
+    def __next__(self) -> Wire:
+        assert not self._ended, "asked again after its end"
+        if not self._records:
+            self._ended = True
+            raise StopIteration
+        return self._records.pop()
+
+
 @PROFILE
 @given(log=logs(), config=configs(), size=st.integers(1, 60), apart=st.sampled_from([1, 7, 1_000, 10_000]))
 def test_copies_give_the_bars_and_the_counts_of_what_they_were_made_of(
@@ -40,8 +58,8 @@ def test_copies_give_the_bars_and_the_counts_of_what_they_were_made_of(
     copies = Engine(config, log[0].offset, RepartitionedLayout(OwnLayout(config.price, PER_SECOND[config.time_unit])))
     one_by_one = Engine(config, log[0].offset, native="off")
     for begin in range(0, len(log), size):
-        plain.feed(records[begin : begin + size], arrival_cap=cap)
-        copies.feed(later[begin : begin + size], arrival_cap=cap)
+        plain.feed(Batch(records[begin : begin + size]), arrival_cap=cap)
+        copies.feed(Batch(later[begin : begin + size]), arrival_cap=cap)
     for record in records:
         one_by_one.feed([record], arrival_cap=cap)
     bars = [shown(bar) for bar in take_finals(plain)]
