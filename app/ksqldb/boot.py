@@ -23,7 +23,7 @@ from app.ksqldb.watched import Watched
 from app.settings import Settings
 from app.settings.durations import duration_text
 from app.settings.ksqldb import headers_of
-from app.settings.types import BarsFormat, MigrateOnBoot
+from app.settings.types import MigrateOnBoot
 from migrations.errors import KsqlDbError, MigrationError, PlanError, RefusedError
 from migrations.plan import files as plan_files
 from migrations.plan.compare import Action, Step
@@ -34,7 +34,7 @@ from migrations.run.runner import apply
 from migrations.run.target import SERVER_FAULT, Target
 from migrations.server.client import KsqlClient
 from migrations.server.responses import BAD_REQUEST, TOO_MANY
-from migrations.shipped.decimals import decimals
+from migrations.shipped.decimals import bar_types, decimals
 
 RETRY_SECONDS = 5.0
 BOOT_SECONDS = 10.0  # how long one request is retried at a start, before its failure is reported
@@ -55,6 +55,7 @@ class Migrating:
 
 def variables(settings: Settings) -> dict[str, str]:
     """The variables that a plan may use as `${NAME}`."""
+    numbers = decimals(settings.ksqldb_precision, settings.ksqldb_scale)
     return {
         "topics": settings.topics_prefix,
         "ticks": settings.input_topic,
@@ -69,7 +70,8 @@ def variables(settings: Settings) -> dict[str, str]:
         "bars_five_size": _ksql_duration(5 * settings.window_size),
         "bars_correct": "on" if settings.corrects else "",
         "bars_frames": settings.frames,
-        **decimals(settings.ksqldb_precision, settings.ksqldb_scale),
+        **numbers,
+        **bar_types(settings.bars_format.value, settings.bars_scale, numbers),
     }
 
 
@@ -82,11 +84,6 @@ def _ksql_duration(ms: int) -> str:
 
 def load_plan(settings: Settings, path: Path | None, defined: Mapping[str, str] = MappingProxyType({})) -> Plan:
     """The plan of a file or directory; without a path, the shipped one. `defined` are further variables. Raises `PlanError`."""
-    if path is None and settings.bars_format is not BarsFormat.json:
-        raise PlanError(
-            f"bars_format={settings.bars_format.value}: the shipped plan reads bars in JSON; set migrate_on_boot=off, and let "
-            "ksqlDB take the columns from the registry (docs/consume.md)"
-        )
     return plan_files.load(path, {**variables(settings), **defined})
 
 

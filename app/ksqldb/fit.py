@@ -43,8 +43,8 @@ def misfits(settings: Settings, ticks: Iterable[tuple[bytes | None, bytes | None
         text = f"price={settings.price.value}, and the plan bar1m makes bars of bid"
         misfits.append(Misfit(text, "the two cannot be reconciled", level="note"))
     if settings.bars_format is not BarsFormat.json:
-        text = f"bars_format={settings.bars_format.value}, and the shipped plan reads bars in JSON"
-        misfits.append(Misfit(text, "see ksqlDB in docs/consume.md; the plan bar1m makes bars of ticks", level="note"))
+        text = f"bars_format={settings.bars_format.value}: the shipped plan reads it if ksqlDB knows the same Schema Registry"
+        misfits.append(Misfit(text, "set ksql.schema.registry.url there to that of schema_registry_url", level="note"))
     if settings.layout.changed:
         text = f"{settings.layout.changed}, and the shipped plans read ticks in the default layout"
         return [

@@ -19,7 +19,7 @@ from migrations.ksql.queries import select
 from migrations.ksql.sources import Insert, SourceType, Stream, Table
 from migrations.ksql.types import INTEGER
 from migrations.shipped.columns import KEY
-from migrations.shipped.finals import BarColumns, Events
+from migrations.shipped.finals import FORMAT, BarColumns, Events
 
 CENTURY = (
     36_525 * 86_400_000
@@ -68,7 +68,7 @@ class RevisedColumns(BarColumns):
 def revised(names: Names, events: SourceType) -> list[object]:
     """The stream of revisions, and the table of current bars. `events`: the stream of the finals."""
 
-    class Corrections(RevisedColumns, Stream, name=f"{names.name}_corrections", topic=names.corrections, key=KEY, value="JSON"):
+    class Corrections(RevisedColumns, Stream, name=f"{names.name}_corrections", topic=names.corrections, key=KEY, value=FORMAT):
         """The revisions as they are published; `corrected` is how many late ticks each one has more than the one before."""
 
     class Versions(
@@ -118,7 +118,7 @@ def frame(name: str, *, correct: bool) -> list[object]:
     """The bars of a frame: a stream, and a table for pull queries."""
     names = names_of(name)
 
-    class FrameEvents(BarColumns, Stream, name=f"{names.name}_events", topic=names.finals, key=KEY, value="JSON"):
+    class FrameEvents(BarColumns, Stream, name=f"{names.name}_events", topic=names.finals, key=KEY, value=FORMAT):
         """The final bars of the frame."""
 
     class FrameBars(

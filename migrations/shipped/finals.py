@@ -8,25 +8,34 @@ from migrations.ksql.queries import select, tumbling
 from migrations.ksql.sources import Stream, Table
 from migrations.ksql.types import BIGINT, INTEGER, STRING, TIMESTAMP
 from migrations.shipped.columns import KEY, PROPERTIES, BarKey, SymbolKey, WindowEnd, WindowStart
-from migrations.shipped.decimals import PRICE, SUM
+from migrations.shipped.decimals import BAR_PRICE, BAR_SUM, BAR_TIME, PRICE
 
 __all__ = ["PROPERTIES", "AllBars", "Bars", "Events", "FiveMinutes", "Newest", "Ticks"]
+
+
+FORMAT = "${bar_format}"  # of the application's bars; what ksqlDB makes of them is JSON
 
 
 class Prices:
     """The prices of a bar."""
 
-    open = Column(PRICE)
-    high = Column(PRICE)
-    low = Column(PRICE)
-    close = Column(PRICE)
+    open = Column(BAR_PRICE)
+    high = Column(BAR_PRICE)
+    low = Column(BAR_PRICE)
+    close = Column(BAR_PRICE)
 
 
-class BarColumns(BarKey, WindowEnd, Prices):
+class BarEnd:
+    """The end of the window, as bars have it: epoch ms in JSON."""
+
+    bucket_end = Column(BAR_TIME)
+
+
+class BarColumns(BarKey, BarEnd, Prices):
     """A record of the finals topic."""
 
-    volume = Column(SUM)
-    vwap = Column(PRICE)
+    volume = Column(BAR_SUM)
+    vwap = Column(BAR_PRICE)
     ticks = Column(BIGINT)
     close_reason = Column(STRING)
     revision = Column(INTEGER)
@@ -42,11 +51,11 @@ class Ticks(SymbolKey, Stream, name="${bars_instance}ticks", topic="${ticks}", k
     qty = Column(PRICE)
 
 
-class Bars(BarColumns, Table, name="${bars_instance}bar_${bars_window}_final", topic="${finals}", key=KEY, value="JSON"):
+class Bars(BarColumns, Table, name="${bars_instance}bar_${bars_window}_final", topic="${finals}", key=KEY, value=FORMAT):
     """The application's bars by their key. A declared table does not answer pull queries."""
 
 
-class Events(BarColumns, Stream, name="${bars_instance}bar_${bars_window}_events", topic="${finals}", key=KEY, value="JSON"):
+class Events(BarColumns, Stream, name="${bars_instance}bar_${bars_window}_events", topic="${finals}", key=KEY, value=FORMAT):
     """The same records as a stream."""
 
 
@@ -147,6 +156,6 @@ class FiveMinutes(
 ):
     """Bars of five windows from those bars that have arrived: of five minutes from one-minute bars."""
 
-    volume = Column(SUM)
+    volume = Column(BAR_SUM)
     ticks = Column(BIGINT)
     bars = Column(BIGINT)  # how many bars they are made of

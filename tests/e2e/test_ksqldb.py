@@ -113,7 +113,13 @@ def test_the_shipped_plan_is_applied_adopted_swapped_rolled_back_and_retired(wor
     run_through(worker)
 
 
-def test_pull_queries_of_the_shipped_tables_give_the_bars(worker: Worker) -> None:
+@pytest.mark.parametrize("bars_format", ["json", "avro", "protobuf"])
+def test_pull_queries_of_the_shipped_tables_give_the_bars(worker: Worker, bars_format: str) -> None:
+    if bars_format != "json":
+        registry = os.environ.get("SCHEMA_REGISTRY_URL")
+        if not registry:
+            pytest.skip("no SCHEMA_REGISTRY_URL: that of the registry which ksqlDB uses")
+        worker.settings |= {"bars_format": bars_format, "schema_registry_url": registry}
     worker.start()
     ticks = [Tick(T0 + minute * 60_000 + second * 7_000, f"1.{minute}{second}") for minute in range(8) for second in range(8)]
     produce(worker.bootstrap, worker.ticks_topic, [*ticks, heartbeat(T0 + 8 * 60_000 + 5_000)])

@@ -98,7 +98,8 @@ def _check_options(declared: Declaration) -> None:
     topic = re.sub(r"\$\{\w+\}", "", declared.topic)
     if not re.fullmatch(r"[A-Za-z0-9._-]*", topic):
         raise KsqlError(f"{name}: topic={declared.topic}: a topic's name is made of letters, digits, '.', '_' and '-'")
-    if declared.value_format and declared.value_format.upper() not in FORMATS:
+    by_variable = declared.value_format.startswith("${")
+    if declared.value_format and not by_variable and declared.value_format.upper() not in FORMATS:
         raise KsqlError(f"{name}: value={declared.value_format}: no such format; there are {', '.join(sorted(FORMATS))}")
     if isinstance(declared.partitions, int) and declared.partitions < 1:
         raise KsqlError(f"{name}: partitions={declared.partitions}: at least 1; leave it out if the topic exists already")

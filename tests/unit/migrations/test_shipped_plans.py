@@ -13,7 +13,6 @@ import pytest
 
 from app.ksqldb.boot import load_plan
 from app.settings import Settings
-from migrations.errors import PlanError
 from migrations.ksql.expressions import Column, Key
 from migrations.ksql.functions import count, latest, maximum
 from migrations.ksql.parse.normal import normal_form, split
@@ -107,11 +106,21 @@ def test_the_table_of_the_history_has_every_field_of_an_entry() -> None:
 
 
 @pytest.mark.parametrize("name", ["avro", "protobuf"])
-def test_the_shipped_plan_is_refused_where_bars_are_not_json(name: str) -> None:
-    settings = Settings.load(bars_format=name, schema_registry_url="http://registry:1")
-    with pytest.raises(PlanError, match=f"bars_format={name}: the shipped plan reads bars in JSON; set migrate_on_boot=off"):
-        load_plan(settings, None)
-    assert load_plan(settings, Path("bar1m")).statements, "which reads ticks"
+def test_bars_of_a_format_with_a_schema_are_read_with_its_types_and_need_a_registry(name: str) -> None:
+    given = {"bars_format": name, "bars_scale": 5, "schema_registry_url": "http://registry:1", "topics_prefix": "", **BEYOND}
+    plan = load_plan(Settings.load(**given), None)
+    read = {one.name: one.text for one in plan.statements if f"VALUE_FORMAT='{name.upper()}'" in one.text}
+    frames = {f"BAR_1{unit}_{kind}" for unit in ("M", "H", "MO") for kind in ("EVENTS", "CORRECTIONS")}
+    assert read.keys() == {"BAR_1M_FINAL", *frames}, "what ksqlDB makes of them is JSON"
+    for text in read.values():
+        assert "bucket_start BIGINT" in text, "it is in the key"
+        assert "bucket_end TIMESTAMP, open DECIMAL(38,5)," in " ".join(text.split())
+        assert {"volume DECIMAL(38,5)", "vwap DECIMAL(38,5)"} < set(" ".join(text.split()).split(", "))
+    text = "\n".join(one.text for one in plan.statements)
+    topics = dict.fromkeys(["ticks", *topics_of()], 8)
+    assert len(execute_all(State(topics=topics, registry=True), text)) == len(plan.statements)
+    with pytest.raises(Exception, match=r"without configuring 'ksql.schema.registry.url'"):
+        execute_all(State(topics=topics), text)
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no accepted statements in {DATA}")
