@@ -2,13 +2,13 @@
 ## make check   while you work, about a minute: style, types, unit tests with fewer examples and without the slow ones
 ## make test    all tests, before you propose a change (minutes; Apache Kafka: see CONTRIBUTING.md)
 ## make lint    style, types and the contracts on imports; make format: repair the style
-## make bench   the throughput table; make lock: write the lock files anew
+## make bench   the throughput table; make docs: the pages of docs/ as a site; make lock: write the lock files anew
 ## make native  compile the native core again (`make demo` and `make test` do, where there is a C compiler)
 ## ARGS="..." adds arguments: make check ARGS="-k wheel", make test ARGS="tests/integration/test_restart.py -n0"
 SHELL := /bin/sh
 .NOTPARALLEL: # environments and the native core are built one after the other
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint format bench native lock clean
+.PHONY: docs help demo check test lint format bench native lock clean
 
 BIN := .venv/bin
 RUNTIME := .venv/.runtime
@@ -73,6 +73,11 @@ lock:
 	@command -v uv >/dev/null || { echo "barwheel: uv is missing: pip install uv" >&2; exit 1; }
 	@$(UV_COMPILE) -o requirements.lock pyproject.toml >/dev/null
 	@$(UV_COMPILE) --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml >/dev/null
+
+docs: $(RUNTIME)
+	@test -x $(BIN)/zensical || { echo "barwheel: zensical is missing: $(BIN)/pip install zensical" >&2; exit 1; }
+	@$(BIN)/zensical build --strict $(ARGS)
+	@echo "the site: site/index.html"
 
 clean:
 	@rm -rf .venv build dist *.egg-info tables/_native*.so tables/_native.c .pytest_cache .import_linter_cache .mypy_cache .ruff_cache .hypothesis

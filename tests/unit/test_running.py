@@ -110,7 +110,9 @@ def test_a_pod_writes_into_volumes_only_and_its_probes_ask_its_web_port() -> Non
 
 def test_the_alerts_are_those_of_prometheus() -> None:
     alerts = yaml.safe_load((ROOT / "deploy" / "prometheus" / "alerts.yml").read_text())
-    assert document("prometheusrule.yaml")["spec"] == alerts
+    assert document("prometheusrule.yaml")["spec"] == alerts, (
+        "write the groups of alerts.yml below spec, two columns to the right"
+    )
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
