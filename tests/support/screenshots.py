@@ -14,6 +14,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from tests.support.chromium import MISSING, chromium
+from tests.support.moving_picture import moving
 from tests.support.waiting import until_sync
 from tests.support.worker import ROOT
 
@@ -24,6 +25,8 @@ SHOTS = (  # name, path, width, height, scheme
     ("chart-dark-phone", "/chart/north/N003", 390, 844, "dark"),
     ("wheel", "/wheel", 1200, 600, "dark"),
 )
+MOVING = ("moving", "/chart/north/N003", 1100, 720, "light")  # the picture of the README
+FRAMES, EVERY_MS, LAST_MS = 12, 800, 2_000
 BARS = 30  # the least number of bars in the chart
 GOES_ON = re.compile(r"the worker goes on at (http://\S+);")
 
@@ -70,6 +73,17 @@ def take(base: str, executable: str) -> None:
             page.screenshot(path=PICTURES / f"{name}.png")
             sys.stdout.write(f"{PICTURES / name}.png\n")
             context.close()
+        name, path, width, height, scheme = MOVING
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
+        page = context.new_page()
+        page.goto(base + path)
+        until_sync(lambda: settled(page), deadline=30.0, what=name)
+        frames = []
+        for _ in range(FRAMES):
+            frames.append(page.screenshot())
+            page.wait_for_timeout(EVERY_MS)
+        (PICTURES / f"{name}.png").write_bytes(moving(frames, EVERY_MS, LAST_MS))
+        sys.stdout.write(f"{PICTURES / name}.png\n")
         browser.close()
 
 
