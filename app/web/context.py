@@ -18,6 +18,7 @@ from app.readmodel.model import ReadModel
 from app.readmodel.progress import State
 from app.settings import Settings
 from app.web import longer_windows, sampling
+from app.web.activity import Activity
 from app.web.errors import IncompleteError
 from app.web.frames import Frames
 from app.web.models.bars import OpenWindow
@@ -41,6 +42,7 @@ class WebContext:
     peers: Peers
     migrating: Migrating
     history: HistoryTable
+    activity: Activity = field(init=False)
     started_at: int = field(default_factory=now_ms)
     started_monotonic: float = field(default_factory=time.monotonic)
     responses: Counter[str] = field(default_factory=Counter)  # by status
@@ -48,8 +50,19 @@ class WebContext:
     frames: Frames = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make what follows from the settings."""
+        """Make what follows from the other fields."""
         self.frames = Frames(self.settings)
+        self.activity = Activity(self.tasks.metrics, self._read, self._lag)
+
+    def _read(self) -> dict[int, int]:
+        return {number: task.engine.counters.read for number, task in self.running_tasks.items()}
+
+    def _lag(self) -> int:
+        lag = 0
+        for number, task in self.running_tasks.items():
+            end = self.high_watermark(number, task.consumed_to)
+            lag += 0 if end is None else end - task.consumed_to
+        return lag
 
     @property
     def running_tasks(self) -> dict[int, PartitionTask]:

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from app.settings import Settings
 from app.web.endpoint import MIN_COMPRESSED_BYTES
 from app.web.frames import Chosen, Frames
+from app.web.numbers import NUMBERS
 
 HERE = Path(__file__).parent
 CHART_SCRIPT = "lightweight-charts.js"
@@ -52,6 +53,7 @@ class Pages:
         plain = {"/": "overview", "/wheel": "wheel", "/migrations": "migrations"}
         return [
             *(web.get(path, self._plain(path, name)) for path, name in plain.items()),
+            web.get("/numbers", self._numbers),
             web.get("/symbols", self._symbols),
             web.get("/live", self._live),
             web.get("/chart/{broker}/{symbol}", self._chart),
@@ -73,6 +75,9 @@ class Pages:
             return _html(self.render(f"{name}.html", path, name.capitalize(), script=f"{name}.js"))
 
         return handle
+
+    async def _numbers(self, _: web.Request) -> web.Response:
+        return _html(self.render("numbers.html", "/numbers", "Numbers", script="numbers.js", numbers=NUMBERS))
 
     async def _symbols(self, request: web.Request) -> web.Response:
         return _html(self.render("symbols.html", "/symbols", "Symbols", script="symbols.js", q=request.query.get("q", "")))

@@ -14,6 +14,7 @@ from app.web.bar_page import MEDIA_TYPES
 from app.web.context import HistoryTable, WebContext
 from app.web.endpoint import Endpoint
 from app.web.endpoints import operations
+from app.web.endpoints.activity import activity
 from app.web.endpoints.bars import bars, newest_bars
 from app.web.endpoints.migrations import migrations
 from app.web.endpoints.partitions import accounting, partitions
@@ -23,6 +24,7 @@ from app.web.endpoints.symbols import brokers, symbols
 from app.web.endpoints.why import why
 from app.web.endpoints.windows import windows
 from app.web.events.hub import EventHub
+from app.web.models.activity import Activity
 from app.web.models.bars import Bars, NewestBars, Why, Windows
 from app.web.models.side_records import SideRecords
 from app.web.models.symbols import Brokers, Symbols
@@ -52,6 +54,7 @@ ENDPOINTS = [
     Endpoint("/api/v1/status", status, Status, "workers"),
     Endpoint("/api/v1/partitions", partitions, Partitions, "workers", PartitionsParams),
     Endpoint("/api/v1/accounting", accounting, Accounting, "workers", AccountingParams),
+    Endpoint("/api/v1/activity", activity, Activity, "workers", AccountingParams),
     Endpoint("/api/v1/wheel", wheel, Wheel, "workers"),
     Endpoint("/api/v1/brokers", brokers, Brokers, "market", BrokersParams),
     Endpoint("/api/v1/symbols", symbols, Symbols, "market", SymbolsParams),
@@ -91,11 +94,13 @@ def install(server: Any, settings: Settings, tasks: TaskManager, migrating: Migr
         if tasks.topics is not None:
             read_model.start(tasks.cluster, tasks.topics.partitions, hub.publish, hub.reset)
         hub.start()
+        context.activity.start()
 
     async def end_streams(_: web.Application) -> None:
         await hub.stop()
 
     async def stop(_: web.Application) -> None:
+        await context.activity.stop()
         await read_model.stop()
         await peers.stop()
 

@@ -1,10 +1,15 @@
-// The overview: rates along the way of a tick, the accounting, the partitions, and stream time by scope.
+// The overview: charts of the last hour, the accounting, the partitions, and stream time by scope.
 
 import { $, andList, cell, chartUrl, element, formatDuration, formatNumber, formatTime, get, onZoneChange, plural, poll, setStatus, timeElement } from "./base.js";
 import { Events } from "./events.js";
+import { FilteredTable } from "./filtered.js";
+import { Sparkline } from "./sparkline.js";
 
 const TILES = ["read", "binned", "late", "rejected", "heartbeats", "lost"];
+const FACTS = { ...Object.fromEntries(TILES.map((name) => [name, name])), open: "open", wheel: "timer", migrations: "migrations" };
 const MAX_SCOPES = 200; // rows
+const SILENT_MS = 60_000;
+let counted = {};
 let partitions = [];
 let now = 0;
 
@@ -35,10 +40,21 @@ function showBarRate() {
 }
 
 function showAccounting({ total, balanced, away }) {
-  $("tiles").replaceChildren(...TILES.map((name) => element("div", {}, element("dt", {}, name), element("dd", {}, formatNumber(total[name])))));
+  counted = total;
   const sum = `${formatNumber(total.read)} read = ${formatNumber(total.binned)} binned + ${total.corrected ? `${formatNumber(total.corrected)} corrected + ` : ""}${formatNumber(total.late)} late + ${formatNumber(total.rejected)} rejected + ${formatNumber(total.heartbeats)} heartbeats`;
   $("balance").textContent = `${sum}: ${balanced ? "every record is accounted for." : "this does NOT add up."}`;
   return away;
+}
+
+// numbers, each with a link to its explanation; the elements stay, so that the focus does
+function showFacts(values) {
+  const list = $("tiles");
+  if (!list.children.length) {
+    for (const [name, label] of Object.entries(FACTS)) list.append(element("div", {}, element("dt", {}, element("a", { href: `/numbers#${name}` }, label)), element("dd", {})));
+  }
+  Object.keys(FACTS).forEach((name, at) => {
+    list.children[at].lastChild.textContent = values[name];
+  });
 }
 
 // What the partitions noticed of clocks that were wrong.
@@ -56,40 +72,92 @@ function showClocks(rows) {
   $("clocks").hidden = !said.length;
 }
 
+const partitionTable = new FilteredTable("partitions", {
+  most: 1_000,
+  columns: {
+    partition: (row) => row.partition,
+    owner: (row) => row.owner,
+    state: (row) => row.state,
+    position: (row) => row.position,
+    lag: (row) => row.lag,
+    open: (row) => row.open_windows,
+    late: (row) => row.counts?.late,
+    rejected: (row) => row.counts?.rejected,
+  },
+  choices: { lag: (row) => row.lag > 0, other: (row) => row.state !== "running" },
+  text: (row) => `${row.partition} ${row.me ? "this worker" : ""} ${row.owner ?? "none"} ${row.state.replace("_", " ")} ${row.held_up ?? ""}`,
+  row: (row) =>
+    element(
+      "tr",
+      {},
+      cell(row.partition, "number"),
+      cell(row.owner ? (row.me ? "this worker" : element("a", { href: row.owner }, row.owner.replace(/^https?:\/\//, ""))) : "none"),
+      cell(row.state.replace("_", " ") + (row.held_up ? `: ${row.held_up}` : "") + (row.recovery ? ` ${row.recovery.done}/${row.recovery.partitions}` : ""), "", row.state),
+      cell(formatNumber(row.position), "number"),
+      cell(formatNumber(row.lag), "number"),
+      cell(formatNumber(row.open_windows), "number"),
+      cell(formatNumber(row.counts?.late), "number"),
+      cell(formatNumber(row.counts?.rejected), "number"),
+    ),
+});
+
+const scopeTable = new FilteredTable("scopes", {
+  most: MAX_SCOPES,
+  columns: {
+    scope: (one) => one.scope,
+    partition: (one) => one.row.partition,
+    stream: (one) => one.time.stream_time,
+    watermark: (one) => one.time.watermark,
+    advanced: (one) => now - one.time.set_at,
+  },
+  choices: { silent: (one) => now - one.time.set_at >= SILENT_MS },
+  text: (one) => `${one.scope} ${one.row.partition}`,
+  row: ({ scope, row, time }) =>
+    element(
+      "tr",
+      { "data-quiet": now - time.set_at >= SILENT_MS },
+      cell(scope === "*" ? "partition" : scope),
+      cell(row.partition, "number"),
+      cell(timeElement(time.stream_time)),
+      cell(timeElement(time.watermark)),
+      cell(`${formatDuration(Math.max(0, now - time.set_at))} ago`),
+    ),
+});
+
 function showPartitions() {
-  $("partitions").replaceChildren(
-    ...partitions.map((row) =>
-      element(
-        "tr",
-        {},
-        cell(row.partition, "number"),
-        cell(row.owner ? (row.me ? "this worker" : element("a", { href: row.owner }, row.owner.replace(/^https?:\/\//, ""))) : "none"),
-        cell(row.state.replace("_", " ") + (row.held_up ? `: ${row.held_up}` : "") + (row.recovery ? ` ${row.recovery.done}/${row.recovery.partitions}` : ""), "", row.state),
-        cell(formatNumber(row.position), "number"),
-        cell(formatNumber(row.lag), "number"),
-        cell(formatNumber(row.open_windows), "number"),
-        cell(formatNumber(row.counts?.late), "number"),
-        cell(formatNumber(row.counts?.rejected), "number"),
-      ),
-    ),
-  );
+  partitionTable.show(partitions);
   const scopes = partitions.flatMap((row) => Object.entries(row.stream_times).map(([scope, time]) => ({ scope, row, time })));
-  const shown = scopes.slice(0, MAX_SCOPES);
-  const more = scopes.length - shown.length + partitions.reduce((sum, row) => sum + row.more_scopes, 0);
+  scopeTable.show(scopes);
+  const more = Math.max(0, scopes.length - MAX_SCOPES) + partitions.reduce((sum, row) => sum + row.more_scopes, 0);
   $("more-scopes").textContent = more ? `And ${formatNumber(more)} more.` : "";
-  $("scopes").replaceChildren(
-    ...shown.map(({ scope, row, time }) =>
-      element(
-        "tr",
-        {},
-        cell(scope === "*" ? "partition" : scope),
-        cell(row.partition, "number"),
-        cell(timeElement(time.stream_time)),
-        cell(timeElement(time.watermark)),
-        cell(`${formatDuration(Math.max(0, now - time.set_at))} ago`),
-      ),
-    ),
-  );
+}
+
+// ---- the last hour
+
+const perSecond = (count, every) => (count * 1_000) / every;
+const charts = {
+  read: new Sparkline($("card-read"), "ticks read per second", ["ticks/s"], rate),
+  bars: new Sparkline($("card-bars"), "bars published per second", ["bars/s"], rate),
+  lag: new Sparkline($("card-lag"), "lag in records", ["lag"], formatNumber),
+  latency: new Sparkline($("card-latency"), "latency", ["p50", "p99"], formatLatency, true),
+};
+
+function formatLatency(ms) {
+  return ms < 1_000 ? `${ms.toFixed(ms < 10 ? 1 : 0)} ms` : formatDuration(ms);
+}
+
+async function showActivity() {
+  const { now: at, every_ms: every, steps } = await get("activity", { workers: "all" });
+  const draw = (chart, values) => chart.show(steps.map((step) => [step.start, ...values(step)]), at, every);
+  draw(charts.read, (step) => [perSecond(step.read, every)]);
+  draw(charts.bars, (step) => [perSecond(step.bars, every)]);
+  draw(charts.lag, (step) => [step.lag]);
+  draw(charts.latency, (step) => [step.p50_ms, step.p99_ms]);
+  const newest = steps.findLast((step) => step.p50_ms !== null);
+  const inSeconds = newest && newest.p99_ms >= 1_000;
+  const short = (ms) => (inSeconds ? (ms / 1_000).toFixed(ms < 10_000 ? 2 : 0) : ms.toFixed(ms < 10 ? 1 : 0));
+  $("latency").textContent = newest ? `${short(newest.p50_ms)} / ${short(newest.p99_ms)}` : "-";
+  $("latency-unit").textContent = newest ? `${inSeconds ? "s" : "ms"}, p50 / p99` : "";
 }
 
 // bars with one key of two partitions are a fault; symbols that are placed by another partitioner may be on purpose
@@ -130,9 +198,13 @@ async function refresh() {
   const away = [...showAccounting(accounting), ...listed.away];
   showClocks(accounting.partitions);
   showPartitions();
-  $("open").textContent = formatNumber(partitions.reduce((sum, row) => sum + (row.open_windows ?? 0), 0));
-  $("wheel-lag").textContent = wheel.timer.lag_ms.toFixed(0);
-  $("ksqldb").textContent = migrations.state;
+  $("lag").textContent = formatNumber(partitions.reduce((sum, row) => sum + (row.lag ?? 0), 0));
+  showFacts({
+    ...Object.fromEntries(TILES.map((name) => [name, formatNumber(counted[name])])),
+    open: formatNumber(partitions.reduce((sum, row) => sum + (row.open_windows ?? 0), 0)),
+    wheel: `${wheel.timer.lag_ms.toFixed(0)} ms late`,
+    migrations: migrations.state.replace("_", " "),
+  });
   const missing = [...new Set(away.flatMap((one) => one.partitions))].sort((a, b) => a - b);
   showTickRate(accounting.total.read, missing.length);
   showBarRate();
@@ -143,5 +215,6 @@ async function refresh() {
 }
 
 poll(2_000, refresh);
+poll(10_000, showActivity);
 new Events({}, { bars: ({ final, skipped }) => bars.push([performance.now(), final.length + skipped]) }, () => {});
 onZoneChange(showPartitions);
