@@ -11,8 +11,8 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -88,8 +88,8 @@ def _row(address: str, name: str, directory: Path, pace: Pace, rate: int, delive
         "DELIVERY": delivery,
     }
     asyncio.run(create(address, f"{name}-ticks"))
-    found = _steady(address, name, directory, pace, rate, settings)
-    live, silent = _latencies(found, found.live), _latencies(found, found.silent)
+    found = steady(address, name, directory, pace, rate, settings)
+    live, silent = latencies(found, found.live), latencies(found, found.silent)
     if live["p99"] is None:
         raise RuntimeError("no window ended at live pace: use more --seconds")
     row: dict[str, Any] = {
@@ -123,7 +123,16 @@ def _verdict(found: Steady, full_us: float, p99: int, delivery: str, bursts: Bur
     }
 
 
-def _steady(address: str, name: str, directory: Path, pace: Pace, rate: int, settings: Mapping[str, str]) -> Steady:
+def steady(
+    address: str,
+    name: str,
+    directory: Path,
+    pace: Pace,
+    rate: int,
+    settings: Mapping[str, str],
+    beside: Callable[[int], AbstractContextManager[object]] = nullcontext,
+) -> Steady:
+    """One worker at one pace. `beside`: what runs beside it, from the port of its web server; see `benchmarks.throughput`."""
     span = pace.window + GRACE_MS / 1_000
     finals = Settings.load(window_size=settings["WINDOW_SIZE"], topics_prefix=f"{name}-").finals_topic
     plan = Plan(pace.symbols, rate, span + 1, pace.seconds, pace.silences, span + SILENCE, pace.window)
@@ -133,7 +142,10 @@ def _steady(address: str, name: str, directory: Path, pace: Pace, rate: int, set
     ):
         _wait_for(worker, port)
         _line(consumer)
-        with _python(directory, "steady_ticks", address, f"{name}-ticks", json.dumps(plan._asdict())) as generator:
+        with (
+            beside(port),
+            _python(directory, "steady_ticks", address, f"{name}-ticks", json.dumps(plan._asdict())) as generator,
+        ):
             began, first = json.loads(_line(generator)), worker.sample(0)
             ended, last = json.loads(_line(generator)), worker.sample(0)
             total = json.loads(_line(generator))
@@ -184,7 +196,7 @@ def _line(process: subprocess.Popen[str]) -> str:
     return line
 
 
-def _latencies(found: Steady, during: Sequence[range]) -> dict[str, int | None]:
+def latencies(found: Steady, during: Sequence[range]) -> dict[str, int | None]:
     """Milliseconds from end + grace to the receipt, of the windows whose end + grace came at these times."""
     times: Counter[int] = Counter()
     for end, received in found.times:

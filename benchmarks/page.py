@@ -1,4 +1,4 @@
-"""The cost of the page: open event streams, a search among many symbols, a chart of many bars."""
+"""The cost of the page: open event streams, a search among many symbols, a chart of many bars, bars beside floods."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ from typing import Any
 from playwright.sync_api import sync_playwright
 from rich.console import Console
 
-from benchmarks.synthetic_ticks import write
+from benchmarks import floods, live
+from benchmarks.synthetic_ticks import create, write
 from benchmarks.throughput import ROOT, Options, broker, delete_topics, free_port, say, worker
 from tests.support.chromium import chromium
 from tests.support.ticks import Tick, produce
 
+LATE = live.Pace(rates=(), deliveries=(), symbols=1_000, seconds=60.0, window=5, silences=0)
+LATE_RATE, LATER_BOUND_MS = 1_000, 100.0  # ticks/s; how much later the bars beside floods may be
 STREAMS = 500
 STREAMS_BOUND = 1.10  # CPU a tick with event streams, divided by that without
 SYMBOLS, SEARCHES, SEARCH_BOUND_MS = 100_000, 200, 50.0
@@ -36,19 +39,22 @@ DEADLINE = 600.0
 
 
 def run(options: Options) -> dict[str, Any]:
-    """Measure all three; the streams on the market of the options."""
+    """Measure all of it; the streams on the market of the options."""
     with tempfile.TemporaryDirectory(prefix="barwheel-bench-") as scratch, broker(options, Path(scratch)) as address:
         name = f"bench-{uuid.uuid4().hex[:8]}"
         try:
             streams = _streams(options, address, name, Path(scratch))
             search = _search(address, f"{name}-search", Path(scratch) / "search")
             chart = _chart(address, f"{name}-chart", Path(scratch) / "chart")
+            alone, beside = _late(address, f"{name}-late", Path(scratch) / "late")
         finally:
             asyncio.run(delete_topics(address, name))
     rows = [
         _row(f"CPU a tick with {STREAMS} event streams, in that without", streams, STREAMS_BOUND, "times"),
         _row(f"search among {SYMBOLS:,} symbols, 95 of 100 answered within", search, SEARCH_BOUND_MS, "ms"),
     ]
+    flood = f"{floods.SILENT} silent connections, {floods.STREAMS} streams and {floods.SEARCHERS} searches at a time"
+    rows.append(_row(f"99 of 100 bars come within {alone} ms; beside {flood} later by", beside - alone, LATER_BOUND_MS, "ms"))
     if chart is not None:
         rows.append(_row(f"a chart of {BARS:,} bars is drawn after", chart[0], CHART_BOUND_MS, "ms"))
         rows.append(_row(f"a chart of {BARS:,} bars transfers", chart[1], CHART_BOUND_KB, "kB"))
@@ -113,6 +119,26 @@ async def _one(port: int) -> None:
                 pass
         except OSError:
             await asyncio.sleep(0.2)  # not up yet, or gone
+
+
+# ---- bars beside floods
+
+
+def _late(address: str, name: str, directory: Path) -> tuple[int, int]:
+    """Milliseconds from end + grace within which 99 of 100 bars of a running market come, alone and beside floods."""
+    found = []
+    for what, beside in (("alone", contextlib.nullcontext), ("flooded", floods.flooded)):
+        one = f"{name}-{what}"
+        say(f"a market of {LATE_RATE:,} ticks/s, {what}")
+        asyncio.run(create(address, f"{one}-ticks"))
+        settings = {"WINDOW_SIZE": f"{LATE.window}s", "GRACE": f"{live.GRACE_MS}ms"}
+        steady = live.steady(address, one, directory / what, LATE, LATE_RATE, settings, beside)
+        late = live.latencies(steady, steady.live)
+        say(f"  {late} ms from end + grace to a consumer")
+        if late["p99"] is None:
+            raise RuntimeError("no window ended")
+        found.append(late["p99"])
+    return found[0], found[1]
 
 
 # ---- a search, a chart
