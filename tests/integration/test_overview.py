@@ -11,8 +11,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Route, sync_playwright
 
 from app.web.numbers import NUMBERS
-from tests.integration.test_pages import Feed, Visit
+from tests.integration.test_pages import Feed
 from tests.support.chromium import MISSING, chromium
+from tests.support.visits import Visit
 from tests.support.web import ask, exact
 from tests.support.worker import Worker
 
