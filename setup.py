@@ -4,14 +4,21 @@ BARWHEEL_BUILD: `native` makes a build without it fail, `python` leaves it out.
 """
 
 import os
+from hashlib import sha256
+from pathlib import Path
 
 from setuptools import Extension, setup
 
+HEADERS = [f"tables/csrc/{name}.h" for name in ("numbers", "records", "ticks", "window")]
+SOURCES = ["tables/_native.pyx", *HEADERS]
+DIGEST = sha256(b"".join(Path(name).read_bytes() for name in SOURCES)).hexdigest()
 BUILD = os.environ.get("BARWHEEL_BUILD", "auto")
 CORE = Extension(
     "tables._native",
     ["tables/_native.pyx"],
-    depends=[f"tables/csrc/{name}.h" for name in ("numbers", "records", "ticks", "window")],
+    depends=HEADERS,
+    # tables/native.py refuses a build of other sources than those beside it
+    define_macros=[("SOURCES", f'"{DIGEST}"')],
     extra_compile_args=["-O3"],
     optional=BUILD != "native",
 )

@@ -125,6 +125,8 @@ async def prepare(app: WorkerApp) -> None:
         say(str(finding))
     await tasks.schemas.check()
     await BarSchemas(settings).check()
+    why = why_python(settings)
+    say(f"ticks are processed by the core in Python: {why}" if why else "ticks are processed by the native core")
     if settings.pocket:
         say(f"using the pocket broker at {tasks.cluster}: for trying out and tests, production is Apache Kafka")
     if settings.migrate_on_boot is MigrateOnBoot.require:
@@ -132,14 +134,12 @@ async def prepare(app: WorkerApp) -> None:
 
 
 def check_native(settings: Settings) -> None:
-    """Say which core runs. Raises `SettingsError` where the compiled one is required and is not there."""
+    """Raise `SettingsError` where the compiled core is required and is not there."""
     if settings.native is Native.on and native.NATIVE is None:
         raise SettingsError(
             f"native=on: the compiled core is not there ({native.MISSING}): install a C compiler and Python's headers and "
             "install barwheel again, or set native=auto"
         )
-    why = why_python(settings)
-    say(f"ticks are processed by the core in Python: {why}" if why else "ticks are processed by the native core")
 
 
 def advertised_host(host: str) -> str:

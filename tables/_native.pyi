@@ -8,6 +8,8 @@ from tables.scopes import Scope as PlainScope
 from tables.scopes import Symbol as PlainSymbol
 from tables.window import Window as PlainWindow
 
+sources: str
+
 # The classes stand for those in Python.
 class Symbol(PlainSymbol): ...
 class Scope(PlainScope): ...

@@ -95,6 +95,11 @@ cdef uint64_t SEED = <uint64_t>(hash(b"barwheel") & 0xFFFFFFFFFFFFFFFF)  # diffe
 
 crc_prepare()
 
+cdef extern from *:
+    const char* SOURCES  # a macro of setup.py
+
+sources = SOURCES.decode("ascii")  # SHA-256 of this file and of the headers, as they were when it was built
+
 
 cdef bint _is_small(object number):
     return type(number) is int and -(1 << 59) < number < 1 << 59

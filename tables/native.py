@@ -7,18 +7,34 @@ It knows the default layout with times in milliseconds. Every other engine has t
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from tables.config import EngineConfig
 from tables.core import PYTHON, Core
 from tables.records import RecordBatch
 
-MISSING = ""  # why there is no native core
-try:
-    _native: Any = import_module("tables._native")
-except ImportError as error:
-    _native, MISSING = None, str(error)
+HERE = Path(__file__).parent
+SOURCES = ["_native.pyx", *(f"csrc/{name}.h" for name in ("numbers", "records", "ticks", "window"))]
+
+
+def _load() -> tuple[Any, str]:
+    """The compiled module, or why there is none. One that was built from other sources than those beside it is not used."""
+    try:
+        module: Any = import_module("tables._native")
+    except ImportError as error:
+        return None, str(error)
+    sources = [HERE / name for name in SOURCES]
+    if all(source.exists() for source in sources):  # an installed package has none
+        digest = sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+        if getattr(module, "sources", "") != digest:
+            return None, "it was built from other sources: run `make native`"
+    return module, ""
+
+
+_native, MISSING = _load()  # MISSING: why there is no native core
 
 MOST = 1 << 50  # ms: with larger durations the native core's numbers might overflow
 AUTO, ON, OFF = "auto", "on", "off"

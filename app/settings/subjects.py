@@ -31,7 +31,8 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     ),
     "Page, API and metrics": (*("web_host", "web_port", "web_url", "web_auth", "web_token", "web_hosts", "metrics_namespace"),),
     "ksqlDB": (
-        *("ksqldb_url", "ksqldb_user", "ksqldb_password", "ksqldb_ca_file", "ksqldb_precision", "ksqldb_scale"),
+        *("ksqldb_url", "ksqldb_user", "ksqldb_password", "ksqldb_ca_file", "ksqldb_cert_file", "ksqldb_key_file"),
+        *("ksqldb_headers", "ksqldb_timeout", "ksqldb_retry_for", "ksqldb_backoff", "ksqldb_precision", "ksqldb_scale"),
         "migrate_on_boot",
     ),
     "Schema Registry": (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from app.errors import SettingsError
@@ -28,3 +30,14 @@ def test_what_the_native_core_does_not_know_runs_in_python(config: dict[str, obj
     assert Engine(EngineConfig(**config), native="on").core.name == "python"  # type: ignore[arg-type]  # one of the fields
     assert Engine(EngineConfig(), native="on").core.name == "native"
     assert Engine(EngineConfig(), native="off").core.name == "python"
+
+
+@pytest.mark.skipif(native.NATIVE is None, reason=f"the native core is not built: {native.MISSING}")
+def test_a_core_that_was_built_from_other_sources_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in native.SOURCES:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((native.HERE / name).read_bytes())
+    monkeypatch.setattr(native, "HERE", tmp_path)
+    assert native._load() == (native._native, "")
+    (tmp_path / native.SOURCES[-1]).write_text("another")
+    assert native._load() == (None, "it was built from other sources: run `make native`")

@@ -38,8 +38,10 @@ def test_a_secret_is_read_from_the_file_that_is_named(monkeypatch: pytest.Monkey
 def test_every_secret_can_be_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert {"sasl_password", "oauth_client_secret", "web_token", "ksqldb_password", "schema_registry_password"} <= SECRETS
     (tmp_path / "secret").write_text(PASSWORD)
+    (tmp_path / "headers").write_text("X-Key: correct horse")
     for name in SECRETS:
-        monkeypatch.setenv(f"BARWHEEL_{name.upper()}_FILE", str(tmp_path / "secret"))
+        file = tmp_path / ("headers" if name == "ksqldb_headers" else "secret")
+        monkeypatch.setenv(f"BARWHEEL_{name.upper()}_FILE", str(file))
     assert unknown_variables() == []
     users = {"sasl_username": "me", "ksqldb_user": "me", "schema_registry_user": "me", "schema_registry_url": "http://a:1"}
     oauth = {"oauth_token_url": "http://a:1", "oauth_client_id": "me"}

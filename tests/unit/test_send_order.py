@@ -93,6 +93,9 @@ async def test_a_sender_that_ends_fails_every_batch() -> None:
             await future
 
 
+STEP = SimpleNamespace(windows=["bar"], states=None, closes=None)  # of one window, to be sent as it is
+
+
 def as_they_are(closed: Iterable[Any], _headers: object) -> Iterator[Any]:
     """Bars in place of their records."""
     return iter(list(closed))
@@ -118,7 +121,7 @@ async def test_no_bar_is_sent_behind_a_refused_one(
     monkeypatch.setattr(metrics, "sent", lambda *_: None)
     producer = Producer()
     publisher = FinalsPublisher("bars", 0, producer, end=0, headers=[], metrics=metrics, records=as_they_are)
-    bars: Sequence[Any] = ["bar"]
+    bars: Sequence[Any] = [STEP]
     await publisher.publish(list(bars), 1)
     await publisher.publish(list(bars), 1)
     if checkpoint:
@@ -181,7 +184,7 @@ async def test_bars_that_are_appended_below_the_end_of_before_stop_the_worker_ho
     monkeypatch.setattr(metrics, "sent", lambda *_: None)
     producer = Producer()
     publisher = FinalsPublisher("bars", 0, producer, end=6, headers=[], metrics=metrics, records=as_they_are)
-    bars: Sequence[Any] = ["bar"] * 50
+    bars: Sequence[Any] = [STEP] * 50
     await publisher.publish(list(bars), 50)
     producer.sent[0].acknowledged.set_result(SimpleNamespace(offset=base))
     if fine:
