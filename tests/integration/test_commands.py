@@ -151,7 +151,7 @@ def test_fausts_agents_and_tables_are_listed_with_help(alone: Worker) -> None:
 def test_completion_completes_commands_and_options(alone: Worker) -> None:
     text = done(alone, "completion", "bash")
     assert "complete -o nosort -F _app_completion app" in text
-    for words, expected in (("app ba", "plain,bars"), ("app bars --fo", "plain,--follow")):
+    for words, expected in (("app bar", "plain,bars"), ("app bars --fo", "plain,--follow")):
         environment = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" ")), "_APP_COMPLETE": "bash_complete"}
         found = subprocess.run(
             [sys.executable, "-c", "import sys; sys.argv[0] = 'app'; from app.cli import main; main()"],

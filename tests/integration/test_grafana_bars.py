@@ -79,5 +79,7 @@ def test_every_panel_says_what_it_shows_and_asks_a_data_source_that_is_provision
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     assert compose["grafana"]["environment"]["GF_INSTALL_PLUGINS"] == INFINITY
     (ours,) = [source for source in sources if source["type"] == INFINITY]
-    assert ours["secureJsonData"]["bearerToken"] == compose["worker-1"]["environment"]["BARWHEEL_WEB_TOKEN"]
+    assert compose["worker-1"]["environment"]["BARWHEEL_WEB_TOKEN_FILE"] == "/run/secrets/web_token"
+    (token,) = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["secrets"].values()
+    assert ours["secureJsonData"]["bearerToken"] == (ROOT / token["file"]).read_text().strip()
     assert ours["url"] in ours["jsonData"]["allowedHosts"]

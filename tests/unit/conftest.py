@@ -1,11 +1,14 @@
-"""Runs every test of the engine with both of its cores."""
+"""Runs every test of the engine with both of its cores, and takes the shell's settings away where a test reads its own."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from app.settings.settings import PREFIX
 from tables import native
 
 # The files whose tests make engines, or what is done with their windows.
@@ -33,3 +36,11 @@ def core(request: pytest.FixtureRequest) -> Iterator[str]:
     native.default_to(native.ON if kind == "native" else native.OFF)
     yield kind
     native.default_to(native.OFF)
+
+
+@pytest.fixture
+def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Remove the settings of the surrounding shell and directory, and the variables of the tests, which look like them."""
+    for name in [name for name in os.environ if name.upper().startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)

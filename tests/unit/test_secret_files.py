@@ -13,12 +13,7 @@ from app.settings.settings import SECRETS
 PASSWORD = "correct horse"
 
 
-@pytest.fixture(autouse=True)
-def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Remove the settings of the surrounding shell and directory."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"BARWHEEL_{name.upper()}", raising=False)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("no_settings")
 
 
 @pytest.mark.parametrize("place", ["environment", ".env"])

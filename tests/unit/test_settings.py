@@ -19,12 +19,7 @@ from app.settings.types import MigrateOnBoot
 README = Path(__file__).parents[2] / "README.md"
 
 
-@pytest.fixture(autouse=True)
-def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Remove the settings of the surrounding shell and directory."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"BARWHEEL_{name.upper()}", raising=False)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("no_settings")
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,7 @@ from app.settings.subjects import DEFAULTS, FIRST, SUBJECTS, env_example
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(autouse=True)
-def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Remove the settings of the surrounding shell and directory."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"BARWHEEL_{name.upper()}", raising=False)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("no_settings")
 
 
 def test_every_setting_has_one_subject() -> None:
