@@ -55,7 +55,7 @@ def restored_engine(settings: Settings, found: Recovered) -> Engine:
     if after is not None and after.corrections is not None:
         after.corrections.kept.checkpointed(position.known_horizon)
     try:
-        engine.restore(*kept, position.cut, found.cut_at, beyond=found.beyond)
+        engine.restore(*kept, position.cut, found.cuts, beyond=found.beyond)
     except BoundsMovedError as error:
         raise StateError(
             f"{settings.changelog_topic} was written with the time zone database {position.tz or '(not known)'}, and here is "

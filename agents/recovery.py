@@ -28,7 +28,6 @@ from tables.bar_formats.records import ClosedBar, closed_bar
 from tables.bars import Bar
 from tables.further import is_further
 from tables.records import Record
-from tables.scopes import NEVER
 from tables.snapshots import Beyond
 from tables.state import (
     CUT_AT_NEXT,
@@ -59,12 +58,12 @@ class Recovered:
 
     `needs_first_checkpoint`: the position must be written before anything is read. It is the first one, or it had to jump.
     `tail_read`: up to which offset of the input the tail's bars say that it was read, and in which leader epoch.
-    `cut_at`: records that were read after the checkpoint are gone from this offset on.
+    `cuts`: records that were read after the checkpoint are gone from each of these offsets on, smallest first.
     """
 
     position: Position
     needs_first_checkpoint: bool = False
-    cut_at: int = NEVER
+    cuts: tuple[int, ...] = ()
     tail_read: tuple[int, int] = 0, NO_EPOCH
     states: dict[bytes, SymbolState] = field(default_factory=dict)
     tail: list[Bar | ClosedBar] = field(default_factory=list)
@@ -151,7 +150,7 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
                 last, _ = await _last(reader, settings.input_topic, partition, position.resume_at, cut, lambda _: True)
                 at = position.next_offset if last is None else last.offset + 1
                 tail = [(_passed_at(bar, at) if epoch == leader_epoch else bar, epoch) for bar, epoch in tail]
-                found.cut_at = min(found.cut_at, at)
+                found.cuts = tuple(sorted({*found.cuts, at}))
         found.tail = [bar for bar, _ in tail]
         found.tail_read = max(((bar.closed_at_offset, leader_epoch) for bar, leader_epoch in tail), default=(0, NO_EPOCH))
     found.ends = ends_of(settings, position)
@@ -160,7 +159,7 @@ async def recover(reader: Reader, settings: Settings, partition: int, partitions
     identity = now.completed_by(position.identity)
     # Stored at once: by the next start a topic may have grown past the old position, or have been replaced by another one.
     known = position.finals_end, position.fingerprint, position.identity
-    jumped = moved is not Moved.no or found.cut_at != NEVER
+    jumped = moved is not Moved.no or bool(found.cuts)
     found.needs_first_checkpoint = jumped or known != (finals_before, wanted, identity)
     position.fingerprint, position.identity = wanted, identity
     return found

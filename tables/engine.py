@@ -153,16 +153,16 @@ class Engine:
         states: Mapping[bytes, SymbolState],
         tail: Sequence[Bar | ClosedBar],
         cut: int = UNKNOWN,
-        cut_at: int = NEVER,
+        cuts: Sequence[int] = (),
         *,
         beyond: Beyond | None = None,
     ) -> None:
-        """Restore what a checkpoint stored; `tail`: the bars published after it, `cut_at`: see `Replay`. See also `Beyond`."""
+        """Restore what a checkpoint stored; `tail`: the bars published after it, `cuts`: see `Replay`. See also `Beyond`."""
         self.windows.cut = cut
         self.progress.counters, self.progress.arrival = counters, arrival
         self.snapshots.restore(stream_times, states)
         self.snapshots.restore_beyond(beyond or Beyond())
-        replay = self._replay = Replay(tail, self.windows, self.scheduler, cut_at)
+        replay = self._replay = Replay(tail, self.windows, self.scheduler, cuts)
         self.windows.published = replay.published
         replay.advance_to(self.next_offset, self._silence.pass_within_tail)
         if not self.replaying:

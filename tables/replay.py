@@ -22,17 +22,18 @@ class Replay:
     """The tail of the finals topic, until reading has passed it."""
 
     def __init__(
-        self, tail: Sequence[Bar | ClosedBar], windows: OpenWindows, scheduler: IdleScheduler, cut_at: int = NEVER
+        self, tail: Sequence[Bar | ClosedBar], windows: OpenWindows, scheduler: IdleScheduler, cuts: Sequence[int] = ()
     ) -> None:
         """`tail`: the bars published after the checkpoint, in the topic's order.
 
-        `cut_at`: records that were there the first time are gone from this offset on, so open windows may lack ticks.
+        `cuts`: offsets, smallest first. Records that were there the first time are gone from each of them on, so windows that
+        are open there may lack ticks.
         """
         self.published = {(bar.broker, bar.symbol, bar.bucket_end): bar for bar in tail}
         # sorted, because a former owner that woke up may have repeated a bar among those of its successor
         self._pending = deque(sorted(tail, key=attrgetter("closed_at_offset")))
         self._tail_end = max((bar.closed_at_offset for bar in tail), default=-1)
-        self._cut_at = cut_at
+        self._cuts = deque(cuts)
         self._windows = windows
         self._scheduler = scheduler
 
@@ -46,8 +47,9 @@ class Replay:
         `silence` is called before each with the arrival time at which it closed: what no base bar tells happens up to then.
         """
         pending, windows = self._pending, self._windows
-        if offset >= self._cut_at:
-            windows.cut, self._cut_at = NEVER, NEVER
+        while self._cuts and self._cuts[0] <= offset:
+            self._cuts.popleft()
+            windows.cut = NEVER
         while pending and pending[0].closed_at_offset <= offset:
             bar = pending.popleft()
             silence(bar.closed_at)

@@ -593,9 +593,11 @@ async def write_nothing(self: checkpoints.Checkpoints) -> list[Outgoing]:
     return []
 
 
-def without_tail(self: Replay, tail: Sequence[Bar], windows: OpenWindows, scheduler: IdleScheduler, cut_at: int) -> None:
+def without_tail(
+    self: Replay, tail: Sequence[Bar], windows: OpenWindows, scheduler: IdleScheduler, cuts: Sequence[int]
+) -> None:
     """A recovery that does not look at what was published."""
-    original_replay(self, (), windows, scheduler, cut_at)
+    original_replay(self, (), windows, scheduler, cuts)
 
 
 def not_atomic(self: Checkpoints, topic: str, record: Outgoing, transaction: int) -> int:
@@ -708,7 +710,7 @@ def restored(change: Callable[[Found], Found]) -> tuple[type, str, Callable[...,
     """A recovery that gives the engine something else than what was kept."""
 
     def restore(self: Engine, *kept: Any, **more: Any) -> None:
-        found: Found = dict(zip(("counters", "arrival", "stream_times", "states", "tail", "cut", "cut_at"), kept, strict=True))
+        found: Found = dict(zip(("counters", "arrival", "stream_times", "states", "tail", "cut", "cuts"), kept, strict=True))
         original_restore(self, **(found | change(found)), **more)
 
     return Engine, "restore", restore

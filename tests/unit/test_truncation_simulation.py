@@ -24,7 +24,6 @@ from app.kafka.slices import GapError
 from app.settings.types import Delivery, ScopeKind
 from tables.bar_formats.records import ClosedBar
 from tables.bars import Bar, decode_bar
-from tables.scopes import NEVER
 from tables.state import NO_CUT, POSITION_KEY, decode_position
 from tests.unit.test_recovery_simulation import EXAMPLES, NEXT_WINDOW, STEPS, TICK, ListReader, Row, Simulation, Step, follow
 
@@ -261,7 +260,7 @@ def test_a_revision_that_lacks_ticks_of_the_bar_before_is_partial(monkeypatch: p
         assert set(ticks_in(final)) - set(ticks_in(revised))
 
     check()
-    monkeypatch.setattr(Recovered, "cut_at", property(without_cut, lambda *_: None))
+    monkeypatch.setattr(Recovered, "cuts", property(without_cuts, lambda *_: None))
     with pytest.raises(AssertionError, match="a revision lacks ticks, and does not say so"):
         check()
 
@@ -282,6 +281,11 @@ CUT_BEFORE_REPLAY: list[Step] = [TICK, TICK, NEXT_WINDOW, ("read", 3), ("deliver
 CUT_TWICE: list[Step] = [  # and the bars of each life were read in another leader epoch
     *(TICK, TICK, TICK, TICK, NEXT_WINDOW, ("read", 5), ("deliver", 9), ("truncate", 3), TICK, NEXT_WINDOW, ("crash",)),
     *(TICK, ("read", 9), ("deliver", 9), ("crash",)),
+]
+
+CUT_IN_TWO_WINDOWS: list[Step] = [  # each life publishes a bar, and loses ticks of the window after it
+    *(TICK, TICK, NEXT_WINDOW, ("read", 9), ("deliver", 9), ("truncate", 2), ("crash",)),
+    *(TICK, TICK, NEXT_WINDOW, ("read", 9), ("deliver", 9), ("truncate", 2), TICK, ("crash",)),
 ]
 
 
@@ -305,9 +309,19 @@ async def of_the_first(*tail: Any) -> list[tuple[Bar | ClosedBar, int]]:
     return [(bar, bars[0][1]) for bar, _ in bars]
 
 
-def without_cut(self: Recovered) -> int:
+def without_cuts(self: Recovered) -> tuple[int, ...]:
     """Windows that lack ticks of the tail are taken to be whole."""
-    return NEVER
+    return ()
+
+
+def only_the_first(self: Recovered) -> tuple[int, ...]:
+    """Where the log was truncated twice, the second place is not kept."""
+    found: tuple[int, ...] = self.__dict__["found"]
+    return found[:1]
+
+
+def keep(self: Recovered, cuts: tuple[int, ...]) -> None:
+    self.__dict__["found"] = cuts
 
 
 original_tail = recovery._tail
@@ -325,7 +339,8 @@ original_cut_below = gaps.Log.cut_below
         (recovery, "check_passed", lambda *_: None, BARS_SINCE[:-1]),
         (recovery, "leader_epoch_of", lambda _: NO_EPOCH, BARS_SINCE_AND_GROWN),
         (recovery, "CUT_AT_NEXT", NO_CUT, [*CHECKED, TICK, ("read", 1), ("truncate", 2), ("crash",), TICK, NEXT_WINDOW]),
-        (Recovered, "cut_at", property(without_cut, lambda *_: None), BARS_SINCE),
+        (Recovered, "cuts", property(without_cuts, lambda *_: None), BARS_SINCE),
+        (Recovered, "cuts", property(only_the_first, keep), CUT_IN_TWO_WINDOWS),
         (Recovered, "tail_read", property(lambda _: (0, NO_EPOCH), lambda *_: None), CUT_BEFORE_REPLAY),
         (recovery, "_tail", of_the_first, CUT_TWICE),
     ],
@@ -339,6 +354,7 @@ original_cut_below = gaps.Log.cut_below
         "bars do not say in which leader epoch they were read",
         "windows that were open at the cut are taken to be whole",
         "windows that lack ticks of the tail are taken to be whole",
+        "of two places where the log was truncated, the second one is not kept",
         "a replay waits for records that are gone",
         "the bars since the checkpoint are taken to have been read in one leader epoch",
     ],
