@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 # In CI these files start their processes as users do, with a new interpreter each; see `tests/support/preloaded.py`.
-STARTED_ANEW = ("test_commands", "test_bad_settings", "test_signals", "test_unforeseen", "test_migrate_command")
+STARTED_ANEW = ("test_bad_settings", "test_signals", "test_unforeseen")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,7 +9,7 @@ import os
 
 from hypothesis import settings
 
-CHECK_DEFAULT = 20  # examples of a property that names no number
+DEFAULTS = {"check": 20, "full": 50}  # examples of a property that names no number; `thorough` leaves Hypothesis' own
 PROFILES = ("check", "full", "thorough")
 
 
@@ -27,7 +27,7 @@ def examples(*, check: int, full: int, thorough: int) -> int:
 
 
 def use_profile() -> None:
-    """Give properties without a number of their own fewer examples under `check`, and Hypothesis' default otherwise."""
-    if profile() == "check":
-        settings.register_profile("check", max_examples=CHECK_DEFAULT)
-        settings.load_profile("check")
+    """Give properties without a number of their own the number of examples of the current profile."""
+    if (number := DEFAULTS.get(profile())) is not None:
+        settings.register_profile(profile(), max_examples=number)
+        settings.load_profile(profile())

@@ -33,7 +33,7 @@ from tables.state import POSITION_KEY, Position, decode_position
 from tests.support.examples import examples
 from tests.unit.test_recovery_simulation import NEXT_WINDOW, STEPS, TICK, Simulation, Step, judge, run
 
-EXAMPLES = examples(check=25, full=100, thorough=5_000)
+EXAMPLES = examples(check=25, full=50, thorough=5_000)
 LATE_TICKS = st.tuples(
     st.just("tick"),
     st.sampled_from([0, 1, 4_999, 5_000, 30_000, 66_000]),

@@ -19,7 +19,7 @@ from tests.support.reference import CLOCK_STEP, Entry
 from tests.support.reference_records import parsed
 from tests.unit.model import expected, shown, take_finals, wire
 
-EXAMPLES = examples(check=50, full=250, thorough=20_000)
+EXAMPLES = examples(check=50, full=120, thorough=20_000)
 PROFILE = settings(
     max_examples=EXAMPLES,
     deadline=None,

@@ -16,7 +16,7 @@ from tables.layouts.times import Times
 from tables.ticks import PER_SECOND, RejectedError, event_time
 from tests.support.examples import examples
 
-PROFILE = settings(max_examples=examples(check=100, full=500, thorough=20_000), deadline=None)
+PROFILE = settings(max_examples=examples(check=100, full=150, thorough=20_000), deadline=None)
 UNITS = st.sampled_from(sorted(PER_SECOND))
 NEW_YORK = ZoneInfo("America/New_York")
 

@@ -12,7 +12,7 @@ from tests.support.examples import examples
 
 pytestmark = pytest.mark.skipif(native.NATIVE is None, reason=f"the native core is not built: {native.MISSING}")
 
-LOGS = examples(check=300, full=1_200, thorough=40_000)
+LOGS = examples(check=300, full=600, thorough=40_000)
 
 
 @pytest.mark.parametrize("part", range(4))

@@ -56,7 +56,7 @@ from tests.unit.model import take_beyond, take_finals
 START = 1_700_000_040_000
 SILENCE = 10**8  # ms at the end
 MARKER = -1  # the timestamp of a control record
-EXAMPLES = examples(check=25, full=150, thorough=5_000)
+EXAMPLES = examples(check=25, full=75, thorough=5_000)
 
 
 class Row(NamedTuple):

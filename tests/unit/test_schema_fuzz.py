@@ -29,7 +29,7 @@ from tests.unit.test_avro import kinds, renamed, schema_of, written
 
 ARRIVED = 1_700_000_000_000
 FUZZ = settings(
-    max_examples=examples(check=60, full=250, thorough=10_000),
+    max_examples=examples(check=60, full=100, thorough=10_000),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
     deadline=None,
 )
