@@ -5,7 +5,8 @@ was most of their time. A process from `launch` is a real one: it has a process 
 and files, takes signals, and ends with Python's usual finalization. Only its imports are inherited.
 
 With BARWHEEL_TEST_PRELOAD=off, or where the platform cannot do it (it needs Linux' pidfd), `launch` starts a new interpreter
-instead. In CI the tests of bad settings, signals and unforeseen errors do that (`tests/conftest.py`): they start processes as users do.
+instead. In CI the tests of bad settings, signals and unforeseen errors do that (`tests/conftest.py`): they start processes
+as users do.
 
 `tests/support/preload_server.py` is the server.
 """
