@@ -63,13 +63,13 @@ class PartitionLog:
         self.producers: dict[int, ProducerState] = {}
         self.ongoing: dict[int, int] = {}  # producer -> first offset of its open transaction
         self.aborted: list[tuple[int, int, int]] = []  # producer, first and last offset
-        self.dirty = False  # appended to since the last compaction
         self._index = BatchIndex()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         self._bytes = 0  # size of the file
         self.leader_epochs = LeaderEpochs()
         self._load()
         self.end = max(self.end, start)
+        self._compacted_to = self.end  # the offset at which the last compaction stopped
         self.leader_epochs.begin(leader_epoch, self.end)
         self.trim(start)
 
@@ -99,7 +99,6 @@ class PartitionLog:
         self._add_to_index(base, base + header.last_delta, self._bytes, len(raw), latest)
         self._bytes += len(raw)
         self._note_producer(header, base)
-        self.dirty = True
         return base
 
     def append_marker(self, producer: int, epoch: int, *, commit: bool) -> None:
@@ -186,17 +185,24 @@ class PartitionLog:
             offset = last + 1
         return min(offset, self.stable_end)
 
-    def compact(self) -> int:
+    def compact(self, before_ms: int | None = None) -> int:
         """Delete the batches whose keys have all been written again; returns how many.
 
-        Batches of an open transaction stay, and so does the last batch. Raises `OSError` if the disk is full.
+        Batches of an open transaction stay, and so does the last batch. With `before_ms` (epoch ms), so do the first batch with
+        a later timestamp and those after it. Raises `OSError` if the disk is full.
         """
-        contents = [self._keys(number) for number in range(len(self._index))]
-        kept = batches_to_keep(self._index.bases, contents, self.stable_end)
+        limit = self.stable_end
+        if before_ms is not None:
+            young = (base for base, time in zip(self._index.bases, self._index.times, strict=True) if time > before_ms)
+            limit = min(limit, next(young, limit))
+        if limit <= self._compacted_to:
+            return 0  # so that a log with only young records is not read again and again
+        contents = [self._keys(number) if base < limit else None for number, base in enumerate(self._index.bases)]
+        kept = batches_to_keep(self._index.bases, contents, limit)
         deleted = len(self._index) - len(kept)
         if deleted:
             self._rewrite(kept)
-        self.dirty = False
+        self._compacted_to = limit
         return deleted
 
     def _keys(self, number: int) -> Keys | None:

@@ -19,6 +19,7 @@ DEFAULTS = {
     "compression.type": "producer",
     "max.message.bytes": "1048588",
     "message.timestamp.type": "CreateTime",
+    "min.compaction.lag.ms": "0",
     "min.insync.replicas": "1",
     "retention.bytes": "-1",
     "retention.ms": "604800000",
@@ -44,7 +45,6 @@ IGNORED_CONFIGS = frozenset(
         "message.timestamp.before.max.ms",
         "message.timestamp.difference.max.ms",
         "min.cleanable.dirty.ratio",
-        "min.compaction.lag.ms",
         "preallocate",
         "segment.index.bytes",
         "segment.jitter.ms",
@@ -255,12 +255,13 @@ class Topics:
                         self.trim(log, offset)
 
     def compact(self) -> None:
-        """Compact the logs of compacted topics that have new records."""
+        """Compact the logs of compacted topics that have new records. Those younger than `min.compaction.lag.ms` stay."""
+        now = int(time.time() * 1_000)
         for name, logs in self._logs.items():
             if "compact" in self.config(name, "cleanup.policy"):
+                lag = int(self.config(name, "min.compaction.lag.ms"))
                 for log in logs:
-                    if log.dirty:
-                        log.compact()
+                    log.compact(now - lag if lag else None)
 
 
 def valid_configs(configs: dict[str, str]) -> bool:
@@ -269,7 +270,7 @@ def valid_configs(configs: dict[str, str]) -> bool:
         return False
     policy = configs.get("cleanup.policy", "delete").split(",")
     timestamp_type = configs.get("message.timestamp.type", "CreateTime")
-    numbers = (configs.get(key, "0") for key in ("retention.ms", "max.message.bytes"))
+    numbers = (configs.get(key, "0") for key in ("retention.ms", "max.message.bytes", "min.compaction.lag.ms"))
     try:
         [int(number) for number in numbers]
     except ValueError:

@@ -111,6 +111,24 @@ async def test_compaction_keeps_the_newest_of_every_key_at_its_offset(quick: str
         assert (await client.end_offsets([place]))[place] == 60
 
 
+async def test_records_younger_than_the_compaction_lag_stay(quick: str) -> None:
+    """Also those that are as old, but lie behind a young one."""
+    config: dict[str, Any] = {"cleanup__policy": "compact", "min__compaction__lag__ms": str(10 * 86_400_000)}
+    topic, canary = await new_topic(quick, **config), await new_topic(quick, cleanup__policy="compact")
+    now = int(time.time() * 1_000)
+    times = [LONG_AGO, LONG_AGO, LONG_AGO, now, now, LONG_AGO, LONG_AGO]
+    async with producer(quick) as client:
+        for one in (topic, canary):
+            for number, at in enumerate(times):
+                await client.send_and_wait(one, b"%d" % number, key=b"key", timestamp_ms=at)
+    await _compacted(quick, canary, {b"key": b"6"})
+
+    async def the_first_two_are_gone() -> bool:
+        return [record.offset for record in await read_all(quick, topic)] == [2, 3, 4, 5, 6]
+
+    await eventually(the_first_two_are_gone, every=0.1)
+
+
 async def test_a_tombstone_supersedes_the_records_before_it(quick: str) -> None:
     topic = await new_topic(quick, cleanup__policy="compact", segment__bytes="1000", min__cleanable__dirty__ratio="0.01")
     async with producer(quick) as client:
