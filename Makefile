@@ -4,11 +4,12 @@
 ## make lint    style, types and the contracts on imports; make format: repair the style
 ## make bench   the throughput table; make docs: the pages of docs/ as a site; make lock: write the lock files anew
 ## make native  compile the native core again (`make demo` and `make test` do, where there is a C compiler)
+## make fuzz    the native core under sanitizers, and fuzzed for a minute (ARGS=3600: for so many seconds)
 ## ARGS="..." adds arguments: make check ARGS="-k wheel", make test ARGS="tests/integration/test_restart.py -n0"
 SHELL := /bin/sh
 .NOTPARALLEL: # environments and the native core are built one after the other
 .DEFAULT_GOAL := help
-.PHONY: docs help demo check test lint format bench native lock clean
+.PHONY: docs help demo check test lint format bench native fuzz lock clean
 
 BIN := .venv/bin
 RUNTIME := .venv/.runtime
@@ -65,6 +66,10 @@ format: $(DEV)
 
 bench: $(DEV) $(NATIVE)
 	@$(BIN)/python -m benchmarks throughput $(ARGS)
+
+# Needs gcc with libasan.
+fuzz: $(DEV)
+	@tools/sanitize.sh $(ARGS)
 
 # Needs uv (`pip install uv`). The files name no index, so that any mirror can serve them.
 UV_COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
