@@ -50,7 +50,9 @@ async def look(client: KsqlClient, cluster: Cluster, watched: Watched, entries: 
     """One look at the server."""
     states, errors, lags = await client.query_states(), await client.query_errors(), await client.lags()
     queries = []
-    for entry in entries:
+    # statements that replace one another by OR REPLACE have one query: the last one counts
+    running = {entry.query_id: entry for entry in sorted(entries, key=lambda entry: entry.applied_at)}
+    for entry in running.values():
         if not entry.query_id or entry.status is Status.sending:
             continue
         writes = describe(entry.text).name if entry.name == entry.query_id else entry.name

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from migrations.ksql.parse.lexer import Lexeme, tokenize
 from migrations.ksql.parse.normal import same_definition
-from migrations.ksql.parse.statement import Kind
+from migrations.ksql.parse.statement import Kind, or_replace
 from migrations.plan.definition import definition
 from migrations.plan.drops import dropped_before, dropped_later
-from migrations.plan.entry import NEW, OLD, Entry, History, Status
+from migrations.plan.entry import NEW, Entry, History, Status
 from migrations.plan.model import Plan, Statement
-from migrations.plan.rename import current_names, with_names
+from migrations.plan.rename import current_names, why_aside, why_new, with_names
+from migrations.plan.replaced import replaced_before, replaced_later
 from migrations.server.catalog import Catalog, same_text
 
 
@@ -59,13 +59,15 @@ class Step:
     server_text: str | None = None
     former: Entry | None = None  # of the same statement under another id, which `adopt` takes over
     foreign: bool = False  # the server has what it creates, and no history knows it: `adopt` takes it over if it is the same
+    replaced: bool = False  # a later statement has replaced what it made: there is nothing on the server to compare it with
 
     @property
     def text(self) -> str:
         """The text to be sent."""
         if self.statement is None:
             return ""
-        return or_replace(self.statement.text) if self.action is Action.alter else self.statement.text
+        replaces = self.action is Action.alter or (self.action is Action.apply and self.statement.replaces)
+        return or_replace(self.statement.text) if replaces else self.statement.text
 
 
 def compare(plan: Plan, history: History, catalog: Catalog | None) -> list[Step]:
@@ -78,52 +80,56 @@ def compare(plan: Plan, history: History, catalog: Catalog | None) -> list[Step]
     others = [entry for entry in history.values() if entry.id not in planned and entry.status is Status.applied]
     strangers = {} if catalog is None else _strangers(catalog, history)
     dropped = dropped_later(plan)
+    later, before = replaced_later(plan, history.keys()), replaced_before(plan, history.keys())
     steps = []
     for planned_one in plan.statements:
         statement, entry = with_names(planned_one, names), history.get(planned_one.id)
         drop = dropped.get(planned_one.id)
-        if drop is not None and (_is_applied(drop, history) or _has_dropped(drop, history, catalog)):
+        if planned_one.id in later:
+            steps.append(_replaced(statement, entry, later[planned_one.id]))
+        elif drop is not None and (_is_applied(drop, history) or _has_dropped(drop, history, catalog)):
             steps.append(Step(statement.id, statement.name, Action.done, f"dropped since, by {drop.id}", statement, entry))
         elif entry is None and any(not _is_applied(one, history) for one in dropped_before(plan, planned_one)):
             steps.append(Step(statement.id, statement.name, Action.apply, "new, after a DROP of the former one", statement))
+        elif entry is None and planned_one.id in before:
+            steps.append(_replacing(statement, before[planned_one.id], catalog))
         else:
             steps.append(_step(statement, entry, catalog, others, strangers))
-    for entry in history.values():
-        if entry.plan not in ("", plan.name):
-            continue
-        if entry.status is Status.replaced:
-            steps.append(Step(entry.id, entry.name, Action.left, _why_aside(entry, history)))
-        elif NEW in entry.id:
-            steps.append(Step(entry.id, entry.name, Action.left, _why_new(entry, history)))
-        elif entry.id not in planned:
-            why = "applied once, no longer in the plan: it stays"
-            steps.append(Step(entry.id, entry.name, Action.left, why, entry=entry, server_text=entry.server_text))
-    return steps
+    left = [_left(entry, history, planned) for entry in history.values() if entry.plan in ("", plan.name)]
+    return [*steps, *(step for step in left if step is not None)]
 
 
-def _why_aside(entry: Entry, history: History) -> str:
-    """Why something is no longer in its place."""
-    successor = history.get(entry.id.partition(OLD)[0])
-    if successor is None:
-        return "put aside by a swap: `migrate retire` drops it"
-    if _version(entry.name) > _version(successor.name):
-        return f"rolled back: {successor.name} is in its place again; `migrate retire` drops it"
-    return (
-        f"swapped for {successor.name}, which readers must ask instead; then `migrate retire` drops it, and "
-        "`migrate rollback` puts it back"
-    )
+def _left(entry: Entry, history: History, planned: Collection[str]) -> Step | None:
+    """The step of an entry that the plan no longer has, or that a swap has made; None for one of the plan."""
+    if entry.status is Status.replaced:
+        return Step(entry.id, entry.name, Action.left, why_aside(entry, history))
+    if NEW in entry.id:
+        return Step(entry.id, entry.name, Action.left, why_new(entry, history))
+    if entry.id in planned:
+        return None
+    why = "applied once, no longer in the plan: it stays"
+    return Step(entry.id, entry.name, Action.left, why, entry=entry, server_text=entry.server_text)
 
 
-def _why_new(entry: Entry, history: History) -> str:
-    """Why something is not yet in its place."""
-    before = history.get(entry.id.partition(NEW)[0])
-    place = f"of {before.name}" if before is not None else "that it is for"
-    return f"built by a swap that was interrupted: `apply --force-new-name` finishes it and puts it in the place {place}"
+def _replaced(statement: Statement, entry: Entry | None, later: Statement) -> Step:
+    """The step of a statement whose object a later one has replaced."""
+    if entry is not None and not unchanged(statement, entry):
+        why = f"changed, and {later.id} has replaced what it made: set its text back, and change {later.id} instead"
+        return Step(statement.id, statement.name, Action.refused, why, statement, entry, replaced=True)
+    return Step(statement.id, statement.name, Action.done, f"replaced since, by {later.id}", statement, entry, replaced=True)
 
 
-def _version(name: str) -> tuple[int, str]:
-    """Sorts BAR before BAR_V2, and BAR_V9 before BAR_V10."""
-    return len(name), name
+def _replacing(statement: Statement, before: Statement, catalog: Catalog | None) -> Step:
+    """The step of a new statement that replaces what an applied one has made."""
+    server_text = None if catalog is None else catalog.text_of(statement.info.kind, statement.name)
+    action, why = Action.apply if server_text is None else Action.alter, f"new: it replaces what {before.id} made"
+    if statement.info.kind is Kind.create_table_as and statement.info.windowed:
+        action = Action.refused
+        why = (
+            f"a windowed aggregation cannot be replaced without losing its windows: give the new one another name, or change "
+            f"{before.id} itself, leave this one out, and `apply --force-new-name`"
+        )
+    return Step(statement.id, statement.name, action, why, statement, None, server_text)
 
 
 def _is_applied(statement: Statement, history: History) -> bool:
@@ -265,25 +271,6 @@ def _after_change(statement: Statement) -> tuple[Action, str]:
             "changed: KSQL cannot alter a connector; DROP it in a destructive file, then create it in a further one",
         )
     return Action.refused, "changed: a type cannot be altered; give the new one another name and id"
-
-
-def or_replace(text: str) -> str:
-    """`CREATE ..` as `CREATE OR REPLACE ..`."""
-    return _inserted_after(text, "CREATE", "OR REPLACE")
-
-
-def if_not_exists(text: str) -> str:
-    """`CREATE TABLE x ..` as `CREATE TABLE IF NOT EXISTS x ..`; other statements unchanged."""
-    words = [token.text.upper() for token in tokenize(text)[:3] if token.text.upper() not in {"SOURCE", "SINK"}]
-    return _inserted_after(text, words[1], "IF NOT EXISTS") if words[0] == "CREATE" else text
-
-
-def _inserted_after(text: str, word: str, more: str) -> str:
-    for token in tokenize(text):
-        if token.kind is Lexeme.word and token.text.upper() == word:
-            at = token.start + len(token.text)
-            return f"{text[:at]} {more}{text[at:]}"
-    return text
 
 
 def exit_code(steps: Sequence[Step]) -> int:

@@ -8,13 +8,12 @@ from migrations.plan.model import Plan, Statement, place_of
 def dropped_later(plan: Plan) -> dict[str, Statement]:
     """The statement that takes away what a statement creates, by the id of the latter."""
     found: dict[str, Statement] = {}
-    created: dict[tuple[str, str], str] = {}
+    created: dict[tuple[str, str], list[str]] = {}  # several, where one replaces another
     for statement in plan.statements:
         if statement.info.kind.destructive:
-            if (creator := created.pop(place_of(statement), None)) is not None:
-                found[creator] = statement
+            found |= dict.fromkeys(created.pop(place_of(statement), ()), statement)
         elif not statement.info.kind.once:
-            created[place_of(statement)] = statement.id
+            created.setdefault(place_of(statement), []).append(statement.id)
     return found
 
 

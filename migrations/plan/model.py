@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from migrations.errors import PlanError
 from migrations.ksql.errors import KsqlError
 from migrations.ksql.parse.lexer import GAPS, Token, lex
 from migrations.ksql.parse.normal import clean, split_tokens, statement_hash, substitute
-from migrations.ksql.parse.statement import Kind, StatementInfo, describe, plain_create
+from migrations.ksql.parse.statement import Kind, StatementInfo, describe, plain_create, says_or_replace
 
 # Variables that follow the settings of one instance. An id and a hash must not: they are made of the text with these values.
 IN_IDS = {"bars_instance": "", "bars_window": "1m", "bars_window_upper": "1M", "bars_five": "5m"}
@@ -42,10 +42,12 @@ FORBIDDEN = {
 class Statement:
     """One statement as it is sent: variables replaced, without comments, with its semicolon.
 
-    OR REPLACE and IF NOT EXISTS are left out: the runner compares what is there by itself, and adds the former where it alters.
+    OR REPLACE and IF NOT EXISTS are left out: the runner compares what is there by itself, and adds the former where it alters
+    or replaces.
 
     `origin` is its place in a file, for messages. `any_partitions`: it names the partitions of its topic by the variable
-    `partitions`, so that another number is no change.
+    `partitions`, so that another number is no change. `replaces` is the id of an earlier statement of the plan, whose stream or
+    table this one replaces: it says OR REPLACE.
     """
 
     id: str
@@ -54,6 +56,7 @@ class Statement:
     info: StatementInfo
     origin: str
     any_partitions: bool = False
+    replaces: str = ""
 
     @property
     def name(self) -> str:
@@ -98,6 +101,7 @@ class KsqlText:
 def build_plan(name: str, texts: Iterable[KsqlText], variables: Mapping[str, str], properties: Mapping[str, str]) -> Plan:
     """Split the texts into statements and give them ids. Raises `PlanError` with the file and the position."""
     statements: list[Statement] = []
+    replacing: set[str] = set()  # ids of statements that say OR REPLACE
     used: Counter[tuple[str, str]] = Counter()
     for text in texts:
         try:
@@ -114,8 +118,9 @@ def build_plan(name: str, texts: Iterable[KsqlText], variables: Mapping[str, str
             origin = f"{text.origin}, line {tokens[0].line}" if len(split) > 1 else text.origin
             parts = (plain_create(part) for part in (tokens, hashed[number], named[number]))
             statements.append(_statement(_Tokens(*parts), text, origin, used))
-    _check_unique(statements)
-    return Plan(name, tuple(statements), dict(properties))
+            if says_or_replace(tokens):
+                replacing.add(statements[-1].id)
+    return Plan(name, tuple(_linked(statements, replacing)), dict(properties))
 
 
 @dataclass(frozen=True)
@@ -190,8 +195,12 @@ def _check_allowed(info: StatementInfo, source: KsqlText, shown: str) -> None:
         )
 
 
-def _check_unique(statements: list[Statement]) -> None:
-    """Raises `PlanError` for an id or a name that two statements have. A name may be made again after it was dropped."""
+def _linked(statements: list[Statement], replacing: set[str]) -> Iterable[Statement]:
+    """The statements, each with what it replaces.
+
+    Raises `PlanError` for an id that two statements have, and for a name that two of them make. A name may be made again after
+    it was dropped, and by a statement that says OR REPLACE; `replacing` are the ids of these.
+    """
     by_id: dict[str, Statement] = {}
     by_name: dict[tuple[str, str], Statement] = {}  # on the server, types, queries, connectors and sources have separate names
     for statement in statements:
@@ -200,13 +209,17 @@ def _check_unique(statements: list[Statement]) -> None:
             raise PlanError(f"{statement.origin}: the id {statement.id} is that of {first.origin} too")
         if statement.info.kind.destructive:
             by_name.pop(place_of(statement), None)
-        if statement.info.kind.once:
-            continue
-        first = by_name.setdefault(place_of(statement), statement)
-        if first is not statement:
+        before = None if statement.info.kind.once else by_name.get(place_of(statement))
+        if before is not None and not (statement.info.kind.source and statement.id in replacing):
+            more = ", or write CREATE OR REPLACE" if statement.info.kind.source else ""
             raise PlanError(
-                f"{statement.origin}: {statement.name} is made by {first.origin} already: change that statement instead"
+                f"{statement.origin}: {statement.name} is made by {before.origin} already: change that statement instead{more}"
             )
+        if before is not None and before.info.what != statement.info.what:
+            raise PlanError(f"{statement.origin}: {statement.name} is a {before.info.what} by {before.origin}, and stays one")
+        if not statement.info.kind.once:
+            by_name[place_of(statement)] = statement
+        yield statement if before is None else replace(statement, replaces=before.id)
 
 
 def place_of(statement: Statement) -> tuple[str, str]:

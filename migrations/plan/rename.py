@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from migrations.ksql.parse.lexer import Lexeme, Token, tokenize
 from migrations.ksql.parse.statement import Kind, describe, identifier
-from migrations.plan.entry import History, Status
+from migrations.plan.entry import NEW, OLD, Entry, History, Status
 from migrations.plan.model import Plan, Statement
 
 _VERSION = re.compile(r"^(?P<name>.*?)(?P<mark>[._-]?[vV])(?P<number>[0-9]+)$")
@@ -56,6 +56,31 @@ def _renamed(statement: Statement, name: str, topic: str) -> Names:
     if statement.info.kind is Kind.insert_select:
         return Names(queries={statement.name: name})
     return Names({statement.name: name}, {statement.info.topic: topic} if topic and statement.info.topic else {})
+
+
+def why_aside(entry: Entry, history: History) -> str:
+    """Why something is no longer in its place."""
+    successor = history.get(entry.id.partition(OLD)[0])
+    if successor is None:
+        return "put aside by a swap: `migrate retire` drops it"
+    if _sorted_as(entry.name) > _sorted_as(successor.name):
+        return f"rolled back: {successor.name} is in its place again; `migrate retire` drops it"
+    return (
+        f"swapped for {successor.name}, which readers must ask instead; then `migrate retire` drops it, and "
+        "`migrate rollback` puts it back"
+    )
+
+
+def why_new(entry: Entry, history: History) -> str:
+    """Why something is not yet in its place."""
+    before = history.get(entry.id.partition(NEW)[0])
+    place = f"of {before.name}" if before is not None else "that it is for"
+    return f"built by a swap that was interrupted: `apply --force-new-name` finishes it and puts it in the place {place}"
+
+
+def _sorted_as(name: str) -> tuple[int, str]:
+    """Sorts BAR before BAR_V2, and BAR_V9 before BAR_V10."""
+    return len(name), name
 
 
 def affected(plan: Plan, changed: Iterable[str]) -> list[Statement]:

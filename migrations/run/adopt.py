@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -20,6 +20,7 @@ from migrations.plan.compare import Action, Step
 from migrations.plan.definition import definition
 from migrations.plan.entry import Entry, Status
 from migrations.plan.model import Plan, Statement
+from migrations.plan.replaced import chains, replaced_later
 from migrations.run import history
 from migrations.run.history import Writer
 from migrations.run.lock import ApplyLock
@@ -56,25 +57,54 @@ async def adopt(target: Target, plan: Plan) -> list[Adopted]:
         _, catalog, steps = await observe(target, plan)
         cluster_id = (await target.client.info()).cluster
         adopted: list[Adopted] = []
+        in_turn = chains(plan, {step.id for step in steps if step.foreign})
+        moved_later = replaced_later(plan, {step.id for step in steps if step.former is not None})
         for step in steps:
-            if step.statement is None:
+            if step.statement is None or any(step.id in chain for chain in in_turn):
                 continue
             if step.former is not None:
-                adopted.append(Adopted(_moved(plan, step, step.former, step.statement), step.former))
+                taken = _moved(plan, step, step.former, step.statement, replaced=step.id in moved_later)
+                adopted.append(Adopted(taken, step.former))
             elif step.action is Action.unknown and step.entry is not None:
                 done = msgspec.structs.replace(step.entry, status=Status.applied)
                 adopted.append(Adopted(done, step.entry))
             elif step.foreign:
                 await check_same(target, plan, step, step.statement)
                 adopted.append(Adopted(entry_of(target, plan, step, step.statement, catalog, cluster_id), None))
+        by_id = {step.id: step for step in steps}
+        for chain in in_turn:
+            made = await _made(target, plan, [by_id[statement_id] for statement_id in chain])
+            for step in made:
+                if step.statement is not None:
+                    entry = entry_of(target, plan, step, step.statement, catalog, cluster_id)
+                    adopted.append(Adopted(entry, None))
         await lock.check()
         removed = [one.former.id for one in adopted if one.former is not None and one.former.id != one.taken.id]
         await writer.write_all(target.app_id, [one.taken for one in adopted], removed)
         return adopted
 
 
-def _moved(plan: Plan, step: Step, former: Entry, statement: Statement) -> Entry:
-    if not same_text(step.server_text or "", former.server_text):
+async def _made(target: Target, plan: Plan, chain: list[Step]) -> list[Step]:
+    """The step of the statement that made what the server has, and those before it, which it replaced: these as replaced.
+
+    `chain` are statements that make one stream or table in turn, the last one first. Raises `RefusedError` if none of them is
+    what the server has.
+    """
+    refusals = []
+    for number, step in enumerate(chain):
+        if step.statement is None:
+            continue
+        try:
+            await check_same(target, plan, step, step.statement)
+        except RefusedError as refusal:
+            refusals.append(refusal)
+        else:
+            return [*(replace(one, server_text="", replaced=True) for one in reversed(chain[number + 1 :])), step]
+    raise refusals[0]
+
+
+def _moved(plan: Plan, step: Step, former: Entry, statement: Statement, *, replaced: bool) -> Entry:
+    if not replaced and not same_text(step.server_text or "", former.server_text):
         raise RefusedError(
             f"{step.id} ({step.name}): the server's text is not the one it had after it was applied as {former.id}"
         )

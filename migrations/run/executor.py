@@ -7,16 +7,17 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import msgspec
 
 from app.version import __version__
 from migrations.errors import KsqlDbError, MigrationError, PlanRefusedError, RefusedError, UnreachableError
 from migrations.ksql.parse.masking import masked
-from migrations.ksql.parse.statement import Kind
-from migrations.plan.compare import Action, Step, if_not_exists
+from migrations.ksql.parse.statement import Kind, if_not_exists
+from migrations.plan.compare import Action, Step
 from migrations.plan.entry import Entry, Status
-from migrations.plan.model import Plan
+from migrations.plan.model import Plan, Statement
 from migrations.run.history import Writer
 from migrations.run.target import SERVER_FAULT, Progress, Target
 from migrations.server.catalog import Catalog
@@ -71,6 +72,8 @@ class Executor:
         statement, target = step.statement, self._target
         if statement is None:
             raise MigrationError(f"{step.id}: the plan does not have it")
+        if statement.replaces and step.action is Action.apply:
+            step = await self._replacing(step, statement)
         if not self._cluster_id:
             self._cluster_id = (await target.client.info()).cluster
         entry = Entry(
@@ -113,6 +116,13 @@ class Executor:
         await self._writer.write(done)
         return done
 
+    async def _replacing(self, step: Step, statement: Statement) -> Step:
+        """The step as an alteration, if this run has made what it replaces since the plan was compared."""
+        server_text = (await self._catalog(self._sequence)).text_of(statement.info.kind, statement.name)
+        if server_text is None:
+            return step
+        return replace(step, action=Action.alter, server_text=server_text)
+
     async def _send(self, step: Step) -> Catalog:
         """Send the statement until its outcome is known. Returns the catalog after it."""
         client = self._target.client
@@ -121,7 +131,8 @@ class Executor:
             return await self._send_untraceable(step, kind)
         # whether the server may have the object from us, after an attempt of this or an earlier run
         maybe_ours = step.entry is not None and step.entry.status is Status.sending
-        text = if_not_exists(step.text) if self._idempotent and step.action is not Action.alter else step.text
+        adds = self._idempotent and step.action is not Action.alter and not (step.statement and step.statement.replaces)
+        text = if_not_exists(step.text) if adds else step.text
         for left in range(TRIES - 1, -1, -1):
             try:
                 result = await client.execute(text, self._plan.properties, self._sequence)

@@ -19,6 +19,7 @@ from migrations.plan.drops import dropped_later
 from migrations.plan.entry import Entry
 from migrations.plan.ksql_migrations import MIGRATED, Version, versions
 from migrations.plan.model import Plan, Statement
+from migrations.plan.replaced import replaced_later
 from migrations.run import history
 from migrations.run.adopt import check_same, entry_of
 from migrations.run.history import Writer
@@ -52,6 +53,7 @@ async def import_state(target: Target, plan: Plan, directory: Path, table: str) 
         _, catalog, steps = await observe(target, plan)
         cluster_id = (await target.client.info()).cluster
         gone = {creator for creator, drop in dropped_later(plan).items() if _group(drop.id) in applied}
+        gone |= replaced_later(plan, {one.id for one in plan.statements if _group(one.id) in applied}).keys()
         entries = []
         for step in steps:
             version = applied.get(_group(step.id))

@@ -24,7 +24,11 @@ log = logging.getLogger(__name__)
 
 def _expected(steps: Iterable[Step]) -> set[str]:
     """Ids of the queries that must run, as far as their sources are there. A source that was dropped has none."""
-    known = [step for step in steps if step.entry is not None and step.entry.query_id and step.statement is not None]
+    known = [
+        step
+        for step in steps
+        if step.entry is not None and step.entry.query_id and step.statement is not None and not step.replaced
+    ]
     if not any(step.server_text is not None for step in known):
         return set()  # nothing of the plan is on this server
     return {

@@ -137,6 +137,11 @@ async def _to_swap(target: Target, plan: Plan, steps: Sequence[Step]) -> list[st
         elif step.action is Action.refused or step.action.drift:
             raise RefusedError(f"{step.id} ({step.name}): {step.why}")
         elif step.action is Action.alter and not await _alterable(target, plan, step):
+            if step.entry is None and step.statement is not None:
+                raise RefusedError(
+                    f"{step.id}: the server cannot replace {step.name} by it: change {step.statement.replaces} itself, leave "
+                    "this one out, then `apply --force-new-name`"
+                )
             ids.append(step.id)
     if not ids:
         raise RefusedError("nothing needs a new name: nothing of the plan has changed that cannot be altered")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from migrations.ksql.errors import LexError
-from migrations.ksql.parse.lexer import GAPS, Lexeme, Token, lex
+from migrations.ksql.parse.lexer import GAPS, Lexeme, Token, lex, tokenize
 
 _SOURCES = ("STREAM", "TABLE")
 
@@ -132,6 +132,31 @@ def plain_create(tokens: Iterable[Token]) -> list[Token]:
             if words[begin : begin + len(phrase)] == phrase:
                 left_out |= set(range(told[begin], told[begin + len(phrase)]))
     return [token for number, token in enumerate(listed) if number not in left_out]
+
+
+def says_or_replace(tokens: Iterable[Token]) -> bool:
+    """Whether it begins with CREATE OR REPLACE."""
+    words = [_word(token) for token in islice((token for token in tokens if token.kind not in GAPS), 3)]
+    return words == ["CREATE", "OR", "REPLACE"]
+
+
+def or_replace(text: str) -> str:
+    """`CREATE ..` as `CREATE OR REPLACE ..`."""
+    return _inserted_after(text, "CREATE", "OR REPLACE")
+
+
+def if_not_exists(text: str) -> str:
+    """`CREATE TABLE x ..` as `CREATE TABLE IF NOT EXISTS x ..`; other statements unchanged."""
+    words = [token.text.upper() for token in tokenize(text)[:3] if token.text.upper() not in {"SOURCE", "SINK"}]
+    return _inserted_after(text, words[1], "IF NOT EXISTS") if words[0] == "CREATE" else text
+
+
+def _inserted_after(text: str, word: str, more: str) -> str:
+    for token in tokenize(text):
+        if token.kind is Lexeme.word and token.text.upper() == word:
+            at = token.start + len(token.text)
+            return f"{text[:at]} {more}{text[at:]}"
+    return text
 
 
 def _named(tokens: list[Token], at: int) -> str:

@@ -115,3 +115,18 @@ async def test_what_was_dropped_since_shows_as_missing(where: Where, server: Ksq
         found = {step.name: step.action for step in await runner.survey(target, plan)}
         assert found["HIGH"] is Action.missing
         assert (await import_state(target, plan, directory, "MIGRATION_SCHEMA_VERSIONS")).entries == []
+
+
+async def test_what_a_later_file_replaced_is_recorded_and_not_compared(
+    where: Where, server: KsqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = FILES["V000001__rates.sql"].partition("INSERT")[0].replace("rate DOUBLE", "rate DOUBLE, bank STRING")
+    monkeypatch.setitem(FILES, "V000002__high.sql", more.replace("CREATE", "CREATE OR REPLACE"))
+    directory = tmp_path / "plan"
+    executed = applied(server, directory)
+    plan = plan_files.load(directory, {})
+    async with where() as target:
+        assert len((await import_state(target, plan, directory, "MIGRATION_SCHEMA_VERSIONS")).entries) == 3
+        steps = [step.action for step in await runner.survey(target, plan)]
+        assert steps == [Action.done] * 3 + [Action.apply] * 2
+    assert server.executed() == executed

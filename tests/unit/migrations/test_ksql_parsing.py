@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from migrations.ksql.errors import LexError
 from migrations.ksql.parse.lexer import Lexeme, lex, tokenize
 from migrations.ksql.parse.normal import normal_form, split, statement_hash, strip_comments, substitute
-from migrations.ksql.parse.statement import Kind, describe
-from migrations.plan.compare import if_not_exists
+from migrations.ksql.parse.statement import Kind, describe, if_not_exists
 
 DATA = Path(os.environ.get("BARWHEEL_TEST_DATA") or Path(__file__).parents[4] / "shared") / "ksqldb"
 

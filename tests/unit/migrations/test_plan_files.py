@@ -103,6 +103,18 @@ def test_or_replace_and_if_not_exists_are_never_trusted(tmp_path: Path, written:
     assert (one.text, one.hash, one.info) == (sent, other.hash, other.info)
 
 
+def test_a_later_statement_that_says_or_replace_replaces_an_earlier_one(tmp_path: Path) -> None:
+    more = TWO.replace("CREATE", "create or -- c\n replace")
+    (tmp_path / "0001_a.ksql").write_text(TWO)
+    (tmp_path / "0002_b.ksql").write_text(f"{more}\n{more}")
+    plan = plan_files.load(tmp_path, {})
+    assert [(one.id, one.replaces, one.text) for one in plan.statements] == [
+        ("0001_a/B", "", TWO),
+        ("0002_b/B", "0001_a/B", TWO.replace("CREATE", "create")),
+        ("0002_b/B#2", "0002_b/B", TWO.replace("CREATE", "create")),
+    ]
+
+
 def test_a_file_says_that_it_takes_something_away(tmp_path: Path) -> None:
     drop = "DROP STREAM IF EXISTS b DELETE TOPIC;"
     (tmp_path / "p.ksql").write_text(f"-- what was first\n--Destructive: YES\n{TWO}\n{drop}\nTERMINATE q;\n{TWO}")
@@ -210,6 +222,9 @@ def test_line_ends_in_strings_are_kept_and_blank_lines_elsewhere_removed(tmp_pat
         ("p.ksql", f"SET 'a'='b';\n{TWO}\n CREATE STREAM 'b';", r"p.ksql: line 3, column 16: 'b' stands where a name must be"),
         ("p.ksql", "INSERT INTO a WITH (X=1) SELECT * FROM b;", r"line 1: the WITH of an INSERT is for QUERY_ID='...'"),
         ("p.ksql", f"-- one\n\n{TWO}\n{TWO}", r"p.ksql, line 4: B is made by .*p.ksql, line 3 already"),
+        ("p.ksql", TWO + TWO, r"line 1 already: change that statement instead, or write CREATE OR REPLACE$"),
+        ("p.ksql", TWO + "CREATE OR REPLACE TABLE b (x INT);", r"line 1: B is a STREAM by .*p.ksql, line 1, and stays one"),
+        ("p.ksql", "CREATE TYPE b AS INT; CREATE TYPE b AS INT;", r"line 1: B is made by .*: change that statement instead$"),
         ("p.ksql", f"-- one\n\n{TWO}\n /* two\n*/ CREATE STREAM 'b';", r"p.ksql: line 5, column 18: 'b' stands where a name"),
         ("p.ksql", f"-- one\n\n{TWO};", r"p.ksql: line 3, column 49: an empty statement"),
         ("p.yaml", "a: [", r"p.yaml: while parsing"),

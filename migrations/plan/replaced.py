@@ -1,0 +1,45 @@
+"""What a plan makes and replaces later, by CREATE OR REPLACE: which statements make one stream or table in turn. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from migrations.plan.model import Plan, Statement
+
+
+def replaced_later(plan: Plan, executed: Collection[str]) -> dict[str, Statement]:
+    """By a statement's id: the last one that replaces what it made, of those whose ids are among `executed`."""
+    by_id = {statement.id: statement for statement in plan.statements}
+    found: dict[str, Statement] = {}
+    for statement in plan.statements:
+        if statement.replaces and statement.id in executed:
+            before = statement
+            while before.replaces:
+                before = by_id[before.replaces]
+                found[before.id] = statement
+    return found
+
+
+def replaced_before(plan: Plan, executed: Collection[str]) -> dict[str, Statement]:
+    """By a statement's id: the last one before it that made what it replaces, of those whose ids are among `executed`."""
+    by_id = {statement.id: statement for statement in plan.statements}
+    found: dict[str, Statement] = {}
+    for statement in plan.statements:
+        if not statement.replaces:
+            continue
+        before = by_id[statement.replaces]
+        if before.id in executed:
+            found[statement.id] = before
+        elif before.id in found:
+            found[statement.id] = found[before.id]
+    return found
+
+
+def chains(plan: Plan, ids: Collection[str]) -> list[list[str]]:
+    """Ids of statements that make one stream or table in turn, the last one first; those among `ids`, if they are several."""
+    last = replaced_later(plan, ids)
+    found: dict[str, list[str]] = {}
+    for statement in reversed(plan.statements):
+        if statement.id in last and statement.id in ids:
+            found.setdefault(last[statement.id].id, [last[statement.id].id]).append(statement.id)
+    return list(found.values())
