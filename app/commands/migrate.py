@@ -247,7 +247,7 @@ async def _compare(where: Target, plan: Plan, operation: Operation, *, as_json: 
     steps = await survey(where, plan)
     pending = [step for step in steps if step.action in (Action.apply, Action.alter)]
     if operation is Operation.check and pending:
-        await check_on_server(where, plan, pending)
+        await check_on_server(where, pending)
     if as_json:
         base.out_json({"plan": plan.name, "summary": report.summary(steps), "steps": [report.step_data(s) for s in steps]})
     else:

@@ -22,7 +22,7 @@ from migrations.server.health import check_health
 TEMPLATE = """\
 -- CREATE STREAM, TABLE, TYPE and CONNECTOR, INSERT INTO .. SELECT or VALUES, ASSERT, each with its semicolon.
 -- DROP and TERMINATE only in a file that has a line of its own: -- destructive: yes
--- Before the first of them: SET 'auto.offset.reset'='earliest'; and DEFINE name='value'; where they are needed.
+-- Before what they are for: SET 'auto.offset.reset'='earliest'; and DEFINE name='value'; where they are needed.
 """
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from migrations.errors import PlanError
 from migrations.ksql.errors import KsqlError
 from migrations.plan.data import parse_data, texts
-from migrations.plan.head import split_head
+from migrations.plan.head import split_sections
 from migrations.plan.model import KsqlText, Plan, build_plan
 
 VERSIONS = Path(__file__).parents[1] / "versions"  # the plan of the running application
@@ -39,7 +39,6 @@ class _PlanFile:
     variables: dict[str, str] = field(default_factory=dict)
     properties: dict[str, str] = field(default_factory=dict)
     ksql: list[KsqlText] = field(default_factory=list)
-    sets: bool = False  # whether its properties are those of SET in the file
 
 
 def load(path: Path | None, variables: Mapping[str, str]) -> Plan:
@@ -66,22 +65,8 @@ def load(path: Path | None, variables: Mapping[str, str]) -> Plan:
         for key, value in file.properties.items():
             if properties.setdefault(key, value) != value:
                 raise PlanError(f"{file.path}: {key}={value}, but another file of the plan says {properties[key]}")
-    _check_settings(files)
     ksql = [text for file in files for text in file.ksql]
-    return build_plan(path.stem if path.is_file() else path.name, ksql, {**values, **variables}, properties)
-
-
-def _check_settings(files: Iterable[_PlanFile]) -> None:
-    """Raises `PlanError` for a file of queries without a SET that another file has: a plan's properties are for all of them."""
-    texts_of = [file for file in files if file.sets]
-    said = {name: value for file in texts_of for name, value in file.properties.items()}
-    for file in texts_of:
-        queries = any("SELECT" in text.ksql.upper().split() for text in file.ksql)
-        if queries and (missing := sorted(said.keys() - file.properties.keys())):
-            raise PlanError(
-                f"{file.path}: it has queries and does not SET '{missing[0]}', which another file of the plan does: a plan's "
-                f"properties are for all of its statements; say SET '{missing[0]}'='{said[missing[0]]}'; here, too"
-            )
+    return build_plan(path.stem if path.is_file() else path.name, ksql, {**values, **variables}, properties, given=variables)
 
 
 def _numbered(paths: Iterable[Path]) -> list[Path]:
@@ -137,18 +122,30 @@ def _read(path: Path, variables: Mapping[str, str]) -> _PlanFile:
         raise PlanError(f"{path}: cannot be read ({error})") from None
     file = _from_text(path, text) if suffix in TEXT else _from_data(path, parse_data(path, text))
     if not file.ksql:
-        raise PlanError(f"{path}: holds no statement")
+        raise PlanError(f"{path}: holds no statement: write one into it, or remove it")
     return file
 
 
 def _from_text(path: Path, text: str) -> _PlanFile:
-    """A file of statements, perhaps with SET and DEFINE before them."""
+    """A file of statements, perhaps with SET and DEFINE before and between them."""
     try:
-        head = split_head(text)
+        found = split_sections(text)
     except KsqlError as error:
         raise PlanError(f"{path}: {error}") from None
-    ksql = [KsqlText(head.rest, str(path), path.stem, destructive=_DESTRUCTIVE.search(text) is not None)]
-    return _PlanFile(path, path.stem, head.variables, head.properties, ksql, sets=True)
+    destructive, several = _DESTRUCTIVE.search(text) is not None, len(found.sections) > 1
+    ksql = [
+        KsqlText(
+            one.text,
+            str(path),
+            path.stem,
+            destructive=destructive,
+            properties=one.properties,
+            variables=one.variables,
+            several=several,
+        )
+        for one in found.sections
+    ]
+    return _PlanFile(path, path.stem, found.variables, ksql=ksql)
 
 
 def _from_data(path: Path, data: Any) -> _PlanFile:

@@ -1,8 +1,7 @@
-"""The head of a `.ksql` file: SET and DEFINE before its first statement, for all of its statements. Pure.
+"""SET, DEFINE, UNSET and UNDEFINE in a `.ksql` file: what they say for the statements after them. Pure.
 
-The server knows both as statements of a session, which a plan does not have: its statements are sent one by one. So SET becomes
-a property that is sent with each of them, and DEFINE a variable. UNSET and UNDEFINE may also stand at the end of a file, where
-they say nothing.
+The server knows them as statements of a session, which a plan does not have: its statements are sent one by one. So what SET
+says is sent with each of the statements that follow in the file, and DEFINE is a variable of these.
 """
 
 from __future__ import annotations
@@ -21,31 +20,54 @@ _SHAPES = {
 }
 
 
-@dataclass
-class Head:
-    """What SET and DEFINE say. `rest` is the text without them, with the same lines and columns."""
+@dataclass(frozen=True)
+class Section:
+    """Statements between two of the four. `text` holds only these, in the lines and columns of the file."""
 
-    rest: str
+    text: str
     properties: dict[str, str] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
 
 
-def split_head(text: str) -> Head:
-    """Take the head off a file's text, and UNSET and UNDEFINE off its end.
+@dataclass(frozen=True)
+class Sections:
+    """The sections of a file in their order, and the variables at its end."""
 
-    Raises `LexError` for one of the four that is written in another way. A text that is not KSQL is left as it is.
+    sections: list[Section]
+    variables: dict[str, str] = field(default_factory=dict)
+
+
+def split_sections(text: str) -> Sections:
+    """The statements of a file, with what holds for them.
+
+    Raises `LexError` for one of the four that is written in another way. A text that is not KSQL is one section.
     """
     try:
         statements = split_tokens(text)
     except LexError:
-        return Head(text)  # the plan reports it, with its place
-    head = Head(text)
-    while statements and (told := _told(statements[0])) is not None:
-        _apply(head, told)
-        head.rest = _without(head.rest, statements.pop(0))
-    while statements and (told := _told(statements[-1])) is not None and told[0] in {"UNSET", "UNDEFINE"}:
-        head.rest = _without(head.rest, statements.pop())
-    return head
+        return Sections([Section(text)])  # the plan reports it, with its place
+    properties: dict[str, str] = {}
+    variables: dict[str, str] = {}
+    sections: list[Section] = []
+    current: list[list[Token]] = []
+    for statement in statements:
+        told = _told(statement)
+        if told is None:
+            current.append(statement)
+            continue
+        if current:
+            sections.append(_section(text, current, properties, variables))
+            current = []
+        _apply(*told, properties, variables)
+    if current:
+        sections.append(_section(text, current, properties, variables))
+    return Sections(sections, variables)
+
+
+def _section(text: str, statements: list[list[Token]], properties: dict[str, str], variables: dict[str, str]) -> Section:
+    begin, end = statements[0][0].start, statements[-1][-1].start + 1
+    before = "".join(character if character in "\r\n" else " " for character in text[:begin])
+    return Section(before + text[begin:end], dict(properties), dict(variables))
 
 
 def _told(tokens: list[Token]) -> tuple[str, list[Token]] | None:
@@ -61,17 +83,10 @@ def _told(tokens: list[Token]) -> tuple[str, list[Token]] | None:
     return first.text.upper(), more
 
 
-def _apply(head: Head, told: tuple[str, list[Token]]) -> None:
-    word, tokens = told
+def _apply(word: str, tokens: list[Token], properties: dict[str, str], variables: dict[str, str]) -> None:
     name = tokens[0].text.strip("'")
-    found = head.properties if word in {"SET", "UNSET"} else head.variables
+    found = properties if word in {"SET", "UNSET"} else variables
     if word in {"UNSET", "UNDEFINE"}:
         found.pop(name, None)
     else:
-        found[name] = substitute(tokens[2].text, head.variables)[1:-1].replace("''", "'")
-
-
-def _without(text: str, tokens: list[Token]) -> str:
-    """The text with a statement's characters as spaces; its line ends stay."""
-    begin, end = tokens[0].start, tokens[-1].start + 1
-    return text[:begin] + "".join(character if character in "\r\n" else " " for character in text[begin:end]) + text[end:]
+        found[name] = substitute(tokens[2].text, variables)[1:-1].replace("''", "'")

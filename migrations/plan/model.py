@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from migrations.errors import PlanError
 from migrations.ksql.errors import KsqlError
@@ -28,10 +29,10 @@ FORBIDDEN = {
     "PAUSE": "a plan only creates: pause by hand",
     "RESUME": "a plan only creates: resume by hand",
     "ALTER": "change the CREATE statement instead: `apply` sends it as CREATE OR REPLACE",
-    "SET": "it stands before the first other statement of a .ksql file; elsewhere a plan has `properties`, for all statements",
-    "UNSET": "it stands before the first or after the last other statement of a .ksql file",
-    "DEFINE": "it stands before the first other statement of a .ksql file; elsewhere a plan has `variables`",
-    "UNDEFINE": "it stands before the first or after the last other statement of a .ksql file",
+    "SET": "it is for .ksql files; other ones have `properties`, for all statements of the plan",
+    "UNSET": "it is for .ksql files",
+    "DEFINE": "it is for .ksql files; other ones have `variables`",
+    "UNDEFINE": "it is for .ksql files",
     "INSERT": "neither VALUES nor SELECT follows",
     "SELECT": "it is a query, which a plan does not run",
     "PRINT": "it is a query, which a plan does not run",
@@ -47,7 +48,7 @@ class Statement:
 
     `origin` is its place in a file, for messages. `any_partitions`: it names the partitions of its topic by the variable
     `partitions`, so that another number is no change. `replaces` is the id of an earlier statement of the plan, whose stream or
-    table this one replaces: it says OR REPLACE.
+    table this one replaces: it says OR REPLACE. `properties` are sent with it, as `streamsProperties`.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Statement:
     origin: str
     any_partitions: bool = False
     replaces: str = ""
+    properties: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -71,7 +73,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Plan:
-    """Statements in the order of their application. `properties` are sent with each of them, as `streamsProperties`."""
+    """Statements in the order of their application. `properties` are those of all of them; one may have further ones."""
 
     name: str
     statements: tuple[Statement, ...]
@@ -88,7 +90,8 @@ class KsqlText:
     """KSQL from a file, with one or more statements.
 
     A statement's id is `<group>/<name>`; `id` replaces it, for a text with a single statement. `destructive`: the file says
-    that it takes something away.
+    that it takes something away. `properties` and `variables` are those of its SETs and DEFINEs. `several`: the file has
+    further texts.
     """
 
     ksql: str
@@ -96,18 +99,33 @@ class KsqlText:
     group: str
     id: str = ""
     destructive: bool = False
+    properties: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    several: bool = False
 
 
-def build_plan(name: str, texts: Iterable[KsqlText], variables: Mapping[str, str], properties: Mapping[str, str]) -> Plan:
-    """Split the texts into statements and give them ids. Raises `PlanError` with the file and the position."""
+def build_plan(
+    name: str,
+    texts: Sequence[KsqlText],
+    variables: Mapping[str, str],
+    properties: Mapping[str, str],
+    given: Mapping[str, str] = MappingProxyType({}),
+) -> Plan:
+    """Split the texts into statements and give them ids.
+
+    `given` are variables that take precedence over those of a text, which take precedence over `variables`. Raises `PlanError`
+    with the file and the position.
+    """
+    common = dict(texts[0].properties) if texts and all(text.properties == texts[0].properties for text in texts) else {}
     statements: list[Statement] = []
     replacing: set[str] = set()  # ids of statements that say OR REPLACE
     used: Counter[tuple[str, str]] = Counter()
     for text in texts:
+        values = {**variables, **text.variables, **given}
         try:
-            split = split_tokens(substitute(text.ksql, variables))
-            hashed = _split_with(text.ksql, variables, IN_HASHES) or split
-            named = _split_with(text.ksql, variables, IN_IDS) or split
+            split = split_tokens(substitute(text.ksql, values))
+            hashed = _split_with(text.ksql, values, IN_HASHES) or split
+            named = _split_with(text.ksql, values, IN_IDS) or split
         except KsqlError as error:
             raise PlanError(f"{text.origin}: {error}") from None
         if not split:
@@ -115,12 +133,13 @@ def build_plan(name: str, texts: Iterable[KsqlText], variables: Mapping[str, str
         if text.id and len(split) > 1:
             raise PlanError(f"{text.origin}: {len(split)} statements under the one id {text.id}; give each its own entry")
         for number, tokens in enumerate(split):
-            origin = f"{text.origin}, line {tokens[0].line}" if len(split) > 1 else text.origin
+            origin = f"{text.origin}, line {tokens[0].line}" if text.several or len(split) > 1 else text.origin
             parts = (plain_create(part) for part in (tokens, hashed[number], named[number]))
-            statements.append(_statement(_Tokens(*parts), text, origin, used))
+            made = _statement(_Tokens(*parts), text, origin, used)
+            statements.append(replace(made, properties={**properties, **text.properties}))
             if says_or_replace(tokens):
                 replacing.add(statements[-1].id)
-    return Plan(name, tuple(_linked(statements, replacing)), dict(properties))
+    return Plan(name, tuple(_linked(statements, replacing)), {**properties, **common})
 
 
 @dataclass(frozen=True)

@@ -69,11 +69,11 @@ async def adopt(target: Target, plan: Plan) -> list[Adopted]:
                 done = msgspec.structs.replace(step.entry, status=Status.applied)
                 adopted.append(Adopted(done, step.entry))
             elif step.foreign:
-                await check_same(target, plan, step, step.statement)
+                await check_same(target, step, step.statement)
                 adopted.append(Adopted(entry_of(target, plan, step, step.statement, catalog, cluster_id), None))
         by_id = {step.id: step for step in steps}
         for chain in in_turn:
-            made = await _made(target, plan, [by_id[statement_id] for statement_id in chain])
+            made = await _made(target, [by_id[statement_id] for statement_id in chain])
             for step in made:
                 if step.statement is not None:
                     entry = entry_of(target, plan, step, step.statement, catalog, cluster_id)
@@ -84,7 +84,7 @@ async def adopt(target: Target, plan: Plan) -> list[Adopted]:
         return adopted
 
 
-async def _made(target: Target, plan: Plan, chain: list[Step]) -> list[Step]:
+async def _made(target: Target, chain: list[Step]) -> list[Step]:
     """The step of the statement that made what the server has, and those before it, which it replaced: these as replaced.
 
     `chain` are statements that make one stream or table in turn, the last one first. Raises `RefusedError` if none of them is
@@ -95,7 +95,7 @@ async def _made(target: Target, plan: Plan, chain: list[Step]) -> list[Step]:
         if step.statement is None:
             continue
         try:
-            await check_same(target, plan, step, step.statement)
+            await check_same(target, step, step.statement)
         except RefusedError as refusal:
             refusals.append(refusal)
         else:
@@ -130,7 +130,7 @@ def entry_of(target: Target, plan: Plan, step: Step, statement: Statement, catal
     )
 
 
-async def check_same(target: Target, plan: Plan, step: Step, statement: Statement) -> None:
+async def check_same(target: Target, step: Step, statement: Statement) -> None:
     """Raises `RefusedError` if what the server has under this name is not what the statement creates."""
     kept = step.server_text or ""
     if statement.info.kind is Kind.insert_select:  # the server keeps its text as it was sent
@@ -138,7 +138,7 @@ async def check_same(target: Target, plan: Plan, step: Step, statement: Statemen
             raise _other(step, "")
         return
     try:
-        await target.client.validate([statement.text], plan.properties)
+        await target.client.validate([statement.text], statement.properties)
     except KsqlDbError as error:
         registered = _REGISTERED.search(error.text)
         if registered is not None:

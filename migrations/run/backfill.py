@@ -14,7 +14,7 @@ from app.kafka.bootstrap import admin
 from app.kafka.cluster import Cluster
 from app.kafka.topics import partition_counts
 from migrations.errors import MigrationError
-from migrations.plan.model import Plan, Statement
+from migrations.plan.model import Statement
 from migrations.run.target import Target
 from migrations.server.catalog import Catalog, SourceDescription
 
@@ -35,13 +35,13 @@ class TableComparison:
     differ: int
 
 
-async def wait_for_backfill(target: Target, plan: Plan, statements: Sequence[Statement]) -> None:
+async def wait_for_backfill(target: Target, statements: Sequence[Statement]) -> None:
     """Wait until the queries of these statements have read all their input.
 
     Raises `MigrationError` after `BACKFILL_SECONDS`.
     """
     until = time.monotonic() + BACKFILL_SECONDS
-    from_start = "earliest" in (plan.properties.get(name) for name in ("ksql.streams.auto.offset.reset", "auto.offset.reset"))
+    from_start = {statement.name for statement in statements if _reads_from_start(statement)}
     sources = (await target.client.catalog()).sources
     inputs = {
         statement.name: {sources[name].topic for name in statement.info.sources if name in sources}
@@ -51,9 +51,9 @@ async def wait_for_backfill(target: Target, plan: Plan, statements: Sequence[Sta
     while True:
         lags = await target.client.lags()
         lag = {name: sum(lags.get(name, {}).values()) for name in inputs}
-        if from_start:
-            # the server reports no lag for a topic of which a new query has committed no offset
-            for name, topics in inputs.items():
+        # the server reports no lag for a topic of which a new query has committed no offset
+        for name, topics in inputs.items():
+            if name in from_start:
                 unread = topics - lags.get(name, {}).keys()
                 lag[name] += sum([await record_count(target.cluster, topic) for topic in unread])
         if not any(lag.values()):
@@ -65,6 +65,11 @@ async def wait_for_backfill(target: Target, plan: Plan, statements: Sequence[Sta
             )
         log.info("backfill, records to read: %s", behind)
         await asyncio.sleep(POLL_SECONDS)
+
+
+def _reads_from_start(statement: Statement) -> bool:
+    names = ("ksql.streams.auto.offset.reset", "auto.offset.reset")
+    return "earliest" in (statement.properties.get(name) for name in names)
 
 
 async def record_count(cluster: Cluster, topic: str) -> int:

@@ -21,7 +21,7 @@ from migrations.plan.model import Plan, Statement
 from migrations.run.history import Writer
 from migrations.run.target import SERVER_FAULT, Progress, Target
 from migrations.server.catalog import Catalog
-from migrations.server.client import ExecutionResult
+from migrations.server.client import ExecutionResult, Properties
 
 TRIES = 4  # of a statement whose outcome is unknown
 RETRY_SECONDS = 1.0
@@ -127,15 +127,16 @@ class Executor:
         """Send the statement until its outcome is known. Returns the catalog after it."""
         client = self._target.client
         kind = step.statement.info.kind if step.statement is not None else Kind.other
+        properties = step.statement.properties if step.statement is not None else self._plan.properties
         if kind in (Kind.insert_values, Kind.check):
-            return await self._send_untraceable(step, kind)
+            return await self._send_untraceable(step, kind, properties)
         # whether the server may have the object from us, after an attempt of this or an earlier run
         maybe_ours = step.entry is not None and step.entry.status is Status.sending
         adds = self._idempotent and step.action is not Action.alter and not (step.statement and step.statement.replaces)
         text = if_not_exists(step.text) if adds else step.text
         for left in range(TRIES - 1, -1, -1):
             try:
-                result = await client.execute(text, self._plan.properties, self._sequence)
+                result = await client.execute(text, properties, self._sequence)
             except (UnreachableError, KsqlDbError) as error:
                 rejected = isinstance(error, KsqlDbError) and error.code < SERVER_FAULT
                 if isinstance(error, KsqlDbError) and rejected:
@@ -154,12 +155,11 @@ class Executor:
                 return await self._catalog(self._sequence)
         raise MigrationError(f"{step.id}: not sent")
 
-    async def _send_untraceable(self, step: Step, kind: Kind) -> Catalog:
+    async def _send_untraceable(self, step: Step, kind: Kind, properties: Properties) -> Catalog:
         """Send a statement that leaves no trace in the catalog: once, as nothing would tell whether it was executed."""
         try:
-            self._check_result(
-                step, await self._target.client.execute(step.text, self._plan.properties, self._sequence), maybe_ours=True
-            )
+            result = await self._target.client.execute(step.text, properties, self._sequence)
+            self._check_result(step, result, maybe_ours=True)
         except KsqlDbError as error:
             if kind is Kind.check and error.code == ASSERTION:
                 raise PlanRefusedError(error.code, f"{step.id}: {error.text}, as the plan asserts", step.text) from error

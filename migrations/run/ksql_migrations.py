@@ -72,7 +72,7 @@ async def _entry(
     """The entry of a statement that was executed. Of one that is gone from the server, it has no text of the server."""
     there = not gone and step.foreign
     if there:
-        await check_same(target, plan, step, statement)
+        await check_same(target, step, statement)
     entry = entry_of(target, plan, step, statement, catalog, cluster_id)
     return entry if there else msgspec.structs.replace(entry, name=statement.name, server_text="", query_id="")
 

@@ -112,6 +112,7 @@ def statement_data(plan: Plan) -> list[dict[str, Any]]:
     """A plan's statements as JSON data."""
     return [
         {"id": one.id, "kind": str(one.info.kind), "name": one.name, "hash": one.hash, "text": one.text, "origin": one.origin}
+        | ({} if one.properties == plan.properties else {"properties": dict(one.properties)})
         for one in plan.statements
     ]
 

@@ -8,7 +8,7 @@ statement is executed twice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from migrations.errors import KsqlDbError, PlanError, PlanRefusedError, RefusedError
@@ -104,7 +104,7 @@ async def apply(
         steps = await survey(target, plan)  # another runner may have applied something meanwhile
         result = ApplyResult(steps)
         pending = _pending_steps(steps, limit, repair=repair)
-        await check_on_server(target, plan, pending)
+        await check_on_server(target, pending)
         executor = Executor(target, plan, lock.check, writer, idempotent=idempotent, on_progress=on_progress)
         for step in pending:
             result.applied.append(await executor.execute(step))
@@ -131,17 +131,17 @@ def _pending_steps(steps: Sequence[Step], limit: Limit, *, repair: bool) -> list
     return pending
 
 
-async def check_on_server(target: Target, plan: Plan, steps: Sequence[Step]) -> None:
+async def check_on_server(target: Target, steps: Sequence[Step]) -> None:
     """Have the server check the statements of these steps without executing them.
 
     Raises `PlanRefusedError` if it would reject one, and `RefusedError` if one of the steps is an alteration.
     """
     # a newer server deletes the topic of a DROP .. DELETE TOPIC while it only checks
-    texts = [without_delete_topic(step.text) for step in steps if step.action is not Action.adopt]
-    if not texts:
+    sent = [(without_delete_topic(step.text), _properties(step)) for step in steps if step.action is not Action.adopt]
+    if not sent:
         return
     try:
-        await target.client.validate(texts, plan.properties)
+        await target.client.validate(*_with_settings(sent))
     except KsqlDbError as error:
         if error.code >= SERVER_FAULT:
             raise
@@ -150,3 +150,24 @@ async def check_on_server(target: Target, plan: Plan, steps: Sequence[Step]) -> 
                 f"{error}; what the server cannot alter gets a new name: `apply --force-new-name`, or another statement"
             ) from error
         raise PlanRefusedError(error.code, f"the server would refuse the plan: {error.text}", error.statement) from error
+
+
+def _properties(step: Step) -> Mapping[str, str]:
+    return step.statement.properties if step.statement is not None else {}
+
+
+def _with_settings(sent: Sequence[tuple[str, Mapping[str, str]]]) -> tuple[list[str], Mapping[str, str]]:
+    """The texts of one request, and the properties of all; where they differ, each text has SET and UNSET before it instead."""
+    if all(properties == sent[0][1] for _, properties in sent):
+        return [text for text, _ in sent], sent[0][1]
+    texts: list[str] = []
+    now: Mapping[str, str] = {}
+    for text, properties in sent:
+        texts += [f"UNSET '{name}';" for name in now if name not in properties]
+        for name, value in properties.items():
+            if now.get(name) != value:
+                escaped = value.replace("'", "''")
+                texts.append(f"SET '{name}'='{escaped}';")
+        texts.append(text)
+        now = properties
+    return texts, {}

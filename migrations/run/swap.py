@@ -55,7 +55,7 @@ class SwapResult:
 async def preview(target: Target, plan: Plan) -> list[Renaming]:
     """What a swap would replace. Raises `RefusedError` as the swap does."""
     entries, catalog, steps = await observe(target, plan)
-    return _renamings(_group(plan, entries, await _to_swap(target, plan, steps)), entries, catalog)
+    return _renamings(_group(plan, entries, await _to_swap(target, steps)), entries, catalog)
 
 
 def _group(plan: Plan, entries: History, changed: Sequence[str]) -> list[tuple[Statement, Statement]]:
@@ -88,7 +88,7 @@ async def force_new_name(target: Target, plan: Plan, on_progress: Progress | Non
         Writer(target.cluster, target.topic) as writer,
     ):
         entries, catalog, steps = await observe(target, plan)
-        pairs_of_statements = _group(plan, entries, await _to_swap(target, plan, steps))
+        pairs_of_statements = _group(plan, entries, await _to_swap(target, steps))
         group = [statement for statement, _ in pairs_of_statements]
         renamed = [statement for _, statement in pairs_of_statements]
         new_half = [replace(statement, id=f"{statement.id}{NEW}{statement.name}") for statement in renamed]
@@ -102,9 +102,9 @@ async def force_new_name(target: Target, plan: Plan, on_progress: Progress | Non
         sources = [statement for statement in new_half if statement.info.kind is not Kind.insert_select]
         inserts = [statement for statement in new_half if statement.info.kind is Kind.insert_select]
         await _check_topics_empty(target, new_half, catalog)
-        await check_on_server(target, plan, _remaining_steps(plan, new_half, entries, await target.client.catalog()))
+        await check_on_server(target, _remaining_steps(plan, new_half, entries, await target.client.catalog()))
         await execute(sources)
-        await wait_for_backfill(target, plan, sources)
+        await wait_for_backfill(target, sources)
         pairs = [(entries[old.id].name, new.name) for old, new in zip(group, renamed, strict=True) if old.id in entries]
         after = await target.client.catalog()
         comparisons = [
@@ -123,7 +123,7 @@ async def force_new_name(target: Target, plan: Plan, on_progress: Progress | Non
         return SwapResult(result.applied, comparisons, _renamings(pairs_of_statements, entries, catalog))
 
 
-async def _to_swap(target: Target, plan: Plan, steps: Sequence[Step]) -> list[str]:
+async def _to_swap(target: Target, steps: Sequence[Step]) -> list[str]:
     """Ids of changed windowed aggregations, and of other changes that the server rejects.
 
     Raises `RefusedError` if another step is refused or drifted, or nothing needs a swap.
@@ -136,7 +136,7 @@ async def _to_swap(target: Target, plan: Plan, steps: Sequence[Step]) -> list[st
             ids.append(step.id)
         elif step.action is Action.refused or step.action.drift:
             raise RefusedError(f"{step.id} ({step.name}): {step.why}")
-        elif step.action is Action.alter and not await _alterable(target, plan, step):
+        elif step.action is Action.alter and not await _alterable(target, step):
             if step.entry is None and step.statement is not None:
                 raise RefusedError(
                     f"{step.id}: the server cannot replace {step.name} by it: change {step.statement.replaces} itself, leave "
@@ -148,9 +148,9 @@ async def _to_swap(target: Target, plan: Plan, steps: Sequence[Step]) -> list[st
     return ids
 
 
-async def _alterable(target: Target, plan: Plan, step: Step) -> bool:
+async def _alterable(target: Target, step: Step) -> bool:
     try:
-        await target.client.validate([step.text], plan.properties)
+        await target.client.validate([step.text], step.statement.properties if step.statement is not None else {})
     except KsqlDbError as error:
         if error.code >= SERVER_FAULT:
             raise

@@ -151,11 +151,42 @@ def test_files_of_ksql_migrations_are_read_as_they_are(tmp_path: Path) -> None:
     assert plan_files.load(tmp_path, {**T, "both": "c"}).statements[0].name == "C"
 
 
-def test_a_property_of_one_file_is_not_silently_that_of_another(tmp_path: Path) -> None:
-    (tmp_path / "0001_a.ksql").write_text("SET 'auto.offset.reset'='earliest';" + ONE)
+def test_set_and_define_hold_for_the_statements_after_them_in_their_file(tmp_path: Path) -> None:
+    """As in ksql-migrations, where each file begins with nothing set."""
+    (tmp_path / "0001_a.ksql").write_text(
+        f"DEFINE n='a'; SET 'x'='1';\n{TWO.replace('STREAM b', 'STREAM ${n}1')}\nSET 'x'='2'; SET 'y'='it''s';\n"
+        f"{TWO.replace('STREAM b', 'STREAM ${n}2')} DEFINE n='c';\n"
+        f"UNSET 'x';{TWO.replace('STREAM b', 'STREAM ${n}3')}\nUNDEFINE n;\n -- the end\nUNSET 'y';"
+    )
     (tmp_path / "0002_b.ksql").write_text(TWO)
-    with pytest.raises(PlanError, match=r"0002_b.ksql: it has queries and does not SET 'auto.offset.reset', which another"):
-        plan_files.load(tmp_path, T)
+    plan = plan_files.load(tmp_path, {})
+    assert [(one.name, one.properties, one.origin.rpartition("ksql")[2]) for one in plan.statements] == [
+        ("A1", {"x": "1"}, ", line 2"),
+        ("A2", {"x": "2", "y": "it's"}, ", line 4"),
+        ("C3", {"y": "it's"}, ", line 5"),
+        ("B", {}, ""),
+    ]
+    assert plan.properties == {}
+    given = plan_files.load(tmp_path, {"n": "d"})  # as by --define
+    assert [one.name for one in given.statements] == ["D1", "D2", "D3", "B"]
+    (tmp_path / "0002_b.ksql").write_text(TWO.replace("STREAM b", "STREAM ${n}"))
+    with pytest.raises(PlanError, match=r"0002_b.ksql: line 1, column 15: \$\{n\} has no value"):
+        plan_files.load(tmp_path, {})
+
+
+def test_the_properties_of_a_plan_and_those_of_a_text_file_are_sent_together(tmp_path: Path) -> None:
+    (tmp_path / "0001_a.yaml").write_text(f"properties: {{a: b, c: d}}\nstatements: [{json.dumps(ONE)}]")
+    (tmp_path / "0002_b.ksql").write_text(f"SET 'c'='e';{TWO}")
+    plan = plan_files.load(tmp_path, T)
+    assert [one.properties for one in plan.statements] == [{"a": "b", "c": "d"}, {"a": "b", "c": "e"}]
+    assert plan.properties == {"a": "b", "c": "d"}
+
+
+def test_a_new_file_that_holds_only_its_comments_is_named(tmp_path: Path) -> None:
+    (tmp_path / "0001_a.ksql").write_text(f"SET 'a'='b'; {TWO}")
+    plan_files.next_file(tmp_path, "more").write_text("-- INSERT INTO .. SELECT, each with its semicolon.\n-- SET 'a'='b';\n")
+    with pytest.raises(PlanError, match=r"0002_more.ksql: holds no statement: write one into it, or remove it"):
+        plan_files.load(tmp_path, {})
 
 
 @pytest.mark.parametrize(
@@ -216,7 +247,9 @@ def test_line_ends_in_strings_are_kept_and_blank_lines_elsewhere_removed(tmp_pat
         ("p.ksql", "TERMINATE ALL;", r"p.ksql: TERMINATE ALL;: it would end the queries of others, too: name the query"),
         ("p.ksql", f"{TWO}\nDROP STREAM b;\n{TWO}-- destructive: yes", r"p.ksql, line 2: DROP STREAM b;: it takes something"),
         ("p.ksql", "SET 'a'='b';", r"p.ksql: holds no statement"),
-        ("p.ksql", f"{TWO} SET 'a'='b';", r"p.ksql, line 1: SET 'a'='b';: it stands before the first other statement"),
+        ("p.yaml", "statements: [\"SET 'a'='b';\"]", r"SET 'a'='b';: it is for .ksql files; other ones have `properties`"),
+        ("p.ksql", f"{TWO} SET a=b;", r"p.ksql: line 1, column 50: SET is written like SET 'name'='value';"),
+        ("p.ksql", f"SET 'a'='b';\n{TWO} SET 'a'='c';\n{TWO}", r"p.ksql, line 3: B is made by .*p.ksql, line 2 already"),
         ("p.ksql", f"SET a=b; {TWO}", r"p.ksql: line 1, column 1: SET is written like SET 'name'='value';"),
         ("p.ksql", f"DEFINE a='${{b}}'; {TWO}", r"p.ksql: line 1, column 1: \$\{b\} has no value \(known: none\)"),
         ("p.ksql", f"SET 'a'='b';\n{TWO}\n CREATE STREAM 'b';", r"p.ksql: line 3, column 16: 'b' stands where a name must be"),
