@@ -7,13 +7,15 @@ makes a bar with the same key. One partition cannot see that: the read model fin
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable
 
 from app.kafka.partitioner import partition_of
+from tables import native
 from tables.engine import Engine
 from tables.ticks import shown
 
 log = logging.getLogger(__name__)
+ElsewhereOf = Callable[[list[bytes], int, int], list[bytes]]
 AT_ONCE = 2_000  # symbols whose partition is checked before the event loop gets a turn
 
 
@@ -24,9 +26,17 @@ class Placement:
         self._topic = topic
         self._told = False
 
-    def count_elsewhere(self, keys: Iterable[bytes], partition: int, partitions: int) -> int:
-        """How many of these keys the default partitioner would have put into another one than this partition."""
-        elsewhere = [key for key in keys if partition_of(key, partitions) != partition]
+    def count_elsewhere(
+        self, keys: list[bytes], partition: int, partitions: int, elsewhere_of: ElsewhereOf | None = None
+    ) -> int:
+        """How many of these keys the default partitioner would have put into another one than this partition.
+
+        `elsewhere_of`: how the native core finds them.
+        """
+        if elsewhere_of is not None:
+            elsewhere = elsewhere_of(keys, partition, partitions)
+        else:
+            elsewhere = [key for key in keys if partition_of(key, partitions) != partition]
         if elsewhere and not self._told:
             self._told = True
             log.info(
@@ -54,7 +64,8 @@ class PlacedSymbols:
         """Check some of the symbols that have become known."""
         new = take_keys(engine.windows.new_keys, AT_ONCE)
         if new and self._placement is not None:
-            self.misplaced += self._placement.count_elsewhere(new, self._partition, self._partitions)
+            elsewhere_of = native.elsewhere(engine.windows.core)
+            self.misplaced += self._placement.count_elsewhere(new, self._partition, self._partitions, elsewhere_of)
 
 
 def take_keys(keys: list[bytes], most: int) -> list[bytes]:

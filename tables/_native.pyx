@@ -869,6 +869,93 @@ def state_of(list windows, *clock):
     return encode_state((plain(windows), *clock))
 
 
+cdef enum:
+    STATES_AT_ONCE = 1_000
+
+
+cdef inline bint _is_held(int64_t number) noexcept:
+    return -(1LL << 59) < number < 1LL << 59
+
+
+def states_of(list symbols, Py_ssize_t at, int64_t number, list keys, dict parts, bint clocks):
+    """Records `(key, state)` of symbols from a place on, and the place where this stopped: before the first that is unusual.
+
+    It notes `number` of the checkpoint in each symbol, and appends the key of each record to `keys`. `parts` has the keys of
+    states that are split; `clocks`: states hold the scope's clock.
+    """
+    cdef char[MAX_STATE_TEXT + 64] text
+    cdef char* end
+    cdef Py_ssize_t stop = min(len(symbols), at + STATES_AT_ONCE)
+    cdef list records = []
+    cdef Symbol symbol
+    cdef Scope scope
+    cdef object window
+    while at < stop:
+        symbol = symbols[at]
+        window = symbol.held
+        if symbol.more or (window is not None and type(window) is not Window) or (parts and symbol.key in parts):
+            break
+        if window is None and not clocks:
+            symbol.written = -number  # it has no state that is live
+            at += 1
+            continue
+        text[0] = text[1] = c"["
+        end = text + 2
+        if window is not None:
+            end = put_state(end, &(<Window>window).w)
+        end[0] = c"]"
+        end += 1
+        if clocks:
+            scope = symbol.scope
+            if scope.large is not None or not _is_held(scope.c_stream_time) or not _is_held(scope.c_advanced_at):
+                break
+            end[0] = c","
+            end = put_int(end + 1, scope.c_stream_time)
+            end[0] = c","
+            end = put_int(end + 1, scope.c_advanced_at)
+        end[0] = c"]"
+        records.append((symbol.key, PyBytes_FromStringAndSize(text, end + 1 - text)))
+        keys.append(symbol.key)
+        symbol.written = number
+        at += 1
+    return records, at
+
+
+# ---- Kafka's default partitioner
+
+cdef inline uint32_t _murmur2(const uint8_t* p, uint32_t size) noexcept:
+    cdef uint32_t m = 0x5bd1e995, h = <uint32_t>0x9747b28c ^ size, k
+    while size >= 4:
+        k = <uint32_t>p[0] | <uint32_t>p[1] << 8 | <uint32_t>p[2] << 16 | <uint32_t>p[3] << 24
+        k *= m
+        k ^= k >> 24
+        k *= m
+        h = h * m ^ k
+        p += 4
+        size -= 4
+    if size >= 3:
+        h ^= <uint32_t>p[2] << 16
+    if size >= 2:
+        h ^= <uint32_t>p[1] << 8
+    if size >= 1:
+        h = (h ^ p[0]) * m
+    h ^= h >> 13
+    h *= m
+    return h ^ h >> 15
+
+
+def elsewhere(list keys, int64_t partition, int64_t partitions):
+    """Those of the keys that Kafka's default partitioner (murmur2) puts into another partition."""
+    cdef bytes key
+    cdef int64_t hashed
+    cdef list found = []
+    for key in keys:
+        hashed = _murmur2(<const uint8_t*>PyBytes_AS_STRING(key), <uint32_t>PyBytes_GET_SIZE(key)) & 0x7fffffff
+        if hashed % partitions != partition:
+            found.append(key)
+    return found
+
+
 # ---- the fast path
 
 @cython.final

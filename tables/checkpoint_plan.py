@@ -58,7 +58,14 @@ class CheckpointPlan:
         current: list[bytes] = []
         symbols, scopes = snapshots.take_changed()
         changes = len(symbols) + len(scopes)
-        for symbol in symbols:
+        at, count = 0, len(symbols)
+        while at < count:
+            usual, at = snapshots.states_of(symbols, at, number, current)
+            yield from usual
+            if at == count:
+                break
+            symbol = symbols[at]
+            at += 1
             key = symbol.key
             state = snapshots.state_of(symbol)
             if state is not None:  # nearly always

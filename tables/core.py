@@ -16,6 +16,8 @@ from tables.window import Window, new_window
 
 _by_order = attrgetter("order")
 FirstWindow = Callable[[int, int, Decimal, Decimal | None, int, int, int], Window]
+# of symbols, a place, the checkpoint's number, keys, split states and clocks: records, and the place where they stop
+StatesOf = Callable[[list[Symbol], int, int, list[bytes], dict[bytes, int], bool], tuple[list[tuple[bytes, bytes]], int]]
 
 
 class Core(NamedTuple):
@@ -32,6 +34,7 @@ class Core(NamedTuple):
     sort: Callable[[dict[Any, Symbol], list[Symbol]], None]  # some of the symbols, in place, by broker and symbol
     take_windows: Callable[[list[Symbol], int, bool, list[Symbol]], list[Window]]
     state_of: Callable[..., bytes]  # the value of a symbol's record: its windows and, under scope `symbol`, its clock
+    states_of: StatesOf | None = None  # the records of many symbols at once, see `_native.pyx`
 
 
 def first_window(end: int, arrival: int, price: Decimal, qty: Decimal | None, ts: int, seq: int, offset: int) -> Window:

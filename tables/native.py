@@ -46,6 +46,7 @@ def _make() -> Core | None:
     return Core(
         *("native", _native.Symbols, _native.Symbol, _native.Scope, _native.new_bucket, _native.first_window, _native.adopted),
         *(_native.plain, _native.Symbols.sort, _native.take_windows, _native.state_of),
+        _native.states_of,
     )
 
 
@@ -90,6 +91,12 @@ def checksum(wanted: str) -> Callable[[bytes | memoryview], int] | None:
         return None
     computed: Callable[[bytes | memoryview], int] = _native.crc32c
     return computed
+
+
+def elsewhere(core: Core) -> Callable[[list[bytes], int, int], list[bytes]] | None:
+    """Gives those of some keys that Kafka's default partitioner puts into another partition. None for the core in Python."""
+    found: Callable[[list[bytes], int, int], list[bytes]] | None = None if core is PYTHON else _native.elsewhere
+    return found
 
 
 def fast_path(core: Core, *parts: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
+from operator import attrgetter
 from typing import Any
 
 from tables.after_close import AfterClose
@@ -16,6 +17,7 @@ from tables.ticks import PER_SECOND, name_of
 from tables.window import Window
 
 WindowKey = tuple[str, str, int]  # broker, symbol, end (epoch ms)
+_scope_of, _key_of = attrgetter("scope"), attrgetter("key")
 
 
 class OpenWindows:
@@ -113,8 +115,8 @@ class OpenWindows:
             symbol.dirty = False
         moved, self._moved = self._moved, {}
         if not self.per_symbol:
-            moved.update(dict.fromkeys(symbol.scope for symbol in changed))
-        return changed, list(moved)
+            moved.update(dict.fromkeys(map(_scope_of, changed)))
+        return changed, sorted(moved, key=_key_of)  # else the order would depend on the core
 
     def take_closed(self) -> list[Closed]:
         """The windows that closed since the last call, in order."""

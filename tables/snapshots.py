@@ -131,6 +131,16 @@ class Snapshots:
             return self._windows.core.state_of(windows, symbol.scope.stream_time, symbol.scope.advanced_at)
         return self._windows.core.state_of(windows) if windows else None
 
+    def states_of(
+        self, symbols: list[Symbol], at: int, number: int, keys: list[bytes]
+    ) -> tuple[list[tuple[bytes, bytes]], int]:
+        """The records of usual symbols from a place on, and where that ended: at once with the core in Python.
+
+        `number`: of the checkpoint; it is noted in each symbol. `keys` gets the keys of the records.
+        """
+        many = self._windows.core.states_of
+        return ([], at) if many is None else many(symbols, at, number, keys, self._parts, self.keeps_states)
+
     def records_of(self, key: bytes, item: Stored) -> Records:
         """What the changelog must hold now; empty for a symbol without open windows, unless its state has a clock."""
         if isinstance(item, Item):

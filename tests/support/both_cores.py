@@ -10,6 +10,7 @@ import msgspec
 
 from app.kafka.raw_batches import RawBatch
 from tables._native import crc32c
+from tables.checkpoint_plan import CheckpointPlan
 from tables.config import EngineConfig
 from tables.emission import take_records, unpacked
 from tables.engine import Engine
@@ -20,20 +21,33 @@ from tests.support.raw_batches import read_by_aiokafka
 Outcome = tuple[Any, ...]
 
 
-def outcome(engine: Engine) -> Outcome:
-    """All that an engine gives, as bytes and numbers: bars, longer and revised bars, side records, states and counters."""
+def outcome(engine: Engine, plan: CheckpointPlan | None = None) -> Outcome:
+    """All that an engine gives, as bytes and numbers: bars, longer and revised bars, side records, states and counters.
+
+    With a `plan` the states are those that its next checkpoint writes; else one by one, of what changed.
+    """
     bars = [record[:3] for record in take_records(engine.take_closed(), None)]
     beyond = [record[:3] for record in take_records(unpacked(engine.take_after_close()), None)]
     side = [_side(one) for one in engine.take_side()]
-    symbols, scopes = engine.snapshots.take_changed()
-    states = [engine.snapshots.records_of(symbol.key, symbol) for symbol in symbols]
-    clocks = sorted(engine.snapshots.records_of(scope.record_key, scope) for scope in scopes)  # their order means nothing
-    further = [(item.record_key, value) for item, value in engine.snapshots.take_further()]
+    states = _changed(engine) if plan is None else _checkpoint(plan)
     progress = engine.progress
     numbers = (progress.next_offset, progress.arrival, progress.timer, progress.arrival_violations, progress.clock_steps)
     counters = msgspec.structs.astuple(copy.copy(progress.counters))
     rest = (engine.open_windows, sorted(engine.stream_times().items()), engine.cut, sorted(engine.windows.new_keys))
-    return bars, beyond, side, states, clocks, further, numbers, counters, rest
+    return bars, beyond, side, states, numbers, counters, rest
+
+
+def _changed(engine: Engine) -> list[Any]:
+    symbols, scopes = engine.snapshots.take_changed()
+    states = [engine.snapshots.records_of(symbol.key, symbol) for symbol in symbols]
+    clocks = [engine.snapshots.records_of(scope.record_key, scope) for scope in scopes]
+    return [states, clocks, [(item.record_key, value) for item, value in engine.snapshots.take_further()]]
+
+
+def _checkpoint(plan: CheckpointPlan) -> list[Any]:
+    written = list(plan.round())
+    plan.end += len(written)
+    return [written, plan.live_from]
 
 
 def _side(side: SideRecord) -> tuple[Any, ...]:
@@ -83,6 +97,7 @@ def compare(config: EngineConfig, log: Sequence[tuple[bytes, int, int, int]], sw
     outcome.
     """
     plain, native = Engine(config, log[0][3], native="off"), Engine(config, log[0][3], native="on")
+    plans = [CheckpointPlan(engine.snapshots, 0, 0) for engine in (plain, native)]
     last: Outcome = ()
     assert (plain.core.name, native.core.name) == ("python", "native")
     for number, (batch, _, arrived, first_offset) in enumerate(log):
@@ -90,13 +105,14 @@ def compare(config: EngineConfig, log: Sequence[tuple[bytes, int, int, int]], sw
         assert said[0] == said[1], (number, said)
         if said[0]:
             return last  # a partition whose batch was refused is read again from its checkpoint
-        last, other = outcome(plain), outcome(native)
+        last, other = outcome(plain, plans[0]), outcome(native, plans[1])
         assert last == other, (number, [parts for parts in zip(last, other, strict=True) if parts[0] != parts[1]])
         if number in switch_after:
             plain, native = restored(config, native, "off"), restored(config, plain, "on")
+            plans = [CheckpointPlan(engine.snapshots, 0, 0) for engine in (plain, native)]
             outcome(plain), outcome(native)  # what a restore marks as changed
     for engine in (plain, native):
         engine.advance_arrival(log[-1][2] + 10**7)
-    last, other = outcome(plain), outcome(native)
+    last, other = outcome(plain, plans[0]), outcome(native, plans[1])
     assert last == other
     return last

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
+from app.kafka.partitioner import partition_of
 from tables import native
 from tests.support.examples import examples
 
@@ -28,3 +31,12 @@ def test_both_cores_read_the_same_of_mutated_values() -> None:
 
     for seed in range(LOGS):
         values(seed)
+
+
+def test_both_cores_place_a_key_as_kafka_does() -> None:
+    pick = random.Random(7)
+    keys = [pick.randbytes(size) for size in range(40) for _ in range(20)]
+    for partitions in (1, 3, 64, 1 << 20):
+        partition = partition_of(keys[0], partitions)
+        elsewhere = [key for key in keys if partition_of(key, partitions) != partition]
+        assert native.elsewhere(native.NATIVE)(keys, partition, partitions) == elsewhere
