@@ -21,6 +21,7 @@ from tables.engine import Engine
 from tables.layouts.config import LayoutConfig
 from tables.layouts.layout import TickLayout
 from tables.layouts.make import make_layout
+from tables.native import NATIVE
 from tables.repartitioned import SOURCE_HEADER, RepartitionedLayout
 
 BOUND = 2.0  # times the default's CPU a tick
@@ -61,6 +62,7 @@ class Format:
     encode: Callable[[Synthetic], tuple[bytes | None, bytes]]
     avro: str = ""  # the schema
     copied: bool = False  # by `repartition=on`
+    native: str = "off"  # the core
 
 
 def _json(name: str, config: LayoutConfig, key: str, value: str) -> Format:
@@ -128,6 +130,8 @@ FORMATS = [  # the default is the first one
     *(Format(*one) for one in schema_formats()),
 ]
 FORMATS.append(Format("default, repartition=on", _copies, FORMATS[0].encode, copied=True))
+if NATIVE is not None:
+    FORMATS.append(Format("default, native core", FORMATS[0].layout, FORMATS[0].encode, native="on"))
 
 
 def run(ticks: int, repeat: int) -> dict[str, Any]:
@@ -168,7 +172,7 @@ def _ticks(count: int) -> Iterable[Synthetic]:
 
 def _seconds(one: Format, records: list[Record]) -> float:
     """CPU time of one run."""
-    engine = Engine(EngineConfig(), 0, one.layout(), native="off")  # the native core knows the default layout alone
+    engine = Engine(EngineConfig(), 0, one.layout(), native=one.native)
     began = time.process_time()
     for begin in range(0, len(records), SLICE):
         if one.copied:
@@ -185,7 +189,7 @@ def _seconds(one: Format, records: list[Record]) -> float:
 def show(found: dict[str, Any], console: Console) -> None:
     """Print the table."""
     title = f"{found['ticks']:,} ticks of {SYMBOLS:,} symbols through the engine, medians of {found['repeat']} runs"
-    table = Table("ticks", "CPU a tick, us", "times the default", title=title, title_justify="left")
+    table = Table("ticks", "CPU a tick, us", "times the default in Python", title=title, title_justify="left")
     for row in found["formats"]:
         table.add_row(row["format"], f"{row['us_a_tick']:.3f}", f"{row['ratio']:.2f}")
     console.print(table)

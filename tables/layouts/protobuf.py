@@ -38,6 +38,7 @@ from tables.ticks import PER_SECOND, RejectedError, shown
 
 ProtobufDecoder = Callable[[bytes], DecodedTick]
 IndexedDecoder = Callable[[bytes, int], DecodedTick]
+DecoderMaker = Callable[[], IndexedDecoder]
 Convert = Callable[[Any], Any]
 _INTEGERS = frozenset(
     {
@@ -47,6 +48,7 @@ _INTEGERS = frozenset(
         FieldDescriptor.CPPTYPE_UINT64,
     }
 )
+MOST_BYTES = 1_000  # of a value whose message is used again
 _WRAPPERS = "google.protobuf."
 _MAX_DECIMAL, _MAX_SCALE = 32, 400  # bytes and digits
 _NANOS = 10**9
@@ -57,35 +59,51 @@ def protobuf_decoder(message: Descriptor, parsed: ParsedLayout) -> ProtobufDecod
 
     This raises `UnfitSchemaError` where the message lacks a field that is needed, or has it in a type that cannot be read.
     """
-    return cast("ProtobufDecoder", _compiled(message, parsed, {}, "b", "b", []))
+    lines = ["def decode(b):", " try:", "  m = parse(b)", *_body(message, parsed, values := _values(message, parsed))]
+    return cast("ProtobufDecoder", _run([*lines, " except Errors as error: broken(b, error)"], values)["decode"])
 
 
-def first_decoder(message: Descriptor, parsed: ParsedLayout, other: IndexedDecoder) -> IndexedDecoder:
-    """The same for the first message of a file: it takes a value, and where the message's indexes begin, a 0 byte.
+def decoder_maker(message: Descriptor, parsed: ParsedLayout, other: IndexedDecoder, at: int | None = None) -> DecoderMaker:
+    """Makes decoders of values with the message's indexes, a 0 byte, always `at` this place; None: of messages alone.
 
-    `other` is called for other indexes.
+    `other` is called for other indexes, and for large values. To make a message takes longer than to parse it, so each decoder
+    has one that it uses again. A message frees nothing before its end, and belongs to one thread: so does its decoder.
     """
-    lines = ["if b[p]: return other(b, p)"]
-    return cast("IndexedDecoder", _compiled(message, parsed, {"other": other}, "b, p", "b[p + 1:]", lines))
+    values = _values(message, parsed) | {"other": other, "behind": slice((at or 0) + 1, None)}
+    content, other_indexes = ("b", "") if at is None else ("b[behind]", f"b[{at}] or ")
+    body = _body(message, parsed, values)
+    lines = ["def maker():", " m = made()", " parse = m.ParseFromString", " def decode(b, p):", "  try:"]
+    lines += [f"   if {other_indexes}len(b) > {MOST_BYTES}: return other(b, p)", f"   parse({content})"]
+    lines += [*(f" {line}" for line in body), "  except IndexError: return other(b, p)"]  # nothing is behind the prefix
+    lines += [f"  except Errors as error: broken({content}, error)", " return decode"]
+    return cast("DecoderMaker", _run(lines, values)["maker"])
 
 
-def _compiled(
-    message: Descriptor, parsed: ParsedLayout, more: dict[str, Any], parameters: str, content: str, lines: list[str]
-) -> Any:
-    """A decoder with these parameters, which begins with these lines. `content`: the message's bytes."""
-    needed = required(parsed)
-    fields = _Fields(parsed)
-    values: dict[str, Any] = {
-        **more,
-        "parse": GetMessageClass(message).FromString,
+def _run(lines: list[str], values: dict[str, Any]) -> dict[str, Any]:
+    exec(compile("\n".join(lines), "<protobuf>", "exec"), values)  # noqa: S102  # no text of a schema is in it
+    return values
+
+
+def _values(message: Descriptor, parsed: ParsedLayout) -> dict[str, Any]:
+    """What the lines of a decoder use by name."""
+    kind: Any = GetMessageClass(message)
+    return {
+        "made": kind,
+        "parse": kind.FromString,
         "Errors": (DecodeError, ValueError, DecimalException, RecursionError, KeyError),
         "broken": _broken,
         "no_time": _no_time,
         "time_name": parsed.names.ts,
     }
-    lines = [*lines, f"m = parse({content})"]
+
+
+def _body(message: Descriptor, parsed: ParsedLayout, values: dict[str, Any]) -> list[str]:
+    """Lines that make a tick of a message `m`, in a function and its `try`. What they use is added to `values`."""
+    needed = required(parsed)
+    fields = _Fields(parsed)
     assigned: list[str] = []
-    together: list[tuple[str, str]] = []  # fields that always have a value: their variables and their names
+    together: list[tuple[str, str]] = []  # fields that are read by one call: their variables and their names
+    always: set[str] = set()  # what every message has
     after: list[str] = []
     for attribute, path in parsed.paths.items():
         steps = _steps(message, attribute, path, parsed.config.price, needed=attribute in needed)
@@ -93,30 +111,28 @@ def _compiled(
             continue
         convert = fields.conversion(steps[-1], attribute, path)
         assigned.append(attribute)
+        missing = [f"{attribute} = {DEFAULTS[attribute]}"]
         if any(step.has_presence for step in steps):
-            after += [f"{attribute} = {DEFAULTS[attribute]}", *_lines(attribute, steps, convert, values)]
-            continue
+            missing += _lines(attribute, steps, convert, values)
+            if steps[-1].message_type is not None or steps[-1].default_value:
+                after += missing
+                continue
         together.append((attribute, ".".join(step.name for step in steps)))
         converted = _converted(convert, attribute, values)
-        if _empty_is_missing(steps[-1]):
-            after += [f"if not {attribute}: {attribute} = {DEFAULTS[attribute]}"]
+        if len(missing) > 1 or _empty_is_missing(steps[-1]):  # what is not 0, nor empty, is set
+            after += [f"if not {attribute}:", *(f" {line}" for line in missing)]
             after += ["else:", *(f" {line}" for line in converted)] if converted else []
         else:
+            always.add(attribute)
             after += converted
+    reading = []
     if together:
-        values["always"] = attrgetter(*(name for _, name in together))
-        lines.append(f"{', '.join(attribute for attribute, _ in together)} = always(m)")
+        values["read"] = attrgetter(*(name for _, name in together))
+        reading = [f"{', '.join(attribute for attribute, _ in together)} = read(m)"]
     values["Tick"] = tick_type(tuple(assigned))
-    if "ts" not in dict(together) or "if not ts: ts = None" in after:
+    if "ts" not in always:
         after.append("if ts is None: no_time(time_name)")
-    body = [*lines, *after, f"return Tick({', '.join(assigned)})"]
-    source = [
-        *(f"def decode({parameters}):", " try:", *(f"  {line}" for line in body)),
-        *([" except IndexError: return other(b, p)"] if "other" in more else []),  # nothing is behind the prefix
-        f" except Errors as error: broken({content}, error)",
-    ]
-    exec(compile("\n".join(source), "<protobuf>", "exec"), values)  # noqa: S102  # no text of a schema is in it
-    return values["decode"]
+    return [f"  {line}" for line in [*reading, *after, f"return Tick({', '.join(assigned)})"]]
 
 
 def _empty_is_missing(field: FieldDescriptor) -> bool:

@@ -5,7 +5,7 @@ A schema by which no tick can be read has an entry as well: one that rejects its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Never
 
 from tables.layouts.avro import avro_decoder
@@ -21,7 +21,7 @@ from tables.layouts.framing import (
     message_indexes,
     schema_id,
 )
-from tables.layouts.protobuf import first_decoder, protobuf_decoder
+from tables.layouts.protobuf import DecoderMaker, decoder_maker, protobuf_decoder
 from tables.layouts.protobuf_schema import ProtobufFile, descriptor_set
 from tables.records import Record
 from tables.ticks import RejectedError
@@ -45,6 +45,7 @@ class SchemaBook:
         self.by_prefix: dict[bytes, Decoder] = {}
         self.by_header: dict[bytes, HeaderDecoder] = {}
         self.unframed: Decoder | None = None
+        self._makers: dict[bytes, DecoderMaker] = {}  # of those decoders that are made for each pass; b"": for `unframed`
         self._parsed = parsed
 
     @property
@@ -58,10 +59,13 @@ class SchemaBook:
         Raises `UnfitSchemaError`.
         """
         if self.kind == "AVRO":
-            self.unframed = avro_decoder(content.decode(errors="replace"), self._parsed)
+            self.unframed = avro = avro_decoder(content.decode(errors="replace"), self._parsed)
+            self._makers[b""] = lambda: avro
         else:
-            decode = protobuf_decoder(descriptor_set(content).by_name(message), self._parsed)
-            self.unframed = lambda value, _: decode(value)
+            kind = descriptor_set(content).by_name(message)
+            protobuf = protobuf_decoder(kind, self._parsed)
+            self.unframed = shared = lambda value, _: protobuf(value)
+            self._makers[b""] = decoder_maker(kind, self._parsed, shared)
 
     def unknown(self, records: Iterable[Record]) -> set[SchemaId]:
         """The schemas that these records name, and that have no entry yet."""
@@ -108,6 +112,8 @@ class SchemaBook:
         else:
             messages = _Messages(ProtobufFile.registered(text, references), self._parsed, shown_id(number))
             self.by_prefix[frame], self.by_header[frame] = messages.decode, messages.decode_by_header
+            if messages.maker is not None:
+                self._makers[frame] = messages.maker
 
     def refuse(self, number: SchemaId, why: str) -> None:
         """Reject the records of a schema, with the reason `schema`."""
@@ -116,7 +122,12 @@ class SchemaBook:
         def rejected(*_: Any) -> Never:
             raise RejectedError("schema", detail)
 
+        self.forget(number)
         self.by_prefix[frame_of(number)] = self.by_header[frame_of(number)] = rejected
+
+    def decoders(self) -> DecodersOfPass:
+        """The decoders for one pass over records, in one thread. They hold memory for each record that they have decoded."""
+        return DecodersOfPass(self.by_prefix, self._makers)
 
     def has(self, number: SchemaId) -> bool:
         """Whether a schema has an entry."""
@@ -126,6 +137,7 @@ class SchemaBook:
         """Remove an entry, so that the schema is asked for again."""
         self.by_prefix.pop(frame_of(number), None)
         self.by_header.pop(frame_of(number), None)
+        self._makers.pop(frame_of(number), None)
 
     def decode(self, record: Record) -> DecodedTick:
         """The tick of any record. Raises `RejectedError`."""
@@ -149,6 +161,20 @@ class SchemaBook:
             raise RejectedError(error.reason, f"{error.detail} (schema {shown_id(number)})") from None
 
 
+class DecodersOfPass(dict[bytes, Decoder]):
+    """The decoders for one pass over records, by prefix; by b"" the one for all. Raises `KeyError` where there is none."""
+
+    def __init__(self, shared: Mapping[bytes, Decoder], makers: Mapping[bytes, DecoderMaker]) -> None:
+        super().__init__()
+        self._shared = shared
+        self._makers = makers
+
+    def __missing__(self, prefix: bytes) -> Decoder:
+        make = self._makers.get(prefix)
+        found = self[prefix] = self._shared[prefix] if make is None else make()
+        return found
+
+
 class _Messages:
     """The decoders of one Protobuf file, by the indexes of the message."""
 
@@ -161,9 +187,9 @@ class _Messages:
         problems = [self._try(index) for index in range(file.messages)] or ["it has no message"]
         if all(problems):
             raise UnfitSchemaError(str(problems[0]))
-        self.decode: Decoder = self._by_indexes
+        self.maker: DecoderMaker | None = None
         if not problems[0]:
-            self.decode = first_decoder(self._file.by_indexes(FIRST_MESSAGE), parsed, self._by_indexes)
+            self.maker = decoder_maker(self._file.by_indexes(FIRST_MESSAGE), parsed, self.decode, PREFIX)
 
     def _try(self, index: int) -> str:
         """What is wrong with a message; empty: ticks can be read by it."""
@@ -179,7 +205,7 @@ class _Messages:
             return str(error)
         return ""
 
-    def _by_indexes(self, value: bytes, at: int) -> DecodedTick:
+    def decode(self, value: bytes, at: int) -> DecodedTick:
         """The tick of a value with the indexes in front of the message."""
         indexes, at = message_indexes(value, at)
         return self._of(indexes)(value[at:])

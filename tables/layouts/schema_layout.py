@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from tables.layouts.config import ParsedLayout
+from tables.layouts.decoded import DecodedTick
 from tables.layouts.framing import PREFIX
 from tables.layouts.identity import Identities
 from tables.layouts.layout import unwrapped
-from tables.layouts.schema_book import SchemaBook
+from tables.layouts.schema_book import Decoder, SchemaBook
 from tables.records import DecodedRecord, Record, is_marker
 from tables.ticks import RawTick, RejectedError
 
+MOST_OF_PASS = 1_000  # records
 _UNUSUAL = (RejectedError, KeyError, TypeError)
 
 
@@ -29,36 +32,49 @@ class SchemaLayout:
         self._identities = Identities(parsed.key, parsed.fields.sources.get("broker"), parsed.fields.sources.get("symbol"))
 
     def decoded(self, records: Iterable[Record]) -> Iterator[DecodedRecord]:
-        """See `TickLayout`. What is usual is inline: calls for each record would cost as much as all the rest."""
-        book, slow, identities = self._book, self._tick, self._identities
-        by_prefix, unframed, decode = book.by_prefix, book.unframed, book.decode
-        head = slice(PREFIX)
+        """See `TickLayout`. What is usual is inline: calls for each record would cost as much as all the rest.
+
+        Decoders are made anew for some records at a time, so that what they hold is little.
+        """
+        slow, identities = self._tick, self._identities
+        framed = self._book.unframed is None
+        head, at = slice(PREFIX if framed else 0), PREFIX if framed else 0
         by_value, by_key = identities.by_value, identities.by_key
         known, said, make = identities.known, identities.known_said, identities.of_record
-        for record in records:
-            value: Any = record.value
-            key: bytes | None
-            tick: Any
-            try:
-                if unframed is not None:
-                    tick = unframed(value, 0)
-                elif record.headers:
-                    tick = decode(record)
-                else:
-                    tick = by_prefix[value[head]](value, PREFIX)
+        waiting, more = iter(records), True
+        while more:
+            more, prefix, decoders = False, None, self._book.decoders()
+            decode: Decoder = self._unknown
+            for record in islice(waiting, MOST_OF_PASS):
+                more = True
+                value: Any = record.value
+                key: bytes | None
+                tick: Any
                 try:
-                    if by_value and not (tick.said_broker is None is tick.said_symbol):
-                        key = said[record.key if by_key else None, tick.said_broker, tick.said_symbol]
+                    if framed and record.headers:
+                        tick = self._book.decode(record)
+                    elif value[head] == prefix:
+                        tick = decode(value, at)
                     else:
-                        key = known[record.key]
-                except KeyError:  # a new one
-                    key = make(record.key, tick.said_broker, tick.said_symbol)
-            except _UNUSUAL:
-                if not value and is_marker(record):
-                    yield record, None, None
-                    continue
-                tick, key = slow(record)
-            yield record, key, tick
+                        decode, prefix = decoders[value[head]], value[head]
+                        tick = decode(value, at)
+                    try:
+                        if by_value and not (tick.said_broker is None is tick.said_symbol):
+                            key = said[record.key if by_key else None, tick.said_broker, tick.said_symbol]
+                        else:
+                            key = known[record.key]
+                    except KeyError:  # a new one
+                        key = make(record.key, tick.said_broker, tick.said_symbol)
+                except _UNUSUAL:
+                    if not value and is_marker(record):
+                        yield record, None, None
+                        continue
+                    tick, key = slow(record)
+                yield record, key, tick
+
+    def _unknown(self, value: bytes, at: int) -> DecodedTick:
+        """What decodes before the first schema is known."""
+        raise KeyError(value[:at])
 
     def _tick(self, record: Record) -> tuple[Any, bytes | None]:
         """The tick and the identity of any record; a `RejectedError` and None where there is none."""

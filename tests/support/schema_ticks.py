@@ -60,13 +60,15 @@ class ProtobufTicks:
 
     number: int = 1
     extra: Sequence[str] = ()  # text fields in front, which nobody needs
+    first: bool = False  # the tick is the first message of its file, not the second one
 
     @property
     def file(self) -> descriptor_pb2.FileDescriptorProto:
-        """The file; the tick is its second message."""
+        """The file."""
         kind = descriptor_pb2.FieldDescriptorProto
         file = descriptor_pb2.FileDescriptorProto(name="ticks.proto", package="x", syntax="proto3")
-        file.message_type.add(name="Other")
+        if not self.first:
+            file.message_type.add(name="Other")
         message = file.message_type.add(name="Tick")
         fields = {"ts": kind.TYPE_INT64, "bid": kind.TYPE_STRING, "qty": kind.TYPE_STRING, "seq": kind.TYPE_INT64}
         for name, form in {**dict.fromkeys(self.extra, kind.TYPE_STRING), **fields, "heartbeat": kind.TYPE_BOOL}.items():
@@ -88,7 +90,7 @@ class ProtobufTicks:
 
     def framed(self, **record: Any) -> bytes:
         """A message with the schema's id and the message's index in front."""
-        return b"\0" + self.number.to_bytes(4) + b"\2\2" + self.plain(**record)
+        return b"\0" + self.number.to_bytes(4) + (b"\0" if self.first else b"\2\2") + self.plain(**record)
 
 
 @functools.cache

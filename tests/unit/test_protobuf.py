@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from google.protobuf import descriptor_pb2
 from google.protobuf.message_factory import GetMessageClass
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tables.layouts.config import OWN_KEY, LayoutConfig, ParsedLayout
 from tables.layouts.decoded import UnfitSchemaError
-from tables.layouts.protobuf import protobuf_decoder
+from tables.layouts.protobuf import MOST_BYTES, decoder_maker, protobuf_decoder
 from tables.layouts.protobuf_schema import ProtobufFile, descriptor_set
 from tables.ticks import RejectedError
 
@@ -257,3 +257,87 @@ def test_a_value_that_is_no_message_is_rejected() -> None:
     with pytest.raises(RejectedError, match="value: it is no such message") as found:
         decode(b"\x11" + struct.pack("<f", 1))
     assert found.value.reason == "protobuf"
+
+
+# ---- decoders that use one message again
+
+
+KINDS: dict[str, Any] = {
+    "ts": (F.TYPE_INT64,),
+    "bid": (F.TYPE_DOUBLE,),
+    "qty": {"units": "google.type.Decimal", "lots": F.TYPE_INT32},
+    "seq": F.TYPE_SINT64,
+    "heartbeat": (F.TYPE_BOOL,),
+    "venue": (F.TYPE_STRING,),
+    "code": F.TYPE_STRING,
+    "at": TIMESTAMP,
+    "spare": F.TYPE_BYTES,
+}
+FIELDS = "ts=ts,bid=bid,qty=qty.lots,seq=seq,heartbeat=heartbeat,broker=venue,symbol=code"
+OTHERS = "ts=at,bid=qty.units,qty=bid,seq=seq,broker=venue,symbol=code"  # messages
+TYPES = {name: registered(file_of(**KINDS)).by_name("x.Tick") for name in (FIELDS, OTHERS)}
+
+
+@st.composite
+def values(draw: st.DrawFn) -> bytes:
+    """A message of which any field may be 0, empty, or not set; or what is no message."""
+    record: Any = GetMessageClass(TYPES[FIELDS])()
+    fields: dict[str, Any] = {
+        "ts": st.integers(-5, 5),
+        "bid": st.sampled_from([0.0, -0.0, 1.5, 100.0, float("nan")]),
+        "seq": st.integers(-1, 1),
+        "heartbeat": st.booleans(),
+        "venue": st.sampled_from(["", "XNAS"]),
+        "code": st.sampled_from(["", "EURUSD"]),
+        "spare": st.sampled_from([b"", b"?" * MOST_BYTES]),  # a large value
+    }
+    for name, numbers in fields.items():
+        if draw(st.booleans()):
+            setattr(record, name, draw(numbers))
+    if draw(st.booleans()):
+        record.at.seconds = draw(st.integers(0, 2))
+    if draw(st.booleans()):
+        record.qty.lots = draw(st.integers(0, 2))
+    if draw(st.booleans()):
+        record.qty.units.value = draw(st.sampled_from(["", "7", "?"]))
+    content: bytes = record.SerializeToString()
+    return content if draw(st.integers(0, 3)) else draw(st.sampled_from([content[:-1], b"", b"\xff", content + b"\x0a\1\xff"]))
+
+
+def outcome(decode: Any) -> Any:
+    """All of a tick as text, or why there is none."""
+    try:
+        return str(decode())
+    except RejectedError as error:
+        return error.reason, error.detail
+
+
+@pytest.mark.parametrize("fields", [FIELDS, OTHERS])
+@pytest.mark.parametrize("at", [5, None])
+@given(st.lists(values(), min_size=1, max_size=12))
+def test_nothing_of_a_value_is_left_for_the_next_one(fields: str, at: int | None, content: list[bytes]) -> None:
+    parsed = layout(fields)
+    alone = protobuf_decoder(TYPES[fields], parsed)
+    begin = 0 if at is None else at + 1
+    maker = decoder_maker(TYPES[fields], parsed, lambda value, _: alone(value[begin:]), at)
+    decode, other = maker(), maker()
+    for value in content:
+        with_frame = bytes(begin) + value
+        expected = outcome(lambda value=value: alone(value))
+        assert outcome(lambda value=with_frame: decode(value, at or 0)) == expected
+        assert outcome(lambda value=with_frame: other(value, at or 0)) == expected
+
+
+@given(values())
+def test_what_is_set_to_0_is_there_and_what_is_not_set_is_missing(content: bytes) -> None:
+    record: Any = GetMessageClass(TYPES[FIELDS])()
+    found = outcome(lambda: protobuf_decoder(TYPES[FIELDS], layout(FIELDS))(content))
+    assume(isinstance(found, str))
+    tick: Any = protobuf_decoder(TYPES[FIELDS], layout(FIELDS))(content)
+    record.ParseFromString(content)
+    assert tick.ts == record.ts
+    assert (tick.price is None) is not record.HasField("bid")
+    assert tick.qty == (record.qty.lots if record.HasField("qty") else None)
+    assert tick.heartbeat is record.heartbeat
+    assert tick.said_broker == (record.venue if record.HasField("venue") else None)
+    assert tick.said_symbol == (record.code or None)

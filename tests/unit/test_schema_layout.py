@@ -21,8 +21,8 @@ from tables.engine import Engine
 from tables.layouts.config import LayoutConfig
 from tables.layouts.framing import VALUE_HEADER
 from tables.layouts.layout import tick_of
-from tables.layouts.schema_book import SchemaBook
-from tables.layouts.schema_layout import SchemaLayout
+from tables.layouts.schema_book import DecodersOfPass, SchemaBook
+from tables.layouts.schema_layout import MOST_OF_PASS, SchemaLayout
 from tables.ticks import RejectedError
 from tests.support.reference import Entry
 from tests.support.schema_registry import RegistryServer, running
@@ -35,6 +35,12 @@ AVRO = AvroTicks({**OPTIONAL, **TICK})
 EVOLVED = AvroTicks({"venue": "string", **TICK, "spare": {"type": "array", "items": "long"}, **OPTIONAL}, 2)
 PROTOBUF = ProtobufTicks()
 EVOLVED_PROTOBUF = ProtobufTicks(2, ("venue",))
+FIRST, EVOLVED_FIRST = ProtobufTicks(first=True), ProtobufTicks(2, ("venue",), first=True)
+EVOLUTIONS: dict[str, tuple[AvroTicks | ProtobufTicks, AvroTicks | ProtobufTicks]] = {
+    "avro": (AVRO, EVOLVED),
+    "protobuf": (PROTOBUF, EVOLVED_PROTOBUF),
+    "protobuf, first message": (FIRST, EVOLVED_FIRST),
+}
 
 
 def layout_of(name: str, *schemas: AvroTicks | ProtobufTicks) -> SchemaLayout:
@@ -75,21 +81,22 @@ def _short(number: Decimal) -> Decimal:
 
 
 @PROFILE
-@given(logs(), configs(), st.sampled_from(["avro", "protobuf"]), st.data())
+@given(logs(), configs(), st.sampled_from(sorted(EVOLUTIONS)), st.data())
 def test_the_same_ticks_make_the_same_bars_as_in_json(
     log: list[Entry], config: EngineConfig, name: str, data: st.DataObject
 ) -> None:
     log = [without_zeros(entry) for entry in log]
     until = last_arrival(log) + 100_000
-    one, two = (AVRO, EVOLVED) if name == "avro" else (PROTOBUF, EVOLVED_PROTOBUF)
+    one, two = EVOLUTIONS[name]
     changes = data.draw(st.integers(0, len(log)))  # where producers begin to use the next schema
     records = [record_of(entry, two if at >= changes else one) for at, entry in enumerate(log)]
-    assert bars_of(records, config, until, layout_of(name, one, two)) == bars_of(map(wire, log), config, until)
+    layout = layout_of(name.partition(",")[0], one, two)
+    assert bars_of(records, config, until, layout) == bars_of(map(wire, log), config, until)
 
 
 @given(st.lists(st.tuples(st.one_of(st.none(), st.binary(max_size=30)), st.booleans()), min_size=1, max_size=20))
 def test_every_record_is_binned_late_or_rejected_whatever_it_holds(noise: list[tuple[bytes | None, bool]]) -> None:
-    for name, ticks in (("avro", AVRO), ("protobuf", PROTOBUF)):
+    for name, ticks in (("avro", AVRO), ("protobuf", PROTOBUF), ("protobuf", FIRST)):
         engine = Engine(EngineConfig(), layout=layout_of(name, ticks))
         frame = b"\0\0\0\0\1"
         values = [frame + value if value is not None and framed else value for value, framed in noise]
@@ -130,6 +137,36 @@ def test_the_records_of_a_schema_that_lacks_a_field_are_rejected_with_its_id() -
     with pytest.raises(RejectedError, match=r"schema 7: bid=bid: record Tick has no such field") as found:
         tick_of(layout, Wire(0, TS, b"A|x", b"\0\0\0\0\7\2"))
     assert found.value.reason == "schema"
+
+
+@pytest.mark.parametrize(("name", "ticks"), [("avro", AVRO), ("protobuf", PROTOBUF), ("protobuf", FIRST)])
+def test_decoders_are_made_anew_for_a_thousand_records_and_no_record_is_asked_for_too_soon(
+    name: str, ticks: AvroTicks | ProtobufTicks
+) -> None:
+    layout, asked = layout_of(name, ticks), [0]
+
+    def records(count: int, more: int) -> Iterator[Wire]:
+        for number in range(count):
+            asked[0] += 1
+            value = ticks.framed(ts=TS + number, bid=Decimal(more), qty=None, seq=number, heartbeat=False)
+            yield Wire(number, TS, b"A|x", value)
+
+    made: list[DecodersOfPass] = []
+    make = layout._book.decoders
+
+    def noted() -> DecodersOfPass:
+        made.append(found := make())
+        return found
+
+    layout._book.decoders = noted  # type: ignore[method-assign]
+    count = 2 * MOST_OF_PASS + 1
+    for number, (record, key, tick) in enumerate(layout.decoded(records(count, 1))):
+        assert (asked[0], record.offset, key, tick.seq, tick.price) == (number + 1, number, b"A|x", number, 1)
+        if not number % 100:  # another pass goes on in between
+            ((_, _, other),) = layout.decoded(records(1, 2))
+            asked[0] -= 1
+            assert (other.seq, other.price, tick.price) == (0, 2, 1)
+    assert sum(map(bool, made)) == 3 + len(range(0, count, 100))  # those that have decoded something
 
 
 # ---- the registry
