@@ -367,6 +367,7 @@ cdef class Scope:
     cdef public object written
     cdef dict large
     cdef int64_t c_stream_time, c_advanced_at, c_deadline, c_entry
+    cdef bint waits  # to be scheduled, see `FastPath._move`
     cdef Bucket recent  # the bucket that the fast path found last; forgotten when buckets change
 
     def __init__(self, str key, stream_time=_UNKNOWN, advanced_at=0):
@@ -1012,6 +1013,7 @@ cdef class FastPath:
     # while records are read:
     cdef int64_t arrived, arrival, latest, binned, opened, next_offset
     cdef bint usual
+    cdef list waiting  # scopes to be scheduled
     cdef Scope known  # the scope that was looked up last, by the bytes of its broker
     cdef bytes known_broker
 
@@ -1027,6 +1029,7 @@ cdef class FastPath:
         self.positive, self.idle = config.positive, config.idle_close
         self.per_symbol, self.per_broker = config.scope == "symbol", config.scope == "broker"
         self.bar_scale = -1 if config.bar_scale is None else config.bar_scale
+        self.waiting = []
 
     def feed(self, records, arrived, process):
         """Process records in offset order that all arrived at `arrived` (epoch ms).
@@ -1093,11 +1096,17 @@ cdef class FastPath:
         return self.usual
 
     cdef int _flush(self) except -1:
-        """Write back what was counted."""
+        """Write back what was counted, and schedule what waits."""
+        cdef Scope scope
         self.progress.next_offset = self.next_offset
         if self.opened:
             self.windows.count += self.opened
             self.opened = 0
+        if self.waiting:
+            for scope in self.waiting:
+                scope.waits = False
+                self.schedule(scope)
+            self.waiting.clear()
         return 0
 
     cdef int _leave(self, object record, object process) except -1:
@@ -1212,15 +1221,19 @@ cdef class FastPath:
         return not t.sized or (t.qty_scale <= self.bar_scale and MAX_DIGITS + self.bar_scale - t.qty_scale <= 26)
 
     cdef inline int _move(self, Scope scope, int64_t ts) except -1:
-        """Move stream time, see `IdleScheduler.advance_stream_time`."""
+        """Move stream time, see `IdleScheduler.advance_stream_time`.
+
+        A scope is scheduled when this path is left: until then the wheel does not turn, and the lead only shrinks.
+        """
         cdef int64_t lead
         if ts > scope.c_stream_time:
             lead = self.arrival - ts
             if lead < scope.c_advanced_at - scope.c_stream_time and scope.c_deadline != NEVER and self.idle:
                 scope.c_stream_time = ts
                 scope.c_advanced_at = self.arrival
-                if lead + scope.c_deadline < scope.c_entry:
-                    self.schedule(scope)
+                if lead + scope.c_deadline < scope.c_entry and not scope.waits:
+                    scope.waits = True
+                    self.waiting.append(scope)
             else:
                 scope.c_stream_time = ts
                 scope.c_advanced_at = self.arrival
