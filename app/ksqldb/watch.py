@@ -1,11 +1,12 @@
-"""Watches what was created in ksqlDB: its queries with their states, errors and lag, and its processing log."""
+"""Watches what was created in ksqlDB: its queries with their states, errors and lag, its topics, and its processing log."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,12 +17,14 @@ from aiokafka.errors import KafkaError
 from app.errors import BarwheelError
 from app.kafka.bootstrap import admin
 from app.kafka.cluster import Cluster
+from app.kafka.sizes import topic_bytes
 from app.kafka.topics import partition_counts
 from app.ksqldb.boot import BOOT_SECONDS, target
-from app.ksqldb.watched import GONE, Watched, WatchedQuery
+from app.ksqldb.watched import GONE, TopicEnds, Watched, WatchedQuery, WatchedSource
 from app.settings import Settings
 from migrations.ksql.parse.statement import describe
 from migrations.plan.entry import Entry, Status
+from migrations.server.catalog import Catalog, SourceDescription
 from migrations.server.client import KsqlClient
 
 WATCH_SECONDS = 30.0
@@ -46,12 +49,19 @@ async def keep_watch(settings: Settings, cluster: Cluster, watched: Watched, his
             watched.up, watched.error = False, str(error) or type(error).__name__
 
 
-async def look(client: KsqlClient, cluster: Cluster, watched: Watched, entries: Iterable[Entry]) -> None:
-    """One look at the server."""
+async def look(
+    client: KsqlClient,
+    cluster: Cluster,
+    watched: Watched,
+    entries: Iterable[Entry],
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """One look at the server; `clock` gives seconds, for the rates since the look before."""
     states, errors, lags = await client.query_states(), await client.query_errors(), await client.lags()
+    catalog = await client.catalog()
     queries = []
     # statements that replace one another by OR REPLACE have one query: the last one counts
-    running = {entry.query_id: entry for entry in sorted(entries, key=lambda entry: entry.applied_at)}
+    running = {entry.query_id or entry.id: entry for entry in sorted(entries, key=lambda entry: entry.applied_at)}
     for entry in running.values():
         if not entry.query_id or entry.status is Status.sending:
             continue
@@ -61,10 +71,47 @@ async def look(client: KsqlClient, cluster: Cluster, watched: Watched, entries: 
         state = states.get(entry.query_id, GONE)
         put_aside = entry.status is Status.replaced
         queries.append(WatchedQuery(entry.query_id, writes, state, errors.get(entry.query_id, 0), found, put_aside))
-    source = (await client.catalog()).sources.get(LOG_STREAM) if LOG_STREAM in lags else None
+    known = {entry.name for entry in running.values() if entry.status is not Status.sending}
+    sources = [catalog.sources[name] for name in sorted(known & catalog.sources.keys())]
+    watched.ends, watched.sources = await _look_at_topics(cluster, watched.ends, sources, lags, catalog, clock)
+    source = catalog.sources.get(LOG_STREAM)
     records, newest = (0, []) if source is None else await newest_records(cluster, source.topic)
     watched.queries, watched.log_records, watched.log_newest = queries, records, newest
     watched.up, watched.error = True, ""
+
+
+async def _look_at_topics(
+    cluster: Cluster,
+    before: TopicEnds | None,
+    sources: Sequence[SourceDescription],
+    lags: Mapping[str, Mapping[str, int]],
+    catalog: Catalog,
+    clock: Callable[[], float],
+) -> tuple[TopicEnds, list[WatchedSource]]:
+    """The ends of the sources' topics, and what they say together with those of the look `before`."""
+    async with admin(cluster) as client:
+        counts = await partition_counts(client)
+        topics = {source.topic: counts[source.topic] for source in sources if source.topic in counts}
+        sizes = await topic_bytes(client, topics) if topics else {}
+    ends = TopicEnds(clock(), await _ends(cluster, topics))
+    written = {query: one.name for one in catalog.sources.values() for query in one.queries}
+    found = []
+    for source in sources:
+        read = [lags.get(written.get(query, ""), {}).get(source.topic) for query in source.readers]
+        lag = max((records for records in read if records is not None), default=None)
+        rate = before.rate(source.topic, ends) if before is not None else None
+        found.append(WatchedSource(source.name, source.topic, rate, lag, sizes.get(source.topic)))
+    return ends, found
+
+
+async def _ends(cluster: Cluster, topics: Mapping[str, int]) -> dict[str, int]:
+    """The sum of the end offsets of each topic."""
+    if not topics:
+        return {}
+    async with AIOKafkaConsumer(**cluster.client, enable_auto_commit=False) as consumer:
+        partitions = [TopicPartition(topic, number) for topic, count in topics.items() for number in range(count)]
+        ends = await consumer.end_offsets(partitions)
+    return {topic: sum(ends[TopicPartition(topic, number)] for number in range(count)) for topic, count in topics.items()}
 
 
 async def newest_records(cluster: Cluster, topic: str) -> tuple[int, list[str]]:

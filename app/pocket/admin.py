@@ -135,6 +135,19 @@ class Admin:
             rows.append(about | {"error_code": 0 if known else UNKNOWN_TOPIC, "error_message": None})
         return {"resources": rows}
 
+    def describe_log_dirs(self, request: Body) -> Body:
+        """DescribeLogDirs (key 35): the bytes of partitions; of all of them if none is named."""
+        named = request["topics"]
+        if named is None:
+            named = [{"topic": name, "partitions": None} for name in self._topics.names()]
+        rows = []
+        for topic in named:
+            for number, log in enumerate(self._topics.logs(topic["topic"]) or ()):
+                if topic["partitions"] is None or number in topic["partitions"]:
+                    about = {"partition_index": number, "partition_size": log.size, "offset_lag": 0, "is_future_key": False}
+                    rows.append((topic["topic"], about))
+        return {"results": [{"error_code": 0, "log_dir": str(self._topics.folder), "topics": by_topic(rows)}]}
+
     def alter_some_configs(self, request: Body) -> Body:
         """IncrementalAlterConfigs (key 44): changes the named configs of a topic."""
         rows = []

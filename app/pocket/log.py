@@ -78,6 +78,11 @@ class PartitionLog:
         os.close(self._file)
 
     @property
+    def size(self) -> int:
+        """Size of the file in bytes."""
+        return self._bytes
+
+    @property
     def stable_end(self) -> int:
         """The last stable offset: consumers of committed records must stop there."""
         return min(self.ongoing.values(), default=self.end)

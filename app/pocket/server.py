@@ -91,6 +91,7 @@ class Broker:
             28: self._coordinator.commit_offsets_in_transaction,
             32: self._admin.describe_configs,
             33: self._admin.alter_configs,
+            35: self._admin.describe_log_dirs,
             37: self._admin.create_partitions,
             42: self._coordinator.delete_groups,
             44: self._admin.alter_some_configs,

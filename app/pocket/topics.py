@@ -64,7 +64,7 @@ class Topics:
     """Everything that the broker stores, in files and in the journal."""
 
     def __init__(self, folder: Path, journal: Journal, default_partitions: int) -> None:
-        self._folder = folder
+        self.folder = folder
         self._journal = journal
         self._default_partitions = default_partitions
         self._rows: dict[str, dict[str, Any]] = journal.table("topic")
@@ -196,7 +196,7 @@ class Topics:
 
     def _open(self, topic_id: str, name: str, number: int) -> PartitionLog:
         # the id is in the name, so that a topic that is created again does not find the records of the deleted one
-        path = self._folder / f"{name}-{topic_id}-{number}.log"
+        path = self.folder / f"{name}-{topic_id}-{number}.log"
         return PartitionLog(path, self._leader_epoch, start=self._journal.table("start").get(path.stem, 0))
 
     # ---- offsets

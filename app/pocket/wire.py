@@ -1,7 +1,7 @@
 """Kafka's wire format: requests and responses as dictionaries, by aiokafka's schemas.
 
 Written for aiokafka 0.14.0, whose protocol classes describe the requests and responses this broker knows, beside those of
-`app.pocket.metadata`, `app.pocket.leader_epochs` and `app.pocket.incremental`.
+`app.pocket.metadata`, `app.pocket.leader_epochs`, `app.pocket.incremental` and `app.pocket.log_dirs`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from aiokafka.protocol.types import Array, Schema, TaggedFields
 
 from app.pocket.incremental import IncrementalAlterConfigsRequest_v0
 from app.pocket.leader_epochs import LEADER_EPOCH_REQUESTS
+from app.pocket.log_dirs import DescribeLogDirsRequest_v1
 from app.pocket.metadata import METADATA_REQUESTS, UUID_BYTES
 
 _MODULES = ("admin", "commit", "coordination", "fetch", "group", "metadata", "offset", "produce", "transaction")
@@ -44,7 +45,7 @@ def _requests() -> dict[tuple[int, int], Any]:
         and isinstance(getattr(kind, "API_KEY", None), int)
         and not getattr(kind, "FLEXIBLE_VERSION", False)
     ]
-    own: list[Any] = [*METADATA_REQUESTS, *LEADER_EPOCH_REQUESTS, IncrementalAlterConfigsRequest_v0]
+    own: list[Any] = [*METADATA_REQUESTS, *LEADER_EPOCH_REQUESTS, IncrementalAlterConfigsRequest_v0, DescribeLogDirsRequest_v1]
     return {(kind.API_KEY, kind.API_VERSION): kind for kind in [*inflexible, *own]}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -62,6 +62,11 @@ def watch_metrics(watched: Watched, named: Callable[[str], str]) -> Iterator[Met
             sum(query.errors for query in watched.queries),
         ),
         ("ksqldb_processing_log_records", "Records of ksqlDB's processing log.", watched.log_records),
+        (
+            "ksqldb_lag_records_max",
+            "Records that the slowest of these queries has still to read.",
+            max((query.lag or 0 for query in watched.queries if not query.put_aside), default=0),
+        ),
     )
     for name, text, value in rows:
         gauge = GaugeMetricFamily(named(name), text)
@@ -73,3 +78,26 @@ def watch_metrics(watched: Watched, named: Callable[[str], str]) -> Iterator[Met
     for name, records in {query.writes: query.lag for query in watched.queries if query.lag is not None}.items():
         lag.add_metric([name], records)
     yield lag
+    of_sources: tuple[tuple[str, str, Mapping[str, float | None]], ...] = (
+        (
+            "ksqldb_source_records_per_second",
+            "Offsets a second that were added to the topic of a stream or table, since the look before.",
+            {source.name: source.rate for source in watched.sources},
+        ),
+        (
+            "ksqldb_source_lag_records",
+            "Records of a stream or table that the slowest query which reads from it has still to read.",
+            {source.name: source.lag for source in watched.sources},
+        ),
+        (
+            "ksqldb_source_bytes",
+            "Size of the topic of a stream or table, without the copies of its replicas.",
+            {source.name: source.size for source in watched.sources},
+        ),
+    )
+    for name, text, values in of_sources:
+        of_source = GaugeMetricFamily(named(name), text, labels=("name",))
+        for source_name, number in values.items():
+            if number is not None:
+                of_source.add_metric([source_name], float(number))
+        yield of_source

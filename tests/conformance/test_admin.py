@@ -10,6 +10,7 @@ from aiokafka.admin import NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import OffsetOutOfRangeError
 
+from app.kafka.sizes import topic_bytes
 from tests.conformance.clients import admin, consumer, eventually, new_topic, producer, read, read_all, settings_of, unique
 
 EXISTS, INVALID_TOPIC, INVALID_PARTITIONS, INVALID_REPLICATION, INVALID_CONFIG, UNKNOWN = 36, 17, 37, 38, 40, 3
@@ -176,3 +177,14 @@ async def test_records_past_the_end_cannot_be_deleted(broker: str) -> None:
     async with admin(broker) as client:
         with pytest.raises(OffsetOutOfRangeError):
             await client.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=99)})
+
+
+async def test_the_bytes_of_topics_on_disk_are_told(broker: str) -> None:
+    topic, empty = await new_topic(broker, 2), await new_topic(broker)
+    async with producer(broker) as sender:
+        for number in range(20):
+            await sender.send_and_wait(topic, b"x" * 100, partition=number % 2)
+    async with admin(broker) as client:
+        found = await topic_bytes(client, {topic: 2, empty: 1})
+        assert (found.pop(empty), 20 * 100 < found.pop(topic) < 20 * 300, found) == (0, True, {})
+        assert await topic_bytes(client, {topic: 3, unique(): 1}) == {}  # a partition that is not told is not 0

@@ -51,6 +51,7 @@ def _watched(watched: Watched) -> WatchedKsqldb:
         up=watched.up,
         error=watched.error or None,
         queries=queries,
+        sources=[asdict(source) for source in watched.sources],
         processing_log_records=watched.log_records,
         processing_log=watched.log_newest,
     )

@@ -258,6 +258,11 @@ class WatchedKsqldb(ApiModel):
     queries: list[dict[str, Any]] = Field(
         default_factory=list, description="Queries of the history: state, errors that ksqlDB keeps, lag in records."
     )
+    sources: list[dict[str, Any]] = Field(
+        default_factory=list,
+        description="Streams and tables of the history: their topic, offsets a second that are added to it, the lag of the "
+        "slowest query that reads from them, and the topic's size in bytes.",
+    )
     processing_log_records: int = 0
     processing_log: list[str] = Field(default_factory=list, description="The newest entries of ksqlDB's processing log.")
 

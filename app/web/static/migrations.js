@@ -23,6 +23,19 @@ function showKsqldb(found) {
       ),
     ),
   );
+  $("sources").replaceChildren(
+    ...found.sources.map((source) =>
+      element(
+        "tr",
+        {},
+        cell(source.name),
+        cell(source.topic),
+        cell(source.rate === null ? "-" : source.rate.toFixed(1), "number"),
+        cell(source.lag ?? "-", "number"),
+        cell(source.size ?? "-", "number"),
+      ),
+    ),
+  );
   $("log").textContent = found.processing_log_records ? `${found.processing_log_records} entries, the newest:\n${found.processing_log.join("\n")}` : "";
 }
 

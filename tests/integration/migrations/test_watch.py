@@ -10,10 +10,11 @@ from aiokafka import AIOKafkaProducer
 from app.kafka.topics import TopicSpec, ensure_one
 from app.ksqldb import watch
 from app.ksqldb.watched import Watched
+from app.web.migration_metrics import watch_metrics
 from migrations.plan.entry import Entry
 from migrations.run import history, runner
 from migrations.run.target import Target
-from tests.integration.migrations.plans import Where, five, query_ids
+from tests.integration.migrations.plans import FIVE, Where, five, query_ids
 from tests.support.ksqldb import KsqlServer
 from tests.support.worker import Worker
 
@@ -43,6 +44,42 @@ async def test_queries_of_the_history_are_seen_with_their_states_errors_and_lag(
         server.hide(next(name for name in query_ids(server) if name.startswith("CTAS_N_W")))
         now = {query.writes: (query.state, query.errors, query.stopped) for query in (await looked(target)).queries}
         assert now == {"ALL_S": ("PAUSED", 0, True), "BIG": ("RUNNING", 2, False), "N_W": ("GONE", 0, True)}
+
+
+async def test_topics_are_seen_with_their_rate_the_lag_of_their_readers_and_their_size(
+    where: Where, server: KsqlServer
+) -> None:
+    moments = iter((100.0, 110.0, 120.0))
+
+    def clock() -> float:
+        return next(moments)
+
+    async with where() as target:
+        name = f"{target.topic}-ticks"
+        text = FIVE.replace("KAFKA_TOPIC='ticks'", f"KAFKA_TOPIC='{name}'")
+        await ensure_one(target.cluster, TopicSpec(name, 2, {"cleanup.policy": "compact"}, "ticks"), 1)
+        await runner.apply(target, five(text))
+        entries = list((await history.read(target.cluster, target.topic, "an-app")).values())
+        found = Watched()
+        await watch.look(target.client, target.cluster, found, entries, clock)
+        ticks = {source.name: source for source in found.sources}["TICKS_S"]
+        assert (ticks.topic, ticks.rate, ticks.size) == (name, None, 0)
+        async with AIOKafkaProducer(**target.cluster.client) as producer:
+            for number in range(40):
+                await producer.send_and_wait(name, b"x" * 100, partition=number % 2)
+        await watch.look(target.client, target.cluster, found, entries, clock)
+        ticks = {source.name: source for source in found.sources}["TICKS_S"]
+        assert (ticks.rate, ticks.size is not None and ticks.size > 40 * 100) == (4.0, True)
+        await watch.look(target.client, target.cluster, found, entries, clock)
+    sources = {source.name: source for source in found.sources}
+    assert sorted(sources) == ["ALL_S", "BIG", "N_W", "TICKS_S"]
+    assert sources["TICKS_S"].rate == 0.0
+    assert (sources["ALL_S"].rate, sources["ALL_S"].size) == (None, None)  # the stand-in makes no topics
+    metrics = {metric.name: metric for metric in watch_metrics(found, lambda name: name)}
+    assert [one.labels["name"] for one in metrics["ksqldb_source_bytes"].samples] == ["TICKS_S"]
+    server.committed(now=True)
+    async with where() as target:
+        assert {source.lag for source in (await looked(target)).sources if source.name == "TICKS_S"} == {0}
 
 
 async def test_the_newest_entries_of_the_processing_log_are_shown(where: Where, server: KsqlServer) -> None:
@@ -82,6 +119,7 @@ def test_a_worker_counts_what_the_history_has_under_both_names(worker: Worker, s
         assert f"barwheel_{name}_total 0.0" in text
     found = json.loads(shown("/api/v1/migrations"))
     assert {row["hash"] == row["applied_hash"] and row["hash"].startswith("v1:sha256:") for row in found["steps"][:6]} == {True}
-    assert found["ksqldb"] == {"up": None, "error": None, "queries": [], "processing_log_records": 0, "processing_log": []}
+    empty = {"queries": [], "sources": [], "processing_log_records": 0, "processing_log": []}
+    assert found["ksqldb"] == {"up": None, "error": None, **empty}
     for words in (("plan", "validate"), ("plan", "print"), ("validate",)):
         assert worker.run("migrate", *words, "--plan", "p.ksql").returncode == 0
