@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
+from unittest import mock
 
+from app.kafka.cluster import Cluster
+from app.ksqldb.boot import load_plan, target
+from app.settings import Settings
+from migrations.plan.compare import Step
+from migrations.plan.entry import Entry
+from migrations.run import runner
 from tests.support.worker import Worker
+
+RESTART_BEFORE = 4  # the number of a statement of the shipped plan
 
 
 def run_through(worker: Worker) -> None:
@@ -63,6 +74,33 @@ def apply_with_revisions(worker: Worker) -> None:
     again = worker.run("migrate", "--apply")
     assert (again.returncode, "nothing to do: 25 statements" in again.stdout) == (0, True), again.stderr
     assert worker.run("migrate", "status").returncode == 0
+
+
+async def apply_through_a_restart(worker: Worker, restart: Callable[[], object]) -> None:
+    """Apply the shipped plan while the server is restarted before its fourth statement; then restart it once more.
+
+    The worker's topics must exist. `restart` ends the server and starts it, and need not wait until it is ready.
+    """
+    worker.settings["ksqldb_retry_for"] = "120s"
+    with mock.patch.dict(os.environ, worker.environment(), clear=True):
+        settings = Settings(_env_file=None)  # type: ignore[call-arg]  # pydantic-settings' own
+    begun: list[str] = []
+
+    def restarting(step: Step, done: Entry | None) -> None:
+        if done is None:
+            begun.append(step.id)
+            if len(begun) == RESTART_BEFORE:
+                restart()
+
+    plan = load_plan(settings, None)
+    async with target(settings, Cluster(worker.bootstrap)) as where:
+        result = await runner.apply(where, plan, on_progress=restarting)
+        assert [entry.id for entry in result.applied] == [statement.id for statement in plan.statements] == begun
+    restart()
+    status = worker.run("migrate", "status")
+    assert (status.returncode, "nothing to do: 6 statements" in status.stderr) == (0, True), status.stdout + status.stderr
+    again = worker.run("migrate", "--apply")
+    assert (again.returncode, "nothing to do: 6 statements" in again.stdout) == (0, True), again.stderr
 
 
 def steps(worker: Worker, *given: str) -> list[dict[str, str]]:

@@ -1,4 +1,7 @@
-"""Migrations on a real ksqlDB: at KSQLDB_URL with the Kafka at KAFKA_URL, else that of docker-compose.yml."""
+"""Migrations on a real ksqlDB: at KSQLDB_URL with the Kafka at KAFKA_URL, else that of docker-compose.yml.
+
+KSQLDB_RESTART is a command that ends the server at KSQLDB_URL and starts it again.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from migrations.plan.model import KsqlText, build_plan
 from migrations.run import runner
 from migrations.run.target import Target
 from migrations.server.client import KsqlClient
-from tests.e2e.shipped import apply_with_revisions, run_through
+from tests.e2e.shipped import apply_through_a_restart, apply_with_revisions, run_through
 from tests.support.ticks import Tick, heartbeat, produce
 from tests.support.waiting import until_sync
 from tests.support.worker import ROOT, Worker
@@ -111,6 +114,14 @@ def test_a_plan_is_applied_once_serves_pull_queries_and_refuses_what_cannot_be_a
 def test_the_shipped_plan_is_applied_adopted_swapped_rolled_back_and_retired(worker: Worker) -> None:
     assert worker.run("topics").returncode == 0
     run_through(worker)
+
+
+async def test_the_shipped_plan_is_applied_once_through_a_restart_of_the_server(worker: Worker) -> None:
+    command = os.environ.get("KSQLDB_RESTART", "" if os.environ.get("KSQLDB_URL") else "docker compose restart ksqldb")
+    if not command:
+        pytest.skip("no KSQLDB_RESTART: a command that restarts the server at KSQLDB_URL")
+    assert worker.run("topics").returncode == 0
+    await apply_through_a_restart(worker, lambda: subprocess.run(command, shell=True, check=True, cwd=ROOT))
 
 
 @pytest.mark.parametrize("bars_format", ["json", "avro", "protobuf"])

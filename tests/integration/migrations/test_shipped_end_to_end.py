@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.e2e.shipped import apply_with_revisions, run_through
+from tests.e2e.shipped import apply_through_a_restart, apply_with_revisions, run_through
 from tests.support.ksqldb import KsqlServer
 from tests.support.worker import Worker
 
@@ -19,3 +19,13 @@ def test_the_plan_with_revisions_and_longer_bars_is_applied_once(worker: Worker,
             server.topic(f"{worker.settings['topics_prefix']}bar_{frame}_{kind}")
     assert worker.run("topics").returncode == 0
     apply_with_revisions(worker)
+
+
+async def test_the_shipped_plan_is_applied_once_through_a_restart_of_the_server(worker: Worker, server: KsqlServer) -> None:
+    def restart() -> None:
+        server.kill()
+        server.start()
+
+    assert worker.run("topics").returncode == 0
+    await apply_through_a_restart(worker, restart)
+    assert len(server.executed()) == 6
