@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import urllib.request
 from itertools import pairwise
 from typing import Any
 
@@ -17,9 +16,9 @@ T0 = 1_399_248_000_000
 MINUTE = 60_000
 
 
-def told(worker: Worker, name: str) -> list[Seen]:
-    """The committed records of a topic of bars."""
-    return read(worker.bootstrap, f"{worker.settings['topics_prefix']}bar_{name}")
+def told(worker: Worker, name: str, enough: int = 0) -> list[Seen]:
+    """The committed records of a topic of bars, when there are enough: a bar is sent after the tick that closed it was read."""
+    return read(worker.bootstrap, f"{worker.settings['topics_prefix']}bar_{name}", enough)
 
 
 def commands_tell(worker: Worker) -> None:
@@ -62,7 +61,7 @@ def test_a_late_tick_revises_its_bars_once_though_the_worker_was_killed_before_t
     worker = pocket_worker(topic_partitions="1", late_policy="correct", correction_delay="3s", frames="2m").start()
     produce(worker.bootstrap, worker.ticks_topic, [Tick(T0 + 1_000, "1.5"), Tick(T0 + MINUTE + 10_000, "1.6")])
     worker.wait_read(2)
-    (final,) = told(worker, "1m_final")
+    (final,) = told(worker, "1m_final", 1)
     produce(worker.bootstrap, worker.ticks_topic, [Tick(T0 + 2_000, "2.5")])
     worker.wait_checkpointed(3)
     worker.kill()
@@ -84,8 +83,7 @@ def test_a_late_tick_revises_its_bars_once_though_the_worker_was_killed_before_t
     assert longer.headers["frame"] == revised.headers["frame"] == b"2m"
     total = worker.total()
     assert (total["read"], total["binned"], total["corrected"], total["late"]) == (5, 3, 2, 0)
-    with urllib.request.urlopen(f"http://127.0.0.1:{worker.settings['web_port']}/metrics", timeout=5) as answer:
-        text = answer.read().decode()
+    text = worker.text("/metrics")
     assert 'barwheel_corrected_ticks_total{partition="0"} 2.0' in text
     assert 'barwheel_corrections_emitted_total{frame="2m"} 1.0' in text
     assert 'barwheel_longer_bars_emitted_total{frame="2m"} 1.0' in text
@@ -115,13 +113,12 @@ def test_windows_without_a_tick_have_flat_bars_which_commands_and_the_api_show(p
     (revised,) = told(worker, "1m_corrections")
     assert (revised.bar.bucket_start, revised.bar.revision, revised.bar.ticks) == (T0 + MINUTE, 1, 1)
     assert [(seen.bar.bucket_start - T0, seen.bar.ticks) for seen in told(worker, "2m_final")] == [(0, 1), (2 * MINUTE, 0)]
-    why = f"http://127.0.0.1:{worker.settings['web_port']}/api/v1/why/A/x/{T0 + 2 * MINUTE}"
 
-    def sentence() -> str:
-        with urllib.request.urlopen(why, timeout=5) as answer:
-            return str(json.loads(answer.read())["sentence"])
+    def explained() -> bool:
+        why = worker.get(f"/api/v1/why/A/x/{T0 + 2 * MINUTE}")
+        return why is not None and "repeats the price of the tick at offset 0" in why["sentence"]
 
-    worker.wait(lambda: "repeats the price of the tick at offset 0" in sentence(), "the read model has the flat bar")
+    worker.wait(explained, "the read model has the flat bar")
     for command in (("bars", "--json"), ("export", "files")):
         ended = worker.run(*command)
         assert ended.returncode == 0, ended.stdout + ended.stderr

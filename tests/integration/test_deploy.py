@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-import urllib.request
 from typing import Any
 
 import pytest
@@ -53,9 +52,7 @@ def test_every_metric_that_is_asked_for_is_shown_by_a_running_worker(new_worker:
     assert len(asked) > 20
 
     def shown() -> set[str]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{worker.settings['web_port']}/metrics", timeout=5) as answer:
-            lines = answer.read().decode().splitlines()
-        return {re.split(r"[{ ]", line)[0] for line in lines if not line.startswith("#")}
+        return {re.split(r"[{ ]", line)[0] for line in worker.text("/metrics").splitlines() if not line.startswith("#")}
 
     worker.wait(lambda: asked <= shown(), f"it shows {sorted(asked - shown())}")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 DEFAULTS = {"check": 20, "full": 50}  # examples of a property that names no number; `thorough` leaves Hypothesis' own
 PROFILES = ("check", "full", "thorough")
@@ -27,7 +27,12 @@ def examples(*, check: int, full: int, thorough: int) -> int:
 
 
 def use_profile() -> None:
-    """Give properties without a number of their own the number of examples of the current profile."""
-    if (number := DEFAULTS.get(profile())) is not None:
-        settings.register_profile(profile(), max_examples=number)
-        settings.load_profile(profile())
+    """Give properties without a number of their own the number of examples of the current profile.
+
+    No property has a time limit: on a busy machine one example may take as long as many do elsewhere. `too_slow` is one, too.
+    """
+    usual = settings()
+    number = DEFAULTS.get(profile(), usual.max_examples)
+    slow = {*usual.suppress_health_check, HealthCheck.too_slow}
+    settings.register_profile(profile(), max_examples=number, deadline=None, suppress_health_check=slow)
+    settings.load_profile(profile())

@@ -177,9 +177,19 @@ class Worker:
             return None
 
     def text(self, path: str) -> str:
-        """What its web port answers."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.settings['web_port']}{path}", timeout=5) as answer:
-            return str(answer.read().decode())
+        """What its web port answers, when it does: a busy worker may not do so at once."""
+        found: list[str] = []
+
+        def answered() -> bool:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.settings['web_port']}{path}", timeout=5) as answer:
+                    found.append(answer.read().decode())
+            except OSError:
+                return False
+            return True
+
+        self.wait(answered, f"{path} answers")
+        return found[0]
 
     def ready(self) -> bool:
         """Whether `/readyz` succeeds."""

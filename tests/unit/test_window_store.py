@@ -32,7 +32,7 @@ def shown(found: object) -> list[str]:
     return [repr(one) for one in found]  # type: ignore[attr-defined]  # an iterator of differences
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     ours=st.lists(st.tuples(WINDOWS, st.integers(0, 1), CLOSES)),
     theirs=st.lists(st.tuples(WINDOWS, CLOSES | st.none())),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 
 from aiokafka import AIOKafkaProducer
 
@@ -108,16 +107,12 @@ def test_a_worker_counts_what_the_history_has_under_both_names(worker: Worker, s
     worker.start()
     worker.wait_log("migrations: 6 applied")
 
-    def shown(path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{worker.settings['web_port']}{path}", timeout=5) as answer:
-            return str(answer.read().decode())
-
     for name in ("migrations_applied", "applied_migrations"):
-        worker.wait(lambda name=name: f"barwheel_{name}_total 7.0" in shown("/metrics"), name)  # type: ignore[misc]
-    text = shown("/metrics")
+        worker.wait(lambda name=name: f"barwheel_{name}_total 7.0" in worker.text("/metrics"), name)  # type: ignore[misc]
+    text = worker.text("/metrics")
     for name in ("migrations_skipped", "skipped_migrations", "migrations_failures", "failed_migrations"):
         assert f"barwheel_{name}_total 0.0" in text
-    found = json.loads(shown("/api/v1/migrations"))
+    found = json.loads(worker.text("/api/v1/migrations"))
     assert {row["hash"] == row["applied_hash"] and row["hash"].startswith("v1:sha256:") for row in found["steps"][:6]} == {True}
     empty = {"queries": [], "sources": [], "processing_log_records": 0, "processing_log": []}
     assert found["ksqldb"] == {"up": None, "error": None, **empty}
