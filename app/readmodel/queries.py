@@ -41,7 +41,7 @@ class StoredSymbol(NamedTuple):
     partition: int
     oldest_kept: int | None
     frame: int = 0  # its number
-    has_bars: bool = True
+    oldest: int | None = None  # start of its oldest bar here
 
 
 class StoredBar(NamedTuple):
@@ -82,10 +82,11 @@ class Queries:
         """Close the connection."""
         self._connection.close()
 
-    def symbols(self, prefix: str, broker: str | None, after: str, limit: int) -> list[SymbolEntry]:
+    def symbols(self, prefix: str, broker: str | None, after: str, limit: int, symbol: str | None = None) -> list[SymbolEntry]:
         """Symbols by prefix, in order, after the key `after`. Case is ignored.
 
-        A prefix with `|` is one of `broker|symbol`; `broker` restricts the search to one broker.
+        A prefix with `|` is one of `broker|symbol`; `broker` restricts the search to one broker, `symbol` to one name, which
+        counts in place of the prefix.
         """
         text = prefix.casefold()
         column, where, values = "by_symbol", "", []
@@ -93,6 +94,13 @@ class Queries:
             column, text, where, values = "by_broker", f"{broker.casefold()}|{text}", " AND broker = ?", [broker]
         elif "|" in text:
             column = "by_broker"
+        if symbol is not None:
+            column, text, where, values = (
+                "by_symbol",
+                f"{symbol.casefold()}|",
+                f"{where} AND symbols.symbol = ?",
+                [*values, symbol],
+            )
         sql = _SYMBOLS.replace("ORDERED", column).replace("MORE", where)
         rows = self._connection.execute(sql, (text, text + LAST, after, *values, limit))
         return [SymbolEntry(*row) for row in rows]
@@ -110,8 +118,7 @@ class Queries:
         ).fetchall()
         incomplete = self.incomplete(frame)
         return [
-            StoredSymbol(symbol_id, part, oldest if incomplete else None, number, oldest is not None)
-            for symbol_id, part, oldest in rows
+            StoredSymbol(symbol_id, part, oldest if incomplete else None, number, oldest) for symbol_id, part, oldest in rows
         ]
 
     def brokers(self, limit: int) -> list[str]:
@@ -124,7 +131,7 @@ class Queries:
 
     def none_kept(self, places: Iterable[StoredSymbol], frame: str = "") -> bool:
         """Whether a symbol has no bar here although its topics may have some."""
-        return not any(place.has_bars for place in places) and self.incomplete(frame)
+        return not any(place.oldest is not None for place in places) and self.incomplete(frame)
 
     def bars(self, symbols: Iterable[StoredSymbol], since: int, until: int, limit: int, before: int = 0) -> list[StoredBar]:
         """The newest version of the newest bars of a symbol with `since <= start < until` (epoch ms), newest first.
@@ -176,14 +183,24 @@ class Queries:
         return [StoredBar(*row) for row in rows]
 
     def side_records(
-        self, kind: str, name: tuple[str | None, str | None], reason: str | None, before: int, limit: int
+        self,
+        kind: str,
+        name: tuple[str | None, str | None],
+        reason: str | None,
+        before: int,
+        limit: int,
+        span: tuple[int | None, int | None] = (None, None),
     ) -> list[StoredSideRecord]:
-        """Late or rejected records with an id below `before`, newest first; None matches any broker, symbol or reason."""
+        """Late or rejected records with an id below `before`, newest first; None matches any broker, symbol or reason.
+
+        `span`: only late ticks of windows that start in it (epoch ms).
+        """
         rows = self._connection.execute(
             "SELECT id, topic, part, offset, arrival, broker, symbol, ts, start, reason, detail, value, truncated FROM side"
             " WHERE kind = ?1 AND id < ?2 AND (?3 IS NULL OR broker = ?3)"
-            " AND (?4 IS NULL OR symbol = ?4) AND (?5 IS NULL OR reason = ?5) ORDER BY id DESC LIMIT ?6",
-            (kind, before, *name, reason, limit),
+            " AND (?4 IS NULL OR symbol = ?4) AND (?5 IS NULL OR reason = ?5) AND (?7 IS NULL OR start >= ?7)"
+            " AND (?8 IS NULL OR start < ?8) ORDER BY id DESC LIMIT ?6",
+            (kind, before, *name, reason, limit, *span),
         )
         return [StoredSideRecord(*row) for row in rows]
 

@@ -82,6 +82,7 @@ class SymbolsParams(Params):
         str, Field(max_length=1_024, description="Prefix of the symbol, or of `broker|symbol`; case is ignored.")
     ] = ""
     broker: Name | None = None
+    symbol: Annotated[Name, Field(description="Only this symbol, of each broker; the prefix is ignored.")] | None = None
     limit: Annotated[int, Field(ge=1, le=500)] = 50
     cursor: Cursor | None = None
     local: Local = "false"
@@ -157,6 +158,8 @@ class SideRecordsParams(Params):
     broker: Name | None = None
     symbol: Name | None = None
     reason: Annotated[str, Field(min_length=1, max_length=50)] | None = None
+    since: Annotated[Timestamp, Field(alias="from", description="Only of windows that start then or later.")] = 0
+    until: Annotated[Timestamp, Field(alias="to", description="Only of windows that start before this.")] = MAX_TIMESTAMP
     limit: Annotated[int, Field(ge=1, le=1_000)] = 100
     cursor: Cursor | None = None
 

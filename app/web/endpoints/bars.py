@@ -22,19 +22,20 @@ from tables.views import stream_time_of
 
 COLUMNS = (  # of `format=columns`
     *("bucket_start", "open", "high", "low", "close", "volume", "ticks", "revision"),
-    *("bucket_end", "partial", "partition"),
+    *("bucket_end", "vwap", "partial", "partition"),
 )
 MAX_VERSIONS = 20_000  # of bars in one answer
 
 
 class _Found(NamedTuple):
-    """The result of a query: bars, newest first, the partitions of the symbol, and its oldest bar if older ones went.
+    """The result of a query: bars, newest first, the partitions of the symbol, and its oldest bar.
 
-    `none_kept`: there is no bar of the symbol, and some may have been deleted.
+    `oldest_kept`: the same, if older ones went. `none_kept`: there is no bar of the symbol, and some may have been deleted.
     """
 
     bars: list[StoredBar]
     partitions: list[int]
+    oldest: int | None
     oldest_kept: int | None
     none_kept: bool = False
     next: tuple[int, int] | None = None  # start and partition of the last bar of the page, if there are older ones
@@ -61,8 +62,9 @@ async def bars(web: WebContext, params: BarsParams) -> EncodedJson | BarPage:
     def select(queries: Queries) -> _Found:
         name = chosen.name if chosen.kept else chosen.source
         places = queries.symbol(params.broker, params.symbol, name)
-        oldest = [place.oldest_kept for place in places if place.oldest_kept is not None]
-        shown = [place.partition for place in places], min(oldest, default=None), queries.none_kept(places, name)
+        oldest = min((place.oldest for place in places if place.oldest is not None), default=None)
+        kept = min((place.oldest_kept for place in places if place.oldest_kept is not None), default=None)
+        shown = [place.partition for place in places], oldest, kept, queries.none_kept(places, name)
         if chosen.kept:
             found = queries.bars(places, params.since, until, params.limit + 1, before)
             page = found[: params.limit]
@@ -77,7 +79,7 @@ async def bars(web: WebContext, params: BarsParams) -> EncodedJson | BarPage:
         folded = folded_page(queries, places, (params.broker, params.symbol), wanted)
         return _Found([], *shown, folded.next, folded)
 
-    found = await web.read_model.query(select, _Found([], [], None))
+    found = await web.read_model.query(select, _Found([], [], None, None))
     answer: dict[str, Any] = {
         "broker": params.broker,
         "symbol": params.symbol,
@@ -86,6 +88,7 @@ async def bars(web: WebContext, params: BarsParams) -> EncodedJson | BarPage:
         "open": _shown_open(found, windows, params.since, until) if chosen.kept or params.cursor is None else [],
         "partitions": found.partitions,
         "next_cursor": None if found.next is None else encode_cursor(*found.next),
+        "oldest": found.oldest,
         "oldest_kept": found.oldest_kept,
         "none_kept": found.none_kept,
         "complete": web.read_model.progress.state is State.live,

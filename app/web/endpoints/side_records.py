@@ -6,7 +6,7 @@ from app.readmodel.queries import Queries, StoredSideRecord
 from app.web.context import WebContext
 from app.web.cursors import decode_cursor, encode_cursor
 from app.web.models.side_records import SideRecord, SideRecords
-from app.web.params import SideRecordsParams
+from app.web.params import MAX_TIMESTAMP, SideRecordsParams
 
 
 async def late(web: WebContext, params: SideRecordsParams) -> SideRecords:
@@ -24,7 +24,9 @@ async def _side_records(web: WebContext, params: SideRecordsParams, kind: str) -
     nothing: tuple[list[StoredSideRecord], dict[str, int]] = [], {}
 
     def select(queries: Queries) -> tuple[list[StoredSideRecord], dict[str, int]]:
-        records = queries.side_records(kind, (params.broker, params.symbol), params.reason, before, params.limit + 1)
+        names = params.broker, params.symbol
+        span = params.since or None, None if params.until == MAX_TIMESTAMP else params.until
+        records = queries.side_records(kind, names, params.reason, before, params.limit + 1, span)
         return records, queries.reasons(kind)
 
     records, reasons = await web.read_model.query(select, nothing)

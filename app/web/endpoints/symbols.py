@@ -54,7 +54,7 @@ async def _local_symbols(web: WebContext, params: SymbolsParams) -> Symbols:
     limit = params.limit
     no_entries: list[SymbolEntry] = []
     entries = await web.read_model.query(
-        lambda queries: queries.symbols(params.prefix, params.broker, after, limit + 1), no_entries
+        lambda queries: queries.symbols(params.prefix, params.broker, after, limit + 1, params.symbol), no_entries
     )
     rows = [_symbol_row(web, entry) for entry in entries[:limit]]
     if len(entries) > limit:
@@ -100,6 +100,7 @@ async def _open_symbols(web: WebContext, params: SymbolsParams) -> list[Place]:
         for state in list(task.engine.symbols.values())[-MAX_SCANNED:]:
             broker, symbol = state.name
             searched = f"{broker}|{symbol}".casefold() if "|" in prefix else symbol.casefold()
-            if searched.startswith(prefix) and params.broker in (None, broker) and state.windows():
+            named = searched.startswith(prefix) if params.symbol is None else symbol == params.symbol
+            if named and params.broker in (None, broker) and state.windows():
                 matches.append((broker, symbol, number))
     return matches[:MAX_CHECKED]

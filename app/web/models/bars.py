@@ -165,6 +165,9 @@ class Bars(ApiModel):
         "and two bars may have the same start."
     )
     next_cursor: str | None = Field(description="The cursor of the next page, which has older bars.")
+    oldest: int | None = Field(
+        description="Start of its oldest bar in the read model; of a frame that is not kept, that of its source."
+    )
     oldest_kept: int | None = Field(
         description="Start of the oldest bar of the symbol in the read model; null if no older bar was deleted from it."
     )

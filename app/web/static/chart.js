@@ -1,43 +1,56 @@
 // The chart of one symbol in any frame: final, open, revised and missing bars, the watermark, and why a bar is or is not final.
 
-import { $, andList, cell, color, decimalsOf, element, formatClock, formatDay, formatDuration, formatNumber, formatTime, get, inZone, load, onZoneChange, plural, prices, setStatus, timeElement } from "./base.js";
+import { $, andList, color, decimalsOf, element, formatClock, formatDay, formatDuration, formatTime, get, inZone, load, onZoneChange, setStatus } from "./base.js";
+import { Compare } from "./compare.js";
 import { Events } from "./events.js";
+import { onExport } from "./export.js";
 import { address, choose, frame, frameInAddress, frameOfKey, onFrame } from "./frames.js";
+import { onGoto } from "./goto.js";
 import { showHistory } from "./history.js";
+import { showLate } from "./late.js";
+import { Overlays } from "./overlays.js";
+import { legendParts, spokenText, tableRows } from "./readout.js";
+import { Section, together } from "./section.js";
 import { watermarkLine } from "./watermark.js";
 import { whyFacts } from "./why.js";
 import { zonedScale } from "./zones.js";
 
 const { broker, symbol } = $("page").dataset;
 const windowSize = Number($("main").dataset.size);
-const NEWEST_BARS = 2_000;
 const MAX_GAP = 240; // windows without ticks that are shown as gaps; a longer gap is left out
 const STALE_WINDOWS = 3;
 const BAR_WIDTH = 9; // pixels, when the chart opens
-const LINKED_BARS = 5_000; // if a link points to an older bar: as many as one request gives
-const NEIGHBORS = 400; // bars around a linked bar that is older still
-const DAY = 86_400_000; // about the length of a bar where the calendar decides
 const NAMED_MARKS = 10; // with more revised bars their marks have no text, which would overlap
+const FOLDED = 2_000; // bars that are folded anew at a time
 const FOLD_MS = 1_000; // between two looks at folded bars
+const EDGE = 500; // bars from an end of what is loaded: more is loaded when they come into sight
+const STILL_MS = 400; // without a move: then bars far away are given back
+const LISTED = 10; // bars in the table
+const OVERLAY_MS = 1_000; // between two drawings of the lines, while only the newest bar changes
+const ZOOM = 1.25; // a key press
 
-// `also`: bars of the same window in other partitions, where a symbol lives in two; the one of the lowest partition is drawn
-const bars = new Map(); // by start: {start, end, open, high, low, close, ticks, volume, revision, partial, partition, state, also}
+const fetchBars = (query) => get(`bars/${encodeURIComponent(broker)}/${encodeURIComponent(symbol)}`, { ...query, frame: frameName(), format: "columns" });
+const frameName = () => (frame().base ? null : frame().name);
+const section = new Section(fetchBars);
+section.clear(frame().size);
 let starts = []; // of the bars that are drawn, ascending
 let indexes = new Map(); // the chart's logical index of each start; gaps count too
-let maxBars = NEWEST_BARS;
+let loaded = false; // whether the bars of this frame have been fetched
+let placed = false; // whether they have been scrolled to
+let oldest = null; // start of the symbol's oldest bar here
 let watermark = null;
 let noneKept = false; // whether this worker may have deleted all bars of the symbol
-let omitted = ""; // a note about bars that are not shown
 let partition = null; // of the symbol: each partition has a watermark of its own
 let selected = Number($("page").dataset.at) || null; // start of the selected bar; null: the newest
 let hovered = null; // start of the bar under the crosshair: the legend shows it while others change
 let pointing = false; // whether a mouse or a finger is over the chart
+let pressed = false; // whether it drags the chart
 let drawScheduled = false;
 let decimals = 2;
-let size = frame().size; // of the windows; 0 where the calendar decides
-let loads = 0; // of a frame: what another frame was asked for is of no use when it comes
 let foldedFrom = null; // folded bars that start here or later are out of date
 let foldTimer = 0;
+let stillTimer = 0;
+let overlayTimer = 0;
 let revisedShown = 0; // bars
 
 // ---- drawing
@@ -57,6 +70,21 @@ const line = watermarkLine(chart, () => {
 candles.attachPrimitive(line());
 volume.attachPrimitive(line());
 
+const overlays = new Overlays(chart, window.LightweightCharts, () => {
+  remember();
+  drawLines();
+});
+const compare = new Compare(chart, window.LightweightCharts, {
+  broker,
+  symbol,
+  frameName,
+  changed: () => {
+    remember();
+    drawLines();
+  },
+  came: scheduleLines,
+});
+
 function applyTheme() {
   const line = color("line");
   chart.applyOptions({
@@ -65,10 +93,11 @@ function applyTheme() {
     timeScale: { timeVisible: true, borderColor: line, tickMarkFormatter: (time, kind) => (kind < 3 ? formatDay(time * 1000) : formatClock(time * 1000, windowSize < 60_000)) },
     rightPriceScale: { borderColor: line },
     localization: { timeFormatter: (time) => formatTime(time * 1000) },
-    handleScroll: { mouseWheel: false },
-    handleScale: { mouseWheel: false },
+    handleScroll: { vertTouchDrag: false }, // a finger scrolls the page
   });
   candles.applyOptions({ priceLineColor: color("soft") });
+  overlays.applyTheme();
+  compare.applyTheme();
 }
 
 function candle(bar) {
@@ -90,11 +119,10 @@ function marks(bar) {
 
 const volumeBar = (bar) => ({ time: bar.start / 1000, value: bar.volume ?? bar.ticks, color: color(bar.close >= bar.open ? "up" : "down") });
 
-const sortedStarts = () => [...bars.keys()].sort((a, b) => a - b).slice(-maxBars);
-
 function draw() {
   drawScheduled = false;
-  starts = sortedStarts();
+  starts = section.starts;
+  const { bars, size } = section;
   const data = [];
   let previous = null;
   for (const start of starts) {
@@ -110,8 +138,40 @@ function draw() {
   markers.setMarkers(starts.flatMap((start) => marks(bars.get(start))));
   decimals = Math.max(2, ...starts.slice(-50).map((start) => decimalsOf(bars.get(start))));
   candles.applyOptions({ priceFormat: { type: "price", precision: decimals, minMove: 10 ** -decimals } });
+  drawLines();
   showTable();
+  if (placed || !loaded || !starts.length) return;
+  placed = true;
+  requestAnimationFrame(() => requestAnimationFrame(() => scrollToBar(indexes.has(selected) ? selected : null))); // the chart has its width then
+}
+
+function drawLines() {
+  clearTimeout(overlayTimer);
+  overlayTimer = 0;
+  if (!loaded) return; // others are on their way
+  overlays.draw(starts.map((start) => section.bars.get(start)));
+  compare.draw([...indexes.keys()]);
+  load(() => compare.show(starts[0], starts.at(-1), section.atEnd));
   showLegend(legendBar());
+}
+
+function scheduleLines() {
+  overlayTimer ||= setTimeout(drawLines, OVERLAY_MS);
+}
+
+// draw after bars were loaded or given back: what is on the screen stays where it is
+function drawInPlace() {
+  const scale = chart.timeScale();
+  const range = scale.getVisibleLogicalRange();
+  const before = indexes;
+  const middle = range ? (range.from + range.to) / 2 : 0;
+  const anchor = starts.filter((start) => section.bars.has(start)).sort((a, b) => Math.abs(before.get(a) - middle) - Math.abs(before.get(b) - middle))[0];
+  draw();
+  $("follow").hidden = selected === null && section.atEnd;
+  if (!range || anchor === undefined) return;
+  const shift = indexes.get(anchor) - before.get(anchor);
+  const now = scale.getVisibleLogicalRange();
+  if (!now || Math.abs(now.from - range.from - shift) > 0.01) scale.setVisibleLogicalRange({ from: range.from + shift, to: range.to + shift });
 }
 
 // scroll to the newest bars, or to those around one; few bars are not stretched over the whole width
@@ -124,7 +184,7 @@ function scrollToBar(start = null) {
 }
 
 function pointAt(start) {
-  const bar = bars.get(start);
+  const bar = section.bars.get(start);
   if (bar) chart.setCrosshairPosition(bar.close, start / 1000, candles);
 }
 
@@ -137,41 +197,28 @@ function scheduleDraw() {
 // start of the bar whose window holds a time, else of the next bar
 function holding(time) {
   const start = starts.findLast((one) => one <= time);
-  return start !== undefined && time < bars.get(start).end ? start : (starts.find((one) => one > time) ?? starts.at(-1));
+  return start !== undefined && time < section.bars.get(start).end ? start : (starts.find((one) => one > time) ?? starts.at(-1));
 }
 
 // ---- legend, table and explanation
 
 const current = () => selected ?? starts.at(-1);
-const legendBar = () => bars.get(hovered ?? current()) ?? null;
-const spokenText = (bar) => together(bar).map(spokenBar).join("; ");
-const spokenBar = (bar) => `${formatTime(bar.start)}  ${prices(bar, decimals).map((text, at) => `${"OHLC"[at]} ${text}`).join("  ")}  volume ${formatNumber(bar.volume)}, ${plural(bar.ticks, "tick")}, ${stateOf(bar)}`;
-const stateOf = (bar) => (bar.state === "open" ? "open" : bar.revision ? `revision ${bar.revision}` : "final") + (bar.partial ? ", partial" : "") + (isShared(bar) ? `, partition ${bar.partition}` : "");
-const isShared = (bar) => Boolean(bars.get(bar.start)?.also.length);
-const together = (bar) => [bar, ...bar.also];
-const look = (bar) => (isShared(bar) ? "shared" : bar.partial ? "partial" : bar.revision ? "revised" : bar.state);
+const legendBar = () => section.bars.get(hovered ?? current()) ?? null;
 
 function showLegend(bar) {
-  if (!bar) return $("legend").replaceChildren(" ");
-  const part = (name, value, kind) => element("span", { class: kind }, element("span", { class: "letter" }, name), ` ${value}`);
-  const numbers = (one) => [
-    ...prices(one, decimals).flatMap((text, at) => [" ", part("OHLC"[at], text, one.close >= one.open ? "up" : "down")]),
-    " ", part("V", one.volume === null ? "-" : formatNumber(one.volume)),
-    " ", element("span", {}, plural(one.ticks, "tick")),
-    " ", element("span", { class: "badge", "data-state": look(one) }, stateOf(one)),
-  ];
-  $("legend").replaceChildren(element("span", {}, formatTime(bar.start)), ...together(bar).flatMap(numbers));
+  $("legend").replaceChildren(...(bar ? legendParts(bar, decimals, [...overlays.parts(bar.start, decimals), ...compare.parts(bar, decimals)]) : [" "]));
 }
 
 function showTable() {
-  const last = starts.slice(-10).reverse().flatMap((start) => together(bars.get(start)));
-  $("bars").replaceChildren(
-    ...last.map((bar) => element("tr", {}, cell(timeElement(bar.start)), ...prices(bar, decimals).map((text) => cell(text, "number")), cell(formatNumber(bar.volume), "number"), cell(formatNumber(bar.ticks), "number"), cell(stateOf(bar), "", look(bar)))),
-  );
+  // while older bars are looked at: those before and after the selected one, else those at the right
+  const at = section.atEnd ? starts.length : selected !== null ? starts.findLastIndex((start) => start <= selected) + LISTED / 2 : starts.length;
+  const last = starts.slice(0, Math.max(at, LISTED)).slice(-LISTED).reverse();
+  $("h-bars").textContent = section.atEnd ? "Newest bars" : "Bars";
+  $("bars").replaceChildren(...tableRows(last.map((start) => section.bars.get(start)), decimals));
   if (!last.length && noneKept) setStatus("This worker keeps no bar of this symbol, and may have deleted some: `app bars` reads all from their topic.");
   else if (!last.length) setStatus("No bar yet: the first appears with the first tick of this symbol.");
-  else if (watermark !== null && last[0].start + STALE_WINDOWS * size < watermark && size) setStatus("No tick for a while", "", null, `: ${formatDuration(watermark - last[0].start - size)} of stream time.`);
-  else setStatus(omitted);
+  else if (section.atEnd && watermark !== null && last[0] + STALE_WINDOWS * section.size < watermark && section.size) setStatus("No tick for a while", "", null, `: ${formatDuration(watermark - last[0] - section.size)} of stream time.`);
+  else setStatus(section.atEnd ? "" : "Older bars: new ones are not shown until you go back to the newest.");
 }
 
 async function showWhy(start) {
@@ -182,6 +229,7 @@ async function showWhy(start) {
   $("why").textContent = inZone(answer.sentence);
   $("why-facts").replaceChildren(...whyFacts(answer).flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, String(value))]));
   showHistory(answer.versions, decimals);
+  await showLate(broker, symbol, answer);
   return answer;
 }
 
@@ -191,10 +239,11 @@ function select(start, { spoken = false, entry = "push" } = {}) {
   else if (entry === "replace") history.replaceState(null, "", address(frame(), start));
   selected = start;
   $("follow").hidden = false;
-  const bar = bars.get(start);
+  const bar = section.bars.get(start);
   showLegend(bar ?? null);
   pointAt(start);
-  if (spoken && bar) $("spoken").textContent = spokenText(bar);
+  if (!section.atEnd) showTable();
+  if (spoken && bar) $("spoken").textContent = spokenText(bar, decimals);
   load(() => showWhy(start));
 }
 
@@ -204,74 +253,103 @@ function selectNewest({ entry = "push" } = {}) {
   $("follow").hidden = true;
   chart.clearCrosshairPosition();
   hovered = null;
+  if (!section.atEnd) return load(restart);
   scrollToBar();
   showLegend(legendBar());
   if (current() !== undefined) load(() => showWhy(current()));
 }
 
+// what the address says of the lines
+function remember() {
+  history.replaceState(null, "", address(frame(), selected, { ...overlays.query, compare: compare.chosen }));
+}
+
+// load another part of the history; until it is there, nothing of it is drawn. Whether it is still wanted then.
+async function moveTo(time) {
+  loaded = false;
+  try {
+    return Boolean(await section.loadAround(time));
+  } finally {
+    loaded = true;
+  }
+}
+
+// show another part of the history, and the bar that holds a time
+async function goTo(time, { entry = "push" } = {}) {
+  if (!(starts.length && time >= starts[0] && (section.atEnd || time <= starts.at(-1)))) {
+    if (!(await moveTo(time))) return;
+    draw();
+  }
+  if (!starts.length) return;
+  const start = holding(time);
+  scrollToBar(start);
+  select(start, { spoken: true, entry });
+}
+
 // ---- data
 
-function put(bar, state) {
-  const start = bar.bucket_start;
-  const known = bars.has(start) ? together(bars.get(start)) : [];
-  const same = known.find((one) => one.partition === bar.partition && one.state === "final");
-  if (same && (state === "open" || same.revision > (bar.revision ?? 0))) return; // it arrived first
-  const others = known.filter((one) => one.partition !== bar.partition);
-  const { open, high, low, close, ticks, volume, partition: number, bucket_end: end } = bar;
-  const added = { start, end, open, high, low, close, ticks, volume, revision: bar.revision ?? 0, partial: bar.partial ?? false, partition: number, state };
-  const [drawn, ...also] = [...others, added].sort((a, b) => a.partition - b.partition);
-  bars.set(start, { ...drawn, also });
-  if (also.length) showShared(drawn, also);
-}
-
-function showShared(drawn, also) {
+function showShared(bar) {
   $("shared").hidden = false;
-  $("shared").textContent = `Partitions ${andList([drawn, ...also].map((one) => one.partition))} make bars of this symbol, each of its own ticks: producers place it differently. Of two bars of a window, the one of the lowest partition is drawn, and both are listed.`;
+  $("shared").textContent = `Partitions ${andList(together(bar).map((one) => one.partition))} make bars of this symbol, each of its own ticks: producers place it differently. Of two bars of a window, the one of the lowest partition is drawn, and both are listed.`;
 }
 
-const fetchBars = (query) => get(`bars/${encodeURIComponent(broker)}/${encodeURIComponent(symbol)}`, { ...query, frame: frame().base ? null : frame().name, format: "columns" });
-
-function addPage({ bars: { columns, rows }, open }) {
-  for (const row of rows) put(Object.fromEntries(columns.map((name, index) => [name, row[index]])), "final");
-  for (const window of open) put(window, "open");
-  partition = open[0]?.partition ?? partition;
+// show what is loaded from the newest bar on
+async function restart() {
+  section.clear();
+  [loaded, placed] = [false, false];
+  await refill();
 }
 
 async function refill() {
-  const mine = ++loads;
-  const page = await fetchBars({ limit: NEWEST_BARS });
-  if (mine !== loads) return;
-  noneKept = page.none_kept;
-  for (const [start, bar] of [...bars]) {
-    const [drawn, ...also] = together(bar).filter((one) => one.state !== "open");
-    if (drawn) bars.set(start, { ...drawn, also });
-    else bars.delete(start);
+  if (loaded && !section.atEnd) {
+    // older bars are on the screen: they may have been revised
+    if (await moveTo(selected ?? starts[Math.floor(starts.length / 2)])) drawInPlace();
+    return;
   }
-  addPage(page);
+  const page = await section.loadNewest();
+  if (!page) return;
+  [noneKept, oldest] = [page.none_kept, page.oldest];
+  partition = page.open[0]?.partition ?? partition;
   watermark = Math.max(watermark ?? 0, ...page.open.map((window) => window.watermark ?? 0)) || null;
-  const first = !starts.length;
-  if (selected !== null && !bars.has(selected) && selected < Math.min(...bars.keys())) {
-    const from = Math.max(0, selected - (NEIGHBORS / 2) * (size || DAY));
-    const older = await fetchBars({ from, limit: LINKED_BARS });
-    if (mine !== loads) return;
-    addPage(older);
-    maxBars = LINKED_BARS + NEIGHBORS;
-    if (older.next_cursor) {
-      const oldest = Math.min(...bars.keys());
-      const to = from + NEIGHBORS * (size || DAY);
-      const around = await fetchBars({ from, to: Math.min(oldest, to), limit: NEIGHBORS });
-      if (mine !== loads) return;
-      addPage(around);
-      if (to < oldest) omitted = `Bars from ${formatTime(to)} to ${formatTime(oldest)} are not shown.`;
-    }
-  }
+  if (selected !== null && !section.bars.has(selected) && selected < section.starts[0] && !(await section.loadAround(selected))) return;
+  const first = !loaded;
+  loaded = true;
   draw();
+  for (const bar of section.bars.values()) if (bar.also.length) showShared(bar);
   if (!frame().base && selected !== null && starts.length) selected = holding(selected);
   performance.mark("drawn"); // for measurements
-  if (first) requestAnimationFrame(() => requestAnimationFrame(() => scrollToBar(indexes.has(selected) ? selected : null))); // the chart has its width then
   if (!page.complete) setStatus("The final bars are still being read from their topic.");
-  if (current() !== undefined) await showWhy(current());
+  $("follow").hidden = selected === null && section.atEnd;
+  if (first && selected !== null) select(selected, { entry: "replace" });
+  else if (current() !== undefined) await showWhy(current());
 }
+
+async function grow(side) {
+  if (section.busy) return;
+  await load(async () => {
+    if (await section.grow(side)) drawInPlace();
+  });
+}
+
+// load more where an end comes into sight; give back what is far away once the chart stands still
+function look() {
+  const range = chart.timeScale().getVisibleLogicalRange();
+  clearTimeout(stillTimer);
+  stillTimer = setTimeout(onStill, STILL_MS);
+  if (!range || !loaded) return;
+  if (range.from < EDGE && !section.atStart) grow("older");
+  // bars that are added at the right would move the chart under the hand that drags it
+  else if (!pressed && range.to > indexes.size - EDGE && !section.atEnd) grow("newer");
+}
+
+function onStill() {
+  const range = chart.timeScale().getVisibleLogicalRange();
+  if (pressed || !range || !starts.length) return;
+  const seen = seenStarts(range);
+  if (seen.length && section.trim(seen[0], seen.at(-1))) drawInPlace();
+}
+const seenStarts = (range) => starts.filter((start) => indexes.get(start) >= Math.floor(range.from) && indexes.get(start) <= Math.ceil(range.to));
+chart.timeScale().subscribeVisibleLogicalRangeChange(look);
 
 // the bars that an event is about are folded anew, all from the first one, once in a while
 function onShorterBars(shorter) {
@@ -281,12 +359,12 @@ function onShorterBars(shorter) {
 }
 
 async function foldAnew() {
-  const [of, from] = [loads, foldedFrom];
+  const from = foldedFrom;
   [foldTimer, foldedFrom] = [0, null];
-  const page = await fetchBars({ from, limit: NEWEST_BARS });
-  if (of !== loads) return;
-  for (const [start, bar] of bars) if (start >= from && bar.state === "open") bars.delete(start);
-  addPage(page);
+  const page = await section.ask({ from, limit: FOLDED });
+  if (!page || !section.atEnd) return;
+  section.drop(starts.filter((start) => start >= from && section.bars.get(start)?.state === "open"));
+  section.addPage(page);
   draw();
   if (current() >= from) await showWhy(current());
 }
@@ -294,29 +372,34 @@ async function foldAnew() {
 function onBars({ final: first, revised, open }) {
   const final = [...first, ...revised];
   watermark = Math.max(watermark ?? 0, ...open.map((bar) => bar.watermark ?? 0), ...final.map((bar) => bar.watermark)) || null;
-  if (!frame().kept) return onShorterBars([...final, ...open]);
-  const last = starts.at(-1) ?? 0;
-  const inserted = [...final, ...open].some((bar) => bar.bucket_start < last && !bars.has(bar.bucket_start));
-  for (const bar of final) put(bar, "final");
-  for (const bar of open) put(bar, "open");
+  if (!frame().kept) return section.atEnd && loaded ? onShorterBars([...final, ...open]) : undefined;
   partition = open[0]?.partition ?? partition;
+  const before = new Set(starts);
+  for (const bar of final) section.take(bar, "final");
+  for (const bar of open) section.take(bar, "open");
+  const came = [...final, ...open].filter((bar) => section.bars.has(bar.bucket_start));
+  if (!loaded || !came.length) return; // the answer that is under way is drawn with them
+  for (const bar of came) if (section.bars.get(bar.bucket_start).also.length) showShared(section.bars.get(bar.bucket_start));
+  const last = starts.at(-1) ?? 0;
+  const inserted = came.some((bar) => bar.bucket_start < last && !before.has(bar.bucket_start));
   const told = revised.find((bar) => bar.bucket_start === current());
-  if (told) $("spoken").textContent = `${formatTime(told.bucket_start)} was revised: ${spokenText(bars.get(told.bucket_start))}`;
-  const newer = [...final, ...open].filter((bar) => bar.bucket_start >= last);
-  const marked = [...final, ...open].some((bar) => bar.revision || bar.partial || bars.get(bar.bucket_start).also.length);
-  if (inserted || marked || newer.some((bar) => bar.bucket_start > last + size)) {
+  if (told && came.includes(told)) $("spoken").textContent = `${formatTime(told.bucket_start)} was revised: ${spokenText(section.bars.get(told.bucket_start), decimals)}`;
+  const newer = came.filter((bar) => bar.bucket_start >= last);
+  const marked = came.some((bar) => bar.revision || bar.partial || section.bars.get(bar.bucket_start).also.length);
+  if (inserted || marked || newer.some((bar) => bar.bucket_start > last + section.size)) {
     if (final.some((bar) => bar.bucket_start === current())) load(() => showWhy(current()));
     return scheduleDraw();
   }
-  for (const { bucket_start: start } of [...final, ...open]) {
-    const bar = bars.get(start);
+  for (const { bucket_start: start } of came) {
+    const bar = section.bars.get(start);
     candles.update(candle(bar), start < last);
     volume.update(volumeBar(bar), start < last);
   }
   if (newer.length) {
-    starts = sortedStarts();
+    starts = section.starts;
     for (const start of starts.slice(-3)) if (!indexes.has(start)) indexes.set(start, indexes.size);
   }
+  if (overlays.shown) scheduleLines();
   showTable();
   showLegend(legendBar());
   if (final.length && (selected === null || final.some((bar) => bar.bucket_start === selected))) load(() => showWhy(current()));
@@ -336,12 +419,21 @@ for (const [kind, within] of [["pointerenter", true], ["pointermove", true], ["p
     pointing = within;
   });
 }
+$("chart").addEventListener("pointerdown", () => {
+  pressed = true;
+});
+for (const kind of ["pointerup", "pointercancel"]) {
+  window.addEventListener(kind, () => {
+    pressed = false;
+    look();
+  });
+}
 chart.subscribeCrosshairMove(({ time }) => {
   hovered = time === undefined || !pointing ? null : time * 1000;
   showLegend(legendBar());
 });
 chart.subscribeClick(({ time }) => {
-  if (time !== undefined && (frame().base || bars.has(time * 1000))) select(time * 1000);
+  if (time !== undefined && (frame().base || section.bars.has(time * 1000))) select(time * 1000);
 });
 $("follow").addEventListener("click", () => {
   selectNewest();
@@ -356,12 +448,9 @@ $("chart").addEventListener("keydown", (event) => {
   } else if (event.key === "Escape") {
     selectNewest();
   } else if (event.key in steps && starts.length) {
-    const index = starts.indexOf(current());
-    const step = steps[event.key] * (event.shiftKey ? 10 : 1);
-    const start = starts[Math.min(starts.length - 1, Math.max(0, index + step))];
-    select(start, { spoken: true, entry: "replace" });
-    const range = chart.timeScale().getVisibleRange();
-    if (range && (start / 1000 < range.from || start / 1000 > range.to)) chart.timeScale().scrollToPosition(indexes.get(start) - indexes.size + 20, false);
+    load(() => step(steps[event.key] * (event.shiftKey ? 10 : 1)));
+  } else if ("+-".includes(event.key)) {
+    zoom(event.key === "+" ? 1 / ZOOM : ZOOM);
   } else if (frameOfKey(event.key) && !event.ctrlKey && !event.metaKey && !event.altKey) {
     switchTo(frameOfKey(event.key));
     $("spoken").textContent = `${frame().name} bars`;
@@ -369,26 +458,45 @@ $("chart").addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
+// select the bar that is so many bars away; infinitely many: the first or the last of all
+async function step(count) {
+  if (count === -Infinity && !section.atStart && oldest !== null) return goTo(oldest);
+  if (count === Infinity && !section.atEnd) {
+    selected = null;
+    await restart();
+  }
+  const wanted = starts.indexOf(current()) + count;
+  if (wanted < 0 && !section.atStart) await grow("older");
+  else if (wanted >= starts.length && !section.atEnd) await grow("newer");
+  const start = starts[Math.min(starts.length - 1, Math.max(0, starts.indexOf(current()) + count))];
+  select(start, { spoken: true, entry: "replace" });
+  const range = chart.timeScale().getVisibleRange();
+  if (range && (start / 1000 < range.from || start / 1000 > range.to)) chart.timeScale().scrollToPosition(indexes.get(start) - indexes.size + 20, false);
+}
+
+function zoom(factor) {
+  const range = chart.timeScale().getVisibleLogicalRange();
+  if (!range) return;
+  const at = indexes.get(current()) ?? range.to;
+  const fixed = at >= range.from && at <= range.to ? at : (range.from + range.to) / 2;
+  chart.timeScale().setVisibleLogicalRange({ from: fixed - (fixed - range.from) * factor, to: fixed + (range.to - fixed) * factor });
+}
+
 // ---- the frame
 
 // show another frame; the bar that holds the selected one is selected then
 function switchTo(one, { entry = "push", at = selected } = {}) {
   if (one === frame() && at === selected) return;
   choose(one);
-  size = one.size;
   $("frame-name").textContent = one.name;
   if (entry === "push") history.pushState(null, "", address(one, at));
-  bars.clear();
-  [starts, selected, hovered, omitted, maxBars] = [[], at, null, "", NEWEST_BARS];
+  section.clear(one.size);
+  compare.clear();
+  [starts, selected, hovered, loaded, placed] = [[], at, null, false, false];
   chart.clearCrosshairPosition();
   clearTimeout(foldTimer);
   [foldTimer, foldedFrom] = [0, null];
   events.follow(followed());
-  load(async () => {
-    await refill();
-    if (selected === null) $("follow").hidden = true;
-    else select(selected, { entry: "replace" });
-  });
 }
 onFrame((one) => switchTo(one));
 const followed = () => ({ broker, symbol, frame: frame().base || !frame().kept ? null : frame().name });
@@ -396,7 +504,9 @@ window.addEventListener("popstate", () => {
   const at = Number(new URLSearchParams(location.search).get("at")) || null;
   if (frameInAddress() !== frame()) switchTo(frameInAddress(), { entry: "keep", at });
   else if (at === null) selectNewest({ entry: "keep" });
-  else select(at, { entry: "keep" });
+  else if (section.holds(at)) select(at, { entry: "keep" });
+  else load(() => goTo(at, { entry: "keep" }));
+  remember();
 });
 function redraw() {
   applyTheme();
@@ -412,12 +522,14 @@ onZoneChange(() => {
 
 // what an open window waits for changes with each tick
 setInterval(() => {
-  if (!document.hidden && bars.get(current())?.state === "open") load(() => showWhy(current()));
+  if (!document.hidden && section.bars.get(current())?.state === "open") load(() => showWhy(current()));
 }, 2_000);
 
-applyTheme();
-load(async () => {
-  await refill();
-  if (selected !== null) select(selected, { entry: "keep" });
+onGoto((time) => load(() => goTo(time)), () => current() ?? Date.now());
+onExport(() => {
+  const range = chart.timeScale().getVisibleLogicalRange() ?? { from: 0, to: 0 };
+  return { broker, symbol, frame: frame(), bars: seenStarts(range).map((start) => section.bars.get(start)), chart };
 });
+applyTheme();
+load(() => compare.offer());
 const events = new Events(followed(), { bars: onBars, watermarks: onWatermarks }, () => load(refill));

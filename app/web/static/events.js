@@ -8,13 +8,15 @@ const STALE_WINDOWS = 3; // without an event for this many windows, the pill say
 const STALE_MS = Math.max(60_000, STALE_WINDOWS * Number($("main").dataset.size));
 
 export class Events {
-  // `handlers` by event name; `refill` fetches anew, and is called when events may have been missed
+  // `handlers` by event name. `refill` fetches what the page shows: once events follow, so that nothing comes in between, or have
+  // failed, and again when some may have been missed.
   constructor(parameters, handlers, refill) {
     this.query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value));
     this.handlers = handlers;
     this.refill = refill;
     this.lastEventAt = 0;
-    this.interrupted = false; // a connection was lost or closed: what came meanwhile may be missing
+    this.interrupted = true; // what came before the stream, or while there was none, may be missing
+    this.filled = false; // whether `refill` has been called
     document.addEventListener("visibilitychange", () => (document.hidden ? this.close() : this.open()));
     window.addEventListener("pagehide", () => this.close());
     setInterval(() => this.checkStale(), 1_000);
@@ -25,7 +27,7 @@ export class Events {
   follow(parameters) {
     this.close();
     this.query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value));
-    this.interrupted = false; // whoever calls this fetches anew
+    this.filled = false;
     this.open();
   }
 
@@ -36,10 +38,10 @@ export class Events {
     source.addEventListener("hello", (event) => {
       this.showLive();
       this.showWorker("");
-      if (this.interrupted && !JSON.parse(event.data).resumed) this.refill();
+      if (this.interrupted && !JSON.parse(event.data).resumed) this.fill();
       this.interrupted = false;
     });
-    source.addEventListener("reset", () => this.refill());
+    source.addEventListener("reset", () => this.fill());
     source.addEventListener("worker", (event) => this.updateWorker(JSON.parse(event.data)));
     source.addEventListener("bye", () => this.showLost());
     source.addEventListener("error", () => this.reconnect());
@@ -49,6 +51,11 @@ export class Events {
         handler(JSON.parse(event.data));
       });
     }
+  }
+
+  fill() {
+    this.filled = true;
+    this.refill();
   }
 
   close() {
@@ -63,6 +70,7 @@ export class Events {
   reconnect() {
     this.showLost();
     this.interrupted = true;
+    if (!this.filled) this.fill();
     if (this.source?.readyState !== EventSource.CLOSED) return;
     this.close();
     this.timer = setTimeout(() => this.open(), RECONNECT_MS);

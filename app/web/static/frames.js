@@ -28,10 +28,12 @@ export function frameOfKey(key) {
 
 export const onFrame = (listener) => buttons.forEach((button, index) => button.addEventListener("click", () => listener(frames[index])));
 
-// the address of a frame and of a bar
-export function address(one, at) {
-  const query = new URLSearchParams();
-  if (!one.base) query.set("frame", one.name);
-  if (at !== null) query.set("at", at);
+// the address of a frame and of a bar; what else is in it stays, but for `more`: null or an empty list takes a name out
+export function address(one, at, more = {}) {
+  const query = new URLSearchParams(location.search);
+  for (const [name, value] of Object.entries({ frame: one.base ? null : one.name, at, ...more })) {
+    query.delete(name);
+    for (const text of [value ?? []].flat()) query.append(name, text);
+  }
   return `${location.pathname}${query.size ? `?${query}` : ""}`;
 }

@@ -73,7 +73,7 @@ function onBars(event) {
   if (loaded) scheduleShow();
 }
 
-// fetch the bars from before the stream began, or from while it was interrupted
+// fetch the bars from before the stream, or from while it was interrupted
 async function refill() {
   const page = await get("bars", { ...filter, limit: MAX_BARS });
   bars = unique([...bars, ...page.bars]).sort((a, b) => b.closed_at - a.closed_at).slice(0, MAX_BARS);
@@ -89,5 +89,4 @@ $("pause").addEventListener("click", () => {
   else show();
 });
 onZoneChange(show);
-load(refill);
 new Events(filter, { bars: onBars }, () => load(refill));

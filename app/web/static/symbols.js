@@ -47,6 +47,5 @@ $("q").addEventListener("input", () => {
   load(() => find());
 });
 $("more").addEventListener("click", () => load(() => find(true)));
-load(() => find());
 onZoneChange(show);
 new Events({}, {}, () => load(() => find()));

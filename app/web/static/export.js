@@ -1,0 +1,58 @@
+// What a chart shows as files: the bars as CSV, the picture as PNG.
+
+import { $, ApiError, color, formatTime, load } from "./base.js";
+
+const ROWS = 5_000; // in one answer
+const FOLDED_COLUMNS = ["bucket_start", "bucket_end", "open", "high", "low", "close", "volume", "ticks", "revision"];
+const HEADER = 34; // pixels above the picture
+
+// `seen()`: broker, symbol, frame, bars and chart of what is on the screen
+export function onExport(seen) {
+  $("csv").addEventListener("click", () => load(async () => save(new Blob([await csv(seen())], { type: "text/csv" }), name(seen(), "csv"))));
+  $("png").addEventListener("click", () => picture(seen()).toBlob((blob) => save(blob, name(seen(), "png")), "image/png"));
+}
+
+const name = ({ broker, symbol, frame, bars }, ending) =>
+  `${[broker, symbol, frame.name, bars.length ? formatTime(bars[0].start) : "empty"].join("_").replace(/[^\w.-]+/g, "-")}.${ending}`;
+
+function save(blob, file) {
+  const link = document.createElement("a");
+  [link.href, link.download] = [URL.createObjectURL(blob), file];
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // the browser may still read it
+}
+
+// Published bars come from the API as text, with every digit; those folded for a frame that is not kept are as the page has them.
+async function csv({ broker, symbol, frame, bars }) {
+  if (!bars.length) return `${FOLDED_COLUMNS.join(",")}\r\n`;
+  if (!frame.kept) return [FOLDED_COLUMNS, ...bars.map((bar) => [bar.start, bar.end, bar.open, bar.high, bar.low, bar.close, bar.volume ?? "", bar.ticks, bar.revision])].map((row) => `${row.join(",")}\r\n`).join("");
+  const query = new URLSearchParams({ from: bars[0].start, to: bars.at(-1).start + 1, limit: ROWS, ...(frame.base ? {} : { frame: frame.name }) });
+  let url = `/api/v1/bars/${encodeURIComponent(broker)}/${encodeURIComponent(symbol)}?${query}`;
+  const pages = [];
+  while (url) {
+    const response = await fetch(url, { headers: { Accept: "text/csv" } }).catch(() => null);
+    if (!response?.ok) throw new ApiError(response ? (await response.json().catch(() => null))?.detail || `${response.status}` : "the worker does not answer");
+    pages.unshift(await response.text()); // the newest page comes first
+    url = /<([^>]+)>; *rel="next"/.exec(response.headers.get("Link") ?? "")?.[1];
+  }
+  const [header] = pages[0].split("\r\n", 1);
+  return `${header}\r\n${pages.map((page) => page.slice(header.length + 2)).join("")}`;
+}
+
+// the chart under a line that says what it is
+function picture({ broker, symbol, frame, bars, chart }) {
+  const shown = chart.takeScreenshot(true);
+  const ratio = shown.width / $("chart").clientWidth;
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [shown.width, shown.height + HEADER * ratio];
+  const context = canvas.getContext("2d");
+  context.fillStyle = color("panel");
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.fillStyle = color("text");
+  context.textBaseline = "middle";
+  context.font = `${15 * ratio}px ${getComputedStyle(document.body).fontFamily}`;
+  const range = bars.length ? `, ${formatTime(bars[0].start)} to ${formatTime(bars.at(-1).start)}` : "";
+  context.fillText(`${symbol} of ${broker}, ${frame.name} bars${range}`, 10 * ratio, (HEADER / 2) * ratio, canvas.width - 20 * ratio);
+  context.drawImage(shown, 0, HEADER * ratio);
+  return canvas;
+}

@@ -1,0 +1,22 @@
+// The late ticks of a bar: those that came after its window had closed.
+
+import { $, cell, element, formatNumber, get, timeElement } from "./base.js";
+
+const LISTED = 50;
+let listed = ""; // which bar and how many
+
+// `answer`: of /api/v1/why
+export async function showLate(broker, symbol, { bucket_start: start, bucket_end: end, late_ticks: count }) {
+  $("late").hidden = !count;
+  const wanted = `${start} ${end} ${count}`;
+  if (!count || listed === wanted) return;
+  listed = wanted;
+  const page = await get("late", { broker, symbol, from: start, to: end, limit: LISTED });
+  if (listed !== wanted) return; // another bar has been selected since
+  $("late-note").textContent = count > page.records.length ? `The newest ${formatNumber(page.records.length)} of ${formatNumber(count)}.` : "";
+  $("late-rows").replaceChildren(
+    ...page.records.map((one) =>
+      element("tr", {}, cell(timeElement(one.arrival)), cell(timeElement(one.ts)), cell(element("span", { title: one.detail }, one.detail), "long"), cell(element("code", { title: one.value }, one.truncated ? `${one.value}…` : one.value), "long"), cell(one.partition, "number"), cell(one.offset, "number")),
+    ),
+  );
+}

@@ -1,0 +1,183 @@
+// The bars that a chart has loaded: one stretch of a symbol's history without a hole. It grows at both ends, a page at a
+// time, and gives back what is far away. Bars that events bring count only while the stretch reaches the newest bar.
+
+const PAGE = 2_000;
+const MOST_ROWS = 5_000; // in one answer
+const KEPT = 8_000; // starts; what is beyond is given back when the chart stands still
+const AFTER_TRIM = 6_000;
+const MARGIN = 1_000; // at each side of those that are seen
+const MONTH = 31 * 86_400_000;
+
+export class Section {
+  // `fetchBars(query)` asks the API for bars as columns
+  constructor(fetchBars) {
+    this.fetchBars = fetchBars;
+    this.clear();
+  }
+
+  // `size`: of the windows (ms), 0 where the calendar decides
+  clear(size = this.size) {
+    this.size = size;
+    this.bars = new Map(); // by start; `also`: bars of the same window in other partitions, the lowest one is drawn
+    this.sorted = null;
+    this.atStart = false; // whether there are no older bars
+    this.atEnd = true; // whether it reaches the newest bar
+    this.newest = null; // start of the newest bar that is known, here or not
+    this.cursor = null; // of the next older page
+    this.reach = PAGE * (size || MONTH); // how much time a page of newer bars asks for
+    this.turn = (this.turn ?? 0) + 1; // an answer to what was asked before belongs to another section
+    this.busy = null;
+    this.meanwhile = null; // what events bring while the bars up to the newest are being loaded
+  }
+
+  get starts() {
+    this.sorted ??= [...this.bars.keys()].sort((a, b) => a - b);
+    return this.sorted;
+  }
+
+  drop(starts) {
+    for (const start of starts) this.bars.delete(start);
+    this.sorted = null;
+  }
+
+  // whether a start lies in the stretch, or beyond its end if that is the newest bar
+  holds(start) {
+    const [first, last] = [this.starts[0], this.starts.at(-1)];
+    return first === undefined ? this.atEnd : (start >= first || this.atStart) && (this.atEnd || start <= last);
+  }
+
+  // add a bar, or another version of one; returns it if it changed anything
+  put(bar, state) {
+    const start = bar.bucket_start;
+    this.newest = Math.max(this.newest ?? start, start);
+    if (!this.bars.has(start)) this.sorted = null;
+    const known = this.bars.has(start) ? together(this.bars.get(start)) : [];
+    const same = known.find((one) => one.partition === bar.partition && one.state === "final");
+    if (same && (state === "open" || same.revision > (bar.revision ?? 0))) return null; // it arrived first
+    if (state === "open" && known.some((one) => one.partition === bar.partition && one.ticks > bar.ticks)) return null;
+    const others = known.filter((one) => one.partition !== bar.partition);
+    const { open, high, low, close, ticks, volume, vwap, partition, bucket_end: end } = bar;
+    const added = { start, end, open, high, low, close, ticks, volume, vwap, revision: bar.revision ?? 0, partial: bar.partial ?? false, partition, state };
+    const [drawn, ...also] = [...others, added].sort((a, b) => a.partition - b.partition);
+    this.bars.set(start, { ...drawn, also });
+    return this.bars.get(start);
+  }
+
+  // a bar that an event brings; returns it if it is among those that are shown
+  take(bar, state) {
+    this.newest = Math.max(this.newest ?? 0, bar.bucket_start);
+    if (this.holds(bar.bucket_start)) return this.put(bar, state);
+    this.meanwhile?.push([bar, state]);
+    return null;
+  }
+
+  addPage({ bars: { columns, rows }, open }) {
+    for (const row of rows) this.put(Object.fromEntries(columns.map((name, index) => [name, row[index]])), "final");
+    for (const window of open) this.put(window, "open");
+  }
+
+  // ask for bars; null if the section has become another one before they came
+  async ask(query) {
+    const turn = this.turn;
+    const page = await this.fetchBars(query);
+    return turn === this.turn ? page : null;
+  }
+
+  // the newest bars; what is loaded stays if they follow it without a hole
+  async loadNewest() {
+    const before = new Map(this.bars);
+    const page = await this.ask({ limit: PAGE });
+    if (!page) return null;
+    const first = page.bars.rows[0]?.[0] ?? page.open[0]?.bucket_start ?? 0;
+    const last = this.starts.at(-1);
+    if (last === undefined || !this.atEnd || (page.next_cursor && first > last)) {
+      this.drop(this.starts);
+      [this.cursor, this.atStart, this.atEnd] = [page.next_cursor, !page.next_cursor, true];
+    }
+    for (const [start, bar] of [...this.bars]) {
+      if (before.get(start) !== bar) continue; // an event has brought it since
+      const [drawn, ...also] = together(bar).filter((one) => one.state !== "open");
+      if (drawn) this.bars.set(start, { ...drawn, also });
+      else this.drop([start]);
+    }
+    this.addPage(page);
+    return page;
+  }
+
+  // the bars around a time, in place of what is loaded
+  async loadAround(time) {
+    this.turn += 1;
+    this.busy = null;
+    const page = await this.ask({ to: time + 1, limit: PAGE / 2 });
+    if (!page) return null;
+    this.drop(this.starts);
+    this.addPage(page);
+    [this.cursor, this.atStart, this.atEnd] = [page.next_cursor, !page.next_cursor, false];
+    await this.loadNewer(time);
+    return page;
+  }
+
+  // one page of older bars; whether any came
+  async loadOlder() {
+    const first = this.starts[0];
+    if (this.atStart || first === undefined) return false;
+    const page = await this.ask(this.cursor ? { cursor: this.cursor, limit: PAGE } : { to: first, limit: PAGE });
+    if (!page) return false;
+    this.addPage(page);
+    [this.cursor, this.atStart] = [page.next_cursor, !page.next_cursor];
+    return page.bars.rows.length > 0;
+  }
+
+  // One page of newer bars. The API gives the newest bars of a range, so the range is made longer or shorter until they are a page.
+  async loadNewer(after = this.starts.at(-1)) {
+    const from = Math.max(after, this.starts.at(-1) ?? 0) + 1;
+    while (!this.atEnd) {
+      const to = from + this.reach;
+      const last = this.newest === null || to > this.newest;
+      const meanwhile = (this.meanwhile = last ? [] : null);
+      const page = await this.ask({ from, to: last ? null : to, limit: MOST_ROWS });
+      if (!page) return false;
+      this.meanwhile = null;
+      if (page.next_cursor) {
+        this.reach = Math.max(this.size || MONTH, Math.ceil(this.reach / 4));
+        continue;
+      }
+      this.addPage(page);
+      for (const [bar, state] of meanwhile ?? []) this.put(bar, state);
+      if (last) this.atEnd = true;
+      else if (page.bars.rows.length < PAGE / 4) this.reach *= 2;
+      if (page.bars.rows.length) return true;
+      if (!last) return this.loadNewer(to - 1);
+    }
+    return false;
+  }
+
+  // one load at a time; returns whether bars came
+  async grow(side) {
+    if (this.busy) return false;
+    const turn = this.turn;
+    this.busy = side === "older" ? this.loadOlder() : this.loadNewer();
+    try {
+      return await this.busy;
+    } finally {
+      if (turn === this.turn) this.busy = null;
+    }
+  }
+
+  // give back the bars that are far from those that are seen; whether there were too many
+  trim(first, last) {
+    const starts = this.starts;
+    if (starts.length <= KEPT || this.busy) return false;
+    const [from, to] = [starts.indexOf(first), starts.indexOf(last) + 1];
+    const spare = Math.floor((AFTER_TRIM - (to - from)) / 2);
+    if (spare < MARGIN) return false;
+    const low = Math.max(0, Math.min(from - spare, starts.length - AFTER_TRIM));
+    const high = low + AFTER_TRIM;
+    this.drop([...starts.slice(0, low), ...starts.slice(high)]);
+    if (low > 0) [this.cursor, this.atStart] = [null, false];
+    if (high < starts.length) this.atEnd = false;
+    return true;
+  }
+}
+
+export const together = (bar) => [bar, ...bar.also];
