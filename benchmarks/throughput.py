@@ -13,7 +13,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -26,10 +26,11 @@ from tests.support.kafka_node import FULL_JVM
 
 ROOT = Path(__file__).resolve().parents[1]
 IDIOMATIC_TICKS = 100_000
-SUBJECTS = ("idiomatic", "barwheel", "records", "batches")
+SUBJECTS = ("idiomatic", "barwheel", "python", "records", "batches")
 LABELS = {
     "idiomatic": "idiomatic Faust",
     "barwheel": "barwheel",
+    "python": "barwheel, core in Python",
     "records": "floor: ConsumerRecords",
     "batches": "floor: raw batches",
 }
@@ -84,6 +85,8 @@ def run(options: Options) -> tuple[list[Run], dict[int, Market]]:
 def _measure(subject: str, bootstrap: str, market: Market, name: str, directory: Path) -> Run:
     if subject == "barwheel":
         return worker(bootstrap, market, name, directory)
+    if subject == "python":
+        return replace(worker(bootstrap, market, name, directory, {"NATIVE": "off"}), subject=subject)
     total, arguments = market.ticks, [market.topic]
     module = subject
     if subject == "idiomatic":
