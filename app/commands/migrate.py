@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from app.commands import base, swaps
 from app.commands import migration_reports as reports
-from app.commands.migration_options import OPTIONS, Operation
+from app.commands.migration_options import OPTIONS, Operation, check_options
 from app.errors import BarwheelError, BrokerError, InputError
 from app.ksqldb.boot import load_plan, target
 from app.settings import Settings
@@ -105,6 +105,15 @@ def register(app: faust.App) -> None:
             if operation == Operation.plan and name in {Operation.validate, Operation.print}:
                 operation, name = name, None  # `plan validate`, `plan print`
             chosen = _operation(operation, do_apply=do_apply, do_print=do_print)
+            given = {
+                "--next": only_next,
+                "--until": bool(until),
+                "--idempotent": idempotent,
+                "--repair": repair,
+                "--allow-destructive": allow_destructive,
+                "--readers-moved": readers_moved,
+            }
+            check_options(chosen, {option for option, is_given in given.items() if is_given}, force_new_name=force_new_name)
             if chosen is Operation.create:
                 return reports.run_create(path, name or "", as_json=as_json)
             if name is not None and chosen is not Operation.import_ksql_migrations:

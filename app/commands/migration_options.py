@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 
 from faust.cli.base import argument, option
 
 from app.commands import base
+from app.errors import InputError
 
 
 class Operation(StrEnum):
@@ -27,6 +29,25 @@ class Operation(StrEnum):
     history = "history"
     create = "create"
     unlock = "unlock"
+
+
+_GOES_WITH = {
+    "--next": Operation.apply,
+    "--until": Operation.apply,
+    "--idempotent": Operation.apply,
+    "--repair": Operation.apply,
+    "--allow-destructive": Operation.apply,
+    "--readers-moved": Operation.retire,
+}
+
+
+def check_options(operation: Operation, given: Collection[str], *, force_new_name: bool) -> None:
+    """Raises `InputError` for an option that this operation would not heed; `given` are the options of the command line."""
+    for option_name, wanted in _GOES_WITH.items():
+        if option_name in given and operation is not wanted:
+            raise InputError(f"migrate {operation} {option_name}: it goes with `migrate {wanted}` only")
+        if option_name in given and force_new_name:
+            raise InputError(f"migrate {option_name} --force-new-name: a swap is done whole; leave {option_name} out")
 
 
 OPTIONS = (

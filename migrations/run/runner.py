@@ -8,6 +8,7 @@ statement is executed twice.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,8 @@ from migrations.run.lock import ApplyLock
 from migrations.run.settle import settled
 from migrations.run.target import LOCK_SECONDS, SERVER_FAULT, ApplyResult, Progress, Target
 from migrations.server.catalog import Catalog
+
+_NO_TOPIC = re.compile(r"\bTopic '[^']+' does not exist\.")
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,10 @@ async def check_on_server(target: Target, steps: Sequence[Step]) -> None:
             raise RefusedError(
                 f"{error}; what the server cannot alter gets a new name: `apply --force-new-name`, or another statement"
             ) from error
-        raise PlanRefusedError(error.code, f"the server would refuse the plan: {error.text}", error.statement) from error
+        text = f"the server would refuse the plan: {error.text}"
+        if _NO_TOPIC.search(error.text) is not None:
+            text += " `app topics` creates the topics of this app."
+        raise PlanRefusedError(error.code, text, error.statement) from error
 
 
 def _properties(step: Step) -> Mapping[str, str]:

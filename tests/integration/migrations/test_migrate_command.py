@@ -108,6 +108,11 @@ def test_a_change_that_the_server_can_alter_is_sent_as_create_or_replace(worker:
         (("status", "--user", "me", "--password-file", "none"), 2, "migrate --password-file none: cannot be read"),
         (("status", "--server", "localhost:8088"), 2, "migrate --server localhost:8088: must look like http://host:8088"),
         (("status", "--registry", "http://a:b@c"), 2, "migrate --registry http://a:b@c: must not hold a user"),
+        (("--repair",), 2, "migrate check --repair: it goes with `migrate apply` only"),
+        (("status", "--until", "five"), 2, "migrate status --until: it goes with `migrate apply` only"),
+        (("apply", "--readers-moved"), 2, "migrate apply --readers-moved: it goes with `migrate retire` only"),
+        (("apply", "--force-new-name", "--next"), 2, "migrate --next --force-new-name: a swap is done whole; leave --next out"),
+        (("apply", "--plan", "no_topic.ksql"), 4, "`app topics` creates the topics of this app."),
         (("apply", "--force-new-name", "--plan", "five.ksql"), 4, "nothing of the plan has changed that cannot be altered"),
     ],
 )
@@ -115,6 +120,7 @@ def test_an_unusable_plan_or_option_is_reported_in_one_line(
     worker: Worker, args: tuple[str, ...], code: int, message: str
 ) -> None:
     (worker.directory / "bad.ksql").write_text("CREATE TYPE a AS STRUCT<b BIGINT>;\n       CREATE STREAM")
+    (worker.directory / "no_topic.ksql").write_text("CREATE STREAM s (a INT) WITH (KAFKA_TOPIC='none', VALUE_FORMAT='JSON');")
     ended = worker.run("migrate", *args)
     assert ended.returncode == code
     assert message in ended.stderr.splitlines()[-1]
