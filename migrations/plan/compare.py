@@ -79,7 +79,7 @@ def compare(plan: Plan, history: History, catalog: Catalog | None) -> list[Step]
     planned = {statement.id for statement in plan.statements}
     others = [entry for entry in history.values() if entry.id not in planned and entry.status is Status.applied]
     strangers = {} if catalog is None else _strangers(catalog, history)
-    dropped = dropped_later(plan)
+    dropped, freed = dropped_later(plan), dropped_before(plan)
     later, before = replaced_later(plan, history.keys()), replaced_before(plan, history.keys())
     steps = []
     for planned_one in plan.statements:
@@ -88,8 +88,10 @@ def compare(plan: Plan, history: History, catalog: Catalog | None) -> list[Step]
         if planned_one.id in later:
             steps.append(_replaced(statement, entry, later[planned_one.id]))
         elif drop is not None and (_is_applied(drop, history) or _has_dropped(drop, history, catalog)):
-            steps.append(Step(statement.id, statement.name, Action.done, f"dropped since, by {drop.id}", statement, entry))
-        elif entry is None and any(not _is_applied(one, history) for one in dropped_before(plan, planned_one)):
+            steps.append(
+                Step(statement.id, statement.name, Action.done, f"dropped since, by {drop.id}", statement, entry, replaced=True)
+            )
+        elif entry is None and any(not _is_applied(one, history) for one in freed.get(planned_one.id, ())):
             steps.append(Step(statement.id, statement.name, Action.apply, "new, after a DROP of the former one", statement))
         elif entry is None and planned_one.id in before:
             steps.append(_replacing(statement, before[planned_one.id], catalog))

@@ -17,9 +17,13 @@ def dropped_later(plan: Plan) -> dict[str, Statement]:
     return found
 
 
-def dropped_before(plan: Plan, statement: Statement) -> list[Statement]:
-    """The statements before this one that take away what has its name."""
-    if statement.info.kind.once or not any(one.info.kind.destructive for one in plan.statements):
-        return []
-    before = plan.statements[: plan.statements.index(statement)]
-    return [one for one in before if one.info.kind.destructive and place_of(one) == place_of(statement)]
+def dropped_before(plan: Plan) -> dict[str, list[Statement]]:
+    """By a statement's id: the statements before it that take away what has its name."""
+    found: dict[str, list[Statement]] = {}
+    so_far: dict[tuple[str, str], list[Statement]] = {}
+    for statement in plan.statements:
+        if statement.info.kind.destructive:
+            so_far.setdefault(place_of(statement), []).append(statement)
+        elif so_far and not statement.info.kind.once and (drops := so_far.get(place_of(statement))):
+            found[statement.id] = list(drops)
+    return found

@@ -6,6 +6,7 @@ says is sent with each of the statements that follow in the file, and DEFINE is 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from migrations.ksql.errors import LexError
@@ -18,6 +19,9 @@ _SHAPES = {
     "UNSET": (Lexeme.string, ";"),
     "UNDEFINE": (Lexeme.word, ";"),
 }
+
+
+_NO_LINE_END = re.compile(r"[^\r\n]")
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ def split_sections(text: str) -> Sections:
         statements = split_tokens(text)
     except LexError:
         return Sections([Section(text)])  # the plan reports it, with its place
+    blank = _NO_LINE_END.sub(" ", text)
     properties: dict[str, str] = {}
     variables: dict[str, str] = {}
     sections: list[Section] = []
@@ -56,18 +61,19 @@ def split_sections(text: str) -> Sections:
             current.append(statement)
             continue
         if current:
-            sections.append(_section(text, current, properties, variables))
+            sections.append(_section(text, blank, current, properties, variables))
             current = []
         _apply(*told, properties, variables)
     if current:
-        sections.append(_section(text, current, properties, variables))
+        sections.append(_section(text, blank, current, properties, variables))
     return Sections(sections, variables)
 
 
-def _section(text: str, statements: list[list[Token]], properties: dict[str, str], variables: dict[str, str]) -> Section:
+def _section(
+    text: str, blank: str, statements: list[list[Token]], properties: dict[str, str], variables: dict[str, str]
+) -> Section:
     begin, end = statements[0][0].start, statements[-1][-1].start + 1
-    before = "".join(character if character in "\r\n" else " " for character in text[:begin])
-    return Section(before + text[begin:end], dict(properties), dict(variables))
+    return Section(blank[:begin] + text[begin:end], dict(properties), dict(variables))
 
 
 def _told(tokens: list[Token]) -> tuple[str, list[Token]] | None:
