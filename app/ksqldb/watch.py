@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -62,8 +62,9 @@ async def look(
     queries = []
     # statements that replace one another by OR REPLACE have one query: the last one counts
     running = {entry.query_id or entry.id: entry for entry in sorted(entries, key=lambda entry: entry.applied_at)}
+    taken = _taken_away(running.values())
     for entry in running.values():
-        if not entry.query_id or entry.status is Status.sending:
+        if not entry.query_id or entry.status is Status.sending or entry.id in taken:
             continue
         writes = describe(entry.text).name if entry.name == entry.query_id else entry.name
         lag = lags.get(writes)
@@ -78,6 +79,18 @@ async def look(
     records, newest = (0, []) if source is None else await newest_records(cluster, source.topic)
     watched.queries, watched.log_records, watched.log_newest = queries, records, newest
     watched.up, watched.error = True, ""
+
+
+def _taken_away(entries: Collection[Entry]) -> set[str]:
+    """Ids of the entries whose queries a later DROP or TERMINATE of a plan has ended: they stay in the history."""
+    found: set[str] = set()
+    for drop in entries:
+        info = describe(drop.text)
+        if info.kind.destructive and drop.status is Status.applied:
+            by_query = info.what == "QUERY"
+            named = (one for one in entries if info.name == (one.query_id if by_query else one.name))
+            found |= {one.id for one in named if one.applied_at < drop.applied_at}
+    return found
 
 
 async def _look_at_topics(

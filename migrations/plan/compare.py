@@ -59,7 +59,7 @@ class Step:
     server_text: str | None = None
     former: Entry | None = None  # of the same statement under another id, which `adopt` takes over
     foreign: bool = False  # the server has what it creates, and no history knows it: `adopt` takes it over if it is the same
-    replaced: bool = False  # a later statement has replaced what it made: there is nothing on the server to compare it with
+    replaced: bool = False  # a later statement has replaced what it made, or taken it away: the server has nothing to compare
 
     @property
     def text(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from aiokafka import AIOKafkaProducer
 
 from app.kafka.topics import TopicSpec, ensure_one
@@ -11,7 +12,8 @@ from app.ksqldb import watch
 from app.ksqldb.watched import Watched
 from app.web.migration_metrics import watch_metrics
 from migrations.plan.entry import Entry
-from migrations.run import history, runner
+from migrations.plan.model import KsqlText, build_plan
+from migrations.run import history, runner, settle
 from migrations.run.target import Target
 from tests.integration.migrations.plans import FIVE, Where, five, query_ids
 from tests.support.ksqldb import KsqlServer
@@ -43,6 +45,20 @@ async def test_queries_of_the_history_are_seen_with_their_states_errors_and_lag(
         server.hide(next(name for name in query_ids(server) if name.startswith("CTAS_N_W")))
         now = {query.writes: (query.state, query.errors, query.stopped) for query in (await looked(target)).queries}
         assert now == {"ALL_S": ("PAUSED", 0, True), "BIG": ("RUNNING", 2, False), "N_W": ("GONE", 0, True)}
+
+
+async def test_a_query_that_a_plan_has_ended_is_not_missed(where: Where, monkeypatch: pytest.MonkeyPatch) -> None:
+    drops = "INSERT INTO all_s WITH (QUERY_ID='MORE') SELECT * FROM big EMIT CHANGES;\nTERMINATE more;\nTERMINATE all_writer;\n"
+    text = f"{FIVE}{drops}DROP STREAM big;"
+    source = KsqlText(text, "five", "five", destructive=True)
+    async with where() as target:
+        await runner.apply(target, build_plan("five", [source], {}, {}), limit=runner.Limit(destructive=True))
+        assert [(query.writes, query.state) for query in (await looked(target)).queries] == [("N_W", "RUNNING")]
+        source = KsqlText(text + FIVE.splitlines()[6], "five", "five", destructive=True)  # `big` once more
+        with monkeypatch.context() as no_wait:
+            no_wait.setattr(settle, "POLL_SECONDS", None)  # nothing is missing that could come back
+            await runner.apply(target, build_plan("five", [source], {}, {}))
+        assert sorted(query.writes for query in (await looked(target)).queries) == ["BIG", "N_W"]
 
 
 async def test_topics_are_seen_with_their_rate_the_lag_of_their_readers_and_their_size(
