@@ -14,6 +14,7 @@ from app.settings import Settings, unknown_variables
 from app.settings.data_dir import folder_problem
 from app.settings.durations import duration_ms, duration_text
 from app.settings.outputs import output_topics
+from app.settings.subjects import SUBJECTS
 from app.settings.types import MigrateOnBoot
 
 README = Path(__file__).parents[2] / "README.md"
@@ -267,9 +268,12 @@ def test_a_folder_of_somebody_else_is_not_writable(tmp_path: Path, monkeypatch: 
     assert folder_problem(tmp_path / "new") == f"{tmp_path} is not writable"
 
 
-def test_the_readme_lists_every_setting_with_its_default() -> None:
+def test_the_readme_lists_every_setting_by_subject_with_its_default() -> None:
     text, settings = README.read_text(encoding="utf-8"), Settings.load()
     for name, field in Settings.model_fields.items():
         default = settings.text_of(name)
         shown = f"`{default}`".replace("|", r"\|") if default else "empty"  # a bar would end the cell
         assert f"| `{name}` | {shown} | {field.description} |" in text
+    for subject, names in SUBJECTS.items():
+        listed = text.partition(f"### {subject}\n")[2].partition("\n#")[0]
+        assert [line.split("`")[1] for line in listed.splitlines() if line.startswith("| `")] == list(names), subject
