@@ -65,11 +65,6 @@ def _schema(form: BarsFormat, scale: int) -> Schema:
     return Schema(json.dumps(json.loads(text), separators=(",", ":")) if kind == "AVRO" else text, kind)
 
 
-def bar_scale(settings: Settings) -> int | None:
-    """How many decimals the numbers of a bar may have; None: any."""
-    return None if settings.bars_format is BarsFormat.json else settings.bars_scale
-
-
 def bar_records(settings: Settings, topic: str) -> TakeRecords:
     """What makes the records of a topic's bars. Their schema has been registered, see `BarSchemas`."""
     schema = bar_schema(settings)
@@ -81,7 +76,7 @@ def bar_records(settings: Settings, topic: str) -> TakeRecords:
 
 def check_windows(settings: Settings, windows: Iterable[tuple[Symbol | Whose, Window]]) -> None:
     """Check that windows which may have begun with another format fit the bars. Raises `StateError`."""
-    scale = bar_scale(settings)
+    scale = settings.bar_scale
     if scale is None:
         return
     numbers = BarNumbers(scale)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.bar_schemas import bar_scale, check_windows
+from agents.bar_schemas import check_windows
 from agents.beyond import tz_version
 from agents.layout import tick_layout
 from agents.recovery import Recovered
@@ -29,7 +29,7 @@ def engine_config(settings: Settings) -> EngineConfig:
         price=settings.price.value,
         wheel_tick=settings.wheel_tick,
         positive=settings.prices is Prices.positive,
-        bar_scale=bar_scale(settings),
+        bar_scale=settings.bar_scale,
         correct=settings.corrects,
         correction_horizon=settings.correction_horizon,
         correction_delay=settings.grace if settings.correction_delay is None else settings.correction_delay,

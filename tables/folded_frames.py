@@ -8,24 +8,22 @@ The windows are those of the same calendar, and the bars those that `tables.long
 - `vwap` is made of the vwaps inside. They are rounded, so it can differ in its last decimal.
 - `partial` says what the bars inside and `cut` say.
 
-Flat bars, which have 0 ticks, are left out; `tables.flat.filled` adds those of the longer windows.
+A longer window that has flat bars alone, those with 0 ticks, is left out; `tables.flat.filled` adds longer flat bars.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
 
-import msgspec
 from msgspec import UNSET
 
 from tables.bars import Bar
 from tables.calendar import Calendar, Frame
+from tables.folding import Fold, Folded
 from tables.scopes import UNKNOWN
-from tables.ticks import EXACT
-from tables.window import VWAP_DECIMALS, rounded_vwap
 
 FOLDED = "folded"  # close_reason
+_SAME = [name for name in Folded.__struct_fields__ if name not in ("folded", "partial")]
 
 
 def fold_frame(
@@ -35,35 +33,32 @@ def fold_frame(
     *,
     watermark: int = UNKNOWN,
     cut: int = UNKNOWN,
-    vwap_decimals: int = VWAP_DECIMALS,
+    scale: int | None = None,
 ) -> Iterator[Bar]:
     """Yield the longer bars of one (broker, symbol), in order.
 
     `bars`: its base bars, the newest revision of each, in order, and all of each longer window. `watermark`: the largest of its
     scope, where other bars tell one. `cut`: see `OpenWindows.cut`; a longer window that holds this time may lack ticks.
-    `vwap_decimals`: `bars_scale`, where that is less than 8. Raises `ValueError` where the bars are not in order, or where one
-    crosses a bound of the frame.
+    `scale`: the decimals of the prices in bars, if they have one.
+
+    Raises `ValueError` where the bars are not in order, or where one crosses a bound of the frame.
     """
-    fold: _Fold | None = None
-    before, step = UNKNOWN, Decimal(1).scaleb(-vwap_decimals)
+    longer: _Longer | None = None
+    before = UNKNOWN
     for bar in bars:
         if bar.bucket_start < before:
             raise ValueError(f"the bar that starts at {bar.bucket_start} comes after one that ends at {before}")
         before = bar.bucket_end
         watermark = max(watermark, bar.watermark)
-        if not bar.ticks:
-            continue  # a flat bar: its price is none of this window
-        if fold is not None and bar.bucket_start < fold.end:
-            fold.add(bar)
-        else:
-            if fold is not None:
-                yield fold.bar(watermark, step)
-            start, end = calendar.window(frame, bar.bucket_start)
-            fold = _Fold(start, end, start <= cut < end, bar)
-        if bar.bucket_end > fold.end:
+        if longer is None or bar.bucket_start >= longer.fold.end:
+            if longer is not None:
+                yield from longer.bars(watermark, cut)
+            longer = _Longer(Fold(*calendar.window(frame, bar.bucket_start), scale), bar)
+        longer.add(bar)
+        if bar.bucket_end > longer.fold.end:
             raise ValueError(f"the bar from {bar.bucket_start} to {bar.bucket_end} crosses the end of its {frame.name} window")
-    if fold is not None:
-        yield fold.bar(watermark, step)
+    if longer is not None:
+        yield from longer.bars(watermark, cut)
 
 
 def is_closed(bar: Bar) -> bool:
@@ -71,43 +66,35 @@ def is_closed(bar: Bar) -> bool:
     return bar.bucket_end <= bar.watermark
 
 
-class _Fold:
-    """One longer window."""
+class _Longer:
+    """One longer window: its fold, and what published bars say besides."""
 
-    def __init__(self, start: int, end: int, cut: bool, first: Bar) -> None:  # noqa: FBT001  # read at its one call
-        self.end = end
-        self._notional: Decimal | None = None
-        self._partial = cut or first.partial is True
-        self._bar = msgspec.structs.replace(
-            first, bucket_start=start, bucket_end=end, vwap=None, close_reason=FOLDED, partial=UNSET, corrected=UNSET
-        )
-        self._add_notional(first)
+    def __init__(self, fold: Fold, first: Bar) -> None:
+        self.fold = fold
+        self._first = first
+        self._revision = 0
+        self._closed_at = self._closed_at_offset = UNKNOWN
 
-    def add(self, other: Bar) -> None:
-        """Take in the next bar. Of equal prices the text of the first one stays."""
-        bar = self._bar
-        bar.high = max(bar.high, other.high)
-        bar.low = min(bar.low, other.low)
-        bar.close, bar.last_ts = other.close, other.last_ts
-        bar.ticks += other.ticks
-        bar.revision += other.revision
-        bar.first_offset = min(bar.first_offset, other.first_offset)
-        bar.last_offset = max(bar.last_offset, other.last_offset)
-        bar.closed_at = max(bar.closed_at, other.closed_at)
-        bar.closed_at_offset = max(bar.closed_at_offset, other.closed_at_offset)
-        if other.volume is not None:
-            bar.volume = other.volume if bar.volume is None else EXACT.add(bar.volume, other.volume)
-            self._add_notional(other)
-        self._partial = self._partial or other.partial is True
+    def add(self, bar: Bar) -> None:
+        """Take in the next bar."""
+        self.fold.add(bar)
+        self._revision += bar.revision
+        self._closed_at = max(self._closed_at, bar.closed_at)
+        self._closed_at_offset = max(self._closed_at_offset, bar.closed_at_offset)
 
-    def _add_notional(self, bar: Bar) -> None:
-        if bar.volume is not None and bar.vwap is not None:
-            notional = EXACT.multiply(bar.vwap, bar.volume)
-            self._notional = notional if self._notional is None else EXACT.add(self._notional, notional)
-
-    def bar(self, watermark: int, step: Decimal) -> Bar:
-        """The longer bar."""
-        bar = self._bar
-        bar.watermark, bar.vwap = watermark, rounded_vwap(self._notional, bar.volume, step)
-        bar.partial = True if self._partial else UNSET
-        return bar
+    def bars(self, watermark: int, cut: int) -> Iterator[Bar]:
+        """The longer bar; none where no bar inside has ticks."""
+        whole, first = self.fold.bar(), self._first
+        if whole.ticks:
+            fields = {name: getattr(whole, name) for name in _SAME}
+            yield Bar(
+                **fields,
+                broker=first.broker,
+                symbol=first.symbol,
+                close_reason=FOLDED,
+                closed_at=self._closed_at,
+                watermark=watermark,
+                closed_at_offset=self._closed_at_offset,
+                revision=self._revision,
+                partial=True if whole.partial or whole.bucket_start <= cut < whole.bucket_end else UNSET,
+            )

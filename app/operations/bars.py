@@ -21,12 +21,11 @@ from app.kafka.reader import Reader
 from app.kafka.topics import partition_counts
 from app.settings import Settings
 from app.settings.longer import Empty, check_calendar
-from app.settings.types import BarsFormat, ScopeKind
+from app.settings.types import ScopeKind
 from tables.bars import Bar
 from tables.calendar import Calendar, Frame, frame_of
 from tables.folded_frames import fold_frame, is_closed
 from tables.scopes import UNKNOWN
-from tables.window import VWAP_DECIMALS
 
 Versions = list[PlacedBar]  # of one bar, oldest first
 
@@ -91,13 +90,12 @@ async def read_versions(settings: Settings, cluster: Cluster, consumer: AIOKafka
     if wanted.fold is None:
         return list(found.versions())
     cuts = await _cuts(settings, cluster)
-    decimals = VWAP_DECIMALS if settings.bars_format is BarsFormat.json else min(settings.bars_scale, VWAP_DECIMALS)
     longer: list[Versions] = []
     try:
         for partition, bars in found.windows():
             watermark = watermarks.of(partition, bars[0])
             cut = cuts.get(partition, UNKNOWN)
-            folded = fold_frame(bars, wanted.fold, calendar, watermark=watermark, cut=cut, vwap_decimals=decimals)
+            folded = fold_frame(bars, wanted.fold, calendar, watermark=watermark, cut=cut, scale=settings.bar_scale)
             longer += [[PlacedBar(partition, bar)] for bar in folded if is_closed(bar)]
     except ValueError as error:
         raise InputError(f"--frame {wanted.fold.name}: {error}; was window_size another one?") from None

@@ -202,6 +202,11 @@ class Settings(OutputNames, Security, ClientTuning, KsqldbConnection, LongerBars
         return self
 
     @property
+    def bar_scale(self) -> int | None:
+        """How many decimals the numbers of a bar may have; None: any."""
+        return None if self.bars_format is BarsFormat.json else self.bars_scale
+
+    @property
     def pocket(self) -> bool:
         """Whether the embedded broker is used."""
         return not self.broker

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from agents.bar_schemas import bar_scale
 from app.settings import Settings
 from app.settings.types import Prices
 from app.tickfiles.reading import Judge, Row
@@ -18,7 +17,7 @@ CLOCK_EVERY = 10_000  # rows between two looks at the clock
 def judge(settings: Settings, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> Judge:
     """A function that gives reason and detail where a worker would reject a row, as its record would say; else None."""
     decode, unit, price = decoder(settings.price.value), settings.time_unit.value, settings.price.value
-    positive, scale = settings.prices is Prices.positive, bar_scale(settings)
+    positive, scale = settings.prices is Prices.positive, settings.bar_scale
     numbers = None if scale is None else BarNumbers(scale)
     names: set[bytes] = set()
     latest, rows = now_ms() + settings.max_future, 0

@@ -37,6 +37,7 @@ class Wanted:
     before: int = 0
     opened: Sequence[OpenWindow] = ()  # of the frame that they are folded from
     known: dict[int, Known] = field(default_factory=dict)  # by partition
+    scale: int | None = None  # see `Settings.bar_scale`
 
 
 class FoldedPage(NamedTuple):
@@ -78,7 +79,7 @@ def folded_page(queries: Queries, places: Sequence[StoredSymbol], names: tuple[s
     for window in sorted(page, key=lambda window: window.place):
         known = wanted.known.get(window.partition, Known())
         watermarks = [one for one in (newest.get(window.partition), known.watermark) if one is not None]
-        bar = _folded(window, names, wanted.frame, max(watermarks, default=None), known.cut)
+        bar = _folded(window, names, wanted, max(watermarks, default=None), known.cut)
         (result.bars if bar.final else result.open).append(bar)
     return result
 
@@ -141,18 +142,18 @@ def _watermark(queries: Queries, place: StoredSymbol) -> int | None:
     return decode_bar(newest[0].value).watermark if newest and not newest[0].revision else None
 
 
-def _folded(window: _Window, names: tuple[str, str], frame: str, watermark: int | None, cut: int | None) -> FoldedBar:
+def _folded(window: _Window, names: tuple[str, str], wanted: Wanted, watermark: int | None, cut: int | None) -> FoldedBar:
     bars, opened = window.bars, sorted(window.opened, key=lambda one: one.bucket_start)
-    whole = fold([*bars, *opened], window.start, window.end)
+    whole = fold([*bars, *opened], window.start, window.end, wanted.scale)
     cut_within = cut is not None and window.start <= cut < window.end
     return FoldedBar.model_construct(
         broker=names[0],
         symbol=names[1],
-        **{name: getattr(whole, name) for name in whole.__struct_fields__},
+        **{name: getattr(whole, name) for name in whole.__struct_fields__ if name != "partial"},
         revision=sum(bar.revision for bar in bars),
-        partial=cut_within or any(bar.partial is True for bar in bars) or any(one.partial for one in opened),
+        partial=whole.partial or cut_within,
         partition=window.partition,
-        frame=frame,
+        frame=wanted.frame,
         final=not opened and watermark is not None and window.end <= watermark,
         watermark=watermark,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
+from tables import folding
 from tables.bars import Bar
 from tables.calendar import Calendar, frame_of
 from tables.config import EngineConfig
@@ -110,8 +112,16 @@ def bar(minute: int, **others: object) -> Bar:
     return msgspec.structs.replace(plain, **others)
 
 
-def fold(*bars: Bar, frame: str = "5m", **others: int) -> list[Bar]:
+def fold(*bars: Bar, frame: str = "5m", **others: Any) -> list[Bar]:
     return list(fold_frame(bars, frame_of(frame), Calendar(), **others))
+
+
+def part_of_bar(*, ticks: int, partial: bool, price: int, quantity: bool) -> dict[str, Any]:
+    """What sets a bar apart: a flat one has neither ticks nor a volume."""
+    value = Decimal(price)
+    traded: dict[str, Any] = {"volume": Decimal(3), "vwap": value} if quantity and ticks else {}
+    more: dict[str, Any] = {"partial": True} if partial else {}
+    return {"ticks": ticks, "open": value, "high": value, "low": value, "close": value, **traded, **more}
 
 
 def test_the_last_window_of_a_fold_is_open_until_a_watermark_says_that_it_has_ended() -> None:
@@ -137,6 +147,28 @@ def test_a_fold_is_partial_where_a_bar_inside_is_or_where_reading_began_inside()
     assert [found.partial for found in fold(bar(4), bar(5), bar(14), cut=6 * MINUTE)] == [UNSET, True, UNSET]
 
 
+def test_a_flat_bar_whose_window_may_lack_ticks_makes_the_longer_bar_partial() -> None:
+    assert [found.partial for found in fold(bar(0, ticks=0, partial=True), bar(1), bar(5))] == [True, UNSET]
+    assert [found.partial for found in fold(bar(0), bar(1, ticks=0, partial=True), bar(5))] == [True, UNSET]
+
+
+PARTS = st.builds(part_of_bar, ticks=st.integers(0, 3), partial=st.booleans(), price=st.integers(1, 9), quantity=st.booleans())
+
+
+@given(st.lists(PARTS, min_size=1, max_size=12))
+def test_every_reader_folds_alike(parts: list[dict[str, Any]]) -> None:
+    """What `app bars` prints of a window is the fold that the API shows, with `bars_scale` too; flat windows are left out."""
+    bars = [bar(minute, **others) for minute, others in enumerate(parts)]
+    spans = [(begin * MINUTE, (begin + 5) * MINUTE, bars[begin : begin + 5]) for begin in range(0, len(bars), 5)]
+    for scale in (None, 3, 18):
+        whole = [folding.fold(inside, start, end, scale) for start, end, inside in spans]
+        expected = [msgspec.structs.asdict(one) | {"partial": one.partial or UNSET} for one in whole if one.ticks]
+        found = fold(*bars, scale=scale)
+        for one, wanted in zip(found, expected, strict=True):
+            del wanted["folded"]
+            assert {name: getattr(one, name) for name in wanted} == wanted
+
+
 def test_the_revision_of_a_fold_rises_with_each_revision_inside() -> None:
     assert [found.revision for found in fold(bar(0, revision=2, corrected=1), bar(2, revision=1), bar(7))] == [3, 0]
 
@@ -148,7 +180,7 @@ def test_a_vwap_without_all_decimals_is_rounded_like_those_inside() -> None:
         bar(2),
         bar(3, volume=Decimal(0)),
     )
-    found = fold(*bars, vwap_decimals=3)[0]
+    found = fold(*bars, scale=3)[0]
     assert (str(found.volume), str(found.vwap)) == ("3", "1.167")
 
 

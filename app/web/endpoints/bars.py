@@ -74,7 +74,7 @@ async def bars(web: WebContext, params: BarsParams) -> EncodedJson | BarPage:
             return _Found(page, *shown, more)
         wanted = Wanted(
             *(chosen.name, lambda time: web.frames.span(chosen, time), params.since, until, params.limit, before),
-            *(windows, known),
+            *(windows, known, web.settings.bar_scale),
         )
         folded = folded_page(queries, places, (params.broker, params.symbol), wanted)
         return _Found([], *shown, folded.next, folded)

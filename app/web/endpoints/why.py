@@ -118,7 +118,10 @@ async def _stored(web: WebContext, facts: Facts, only: int | None, chosen: Chose
         oldest = [place.oldest_kept for place in places if place.oldest_kept is not None]
         shown = tuple(place.partition for place in places), min(oldest, default=None), late, none_kept
         if not chosen.kept:
-            wanted = Wanted(chosen.text, lambda time: web.frames.span(chosen, time), start, start + 1, 1, 0, opened, known)
+            scale = web.settings.bar_scale
+            wanted = Wanted(
+                chosen.text, lambda time: web.frames.span(chosen, time), start, start + 1, 1, 0, opened, known, scale
+            )
             page = folded_page(queries, places, names, wanted)
             return _Stored((), *shown, folded=next(iter([*page.bars, *page.open]), None))
         bars = tuple(queries.bars(places, start, start + 1, max(1, len(places)))[::-1])

@@ -221,6 +221,20 @@ def test_a_bar_that_lacks_ticks_makes_the_longer_one_partial_and_so_does_a_cut_b
     assert [one.partial for one in found.bars] == [True, True, False]
 
 
+def test_a_vwap_has_the_decimals_of_the_bars(store: Store) -> None:
+    traded = [bar(START), bar(START + MINUTE)]
+    traded[0].volume, traded[0].vwap = Decimal(1), Decimal("1.1")
+    traded[1].volume, traded[1].vwap = Decimal(2), Decimal("1.2")
+    put(store, *traded)
+    assert [str(page(store, scale=number).open[0].vwap) for number in (None, 3)] == ["1.16666667", "1.167"]
+    formats = (("json", 3), ("avro", 3), ("protobuf", 18))
+    url = "http://127.0.0.1:1"
+    settings = [
+        Settings.load(bars_format=name, bars_scale=scale, schema_registry_url=url, _env_file=None) for name, scale in formats
+    ]
+    assert [one.bar_scale for one in settings] == [None, 3, 18]
+
+
 def test_a_bar_without_ticks_counts_only_where_there_is_no_other() -> None:
     flat = bar(START, ticks=0, price="9")
     traded = bar(START + MINUTE)
