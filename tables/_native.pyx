@@ -1024,7 +1024,8 @@ cdef class FastPath:
         self.price = config.price.encode()
         self.price_name = PyBytes_AS_STRING(self.price)
         self.price_size = len(self.price)
-        self.size, self.grace, self.min_ts = config.window_size, config.grace, config.min_ts
+        self.size, self.grace = config.window_size, config.grace
+        self.min_ts = max(0, config.min_ts)  # C divides towards zero: earlier times are left to Python
         self.ahead = min(config.grace, config.max_future)
         self.positive, self.idle = config.positive, config.idle_close
         self.per_symbol, self.per_broker = config.scope == "symbol", config.scope == "broker"

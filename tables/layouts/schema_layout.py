@@ -15,7 +15,7 @@ from tables.layouts.schema_book import Decoder, SchemaBook
 from tables.records import DecodedRecord, Record, is_marker
 from tables.ticks import RawTick, RejectedError
 
-MOST_OF_PASS = 1_000  # records
+MOST_OF_PASS = 200  # records: what a message holds is freed when its pass ends
 _UNUSUAL = (RejectedError, KeyError, TypeError)
 
 
@@ -41,7 +41,7 @@ class SchemaLayout:
         head, at = slice(PREFIX if framed else 0), PREFIX if framed else 0
         by_value, by_key = identities.by_value, identities.by_key
         known, said, make = identities.known, identities.known_said, identities.of_record
-        waiting, more = iter(records), True
+        waiting, more = (record for record in records), True  # a raw batch must not be iterated again after its last record
         while more:
             more, prefix, decoders = False, None, self._book.decoders()
             decode: Decoder = self._unknown

@@ -767,3 +767,14 @@ def test_a_late_tick_without_a_price_is_rejected_where_prices_may_be_negative() 
     engine.feed([Wire(n, noon + 70_000, b"A|y", b'{"ts":%d,"bid":1}' % (noon + 70_000)) for n in (2, 3)])
     engine.feed([Wire(4, noon + 70_000, b"A|y", b'{"ts":%d}' % noon)])
     assert [side.reason for side in engine.take_side()] == ["missing"]
+
+
+def test_ticks_before_1970_are_in_the_window_that_holds_them() -> None:
+    market = Market(EngineConfig(min_ts=-(10**12)))
+    ticks = [(f"A|{number}", ts) for number, ts in enumerate((-70_000, -69_000, -60_001, -60_000, -1, 0))]
+    market.engine.feed(
+        Wire(offset, 1_000, name.encode(), b'{"ts": %d, "bid": 1}' % ts) for offset, (name, ts) in enumerate(ticks)
+    )
+    market.engine.advance_arrival(10**9)
+    starts = {bar.symbol: bar.bucket_start for bar in take_finals(market.engine)}
+    assert starts == {name[2:]: ts // MINUTE * MINUTE for name, ts in ticks}

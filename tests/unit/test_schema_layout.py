@@ -140,7 +140,7 @@ def test_the_records_of_a_schema_that_lacks_a_field_are_rejected_with_its_id() -
 
 
 @pytest.mark.parametrize(("name", "ticks"), [("avro", AVRO), ("protobuf", PROTOBUF), ("protobuf", FIRST)])
-def test_decoders_are_made_anew_for_a_thousand_records_and_no_record_is_asked_for_too_soon(
+def test_decoders_are_made_anew_for_some_records_and_no_record_is_asked_for_too_soon(
     name: str, ticks: AvroTicks | ProtobufTicks
 ) -> None:
     layout, asked = layout_of(name, ticks), [0]
