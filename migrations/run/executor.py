@@ -72,7 +72,7 @@ class Executor:
         statement, target = step.statement, self._target
         if statement is None:
             raise MigrationError(f"{step.id}: the plan does not have it")
-        if statement.replaces and step.action is Action.apply:
+        if statement.replaces and step.action in (Action.apply, Action.alter):
             step = await self._replacing(step, statement)
         if not self._cluster_id:
             self._cluster_id = (await target.client.info()).cluster
@@ -117,7 +117,7 @@ class Executor:
         return done
 
     async def _replacing(self, step: Step, statement: Statement) -> Step:
-        """The step as an alteration, if this run has made what it replaces since the plan was compared."""
+        """The step as an alteration of what the server has now: this run may have made or replaced it since the comparison."""
         server_text = (await self._catalog(self._sequence)).text_of(statement.info.kind, statement.name)
         if server_text is None:
             return step

@@ -105,18 +105,19 @@ class InterruptedRunError(Exception):
 POINTS = ["before it is recorded as being sent", "before it is sent", "after it was sent", "before it is recorded as applied"]
 
 
-def interrupt(monkeypatch: pytest.MonkeyPatch, point: str, statement: str) -> None:
-    """Interrupt the next run at a point of a statement."""
+def interrupt(monkeypatch: pytest.MonkeyPatch, point: str, statement: str, part: str = "") -> None:
+    """Interrupt the next run at a point of a statement. With `part`, only one whose text holds it."""
     write, execute = Writer.write, KsqlClient.execute
 
     async def cut_write(self: Writer, entry: Entry) -> None:
         at = POINTS[0] if entry.status == "sending" else POINTS[3]
-        if entry.name == statement and at == point:
+        if entry.name == statement and at == point and part in entry.text:
             raise InterruptedRunError(point)
         await write(self, entry)
 
     async def cut_execute(self: KsqlClient, text: str, *more: object) -> object:
         named = statement.lower() in text.split("(", maxsplit=1)[0].lower() or f"'{statement}'" in text
+        named = named and part in text
         if named and point == POINTS[1]:
             raise InterruptedRunError(point)
         found = await execute(self, text, *more)  # type: ignore[arg-type]

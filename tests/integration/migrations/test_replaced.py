@@ -63,6 +63,26 @@ async def test_a_replacement_that_was_interrupted_is_finished(
     assert await states(where, plan_of(*ALL[:3])) == [Action.done] * 3
 
 
+@pytest.mark.parametrize("point", [POINTS[1], "the connection breaks before", "the connection breaks after"])
+async def test_the_second_of_two_replacements_in_one_run_is_executed_whenever_that_is_interrupted(
+    where: Where, server: KsqlServer, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    """What the first one made must not pass for what the second one makes."""
+    plan = plan_of(FIRST, SECOND, THIRD)
+    async with where() as target:
+        await runner.apply(target, plan_of(FIRST))
+        with monkeypatch.context() as cut:
+            if point in POINTS:
+                interrupt(cut, point, "RATES", "since_ms")
+                with pytest.raises(InterruptedRunError):
+                    await runner.apply(target, plan)
+            else:
+                server.fault(point.rpartition(" ")[2], match=f'"ksql":"{THIRD}"')
+        await runner.apply(target, plan)
+    assert server.executed() == [FIRST, SECOND, THIRD]
+    assert await states(where, plan) == [Action.done] * 3
+
+
 async def test_what_is_gone_is_made_by_the_last_one(where: Where, server: KsqlServer) -> None:
     async with where() as target:
         await runner.apply(target, plan_of(FIRST, SECOND))
