@@ -32,7 +32,10 @@ _DESTRUCTIVE = re.compile(r"^[ \t]*--[ \t]*destructive:[ \t]*yes[ \t]*\r?$", re.
 
 @dataclass
 class _PlanFile:
-    """The content of one file. `group` is the first part of its statements' ids."""
+    """The content of one file. `group` is the first part of its statements' ids.
+
+    `variables` and `properties` are for all files of the plan.
+    """
 
     path: Path
     group: str
@@ -132,7 +135,7 @@ def _from_text(path: Path, text: str) -> _PlanFile:
         found = split_sections(text)
     except KsqlError as error:
         raise PlanError(f"{path}: {error}") from None
-    destructive, several = _DESTRUCTIVE.search(text) is not None, len(found.sections) > 1
+    destructive, several = _DESTRUCTIVE.search(text) is not None, len(found) > 1
     ksql = [
         KsqlText(
             one.text,
@@ -143,9 +146,9 @@ def _from_text(path: Path, text: str) -> _PlanFile:
             variables=one.variables,
             several=several,
         )
-        for one in found.sections
+        for one in found
     ]
-    return _PlanFile(path, path.stem, found.variables, ksql=ksql)
+    return _PlanFile(path, path.stem, ksql=ksql)  # its variables are those of its statements, and of no other file
 
 
 def _from_data(path: Path, data: Any) -> _PlanFile:

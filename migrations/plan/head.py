@@ -33,15 +33,7 @@ class Section:
     variables: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Sections:
-    """The sections of a file in their order, and the variables at its end."""
-
-    sections: list[Section]
-    variables: dict[str, str] = field(default_factory=dict)
-
-
-def split_sections(text: str) -> Sections:
+def split_sections(text: str) -> list[Section]:
     """The statements of a file, with what holds for them.
 
     Raises `LexError` for one of the four that is written in another way. A text that is not KSQL is one section.
@@ -49,7 +41,7 @@ def split_sections(text: str) -> Sections:
     try:
         statements = split_tokens(text)
     except LexError:
-        return Sections([Section(text)])  # the plan reports it, with its place
+        return [Section(text)]  # the plan reports it, with its place
     blank = _NO_LINE_END.sub(" ", text)
     properties: dict[str, str] = {}
     variables: dict[str, str] = {}
@@ -66,7 +58,7 @@ def split_sections(text: str) -> Sections:
         _apply(*told, properties, variables)
     if current:
         sections.append(_section(text, blank, current, properties, variables))
-    return Sections(sections, variables)
+    return sections
 
 
 def _section(

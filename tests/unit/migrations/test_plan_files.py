@@ -174,6 +174,32 @@ def test_set_and_define_hold_for_the_statements_after_them_in_their_file(tmp_pat
         plan_files.load(tmp_path, {})
 
 
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["DEFINE n='a'; {}", "{}"], "0002_p"),  # in a later file
+        (["{}", "DEFINE n='a'; {}"], "0001_p"),  # in an earlier one
+        (["{} DEFINE n='a';"], "0001_p"),  # before it in its file
+        (["DEFINE n='a'; UNDEFINE n; {} DEFINE n='b';"], "0001_p"),
+        (["DEFINE n='a'; UNDEFINE n; {}", "DEFINE n='b'; {}"], "0001_p"),
+    ],
+)
+def test_a_defined_variable_has_no_value_elsewhere(tmp_path: Path, texts: list[str], said: str) -> None:
+    for number, text in enumerate(texts, 1):
+        used = TWO.replace("STREAM b", f"STREAM ${{n}}{number}")
+        (tmp_path / f"000{number}_p.ksql").write_text(text.format(used))
+    with pytest.raises(PlanError, match=rf"{said}.ksql: line 1, column \d+: \$\{{n\}} has no value"):
+        plan_files.load(tmp_path, {})
+    assert len(plan_files.load(tmp_path, {"n": "given"}).statements) == len(texts)
+
+
+def test_each_file_defines_a_variable_for_itself_and_data_for_the_whole_plan(tmp_path: Path) -> None:
+    (tmp_path / "0001_a.yaml").write_text(f"variables: {{n: p}}\nstatements: [{json.dumps(TWO.replace('b', '${n}1', 1))}]")
+    (tmp_path / "0002_b.ksql").write_text(f"DEFINE n='a';{TWO.replace(' b ', ' ${n}2 ')}")
+    (tmp_path / "0003_c.ksql").write_text(TWO.replace(" b ", " ${n}3 ") + f"DEFINE n='c';{TWO.replace(' b ', ' ${n}4 ')}")
+    assert [one.name for one in plan_files.load(tmp_path, {}).statements] == ["P1", "A2", "P3", "C4"]
+
+
 def test_the_properties_of_a_plan_and_those_of_a_text_file_are_sent_together(tmp_path: Path) -> None:
     (tmp_path / "0001_a.yaml").write_text(f"properties: {{a: b, c: d}}\nstatements: [{json.dumps(ONE)}]")
     (tmp_path / "0002_b.ksql").write_text(f"SET 'c'='e';{TWO}")
