@@ -14,6 +14,8 @@ from migrations.ksql.parse.lexer import Lexeme, Token, tokenize
 from migrations.ksql.parse.statement import Kind, describe, identifier
 from migrations.plan.entry import NEW, OLD, Entry, History, Status
 from migrations.plan.model import Plan, Statement
+from migrations.plan.order import ordered
+from migrations.plan.replaced import replaced_later
 
 _VERSION = re.compile(r"^(?P<name>.*?)(?P<mark>[._-]?[vV])(?P<number>[0-9]+)$")
 _BEFORE_NAME = {"STREAM", "TABLE", "INTO", "FROM", "JOIN", "EXISTS"}
@@ -83,23 +85,32 @@ def _sorted_as(name: str) -> tuple[int, str]:
     return len(name), name
 
 
-def affected(plan: Plan, changed: Iterable[str]) -> list[Statement]:
+def affected(plan: Plan, changed: Iterable[str], executed: Collection[str] = ()) -> list[Statement]:
     """The changed statements, and all statements that read from them, directly or not; `changed` are ids.
 
     A source that is declared over a topic reads from the query that writes the topic. The target of an INSERT is not
-    affected: the new query writes to it too.
+    affected: the new query writes to it too. Nor is a statement whose object another one has replaced, of those whose ids are
+    among `executed`: the latter counts. Each statement comes after what it reads, as a reader may stand before a CREATE OR
+    REPLACE.
     """
-    ids, sources, topics = set(changed), set[str](), set[str]()
-    statements = []
-    for statement in plan.statements:
-        info = statement.info
-        reads = bool(sources & set(info.sources)) or (not info.kind.query and info.topic in topics)
-        if statement.id in ids or reads:
-            statements.append(statement)
-            if info.kind is not Kind.insert_select:
-                sources.add(info.name)
-                topics |= {info.topic or info.name} if info.kind.query else set()
-    return statements
+    later = replaced_later(plan, executed)
+    found = set(changed)
+    statements: list[Statement] = []
+    left = [statement for statement in plan.statements if statement.id not in later]
+    while more := [one for one in left if one.id in found or any(_reads(one, other) for other in statements)]:
+        statements += more
+        found |= {one.id for one in more}
+        left = [one for one in left if one.id not in found]
+    places = {statement.id: number for number, statement in enumerate(plan.statements)}
+    return ordered(sorted(statements, key=lambda one: places[one.id]), _reads)
+
+
+def _reads(one: Statement, other: Statement) -> bool:
+    """Whether a statement reads from what another one makes, or is declared over the topic that the other one writes."""
+    info, made = one.info, other.info
+    if made.kind is Kind.insert_select:
+        return False
+    return made.name in info.sources or (not info.kind.query and made.kind.query and info.topic == (made.topic or made.name))
 
 
 def put_aside(history: History) -> set[str]:

@@ -13,6 +13,7 @@ from migrations.errors import RefusedError
 from migrations.ksql.parse.statement import Kind, describe
 from migrations.plan.entry import OLD, Entry, History, Status
 from migrations.plan.model import Plan
+from migrations.plan.order import ordered
 from migrations.run import history
 from migrations.run.history import Writer
 from migrations.run.lock import ApplyLock
@@ -104,15 +105,17 @@ def _check_unused(locked: _LockedHistory, catalog: Catalog, *, readers_moved: bo
 async def retire(target: Target, plan: Plan, *, readers_moved: bool = False) -> list[str]:
     """Drop what was swapped out of a plan: first the INSERT queries, then the sources, the newest first.
 
-    Topics are not deleted. Returns the statements sent. Raises `RefusedError`, before anything is sent, while a query reads
-    from one of the sources, and for a table that may be asked by pull queries unless the caller says that its `readers_moved`.
+    What reads from one of the sources is dropped before it. Topics are not deleted. Returns the statements sent. Raises
+    `RefusedError`, before anything is sent, while another query reads from one of the sources, and for a table that may be
+    asked by pull queries unless the caller says that its `readers_moved`.
     """
     async with _locked_history(target, plan) as locked:
         catalog = await target.client.catalog()
         _check_unused(locked, catalog, readers_moved=readers_moved)
         sent = [f"TERMINATE {entry.name};" for entry in locked.replaced if entry.name in catalog.queries]
         sources = [catalog.sources[entry.name] for entry in locked.replaced if entry.name in catalog.sources]
-        sent += [f"DROP {source.kind} `{source.name}`;" for source in sources]
+        in_order = ordered(sources, lambda one, other: not set(one.readers).isdisjoint(other.queries))
+        sent += [f"DROP {source.kind} `{source.name}`;" for source in in_order]
         await locked.execute(target, sent)
         await locked.writer.write_all(target.app_id, [], [entry.id for entry in locked.replaced])
         return sent

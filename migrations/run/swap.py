@@ -59,8 +59,16 @@ async def preview(target: Target, plan: Plan) -> list[Renaming]:
 
 
 def _group(plan: Plan, entries: History, changed: Sequence[str]) -> list[tuple[Statement, Statement]]:
-    """The statements that are built anew: as the plan has them, and under their next names."""
-    group, names = affected(plan, changed), current_names(plan, entries)
+    """The statements that are built anew: as the plan has them, and under their next names.
+
+    Raises `RefusedError` if one of them is new and replaces what an earlier one has made: that would stay without an end.
+    """
+    group, names = affected(plan, changed, entries.keys()), current_names(plan, entries)
+    for statement in group:
+        if statement.replaces and statement.id not in entries:
+            raise RefusedError(
+                f"{statement.id} is new, and replaces {statement.name}, which is to be built anew: leave it out until then"
+            )
     following = names | next_names(group, names, put_aside(entries))
     return [(statement, with_names(statement, following)) for statement in group]
 
@@ -91,7 +99,8 @@ async def force_new_name(target: Target, plan: Plan, on_progress: Progress | Non
         pairs_of_statements = _group(plan, entries, await _to_swap(target, steps))
         group = [statement for statement, _ in pairs_of_statements]
         renamed = [statement for _, statement in pairs_of_statements]
-        new_half = [replace(statement, id=f"{statement.id}{NEW}{statement.name}") for statement in renamed]
+        # under its new name, none of them replaces anything
+        new_half = [replace(one, id=f"{one.id}{NEW}{one.name}", replaces="") for one in renamed]
         result = ApplyResult(steps)
         executor = Executor(target, plan, lock.check, writer, on_progress=on_progress)
 
@@ -132,7 +141,7 @@ async def _to_swap(target: Target, steps: Sequence[Step]) -> list[str]:
     for step in steps:
         info = step.statement.info if step.statement is not None else None
         windowed = info is not None and info.kind is Kind.create_table_as and info.windowed
-        if step.action is Action.refused and windowed and step.entry is not None:
+        if step.action is Action.refused and windowed and step.entry is not None and not step.replaced:
             ids.append(step.id)
         elif step.action is Action.refused or step.action.drift:
             raise RefusedError(f"{step.id} ({step.name}): {step.why}")

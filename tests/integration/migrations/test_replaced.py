@@ -9,6 +9,7 @@ from migrations.plan.compare import Action
 from migrations.plan.model import KsqlText, Plan, build_plan
 from migrations.run import runner, swap
 from migrations.run.adopt import adopt
+from migrations.run.rollback import retire, roll_back
 from tests.integration.migrations.plans import POINTS, InterruptedRunError, Where, interrupt
 from tests.support.ksqldb import KsqlServer
 
@@ -123,3 +124,35 @@ async def test_what_the_server_cannot_replace_names_the_way_out(where: Where, se
         with pytest.raises(RefusedError, match="2/RATES: the server cannot replace RATES by it: change 1/RATES itself"):
             await swap.force_new_name(target, shrunk)
     assert len(server.executed()) == 2
+
+
+async def test_a_swap_of_what_was_replaced_rebuilds_its_readers_before_it_and_leaves_nothing_behind(
+    where: Where, server: KsqlServer, fast_polling: None
+) -> None:
+    high = "CREATE {}STREAM high WITH (KAFKA_TOPIC='high') AS SELECT {} FROM rates WHERE rate > 1 EMIT CHANGES;"
+    reader = "CREATE STREAM {} WITH (KAFKA_TOPIC='{}') AS SELECT * FROM {} EMIT CHANGES;"
+    first = [
+        FIRST,
+        high.format("", "code, rate"),
+        reader.format("higher", "higher", "high"),
+        reader.format("last", "last", "higher"),
+    ]
+    plan = plan_of(*first, high.format("OR REPLACE ", "code, rate, rate * 2 AS twice"))
+    again = reader.replace("CREATE", "CREATE OR REPLACE").format("last", "last", "higher")
+    changed = plan_of(*first, high.format("OR REPLACE ", "code, rate, rate * 3 AS thrice"))
+    async with where() as target:
+        await runner.apply(target, plan)
+        before = len(server.executed())
+        await swap.force_new_name(target, changed)
+        made = [text.split(" WITH")[0] for text in server.executed()[before:]]
+        assert made == ["CREATE STREAM HIGH_V2", "CREATE STREAM HIGHER_V2", "CREATE STREAM LAST_V2"]
+        assert await states(where, changed) == [Action.done] * 5
+        await roll_back(target, changed)
+        assert await states(where, plan) == [Action.done] * 5
+        await swap.force_new_name(target, changed)
+        await retire(target, changed, readers_moved=True)
+        assert sorted((await target.client.catalog()).sources) == ["HIGHER_V3", "HIGH_V3", "LAST_V3", "RATES"]
+        texts = [one.text for one in changed.statements]
+        texts[2] = texts[2].replace("*", "code, rate AS other")
+        with pytest.raises(RefusedError, match="6/LAST is new, and replaces LAST, which is to be built anew: leave it out"):
+            await swap.preview(target, plan_of(*texts[:4], texts[4].replace("CREATE", "CREATE OR REPLACE"), again))
