@@ -70,7 +70,7 @@ async def _entry(
     target: Target, plan: Plan, step: Step, statement: Statement, catalog: Catalog, cluster_id: str, *, gone: bool
 ) -> Entry:
     """The entry of a statement that was executed. Of one that is gone from the server, it has no text of the server."""
-    there = not gone and step.foreign
+    there = not gone and step.server_text is not None
     if there:
         await check_same(target, step, statement)
     entry = entry_of(target, plan, step, statement, catalog, cluster_id)

@@ -45,18 +45,24 @@ def row(name: str, state: str, previous: str, reason: str = "N/A") -> dict[str, 
     return dict(zip(names, values, strict=True))
 
 
-def applied(server: KsqlServer, directory: Path, limit: str = "1.5", state: str = "ERROR") -> list[str]:
-    """Let that tool apply the first two files and end within the third. Returns what was executed."""
+def applied(server: KsqlServer, directory: Path, limit: str = "1.5", state: str = "ERROR", up_to: int = 2) -> list[str]:
+    """Let that tool apply the first files, two of them, and end within the next. Returns what was executed."""
     directory.mkdir()
     for name, text in FILES.items():
         (directory / name).write_text(text)
     server.ksql(OWN)
-    for name in list(FILES)[:2]:
+    for name in list(FILES)[:up_to]:
         server.ksql(FILES[name].replace("${limit}", limit))
-    names = list(FILES)
-    rows = [row(names[0], "MIGRATED", "<none>"), row(names[1], "MIGRATED", "1"), row(names[2], state, "2", "no such topic")]
-    server.set_state(rows={"MIGRATION_SCHEMA_VERSIONS": [*rows, rows[-1] | {"VERSION_KEY": "CURRENT"}]})
+    record(server, state, up_to)
     return server.executed()
+
+
+def record(server: KsqlServer, state: str = "ERROR", up_to: int = 2) -> None:
+    """Let the table of that tool say that it has applied the first files, and ended within the next."""
+    names = list(FILES)
+    rows = [row(name, "MIGRATED", str(number) if number else "<none>") for number, name in enumerate(names[:up_to])]
+    rows.append(row(names[up_to], state, str(up_to), "no such topic"))
+    server.set_state(rows={"MIGRATION_SCHEMA_VERSIONS": [*rows, rows[-1] | {"VERSION_KEY": "CURRENT"}]})
 
 
 PART = ": a part of it may have been executed; `migrate adopt` takes over what the server has"
@@ -130,3 +136,23 @@ async def test_what_a_later_file_replaced_is_recorded_and_not_compared(
         steps = [step.action for step in await runner.survey(target, plan)]
         assert steps == [Action.done] * 3 + [Action.apply] * 2
     assert server.executed() == executed
+
+
+async def test_what_a_later_file_replaced_since_the_last_import_is_compared_and_recorded(
+    where: Where, server: KsqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = FILES["V000001__rates.sql"].partition("INSERT")[0].replace("rate DOUBLE", "rate DOUBLE, bank STRING")
+    monkeypatch.setitem(FILES, "V000002__high.sql", more.replace("CREATE", "CREATE OR REPLACE"))
+    directory = tmp_path / "plan"
+    applied(server, directory, up_to=1)
+    plan = plan_files.load(directory, {})
+    async with where() as target:
+        assert len((await import_state(target, plan, directory, "MIGRATION_SCHEMA_VERSIONS")).entries) == 2
+        server.ksql(more.replace("bank", "other").replace("CREATE", "CREATE OR REPLACE"))
+        record(server, up_to=2)
+        with pytest.raises(RefusedError, match="V000002__high/RATES: the server's RATES is another than the plan's"):
+            await import_state(target, plan, directory, "MIGRATION_SCHEMA_VERSIONS")
+        server.ksql("DROP STREAM rates;" + more)
+        assert len((await import_state(target, plan, directory, "MIGRATION_SCHEMA_VERSIONS")).entries) == 1
+        steps = [step.action for step in await runner.survey(target, plan)]
+        assert steps == [Action.done] * 3 + [Action.apply] * 2
