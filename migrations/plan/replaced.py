@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import msgspec
+
+from migrations.plan.entry import Entry, History
 from migrations.plan.model import Plan, Statement
 
 
@@ -33,6 +36,13 @@ def replaced_before(plan: Plan, executed: Collection[str]) -> dict[str, Statemen
         elif before.id in found:
             found[statement.id] = found[before.id]
     return found
+
+
+def without_queries(plan: Plan, history: History, last: Collection[str]) -> list[Entry]:
+    """The entries of what the statements with the ids `last` have replaced, as having no query: that is the last one's now."""
+    replaced = replaced_later(plan, last)
+    found = (history[statement_id] for statement_id in replaced if statement_id in history)
+    return [msgspec.structs.replace(entry, query_id="") for entry in found if entry.query_id]
 
 
 def chains(plan: Plan, ids: Collection[str]) -> list[list[str]]:

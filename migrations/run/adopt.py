@@ -119,7 +119,7 @@ def entry_of(target: Target, plan: Plan, step: Step, statement: Statement, catal
         name=step.name,
         text=masked(statement.text),
         server_text=step.server_text or "",
-        query_id=catalog.query_of(statement.info.kind, step.name),
+        query_id="" if step.replaced else catalog.query_of(statement.info.kind, step.name),
         status=Status.applied,
         app_id=target.app_id,
         app_version=__version__,

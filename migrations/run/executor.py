@@ -18,6 +18,8 @@ from migrations.ksql.parse.statement import Kind, if_not_exists
 from migrations.plan.compare import Action, Step
 from migrations.plan.entry import Entry, Status
 from migrations.plan.model import Plan, Statement
+from migrations.plan.replaced import without_queries
+from migrations.run import history
 from migrations.run.history import Writer
 from migrations.run.target import SERVER_FAULT, Progress, Target
 from migrations.server.catalog import Catalog
@@ -113,8 +115,18 @@ class Executor:
             duration_ms=int((time.monotonic() - began) * 1_000),
         )
         await self._check_lock()
-        await self._writer.write(done)
+        if replaced := await self._replaced(statement):
+            await self._writer.write_all(target.app_id, [*replaced, done])
+        else:
+            await self._writer.write(done)
         return done
+
+    async def _replaced(self, statement: Statement) -> list[Entry]:
+        """New entries for what the statement has replaced, this run's included: the query is the statement's now."""
+        if not statement.replaces:
+            return []
+        entries = await history.read(self._target.cluster, self._target.topic, self._target.app_id)
+        return without_queries(self._plan, entries, [statement.id])
 
     async def _replacing(self, step: Step, statement: Statement) -> Step:
         """The step as an alteration of what the server has now: this run may have made or replaced it since the comparison."""

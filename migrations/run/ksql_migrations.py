@@ -19,7 +19,7 @@ from migrations.plan.drops import dropped_later
 from migrations.plan.entry import Entry
 from migrations.plan.ksql_migrations import MIGRATED, Version, versions
 from migrations.plan.model import Plan, Statement
-from migrations.plan.replaced import replaced_later
+from migrations.plan.replaced import replaced_later, without_queries
 from migrations.run import history
 from migrations.run.adopt import check_same, entry_of
 from migrations.run.history import Writer
@@ -50,7 +50,7 @@ async def import_state(target: Target, plan: Plan, directory: Path, table: str) 
         ApplyLock(target.cluster, target.topic, wait_seconds=LOCK_SECONDS, session_ms=target.session_ms) as lock,
         Writer(target.cluster, target.topic) as writer,
     ):
-        _, catalog, steps = await observe(target, plan)
+        before, catalog, steps = await observe(target, plan)
         cluster_id = (await target.client.info()).cluster
         gone = {creator for creator, drop in dropped_later(plan).items() if _group(drop.id) in applied}
         gone |= replaced_later(plan, {one.id for one in plan.statements if _group(one.id) in applied}).keys()
@@ -62,7 +62,8 @@ async def import_state(target: Target, plan: Plan, directory: Path, table: str) 
             entry = await _entry(target, plan, step, step.statement, catalog, cluster_id, gone=step.id in gone)
             entries.append(msgspec.structs.replace(entry, applied_at=version.completed or entry.applied_at))
         await lock.check()
-        await writer.write_all(target.app_id, entries)
+        replaced = without_queries(plan, before, [entry.id for entry in entries])
+        await writer.write_all(target.app_id, [*replaced, *entries])
     return Imported(entries, [version for version in found if version.state != MIGRATED])
 
 

@@ -12,8 +12,9 @@ from app.ksqldb import watch
 from app.ksqldb.watched import Watched
 from app.web.migration_metrics import watch_metrics
 from migrations.plan.entry import Entry
-from migrations.plan.model import KsqlText, build_plan
-from migrations.run import history, runner, settle
+from migrations.plan.model import KsqlText, Plan, build_plan
+from migrations.run import history, runner, settle, swap
+from migrations.run.rollback import retire
 from migrations.run.target import Target
 from tests.integration.migrations.plans import FIVE, Where, five, query_ids
 from tests.support.ksqldb import KsqlServer
@@ -59,6 +60,32 @@ async def test_a_query_that_a_plan_has_ended_is_not_missed(where: Where, monkeyp
             no_wait.setattr(settle, "POLL_SECONDS", None)  # nothing is missing that could come back
             await runner.apply(target, build_plan("five", [source], {}, {}))
         assert sorted(query.writes for query in (await looked(target)).queries) == ["BIG", "N_W"]
+
+
+async def test_a_query_that_was_started_anew_by_a_replacement_is_not_missed(
+    where: Where, server: KsqlServer, fast_polling: None
+) -> None:
+    big = "CREATE OR REPLACE STREAM big WITH (KAFKA_TOPIC='big') AS SELECT {} FROM ticks_s WHERE bid > 2 EMIT CHANGES;"
+
+    def plan_of(*more: str) -> Plan:
+        texts = [KsqlText(text, str(number), str(number)) for number, text in enumerate([FIVE, *more])]
+        return build_plan("five", texts, {}, {})
+
+    plan = plan_of(big.format("*"))
+    async with where() as target:
+        await runner.apply(target, plan_of())
+        await runner.apply(target, plan)
+        server.ksql("DROP STREAM big;")
+        await runner.apply(target, plan, repair=True)
+        assert {(query.writes, query.stopped) for query in (await looked(target)).queries} == {
+            *(("ALL_S", False), ("BIG", False), ("N_W", False))
+        }
+        changed = plan_of(big.format("broker, symbol, bid"))
+        await swap.force_new_name(target, changed)
+        assert [query.writes for query in (await looked(target)).queries if query.stopped] == []
+        await retire(target, changed, readers_moved=True)
+        seen = (await looked(target)).queries
+    assert {(query.writes, query.stopped) for query in seen} == {("ALL_S", False), ("BIG_V2", False), ("N_W", False)}
 
 
 async def test_topics_are_seen_with_their_rate_the_lag_of_their_readers_and_their_size(
