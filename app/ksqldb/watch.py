@@ -14,7 +14,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from app.errors import BarwheelError
+from app.errors import BarwheelError, BrokerError
 from app.kafka.bootstrap import admin
 from app.kafka.cluster import Cluster
 from app.kafka.sizes import topic_bytes
@@ -56,7 +56,10 @@ async def look(
     entries: Iterable[Entry],
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """One look at the server; `clock` gives seconds, for the rates since the look before."""
+    """One look at the server; `clock` gives seconds, for the rates since the look before.
+
+    Where the broker cannot tell about the topics, their rates and sizes are not known, and that is logged once.
+    """
     states, errors, lags = await client.query_states(), await client.query_errors(), await client.lags()
     catalog = await client.catalog()
     queries = []
@@ -74,11 +77,20 @@ async def look(
         queries.append(WatchedQuery(entry.query_id, writes, state, errors.get(entry.query_id, 0), found, put_aside))
     known = {entry.name for entry in running.values() if entry.status is not Status.sending}
     sources = [catalog.sources[name] for name in sorted(known & catalog.sources.keys())]
-    watched.ends, watched.sources = await _look_at_topics(cluster, watched.ends, sources, lags, catalog, clock)
-    source = catalog.sources.get(LOG_STREAM)
-    records, newest = (0, []) if source is None else await newest_records(cluster, source.topic)
-    watched.queries, watched.log_records, watched.log_newest = queries, records, newest
-    watched.up, watched.error = True, ""
+    watched.queries, watched.up, watched.error = queries, True, ""
+    ends: TopicEnds | None = None
+    sizes: Mapping[str, int] = {}
+    try:
+        ends, sizes = await _look_at_topics(cluster, sources, clock)
+        log_stream = catalog.sources.get(LOG_STREAM)
+        records, newest = (0, []) if log_stream is None else await newest_records(cluster, log_stream.topic)
+        watched.log_records, watched.log_newest, watched.topics_error = records, newest, ""
+    except (BrokerError, KafkaError, OSError) as error:  # the broker's trouble: ksqlDB has answered
+        if str(error) != watched.topics_error:
+            log.warning("topics of ksqlDB: %s", error)
+        watched.topics_error = str(error) or type(error).__name__
+    watched.sources = _watched_sources(sources, lags, catalog, sizes, watched.ends, ends)
+    watched.ends = ends or watched.ends
 
 
 def _taken_away(entries: Collection[Entry]) -> set[str]:
@@ -94,27 +106,33 @@ def _taken_away(entries: Collection[Entry]) -> set[str]:
 
 
 async def _look_at_topics(
-    cluster: Cluster,
-    before: TopicEnds | None,
-    sources: Sequence[SourceDescription],
-    lags: Mapping[str, Mapping[str, int]],
-    catalog: Catalog,
-    clock: Callable[[], float],
-) -> tuple[TopicEnds, list[WatchedSource]]:
-    """The ends of the sources' topics, and what they say together with those of the look `before`."""
+    cluster: Cluster, sources: Sequence[SourceDescription], clock: Callable[[], float]
+) -> tuple[TopicEnds, Mapping[str, int]]:
+    """The ends of the sources' topics, and their sizes in bytes."""
     async with admin(cluster) as client:
         counts = await partition_counts(client)
         topics = {source.topic: counts[source.topic] for source in sources if source.topic in counts}
         sizes = await topic_bytes(client, topics) if topics else {}
-    ends = TopicEnds(clock(), await _ends(cluster, topics))
+    return TopicEnds(clock(), await _ends(cluster, topics)), sizes
+
+
+def _watched_sources(
+    sources: Sequence[SourceDescription],
+    lags: Mapping[str, Mapping[str, int]],
+    catalog: Catalog,
+    sizes: Mapping[str, int],
+    before: TopicEnds | None,
+    ends: TopicEnds | None,
+) -> list[WatchedSource]:
+    """The sources with the lag of their readers, and with what is known of their topics: `ends` now and `before`."""
     written = {query: one.name for one in catalog.sources.values() for query in one.queries}
     found = []
     for source in sources:
         read = [lags.get(written.get(query, ""), {}).get(source.topic) for query in source.readers]
         lag = max((records for records in read if records is not None), default=None)
-        rate = before.rate(source.topic, ends) if before is not None else None
+        rate = None if before is None or ends is None else before.rate(source.topic, ends)
         found.append(WatchedSource(source.name, source.topic, rate, lag, sizes.get(source.topic)))
-    return ends, found
+    return found
 
 
 async def _ends(cluster: Cluster, topics: Mapping[str, int]) -> dict[str, int]:

@@ -68,6 +68,7 @@ class Watched:
     error: str = ""
     queries: list[WatchedQuery] = field(default_factory=list)
     sources: list[WatchedSource] = field(default_factory=list)
-    ends: TopicEnds | None = None  # of the last look
+    ends: TopicEnds | None = None  # of the last look that saw the topics
+    topics_error: str = ""  # why the last look did not see them
     log_records: int = 0
     log_newest: list[str] = field(default_factory=list)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from socket import socket
 
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from app.kafka.cluster import Cluster
 from app.kafka.topics import TopicSpec, ensure_one
 from app.ksqldb import watch
 from app.ksqldb.watched import Watched
@@ -122,6 +124,34 @@ async def test_topics_are_seen_with_their_rate_the_lag_of_their_readers_and_thei
     server.committed(now=True)
     async with where() as target:
         assert {source.lag for source in (await looked(target)).sources if source.name == "TICKS_S"} == {0}
+
+
+async def test_ksqldb_is_seen_while_the_broker_cannot_tell_about_topics(
+    where: Where, server: KsqlServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with where() as target:
+        topic = f"{target.topic}-ticks"
+        await ensure_one(target.cluster, TopicSpec(topic, 2, {}, "ticks"), 1)
+        server.topic(topic, 2)
+        await runner.apply(target, five(FIVE.replace("KAFKA_TOPIC='ticks'", f"KAFKA_TOPIC='{topic}'")))
+        entries = list((await history.read(target.cluster, target.topic, "an-app")).values())
+        with socket() as closed:
+            closed.bind(("127.0.0.1", 0))  # nothing listens there
+            away = Cluster(f"127.0.0.1:{closed.getsockname()[1]}")
+            found = Watched(log_records=3)
+            for _ in range(2):
+                await watch.look(target.client, away, found, entries)
+        assert (found.up, found.error, found.log_records, "127.0.0.1" in found.topics_error) == (True, "", 3, True)
+        assert {(query.writes, query.state) for query in found.queries} == {(one, "RUNNING") for one in ("ALL_S", "BIG", "N_W")}
+        assert {(source.name, source.rate, source.size) for source in found.sources} == {
+            (name, None, None) for name in ("ALL_S", "BIG", "N_W", "TICKS_S")
+        }
+        assert [one.getMessage() for one in caplog.records if one.name == watch.log.name] == [
+            f"topics of ksqlDB: {found.topics_error}"
+        ]
+        await watch.look(target.client, target.cluster, found, entries)
+    sizes = {source.name: source.size for source in found.sources}
+    assert (found.topics_error, found.log_records, sizes["TICKS_S"]) == ("", 0, 0)
 
 
 async def test_the_newest_entries_of_the_processing_log_are_shown(where: Where, server: KsqlServer) -> None:
