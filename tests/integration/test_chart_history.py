@@ -10,6 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
+from tests.support.chart_modules import run
 from tests.support.chromium import MISSING, chromium
 from tests.support.ticks import Tick, produce
 from tests.support.visits import Visit, browser
@@ -129,6 +130,27 @@ def test_a_time_is_gone_to_by_keyboard_in_the_chosen_zone_and_back_returns(visit
     seen.wait(lambda: "Older bars" not in seen.text("#state") and address(seen) == "", "the newest again")
 
 
+def test_back_to_a_bar_that_is_not_loaded_keeps_its_address(visit: Open) -> None:
+    far = START + 1_000 * MINUTE
+    seen = visit(f"{CHART}?at={far}")
+    seen.wait(lambda: "16:40:00" in seen.text("#legend"), "the first bar")
+    seen.page.fill("#goto-time", "2014-05-12T12:30:00")
+    seen.page.press("#goto-time", "Enter")
+    seen.wait(lambda: "2014-05-12 12:30:00" in seen.text("#legend"), "the second bar")
+    seen.page.go_back()
+    seen.wait(lambda: "16:40:00" in seen.text("#legend"), "the first bar again")
+    assert address(seen) == f"?at={far}"
+
+
+def test_keys_of_the_browser_are_left_to_it(visit: Open) -> None:
+    seen = visit(CHART)
+    taken = """(held) => ["+", "-", "ArrowLeft", "Home", "Enter", "2"].map((key) =>
+      !document.querySelector("#chart").dispatchEvent(new KeyboardEvent("keydown", { key, ...held, cancelable: true })))"""
+    for held in ("ctrlKey", "metaKey", "altKey"):
+        assert seen.page.evaluate(taken, {held: True}) == [False] * 6, held
+    assert seen.page.evaluate(taken, {}) == [True] * 6
+
+
 def test_the_late_ticks_of_a_bar_are_listed(visit: Open) -> None:
     seen = visit(f"{CHART}?at={START + 100 * MINUTE}")
     seen.wait(lambda: "1.77" in seen.text("#late-rows"), "the late tick")
@@ -185,3 +207,192 @@ def test_the_api_lists_the_brokers_of_a_symbol_and_the_late_ticks_of_a_window(si
     window = START + 100 * MINUTE
     assert len(exact(ask(site, f"/api/v1/late?from={window}&to={window + 1}"))["records"]) == 1
     assert exact(ask(site, f"/api/v1/late?from={window + 1}"))["records"] == []
+
+
+@pytest.fixture(scope="module")
+def modules(site: Worker, browser: Browser) -> Iterator[Visit]:
+    """A page that runs modules of the chart."""
+    made = Visit(browser, site, "desktop", "light")
+    made.open(CHART)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("failed", ["false", "true"])
+def test_bars_missed_while_a_page_was_hidden_leave_no_hole(modules: Visit, failed: str) -> None:
+    script = f"""
+      const section = await sectionOf(2_500);
+      world.newest = 8_000;
+      if ({failed}) {{
+        world.fails = () => true;
+        world.during = () => section.take(event(8_001), "open");
+        await section.loadNewest().catch(() => {{}});
+        world.fails = () => false;
+      }}
+      world.during = () => section.take(event(8_001), "open");
+      await section.loadNewest();
+      return [holes(section), section.atEnd, section.starts.at(-1) / M];
+    """
+    assert run(modules, script) == [[], True, 8_001]
+
+
+def test_newer_bars_than_one_answer_holds_are_loaded_to_their_end(modules: Visit) -> None:
+    script = """
+      const section = await sectionOf(2_500, 1_200);
+      section.drop(section.starts.filter((start) => start > 2_000 * M));
+      section.atEnd = false; // as after a trim
+      world.newest = 20_000;
+      while (!section.atEnd) await section.loadNewer();
+      return [holes(section), section.starts.at(-1) / M];
+    """
+    assert run(modules, script) == [[], 20_000]
+
+
+@pytest.mark.parametrize(
+    ("load", "revised"),
+    [
+        ("section.loadOlder()", 7_000 - 2_500),
+        ("section.loadNewest()", 6_999),
+        ("section.loadAround(3_000 * M)", 2_500),
+        ("section.loadAround(6_900 * M)", 7_000),
+    ],
+)
+def test_a_revision_that_arrives_while_bars_are_loaded_is_kept(modules: Visit, load: str, revised: int) -> None:
+    script = f"""
+      const section = await sectionOf(7_000);
+      world.during = () => section.take(event({revised}, {{ revision: 1, close: 9 }}), "final");
+      await {load};
+      const {{ revision, close }} = section.bars.get({revised} * M);
+      return [revision, close, holes(section)];
+    """
+    assert run(modules, script) == [1, 9, []]
+
+
+def test_nothing_is_collected_for_a_load_that_failed(modules: Visit) -> None:
+    script = """
+      const section = await sectionOf(7_000, 3_000);
+      section.newest = 7_000 * M; // so that the newest are asked for
+      section.reach = 9_000 * M;
+      world.fails = () => true;
+      await section.loadNewer().catch(() => {});
+      const size = () => JSON.stringify(section, (key, value) => (value instanceof Set ? [...value] : value)).length;
+      const before = size();
+      for (let i = 0; i < 100; i += 1) section.take(event(7_000), "open");
+      return size() - before;
+    """
+    assert run(modules, script) == 0
+
+
+def test_a_part_of_the_history_that_cannot_be_loaded_leaves_the_one_before(modules: Visit) -> None:
+    script = """
+      const section = await sectionOf(7_000);
+      const before = String(section.starts);
+      world.fails = (query) => query.from !== undefined;
+      const said = await section.loadAround(3_000 * M).then(() => "loaded", (error) => error.message);
+      return [said, String(section.starts) === before, section.atEnd];
+    """
+    assert run(modules, script) == ["no answer", True, True]
+
+
+def test_an_older_page_does_not_join_another_part_of_the_history(modules: Visit) -> None:
+    script = """
+      const section = await sectionOf(9_000);
+      let [around, older] = [];
+      world.during = () => {
+        world.during = async () => {
+          await null; // until `around` is set
+          await around; // this answer comes last
+        };
+        older = section.loadOlder();
+      };
+      around = section.loadAround(1_000 * M);
+      await around;
+      await older;
+      return holes(section);
+    """
+    assert run(modules, script) == []
+
+
+# another broker with bars 1 to 40, whose last one is open; `at` is the close that a chart compares with
+OTHER = """
+  const close = new Map(Array.from({ length: 40 }, (_, i) => [(i + 1) * M, 10 + i]));
+  const other = { close, open: new Set([40 * M]), fails: false };
+  const real = window.fetch;
+  window.fetch = async (url) => {
+    const query = new URL(url, location.origin).searchParams;
+    const [from, to] = [Number(query.get("from")), Number(query.get("to") ?? Infinity)];
+    const within = [...other.close].filter(([start]) => start >= from && start < to);
+    const opened = within.filter(([start]) => other.open.has(start));
+    const open = opened.map(([start, value]) => ({ bucket_start: start, close: value }));
+    const rows = within.filter(([start]) => !other.open.has(start));
+    if (other.fails) throw new Error("no answer");
+    return Response.json({ bars: { columns: ["bucket_start", "close"], rows }, open, next_cursor: null });
+  };
+  const { Compare } = await import("/static/compare.js");
+  const line = { setData() {}, applyOptions() {} };
+  const options = { broker: "fx", symbol: "E", frameName: () => null, changed() {}, came() {} };
+  const compare = new Compare({ addSeries: () => line }, {}, options);
+  compare.chosen = ["ecn"];
+  const ours = (from, to) => Array.from({ length: to - from + 1 }, (_, at) => (from + at) * M);
+  const show = (from, to) => compare.show(ours(from, to), true);
+  const at = (i) => compare.closes.get("ecn")?.get(i * M) ?? null;
+"""
+CASES = {
+    "a bar that closes after the next of ours has begun": (
+        """
+        await show(1, 40);
+        await show(1, 41);
+        other.close.set(40 * M, 99).set(41 * M, 50);
+        other.open = new Set([41 * M]);
+        await compare.refresh();
+        return [at(40), at(41)];
+        """,
+        [99, 50],
+    ),
+    "a bar that begins after the next of ours has begun": (
+        """
+        other.open.clear();
+        await show(1, 43);
+        other.close.set(41 * M, 50);
+        await compare.refresh();
+        return at(41);
+        """,
+        50,
+    ),
+    "a revision": (
+        """
+        await show(1, 40);
+        other.close.set(30 * M, 77);
+        for (let round = 0; round < 15; round += 1) await compare.refresh();
+        return at(30);
+        """,
+        77,
+    ),
+    "older bars after a failure": (
+        """
+        await show(20, 40);
+        other.fails = true;
+        await show(10, 40).catch(() => {});
+        other.fails = false;
+        await show(10, 40);
+        return [at(10), at(9)];
+        """,
+        [19, None],
+    ),
+    "one load at a time": (
+        """
+        let asked = 0;
+        const answered = window.fetch;
+        window.fetch = (url) => (asked += 1) && answered(url);
+        await Promise.all([show(1, 40), show(1, 40), compare.refresh()]);
+        return [asked, at(40)];
+        """,
+        [1, 49],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_closes_of_another_broker_are_those_it_published(modules: Visit, case: str) -> None:
+    script, expected = CASES[case]
+    assert run(modules, f"{OTHER} try {{ {script} }} finally {{ compare.chosen = []; window.fetch = real; }}") == expected

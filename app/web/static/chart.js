@@ -4,6 +4,7 @@ import { $, andList, color, decimalsOf, element, formatClock, formatDay, formatD
 import { Compare } from "./compare.js";
 import { Events } from "./events.js";
 import { onExport } from "./export.js";
+import { Folded } from "./folded.js";
 import { address, choose, frame, frameInAddress, frameOfKey, onFrame } from "./frames.js";
 import { onGoto } from "./goto.js";
 import { showHistory } from "./history.js";
@@ -21,8 +22,6 @@ const MAX_GAP = 240; // windows without ticks that are shown as gaps; a longer g
 const STALE_WINDOWS = 3;
 const BAR_WIDTH = 9; // pixels, when the chart opens
 const NAMED_MARKS = 10; // with more revised bars their marks have no text, which would overlap
-const FOLDED = 2_000; // bars that are folded anew at a time
-const FOLD_MS = 1_000; // between two looks at folded bars
 const EDGE = 500; // bars from an end of what is loaded: more is loaded when they come into sight
 const STILL_MS = 400; // without a move: then bars far away are given back
 const LISTED = 10; // bars in the table
@@ -33,6 +32,10 @@ const fetchBars = (query) => get(`bars/${encodeURIComponent(broker)}/${encodeURI
 const frameName = () => (frame().base ? null : frame().name);
 const section = new Section(fetchBars);
 section.clear(frame().size);
+const folded = new Folded(section, () => loaded && !frame().kept, async (from) => {
+  draw();
+  if (current() >= from) await showWhy(current());
+});
 let starts = []; // of the bars that are drawn, ascending
 let indexes = new Map(); // the chart's logical index of each start; gaps count too
 let loaded = false; // whether the bars of this frame have been fetched
@@ -47,8 +50,6 @@ let pointing = false; // whether a mouse or a finger is over the chart
 let pressed = false; // whether it drags the chart
 let drawScheduled = false;
 let decimals = 2;
-let foldedFrom = null; // folded bars that start here or later are out of date
-let foldTimer = 0;
 let stillTimer = 0;
 let overlayTimer = 0;
 let revisedShown = 0; // bars
@@ -140,6 +141,7 @@ function draw() {
   candles.applyOptions({ priceFormat: { type: "price", precision: decimals, minMove: 10 ** -decimals } });
   drawLines();
   showTable();
+  folded.schedule(); // events may have come while bars were being loaded
   if (placed || !loaded || !starts.length) return;
   placed = true;
   requestAnimationFrame(() => requestAnimationFrame(() => scrollToBar(indexes.has(selected) ? selected : null))); // the chart has its width then
@@ -151,7 +153,7 @@ function drawLines() {
   if (!loaded) return; // others are on their way
   overlays.draw(starts.map((start) => section.bars.get(start)));
   compare.draw([...indexes.keys()]);
-  load(() => compare.show(starts[0], starts.at(-1), section.atEnd));
+  load(() => compare.show(starts, section.atEnd));
   showLegend(legendBar());
 }
 
@@ -264,26 +266,24 @@ function remember() {
   history.replaceState(null, "", address(frame(), selected, { ...overlays.query, compare: compare.chosen }));
 }
 
-// load another part of the history; until it is there, nothing of it is drawn. Whether it is still wanted then.
+// load another part of the history; until it is there, the chart stays as it is. Whether it is still wanted then.
 async function moveTo(time) {
-  loaded = false;
-  try {
-    return Boolean(await section.loadAround(time));
-  } finally {
-    loaded = true;
-  }
+  if (!(await section.loadAround(time))) return false;
+  loaded = true;
+  return true;
 }
 
-// show another part of the history, and the bar that holds a time
+// show another part of the history, and the bar that holds a time; whether there is one
 async function goTo(time, { entry = "push" } = {}) {
   if (!(starts.length && time >= starts[0] && (section.atEnd || time <= starts.at(-1)))) {
-    if (!(await moveTo(time))) return;
+    if (!(await moveTo(time))) return false;
     draw();
   }
-  if (!starts.length) return;
+  if (!starts.length) return false;
   const start = holding(time);
   scrollToBar(start);
   select(start, { spoken: true, entry });
+  return true;
 }
 
 // ---- data
@@ -351,28 +351,10 @@ function onStill() {
 const seenStarts = (range) => starts.filter((start) => indexes.get(start) >= Math.floor(range.from) && indexes.get(start) <= Math.ceil(range.to));
 chart.timeScale().subscribeVisibleLogicalRangeChange(look);
 
-// the bars that an event is about are folded anew, all from the first one, once in a while
-function onShorterBars(shorter) {
-  const earliest = Math.min(...shorter.map((bar) => bar.bucket_start));
-  foldedFrom = Math.min(foldedFrom ?? Infinity, starts.findLast((start) => start <= earliest) ?? earliest);
-  foldTimer ||= setTimeout(() => load(foldAnew), FOLD_MS);
-}
-
-async function foldAnew() {
-  const from = foldedFrom;
-  [foldTimer, foldedFrom] = [0, null];
-  const page = await section.ask({ from, limit: FOLDED });
-  if (!page || !section.atEnd) return;
-  section.drop(starts.filter((start) => start >= from && section.bars.get(start)?.state === "open"));
-  section.addPage(page);
-  draw();
-  if (current() >= from) await showWhy(current());
-}
-
 function onBars({ final: first, revised, open }) {
   const final = [...first, ...revised];
   watermark = Math.max(watermark ?? 0, ...open.map((bar) => bar.watermark ?? 0), ...final.map((bar) => bar.watermark)) || null;
-  if (!frame().kept) return section.atEnd && loaded ? onShorterBars([...final, ...open]) : undefined;
+  if (!frame().kept) return folded.note([...final, ...open]);
   partition = open[0]?.partition ?? partition;
   const before = new Set(starts);
   for (const bar of final) section.take(bar, "final");
@@ -440,6 +422,7 @@ $("follow").addEventListener("click", () => {
   $("chart").focus();
 });
 $("chart").addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return; // the browser's own
   const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
   if (event.key === "Enter" && current() !== undefined) {
     load(async () => {
@@ -451,7 +434,7 @@ $("chart").addEventListener("keydown", (event) => {
     load(() => step(steps[event.key] * (event.shiftKey ? 10 : 1)));
   } else if ("+-".includes(event.key)) {
     zoom(event.key === "+" ? 1 / ZOOM : ZOOM);
-  } else if (frameOfKey(event.key) && !event.ctrlKey && !event.metaKey && !event.altKey) {
+  } else if (frameOfKey(event.key)) {
     switchTo(frameOfKey(event.key));
     $("spoken").textContent = `${frame().name} bars`;
   } else return;
@@ -494,8 +477,7 @@ function switchTo(one, { entry = "push", at = selected } = {}) {
   compare.clear();
   [starts, selected, hovered, loaded, placed] = [[], at, null, false, false];
   chart.clearCrosshairPosition();
-  clearTimeout(foldTimer);
-  [foldTimer, foldedFrom] = [0, null];
+  folded.clear();
   events.follow(followed());
 }
 onFrame((one) => switchTo(one));
@@ -505,7 +487,7 @@ window.addEventListener("popstate", () => {
   if (frameInAddress() !== frame()) switchTo(frameInAddress(), { entry: "keep", at });
   else if (at === null) selectNewest({ entry: "keep" });
   else if (section.holds(at)) select(at, { entry: "keep" });
-  else load(() => goTo(at, { entry: "keep" }));
+  else return load(async () => (await goTo(at, { entry: "keep" })) && remember());
   remember();
 });
 function redraw() {

@@ -3,6 +3,8 @@
 import { $, color, element, get } from "./base.js";
 
 const AGAIN_MS = 2_000;
+const WIDE = 15; // each so many times, bars are asked for that may have been revised
+const BACK = 20; // so many of them
 const MOST = 3; // lines at a time: as many as there are colors
 const ROWS = 5_000; // in one answer
 const MOST_KEPT = 20_000; // closes of one broker
@@ -14,9 +16,9 @@ export class Compare {
     Object.assign(this, { broker, symbol, frameName, came });
     this.lines = Array.from({ length: MOST }, () => chart.addSeries(library.LineSeries, OPTIONS));
     this.chosen = new URLSearchParams(location.search).getAll("compare").slice(0, MOST);
-    this.closes = new Map(); // by broker: a map of closes by start
-    this.span = null; // first and last start of the chart
     this.turn = 0;
+    this.rounds = 0;
+    this.clear();
     this.changed = changed;
     setInterval(() => !document.hidden && this.refresh(), AGAIN_MS);
   }
@@ -55,43 +57,89 @@ export class Compare {
   // forget what was loaded: of another frame or other brokers
   clear() {
     this.turn += 1;
-    this.closes.clear();
-    this.span = null;
+    this.closes = new Map(); // by broker: a map of closes by start
+    this.unsettled = new Map(); // by broker: starts of the bars that were open when they came
+    this.span = null; // first and last start of what has been loaded
+    this.starts = []; // of the chart
+    [this.busy, this.again] = [false, false];
   }
 
-  // load what the chart shows from `first` to `last`; `live`: the last one is the newest
-  async show(first, last, live) {
+  // load what the chart shows; `live`: its last bar is the newest
+  async show(starts, live) {
+    [this.starts, this.live] = [starts, live];
+    if (!this.chosen.length || !starts.length) return;
+    const [first, last] = [starts[0], starts.at(-1)];
     const [low, high] = this.span ?? [Infinity, -Infinity];
-    [this.span, this.live] = [[first, last], live];
-    for (const closes of this.closes.values()) if (closes.size > MOST_KEPT) for (const start of closes.keys()) if (start < first || start > last) closes.delete(start);
-    if (!this.chosen.length || first === undefined) return;
-    if (this.closes.size && first >= low && last <= high) return;
+    const apart = first > high || last < low;
     // what is there already is not asked for again
-    const ranges = this.closes.size && first <= high && last >= low ? [[first, low], [high, last + 1]] : [[first, last + 1]];
-    for (const [from, to] of ranges) if (from < to) await this.fetch(from, to);
+    const ranges = apart ? [[first, last + 1]] : [[first, low], [high, last + 1]];
+    await this.alone(async (turn) => {
+      if (first < low || last > high) for (const [from, to] of ranges) if (from < to) for (const broker of this.chosen) await this.fetch(broker, from, to, turn);
+      if (turn !== this.turn) return;
+      this.span = [first, last];
+      for (const unsettled of this.unsettled.values()) for (const start of unsettled) if (start < first) unsettled.delete(start);
+      for (const closes of this.closes.values()) if (closes.size > MOST_KEPT) for (const start of closes.keys()) if (start < first || start > last) closes.delete(start);
+    });
   }
 
-  // the newest of them again; they have no stream of their own, as browsers allow six connections to a worker
+  // The newest of them again; they have no stream of their own, as browsers allow six connections to a worker. Another broker's
+  // bars may close later than ours.
   async refresh() {
-    if (this.span && this.live && this.chosen.length) await this.fetch(this.span[1], null).catch(() => {}); // the next one may come
+    if (!this.span || !this.live || !this.chosen.length || !this.starts.length) return;
+    this.rounds += 1;
+    const { starts } = this;
+    const last = starts.at(this.rounds % WIDE ? -1 : -BACK) ?? starts[0];
+    // the next round may come
+    await this.alone(async (turn) => {
+      for (const broker of this.chosen) await this.fetch(broker, Math.min(last, this.settled(broker)), null, turn);
+    }).catch(() => {});
   }
 
-  async fetch(from, to) {
-    const turn = this.turn;
-    for (const broker of this.chosen) {
-      let cursor = null;
-      do {
-        const path = `bars/${encodeURIComponent(broker)}/${encodeURIComponent(this.symbol)}`;
-        const page = await get(path, { from, to, cursor, limit: ROWS, frame: this.frameName(), format: "columns" });
-        if (turn !== this.turn) return;
-        if (!this.closes.has(broker)) this.closes.set(broker, new Map());
-        const at = page.bars.columns.indexOf("close");
-        for (const row of page.bars.rows) this.closes.get(broker).set(row[0], row[at]);
-        for (const bar of page.open) this.closes.get(broker).set(bar.bucket_start, bar.close);
-        cursor = page.next_cursor;
-      } while (cursor);
+  // start of the oldest bar that is not final here, or of the newest one
+  settled(broker) {
+    const unsettled = this.unsettled.get(broker);
+    return unsettled?.size ? Math.min(...unsettled) : Math.max(this.starts[0], ...(this.closes.get(broker)?.keys() ?? []));
+  }
+
+  // one load at a time; what it brings is drawn, and then more may be asked for
+  async alone(work) {
+    if (this.busy) {
+      this.again = true;
+      return;
     }
-    this.came();
+    const turn = this.turn;
+    this.busy = true;
+    try {
+      await work(turn);
+    } finally {
+      if (turn === this.turn) {
+        const { again } = this;
+        [this.busy, this.again] = [false, false];
+        if (again) this.came();
+      }
+    }
+  }
+
+  async fetch(broker, from, to, turn) {
+    let cursor = null;
+    while (turn === this.turn) {
+      const path = `bars/${encodeURIComponent(broker)}/${encodeURIComponent(this.symbol)}`;
+      const page = await get(path, { from, to, cursor, limit: ROWS, frame: this.frameName(), format: "columns" });
+      if (turn !== this.turn) return;
+      if (!this.closes.has(broker)) [this.closes, this.unsettled].forEach((one, at) => one.set(broker, at ? new Set() : new Map()));
+      const [closes, unsettled] = [this.closes.get(broker), this.unsettled.get(broker)];
+      const at = page.bars.columns.indexOf("close");
+      for (const row of page.bars.rows) {
+        closes.set(row[0], row[at]);
+        unsettled.delete(row[0]);
+      }
+      for (const bar of page.open) {
+        closes.set(bar.bucket_start, bar.close);
+        unsettled.add(bar.bucket_start);
+      }
+      cursor = page.next_cursor;
+      if (!cursor) return this.came();
+    }
   }
 
   // `starts`: the times that the chart has. A line at any other time would move its bars apart.

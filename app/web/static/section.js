@@ -6,7 +6,8 @@ const MOST_ROWS = 5_000; // in one answer
 const KEPT = 8_000; // starts; what is beyond is given back when the chart stands still
 const AFTER_TRIM = 6_000;
 const MARGIN = 1_000; // at each side of those that are seen
-const MONTH = 31 * 86_400_000;
+const DAY = 86_400_000;
+const MONTH = 31 * DAY;
 
 export class Section {
   // `fetchBars(query)` asks the API for bars as columns
@@ -27,7 +28,8 @@ export class Section {
     this.reach = PAGE * (size || MONTH); // how much time a page of newer bars asks for
     this.turn = (this.turn ?? 0) + 1; // an answer to what was asked before belongs to another section
     this.busy = null;
-    this.meanwhile = null; // what events bring while the bars up to the newest are being loaded
+    this.asked = new Set(); // a list for each question under way: what events bring until it is answered
+    this.unbroken = undefined; // start of the last bar before events may have been missed; null if there was no bar
   }
 
   get starts() {
@@ -66,54 +68,71 @@ export class Section {
   // a bar that an event brings; returns it if it is among those that are shown
   take(bar, state) {
     this.newest = Math.max(this.newest ?? 0, bar.bucket_start);
-    if (this.holds(bar.bucket_start)) return this.put(bar, state);
-    this.meanwhile?.push([bar, state]);
-    return null;
+    for (const came of this.asked) came.push([bar, state]);
+    return this.holds(bar.bucket_start) ? this.put(bar, state) : null;
   }
 
-  addPage({ bars: { columns, rows }, open }) {
+  addPage({ bars: { columns, rows }, open, came = [] }) {
     for (const row of rows) this.put(Object.fromEntries(columns.map((name, index) => [name, row[index]])), "final");
     for (const window of open) this.put(window, "open");
+    for (const [bar, state] of came) if (this.holds(bar.bucket_start)) this.put(bar, state);
   }
 
-  // ask for bars; null if the section has become another one before they came
+  // Ask for bars; null if the section has become another one before they came. `came`: what events brought in between, which
+  // may be newer than the answer.
   async ask(query) {
     const turn = this.turn;
-    const page = await this.fetchBars(query);
-    return turn === this.turn ? page : null;
+    const came = [];
+    this.asked.add(came);
+    try {
+      const page = await this.fetchBars(query);
+      return turn === this.turn ? { ...page, came } : null;
+    } catch (error) {
+      if (turn === this.turn) throw error;
+      return null;
+    } finally {
+      this.asked.delete(came);
+    }
   }
 
-  // the newest bars; what is loaded stays if they follow it without a hole
+  // The newest bars, after events may have been missed; what is loaded stays if they follow it without a hole. A bar that an
+  // event brings before the answer may lie beyond the hole.
   async loadNewest() {
-    const before = new Map(this.bars);
+    if (this.unbroken === undefined) this.unbroken = this.starts.at(-1) ?? null; // else an earlier attempt has failed
     const page = await this.ask({ limit: PAGE });
     if (!page) return null;
     const first = page.bars.rows[0]?.[0] ?? page.open[0]?.bucket_start ?? 0;
-    const last = this.starts.at(-1);
-    if (last === undefined || !this.atEnd || (page.next_cursor && first > last)) {
+    if (this.unbroken === null || !this.atEnd || (page.next_cursor && first > this.unbroken)) {
       this.drop(this.starts);
       [this.cursor, this.atStart, this.atEnd] = [page.next_cursor, !page.next_cursor, true];
     }
-    for (const [start, bar] of [...this.bars]) {
-      if (before.get(start) !== bar) continue; // an event has brought it since
-      const [drawn, ...also] = together(bar).filter((one) => one.state !== "open");
-      if (drawn) this.bars.set(start, { ...drawn, also });
-      else this.drop([start]);
-    }
+    this.unbroken = undefined;
+    this.dropOpen();
     this.addPage(page);
     return page;
   }
 
-  // the bars around a time, in place of what is loaded
+  // forget the open windows, as an answer with those that still are is there
+  dropOpen(from = 0) {
+    for (const [start, bar] of [...this.bars]) {
+      if (start < from) continue;
+      const [drawn, ...also] = together(bar).filter((one) => one.state !== "open");
+      if (drawn) this.bars.set(start, { ...drawn, also });
+      else this.drop([start]);
+    }
+  }
+
+  // the bars around a time, in place of what is loaded, which stays until all of them are there
   async loadAround(time) {
     this.turn += 1;
     this.busy = null;
     const page = await this.ask({ to: time + 1, limit: PAGE / 2 });
-    if (!page) return null;
+    const newer = page && (await this.askNewer(time));
+    if (!newer) return null;
     this.drop(this.starts);
+    [this.cursor, this.atStart, this.atEnd] = [page.next_cursor, !page.next_cursor, newer.last];
     this.addPage(page);
-    [this.cursor, this.atStart, this.atEnd] = [page.next_cursor, !page.next_cursor, false];
-    await this.loadNewer(time);
+    this.addPage({ ...newer, came: [...page.came, ...newer.came] });
     return page;
   }
 
@@ -122,34 +141,43 @@ export class Section {
     const first = this.starts[0];
     if (this.atStart || first === undefined) return false;
     const page = await this.ask(this.cursor ? { cursor: this.cursor, limit: PAGE } : { to: first, limit: PAGE });
-    if (!page) return false;
-    this.addPage(page);
+    if (!page || this.starts[0] !== first) return false;
     [this.cursor, this.atStart] = [page.next_cursor, !page.next_cursor];
+    this.addPage(page);
     return page.bars.rows.length > 0;
   }
 
-  // One page of newer bars. The API gives the newest bars of a range, so the range is made longer or shorter until they are a page.
-  async loadNewer(after = this.starts.at(-1)) {
-    const from = Math.max(after, this.starts.at(-1) ?? 0) + 1;
-    while (!this.atEnd) {
+  // one page of newer bars; whether any came
+  async loadNewer() {
+    const end = this.starts.at(-1) ?? 0;
+    if (this.atEnd) return false;
+    const page = await this.askNewer(end);
+    if (!page || this.atEnd || (this.starts.at(-1) ?? 0) !== end) return false;
+    this.atEnd = page.last;
+    this.addPage(page);
+    return page.bars.rows.length > 0;
+  }
+
+  // Ask for a page of the bars that follow a time. `last`: whether it reaches the newest. The API gives the newest bars of a range,
+  // so the range is made longer or shorter until they are a page.
+  async askNewer(after) {
+    for (let from = after + 1; ; ) {
       const to = from + this.reach;
       const last = this.newest === null || to > this.newest;
-      const meanwhile = (this.meanwhile = last ? [] : null);
       const page = await this.ask({ from, to: last ? null : to, limit: MOST_ROWS });
-      if (!page) return false;
-      this.meanwhile = null;
+      if (!page) return null;
+      const { rows } = page.bars;
       if (page.next_cursor) {
-        this.reach = Math.max(this.size || MONTH, Math.ceil(this.reach / 4));
-        continue;
+        this.newest = Math.max(this.newest ?? 0, rows.at(-1)?.[0] ?? 0); // events may have been missed
+        this.reach = Math.max(this.size || DAY, Math.ceil(this.reach / 4));
+      } else if (last || rows.length) {
+        if (!last && rows.length < PAGE / 4) this.reach *= 2;
+        return { ...page, last };
+      } else {
+        this.reach *= 2;
+        from = to;
       }
-      this.addPage(page);
-      for (const [bar, state] of meanwhile ?? []) this.put(bar, state);
-      if (last) this.atEnd = true;
-      else if (page.bars.rows.length < PAGE / 4) this.reach *= 2;
-      if (page.bars.rows.length) return true;
-      if (!last) return this.loadNewer(to - 1);
     }
-    return false;
   }
 
   // one load at a time; returns whether bars came
