@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from app.bar_columns import DEFAULT_SCALE, MisfitError, arrow_columns, csv_cell
 from app.readmodel.queries import StoredBar
 from app.web.errors import IncompleteError, InvalidParametersError, NotAcceptableError
-from app.web.models.bars import placed
+from app.web.models.bars import FoldedBar, placed
 from app.web.models.base import encode
 from tables.bars import Bar, decode_bar
 
@@ -20,6 +20,7 @@ JSON, CSV, ARROW = "application/json", "text/csv", "application/vnd.apache.arrow
 MEDIA_TYPES = (JSON, CSV, ARROW)  # in the order in which we choose, if the client has no preference
 CSV_COLUMNS = tuple(name for name in Bar.__struct_fields__ if name != "corrected")
 OLDEST_KEPT = "Barwheel-Oldest-Kept"  # header: `oldest_kept` of the JSON
+FOLDED_COLUMNS = tuple(name for name in FoldedBar.model_fields if name not in ("final", "watermark"))
 NONE_KEPT = "Barwheel-None-Kept"  # header: "true" as `none_kept` of the JSON
 
 
@@ -34,16 +35,23 @@ class BarPage:
     answer: Mapping[str, Any]
     scale: int = DEFAULT_SCALE
     frame: str = ""
+    folded: Sequence[FoldedBar] | None = None  # in place of `bars`
 
     def encode(self, media_type: str) -> bytes:
         """The body. It may take some ms: CSV and Arrow are made in a thread.
 
         Raises `InvalidParametersError` if a price does not fit `scale`.
         """
+        if media_type == JSON and self.folded is not None:
+            return encode({**self.answer, "bars": [bar.model_dump() for bar in self.folded]})
         if media_type == JSON:
             return encode({**self.answer, "bars": [placed(bar.value, bar.partition, self.frame) for bar in self.bars]})
         if not self.answer["complete"]:
             raise IncompleteError("the local copy of the bars is not complete, which this form cannot say: try again")
+        if self.folded is not None:
+            if media_type == ARROW:
+                raise NotAcceptableError(f"bars of a frame that is not kept do not come as {ARROW}: take {CSV}")
+            return _csv(FOLDED_COLUMNS, ([csv_cell(getattr(bar, name)) for name in FOLDED_COLUMNS] for bar in self.folded))
         bars = [decode_bar(bar.value) for bar in self.bars]
         return self._csv(bars) if media_type == CSV else self._arrow(bars)
 
@@ -57,12 +65,9 @@ class BarPage:
         return found
 
     def _csv(self, bars: Sequence[Bar]) -> bytes:
-        text = io.StringIO()
-        writer = csv.writer(text)  # lines end as RFC 4180 says
-        writer.writerow([*CSV_COLUMNS, "partition"])
-        for bar, stored in zip(bars, self.bars, strict=True):
-            writer.writerow([*(csv_cell(getattr(bar, name)) for name in CSV_COLUMNS), stored.partition])
-        return text.getvalue().encode()
+        placed_bars = zip(bars, self.bars, strict=True)
+        rows = ([*(csv_cell(getattr(bar, name)) for name in CSV_COLUMNS), stored.partition] for bar, stored in placed_bars)
+        return _csv((*CSV_COLUMNS, "partition"), rows)
 
     def _arrow(self, bars: Sequence[Bar]) -> bytes:
         import pyarrow as pa  # noqa: PLC0415 - an extra
@@ -77,6 +82,14 @@ class BarPage:
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
         return bytes(sink.getvalue())
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text)  # lines end as RFC 4180 says
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue().encode()
 
 
 def negotiate(accept: str) -> str:

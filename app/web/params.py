@@ -152,16 +152,21 @@ class WhyParams(Params):
     local: Local = "false"
 
 
-class SideRecordsParams(Params):
-    """Selects late or rejected records."""
+class RejectedParams(Params):
+    """Selects rejected records. They are of no window, so no range of windows selects them."""
 
     broker: Name | None = None
     symbol: Name | None = None
     reason: Annotated[str, Field(min_length=1, max_length=50)] | None = None
-    since: Annotated[Timestamp, Field(alias="from", description="Only of windows that start then or later.")] = 0
-    until: Annotated[Timestamp, Field(alias="to", description="Only of windows that start before this.")] = MAX_TIMESTAMP
     limit: Annotated[int, Field(ge=1, le=1_000)] = 100
     cursor: Cursor | None = None
+
+
+class LateParams(RejectedParams):
+    """Selects late ticks."""
+
+    since: Annotated[Timestamp, Field(alias="from", description="Only of windows that start then or later.")] = 0
+    until: Annotated[Timestamp, Field(alias="to", description="Only of windows that start before this.")] = MAX_TIMESTAMP
 
 
 class EventsParams(Params):

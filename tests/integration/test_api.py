@@ -255,6 +255,7 @@ def test_the_accounting_is_balanced(worker: Worker) -> None:
 def test_late_and_rejected_records_are_listed_with_their_reasons(worker: Worker) -> None:
     (late,) = exact(ask(worker, "/api/v1/late"))["records"]
     assert (late["broker"], late["symbol"], late["bucket_start"], late["offset"]) == ("fx", "EURUSD", START, 600)
+    assert ask(worker, "/api/v1/rejected?from=1").status_code == 400, "they are of no window"
     rejected = exact(ask(worker, "/api/v1/rejected"))
     assert rejected["reasons"] == {"json": 1, "empty": 1}
     (one,) = exact(ask(worker, "/api/v1/rejected?reason=json"))["records"]

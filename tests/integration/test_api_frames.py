@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -113,6 +115,12 @@ def test_bars_of_any_other_frame_are_folded_from_the_newest_versions(worker: Wor
     assert [dict(zip(columns["columns"], row, strict=True))["ticks"] for row in columns["rows"]] == [
         bar["ticks"] for bar in found["bars"]
     ]
+    rows = list(csv.DictReader(io.StringIO(ask(worker, f"{BARS}?frame={frame}", Accept="text/csv").text)))
+    names = [name for name in (found["bars"] or found["open"])[0] if name not in ("final", "watermark")]
+    texts = [{name: str(bar[name]) for name in names} | {"partial": ""} for bar in found["bars"]]
+    assert rows == texts, "final ones alone"
+    refused = ask(worker, f"{BARS}?frame={frame}", Accept="application/vnd.apache.arrow.stream")
+    assert (refused.status_code, "text/csv" in refused.json()["detail"]) == (406, True)
     cursor = ""
     pages: list[dict[str, Any]] = []
     while True:

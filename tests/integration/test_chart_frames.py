@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -178,6 +179,18 @@ def test_a_correction_appears_among_the_live_bars_in_the_place_of_the_bar(visit:
 
     page.wait(lambda: "00:58:00" in first() and "revision 1" in first(), "the revision comes first")
     assert page.text("#rows").count("00:58:00") == 1
+
+
+def test_folded_bars_are_saved_as_the_api_has_them(visit: Open, site: Worker, tmp_path: Path) -> None:
+    page = visit(f"{CHART}?frame=10m")
+    page.wait(lambda: len(rows(page)) >= 6, "the bars")
+    with page.page.expect_download() as caught:
+        page.page.click("#csv")
+    caught.value.save_as(tmp_path / "bars.csv")
+    saved = (tmp_path / "bars.csv").read_bytes().decode()
+    assert saved == ask(site, "/api/v1/bars/fx/EURUSD?frame=10m", Accept="text/csv").text
+    assert saved.count("\r\n") >= 6
+    assert ",partition," in saved.partition("\r\n")[0]
 
 
 # holds back the answers that have bars; says when the event of a price has come

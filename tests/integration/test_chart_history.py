@@ -190,6 +190,28 @@ def test_what_is_seen_is_saved_as_csv_with_every_digit_and_as_a_picture(visit: O
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_late_ticks_are_those_of_the_bar_and_in_the_zone_even_after_a_failure(visit: Open) -> None:
+    seen = visit(f"{CHART}?at={START + 100 * MINUTE}")
+    seen.wait(lambda: "01:40:05" in seen.text("#late-rows"), "the late tick")
+    seen.page.select_option("#zone", "Asia/Tokyo")
+    seen.wait(lambda: "10:40:05" in seen.text("#late-rows"), "in the zone")
+    said = seen.page.evaluate("""async () => {
+      const { showLate } = await import("/static/late.js");
+      const fetched = window.fetch;
+      const bar = { bucket_start: 60_000, bucket_end: 120_000, late_ticks: 1 };
+      const record = { arrival: 1, ts: 1, detail: "", value: "of another bar", partition: 0, offset: 0 };
+      const text = () => document.querySelector("#late-rows").textContent;
+      window.fetch = async () => { throw new Error("no answer"); };
+      await showLate("fx", "EURUSD", bar).catch(() => {});
+      const failed = text();
+      window.fetch = async () => Response.json({ records: [record] });
+      await showLate("fx", "EURUSD", bar);
+      window.fetch = fetched;
+      return [failed, text().includes("of another bar")];
+    }""")
+    assert said == ["", True]
+
+
 def test_a_slash_opens_another_symbol_by_keyboard_alone(visit: Open) -> None:
     seen = visit("/wheel")
     seen.page.keyboard.press("/")

@@ -94,13 +94,11 @@ async def bars(web: WebContext, params: BarsParams) -> EncodedJson | BarPage:
         "complete": web.read_model.progress.state is State.live,
         "away": [one.model_dump() for one in away],
     }
-    if found.folded is None and params.format != "columns":
-        return BarPage(found.bars[::-1], answer, params.scale, chosen.name)
-    folded = [] if found.folded is None else found.folded.bars
+    folded = None if found.folded is None else found.folded.bars
     if params.format == "columns":
-        rows = [_folded_row(bar) for bar in folded] or [_row(bar) for bar in found.bars[::-1]]
+        rows = [_folded_row(bar) for bar in folded or ()] or [_row(bar) for bar in found.bars[::-1]]
         return EncodedJson(encode({**answer, "bars": {"columns": COLUMNS, "rows": rows}}))
-    return EncodedJson(encode({**answer, "bars": [bar.model_dump() for bar in folded]}))
+    return BarPage(found.bars[::-1], answer, params.scale, chosen.name, folded)
 
 
 async def _open_windows(web: WebContext, params: BarsParams, chosen: Chosen) -> tuple[list[OpenWindow], list[Away]]:

@@ -3,7 +3,6 @@
 import { $, ApiError, color, formatTime, load } from "./base.js";
 
 const ROWS = 5_000; // in one answer
-const FOLDED_COLUMNS = ["bucket_start", "bucket_end", "open", "high", "low", "close", "volume", "ticks", "revision"];
 const HEADER = 34; // pixels above the picture
 
 // `seen()`: broker, symbol, frame, bars and chart of what is on the screen
@@ -22,11 +21,9 @@ function save(blob, file) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // the browser may still read it
 }
 
-// Published bars come from the API as text, with every digit; those folded for a frame that is not kept are as the page has them.
+// Final bars of all partitions come from the API as text, with every digit.
 async function csv({ broker, symbol, frame, bars }) {
-  if (!bars.length) return `${FOLDED_COLUMNS.join(",")}\r\n`;
-  if (!frame.kept) return [FOLDED_COLUMNS, ...bars.map((bar) => [bar.start, bar.end, bar.open, bar.high, bar.low, bar.close, bar.volume ?? "", bar.ticks, bar.revision])].map((row) => `${row.join(",")}\r\n`).join("");
-  const query = new URLSearchParams({ from: bars[0].start, to: bars.at(-1).start + 1, limit: ROWS, ...(frame.base ? {} : { frame: frame.name }) });
+  const query = new URLSearchParams({ from: bars[0]?.start ?? 0, to: (bars.at(-1)?.start ?? -1) + 1, limit: ROWS, ...(frame.base ? {} : { frame: frame.name }) });
   let url = `/api/v1/bars/${encodeURIComponent(broker)}/${encodeURIComponent(symbol)}?${query}`;
   const pages = [];
   while (url) {

@@ -1,9 +1,12 @@
 // The late ticks of a bar: those that came after its window had closed.
 
-import { $, cell, element, formatNumber, get, timeElement } from "./base.js";
+import { $, cell, element, formatNumber, get, onZoneChange, timeElement } from "./base.js";
 
 const LISTED = 50;
 let listed = ""; // which bar and how many
+onZoneChange(() => {
+  listed = ""; // their times are to be shown anew
+});
 
 // `answer`: of /api/v1/why
 export async function showLate(broker, symbol, { bucket_start: start, bucket_end: end, late_ticks: count }) {
@@ -11,7 +14,12 @@ export async function showLate(broker, symbol, { bucket_start: start, bucket_end
   const wanted = `${start} ${end} ${count}`;
   if (!count || listed === wanted) return;
   listed = wanted;
-  const page = await get("late", { broker, symbol, from: start, to: end, limit: LISTED });
+  $("late-note").textContent = "";
+  $("late-rows").replaceChildren();
+  const page = await get("late", { broker, symbol, from: start, to: end, limit: LISTED }).catch((error) => {
+    if (listed === wanted) listed = "";
+    throw error;
+  });
   if (listed !== wanted) return; // another bar has been selected since
   $("late-note").textContent = count > page.records.length ? `The newest ${formatNumber(page.records.length)} of ${formatNumber(count)}.` : "";
   $("late-rows").replaceChildren(
