@@ -24,6 +24,7 @@ from app.ksqldb.watched import GONE, TopicEnds, Watched, WatchedQuery, WatchedSo
 from app.settings import Settings
 from migrations.ksql.parse.statement import describe
 from migrations.plan.entry import Entry, Status
+from migrations.plan.model import place
 from migrations.server.catalog import Catalog, SourceDescription
 from migrations.server.client import KsqlClient
 
@@ -99,8 +100,11 @@ def _taken_away(entries: Collection[Entry]) -> set[str]:
     for drop in entries:
         info = describe(drop.text)
         if info.kind.destructive and drop.status is Status.applied:
-            by_query = info.what == "QUERY"
-            named = (one for one in entries if info.name == (one.query_id if by_query else one.name))
+            if info.what == "QUERY":
+                named = [one for one in entries if one.query_id == info.name]
+            else:
+                same_name = (one for one in entries if one.name == info.name)
+                named = [one for one in same_name if place(describe(one.text).what, one.name) == place(info.what, info.name)]
             found |= {one.id for one in named if one.applied_at < drop.applied_at}
     return found
 

@@ -244,5 +244,9 @@ def _linked(statements: list[Statement], replacing: set[str]) -> Iterable[Statem
 def place_of(statement: Statement) -> tuple[str, str]:
     """The kind and name of what a statement creates, or takes away: streams and tables share their names."""
     info = statement.info
-    name = statement.name if info.kind is Kind.insert_select else info.name
-    return "SOURCE" if info.what in {"STREAM", "TABLE"} else info.what, name
+    return place(info.what, statement.name if info.kind is Kind.insert_select else info.name)
+
+
+def place(what: str, name: str) -> tuple[str, str]:
+    """The same for a name on the server; `what` is STREAM, TABLE, TYPE, CONNECTOR or QUERY."""
+    return "SOURCE" if what in {"STREAM", "TABLE"} else what, name

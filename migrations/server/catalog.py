@@ -70,7 +70,7 @@ class Catalog:
         """The id of the query that a statement starts; empty if there is none. `name` is as in `text_of`."""
         if kind is Kind.insert_select:
             return name if name in self.queries else ""
-        source = self.sources.get(name)
+        source = self.sources.get(name) if kind.source else None
         return source.queries[0] if source is not None and source.queries else ""
 
 

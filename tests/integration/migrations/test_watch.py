@@ -64,6 +64,16 @@ async def test_a_query_that_a_plan_has_ended_is_not_missed(where: Where, monkeyp
         assert sorted(query.writes for query in (await looked(target)).queries) == ["BIG", "N_W"]
 
 
+async def test_what_only_has_the_name_of_what_a_plan_has_ended_is_still_seen(where: Where) -> None:
+    """A type, a stream and a query may share a name."""
+    stream = "CREATE STREAM all_writer (x INT) WITH (KAFKA_TOPIC='aw', PARTITIONS=1, VALUE_FORMAT='JSON');"
+    text = f"{FIVE}CREATE TYPE big AS STRUCT<x INT>;\nDROP TYPE big;\n{stream}\nDROP STREAM all_writer;"
+    async with where() as target:
+        source = KsqlText(text, "five", "five", destructive=True)
+        await runner.apply(target, build_plan("five", [source], {}, {}), limit=runner.Limit(destructive=True))
+        assert sorted(query.writes for query in (await looked(target)).queries) == ["ALL_S", "BIG", "N_W"]
+
+
 async def test_a_query_that_was_started_anew_by_a_replacement_is_not_missed(
     where: Where, server: KsqlServer, fast_polling: None
 ) -> None:
