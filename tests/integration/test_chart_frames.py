@@ -191,35 +191,3 @@ def test_folded_bars_are_saved_as_the_api_has_them(visit: Open, site: Worker, tm
     assert saved == ask(site, "/api/v1/bars/fx/EURUSD?frame=10m", Accept="text/csv").text
     assert saved.count("\r\n") >= 6
     assert ",partition," in saved.partition("\r\n")[0]
-
-
-# holds back the answers that have bars; says when the event of a price has come
-HELD = """
-  window.arrived = false;
-  window.held = [];
-  const fetched = window.fetch;
-  window.fetch = async (...asked) => {
-    const answer = await fetched(...asked);
-    if (asked[0].includes("/bars/")) await new Promise((release) => window.held?.push(release) ?? release());
-    return answer;
-  };
-  const Source = window.EventSource;
-  window.EventSource = class extends Source {
-    constructor(...asked) {
-      super(...asked);
-      this.addEventListener("bars", ({ data }) => (window.arrived ||= data.includes("1.75")));
-    }
-  };
-"""
-RELEASE = "() => { const held = window.held; window.held = null; held.forEach((release) => release()); }"
-
-
-def test_a_folded_bar_has_what_arrives_while_bars_are_loaded(visit: Open, site: Worker) -> None:
-    page = visit("/wheel")
-    page.page.add_init_script(HELD)
-    page.page.goto(f"http://127.0.0.1:{site.settings['web_port']}{CHART}?frame=10m")
-    page.wait(lambda: page.page.evaluate("window.held.length") == 1, "the answer is held back")
-    send(site, tick(61.9, "1.75"))
-    page.wait(lambda: page.page.evaluate("window.arrived"), "the event arrives before the answer")
-    page.page.evaluate(RELEASE)
-    page.wait(lambda: "C 1.75" in page.text("#legend"), "the bar has it")

@@ -335,6 +335,25 @@ def test_an_older_page_does_not_join_another_part_of_the_history(modules: Visit)
     assert run(modules, script) == []
 
 
+@pytest.mark.parametrize(("drawn", "first"), [("section.starts.length", 50), ("0", 0)])
+def test_folded_bars_are_made_anew_from_the_first_event_on(modules: Visit, drawn: str, first: int) -> None:
+    script = f"""
+      const {{ Folded }} = await import("/static/folded.js");
+      const section = await sectionOf(100);
+      if (!{drawn}) section.clear(M); // a symbol without a bar
+      let shown = false;
+      const came = [];
+      const folded = new Folded(section, () => shown, (from) => came.push(from / M));
+      folded.note([event(50, {{ bucket_start: 50.5 * M }})]);
+      await folded.fold();
+      const early = world.asked.length;
+      shown = true; // the bars are on the screen
+      await folded.fold();
+      return [early, world.asked.map((query) => query.from / M), came];
+    """
+    assert run(modules, script) == [0, [first], [first]]
+
+
 # another broker with bars 1 to 40, whose last one is open; `at` is the close that a chart compares with
 OTHER = """
   const close = new Map(Array.from({ length: 40 }, (_, i) => [(i + 1) * M, 10 + i]));
