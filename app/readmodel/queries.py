@@ -158,6 +158,14 @@ class Queries:
         for start, value in rows:
             yield StoredBar(start, symbol.partition, value)
 
+    def newest_final(self, symbol: StoredSymbol) -> bytes | None:
+        """The newest bar of a symbol in one partition as it was published at first, whether it was revised since or not."""
+        row = self._connection.execute(
+            "SELECT value FROM bars WHERE symbol = ? AND frame = ? AND revision = 0 ORDER BY start DESC LIMIT 1",
+            (symbol.id, symbol.frame),
+        ).fetchone()
+        return None if row is None else bytes(row[0])
+
     def versions(self, symbol: StoredSymbol, start: int, limit: int) -> list[StoredBar]:
         """The newest versions of one bar that are here, the newest first."""
         rows = self._connection.execute(

@@ -138,8 +138,8 @@ def _add_opened(page: list[_Window], wanted: Wanted, oldest: tuple[int, int] | N
 
 def _watermark(queries: Queries, place: StoredSymbol) -> int | None:
     """The watermark of the newest final bar. A revision says nothing: it is in another topic, which may be read sooner."""
-    newest = queries.bars([place], 0, 1 << 60, 1)
-    return decode_bar(newest[0].value).watermark if newest and not newest[0].revision else None
+    newest = queries.newest_final(place)
+    return None if newest is None else decode_bar(newest).watermark
 
 
 def _folded(window: _Window, names: tuple[str, str], wanted: Wanted, watermark: int | None, cut: int | None) -> FoldedBar:

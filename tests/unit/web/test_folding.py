@@ -202,6 +202,15 @@ def test_a_window_has_closed_once_a_watermark_is_past_its_end(store: Store) -> N
     assert found.bars[0].watermark == START + 13 * MINUTE
 
 
+def test_a_revision_of_the_newest_bar_opens_no_window_again(store: Store) -> None:
+    newest = START + 12 * MINUTE
+    put(store, bar(START), bar(newest))
+    assert (starts(page(store).bars), starts(page(store).open)) == ([0], [10])
+    put(store, bar(newest, revision=1))
+    assert (starts(page(store).bars), starts(page(store).open)) == ([0], [10])
+    assert {one.watermark for one in page(store).bars} == {newest + MINUTE}
+
+
 def test_a_revision_that_was_read_before_the_final_of_the_same_time_closes_nothing(store: Store) -> None:
     put(store, bar(START), bar(START + 12 * MINUTE, revision=1))
     assert starts(page(store).open) == [0, 10]
