@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,16 +12,16 @@ from playwright.sync_api import Browser
 
 from tests.support.chromium import MISSING, chromium
 from tests.support.ticks import Tick, produce
-from tests.support.visits import Visit, browser
+from tests.support.visits import Open, Visit, browser
+from tests.support.visits import visit_without_errors as visit
 from tests.support.web import ask, exact
 from tests.support.worker import Worker
 
-__all__ = ["browser"]
+__all__ = ["browser", "visit"]
 pytestmark = pytest.mark.skipif(chromium() is None, reason=MISSING)
 START = 1_399_248_000_000  # 2014-05-05
 MINUTE = 60_000
 CHART = "/chart/fx/EURUSD"
-Open = Callable[..., Visit]
 
 
 def tick(minute: float, bid: str) -> Tick:
@@ -54,22 +54,6 @@ def site(pocket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Work
         yield made
     finally:
         made.end()
-
-
-@pytest.fixture
-def visit(site: Worker, browser: Browser) -> Iterator[Open]:
-    """Opens pages, none of which may log an error."""
-    made: list[Visit] = []
-
-    def new(path: str, width: str = "desktop", scheme: str = "light") -> Visit:
-        made.append(Visit(browser, site, width, scheme))
-        made[-1].open(path)
-        return made[-1]
-
-    yield new
-    for one in made:
-        one.close()
-    assert [wrong for one in made for wrong in one.wrong] == []
 
 
 def pressed(page: Visit) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,17 +14,17 @@ from playwright.sync_api import Browser
 from tests.support.chart_modules import run
 from tests.support.chromium import MISSING, chromium
 from tests.support.ticks import Tick, produce
-from tests.support.visits import Visit, browser
+from tests.support.visits import Open, Visit, browser
+from tests.support.visits import visit_without_errors as visit
 from tests.support.web import ask, exact
 from tests.support.worker import Worker
 
-__all__ = ["browser"]
+__all__ = ["browser", "visit"]
 pytestmark = pytest.mark.skipif(chromium() is None, reason=MISSING)
 START = 1_399_248_000_000  # 2014-05-05
 MINUTE = 60_000
 BARS = 13_000  # more than a chart keeps at a time
 CHART = "/chart/fx/EURUSD"
-Open = Callable[..., Visit]
 
 
 def price(minute: int) -> str:
@@ -48,22 +49,6 @@ def site(pocket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Work
 
 def starts(site: Worker, query: str) -> list[int]:
     return [int(bar["bucket_start"]) for bar in exact(ask(site, f"/api/v1/bars/fx/EURUSD?{query}"))["bars"]]
-
-
-@pytest.fixture
-def visit(site: Worker, browser: Browser) -> Iterator[Open]:
-    """Opens pages, none of which may log an error."""
-    made: list[Visit] = []
-
-    def new(path: str, width: str = "desktop", scheme: str = "light") -> Visit:
-        made.append(Visit(browser, site, width, scheme))
-        made[-1].open(path)
-        return made[-1]
-
-    yield new
-    for one in made:
-        one.close()
-    assert [wrong for one in made for wrong in one.wrong] == []
 
 
 def address(seen: Visit) -> str:
@@ -97,11 +82,12 @@ def test_dragging_goes_on_to_older_bars_and_the_keys_to_both_ends(visit: Open) -
     for _ in range(6):
         seen.page.keyboard.press("-")
 
-    def dragged() -> bool:
+    def dragged(wanted: int) -> bool:
         drag(seen, 900)
-        return len(loads) >= 5
+        return len(loads) >= wanted
 
-    seen.wait(dragged, "older pages are loaded")
+    for wanted in range(1, 6):
+        seen.wait(partial(dragged, wanted), "older pages are loaded")
     seen.wait(lambda: "Older bars" in seen.text("#state"), "the newest bars were given back")
     seen.page.focus("#chart")
     seen.page.keyboard.press("Home")

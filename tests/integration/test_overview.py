@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Route, sync_playwright
+from playwright.sync_api import Route
 
 from app.web.numbers import NUMBERS
 from tests.integration.test_pages import Feed
 from tests.support.chromium import MISSING, chromium
-from tests.support.visits import Visit
+from tests.support.visits import Visit, browser, visit
 from tests.support.web import ask, exact
 from tests.support.worker import Worker
 
+__all__ = ["browser", "visit"]
 pytestmark = pytest.mark.skipif(chromium() is None, reason=MISSING)
 
 PARTITIONS = 200
-WIDE = (2560, 1300)
 
 
 @pytest.fixture(scope="module")
@@ -40,33 +40,6 @@ def site(pocket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Work
 def steps(worker: Worker) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = exact(ask(worker, "/api/v1/activity?workers=all"))["steps"]
     return found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One for all tests."""
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=chromium())
-        yield found
-        found.close()
-
-
-@pytest.fixture
-def visit(browser: Browser, site: Worker) -> Iterator[Callable[..., Visit]]:
-    """Opens pages."""
-    made: list[Visit] = []
-
-    def new(path: str, width: str = "desktop", scheme: str = "light") -> Visit:
-        made.append(Visit(browser, site, "desktop" if width == "wide" else width, scheme))
-        if width == "wide":
-            made[-1].page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
-        made[-1].open(path)
-        return made[-1]
-
-    yield new
-    for one in made:
-        one.page.unroute_all(behavior="ignoreErrors")  # a request may be under way
-        one.close()
 
 
 def many_partitions(route: Route) -> None:

@@ -18,7 +18,7 @@ from tests.conformance.pocket_process import PocketProcess
 from tests.support.chromium import MISSING, chromium
 from tests.support.relay import Relay
 from tests.support.ticks import Tick, heartbeat, now_ms, produce
-from tests.support.visits import Visit, browser
+from tests.support.visits import Visit, browser, visit
 from tests.support.web import ask, exact
 from tests.support.worker import Worker
 
@@ -26,7 +26,7 @@ SYMBOLS = ("live", "EURUSD", "other")
 PATHS = ["/", "/symbols", "/chart/A/live", "/live", "/wheel", "/side/late", "/side/rejected", "/migrations"]
 
 
-__all__ = ["browser"]
+__all__ = ["browser", "visit"]
 pytestmark = pytest.mark.skipif(chromium() is None, reason=MISSING)
 
 
@@ -73,21 +73,6 @@ def site(pocket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Work
     finally:
         feed.end()
         worker.end()
-
-
-@pytest.fixture
-def visit(browser: Browser, site: Worker) -> Iterator[Callable[..., Visit]]:
-    """Opens pages."""
-    made: list[Visit] = []
-
-    def new(path: str, width: str = "desktop", scheme: str = "light") -> Visit:
-        made.append(Visit(browser, site, width, scheme))
-        made[-1].open(path)
-        return made[-1]
-
-    yield new
-    for one in made:
-        one.close()
 
 
 @pytest.mark.parametrize(

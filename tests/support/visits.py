@@ -11,7 +11,10 @@ from tests.support.chromium import chromium
 from tests.support.waiting import until_sync
 from tests.support.worker import Worker
 
-WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
+WIDTHS = {"wide": (2560, 1300), "desktop": (1280, 900), "phone": (390, 844)}
+
+
+Open = Callable[..., "Visit"]  # of a path, and maybe a width and a scheme
 
 
 class Visit:
@@ -46,7 +49,8 @@ class Visit:
         return str(self.page.evaluate("document.activeElement.tagName + '#' + document.activeElement.id"))
 
     def close(self) -> None:
-        """Close the browser context."""
+        """Close the browser context. A request that a test has routed may be under way."""
+        self.page.unroute_all(behavior="ignoreErrors")
         self._context.close()
 
 
@@ -57,3 +61,34 @@ def browser() -> Iterator[Browser]:
         found = playwright.chromium.launch(executable_path=chromium())
         yield found
         found.close()
+
+
+# `site` before `browser`: playwright runs its event loop in this thread, and a site that sends ticks needs one of its own
+
+
+@pytest.fixture
+def visit(site: Worker, browser: Browser) -> Iterator[Open]:
+    """Opens pages of the module's `site`."""
+    made: list[Visit] = []
+    yield _opening(browser, site, made)
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def visit_without_errors(site: Worker, browser: Browser) -> Iterator[Open]:
+    """Opens pages of the module's `site`, none of which may log an error."""
+    made: list[Visit] = []
+    yield _opening(browser, site, made)
+    for one in made:
+        one.close()
+    assert [wrong for one in made for wrong in one.wrong] == []
+
+
+def _opening(browser: Browser, site: Worker, made: list[Visit]) -> Open:
+    def new(path: str, width: str = "desktop", scheme: str = "light") -> Visit:
+        made.append(Visit(browser, site, width, scheme))
+        made[-1].open(path)
+        return made[-1]
+
+    return new
