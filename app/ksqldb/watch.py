@@ -82,9 +82,10 @@ async def look(
     ends: TopicEnds | None = None
     sizes: Mapping[str, int] = {}
     try:
-        ends, sizes = await _look_at_topics(cluster, sources, clock)
+        ends, sizes, counts = await _look_at_topics(cluster, sources, clock)
         log_stream = catalog.sources.get(LOG_STREAM)
-        records, newest = (0, []) if log_stream is None else await newest_records(cluster, log_stream.topic)
+        log_partitions = 0 if log_stream is None else counts.get(log_stream.topic, 0)
+        records, newest = (0, []) if log_stream is None else await newest_records(cluster, log_stream.topic, log_partitions)
         watched.log_records, watched.log_newest, watched.topics_error = records, newest, ""
     except (BrokerError, KafkaError, OSError) as error:  # the broker's trouble: ksqlDB has answered
         if str(error) != watched.topics_error:
@@ -111,13 +112,13 @@ def _taken_away(entries: Collection[Entry]) -> set[str]:
 
 async def _look_at_topics(
     cluster: Cluster, sources: Sequence[SourceDescription], clock: Callable[[], float]
-) -> tuple[TopicEnds, Mapping[str, int]]:
-    """The ends of the sources' topics, and their sizes in bytes."""
+) -> tuple[TopicEnds, Mapping[str, int], Mapping[str, int]]:
+    """The ends of the sources' topics, their sizes in bytes, and how many partitions each topic of the broker has."""
     async with admin(cluster) as client:
         counts = await partition_counts(client)
         topics = {source.topic: counts[source.topic] for source in sources if source.topic in counts}
         sizes = await topic_bytes(client, topics) if topics else {}
-    return TopicEnds(clock(), await _ends(cluster, topics)), sizes
+    return TopicEnds(clock(), await _ends(cluster, topics)), sizes, counts
 
 
 def _watched_sources(
@@ -149,10 +150,8 @@ async def _ends(cluster: Cluster, topics: Mapping[str, int]) -> dict[str, int]:
     return {topic: sum(ends[TopicPartition(topic, number)] for number in range(count)) for topic, count in topics.items()}
 
 
-async def newest_records(cluster: Cluster, topic: str) -> tuple[int, list[str]]:
-    """The number of a topic's records and the newest of them, as text; the newest one first."""
-    async with admin(cluster) as client:
-        count = (await partition_counts(client)).get(topic, 0)
+async def newest_records(cluster: Cluster, topic: str, count: int) -> tuple[int, list[str]]:
+    """The number of a topic's records and the newest of them, as text; the newest one first. `count`: of its partitions."""
     if not count:
         return 0, []
     found: list[tuple[int, str]] = []
