@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from tables.layouts.config import ParsedLayout
-from tables.layouts.decoded import DecodedTick
 from tables.layouts.framing import PREFIX
 from tables.layouts.identity import Identities
 from tables.layouts.layout import unwrapped
-from tables.layouts.schema_book import Decoder, SchemaBook
+from tables.layouts.schema_book import SchemaBook
 from tables.records import DecodedRecord, Record, is_marker
 from tables.ticks import RawTick, RejectedError
 
@@ -41,22 +40,20 @@ class SchemaLayout:
         head, at = slice(PREFIX if framed else 0), PREFIX if framed else 0
         by_value, by_key = identities.by_value, identities.by_key
         known, said, make = identities.known, identities.known_said, identities.of_record
-        waiting, more = (record for record in records), True  # a raw batch must not be iterated again after its last record
-        while more:
-            more, prefix, decoders = False, None, self._book.decoders()
-            decode: Decoder = self._unknown
-            for record in islice(waiting, MOST_OF_PASS):
-                more = True
+        waiting = (record for record in records)  # a raw batch must not be iterated again after its last record
+        for first in waiting:
+            decoders, prefix = self._book.decoders(), None
+            decode: Any = None  # of the last prefix
+            for record in chain((first,), islice(waiting, MOST_OF_PASS - 1)):
                 value: Any = record.value
                 key: bytes | None
                 tick: Any
                 try:
                     if framed and record.headers:
                         tick = self._book.decode(record)
-                    elif value[head] == prefix:
-                        tick = decode(value, at)
                     else:
-                        decode, prefix = decoders[value[head]], value[head]
+                        if value[head] != prefix:
+                            decode, prefix = decoders[value[head]], value[head]
                         tick = decode(value, at)
                     try:
                         if by_value and not (tick.said_broker is None is tick.said_symbol):
@@ -71,10 +68,6 @@ class SchemaLayout:
                         continue
                     tick, key = slow(record)
                 yield record, key, tick
-
-    def _unknown(self, value: bytes, at: int) -> DecodedTick:
-        """What decodes before the first schema is known."""
-        raise KeyError(value[:at])
 
     def _tick(self, record: Record) -> tuple[Any, bytes | None]:
         """The tick and the identity of any record; a `RejectedError` and None where there is none."""
