@@ -19,6 +19,11 @@ ElsewhereOf = Callable[[list[bytes], int, int], list[bytes]]
 AT_ONCE = 2_000  # symbols whose partition is checked before the event loop gets a turn
 
 
+def elsewhere_in_python(keys: list[bytes], partition: int, partitions: int) -> list[bytes]:
+    """Those of the keys that the default partitioner puts into another partition."""
+    return [key for key in keys if partition_of(key, partitions) != partition]
+
+
 class Placement:
     """One for each worker. It logs the first symbol that lies elsewhere, once."""
 
@@ -27,16 +32,13 @@ class Placement:
         self._told = False
 
     def count_elsewhere(
-        self, keys: list[bytes], partition: int, partitions: int, elsewhere_of: ElsewhereOf | None = None
+        self, keys: list[bytes], partition: int, partitions: int, elsewhere_of: ElsewhereOf = elsewhere_in_python
     ) -> int:
         """How many of these keys the default partitioner would have put into another one than this partition.
 
-        `elsewhere_of`: how the native core finds them.
+        `elsewhere_of`: how a core finds them.
         """
-        if elsewhere_of is not None:
-            elsewhere = elsewhere_of(keys, partition, partitions)
-        else:
-            elsewhere = [key for key in keys if partition_of(key, partitions) != partition]
+        elsewhere = elsewhere_of(keys, partition, partitions)
         if elsewhere and not self._told:
             self._told = True
             log.info(
@@ -64,7 +66,7 @@ class PlacedSymbols:
         """Check some of the symbols that have become known."""
         new = take_keys(engine.windows.new_keys, AT_ONCE)
         if new and self._placement is not None:
-            elsewhere_of = native.elsewhere(engine.windows.core)
+            elsewhere_of = native.elsewhere(engine.windows.core) or elsewhere_in_python
             self.misplaced += self._placement.count_elsewhere(new, self._partition, self._partitions, elsewhere_of)
 
 

@@ -1,6 +1,7 @@
 // The closes of the same symbol at other brokers, as lines over the candles.
 
 import { $, color, element, get } from "./base.js";
+import { LINE } from "./overlays.js";
 
 const AGAIN_MS = 2_000;
 const WIDE = 15; // each so many times, bars are asked for that may have been revised
@@ -8,13 +9,12 @@ const BACK = 20; // so many of them
 const MOST = 3; // lines at a time: as many as there are colors
 const ROWS = 5_000; // in one answer
 const MOST_KEPT = 20_000; // closes of one broker
-const OPTIONS = { lineWidth: 2, priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false, pointMarkersVisible: false };
 
 export class Compare {
   // `frameName()`: as the API wants it. `changed`: the choice has changed. `came`: there are bars to draw
   constructor(chart, library, { broker, symbol, frameName, changed, came }) {
     Object.assign(this, { broker, symbol, frameName, came });
-    this.lines = Array.from({ length: MOST }, () => chart.addSeries(library.LineSeries, OPTIONS));
+    this.lines = Array.from({ length: MOST }, () => chart.addSeries(library.LineSeries, LINE));
     this.chosen = new URLSearchParams(location.search).getAll("compare").slice(0, MOST);
     this.turn = 0;
     this.rounds = 0;
@@ -126,7 +126,10 @@ export class Compare {
       const path = `bars/${encodeURIComponent(broker)}/${encodeURIComponent(this.symbol)}`;
       const page = await get(path, { from, to, cursor, limit: ROWS, frame: this.frameName(), format: "columns" });
       if (turn !== this.turn) return;
-      if (!this.closes.has(broker)) [this.closes, this.unsettled].forEach((one, at) => one.set(broker, at ? new Set() : new Map()));
+      if (!this.closes.has(broker)) {
+        this.closes.set(broker, new Map());
+        this.unsettled.set(broker, new Set());
+      }
       const [closes, unsettled] = [this.closes.get(broker), this.unsettled.get(broker)];
       const at = page.bars.columns.indexOf("close");
       for (const row of page.bars.rows) {

@@ -5,7 +5,8 @@ import { $, color, formatTime, zoneOffset } from "./base.js";
 const DAY = 86_400_000;
 const LENGTHS = [20, 50, 200];
 const dayOf = (ms) => Math.floor((ms + zoneOffset(ms)) / DAY);
-const OPTIONS = { lineWidth: 2, priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false, pointMarkersVisible: false };
+// how every line over the candles looks
+export const LINE = { lineWidth: 2, priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false, pointMarkersVisible: false };
 
 // points {start, value} of the average of `length` closes; none before there are as many bars
 export function averages(bars, length) {
@@ -33,8 +34,8 @@ export class Overlays {
   // `add()` makes a line over the candles; `changed` is called when the choice changes
   constructor(chart, library, changed) {
     const query = new URLSearchParams(location.search);
-    this.average = { line: chart.addSeries(library.LineSeries, OPTIONS), points: new Map() };
-    this.vwap = { line: chart.addSeries(library.LineSeries, OPTIONS), points: new Map() };
+    this.average = { line: chart.addSeries(library.LineSeries, LINE), points: new Map() };
+    this.vwap = { line: chart.addSeries(library.LineSeries, LINE), points: new Map() };
     $("average").value = LENGTHS.includes(Number(query.get("average"))) ? query.get("average") : "";
     $("vwap").setAttribute("aria-pressed", String(query.has("vwap")));
     $("average").addEventListener("change", changed);

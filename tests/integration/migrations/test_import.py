@@ -123,11 +123,17 @@ async def test_what_was_dropped_since_shows_as_missing(where: Where, server: Ksq
         assert (await import_state(target, plan, directory, "MIGRATION_SCHEMA_VERSIONS")).entries == []
 
 
+def replace_by_the_second_file(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let the second file replace what the first one creates; the CREATE statement that it has so."""
+    more = FILES["V000001__rates.sql"].partition("INSERT")[0].replace("rate DOUBLE", "rate DOUBLE, bank STRING")
+    monkeypatch.setitem(FILES, "V000002__high.sql", more.replace("CREATE", "CREATE OR REPLACE"))
+    return more
+
+
 async def test_what_a_later_file_replaced_is_recorded_and_not_compared(
     where: Where, server: KsqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    more = FILES["V000001__rates.sql"].partition("INSERT")[0].replace("rate DOUBLE", "rate DOUBLE, bank STRING")
-    monkeypatch.setitem(FILES, "V000002__high.sql", more.replace("CREATE", "CREATE OR REPLACE"))
+    replace_by_the_second_file(monkeypatch)
     directory = tmp_path / "plan"
     executed = applied(server, directory)
     plan = plan_files.load(directory, {})
@@ -141,8 +147,7 @@ async def test_what_a_later_file_replaced_is_recorded_and_not_compared(
 async def test_what_a_later_file_replaced_since_the_last_import_is_compared_and_recorded(
     where: Where, server: KsqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    more = FILES["V000001__rates.sql"].partition("INSERT")[0].replace("rate DOUBLE", "rate DOUBLE, bank STRING")
-    monkeypatch.setitem(FILES, "V000002__high.sql", more.replace("CREATE", "CREATE OR REPLACE"))
+    more = replace_by_the_second_file(monkeypatch)
     directory = tmp_path / "plan"
     applied(server, directory, up_to=1)
     plan = plan_files.load(directory, {})
