@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 from app.pocket import process
+from tests.support.ports import free_port
 from tests.support.waiting import until_sync
-from tests.support.worker import ROOT, free_port
+from tests.support.worker import ROOT
 
 _TAIL = 4_000  # characters
 

@@ -20,8 +20,9 @@ from app.errors import BrokerError
 from app.pocket import process
 from tests.conformance.clients import DEADLINE, admin, consumer, new_topic, producer, read, read_all, settings_of, unique
 from tests.conformance.pocket_process import PocketProcess
+from tests.support.ports import free_port
 from tests.support.waiting import until, until_sync
-from tests.support.worker import ROOT, free_port
+from tests.support.worker import ROOT
 
 COMMITTED: dict[str, Any] = {"isolation_level": "read_committed"}
 ENSURE = """

@@ -10,9 +10,10 @@ from subprocess import CompletedProcess
 import pytest
 
 from tests.integration.conftest import NewWorker
+from tests.support.ports import free_port
 from tests.support.ticks import Tick, create_topic, produce, read
 from tests.support.waiting import until_sync
-from tests.support.worker import Worker, free_port
+from tests.support.worker import Worker
 
 SETTINGS, BROKER, TOPICS = 2, 3, 4  # exit codes
 

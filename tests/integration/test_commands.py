@@ -23,9 +23,10 @@ from app.kafka.partitioner import partition_of
 from app.pocket import process
 from app.version import __version__
 from tests.integration.conftest import NewWorker
+from tests.support.ports import free_port
 from tests.support.ticks import Tick, create_topic, produce, read
 from tests.support.waiting import until_sync
-from tests.support.worker import ROOT, Worker, free_port
+from tests.support.worker import ROOT, Worker
 
 MINUTE = 60_000
 DAY = 1_399_248_000_000  # 2014-05-05T00:00:00Z

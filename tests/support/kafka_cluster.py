@@ -16,8 +16,9 @@ from aiokafka.protocol.api import Request
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
-from tests.support.kafka_node import KafkaServer, free_ports, new_cluster_id
+from tests.support.kafka_node import KafkaServer, new_cluster_id
 from tests.support.kafka_requests import PREFERRED, UNCLEAN, ElectRequest, ReassignRequest
+from tests.support.ports import free_ports
 from tests.support.waiting import until_sync
 
 NODES = 3

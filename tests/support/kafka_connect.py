@@ -13,7 +13,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Self
 
-from tests.support.kafka_node import JAVA, LIGHT_JVM, LOG4J, fetched, free_ports, jar_directory, java_program
+from tests.support.kafka_node import JAVA, LIGHT_JVM, LOG4J, fetched, jar_directory, java_program
+from tests.support.ports import free_ports
 from tests.support.waiting import until_sync
 
 # the first with schemas of JSON in the connector's file (schema.content) is 4.2

@@ -7,7 +7,8 @@ import shutil
 import subprocess
 from typing import Any
 
-from tests.support.kafka_node import READY_DEADLINE, SETTINGS, STOP_DEADLINE, answers, free_ports
+from tests.support.kafka_node import READY_DEADLINE, SETTINGS, STOP_DEADLINE, answers
+from tests.support.ports import free_ports
 from tests.support.waiting import until_sync
 
 IMAGE = "apache/kafka:4.1.1"

@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.support.ports import free_ports
 from tests.support.waiting import until_sync
 
 VERSION = "4.1.2"
@@ -275,15 +276,3 @@ def java_program() -> str | None:
     said = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=False)
     version = re.search(r'version "(\d+)', said.stderr + said.stdout)
     return java if version is not None and int(version[1]) >= JAVA else None
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that are free at this moment."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for probe in held:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in held]
-    finally:
-        for probe in held:
-            probe.close()

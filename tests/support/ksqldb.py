@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import preloaded
-from tests.support.worker import ROOT, free_port
+from tests.support.ports import free_port
+from tests.support.worker import ROOT
 
 STDERR = 2  # file descriptor
 

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
 
-from tests.support.kafka_node import free_ports
+from tests.support.ports import free_ports
 from tests.support.waiting import until_sync
 
 PROGRAMS = ("initdb", "postgres", "psql")

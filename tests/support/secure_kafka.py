@@ -24,7 +24,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from tests.support.kafka_node import KafkaServer, free_ports
+from tests.support.kafka_node import KafkaServer
+from tests.support.ports import free_ports
 
 USER, PASSWORD = "trader", "correct horse"
 LIMITED = "limited"  # a second user with the same password

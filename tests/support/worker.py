@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,18 +15,12 @@ from typing import Any
 from uuid import uuid4
 
 from tests.support import preloaded
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 60.0  # seconds
 _POLL = 0.05
 _TAIL = 6_000  # characters of the log in a failure message
-
-
-def free_port() -> int:
-    """A port that is free at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Worker:

@@ -23,7 +23,7 @@ from app.kafka.slices import GapError
 from app.pocket.server import Broker
 from app.settings import Settings
 from tables.state import Identity
-from tests.support.worker import free_port
+from tests.support.ports import free_port
 
 
 class Task:

@@ -26,7 +26,8 @@ from tests.integration.migrations.plans import (
     query_ids,
 )
 from tests.support.ksqldb import KsqlServer
-from tests.support.worker import Worker, free_port
+from tests.support.ports import free_port
+from tests.support.worker import Worker
 
 
 def test_a_plan_is_applied_once_and_a_second_run_finds_nothing_to_do(worker: Worker, server: KsqlServer) -> None:

@@ -10,7 +10,8 @@ from tests.integration.migrations.plans import (
     created,
 )
 from tests.support.ksqldb import KsqlServer
-from tests.support.worker import Worker, free_port
+from tests.support.ports import free_port
+from tests.support.worker import Worker
 
 
 def test_a_worker_applies_the_shipped_plan_in_the_background(worker: Worker, server: KsqlServer) -> None:

@@ -20,8 +20,8 @@ from migrations.errors import KsqlDbError, UnreachableError
 from migrations.server import registry
 from migrations.server.client import KsqlClient
 from migrations.server.responses import retry_after
+from tests.support.ports import free_port
 from tests.support.waiting import until
-from tests.support.worker import free_port
 from tests.unit.migrations.scripted_server import (
     Handler,
     command_status,
