@@ -9,14 +9,13 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
-HEADERS = [f"tables/csrc/{name}.h" for name in ("numbers", "records", "ticks", "window")]
-SOURCES = ["tables/_native.pyx", *HEADERS]
-DIGEST = sha256(b"".join(Path(name).read_bytes() for name in SOURCES)).hexdigest()
+INCLUDED = [str(path) for path in sorted(Path("tables/csrc").iterdir())]
+DIGEST = sha256(b"".join(Path(name).read_bytes() for name in ["tables/_native.pyx", *INCLUDED])).hexdigest()
 BUILD = os.environ.get("BARWHEEL_BUILD", "auto")
 CORE = Extension(
     "tables._native",
     ["tables/_native.pyx"],
-    depends=HEADERS,
+    depends=INCLUDED,
     # tables/native.py refuses a build of other sources than those beside it
     define_macros=[("SOURCES", f'"{DIGEST}"')],
     extra_compile_args=["-O3"],

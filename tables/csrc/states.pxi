@@ -1,0 +1,92 @@
+# What leaves a checkpoint: windows that close, and states.
+
+def take_windows(list symbols, int64_t end, bint per_symbol, list changed):
+    """See `tables.open_windows`: remove the windows with this end from their symbols."""
+    cdef list windows = []
+    cdef Symbol symbol
+    cdef object window
+    for symbol in symbols:
+        window = symbol.held
+        if window is not None and (not symbol.more or window.end == end):
+            symbol.held = None
+        else:
+            window = symbol.more.pop(end)
+        windows.append(window)
+        if per_symbol and not symbol.is_dirty:
+            symbol.is_dirty = 1
+            changed.append(symbol)
+    return windows
+
+
+def state_of(list windows, *clock):
+    """The value of a symbol's record, see `tables.state.SymbolState`."""
+    cdef char[MAX_STATE_TEXT + 64] text
+    cdef char* at = text
+    cdef object window
+    if len(windows) == 1 and type(windows[0]) is Window:
+        at[0] = c"["
+        at[1] = c"["
+        at = put_state(at + 2, &(<Window>windows[0]).w)
+        at[0] = c"]"
+        at += 1
+        for number in clock:
+            if not _is_small(number):
+                break
+            at[0] = c","
+            at = put_int(at + 1, number)
+        else:
+            at[0] = c"]"
+            return PyBytes_FromStringAndSize(text, at + 1 - text)
+    return encode_state((plain(windows), *clock))
+
+
+cdef enum:
+    STATES_AT_ONCE = 1_000
+
+
+cdef inline bint _is_held(int64_t number) noexcept:
+    return -(1LL << 59) < number < 1LL << 59
+
+
+def states_of(list symbols, Py_ssize_t at, int64_t number, list keys, dict parts, bint clocks):
+    """Records `(key, state)` of symbols from a place on, and the place where this stopped: before the first that is unusual.
+
+    It notes `number` of the checkpoint in each symbol, and appends the key of each record to `keys`. `parts` has the keys of
+    states that are split; `clocks`: states hold the scope's clock.
+    """
+    cdef char[MAX_STATE_TEXT + 64] text
+    cdef char* end
+    cdef Py_ssize_t stop = min(len(symbols), at + STATES_AT_ONCE)
+    cdef list records = []
+    cdef Symbol symbol
+    cdef Scope scope
+    cdef object window
+    while at < stop:
+        symbol = symbols[at]
+        window = symbol.held
+        if symbol.more or (window is not None and type(window) is not Window) or (parts and symbol.key in parts):
+            break
+        if window is None and not clocks:
+            symbol.written = -number  # it has no state that is live
+            at += 1
+            continue
+        text[0] = text[1] = c"["
+        end = text + 2
+        if window is not None:
+            end = put_state(end, &(<Window>window).w)
+        end[0] = c"]"
+        end += 1
+        if clocks:
+            scope = symbol.scope
+            if scope.large is not None or not _is_held(scope.c_stream_time) or not _is_held(scope.c_advanced_at):
+                break
+            end[0] = c","
+            end = put_int(end + 1, scope.c_stream_time)
+            end[0] = c","
+            end = put_int(end + 1, scope.c_advanced_at)
+        end[0] = c"]"
+        records.append((symbol.key, PyBytes_FromStringAndSize(text, end + 1 - text)))
+        keys.append(symbol.key)
+        symbol.written = number
+        at += 1
+    return records, at
