@@ -13,7 +13,9 @@ from agents import bar_schemas
 from app.errors import StateError
 from app.settings.types import BarsFormat, Delivery, ScopeKind
 from tables.bar_formats.records import BAR_HEADER, has_schema
-from tests.unit.test_recovery_simulation import EXAMPLES, NEXT_WINDOW, STEPS, TICK, Simulation, Step, follow, judge
+from tests.simulation.judge import judge
+from tests.simulation.partition import Simulation, follow
+from tests.simulation.steps import EXAMPLES, NEXT_WINDOW, STEPS, TICK, Step
 
 URL = "http://registry:1"
 

@@ -1,6 +1,6 @@
 """Corrections and longer frames inside checkpoints and recovery: crashes after any record leave what no crash at all leaves.
 
-The simulation is that of `test_recovery_simulation.py`, with late ticks that are revised and frames of a few minutes.
+The simulation is that of `tests.simulation`, with late ticks that are revised and frames of a few minutes.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ from tables.scopes import Bucket, Longer, Scope
 from tables.silence import Silence
 from tables.snapshots import Published, Snapshots
 from tables.state import POSITION_KEY, Position, decode_position
+from tests.simulation.judge import judge
+from tests.simulation.partition import Simulation, run
+from tests.simulation.steps import NEXT_WINDOW, STEPS, TICK, Step
 from tests.support.examples import examples
-from tests.unit.test_recovery_simulation import NEXT_WINDOW, STEPS, TICK, Simulation, Step, judge, run
 
 EXAMPLES = examples(check=25, full=50, thorough=5_000)
 LATE_TICKS = st.tuples(

@@ -7,7 +7,8 @@ from typing import Any
 
 from app.operations.stored_state import _problem
 from app.settings.types import Delivery, ScopeKind
-from tests.unit.test_recovery_simulation import ListReader, Simulation
+from tests.simulation.partition import Simulation
+from tests.simulation.topics import ListReader
 
 DAY = 86_400_000
 

@@ -7,7 +7,9 @@ import asyncio
 import pytest
 
 from app.settings.types import Delivery, ScopeKind
-from tests.unit.test_recovery_simulation import Simulation, Step, follow, judge
+from tests.simulation.judge import judge
+from tests.simulation.partition import Simulation, follow
+from tests.simulation.steps import Step
 
 STEPS: list[Step] = [
     *(("tick", 0, 0, 0, "tick"), ("tick", 1, 0, 0, "tick"), ("tick", 300, 2, 800, "tick"), ("read", 2), ("checkpoint", None)),

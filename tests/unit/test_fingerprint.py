@@ -15,7 +15,8 @@ from app.settings import Settings
 from app.settings.types import Delivery, ScopeKind
 from tables.snapshots import is_scope
 from tables.state import POSITION_KEY, decode_position, decode_state
-from tests.unit.test_recovery_simulation import NEXT_WINDOW, TICK, Simulation, Step, run
+from tests.simulation.partition import Simulation, run
+from tests.simulation.steps import NEXT_WINDOW, TICK, Step
 
 ONE_BAR: list[Step] = [TICK, ("read", 1), NEXT_WINDOW, ("read", 1), ("checkpoint", None)]
 V0_1_0 = {"window_size": "1m", "grace": "5s", "scope": "broker", "price": "bid", "time_unit": "ms", "partitions": "1"}

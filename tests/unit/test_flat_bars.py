@@ -24,12 +24,14 @@ from tables.engine import Engine
 from tables.flat import FlatWindows, filled
 from tables.further import Item
 from tables.scopes import Longer, Scope
+from tests.simulation.judge import judge
+from tests.simulation.partition import run
+from tests.simulation.steps import NEXT_WINDOW, TICK, Step
 from tests.support.reference import Entry
 from tests.unit.model import expected, shown, take_beyond, take_finals, wire
 from tests.unit.test_beyond_simulation import FLAT, LATE
 from tests.unit.test_engine_beyond import MINUTE, ORIGIN, check, ticks
 from tests.unit.test_engine_properties import PROFILE, configs, last_arrival, logs
-from tests.unit.test_recovery_simulation import NEXT_WINDOW, TICK, Step, judge, run
 
 FLAT_BASE = EngineConfig(flat=("base",))
 DAY_ENDS = ORIGIN % 86_400_000 + 4 * MINUTE  # `day_start` with which a day ends four minutes after the origin

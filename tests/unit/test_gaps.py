@@ -17,7 +17,9 @@ from app.kafka.clock import BrokerClock
 from app.settings.types import Delivery, OnGap, ScopeKind
 from tables.bars import decode_bar
 from tables.state import UNKNOWN, Identity
-from tests.unit.test_recovery_simulation import NEXT_WINDOW, TICK, Checkpoints, Finals, ListReader, Simulation, Wire
+from tests.simulation.partition import Simulation
+from tests.simulation.steps import NEXT_WINDOW, TICK
+from tests.simulation.topics import Checkpoints, Finals, ListReader, Wire
 
 THEN = Identity("cluster", "ticks-1", "finals-1")
 ANEW = Identity("cluster", "ticks-2", "finals-1")

@@ -15,8 +15,10 @@ from app.kafka.slices import GapError
 from app.settings.types import Delivery, OnGap
 from tables.bars import decode_bar
 from tables.state import POSITION_KEY, Position, decode_position
+from tests.simulation.partition import Simulation
+from tests.simulation.steps import NEXT_WINDOW, TICK
+from tests.simulation.topics import ListReader
 from tests.unit.test_gaps import THEN, after, recovered, restart
-from tests.unit.test_recovery_simulation import NEXT_WINDOW, TICK, ListReader, Simulation
 
 OTHER = ("tick", 0, 2, 0, "tick")  # of another symbol than TICK
 

@@ -19,8 +19,10 @@ from tables.state import encode_state
 from tables.ticks import MAX_KEY
 from tables.views import StreamTimesView, stream_time_of
 from tables.window import new_window
+from tests.simulation.judge import judge
+from tests.simulation.partition import Simulation
+from tests.simulation.topics import START, Row
 from tests.unit.model import Wire
-from tests.unit.test_recovery_simulation import START, Row, Simulation, judge
 
 OVERHEAD = 100  # bytes of a batch and a record
 BROKERS = 25_000

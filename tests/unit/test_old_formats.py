@@ -20,7 +20,8 @@ from app.kafka.leader_epochs import EpochedRecords
 from app.kafka.records import APPEND_TIME, Batch, LeaderEpoch, OldBatch
 from app.kafka.slices import Slice
 from app.settings.types import Delivery, ScopeKind
-from tests.unit.test_recovery_simulation import START, Simulation
+from tests.simulation.partition import Simulation
+from tests.simulation.topics import START
 
 INPUT = TopicPartition("ticks", 0)
 GZIP, LZ4 = 1, 3

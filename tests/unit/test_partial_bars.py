@@ -13,10 +13,12 @@ from tables.config import EngineConfig
 from tables.engine import Engine
 from tables.scopes import NEVER, UNKNOWN
 from tables.state import CUT_AT_NEXT, NO_CUT, Counters, Identity
+from tests.simulation.partition import Simulation
+from tests.simulation.steps import NEXT_WINDOW, TICK
+from tests.simulation.topics import START
 from tests.support.reference import Entry
 from tests.unit.model import take_finals, wire
 from tests.unit.test_gaps import ANEW, THEN, after, anew_and_longer, restart
-from tests.unit.test_recovery_simulation import NEXT_WINDOW, START, TICK, Simulation
 
 MINUTE = 60_000
 

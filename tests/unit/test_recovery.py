@@ -9,7 +9,8 @@ import pytest
 
 from agents.recovery import stop_if_given_up
 from app.settings.types import Delivery, ScopeKind
-from tests.unit.test_recovery_simulation import NEXT_WINDOW, TICK, Simulation
+from tests.simulation.partition import Simulation
+from tests.simulation.steps import NEXT_WINDOW, TICK
 
 
 async def _made_anew(scope: ScopeKind) -> Simulation:

@@ -15,17 +15,9 @@ from app.kafka.slices import Slice
 from app.settings import Settings
 from app.settings.types import Delivery, ScopeKind
 from tables.snapshots import is_scope
-from tests.unit.test_recovery_simulation import (
-    MARKER,
-    NEXT_WINDOW,
-    TICK,
-    ListReader,
-    Part,
-    Row,
-    Simulation,
-    Step,
-    run,
-)
+from tests.simulation.partition import Simulation, run
+from tests.simulation.steps import NEXT_WINDOW, TICK, Step
+from tests.simulation.topics import MARKER, ListReader, Part, Row
 
 ONE_BAR: list[Step] = [TICK, ("read", 1), NEXT_WINDOW, ("read", 1), ("checkpoint", None)]
 

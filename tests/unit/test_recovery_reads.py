@@ -18,7 +18,9 @@ from app.kafka.cluster import Cluster
 from app.settings import Settings
 from app.settings.types import Delivery, ScopeKind
 from tables.state import UNKNOWN
-from tests.unit.test_recovery_simulation import NEXT_WINDOW, TICK, ListReader, Step, run
+from tests.simulation.partition import run
+from tests.simulation.steps import NEXT_WINDOW, TICK, Step
+from tests.simulation.topics import ListReader
 
 PARTITIONS = 5 * READERS
 

@@ -25,7 +25,9 @@ from app.settings.types import Delivery, ScopeKind
 from tables.bar_formats.records import ClosedBar
 from tables.bars import Bar, decode_bar
 from tables.state import NO_CUT, POSITION_KEY, decode_position
-from tests.unit.test_recovery_simulation import EXAMPLES, NEXT_WINDOW, STEPS, TICK, ListReader, Row, Simulation, Step, follow
+from tests.simulation.partition import Simulation, follow
+from tests.simulation.steps import EXAMPLES, NEXT_WINDOW, STEPS, TICK, Step
+from tests.simulation.topics import ListReader, Row
 
 MINUTE = 60_000
 

@@ -18,8 +18,9 @@ from app.ksqldb.reconciliation import EXPLAINED, Cause, KsqlBar, reconcile
 from app.operations.placement import in_finals, in_ticks
 from app.settings import Settings
 from app.settings.types import Delivery, ScopeKind
+from tests.simulation.partition import Simulation
+from tests.simulation.steps import TICK
 from tests.support.bars import bar, bar_json
-from tests.unit.test_recovery_simulation import TICK, Simulation
 
 MINUTE = 60_000
 KEYS = [f"fx|S{number}".encode() for number in range(40)]
