@@ -13,11 +13,13 @@ from tables import native
 
 # The files whose tests make engines, or what is done with their windows.
 BOTH_CORES = (
-    *("test_beyond_simulation", "test_checkpoint_plan", "test_clock_steps", "test_early_checkpoints", "test_emission"),
-    *("test_engine_aiokafka", "test_engine_batches", "test_engine_beyond", "test_engine_properties", "test_engine_real_data"),
-    *("test_engine_rules", "test_extreme_settings", "test_gaps", "test_many_names", "test_partial_bars", "test_prices"),
-    *("test_real_data_beyond", "test_recovery_checks", "test_recovery_simulation", "test_recovery_takes_up"),
-    *("test_table_views", "test_task", "test_timers", "test_truncation_simulation", "test_inspection"),
+    *("test_bar_rules", "test_beyond_simulation", "test_checkpoint_plan", "test_clock_steps"),
+    *("test_closing_rules", "test_early_checkpoints", "test_emission", "test_engine_aiokafka"),
+    *("test_engine_batches", "test_engine_beyond", "test_engine_properties", "test_engine_real_data"),
+    *("test_extreme_settings", "test_gaps", "test_inspection", "test_many_names", "test_partial_bars"),
+    *("test_prices", "test_real_data_beyond", "test_recovery_checks", "test_recovery_simulation"),
+    *("test_recovery_takes_up", "test_table_views", "test_task", "test_tick_rules", "test_timers"),
+    "test_truncation_simulation",
 )
 
 
