@@ -64,7 +64,7 @@ async def run_history(cluster: Cluster, settings: Settings, *, as_json: bool) ->
     """Show what was applied, the oldest first: by whom, when, and in which version."""
     await ensure_topic(cluster, settings.history_topic, settings.replication_factor)
     entries = await read_history(cluster, settings.history_topic, settings.app_id)
-    ordered = sorted(entries.values(), key=lambda entry: (entry.applied_at, entry.id))
+    ordered = sorted(entries.values(), key=lambda entry: entry.applied_at)
     if as_json:
         more = [
             {"plan": one.plan, "app_version": one.app_version, "cluster": one.cluster_id, "text": one.text} for one in ordered

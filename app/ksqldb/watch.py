@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -59,14 +59,19 @@ async def look(
 ) -> None:
     """One look at the server; `clock` gives seconds, for the rates since the look before.
 
+    `entries` are in the order of the history, which is that of their execution.
+
     Where the broker cannot tell about the topics, their rates and sizes are not known, and that is logged once.
     """
     states, errors, lags = await client.query_states(), await client.query_errors(), await client.lags()
     catalog = await client.catalog()
     queries = []
     # statements that replace one another by OR REPLACE have one query: the last one counts
-    running = {entry.query_id or entry.id: entry for entry in sorted(entries, key=lambda entry: entry.applied_at)}
-    taken = _taken_away(running.values())
+    running: dict[str, Entry] = {}
+    for entry in entries:
+        running.pop(entry.query_id or entry.id, None)  # it moves to the end
+        running[entry.query_id or entry.id] = entry
+    taken = _taken_away(list(running.values()))
     for entry in running.values():
         if not entry.query_id or entry.status is Status.sending or entry.id in taken:
             continue
@@ -95,18 +100,18 @@ async def look(
     watched.ends = ends or watched.ends
 
 
-def _taken_away(entries: Collection[Entry]) -> set[str]:
+def _taken_away(entries: Sequence[Entry]) -> set[str]:
     """Ids of the entries whose queries a later DROP or TERMINATE of a plan has ended: they stay in the history."""
     found: set[str] = set()
-    for drop in entries:
-        info = describe(drop.text)
+    for number, drop in enumerate(entries):
+        info, before = describe(drop.text), entries[:number]
         if info.kind.destructive and drop.status is Status.applied:
             if info.what == "QUERY":
-                named = [one for one in entries if one.query_id == info.name]
+                named = [one for one in before if one.query_id == info.name]
             else:
-                same_name = (one for one in entries if one.name == info.name)
+                same_name = (one for one in before if one.name == info.name)
                 named = [one for one in same_name if place(describe(one.text).what, one.name) == place(info.what, info.name)]
-            found |= {one.id for one in named if one.applied_at < drop.applied_at}
+            found |= {one.id for one in named}
     return found
 
 

@@ -48,7 +48,10 @@ async def ensure_topic(cluster: Cluster, topic: str, replication_factor: int) ->
 
 
 async def read(cluster: Cluster, topic: str, app_id: str) -> dict[str, Entry]:
-    """All current entries of an app, by id. Raises `MigrationError` if the topic cannot be read within a minute."""
+    """All current entries of an app, by id, in the order in which they were written last.
+
+    Raises `MigrationError` if the topic cannot be read within a minute.
+    """
     entries: dict[str, Entry] = {}
     try:
         async with asyncio.timeout(READ_SECONDS), _reader(cluster, topic) as (consumer, partition):
@@ -63,7 +66,7 @@ async def read(cluster: Cluster, topic: str, app_id: str) -> dict[str, Entry]:
 
 
 async def follow(cluster: Cluster, topic: str, app_id: str) -> AsyncIterator[History]:
-    """The entries of an app by id: first the current ones, then again after every change.
+    """The entries of an app as `read` gives them: first the current ones, then again after every change.
 
     Errors of the consumer end the iteration.
     """
@@ -99,8 +102,8 @@ def _apply_record(entries: dict[str, Entry], app_id: str, key: bytes | None, val
     owner, _, statement_id = (key or b"").decode(errors="replace").partition("|")
     if owner != app_id:
         return
+    entries.pop(statement_id, None)  # a new one goes to the end
     if value is None:
-        entries.pop(statement_id, None)
         return
     try:
         entries[statement_id] = _decode(value)

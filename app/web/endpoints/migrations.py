@@ -34,7 +34,7 @@ async def migrations(web: WebContext, _: Params) -> Migrations:
         history = [entry_data(entry) for entry in entries]
         return Migrations(state=web.migrating.state, reason=str(error), summary=None, steps=[], history=history, ksqldb=watched)
     steps = compare(plan, {entry.id: entry for entry in entries}, None)
-    newest_first = sorted(entries, key=lambda entry: entry.applied_at, reverse=True)
+    newest_first = sorted(entries, key=lambda entry: entry.applied_at)[::-1]
     return Migrations(
         state=web.migrating.state,
         reason=web.migrating.error or None,

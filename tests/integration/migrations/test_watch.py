@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from socket import socket
 
+import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 
@@ -26,10 +27,11 @@ from tests.support.worker import Worker
 
 
 async def looked(target: Target) -> Watched:
-    """What one look at the server finds."""
+    """What one look at the server finds. All was applied in one millisecond: the order of the history counts."""
     found = Watched()
     await history.ensure_topic(target.cluster, target.topic, target.replication_factor)
-    entries: list[Entry] = list((await history.read(target.cluster, target.topic, "an-app")).values())
+    known = await history.read(target.cluster, target.topic, "an-app")
+    entries: list[Entry] = [msgspec.structs.replace(entry, applied_at=1) for entry in known.values()]
     await watch.look(target.client, target.cluster, found, entries)
     return found
 
@@ -53,17 +55,28 @@ async def test_queries_of_the_history_are_seen_with_their_states_errors_and_lag(
 
 
 async def test_a_query_that_a_plan_has_ended_is_not_missed(where: Where, monkeypatch: pytest.MonkeyPatch) -> None:
-    drops = "INSERT INTO all_s WITH (QUERY_ID='MORE') SELECT * FROM big EMIT CHANGES;\nTERMINATE more;\nTERMINATE all_writer;\n"
-    text = f"{FIVE}{drops}DROP STREAM big;"
+    more = "INSERT INTO all_s WITH (QUERY_ID='MORE') SELECT * FROM big EMIT CHANGES;\n"
+    text = f"{FIVE}{more}TERMINATE more;\nTERMINATE all_writer;\nDROP STREAM big;"
     source = KsqlText(text, "five", "five", destructive=True)
     async with where() as target:
         await runner.apply(target, build_plan("five", [source], {}, {}), limit=runner.Limit(destructive=True))
         assert [(query.writes, query.state) for query in (await looked(target)).queries] == [("N_W", "RUNNING")]
-        source = KsqlText(text + FIVE.splitlines()[6], "five", "five", destructive=True)  # `big` once more
+        source = KsqlText(f"{text}{FIVE.splitlines()[6]}{more}", "five", "five", destructive=True)  # these two once more
         with monkeypatch.context() as no_wait:
             no_wait.setattr(settle, "POLL_SECONDS", None)  # nothing is missing that could come back
             await runner.apply(target, build_plan("five", [source], {}, {}))
+        assert sorted(query.writes for query in (await looked(target)).queries) == ["ALL_S", "BIG", "N_W"]
+
+
+async def test_a_query_that_was_started_again_after_its_drop_is_missed(where: Where, server: KsqlServer) -> None:
+    async with where() as target:
+        source = KsqlText(f"{FIVE}TERMINATE all_writer;", "five", "five", destructive=True)
+        await runner.apply(target, build_plan("five", [source], {}, {}), limit=runner.Limit(destructive=True))
         assert sorted(query.writes for query in (await looked(target)).queries) == ["BIG", "N_W"]
+        await runner.apply(target, five(), repair=True)  # the plan no longer ends it
+        assert sorted(query.writes for query in (await looked(target)).queries) == ["ALL_S", "BIG", "N_W"]
+        server.hide("ALL_WRITER")
+        assert {query.writes: query.state for query in (await looked(target)).queries}["ALL_S"] == "GONE"
 
 
 async def test_what_only_has_the_name_of_what_a_plan_has_ended_is_still_seen(where: Where) -> None:
