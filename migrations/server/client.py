@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,11 @@ FINAL = {"SUCCESS", "ERROR", "TERMINATED"}
 # a server without its Kafka answers /info and /healthcheck after 30 s, and other requests never
 READ_SECONDS, TRY_SECONDS = 40.0, 120.0
 POLL_SECONDS = 0.5
+# a table that was just created, or a server that was just started, answers pull queries some seconds later
+COLD_SECONDS = 30.0
+_COLD = re.compile(
+    "Unable to execute pull query|Cannot determine which host|not in a running state|State store currently unavailable"
+)
 Properties = Mapping[str, str]
 
 
@@ -158,8 +164,21 @@ class KsqlClient:
         return {str(query["id"]): len(query.get("queryErrors") or ()) for query in found}
 
     async def query(self, sql: str, properties: Properties | None = None) -> list[dict[str, Any]]:
-        """Rows of a pull query by column name. Numbers with a fraction are exact `Decimal` values."""
-        body = {"sql": sql, "properties": dict(properties or {})}
+        """Rows of a pull query by column name. Numbers with a fraction are exact `Decimal` values.
+
+        It is asked again while the table cannot answer yet, for `COLD_SECONDS` at most.
+        """
+        until = time.monotonic() + min(COLD_SECONDS, self._transport.try_seconds)
+        while True:
+            try:
+                return await self._rows(sql, properties or {})
+            except KsqlDbError as error:
+                if _COLD.search(error.text) is None or time.monotonic() > until:
+                    raise
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _rows(self, sql: str, properties: Properties) -> list[dict[str, Any]]:
+        body = {"sql": sql, "properties": dict(properties)}
         response = await self._transport.send_idempotent("POST", "/query-stream", body)
         if response.status_code >= BAD_REQUEST:
             raise ksqldb_error(response, sql)

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from migrations.errors import KsqlDbError, MigrationError, UnreachableError
+from migrations.server import client as client_module
 from migrations.server.client import SENTINEL, KsqlClient, ServerInfo
 from tests.unit.migrations.scripted_server import (
     Handler,
@@ -164,6 +165,26 @@ async def test_a_query_that_is_rejected_or_fails_midway_raises_an_error() -> Non
         for response in ("NOPE does not exist", "Worker executor closed"):
             with pytest.raises(KsqlDbError, match=response):
                 await client.query("SELECT * FROM nope;")
+
+
+async def test_a_table_that_cannot_answer_yet_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "POLL_SECONDS", 0.01)
+    head = '{"queryId":"q","columnNames":["A"],"columnTypes":["BIGINT"]}\n'
+    cold = [
+        "Unable to execute pull query. [Partition 0 failed to find valid host. Hosts scanned: []]",
+        "Cannot determine which host contains the required partitions to serve the pull query.",
+        "The query was not in a running state. state: REBALANCING",
+        "State store currently unavailable: Aggregate",
+    ]
+    late = text_response(f'{head}{{"error_code":50000,"message":"{cold[3]}"}}\n', Content_Type=ROWS)
+    answers = [*(error_response(40001, text) for text in cold[:3]), late, text_response(f"{head}[1]\n", Content_Type=ROWS)]
+    async with scripted(*answers) as server, KsqlClient(server.url) as client:
+        assert await client.query("SELECT * FROM q;") == [{"A": 1}]
+    assert len(server.requests) == 5
+    monkeypatch.setattr(client_module, "COLD_SECONDS", 0.0)
+    async with scripted(error_response(40001, cold[0])) as server, KsqlClient(server.url) as client:
+        with pytest.raises(KsqlDbError, match="failed to find valid host"):
+            await client.query("SELECT * FROM q;")
 
 
 async def test_info_and_health_are_read() -> None:
