@@ -26,6 +26,7 @@ from migrations.plan.model import KsqlText, build_plan
 from migrations.run import runner
 from migrations.run.target import Target
 from migrations.server.client import KsqlClient
+from tests.e2e.leftovers import drop_all
 from tests.e2e.shipped import apply_through_a_restart, apply_with_revisions, run_through
 from tests.support.ticks import Tick, heartbeat, produce
 from tests.support.waiting import until_sync
@@ -52,7 +53,7 @@ def servers() -> Iterator[Servers]:
     """A ksqlDB and its Kafka."""
     url, kafka = os.environ.get("KSQLDB_URL"), os.environ.get("KAFKA_URL")
     if url and kafka:
-        yield Servers(kafka, url)
+        yield Servers(kafka.rpartition("//")[2], url)
         return
     if not _docker():
         pytest.skip("no ksqlDB: neither KSQLDB_URL and KAFKA_URL nor a Docker engine")
@@ -67,10 +68,18 @@ def servers() -> Iterator[Servers]:
 
 @pytest.fixture
 def worker(servers: Servers, tmp_path: Path) -> Iterator[Worker]:
-    """A worker with unique names on the server."""
-    made = Worker(servers.kafka, tmp_path, topic_partitions="1", ksqldb_url=servers.ksqldb, migrate_on_boot="off")
+    """A worker with unique names on the server. Its session is one that every broker allows, and outlives a restart."""
+    made = Worker(
+        servers.kafka,
+        tmp_path,
+        topic_partitions="1",
+        ksqldb_url=servers.ksqldb,
+        migrate_on_boot="off",
+        session_timeout="60s",
+    )
     yield made
     made.end()
+    asyncio.run(drop_all(made))
 
 
 def plan_of(worker: Worker, condition: str = "") -> str:
@@ -193,9 +202,9 @@ def revisions(worker: Worker) -> list[int]:
 
 
 @asynccontextmanager
-async def cutting(url: str, cuts: int) -> AsyncIterator[str]:
-    """A proxy that cuts the first `cuts` connections after the server has executed the statement."""
-    server, left = urlsplit(url), [cuts]
+async def cutting(url: str, left: list[int]) -> AsyncIterator[str]:
+    """A proxy that cuts the first `left[0]` connections after the server has executed the statement, and counts them down."""
+    server = urlsplit(url)
 
     async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(server.hostname, server.port)
@@ -218,9 +227,10 @@ async def cutting(url: str, cuts: int) -> AsyncIterator[str]:
 async def test_no_statement_is_executed_twice_if_its_response_is_lost(worker: Worker, servers: Servers) -> None:
     assert worker.run("topics").returncode == 0
     plan = build_plan("cut", [KsqlText(plan_of(worker), "cut", "cut")], {}, {})
-    async with cutting(servers.ksqldb, cuts=2) as url, KsqlClient(url) as client:
+    left = [2]
+    async with cutting(servers.ksqldb, left) as url, KsqlClient(url) as client:
         target = Target(client, Cluster(servers.kafka), f"{worker.settings['app_id']}-history", "an-app", "me")
         report = await runner.apply(target, plan)
-        assert len(report.applied) == 2
+        assert (len(report.applied), left) == (2, [0])
         again = await runner.apply(target, plan)
     assert again.applied == []
