@@ -135,7 +135,7 @@ def _from_text(path: Path, text: str) -> _PlanFile:
         found = split_sections(text)
     except KsqlError as error:
         raise PlanError(f"{path}: {error}") from None
-    destructive, several = _DESTRUCTIVE.search(text) is not None, len(found) > 1
+    destructive = _DESTRUCTIVE.search(text) is not None
     ksql = [
         KsqlText(
             one.text,
@@ -144,7 +144,7 @@ def _from_text(path: Path, text: str) -> _PlanFile:
             destructive=destructive,
             properties=one.properties,
             variables=one.variables,
-            several=several,
+            in_lines=True,
         )
         for one in found
     ]

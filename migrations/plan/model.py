@@ -34,9 +34,11 @@ FORBIDDEN = {
     "DEFINE": "it is for .ksql files; other ones have `variables`",
     "UNDEFINE": "it is for .ksql files",
     "INSERT": "neither VALUES nor SELECT follows",
-    "SELECT": "it is a query, which a plan does not run",
-    "PRINT": "it is a query, which a plan does not run",
-}
+    "RUN": "write the statements of that script into a file of the plan",
+} | dict.fromkeys(
+    ("SELECT", "PRINT", "SHOW", "LIST", "DESCRIBE", "EXPLAIN"),
+    "it only reads, and leaves nothing on the server: take it out of the plan",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,8 @@ class KsqlText:
     """KSQL from a file, with one or more statements.
 
     A statement's id is `<group>/<name>`; `id` replaces it, for a text with a single statement. `destructive`: the file says
-    that it takes something away. `properties` and `variables` are those of its SETs and DEFINEs. `several`: the file has
-    further texts.
+    that it takes something away. `properties` and `variables` are those of its SETs and DEFINEs. `in_lines`: `origin` is a
+    file, and its lines are those of the text.
     """
 
     ksql: str
@@ -101,7 +103,7 @@ class KsqlText:
     destructive: bool = False
     properties: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
-    several: bool = False
+    in_lines: bool = False
 
 
 def build_plan(
@@ -133,7 +135,7 @@ def build_plan(
         if text.id and len(split) > 1:
             raise PlanError(f"{text.origin}: {len(split)} statements under the one id {text.id}; give each its own entry")
         for number, tokens in enumerate(split):
-            origin = f"{text.origin}, line {tokens[0].line}" if text.several or len(split) > 1 else text.origin
+            origin = f"{text.origin}, line {tokens[0].line}" if text.in_lines or len(split) > 1 else text.origin
             parts = (plain_create(part) for part in (tokens, hashed[number], named[number]))
             made = _statement(_Tokens(*parts), text, origin, used)
             statements.append(replace(made, properties={**properties, **text.properties}))

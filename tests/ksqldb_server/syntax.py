@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from migrations.ksql.parse.lexer import GAPS, Lexeme, Token
 from tests.ksqldb_server.expressions import Expr, parse_expression, parse_type, parse_value
+from tests.ksqldb_server.refusal import SyntaxRefusal
 from tests.ksqldb_server.sqltypes import SqlType
 from tests.ksqldb_server.tokens import Cursor
 
@@ -78,6 +79,9 @@ class Parse:
 
 def parse(tokens: Sequence[Token]) -> Parse:
     """Parse the tokens of one statement with its semicolon. Raises `SyntaxRefusal`."""
+    for token in tokens:
+        if token.kind is Lexeme.space and "\\" in token.text:  # ksqlDB's command line takes it at the end of a line
+            raise SyntaxRefusal(f"line {token.line}:{token.column}: Syntax Error", token.line, token.column)
     told = [token for token in tokens if token.kind not in GAPS]
     at = Cursor(told[:-1], told[-1])
     found = _statement(at)

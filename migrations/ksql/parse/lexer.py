@@ -2,6 +2,9 @@
 
 The grammar has surprises. White space is only space, tab, CR and LF. A `--` comment consumes one character after the dashes
 whatever it is, so a line of two dashes swallows the next line. `/* */` does not nest. A backslash escapes nothing.
+
+One thing is of ksqlDB's command line and not of the grammar: a backslash at the end of a line, which is white space. No
+statement is sent with it.
 """
 
 from __future__ import annotations
@@ -41,7 +44,7 @@ class Token(NamedTuple):
 
 
 _PATTERN = re.compile(
-    r"""(?P<space>[ \t\r\n]+)
+    r"""(?P<space>(?:[ \t\r\n]|\\(?=[ \t]*\r?\n))+)
       | (?P<comment>--.[^\r\n]*|/\*.*?\*/)
       | (?P<variable>\$\{[A-Za-z_][A-Za-z0-9_@:]*\})
       | (?P<string>'(?:[^']|'')*')
@@ -52,6 +55,7 @@ _PATTERN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _UNFINISHED = {"'": "a string without its end", "`": "an identifier without its end", '"': "an identifier without its end"}
+_INSTEAD = {"\u201c": "'", "\u201d": "'", "\u2018": "'", "\u2019": "'", "\u2013": "-", "\u00a0": "a space", "\ufeff": "nothing"}
 
 
 def lex(text: str) -> Iterator[Token]:
@@ -88,4 +92,7 @@ def _problem(text: str, at: int) -> str:
     if text.startswith("${", at):
         return "a variable is written ${NAME}"
     character = text[at]
-    return _UNFINISHED.get(character, f"U+{ord(character):04X} ({character!r}) cannot stand here")
+    if character in _UNFINISHED:
+        return _UNFINISHED[character]
+    way_out = f"write {_INSTEAD[character]} instead" if character in _INSTEAD else "only strings and quoted names may hold it"
+    return f"U+{ord(character):04X} ({character!r}) cannot stand here: {way_out}"

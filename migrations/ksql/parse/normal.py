@@ -57,7 +57,8 @@ def _substituted(token: Token, variables: Mapping[str, str]) -> str:
             return variables[match[1]]
         except KeyError:
             known = ", ".join(sorted(variables)) or "none"
-            raise LexError(f"${{{match[1]}}} has no value (known: {known})", token.line, token.column) from None
+            why = f"${{{match[1]}}} has no value (known: {known}): give it by DEFINE, or by --define {match[1]}=VALUE"
+            raise LexError(why, token.line, token.column) from None
 
     if token.kind is Lexeme.comment or "${" not in token.text:
         return token.text

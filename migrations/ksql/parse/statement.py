@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice, pairwise
 
 from migrations.ksql.errors import LexError
 from migrations.ksql.parse.lexer import GAPS, Lexeme, Token, lex, tokenize
+from migrations.ksql.parse.shape import check_name, check_one, check_options
 
 _SOURCES = ("STREAM", "TABLE")
+_AFTER_NAME = {  # what may follow the name of what is created or written to
+    "STREAM": ("(", "WITH", "AS", ";"),
+    "TABLE": ("(", "WITH", "AS", ";"),
+    "TYPE": ("AS",),
+    "CONNECTOR": ("WITH",),
+    "QUERY": ("(", "WITH", "SELECT"),
+}
 
 
 class Kind(StrEnum):
@@ -75,6 +83,7 @@ def describe(statement: str | Iterable[Token]) -> StatementInfo:
     """Parse one statement. Raises `LexError` if it begins like a known statement and goes on with something else."""
     all_tokens = lex(statement) if isinstance(statement, str) else statement
     tokens = [token for token in all_tokens if token.kind not in GAPS and token.text != ";"]
+    check_one(tokens)
     words = [_word(token) for token in tokens]
     beginning = " ".join(words[:3])
     if words[:2] == ["INSERT", "INTO"] and "SELECT" in words:
@@ -98,16 +107,17 @@ def _once(tokens: list[Token], words: list[str]) -> StatementInfo:
     """A statement that creates nothing."""
     beginning = " ".join(words[:3])
     if words[:2] == ["INSERT", "INTO"] and "VALUES" in words:
-        return StatementInfo(Kind.insert_values, _named(tokens, 2), beginning)
+        return StatementInfo(Kind.insert_values, _named(tokens, 2, ("(", "VALUES")), beginning)
     if words[:1] == ["ASSERT"]:
         told = [token.text.strip("'`\"") for token in tokens[3 if words[1:2] == ["NOT"] else 1 :]]
         name = told[2:3] if [word.upper() for word in told[:1]] == ["SCHEMA"] else told[1:2]  # after SUBJECT or ID
         return StatementInfo(Kind.check, "".join(name), beginning)
     if words[:1] == ["DROP"] and words[1:2] and words[1] in {*_SOURCES, "TYPE", "CONNECTOR"}:
         at = 4 if words[2:4] == ["IF", "EXISTS"] else 2
-        return StatementInfo(Kind.drop, _named(tokens, at), " ".join(words[:2]), what=words[1])
+        follows = ("DELETE", ";") if words[1] in _SOURCES else (";",)
+        return StatementInfo(Kind.drop, _named(tokens, at, follows), " ".join(words[:2]), what=words[1])
     if words[:1] == ["TERMINATE"] and words[1:] != ["ALL"]:
-        return StatementInfo(Kind.terminate, _named(tokens, 1).upper(), beginning, what="QUERY")
+        return StatementInfo(Kind.terminate, _named(tokens, 1, (";",)).upper(), beginning, what="QUERY")
     return StatementInfo(Kind.other, "", beginning)
 
 
@@ -159,12 +169,14 @@ def _inserted_after(text: str, word: str, more: str) -> str:
     return text
 
 
-def _named(tokens: list[Token], at: int) -> str:
-    """The name at a position. Raises `LexError` if there is none."""
+def _named(tokens: list[Token], at: int, follows: Collection[str]) -> str:
+    """The name at a position, after which one of `follows` must stand. Raises `LexError`."""
     if at >= len(tokens):
         last = tokens[-1]
         raise LexError(f"no name follows {last.text}", last.line, last.column)
-    return identifier(tokens[at])
+    name = identifier(tokens[at])
+    check_name(tokens, at, follows)
+    return name
 
 
 def identifier(token: Token) -> str:
@@ -180,9 +192,9 @@ def identifier(token: Token) -> str:
 def _info(
     kind: Kind, tokens: list[Token], words: list[str], at: int, *, replace: bool = False, if_not_exists: bool = False
 ) -> StatementInfo:
-    name = _named(tokens, at)
-    options = _options(tokens, words)
     what = next((one for one in ("STREAM", "TABLE", "TYPE", "CONNECTOR") if one in words[:at]), "QUERY")
+    name = _named(tokens, at, _AFTER_NAME[what])
+    options = _options(tokens, words)
     return StatementInfo(
         kind,
         name,
@@ -219,6 +231,8 @@ def _options(tokens: list[Token], words: list[str]) -> dict[str, str]:
     """The string options of the first `WITH (...)`."""
     at = next((n for n in range(len(words) - 1) if words[n : n + 2] == ["WITH", "("]), None)
     options: dict[str, str] = {}
+    if at is not None:
+        check_options(tokens, at + 1)
     while at is not None and at + 2 < len(tokens) and words[at] != ")":
         if words[at + 1] == "=" and tokens[at + 2].kind is Lexeme.string:
             options[words[at].strip("`\"'").upper()] = tokens[at + 2].text[1:-1].replace("''", "'")

@@ -98,7 +98,10 @@ def test_the_joined_tokens_are_the_text(text: str) -> None:
         ("SELECT 'abc", r"line 1, column 8: a string without its end"),
         ("SELECT\n  `abc", r"line 2, column 3: an identifier without its end"),
         ("/* abc", r"line 1, column 1: a comment without its end"),
-        ("LIST\u00a0TYPES;", r"line 1, column 5: U\+00A0"),
+        ("LIST\u00a0TYPES;", r"line 1, column 5: U\+00A0 .* cannot stand here: write a space instead"),
+        ("SELECT \u201ca\u201d;", r"line 1, column 8: U\+201C .* cannot stand here: write ' instead"),
+        ("LIST {TYPES};", r"line 1, column 6: U\+007B .* cannot stand here: only strings and quoted names may hold it"),
+        ("LIST \\ TYPES;", r"line 1, column 6: U\+005C"),
         ("\ufeffLIST TYPES;", r"line 1, column 1: U\+FEFF"),
         ("LIST\fTYPES;", r"line 1, column 5: U\+000C"),
         ("LIST TYPES;;", r"line 1, column 12: an empty statement"),
@@ -113,6 +116,13 @@ def test_an_error_in_ksql_has_its_position(text: str, said: str) -> None:
 
 def test_a_line_of_two_dashes_swallows_the_next_one_as_on_the_server() -> None:
     assert split("--\nLIST TYPES;\nSHOW STREAMS;") == ["SHOW STREAMS;"]
+
+
+def test_a_backslash_at_the_end_of_a_line_is_white_space_and_is_not_sent() -> None:
+    text = "CREATE STREAM a (x INT) \\\n  WITH (KAFKA_TOPIC='a \\\n b', \\ \t\r\n    VALUE_FORMAT='JSON');"
+    assert strip_comments(text) == "CREATE STREAM a (x INT)\n  WITH (KAFKA_TOPIC='a \\\n b',\n    VALUE_FORMAT='JSON');"
+    assert statement_hash(text) == statement_hash(strip_comments(text))
+    assert describe(text).topic == "a \\\n b"
 
 
 def test_variables_are_replaced_in_strings_and_names_but_not_in_comments() -> None:
@@ -162,6 +172,43 @@ def test_token_kinds() -> None:
 def test_describe_finds_the_kind_and_name_of_a_statement(text: str, kind: Kind, name: str) -> None:
     found = describe(text)
     assert (found.kind, found.name) == (kind, name)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        # a statement without its semicolon
+        ("CREATE TYPE x AS INT\nCREATE TYPE y AS INT;", r"line 2, column 1: CREATE begins .* from line 1, lacks its ;"),
+        ("SELECT * FROM a\n\ninsert INTO b VALUES (1);", r"line 3, column 1: insert begins a statement"),
+        ("CREATE STREAM a AS SELECT * FROM b\nDROP STREAM b;", r"line 2, column 1: DROP begins a statement"),
+        ("ASSERT TOPIC a\nTERMINATE q;", r"line 2, column 1: TERMINATE begins a statement"),
+        # a name that ends where nobody wanted it to
+        ("CREATE SOURCE CONNECTOR a-b WITH ('x'='y');", r"line 1, column 26: - follows the name a, where WITH must be; a name"),
+        ("CREATE STREAM a.b (x INT);", r"column 16: \. follows the name a, where \( or WITH or AS or ; must be"),
+        ("CREATE TABLE a b AS SELECT * FROM c;", r"column 16: b follows the name a"),
+        ("CREATE TYPE a STRUCT<x INT>;", r"column 15: STRUCT follows the name a, where AS must be"),
+        ("INSERT INTO a-b SELECT * FROM c;", r"column 14: - follows the name a, where \( or WITH or SELECT must be"),
+        ("INSERT INTO a-b VALUES (1);", r"column 14: - follows the name a, where \( or VALUES must be"),
+        ("DROP STREAM a-b;", r"column 14: - follows the name a, where DELETE or ; must be"),
+        ("DROP CONNECTOR a-b;", r"column 17: - follows the name a, where ; must be"),
+        ("TERMINATE a-b;", r"column 12: - follows the name a, where ; must be"),
+        # options that are read otherwise than they look
+        ("CREATE SINK CONNECTOR c WITH ('a'='b'\n 'c'='d');", r"line 2, column 2: 'c' stands where a comma or \) must be"),
+        ("CREATE STREAM s WITH (KAFKA_TOPIC:'t');", r"column 34: : stands where = must be, after KAFKA_TOPIC"),
+        ("CREATE STREAM s WITH (KAFKA_TOPIC='t',);", r"column 39: \) stands where the name of an option must be"),
+        ("CREATE STREAM s WITH (KAFKA_TOPIC=t);", r"column 35: t stands where a value must be: text in single quotes"),
+        ("CREATE STREAM s WITH (KAFKA_TOPIC='t';", r"column 35: a WITH without its \)"),
+    ],
+)
+def test_what_would_be_another_statement_than_it_looks_is_refused(text: str, said: str) -> None:
+    with pytest.raises(LexError, match=said):
+        describe(text)
+
+
+@pytest.mark.parametrize("value", ["'t'", "3", "-1", "1.5", "true", "NULL"])
+def test_every_constant_is_a_value_of_an_option(value: str) -> None:
+    text = f"CREATE STREAM s (x INT) WITH (KAFKA_TOPIC='t', `a`={value}, 'b.c'={value});"
+    assert describe(text).topic == "t"
 
 
 def test_the_id_of_a_query_is_in_upper_case_as_on_the_server() -> None:

@@ -183,6 +183,14 @@ async def test_every_recorded_statement_is_accepted_or_refused_as_by_the_server(
     assert (played > 340, refused > 120) == (True, True)
 
 
+async def test_the_backslash_of_a_command_line_is_refused() -> None:
+    """Its grammar does not have it: what a plan leaves out must not come back unseen."""
+    async with TestClient(TestServer(Server().application())) as client:
+        body = {"ksql": "CREATE TYPE a \\\n AS INT;", "streamsProperties": {}}
+        answer = await (await client.post("/ksql", json=body)).json()
+    assert (answer["error_code"], answer["message"].startswith("line 1:14: Syntax Error")) == (40001, True)
+
+
 async def test_the_text_of_a_source_is_written_as_by_the_server() -> None:
     """The whole text of a declared source; of a query, its name and options."""
     compared = 0

@@ -164,7 +164,7 @@ def test_set_and_define_hold_for_the_statements_after_them_in_their_file(tmp_pat
         ("A1", {"x": "1"}, ", line 2"),
         ("A2", {"x": "2", "y": "it's"}, ", line 4"),
         ("C3", {"y": "it's"}, ", line 5"),
-        ("B", {}, ""),
+        ("B", {}, ", line 1"),
     ]
     assert plan.properties == {}
     given = plan_files.load(tmp_path, {"n": "d"})  # as by --define
@@ -267,10 +267,13 @@ def test_line_ends_in_strings_are_kept_and_blank_lines_elsewhere_removed(tmp_pat
     ("name", "text", "said"),
     [
         ("p.ksql", "", r"p.ksql: holds no statement"),
-        ("p.ksql", ONE, r"p.ksql: line 1, column 50: \$\{t\} has no value \(known: none\)"),
-        ("p.ksql", "DROP STREAM a;", r"p.ksql: DROP STREAM a;: it takes something away: write the line `-- destructive: yes`"),
+        ("p.ksql", ONE, r"p.ksql: line 1, column 50: \$\{t\} has no value \(known: none\): .*--define t=VALUE"),
+        ("p.ksql", "DROP STREAM a;", r"p.ksql, line 1: DROP STREAM a;: .* away: write the line `-- destructive: yes`"),
         ("p.yaml", "statements: ['DROP STREAM a;']", r"statements\[1\]: DROP STREAM a;: it takes something away"),
-        ("p.ksql", "TERMINATE ALL;", r"p.ksql: TERMINATE ALL;: it would end the queries of others, too: name the query"),
+        ("p.ksql", "TERMINATE ALL;", r"p.ksql, line 1: TERMINATE ALL;: it would end the queries of others"),
+        ("p.ksql", "-- one\nSELECT * FROM a;", r"p.ksql, line 2: SELECT .* it only reads, .*: take it out of the plan"),
+        ("p.ksql", f"{TWO}\nSHOW STREAMS;", r"p.ksql, line 2: SHOW STREAMS;: it only reads"),
+        ("p.ksql", "RUN SCRIPT 'x.sql';", r"p.ksql, line 1: RUN .*: write the statements of that script into"),
         ("p.ksql", f"{TWO}\nDROP STREAM b;\n{TWO}-- destructive: yes", r"p.ksql, line 2: DROP STREAM b;: it takes something"),
         ("p.ksql", "SET 'a'='b';", r"p.ksql: holds no statement"),
         ("p.yaml", "statements: [\"SET 'a'='b';\"]", r"SET 'a'='b';: it is for .ksql files; other ones have `properties`"),

@@ -1,0 +1,64 @@
+"""Mistakes that would make a statement another one than it looks: a missing semicolon, comma or quote. Pure.
+
+The server checks the whole grammar. It never sees a connector's statement before the statement is executed, and what is wrong
+here would give a wrong name, or wrong options, until then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from migrations.ksql.errors import LexError
+from migrations.ksql.parse.lexer import Lexeme, Token
+
+_BEGINNINGS = {"CREATE", "INSERT", "DROP", "TERMINATE"}  # words of the grammar that stand nowhere else
+_NAMES = (Lexeme.word, Lexeme.quoted)
+_CONSTANTS = {"TRUE", "FALSE", "NULL"}
+
+
+def check_one(tokens: Sequence[Token]) -> None:
+    """Raises `LexError` if the tokens hold two statements, which is one without its semicolon and the next one."""
+    first = tokens[0].text.upper() if tokens else ""
+    for token in tokens[2 if first == "EXPLAIN" else 1 :]:
+        if token.kind is Lexeme.word and token.text.upper() in _BEGINNINGS:
+            why = f"{token.text} begins a statement: the one before it, from line {tokens[0].line}, lacks its ;"
+            raise LexError(why, token.line, token.column)
+
+
+def check_name(tokens: Sequence[Token], at: int, follows: Collection[str]) -> None:
+    """Raises `LexError` if another token than one of these follows the name: it may belong to the name."""
+    if at + 1 >= len(tokens) or tokens[at + 1].text.upper() in follows:
+        return
+    name, token = tokens[at], tokens[at + 1]
+    wanted = " or ".join(follows)
+    why = f"{token.text} follows the name {name.text}, where {wanted} must be; a name like a-b is written in backquotes"
+    raise LexError(why, token.line, token.column)
+
+
+def check_options(tokens: Sequence[Token], begin: int) -> None:
+    """Raises `LexError` if a WITH, whose parenthesis is at `begin`, is no list of `name = value`."""
+    at = begin
+    while at == begin or tokens[at].text == ",":
+        named = _at(tokens, at + 1)
+        if named.kind not in (*_NAMES, Lexeme.string):
+            _fail(named, "the name of an option must be")
+        if _at(tokens, at + 2).text != "=":
+            _fail(_at(tokens, at + 2), f"= must be, after {named.text}")
+        at += 4 if _at(tokens, at + 3).text == "-" else 3
+        value = _at(tokens, at)
+        if value.kind not in (Lexeme.string, Lexeme.number) and value.text.upper() not in _CONSTANTS:
+            _fail(value, "a value must be: text in single quotes, a number, true or false")
+        at += 1
+        if _at(tokens, at).text not in {",", ")"}:
+            _fail(tokens[at], "a comma or ) must be")
+
+
+def _at(tokens: Sequence[Token], number: int) -> Token:
+    """The token at a position. Raises `LexError` after the last one."""
+    if number >= len(tokens):
+        raise LexError("a WITH without its )", tokens[-1].line, tokens[-1].column)
+    return tokens[number]
+
+
+def _fail(token: Token, wanted: str) -> None:
+    raise LexError(f"{token.text} stands where {wanted}", token.line, token.column)
