@@ -117,7 +117,8 @@ def register(app: faust.App) -> None:
             if chosen is Operation.create:
                 return reports.run_create(path, name or "", as_json=as_json)
             if name is not None and chosen is not Operation.import_ksql_migrations:
-                raise InputError(f"migrate {chosen} {name}: only `create` and `import-ksql-migrations` take a name")
+                more = "must be `plan validate` or `plan print`" if chosen is Operation.plan else "takes no name"
+                raise InputError(f"migrate {chosen} {name}: {more}; `create` and `import-ksql-migrations` take a name")
             plan = load_plan(settings, Path(path) if path else None, _defined(defines))
             if chosen in OFFLINE:
                 return _offline(plan, chosen, as_json=as_json)

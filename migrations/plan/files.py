@@ -121,8 +121,10 @@ def _read(path: Path, variables: Mapping[str, str]) -> _PlanFile:
         return _from_module(path, variables)
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise PlanError(f"{path}: cannot be read ({error})") from None
+    except UnicodeDecodeError as error:
+        raise PlanError(f"{path}: is not UTF-8, at byte {error.start}: save it as UTF-8") from None
     file = _from_text(path, text) if suffix in TEXT else _from_data(path, parse_data(path, text))
     if not file.ksql:
         raise PlanError(f"{path}: holds no statement: write one into it, or remove it")

@@ -136,8 +136,9 @@ def build_plan(
             raise PlanError(f"{text.origin}: {len(split)} statements under the one id {text.id}; give each its own entry")
         for number, tokens in enumerate(split):
             origin = f"{text.origin}, line {tokens[0].line}" if text.in_lines or len(split) > 1 else text.origin
-            parts = (plain_create(part) for part in (tokens, hashed[number], named[number]))
-            made = _statement(_Tokens(*parts), text, origin, used)
+            sent = plain_create(tokens)
+            others = (sent if part is split else plain_create(part[number]) for part in (hashed, named))
+            made = _statement(_Tokens(sent, *others), text, origin, used)
             statements.append(replace(made, properties={**properties, **text.properties}))
             if says_or_replace(tokens):
                 replacing.add(statements[-1].id)
@@ -183,7 +184,8 @@ def _split_with(ksql: str, variables: Mapping[str, str], fixed: Mapping[str, str
 def _statement(tokens: _Tokens, source: KsqlText, origin: str, used: Counter[tuple[str, str]]) -> Statement:
     text = clean(tokens.sent)
     try:
-        info, named = describe(tokens.sent), describe(tokens.named)
+        info = describe(tokens.sent)
+        named = info if tokens.named is tokens.sent else describe(tokens.named)
     except KsqlError as error:
         raise PlanError(f"{source.origin}: {error}") from None
     if info.kind is Kind.insert_select and not info.query_id:

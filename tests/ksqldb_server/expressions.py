@@ -58,12 +58,20 @@ def parse_type(at: Cursor, types: dict[str, SqlType | None] | None = None) -> Sq
     else:
         name = at.name()
         if at.takes("("):
-            while not at.takes(")"):
-                at.skip()
+            _parameter(at)
+            while at.takes(","):
+                _parameter(at)
+            at.expect(")")
         found = BASE.get(name, (types or {}).get(name, SqlType(f"?{name}")))
     while at.takes("ARRAY"):
         found = SqlType("ARRAY", (_known(found),))
     return found
+
+
+def _parameter(at: Cursor) -> None:
+    """A parameter of a type, as in VARCHAR(10) and VARCHAR(STRING)."""
+    if not at.takes("STRING"):
+        at.number()
 
 
 def _known(found: SqlType | None) -> SqlType:
@@ -146,7 +154,7 @@ def _product(at: Cursor) -> Expr:
 
 
 def _unary(at: Cursor) -> Expr:
-    if at.word() in {"-", "+"} and at.token(1).kind is not Lexeme.number:
+    if at.sees("+") or (at.sees("-") and at.token(1).kind is not Lexeme.number):
         sign = at.skip()
         return Expr("sign", sign, (_unary(at),))
     found = _primary(at)

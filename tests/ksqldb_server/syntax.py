@@ -10,6 +10,7 @@ from tests.ksqldb_server.expressions import Expr, parse_expression, parse_type, 
 from tests.ksqldb_server.refusal import SyntaxRefusal
 from tests.ksqldb_server.sqltypes import SqlType
 from tests.ksqldb_server.tokens import Cursor
+from tests.ksqldb_server.words import KEYWORDS
 
 LISTED = {"PROPERTIES", "TOPICS", "STREAMS", "TABLES", "FUNCTIONS", "CONNECTORS", "TYPES", "VARIABLES", "QUERIES"}
 EXTENDED = {"TOPICS", "STREAMS", "TABLES", "QUERIES"}
@@ -127,7 +128,10 @@ def _statement(at: Cursor) -> Parse:  # noqa: C901, PLR0911, PLR0912  # one bran
             at.takes("DELETE", "TOPIC")
         return Parse(f"DROP {what}", name)
     if first := at.one_of("SET", "UNSET", "DEFINE", "UNDEFINE"):
-        _name_or_string(at)
+        if first in {"SET", "UNSET"}:
+            at.string()
+        else:
+            at.name()
         if first in {"SET", "DEFINE"}:
             at.expect("=")
             at.string()
@@ -347,6 +351,8 @@ def _joined(at: Cursor, how: str) -> Joined:
 
 
 def _window(at: Cursor) -> Windowing:
+    if at.token().kind is Lexeme.word and at.word() not in KEYWORDS:
+        at.skip()  # the window's name
     kind = at.one_of("TUMBLING", "HOPPING", "SESSION") or at.fail()
     at.expect("(")
     if kind != "SESSION":

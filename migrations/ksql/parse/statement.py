@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice, pairwise
+from itertools import islice
 
 from migrations.ksql.errors import LexError
+from migrations.ksql.names import RESERVED
 from migrations.ksql.parse.lexer import GAPS, Lexeme, Token, lex, tokenize
 from migrations.ksql.parse.shape import check_name, check_one, check_options
 
@@ -174,7 +175,9 @@ def _named(tokens: list[Token], at: int, follows: Collection[str]) -> str:
     if at >= len(tokens):
         last = tokens[-1]
         raise LexError(f"no name follows {last.text}", last.line, last.column)
-    name = identifier(tokens[at])
+    name, token = identifier(tokens[at]), tokens[at]
+    if token.kind is Lexeme.word and name in RESERVED:
+        raise LexError(f"{token.text} is a reserved word: take another name, or put it in backquotes", token.line, token.column)
     check_name(tokens, at, follows)
     return name
 
@@ -199,7 +202,7 @@ def _info(
         kind,
         name,
         " ".join(words[:at]),
-        windowed=kind.query and _follows(words, "WINDOW", {"TUMBLING", "HOPPING", "SESSION"}),
+        windowed=kind.query and _windowed(tokens, words),
         replace=replace,
         if_not_exists=if_not_exists,
         query_id=options.get("QUERY_ID", "").upper(),  # the server upper-cases it too
@@ -223,8 +226,11 @@ def _selects(words: list[str], at: int) -> bool:
     return False
 
 
-def _follows(words: list[str], first: str, second: set[str]) -> bool:
-    return any(a == first and b in second for a, b in pairwise(words))
+def _windowed(tokens: list[Token], words: list[str]) -> bool:
+    """Whether it has a WINDOW, which may have a name."""
+    kinds = {"TUMBLING", "HOPPING", "SESSION"}
+    found = (number for number, word in enumerate(words) if word == "WINDOW" and tokens[number].kind is Lexeme.word)
+    return any(not kinds.isdisjoint(words[number + 1 : number + 3]) for number in found)
 
 
 def _options(tokens: list[Token], words: list[str]) -> dict[str, str]:

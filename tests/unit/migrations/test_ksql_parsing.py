@@ -192,6 +192,12 @@ def test_describe_finds_the_kind_and_name_of_a_statement(text: str, kind: Kind, 
         ("DROP STREAM a-b;", r"column 14: - follows the name a, where DELETE or ; must be"),
         ("DROP CONNECTOR a-b;", r"column 17: - follows the name a, where ; must be"),
         ("TERMINATE a-b;", r"column 12: - follows the name a, where ; must be"),
+        (
+            "CREATE STREAM minutes (x INT);",
+            r"column 15: minutes is a reserved word: take another name, or put it in",
+        ),
+        ("CREATE TABLE AS SELECT * FROM a;", r"column 14: AS is a reserved word"),
+        ("INSERT INTO VALUES (1);", r"column 13: VALUES is a reserved word"),
         # options that are read otherwise than they look
         ("CREATE SINK CONNECTOR c WITH ('a'='b'\n 'c'='d');", r"line 2, column 2: 'c' stands where a comma or \) must be"),
         ("CREATE STREAM s WITH (KAFKA_TOPIC:'t');", r"column 34: : stands where = must be, after KAFKA_TOPIC"),
@@ -209,6 +215,21 @@ def test_what_would_be_another_statement_than_it_looks_is_refused(text: str, sai
 def test_every_constant_is_a_value_of_an_option(value: str) -> None:
     text = f"CREATE STREAM s (x INT) WITH (KAFKA_TOPIC='t', `a`={value}, 'b.c'={value});"
     assert describe(text).topic == "t"
+
+
+@pytest.mark.parametrize(
+    ("window", "windowed"),
+    [
+        ("WINDOW TUMBLING (SIZE 1 MINUTE)", True),
+        ("window session (1 minute)", True),
+        ("WINDOW by_minute HOPPING (SIZE 1 MINUTE, ADVANCE BY 1 SECOND)", True),
+        ("WHERE `WINDOW` = tumbling", False),
+        ("", False),
+    ],
+)
+def test_a_windowed_aggregation_is_known_by_its_window_with_or_without_a_name(window: str, *, windowed: bool) -> None:
+    text = f"CREATE TABLE t AS SELECT a, COUNT(*) FROM s {window} GROUP BY a EMIT CHANGES;"
+    assert describe(text).windowed is windowed
 
 
 def test_the_id_of_a_query_is_in_upper_case_as_on_the_server() -> None:

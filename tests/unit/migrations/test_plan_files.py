@@ -320,6 +320,12 @@ def test_an_error_names_the_file_and_the_position(tmp_path: Path, name: str, tex
     assert "\n" not in str(raised.value)
 
 
+def test_a_file_in_another_encoding_is_told_from_one_that_is_away(tmp_path: Path) -> None:
+    (tmp_path / "p.ksql").write_text(TWO, encoding="utf-16")
+    with pytest.raises(PlanError, match=r"p.ksql: is not UTF-8, at byte 0: save it as UTF-8"):
+        plan_files.load(tmp_path / "p.ksql", {})
+
+
 @pytest.mark.parametrize(
     ("names", "said"),
     [

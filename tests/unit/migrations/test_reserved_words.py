@@ -98,6 +98,10 @@ def test_the_words_of_the_project_are_those_of_the_stand_in() -> None:
         ("CREATE STREAM t AS SELECT a FROM (SELECT b FROM s);", 34),
         ("INSERT INTO s SELECT 1;", 23),
         ("DROP STREAM s, t;", 14),
+        ("SET a='b';", 5),
+        ("UNSET a;", 7),
+        ("CREATE STREAM s (a STRING (b INT));", 28),
+        ("CREATE TABLE t AS SELECT a FROM s WINDOW `w` TUMBLING (SIZE 1 DAY) GROUP BY a;", 42),
     ],
 )
 def test_the_stand_in_refuses_what_the_grammar_does_not_have(text: str, column: int) -> None:
@@ -105,6 +109,22 @@ def test_the_stand_in_refuses_what_the_grammar_does_not_have(text: str, column: 
     with pytest.raises(SyntaxRefusal) as refused:
         parse(tokens)
     assert (refused.value.line, refused.value.column) == (1, column)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CREATE TABLE t AS SELECT a FROM s WINDOW w TUMBLING (SIZE 1 DAY) GROUP BY a;",
+        "CREATE STREAM s (a VARCHAR(10), b VARCHAR(STRING, 3));",
+        "INSERT INTO s VALUES (+3, -3, + a);",
+        "SET 'a'='b';",
+        "DEFINE a='b';",
+        "UNDEFINE a;",
+    ],
+)
+def test_the_stand_in_takes_what_the_grammar_has(text: str) -> None:
+    (tokens,) = split_tokens(text)
+    parse(tokens)
 
 
 def test_the_sentinel_of_a_dry_run_is_a_name() -> None:
