@@ -13,6 +13,8 @@ from migrations.errors import PlanError, RefusedError
 
 TABLE = "MIGRATION_SCHEMA_VERSIONS"  # its name, unless that tool was configured otherwise
 MIGRATED = "MIGRATED"
+# a file with a DROP needs this line to be a plan, and was applied without it
+_DESTRUCTIVE_LINE = re.compile(rb"^[ \t]*--[ \t]*destructive:[ \t]*yes[ \t]*\r?\n", re.IGNORECASE | re.MULTILINE)
 _FILE = re.compile(r"V(?P<number>[0-9]{6})__.+\.sql")
 
 
@@ -50,11 +52,20 @@ def versions(directory: Path, rows: Iterable[Mapping[str, Any]]) -> list[Version
     return found
 
 
+def _digest(content: bytes) -> str:
+    """That tool's checksum of a file."""
+    return md5(content, usedforsecurity=False).hexdigest()
+
+
 def _version(path: Path, number: int, row: Mapping[str, Any]) -> Version:
     state = str(row.get("STATE") or "")
-    digest = md5(path.read_bytes(), usedforsecurity=False).hexdigest()  # that tool's checksum
-    if state == MIGRATED and row.get("CHECKSUM") != digest:
-        raise RefusedError(f"{path}: it was changed after it was applied (MD5 {row.get('CHECKSUM')}, now {digest}): restore it")
+    content = path.read_bytes()
+    digests = [_digest(content), _digest(_DESTRUCTIVE_LINE.sub(b"", content))]
+    if state == MIGRATED and row.get("CHECKSUM") not in digests:
+        raise RefusedError(
+            f"{path}: it was changed after it was applied (MD5 {row.get('CHECKSUM')}, now {digests[0]}): restore it; only the "
+            "line `-- destructive: yes` may be added"
+        )
     completed = str(row.get("COMPLETED_ON") or "")
     error = str(row.get("ERROR_REASON") or "")
     return Version(path.stem, number, state, int(completed) if completed.isdigit() else 0, "" if error == "N/A" else error)

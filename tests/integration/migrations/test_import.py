@@ -161,3 +161,24 @@ async def test_what_a_later_file_replaced_since_the_last_import_is_compared_and_
         assert len((await import_state(target, plan, directory, "MIGRATION_SCHEMA_VERSIONS")).entries) == 1
         steps = [step.action for step in await runner.survey(target, plan)]
         assert steps == [Action.done] * 3 + [Action.apply] * 2
+
+
+@pytest.mark.parametrize(
+    "line", ["-- destructive: yes\n", "--Destructive: yes\r\n", "-- destructive: yes\n-- destructive: yes\n"]
+)
+def test_a_file_with_a_drop_is_recorded_with_the_line_that_makes_it_a_plan(
+    worker: Worker, server: KsqlServer, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    name = "V000004__both.sql"
+    monkeypatch.setitem(FILES, name, "DROP STREAM high;\n")
+    executed = applied(server, worker.directory / "plan", up_to=3)
+    given = ("--plan", "plan", "--define", "limit=1.5")
+    refused = worker.run("migrate", "import-ksql-migrations", *given)
+    assert (refused.returncode, "write the line `-- destructive: yes` into the file" in refused.stderr) == (2, True)
+    (worker.directory / "plan" / name).write_text(line + FILES[name])
+    imported = worker.run("migrate", "import-ksql-migrations", *given)
+    assert imported.returncode == 3, imported.stderr  # the last file is pending
+    assert server.executed() == executed
+    (worker.directory / "plan" / name).write_text(f"{line}{FILES[name]}-- more\n")
+    changed = worker.run("migrate", "import-ksql-migrations", *given)
+    assert (changed.returncode, "only the line `-- destructive: yes` may be added" in changed.stderr) == (4, True)
