@@ -15,6 +15,7 @@ from app.settings import Settings
 from app.web.endpoint import MIN_COMPRESSED_BYTES
 from app.web.frames import Chosen, Frames
 from app.web.numbers import NUMBERS
+from app.web.params import MAX_BARS
 
 HERE = Path(__file__).parent
 CHART_SCRIPT = "lightweight-charts.js"
@@ -43,6 +44,7 @@ class Pages:
             "size": settings.window_size,
             "size_text": settings.size_text,
             "grace": settings.grace,
+            "rows": MAX_BARS,
             "grace_text": settings.text_of("grace"),
             "ticks": settings.input_topic,
             "finals": settings.finals_topic,
@@ -88,7 +90,6 @@ class Pages:
 
     async def _chart(self, request: web.Request) -> web.Response:
         broker, symbol = request.match_info["broker"], request.match_info["symbol"]
-        at = request.query.get("at", "")
         title = f"{symbol} of {broker}"
         chosen = self._frames.choose(request.query.get("frame"))
         offered = self._frames.offered()
@@ -96,7 +97,6 @@ class Pages:
         values = {
             "broker": broker,
             "symbol": symbol,
-            "at": at if at.isdecimal() else "",
             "frames": frames,
             "frame": chosen.text,
         }

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from app.bar_columns import DEFAULT_SCALE, MAX_SCALE
 
+MAX_BARS = 5_000  # of one symbol in one answer
 MAX_TIMESTAMP = 253_402_300_799_999  # the last ms of the year 9999 (UTC)
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
@@ -113,7 +114,7 @@ class BarsParams(Params):
     symbol: Annotated[Name, Field(examples=["EURUSD"])]
     since: Annotated[Timestamp, Field(alias="from", description="First bucket_start (epoch ms).")] = 0
     until: Annotated[Timestamp, Field(alias="to", description="Only bars that start before this (epoch ms).")] = MAX_TIMESTAMP
-    limit: Annotated[int, Field(ge=1, le=5_000)] = 500
+    limit: Annotated[int, Field(ge=1, le=MAX_BARS)] = 500
     cursor: Cursor | None = None
     frame: FrameName | None = None
     revisions: Annotated[

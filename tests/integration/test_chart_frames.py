@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from playwright.sync_api import Browser
 
 from tests.support.chromium import MISSING, chromium
 from tests.support.ticks import Tick, produce
-from tests.support.visits import Open, Visit, browser
+from tests.support.visits import Open, Visit, browser, send
 from tests.support.visits import visit_without_errors as visit
 from tests.support.web import ask, exact
 from tests.support.worker import Worker
@@ -26,12 +25,6 @@ CHART = "/chart/fx/EURUSD"
 
 def tick(minute: float, bid: str) -> Tick:
     return Tick(START + round(minute * MINUTE), bid, "fx|EURUSD", ', "qty": 2')
-
-
-def send(site: Worker, *ticks: Tick) -> None:
-    """From another thread: playwright runs its event loop in this one."""
-    with ThreadPoolExecutor() as pool:
-        pool.submit(produce, site.bootstrap, site.ticks_topic, ticks).result()
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +133,7 @@ def test_a_correction_that_arrives_while_the_bar_is_on_the_screen_changes_it(vis
     for page in (base, longer, folded):
         page.wait(lambda page=page: "final" in page.text("#legend"), "the bar is selected")  # type: ignore[misc]  # bound now
     assert not base.page.is_visible("#history")
-    send(site, tick(40.5, "1.9"))
+    send(site, [tick(40.5, "1.9")])
     for page in (base, longer, folded):
         page.wait(lambda page=page: "revision 1" in page.text("#legend"), "it is revised")  # type: ignore[misc]  # bound now
         assert "H 1.9" in page.text("#legend")
@@ -156,7 +149,7 @@ def test_a_correction_that_arrives_while_the_bar_is_on_the_screen_changes_it(vis
 def test_a_correction_appears_among_the_live_bars_in_the_place_of_the_bar(visit: Open, site: Worker) -> None:
     page = visit("/live")
     page.wait(lambda: "00:58:00" in page.text("#rows"), "the bars are listed")
-    send(site, tick(58.5, "1.95"))
+    send(site, [tick(58.5, "1.95")])
 
     def first() -> str:
         return page.page.query_selector_all("#rows tr")[0].inner_text()

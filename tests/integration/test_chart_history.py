@@ -357,7 +357,7 @@ OTHER = """
   };
   const { Compare } = await import("/static/compare.js");
   const line = { setData() {}, applyOptions() {} };
-  const options = { broker: "fx", symbol: "E", frameName: () => null, changed() {}, came() {} };
+  const options = { broker: "fx", symbol: "E", changed() {}, came() {} };
   const compare = new Compare({ addSeries: () => line }, {}, options);
   compare.chosen = ["ecn"];
   const ours = (from, to) => Array.from({ length: to - from + 1 }, (_, at) => (from + at) * M);

@@ -6,7 +6,6 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,7 +17,7 @@ from tests.conformance.pocket_process import PocketProcess
 from tests.support.chromium import MISSING, chromium
 from tests.support.relay import Relay
 from tests.support.ticks import Tick, heartbeat, now_ms, produce
-from tests.support.visits import Visit, browser, visit
+from tests.support.visits import Visit, browser, send, visit
 from tests.support.web import ask, exact
 from tests.support.worker import Worker
 
@@ -53,12 +52,6 @@ class Feed:
         """Stop to send ticks."""
         self._ended.set()
         self._thread.join()
-
-
-def send(site: Worker, ticks: list[Tick]) -> None:
-    """Send ticks from another thread: playwright runs its event loop in this one."""
-    with ThreadPoolExecutor() as pool:
-        pool.submit(produce, site.bootstrap, site.ticks_topic, ticks).result()
 
 
 @pytest.fixture(scope="module")

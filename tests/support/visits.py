@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.support.chromium import chromium
+from tests.support.ticks import Tick, produce
 from tests.support.waiting import until_sync
 from tests.support.worker import Worker
 
@@ -15,6 +17,12 @@ WIDTHS = {"wide": (2560, 1300), "desktop": (1280, 900), "phone": (390, 844)}
 
 
 Open = Callable[..., "Visit"]  # of a path, and maybe a width and a scheme
+
+
+def send(site: Worker, ticks: Iterable[Tick]) -> None:
+    """Send ticks to the worker of a page, from another thread: playwright runs its event loop in this one."""
+    with ThreadPoolExecutor() as pool:
+        pool.submit(produce, site.bootstrap, site.ticks_topic, ticks).result()
 
 
 class Visit:

@@ -1,4 +1,6 @@
-// Shared by all pages: requests to the API, times in the chosen zone, the status line, and DOM elements without innerHTML.
+// Shared by all pages: times in the chosen zone, the status line, and DOM elements without innerHTML.
+
+import { ApiError } from "./api.js";
 
 const ZONES = ["UTC", Intl.DateTimeFormat().resolvedOptions().timeZone, "Europe/London", "America/New_York", "Asia/Tokyo"];
 const zoneListeners = new Set();
@@ -63,24 +65,6 @@ export const plural = (count, noun) => `${formatNumber(count)} ${noun}${count ==
 export const formatNumber = (value) => (value === null || value === undefined ? "-" : value.toLocaleString("en"));
 
 export const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-
-// ---- the API
-
-export class ApiError extends Error {}
-
-export async function get(path, parameters = {}) {
-  const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== "" && value !== null && value !== undefined));
-  const url = `/api/v1/${path}${query.size ? `?${query}` : ""}`;
-  let response;
-  try {
-    response = await fetch(url, { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(10_000) });
-  } catch {
-    throw new ApiError("the worker does not answer");
-  }
-  const body = await response.json().catch(() => null);
-  if (!response.ok) throw new ApiError(body?.detail || `${response.status} ${response.statusText}`);
-  return body;
-}
 
 // ---- the status line: loading, empty, error with a retry, or nothing
 

@@ -1,19 +1,20 @@
 // The closes of the same symbol at other brokers, as lines over the candles.
 
-import { $, color, element, get } from "./base.js";
+import { MOST_ROWS, barsPath, get } from "./api.js";
+import { $, color, element } from "./base.js";
+import { frameName } from "./frames.js";
 import { LINE } from "./overlays.js";
 
 const AGAIN_MS = 2_000;
 const WIDE = 15; // each so many times, bars are asked for that may have been revised
 const BACK = 20; // so many of them
 const MOST = 3; // lines at a time: as many as there are colors
-const ROWS = 5_000; // in one answer
 const MOST_KEPT = 20_000; // closes of one broker
 
 export class Compare {
-  // `frameName()`: as the API wants it. `changed`: the choice has changed. `came`: there are bars to draw
-  constructor(chart, library, { broker, symbol, frameName, changed, came }) {
-    Object.assign(this, { broker, symbol, frameName, came });
+  // `changed`: the choice has changed. `came`: there are bars to draw
+  constructor(chart, library, { broker, symbol, changed, came }) {
+    Object.assign(this, { broker, symbol, came });
     this.lines = Array.from({ length: MOST }, () => chart.addSeries(library.LineSeries, LINE));
     this.chosen = new URLSearchParams(location.search).getAll("compare").slice(0, MOST);
     this.turn = 0;
@@ -123,8 +124,8 @@ export class Compare {
   async fetch(broker, from, to, turn) {
     let cursor = null;
     while (turn === this.turn) {
-      const path = `bars/${encodeURIComponent(broker)}/${encodeURIComponent(this.symbol)}`;
-      const page = await get(path, { from, to, cursor, limit: ROWS, frame: this.frameName(), format: "columns" });
+      const query = { from, to, cursor, limit: MOST_ROWS, frame: frameName(), format: "columns" };
+      const page = await get(barsPath(broker, this.symbol), query);
       if (turn !== this.turn) return;
       if (!this.closes.has(broker)) {
         this.closes.set(broker, new Map());

@@ -1,6 +1,7 @@
 // The event stream of a page, and its state in the pill: connecting, live, stale or disconnected.
 // Browsers allow six HTTP/1.1 connections to a host, so a hidden page closes its stream.
 
+import { apiUrl } from "./api.js";
 import { $, formatClock, formatDuration } from "./base.js";
 
 const RECONNECT_MS = 1_000; // as the server tells browsers in its first event
@@ -11,7 +12,7 @@ export class Events {
   // `handlers` by event name. `refill` fetches what the page shows: once events follow, so that nothing comes in between, or have
   // failed, and again when some may have been missed.
   constructor(parameters, handlers, refill) {
-    this.query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value));
+    this.parameters = parameters;
     this.handlers = handlers;
     this.refill = refill;
     this.lastEventAt = 0;
@@ -26,7 +27,7 @@ export class Events {
   // follow something else
   follow(parameters) {
     this.close();
-    this.query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value));
+    this.parameters = parameters;
     this.filled = false;
     this.open();
   }
@@ -34,7 +35,7 @@ export class Events {
   open() {
     if (this.source || document.hidden) return;
     this.showState("connecting", "connecting");
-    const source = (this.source = new EventSource(`/api/v1/events${this.query.size ? `?${this.query}` : ""}`));
+    const source = (this.source = new EventSource(apiUrl("events", this.parameters)));
     source.addEventListener("hello", (event) => {
       this.showLive();
       this.showWorker("");

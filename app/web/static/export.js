@@ -1,8 +1,8 @@
 // What a chart shows as files: the bars as CSV, the picture as PNG.
 
-import { $, ApiError, color, formatTime, load } from "./base.js";
+import { MOST_ROWS, apiUrl, ask, barsPath } from "./api.js";
+import { $, color, formatTime, load } from "./base.js";
 
-const ROWS = 5_000; // in one answer
 const HEADER = 34; // pixels above the picture
 
 // `seen()`: broker, symbol, frame, bars and chart of what is on the screen
@@ -23,12 +23,11 @@ function save(blob, file) {
 
 // Final bars of all partitions come from the API as text, with every digit.
 async function csv({ broker, symbol, frame, bars }) {
-  const query = new URLSearchParams({ from: bars[0]?.start ?? 0, to: (bars.at(-1)?.start ?? -1) + 1, limit: ROWS, ...(frame.base ? {} : { frame: frame.name }) });
-  let url = `/api/v1/bars/${encodeURIComponent(broker)}/${encodeURIComponent(symbol)}?${query}`;
+  const range = { from: bars[0]?.start ?? 0, to: (bars.at(-1)?.start ?? -1) + 1 };
+  let url = apiUrl(barsPath(broker, symbol), { ...range, limit: MOST_ROWS, frame: frame.base ? null : frame.name });
   const pages = [];
   while (url) {
-    const response = await fetch(url, { headers: { Accept: "text/csv" } }).catch(() => null);
-    if (!response?.ok) throw new ApiError(response ? (await response.json().catch(() => null))?.detail || `${response.status}` : "the worker does not answer");
+    const response = await ask(url, "text/csv");
     pages.unshift(await response.text()); // the newest page comes first
     url = /<([^>]+)>; *rel="next"/.exec(response.headers.get("Link") ?? "")?.[1];
   }

@@ -11,6 +11,7 @@ const named = (name) => Math.max(0, frames.findIndex((one) => one.name === name)
 let chosen = buttons.findIndex((one) => one.getAttribute("aria-pressed") === "true");
 
 export const frame = () => frames[chosen];
+export const frameName = () => (frame().base ? null : frame().name); // as the API wants it
 export const frameInAddress = () => frames[named(new URLSearchParams(location.search).get("frame"))];
 
 export function choose(one) {

@@ -1,6 +1,7 @@
 // The late ticks of a bar: those that came after its window had closed.
 
-import { $, cell, element, formatNumber, get, onZoneChange, timeElement } from "./base.js";
+import { get } from "./api.js";
+import { $, cell, element, formatNumber, onZoneChange, timeElement } from "./base.js";
 
 const LISTED = 50;
 let listed = ""; // which bar and how many

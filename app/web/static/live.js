@@ -1,6 +1,7 @@
 // Final bars as they are published, newest first, of all symbols or of one broker or symbol.
 
-import { $, cell, chartUrl, element, get, load, onZoneChange, plural, prices, setStatus, timeElement } from "./base.js";
+import { get } from "./api.js";
+import { $, cell, chartUrl, element, load, onZoneChange, plural, prices, setStatus, timeElement } from "./base.js";
 import { Events } from "./events.js";
 
 const MAX_BARS = 200;

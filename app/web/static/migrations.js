@@ -1,6 +1,7 @@
 // KSQL migrations: each statement, its state, and when it was applied.
 
-import { $, cell, element, get, onZoneChange, poll, setStatus, timeElement } from "./base.js";
+import { get } from "./api.js";
+import { $, cell, element, onZoneChange, poll, setStatus, timeElement } from "./base.js";
 import { Events } from "./events.js";
 
 let migrations = null;

@@ -1,6 +1,7 @@
 // The explanations of the numbers, each with its metric as this worker shows it.
 
-import { ApiError, formatNumber, load, setStatus } from "./base.js";
+import { ApiError } from "./api.js";
+import { formatNumber, load, setStatus } from "./base.js";
 import { Events } from "./events.js";
 
 const SAMPLE = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[^}]*\})? (\S+)$/;

@@ -1,6 +1,7 @@
 // The overview: charts of the last hour, the accounting, the partitions, and stream time by scope.
 
-import { $, andList, cell, chartUrl, element, formatDuration, formatNumber, formatTime, get, onZoneChange, plural, poll, setStatus, timeElement } from "./base.js";
+import { get } from "./api.js";
+import { $, andList, cell, chartUrl, element, formatDuration, formatNumber, formatTime, onZoneChange, plural, poll, setStatus, timeElement } from "./base.js";
 import { Events } from "./events.js";
 import { FilteredTable } from "./filtered.js";
 import { Sparkline } from "./sparkline.js";

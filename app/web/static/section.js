@@ -1,8 +1,9 @@
 // The bars that a chart has loaded: one stretch of a symbol's history without a hole. It grows at both ends, a page at a
 // time, and gives back what is far away. Bars that events bring count only while the stretch reaches the newest bar.
 
+import { MOST_ROWS } from "./api.js";
+
 const PAGE = 2_000;
-const MOST_ROWS = 5_000; // in one answer
 const KEPT = 8_000; // starts; what is beyond is given back when the chart stands still
 const AFTER_TRIM = 6_000;
 const MARGIN = 1_000; // at each side of those that are seen

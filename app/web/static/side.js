@@ -1,6 +1,7 @@
 // Late and rejected records, newest first, with the reason and the value as received.
 
-import { $, cell, chartUrl, element, formatNumber, get, load, onZoneChange, poll, setStatus, timeElement } from "./base.js";
+import { get } from "./api.js";
+import { $, cell, chartUrl, element, formatNumber, load, onZoneChange, poll, setStatus, timeElement } from "./base.js";
 import { Events } from "./events.js";
 
 const kind = $("page").dataset.kind;

@@ -1,6 +1,7 @@
 // The dialog that opens another symbol's chart: `/` opens it on every page.
 
-import { $, ApiError, chartUrl, element, get } from "./base.js";
+import { ApiError, get } from "./api.js";
+import { $, chartUrl, element } from "./base.js";
 
 const LISTED = 12;
 const KEPT = ["frame", "average", "vwap"]; // of a chart's address, for the next chart

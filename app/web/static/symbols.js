@@ -1,6 +1,7 @@
 // Symbol search by prefix, a page at a time.
 
-import { $, cell, chartUrl, element, get, load, onZoneChange, plural, setStatus, timeElement } from "./base.js";
+import { get } from "./api.js";
+import { $, cell, chartUrl, element, load, onZoneChange, plural, setStatus, timeElement } from "./base.js";
 import { Events } from "./events.js";
 
 let rows = [];

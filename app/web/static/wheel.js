@@ -1,6 +1,7 @@
 // The timing wheels of this worker: how full their slots are, what is due next, and how late their task is.
 
-import { $, cell, element, formatNumber, get, onZoneChange, poll, setStatus, timeElement } from "./base.js";
+import { get } from "./api.js";
+import { $, cell, element, formatNumber, onZoneChange, poll, setStatus, timeElement } from "./base.js";
 import { Events } from "./events.js";
 
 const CELLS = 128; // a cell stands for several slots

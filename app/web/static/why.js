@@ -1,12 +1,12 @@
-// The facts beside the sentence of `/api/v1/why`.
+// Why a bar is or is not final, as `/api/v1/why` answers: the sentence, and the facts beside it.
 
-import { andList, formatClock, formatDuration, formatTime, plural } from "./base.js";
+import { $, andList, element, formatClock, formatDuration, formatTime, inZone, plural } from "./base.js";
 
 const DAY = 86_400_000;
 
 // pairs of name and text; facts that are unknown are left out
-export function whyFacts(answer) {
-  const facts = {
+function facts(answer) {
+  const found = {
     status: answer.status.replace("_", " "),
     window: `${formatTime(answer.bucket_start)} to ${answer.bucket_end - answer.bucket_start < DAY ? formatClock(answer.bucket_end) : formatTime(answer.bucket_end)}`,
     "stream time": formatTime(answer.stream_time),
@@ -28,5 +28,10 @@ export function whyFacts(answer) {
     "also in": answer.also_in.length ? `partition ${andList(answer.also_in)}` : "-",
     worker: answer.worker ?? "-",
   };
-  return Object.entries(facts).filter(([, value]) => value !== "-");
+  return Object.entries(found).filter(([, value]) => value !== "-");
+}
+
+export function showWhy(answer) {
+  $("why").textContent = inZone(answer.sentence);
+  $("why-facts").replaceChildren(...facts(answer).flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, String(text))]));
 }

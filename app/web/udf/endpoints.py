@@ -17,6 +17,7 @@ from app.web.context import WebContext, must_be_complete
 from app.web.endpoint import EncodedJson, Endpoint
 from app.web.errors import IncompleteError
 from app.web.models.base import encode
+from app.web.params import MAX_BARS
 from app.web.udf.models import (
     Config,
     Exchange,
@@ -29,7 +30,7 @@ from app.web.udf.models import (
     UdfError,
 )
 from app.web.udf.names import UnknownSymbolError, find, prefix_of, ticker
-from app.web.udf.params import MAX_BARS, UdfHistoryParams, UdfParams, UdfSearchParams, UdfSymbolParams
+from app.web.udf.params import UdfHistoryParams, UdfParams, UdfSearchParams, UdfSymbolParams
 from app.web.udf.resolutions import canonical, is_daily, resolutions, served, trading_day
 from tables.bars import decode_bar
 

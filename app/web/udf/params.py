@@ -8,7 +8,6 @@ from pydantic import ConfigDict, Field
 
 from app.web.params import MAX_TIMESTAMP, Params
 
-MAX_BARS = 5_000
 MAX_SECONDS = MAX_TIMESTAMP // 1_000
 
 SymbolName = Annotated[
