@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -14,7 +15,7 @@ from playwright.sync_api import Browser
 from tests.support.chart_modules import run
 from tests.support.chromium import MISSING, chromium
 from tests.support.ticks import Tick, produce
-from tests.support.visits import Open, Visit, browser
+from tests.support.visits import Open, Visit, browser, send
 from tests.support.visits import visit_without_errors as visit
 from tests.support.web import ask, exact
 from tests.support.worker import Worker
@@ -174,6 +175,26 @@ def test_what_is_seen_is_saved_as_csv_with_every_digit_and_as_a_picture(visit: O
         seen.page.click("#png")
     caught.value.save_as(tmp_path / "chart.png")
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("broker", "symbol"), [("=1+1", "-x"), ("+ecn,x", '@"ES"')])
+def test_a_name_that_a_spreadsheet_would_run_is_a_text_in_a_saved_file_and_exact_in_the_api(
+    visit: Open, site: Worker, tmp_path: Path, broker: str, symbol: str
+) -> None:
+    send(site, [Tick(START + at * MINUTE, "1.5", f"{broker}|{symbol}") for at in range(3)])
+    path = f"{quote(broker, safe='')}/{quote(symbol, safe='')}"
+    site.wait(lambda: len(exact(ask(site, f"/api/v1/bars/{path}"))["bars"]) == 2, "the bars")
+    seen = visit(f"/chart/{path}")
+    seen.wait(lambda: "1.5" in seen.text("#legend"), "they are shown")
+    with seen.page.expect_download() as caught:
+        seen.page.click("#csv")
+    caught.value.save_as(tmp_path / "bars.csv")
+    answer = ask(site, f"/api/v1/bars/{path}", Accept="text/csv").text
+    header, *expected = csv.reader(answer.splitlines())
+    assert header[:2] == ["broker", "symbol"]
+    assert [row[:2] for row in expected] == [[broker, symbol]] * 2
+    with (tmp_path / "bars.csv").open(newline="") as file:
+        assert list(csv.reader(file)) == [header, *([f"'{broker}", f"'{symbol}", *row[2:]] for row in expected)]
 
 
 def test_late_ticks_are_those_of_the_bar_and_in_the_zone_even_after_a_failure(visit: Open) -> None:

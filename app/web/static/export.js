@@ -4,6 +4,8 @@ import { MOST_ROWS, apiUrl, ask, barsPath } from "./api.js";
 import { $, color, formatTime, load } from "./base.js";
 
 const HEADER = 34; // pixels above the picture
+// broker and symbol, the first two cells of a row, up to a sign with which a spreadsheet's formulas begin
+const FORMULAS = [/^("?)([=+@-])/, /^((?:"(?:[^"]|"")*"|[^,"]*),"?)([=+@-])/];
 
 // `seen()`: broker, symbol, frame, bars and chart of what is on the screen
 export function onExport(seen) {
@@ -21,6 +23,10 @@ function save(blob, file) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // the browser may still read it
 }
 
+// A file that is saved from a page is opened in a spreadsheet, which runs a name that begins like a formula. An apostrophe before
+// it makes it a text there. Programs ask the API itself, whose names are exact.
+const guarded = (row) => FORMULAS.reduce((text, formula) => text.replace(formula, "$1'$2"), row);
+
 // Final bars of all partitions come from the API as text, with every digit.
 async function csv({ broker, symbol, frame, bars }) {
   const range = { from: bars[0]?.start ?? 0, to: (bars.at(-1)?.start ?? -1) + 1 };
@@ -32,7 +38,8 @@ async function csv({ broker, symbol, frame, bars }) {
     url = /<([^>]+)>; *rel="next"/.exec(response.headers.get("Link") ?? "")?.[1];
   }
   const [header] = pages[0].split("\r\n", 1);
-  return `${header}\r\n${pages.map((page) => page.slice(header.length + 2)).join("")}`;
+  const rows = pages.flatMap((page) => page.split("\r\n").slice(1, -1));
+  return [header, ...rows.map(guarded), ""].join("\r\n");
 }
 
 // the chart under a line that says what it is
