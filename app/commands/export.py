@@ -55,9 +55,9 @@ def register(app: faust.App) -> None:
         \b
         Example:
           app export bars
-          app export bars --scale 4 --json
-          app export hours --frame 1h
-          app export revised --revisions
+          app export short --scale 4 --json
+          app export hours --frame 1h         with frames=1h
+          app export revised --revisions      with late_policy=correct
         """  # noqa: D301 - click reads \b
         return await run(Settings.load(), Path(directory), options)
 

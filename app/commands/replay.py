@@ -55,12 +55,14 @@ def register(app: faust.App) -> None:
           app replay eurusd.zip --broker-name fxcm --symbol EURUSD \\
               --origin 2014-05-05T00:00:00-05:00
           app replay ticks.jsonl --broker-name demo --speed 60
-          app replay BTCUSDT-aggTrades-*.zip --layout binance-aggtrades
+          BARWHEEL_PRICE=last app replay BTCUSDT-aggTrades-*.zip \\
+              --layout binance-aggtrades
           zcat t.csv.gz | app replay - --broker-name x --symbol S
-          app replay t.csv --columns ts=time,last=price,symbol=code \\
-              --unit us --broker-name x
-          app replay t.csv --columns date,time,bid,ask --zone +02:00 \\
-              --time-format '%Y.%m.%d %H:%M:%S.%f' --delimiter tab
+          BARWHEEL_PRICE=last app replay t.csv --unit us \\
+              --columns ts=time,last=price,symbol=code --broker-name x
+          app replay t.csv --broker-name x --symbol S --delimiter tab \\
+              --columns date,time,bid,ask --zone +02:00 \\
+              --time-format '%Y.%m.%d %H:%M:%S.%f'
         """  # noqa: D301 - click reads \b
         return await run(Settings.load(), options)
 

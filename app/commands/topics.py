@@ -37,7 +37,9 @@ def register(app: faust.App) -> None:
           app topics
           BARWHEEL_TOPIC_PARTITIONS=32 app topics
           app topics --check
-          BARWHEEL_BARS_FORMAT=avro app topics --schema
+          BARWHEEL_BARS_FORMAT=avro \\
+              BARWHEEL_SCHEMA_REGISTRY_URL=http://registry:8081 \\
+              app topics --schema
         """  # noqa: D301 - click reads \b
         if schema:
             return print_schema(Settings.load())
