@@ -46,7 +46,9 @@ export class Navigation {
   async grow(side) {
     if (this.source.section.busy) return;
     await load(async () => {
-      if (await this.source.grow(side)) this.screen.drawInPlace();
+      if (!(await this.source.grow(side))) return;
+      this.screen.drawInPlace();
+      if (this.source.section.crowded && !this.view.pressed) this.trim(); // who scrolls on and on never stands still
     });
   }
 

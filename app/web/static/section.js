@@ -4,9 +4,9 @@
 import { MOST_ROWS } from "./api.js";
 
 const PAGE = 2_000;
-const KEPT = 8_000; // starts; what is beyond is given back when the chart stands still
-const AFTER_TRIM = 6_000;
-const MARGIN = 1_000; // at each side of those that are seen
+const FAR = 4_000; // bars at a side of those that are seen: with more, some are given back when the chart stands still
+const SPARE = 2_500; // so many stay there: more than a page, which would be loaded again
+const MANY = 16_000; // bars; with more, some are given back while the chart still moves
 const DAY = 86_400_000;
 const MONTH = 31 * DAY;
 
@@ -193,15 +193,17 @@ export class Section {
     }
   }
 
-  // give back the bars that are far from those that are seen; whether there were too many
+  get crowded() {
+    return this.starts.length > MANY;
+  }
+
+  // give back the bars that are far from those that are seen; whether there were any
   trim(first, last) {
     const starts = this.starts;
-    if (starts.length <= KEPT || this.busy) return false;
     const [from, to] = [starts.indexOf(first), starts.indexOf(last) + 1];
-    const spare = Math.floor((AFTER_TRIM - (to - from)) / 2);
-    if (spare < MARGIN) return false;
-    const low = Math.max(0, Math.min(from - spare, starts.length - AFTER_TRIM));
-    const high = low + AFTER_TRIM;
+    const low = from > FAR ? from - SPARE : 0;
+    const high = starts.length - to > FAR ? to + SPARE : starts.length;
+    if (this.busy || (low === 0 && high === starts.length)) return false;
     this.drop([...starts.slice(0, low), ...starts.slice(high)]);
     if (low > 0) [this.cursor, this.atStart] = [null, false];
     if (high < starts.length) this.atEnd = false;

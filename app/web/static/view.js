@@ -16,6 +16,7 @@ export class View {
     this.scale = picture.chart.timeScale();
     this.pressed = false; // whether a mouse or a finger drags the chart
     this.pointing = false; // whether one is over it
+    this.drawing = false; // what is in sight is about to be put back into its place
     this.timer = 0;
     this.listen();
     this.scale.subscribeVisibleLogicalRangeChange(() => this.look());
@@ -56,6 +57,7 @@ export class View {
   }
 
   look() {
+    if (this.drawing) return;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.pressed || this.still(), STILL_MS);
     const { range } = this;
@@ -97,11 +99,13 @@ export class View {
     const distance = (start) => Math.abs(before.get(start) - middle);
     const nearer = (best, one) => (best === undefined || distance(one) < distance(best) ? one : best);
     const anchor = picture.starts.filter(stays).reduce(nearer, undefined);
+    this.drawing = true;
     draw();
-    if (!range || anchor === undefined) return;
-    const shift = picture.indexes.get(anchor) - before.get(anchor);
     const now = this.range;
-    if (now && Math.abs(now.from - range.from - shift) <= 0.01) return;
+    this.drawing = false;
+    const shift = anchor === undefined ? 0 : picture.indexes.get(anchor) - before.get(anchor);
+    const moved = range && now && anchor !== undefined && Math.abs(now.from - range.from - shift) > 0.01;
+    if (!moved) return this.look();
     this.scale.setVisibleLogicalRange({ from: range.from + shift, to: range.to + shift });
   }
 }
