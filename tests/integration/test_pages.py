@@ -301,20 +301,44 @@ def test_back_goes_from_a_selected_bar_to_the_one_before(visit: Callable[..., Vi
     for before in reversed(addresses[:-1]):
         seen.page.go_back()
         seen.wait(lambda before=before: address() == before, "the one before is selected")  # type: ignore[misc]
+    for after in addresses[1:]:
+        seen.page.go_forward()
+        seen.wait(lambda after=after: address() == after, "the one after is selected")  # type: ignore[misc]
+
+
+# counts the changes of an element that a screen reader is told of
+LISTEN = """(id) => {
+  window.told = 0;
+  const heard = ({ target }) => !(target.ariaHidden ?? target.parentElement.ariaHidden);
+  new MutationObserver((changes) => { told += changes.filter(heard).length; })
+    .observe(document.getElementById(id), { childList: true, characterData: true, subtree: true });
+}"""
 
 
 def test_the_status_is_not_told_again_while_only_its_numbers_change(visit: Callable[..., Visit]) -> None:
     seen = visit("/live")
     seen.wait(lambda: "bars" in seen.text("#state"), "bars have come")
-    seen.page.evaluate("""() => {
-      window.told = [];
-      const heard = ({ target }) => !(target.ariaHidden ?? target.parentElement.ariaHidden);
-      new MutationObserver((changes) => told.push(...changes.filter(heard)))
-        .observe(document.getElementById("state"), { childList: true, characterData: true, subtree: true });
-    }""")
+    seen.page.evaluate(LISTEN, "state")
     numbers = seen.text("#rows")
     seen.wait(lambda: seen.text("#rows") != numbers, "more bars have come")
-    assert seen.page.evaluate("told.length") == 0
+    assert seen.page.evaluate("told") == 0
+
+
+def test_a_failure_that_goes_on_is_told_once_and_its_button_keeps_the_focus(visit: Callable[..., Visit]) -> None:
+    seen = visit("/wheel")
+    failed: list[Route] = []
+    seen.page.route("**/api/v1/wheel", lambda route: (failed.append(route), route.abort()))
+    seen.wait(lambda: "does not answer" in seen.text("#state"), "it says so")
+    seen.page.focus("#state button")
+    seen.page.evaluate(LISTEN, "state")
+    before = len(failed)
+    seen.wait(lambda: "does not answer" in seen.text("#state") and len(failed) > before + 2, "it is asked again and again")
+    assert seen.page.evaluate("told") == 0
+    assert seen.focused() == "BUTTON#"
+    seen.page.unroute("**/api/v1/wheel")
+    seen.page.keyboard.press("Enter")
+    seen.wait(lambda: "does not answer" not in seen.text("#state"), "it answers")
+    assert not seen.page.is_visible("#state button")
 
 
 def test_a_name_as_long_as_a_key_may_be_has_a_chart(visit: Callable[..., Visit], site: Worker) -> None:
@@ -354,7 +378,12 @@ def test_every_page_says_when_kafka_is_silent(browser: Browser, tmp_path: Path) 
         seen.wait(lambda: "open" in seen.text("#bars"), "its window is shown")
         assert not seen.page.is_visible("#worker")
         broker.kill()
-        seen.wait(lambda: f"Kafka at {broker.bootstrap} has not answered for" in seen.text("#worker"), "the page says so")
+        seen.wait(lambda: f"Kafka at {broker.bootstrap} does not answer" in seen.text("#worker"), "the page says so")
+        seen.wait(lambda: "It has been silent for" in seen.text("#worker"), "and since when")
+        seen.page.evaluate(LISTEN, "worker")
+        since = seen.text("#worker")
+        seen.wait(lambda: seen.text("#worker") != since, "the time goes on")
+        assert seen.page.evaluate("told") == 0, "a screen reader is told once"
         seen.wait(lambda: "Kafka has not answered for" in seen.text("#why"), "it is why the window does not close")
         broker.start()
         seen.wait(lambda: not seen.page.is_visible("#worker"), "all is well again")

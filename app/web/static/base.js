@@ -68,22 +68,27 @@ export const color = (name) => getComputedStyle(document.documentElement).getPro
 
 // ---- the status line: loading, empty, error with a retry, or nothing
 
-// `quiet`: numbers that change all the time; screen readers are told of the text alone, and only when it changes
+// Put a text into an element whose changes are told to screen readers; whether it is another text than before. `quiet`: numbers
+// behind it that change all the time, which are not told.
+export function tell(place, text, quiet = "") {
+  const [told, more] = place.children;
+  if (told?.className === "told" && told.textContent === text) {
+    more.textContent = quiet;
+    return false;
+  }
+  place.replaceChildren(element("span", { class: "told" }, text), element("span", { "aria-hidden": "true" }, quiet));
+  return true;
+}
+
 export function setStatus(text = "", kind = "", retry = null, quiet = "") {
   const line = $("state");
   if (!line) return;
-  const same = line.firstChild?.nodeType === Node.TEXT_NODE && line.firstChild.data === text && line.dataset.state === kind && !retry;
-  if (same && line.childNodes.length === 2) {
-    line.lastChild.textContent = quiet;
-    return;
-  }
-  line.replaceChildren(document.createTextNode(text), element("span", { "aria-hidden": "true" }, quiet));
   line.dataset.state = kind;
-  if (retry) {
-    const button = element("button", { type: "button" }, "Try again");
-    button.addEventListener("click", retry);
-    line.append(" ", button);
-  }
+  tell(line, text, quiet);
+  let button = line.querySelector("button"); // the one of the same text, which may have the focus
+  if (!retry) return button?.remove();
+  if (!button) line.append(" ", (button = element("button", { type: "button" }, "Try again")));
+  button.onclick = retry;
 }
 
 // run an action; if the API fails, show why and offer a retry

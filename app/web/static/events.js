@@ -2,7 +2,7 @@
 // Browsers allow six HTTP/1.1 connections to a host, so a hidden page closes its stream.
 
 import { apiUrl } from "./api.js";
-import { $, formatClock, formatDuration } from "./base.js";
+import { $, formatClock, formatDuration, tell } from "./base.js";
 
 const RECONNECT_MS = 1_000; // as the server tells browsers in its first event
 const STALE_WINDOWS = 3; // without an event for this many windows, the pill says for how long
@@ -87,18 +87,20 @@ export class Events {
   updateWorker({ state, broker, broker_silent_for: silent, recovery, schema_registry: registry, repartition }) {
     this.showLive();
     const copying = silent || (repartition?.state ?? "running") === "running" ? "" : repartition.waiting || `it is ${repartition.state}`;
-    const progress = recovery ? ` ${recovery.done} of ${recovery.partitions} are done; ${recovery.reading} is read at ${recovery.offset} of ${recovery.end}.` : "";
+    const mute = `Kafka at ${broker} does not answer: nothing is read and nothing closes until it does.`;
     const texts = {
       starting: "The worker is starting.",
-      recovering: `The worker recovers its partitions; their bars wait until then.${progress}`,
-      waiting: registry ? `Ticks wait for Schema Registry, and are read once it answers: ${registry}` : copying ? `The topics of the ticks are not being copied (repartition=on): ${copying}` : `Kafka at ${broker} has not answered${silent ? ` for ${formatDuration(silent * 1_000)}` : ""}: nothing is read and nothing closes until it does.${progress}`,
+      recovering: "The worker recovers its partitions; their bars wait until then.",
+      waiting: registry ? `Ticks wait for Schema Registry, and are read once it answers: ${registry}` : copying ? `The topics of the ticks are not being copied (repartition=on): ${copying}` : mute,
       stopped: "The worker is stopping.",
     };
-    this.showWorker(texts[state] ?? "");
+    const since = texts[state] === mute && silent ? ` It has been silent for ${formatDuration(silent * 1_000)}.` : "";
+    const progress = recovery ? ` ${recovery.done} of ${recovery.partitions} are done; ${recovery.reading} is read at ${recovery.offset} of ${recovery.end}.` : "";
+    this.showWorker(texts[state] ?? "", since + progress);
   }
 
-  showWorker(text) {
-    $("worker").textContent = text;
+  showWorker(text, quiet = "") {
+    tell($("worker"), text, text && quiet);
     $("worker").hidden = !text;
   }
 
@@ -110,14 +112,12 @@ export class Events {
   checkStale() {
     const silence = Date.now() - this.lastEventAt;
     if (this.source?.readyState === EventSource.OPEN && this.lastEventAt && silence > STALE_MS) {
-      this.showState("stale", `no event for ${formatDuration(silence)}`);
+      this.showState("stale", "no event", ` for ${formatDuration(silence)}`);
     }
   }
 
-  showState(state, text) {
-    const pill = $("pill");
-    if (pill.dataset.state === state && state !== "stale") return;
-    pill.dataset.state = state;
-    pill.textContent = text;
+  showState(state, text, quiet = "") {
+    $("pill").dataset.state = state;
+    tell($("pill"), text, quiet);
   }
 }
