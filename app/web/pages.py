@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import mimetypes
+import re
 from collections.abc import Awaitable, Callable
+from functools import cache, lru_cache
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from app.web.numbers import NUMBERS
 from app.web.params import MAX_BARS
 
 HERE = Path(__file__).parent
+IMPORT = re.compile(r'^import .* from "\./([\w-]+\.js)";$', re.MULTILINE)
 CHART_SCRIPT = "lightweight-charts.js"
 # the Python package `litecharts` carries the script; nothing else of it is used
 CHART_PACKAGE, CHART_FILE = "litecharts", "litecharts/js/lightweight-charts.js"
@@ -65,7 +69,7 @@ class Pages:
 
     def render(self, template: str, path: str, title: str, *, script: str = "", **values: Any) -> str:
         """The HTML of a page. `path` is the entry of the navigation that is marked; values are escaped."""
-        page = {"path": path, "title": title, "script": script}
+        page = {"path": path, "title": title, "script": script, "modules": _imported(script) if script else ()}
         return self._templates.get_template(template).render(self._shared | page | values)
 
     def error(self, request: web.Request, status: int, title: str, detail: str) -> str:
@@ -112,6 +116,16 @@ class Pages:
         return _html(self.render("side.html", "/side/late", f"{kind.capitalize()} records", script="side.js", kind=kind))
 
 
+@cache
+def _imported(script: str) -> tuple[str, ...]:
+    """The modules that a page's script imports, and those that they import: the browser asks for all of them at once."""
+    found = [script]
+    for name in found:  # it grows
+        text = (HERE / "static" / name).read_text(encoding="utf-8")
+        found += [one for one in dict.fromkeys(IMPORT.findall(text)) if one not in found]
+    return tuple(found[1:])
+
+
 def _text(value: bool) -> str:  # noqa: FBT001  # its one argument
     return "true" if value else "false"
 
@@ -133,10 +147,16 @@ async def static(request: web.Request) -> web.StreamResponse:
     if tag in request.headers.get("If-None-Match", ""):
         return web.Response(status=304, headers=headers)
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    response = web.Response(body=path.read_bytes(), content_type=kind, headers=headers)
-    if stat.st_size >= MIN_COMPRESSED_BYTES:
-        response.enable_compression()
-    return response
+    if stat.st_size < MIN_COMPRESSED_BYTES or "gzip" not in request.headers.get("Accept-Encoding", ""):
+        return web.Response(body=path.read_bytes(), content_type=kind, headers=headers)
+    packed = _compressed(path, stat.st_mtime_ns)
+    return web.Response(body=packed, content_type=kind, headers=headers | {"Content-Encoding": "gzip"})
+
+
+@lru_cache(maxsize=128)
+def _compressed(path: Path, _: int) -> bytes:
+    """A file as it was written at a time: compressed once, not for each client, in the loop that reads ticks as well."""
+    return gzip.compress(path.read_bytes(), mtime=0)
 
 
 def _html(text: str) -> web.Response:
