@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from faust.cli.base import option
@@ -14,6 +15,7 @@ from app.errors import BarwheelError, InputError
 from app.operations.diagnosis import Examination, examine
 from app.operations.fixes import apply, fixes_of
 from app.settings import Settings
+from app.settings.subjects import SUBJECTS
 
 if TYPE_CHECKING:
     import faust
@@ -83,7 +85,7 @@ async def run(settings: Settings, done: list[str] | None = None, *, as_json: boo
 
 
 def _as_data(settings: Settings, result: Examination) -> dict[str, Any]:
-    names = type(settings).model_fields
+    names = list(chain(*SUBJECTS.values()))
     return {
         "settings": {n: {"value": settings.text_of(n), "source": settings.source_of(n)} for n in names},
         "broker": {
@@ -104,7 +106,7 @@ def _print(settings: Settings, result: Examination) -> None:
     values = Table(box=None, pad_edge=False)
     for name in ("setting", "value", "from"):
         values.add_column(name)
-    for name in type(settings).model_fields:
+    for name in chain(*SUBJECTS.values()):
         values.add_row(name, settings.text_of(name) or "(empty)", settings.source_of(name))
     console.print(values, end="\n\n")
     console.print(f"broker  {result.cluster or 'none that answers'}{' (pocket)' if settings.pocket else ''}")
