@@ -90,6 +90,19 @@ def test_the_overview_counts_on_and_adds_up(visit: Callable[..., Visit]) -> None
     assert "this worker" in seen.text("#partitions")
 
 
+def test_the_rate_of_bars_is_a_mean_of_what_its_chart_shows(visit: Callable[..., Visit]) -> None:
+    seen = visit("/")
+    shown = "[document.querySelector('#rate-bars'), document.querySelector('#card-bars .most')].map((one) => one.textContent)"
+
+    def rates() -> list[str]:
+        found: list[str] = seen.page.evaluate(shown)
+        return found
+
+    seen.wait(lambda: "-" not in rates() and "" not in rates(), "both are shown")
+    mean, most = (float(text.replace(",", "")) for text in rates())
+    assert 0 < mean <= most
+
+
 def test_the_overview_says_that_a_clock_was_wrong(visit: Callable[..., Visit]) -> None:
     seen = visit("/")
     seen.wait(lambda: "every record is accounted for" in seen.text("#balance"), "the accounting is shown")

@@ -16,13 +16,10 @@ let now = 0;
 
 const rate = (value) => (value >= 100 ? formatNumber(Math.round(value)) : value.toFixed(1));
 
-// Rates are means over these times, of all workers: ticks from the accounting, bars from the finals topic. Bars come at the
-// ends of windows, so their time is at least one window.
+// Rates are means over these times, of all workers. Bars come at the ends of windows, so their time is at least one window.
 const TICKS_MS = 10_000;
 const BARS_MS = Math.max(15_000, Number($("main").dataset.size));
 const samples = []; // [time, ticks read until then, partitions that could not be asked]
-const bars = []; // [time, number of bars]
-const startedAt = performance.now();
 
 function showTickRate(total, away) {
   const at = performance.now();
@@ -30,14 +27,6 @@ function showTickRate(total, away) {
   samples.push([at, total, away]);
   while (samples.length > 2 && samples[0][0] < at - TICKS_MS) samples.shift();
   if (samples.length > 1) $("rate-read").textContent = rate((total - samples[0][1]) / ((at - samples[0][0]) / 1_000));
-}
-
-function showBarRate() {
-  const at = performance.now();
-  while (bars.length && bars[0][0] < at - BARS_MS) bars.shift();
-  const seconds = Math.min(BARS_MS, Math.max(1_000, at - startedAt)) / 1_000;
-  if (!bars.length && at - startedAt < BARS_MS) return; // too early to tell
-  $("rate-bars").textContent = rate(bars.reduce((sum, [, count]) => sum + count, 0) / seconds);
 }
 
 function showAccounting({ total, balanced, away }) {
@@ -153,12 +142,14 @@ async function showActivity() {
   draw(charts.read, (step) => [perSecond(step.read, every)]);
   draw(charts.bars, (step) => [perSecond(step.bars, every)]);
   draw(charts.lag, (step) => [step.lag]);
+  const newest = steps.slice(-Math.ceil(BARS_MS / every));
+  $("rate-bars").textContent = newest.length ? rate(perSecond(newest.reduce((sum, step) => sum + step.bars, 0), newest.length * every)) : "-";
   draw(charts.latency, (step) => [step.p50_ms, step.p99_ms]);
-  const newest = steps.findLast((step) => step.p50_ms !== null);
-  const inSeconds = newest && newest.p99_ms >= 1_000;
+  const timed = steps.findLast((step) => step.p50_ms !== null);
+  const inSeconds = timed && timed.p99_ms >= 1_000;
   const short = (ms) => (inSeconds ? (ms / 1_000).toFixed(ms < 10_000 ? 2 : 0) : ms.toFixed(ms < 10 ? 1 : 0));
-  $("latency").textContent = newest ? `${short(newest.p50_ms)} / ${short(newest.p99_ms)}` : "-";
-  $("latency-unit").textContent = newest ? `${inSeconds ? "s" : "ms"}, p50 / p99` : "";
+  $("latency").textContent = timed ? `${short(timed.p50_ms)} / ${short(timed.p99_ms)}` : "-";
+  $("latency-unit").textContent = timed ? `${inSeconds ? "s" : "ms"}, p50 / p99` : "";
 }
 
 // bars with one key of two partitions are a fault; symbols that are placed by another partitioner may be on purpose
@@ -208,7 +199,6 @@ async function refresh() {
   });
   const missing = [...new Set(away.flatMap((one) => one.partitions))].sort((a, b) => a - b);
   showTickRate(accounting.total.read, missing.length);
-  showBarRate();
   if (missing.length) setStatus(`Partitions ${missing.join(", ")} are missing from these numbers: ${away[0].reason}.`, "error");
   else if (!partitions.length) setStatus("No partition yet: the worker is starting.");
   else if (!accounting.total.read) setStatus(`No tick yet: the worker reads the topic ${status.topics.ticks}.`);
@@ -217,5 +207,5 @@ async function refresh() {
 
 poll(2_000, refresh);
 poll(10_000, showActivity);
-new Events({}, { bars: ({ final, skipped }) => bars.push([performance.now(), final.length + skipped]) }, () => {});
+new Events({}, {}, () => {}); // for the pill
 onZoneChange(showPartitions);
