@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from migrations.errors import KsqlDbError, PlanError, PlanRefusedError, RefusedError
+from migrations.ksql.parse.masking import masked
 from migrations.ksql.parse.statement import without_delete_topic
 from migrations.plan.compare import Action, Step, compare
 from migrations.plan.entry import History
@@ -25,7 +26,7 @@ from migrations.run.settle import settled
 from migrations.run.target import LOCK_SECONDS, SERVER_FAULT, ApplyResult, Progress, Target
 from migrations.server.catalog import Catalog
 
-_NO_TOPIC = re.compile(r"\bTopic '[^']+' does not exist\.")
+_NO_TOPIC = re.compile(r"\bTopic '([^']+)' does not exist\.")
 
 
 @dataclass(frozen=True)
@@ -148,14 +149,30 @@ async def check_on_server(target: Target, steps: Sequence[Step]) -> None:
     except KsqlDbError as error:
         if error.code >= SERVER_FAULT:
             raise
+        place, no_topic = _place(steps, error), _NO_TOPIC.search(error.text)
         if any(step.action is Action.alter for step in steps):
             raise RefusedError(
-                f"{error}; what the server cannot alter gets a new name: `apply --force-new-name`, or another statement"
+                f"{place}{error}; what the server cannot alter gets a new name: `apply --force-new-name`, or another statement"
             ) from error
-        text = f"the server would refuse the plan: {error.text}"
-        if _NO_TOPIC.search(error.text) is not None:
+        text = f"{place}the server would refuse the plan: {error.text}"
+        if no_topic is not None:
             text += " `app topics` creates the topics of this app."
         raise PlanRefusedError(error.code, text, error.statement) from error
+
+
+def _place(steps: Sequence[Step], error: KsqlDbError) -> str:
+    """Where the statement of an error stands in its file, before a message; empty where the error does not tell."""
+    refused, no_topic = " ".join(error.statement.split()), _NO_TOPIC.search(error.text)
+    places = {
+        step.statement.origin
+        for step in steps
+        if step.statement is not None
+        and (
+            " ".join(masked(step.text).split()) == refused
+            or (no_topic is not None and not refused and step.statement.info.topic == no_topic[1])
+        )
+    }
+    return f"{places.pop()}: " if len(places) == 1 else ""
 
 
 def _properties(step: Step) -> Mapping[str, str]:

@@ -114,6 +114,16 @@ def test_a_change_that_the_server_can_alter_is_sent_as_create_or_replace(worker:
         (("apply", "--readers-moved"), 2, "migrate apply --readers-moved: it goes with `migrate retire` only"),
         (("apply", "--force-new-name", "--next"), 2, "migrate --next --force-new-name: a swap is done whole; leave --next out"),
         (("apply", "--plan", "no_topic.ksql"), 4, "`app topics` creates the topics of this app."),
+        (
+            ("apply", "--plan", "no_topic.ksql"),
+            4,
+            "no_topic.ksql, line 2: the server would refuse the plan: Topic 'none'",
+        ),
+        (
+            ("apply", "--plan", "refused.ksql"),
+            4,
+            "refused.ksql, line 3: the server would refuse the plan: line 2:19",
+        ),
         (("apply", "--force-new-name", "--plan", "five.ksql"), 4, "nothing of the plan has changed that cannot be altered"),
     ],
 )
@@ -121,7 +131,10 @@ def test_an_unusable_plan_or_option_is_reported_in_one_line(
     worker: Worker, args: tuple[str, ...], code: int, message: str
 ) -> None:
     (worker.directory / "bad.ksql").write_text("CREATE TYPE a AS STRUCT<b BIGINT>;\n       CREATE STREAM")
-    (worker.directory / "no_topic.ksql").write_text("CREATE STREAM s (a INT) WITH (KAFKA_TOPIC='none', VALUE_FORMAT='JSON');")
+    types = "CREATE TYPE a AS STRUCT<b BIGINT>;\n-- one\n"
+    (worker.directory / "refused.ksql").write_text(f"{types}CREATE TYPE b AS\n STRUCT<a BIGINT, minutes BIGINT>;")
+    stream = "CREATE STREAM s (a INT) WITH (KAFKA_TOPIC='none', VALUE_FORMAT='JSON');"
+    (worker.directory / "no_topic.ksql").write_text(f"-- one\n{stream}")
     ended = worker.run("migrate", *args)
     assert ended.returncode == code
     assert message in ended.stderr.splitlines()[-1]
