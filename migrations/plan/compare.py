@@ -87,7 +87,7 @@ def compare(plan: Plan, history: History, catalog: Catalog | None) -> list[Step]
         drop = dropped.get(planned_one.id)
         if planned_one.id in later:
             steps.append(_replaced(statement, entry, later[planned_one.id]))
-        elif drop is not None and (_is_applied(drop, history) or _has_dropped(drop, history, catalog)):
+        elif drop is not None and (_is_applied(drop, history) or _has_dropped(drop, history, catalog) or _before(drop, others)):
             steps.append(
                 Step(statement.id, statement.name, Action.done, f"dropped since, by {drop.id}", statement, entry, replaced=True)
             )
@@ -97,6 +97,8 @@ def compare(plan: Plan, history: History, catalog: Catalog | None) -> list[Step]
             steps.append(_replacing(statement, before[planned_one.id], catalog))
         else:
             steps.append(_step(statement, entry, catalog, others, strangers))
+            if steps[-1].former in others and statement.info.kind.once:
+                others.remove(steps[-1].former)  # a second one like it needs another entry
     left = [_left(entry, history, planned) for entry in history.values() if entry.plan in ("", plan.name)]
     return [*steps, *(step for step in left if step is not None)]
 
@@ -160,6 +162,9 @@ def _step(
     strangers: Mapping[str, str],
 ) -> Step:
     if statement.info.kind.once:
+        if entry is None and (former := _before(statement, others)) is not None:
+            why = f"executed before as {former.id}: `migrate adopt` takes it over; it is not executed again"
+            return Step(statement.id, statement.name, Action.refused, why, statement, former=former)
         action, why = _once(statement, entry, catalog)
         return Step(statement.id, statement.name, action, why, statement, entry)
     server_text = None if catalog is None else catalog.text_of(statement.info.kind, statement.name)
@@ -181,6 +186,13 @@ def _step(
     action, why = _action(statement, entry, catalog, server_text)
     foreign = entry is None and server_text is not None
     return Step(statement.id, statement.name, action, why, statement, entry, server_text, foreign=foreign)
+
+
+def _before(statement: Statement, others: Sequence[Entry]) -> Entry | None:
+    """The entry of the same statement under another id: it was executed. None for an ASSERT, which may be again."""
+    if statement.info.kind is Kind.check:
+        return None
+    return next((one for one in others if one.name == statement.name and one.hash == statement.hash), None)
 
 
 def _once(statement: Statement, entry: Entry | None, catalog: Catalog | None) -> tuple[Action, str]:

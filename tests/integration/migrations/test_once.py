@@ -153,3 +153,28 @@ async def test_a_drop_whose_answer_is_lost_is_not_an_error(where: Where, server:
     async with where() as target:
         await runner.apply(target, plan_of(DROPPED), limit=Limit(destructive=True))
     assert server.executed()[-1] == REPLACED
+
+
+async def test_what_was_executed_is_not_executed_again_after_its_file_is_renamed(where: Where, server: KsqlServer) -> None:
+    """Two equal rows, and a stream that was dropped and made otherwise: `adopt` takes them over."""
+    text = f"{STREAM}\n{INSERT}\n{INSERT}\nDROP STREAM rates;\n{STREAM.replace('DOUBLE', 'BIGINT')}"
+    moved = build_plan("q", [KsqlText(text, "q", "q", destructive=True)], {}, {})
+    async with where() as target:
+        await runner.apply(target, plan_of(text), limit=Limit(destructive=True))
+        executed = server.executed()
+        steps = {step.id: step for step in await runner.survey(target, moved)}
+        for name in ("VALUES_INTO_RATES", "VALUES_INTO_RATES#2", "DROP_RATES"):
+            step = steps[f"q/{name}"]
+            assert (step.action, f"executed before as p/{name}: `migrate adopt` takes it over" in step.why) == (
+                Action.refused,
+                True,
+            )
+        with pytest.raises(RefusedError, match="it is not executed again"):
+            await runner.apply(target, moved, limit=Limit(destructive=True))
+        await adopt(target, moved)
+        await adopt(target, moved)  # what follows a DROP is compared once that is taken over
+        assert {step.action for step in await runner.survey(target, moved) if step.statement is not None} == {Action.done}
+        assert server.executed() == executed
+        with_more = build_plan("q", [KsqlText(f"{text}\n{INSERT}", "q", "q", destructive=True)], {}, {})
+        new = {step.id for step in await runner.survey(target, with_more) if step.action is Action.apply}
+        assert new == {"q/VALUES_INTO_RATES#3"}  # a third row is another one
