@@ -340,7 +340,12 @@ def test_the_status_is_not_told_again_while_only_its_numbers_change(visit: Calla
 def test_a_failure_that_goes_on_is_told_once_and_its_button_keeps_the_focus(visit: Callable[..., Visit]) -> None:
     seen = visit("/wheel")
     failed: list[Route] = []
-    seen.page.route("**/api/v1/wheel", lambda route: (failed.append(route), route.abort()))
+
+    def fail(route: Route) -> None:
+        failed.append(route)
+        route.abort()
+
+    seen.page.route("**/api/v1/wheel", fail)
     seen.wait(lambda: "does not answer" in seen.text("#state"), "it says so")
     seen.page.focus("#state button")
     seen.page.evaluate(LISTEN, "state")

@@ -80,7 +80,7 @@ export class Overlays {
     const found = [];
     if (average) found.push([`average ${this.length}`, average.value.toFixed(decimals), "average"]);
     if (vwap) found.push([`VWAP since ${formatTime(vwap.since)}`, vwap.value.toFixed(decimals), "vwap"]);
-    else if (this.withVwap) found.push(["VWAP", "no volume", "vwap"]);
+    else if (this.withVwap) found.push(["VWAP", this.vwap.points.size ? "-" : "no volume", "vwap"]);
     return found;
   }
 }

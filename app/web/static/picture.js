@@ -67,7 +67,7 @@ export class Picture {
       },
       grid: { vertLines: { color: line }, horzLines: { color: line } },
       timeScale: { timeVisible: true, borderColor: line, tickMarkFormatter: text },
-      rightPriceScale: { borderColor: line },
+      rightPriceScale: { borderColor: line, entireTextOnly: true },
       localization: { timeFormatter: (time) => formatTime(time * 1000) },
       handleScroll: { vertTouchDrag: false }, // a finger scrolls the page
     });

@@ -58,9 +58,10 @@ export class Screen {
       say(`${formatTime(told.bucket_start)} was revised: ${spokenText(section.bars.get(told.bucket_start), picture.decimals)}`);
     }
     const closed = new Set([...final, ...revised].map((bar) => bar.bucket_start));
-    const before = selection.current;
+    const [before, last] = [selection.current, picture.last];
     if (picture.update(section, changed)) {
-      this.lines.follow();
+      if (picture.last === last) this.lines.follow();
+      else this.lines.draw(); // a bar that has begun
       this.showTable();
       this.showLegend();
     } else {
