@@ -18,7 +18,7 @@ from app.kafka.batches import Header
 from app.kafka.producers import BatchProducer, acknowledged
 from app.settings import Settings
 from tables.bar_formats.records import Outgoing, TakeRecords
-from tables.emission import Closed, unpacked
+from tables.emission import Closed
 
 FRAME_HEADER, STATE_HEADER, REVISION_HEADER = "frame", "state", "revision"
 
@@ -63,33 +63,20 @@ class BeyondOutputs:
         take = self._take.get(topic)
         if take is None:
             take = self._take[topic] = bar_records(self._settings, topic)
-        for step in unpacked(steps):
+        state_header = STATE_HEADER if self._settings.corrects else None
+        for step in steps:
             own = list(headers)
             if step.frame:
                 own.append((FRAME_HEADER, step.frame.encode()))
             if step.revision:
                 own.append((REVISION_HEADER, b"%d" % step.revision))
-            if self._settings.corrects:
-                yield from with_states(take, [step], own)
-            else:
-                yield from take([step], own)
+            yield from take([step], own, state_header)
 
 
 def finals_records(settings: Settings) -> TakeRecords:
     """What makes the records of the base finals."""
     take = bar_records(settings, settings.finals_topic)
-    return partial(with_states, take) if settings.corrects else take
-
-
-def with_states(take: TakeRecords, steps: Iterable[Closed], headers: list[Header]) -> Iterator[Outgoing]:
-    """The records of bars as `take` makes them, each with the state of its window in a header, unless it is a flat one."""
-    for step in steps:
-        if step.states is None:
-            yield from take([step], headers)
-            continue
-        states = step.states
-        for (key, value, timestamp, given), state in zip(take([step], headers), states, strict=True):
-            yield key, value, timestamp, [*given, (STATE_HEADER, state)]
+    return partial(take, state_header=STATE_HEADER) if settings.corrects else take
 
 
 def tz_version() -> str:

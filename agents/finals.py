@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from agents.headers import APP_HEADER, EPOCH_HEADER
 from agents.metrics import Metrics
@@ -10,8 +10,8 @@ from app.errors import StateError
 from app.kafka.batches import Header
 from app.kafka.producers import BatchProducer, Sent
 from app.kafka.records import NO_EPOCH
-from tables.bar_formats.records import TakeRecords
-from tables.emission import Closed, take_records, unpacked
+from tables.bar_formats.records import Outgoing
+from tables.emission import Closed, take_records
 
 
 def finals_headers(app_id: str, leader_epoch: int) -> list[Header]:
@@ -32,7 +32,7 @@ class FinalsPublisher:
         end: int,
         headers: list[Header],
         metrics: Metrics,
-        records: TakeRecords = take_records,
+        records: Callable[[Iterable[Closed], list[Header]], Iterable[Outgoing]] = take_records,
     ) -> None:
         """`producer` sends bars at once; None where they wait for the checkpoint. `end`: the topic's end offset so far.
 
@@ -73,7 +73,7 @@ class FinalsPublisher:
 
     async def send(self, producer: BatchProducer, closed: list[Closed]) -> list[Sent]:
         """Send the bars of these windows, in order."""
-        sent = await producer.send(self.topic, self._partition, self._records(unpacked(closed), self.headers))
+        sent = await producer.send(self.topic, self._partition, self._records(closed, self.headers))
         self._metrics.sent(closed, sent[-1].acknowledged)
         return sent
 

@@ -76,7 +76,7 @@ class PartitionTask:
         self.changelog.end += sum(1 for _ in self.changelog.round())
 
     def _publish(self) -> None:
-        self.bars += sum(1 for _ in take_records(self.engine.take_closed(), None))
+        self.bars += sum(1 for _ in take_records(self.engine.take_closed(), []))
 
 
 def run(symbols: int, minutes: int) -> dict[str, Any]:

@@ -204,7 +204,7 @@ def _engine_once(scopes: int, kind: str) -> tuple[float, float, float]:
     closed = engine.take_closed()
     _all_fired(sum(len(step.windows) for step in closed), scopes)
     started = time.perf_counter()
-    deque(take_records(closed, None), maxlen=0)
+    deque(take_records(closed, []), maxlen=0)
     return idle, stalled * 1_000, (time.perf_counter() - started) * 1_000
 
 

@@ -16,6 +16,8 @@ from libc.string cimport memchr, memcmp, memcpy
 
 from decimal import Decimal
 
+from tables.packed import merged as plain_merged
+from tables.packed import packed as plain_packed
 from tables.scopes import NEVER as _NEVER
 from tables.scopes import UNKNOWN as _UNKNOWN
 from tables.scopes import Bucket as PlainBucket
@@ -25,6 +27,8 @@ from tables.state import encode_state
 from tables.ticks import MAX_KEY as _MAX_KEY
 from tables.window import Window as PlainWindow
 from tables.window import new_window as plain_window
+from tables.window import pack_window as plain_pack
+from tables.window import unpack_window as plain_unpack
 
 cdef extern from "csrc/numbers.h":
     ctypedef struct wide:
@@ -60,6 +64,12 @@ cdef extern from "csrc/window.h":
     char* put_prices(char* at, const window_t* w)
     enum: MAX_STATE_TEXT
     enum: MAX_PRICES_TEXT
+
+cdef extern from "csrc/packed.h":
+    char* pack_window(char* at, const window_t* w, int64_t end)
+    int unpack_window(const uint8_t* at, size_t size, window_t* w)
+    int window_merge(window_t* w, const window_t* o)
+    enum: MAX_PACKED
 
 cdef extern from "csrc/ticks.h":
     ctypedef struct tick_t:
@@ -111,6 +121,8 @@ include "csrc/windows.pxi"
 include "csrc/scopes.pxi"
 include "csrc/symbols.pxi"
 include "csrc/states.pxi"
+include "csrc/longer.pxi"
+include "csrc/packed.pxi"
 include "csrc/kafka.pxi"
 include "csrc/fast_path.pxi"
 include "csrc/bars.pxi"

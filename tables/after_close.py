@@ -10,10 +10,11 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 import msgspec
 
 from tables.config import EngineConfig
+from tables.core import Core
 from tables.corrections import BASE, Corrections
 from tables.emission import Closed
 from tables.flat import FlatWindows
-from tables.further import Further, Item, Revision, Settled, Whose
+from tables.further import Further, Item, Revision, Settled, Whose, is_longer, key_of
 from tables.kept import State
 from tables.longer import Evidence, LongerWindows
 from tables.scopes import Longer, Scope, Symbol
@@ -32,23 +33,24 @@ ScopeOf = Callable[[bytes, tuple[str, str]], Scope]
 class AfterClose:
     """Of one partition."""
 
-    def __init__(self, config: EngineConfig) -> None:
+    def __init__(self, config: EngineConfig, core: Core) -> None:
+        self._core = core
         self._size = config.window_size
         self._grace = config.grace
-        self.further = Further(len(config.frames), per_symbol=config.scope == "symbol")
-        self.corrections = Corrections(config, self.further) if config.correct else None
-        self.longer = LongerWindows(config, self.further, self.corrections) if config.frames else None
+        self.further = Further(len(config.frames), core, per_symbol=config.scope == "symbol")
+        self.corrections = Corrections(config, core, self.further) if config.correct else None
+        self.longer = LongerWindows(config, core, self.further, self.corrections) if config.frames else None
         publish = (lambda _: None) if self.longer is None else self.longer.publish
         self.flat = FlatWindows(config, self.further, publish) if config.flat else None
         self._names = [] if self.longer is None else [frame.name for frame in self.longer.frames]
 
     @classmethod
-    def of(cls, config: EngineConfig) -> AfterClose | None:
+    def of(cls, config: EngineConfig, core: Core) -> AfterClose | None:
         """None where there is nothing to do after a close."""
-        return cls(config) if config.correct or config.frames or config.flat else None
+        return cls(config, core) if config.correct or config.frames or config.flat else None
 
     def closed(
-        self, scope: Scope, symbols: Sequence[Symbol], windows: Sequence[Window], end: int, evidence: Evidence
+        self, scope: Scope, symbols: list[Symbol], windows: list[Window], end: int, evidence: Evidence
     ) -> list[bytes] | None:
         """Take over base windows of a scope that have just closed. Returns their states, if they are kept for corrections."""
         states: list[bytes] | None = None
@@ -58,8 +60,8 @@ class AfterClose:
             self.flat.pass_to(scope, end - self._size, evidence)
             self.flat.closed(scope, symbols, windows)
         if self.corrections is not None:
-            states = [pack_window(window) for window in windows]
-            self.corrections.kept.keep(scope, BASE, end, [symbol.key for symbol in symbols], states)
+            states = self._core.pack_all(windows)
+            self.corrections.kept.keep(scope, BASE, end, map(key_of, symbols), states)
         if self.longer is not None:
             self.longer.gather(scope, symbols, windows, end - self._size, evidence)
         return states
@@ -124,7 +126,7 @@ class AfterClose:
         if self.corrections is not None:
             self.corrections.step_back(arrival)
         for item in self.further.items.values():
-            if isinstance(item, Longer):
+            if is_longer(item):
                 for frame, state in enumerate(item.states):
                     if state is not None and (window := unpack_window(state)).opened_at > arrival:
                         window.opened_at = arrival
@@ -136,7 +138,7 @@ class AfterClose:
         for item in self.further.items.values():
             if isinstance(item, Revision) and item.window is not None:
                 yield Whose(item.name), item.window
-            elif isinstance(item, Longer):
+            elif is_longer(item):
                 yield from ((Whose(item.name), unpack_window(state)) for state in item.states if state is not None)
                 if (close := item.close) is not None:
                     yield Whose(item.name), new_window(close.end, 0, close.price, close.ts, close.seq, close.offset)
@@ -147,7 +149,7 @@ class AfterClose:
 
     def is_needed(self, item: Item) -> bool:
         """Whether something is left of an item, even if it has no record: a symbol's scope, for the revisions that are due."""
-        return isinstance(item, Longer) and item.due > 0
+        return is_longer(item) and item.due > 0
 
     def record_of(self, item: Item) -> bytes | None:
         """The value of an item's record; None where nothing is left of it."""

@@ -100,7 +100,16 @@ class CheckpointPlan:
 
     def _further(self, number: int, current: list[bytes]) -> Iterator[tuple[bytes, bytes | None]]:
         """The records of longer windows and of revisions that changed."""
-        for item, value in self._snapshots.take_further():
+        snapshots = self._snapshots
+        items, at = snapshots.take_further(), 0
+        while at < len(items):
+            usual, at = snapshots.longer_records(items, at, number, current)
+            yield from usual
+            if at == len(items):
+                break
+            item = items[at]
+            at += 1
+            value = snapshots.value_of(item)
             if value is not None:
                 current.append(item.record_key)
                 yield item.record_key, value

@@ -10,7 +10,8 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from tables.scopes import Bucket, Scope, Symbol
+from tables.packed import MergeAll, PackAll, TakeStates, merge_all, pack_all, place_of, take_states
+from tables.scopes import Bucket, Longer, Scope, Symbol
 from tables.state import encode_state
 from tables.window import Window, new_window
 
@@ -18,6 +19,8 @@ _by_order = attrgetter("order")
 FirstWindow = Callable[[int, int, Decimal, Decimal | None, int, int, int], Window]
 # of symbols, a place, the checkpoint's number, keys, split states and clocks: records, and the place where they stop
 StatesOf = Callable[[list[Symbol], int, int, list[bytes], dict[bytes, int], bool], tuple[list[tuple[bytes, bytes]], int]]
+# of symbols and other items, a place, the checkpoint's number, and keys: records, and the place where they stop
+LongerRecords = Callable[[list[Any], int, int, list[bytes]], tuple[list[tuple[bytes, bytes]], int]]
 
 
 class Core(NamedTuple):
@@ -28,13 +31,19 @@ class Core(NamedTuple):
     symbol: Callable[[bytes, tuple[str, str], Scope], Symbol]
     scope: Callable[..., Scope]  # as `Scope`
     bucket: Callable[[int, int], Bucket]
+    longer: Callable[[bytes, tuple[str, str], Scope, int], Longer]
     first_window: FirstWindow  # what a tick opens: end, arrival, price, quantity, and the tick's ts, seq and offset
     adopted: Callable[[Window], Window]  # a stored window as an engine holds it
     plain: Callable[[Sequence[Window]], list[Window]]  # windows as `tables.window` has them
     sort: Callable[[dict[Any, Symbol], list[Symbol]], None]  # some of the symbols, in place, by broker and symbol
     take_windows: Callable[[list[Symbol], int, bool, list[Symbol]], list[Window]]
     state_of: Callable[..., bytes]  # the value of a symbol's record: its windows and, under scope `symbol`, its clock
+    pack_all: PackAll  # see `tables.packed`, also for the next two
+    merge_all: MergeAll
+    take_states: TakeStates
+    place_of: Callable[[Sequence[bytes], bytes], int]
     states_of: StatesOf | None = None  # the records of many symbols at once, see `_native.pyx`
+    longer_records: LongerRecords | None = None  # and those of their longer windows
 
 
 def first_window(end: int, arrival: int, price: Decimal, qty: Decimal | None, ts: int, seq: int, offset: int) -> Window:
@@ -74,4 +83,7 @@ def _state_of(windows: list[Window], *clock: int) -> bytes:
     return encode_state((windows, *clock))
 
 
-PYTHON = Core("python", dict, Symbol, Scope, Bucket, first_window, lambda window: window, list, _sort, take_windows, _state_of)
+PYTHON = Core(
+    *("python", dict, Symbol, Scope, Bucket, Longer, first_window, lambda window: window, list, _sort, take_windows, _state_of),
+    *(pack_all, merge_all, take_states, place_of),
+)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from tables.config import EngineConfig
+from tables.core import Core
 from tables.emission import Closed
 from tables.further import Further, Revision
 from tables.kept import KeptWindows
@@ -25,8 +26,8 @@ BASE = 0
 class Corrections:
     """The correctable windows of one partition, and their revisions."""
 
-    def __init__(self, config: EngineConfig, further: Further) -> None:
-        self.kept = KeptWindows(config, further)
+    def __init__(self, config: EngineConfig, core: Core, further: Further) -> None:
+        self.kept = KeptWindows(config, further, core.place_of)
         self.grace, self.horizon = config.grace, config.correction_horizon
         self._delay = config.correction_delay
         self._per_second = PER_SECOND[config.time_unit]

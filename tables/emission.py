@@ -6,9 +6,9 @@ compares it with the encoding of the same `Bar`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import msgspec
 
@@ -18,8 +18,9 @@ from tables.state import Close
 from tables.ticks import PER_SECOND
 from tables.window import Window, new_window, unpack_window
 
-H = TypeVar("H")
-UNPACKED_AT_ONCE = 1_000  # windows that are in memory as objects while their bars are encoded
+AT_ONCE = 1_000  # windows that are in memory as objects while their bars are encoded
+
+Header = tuple[str, bytes]
 
 
 class Named(Protocol):
@@ -84,33 +85,54 @@ def lacks_ticks(window: Window, size: int, per_second: int, cut: int) -> bool:
     return window.end - size - max(0, ahead) <= cut
 
 
-def take_records(steps: Iterable[Closed], headers: H) -> Iterator[tuple[bytes, bytes, int, H]]:
+def take_records(
+    steps: Iterable[Closed], headers: list[Header], state_header: str | None = None
+) -> Iterator[tuple[bytes, bytes, int, list[Header]]]:
     """Yield key, value, timestamp (epoch ms) and these headers of each bar's record, in order.
 
-    Each window is freed on the way. Key and value are those of `tables.bars.bar_key` and `encode_bar`.
+    Each window is freed on the way. Key and value are those of `tables.bars.bar_key` and `encode_bar`. `state_header`: the name
+    of one more header, with the state of the window, where the step has states.
     """
     start, end, suffix, times = 0, -1, b"", ""
     for step in steps:
-        if step.end != end:
+        if (step.start, step.end) != (start, end):
             start, end = step.start, step.end
             suffix, times = b"|%d" % start, f'"bucket_start":{start},"bucket_end":{end},"open":'
         closed = f',"close_reason":"{step.reason}","closed_at":{step.at},"watermark":{step.watermark},"first_offset":'
         last = f',"closed_at_offset":{step.offset},"revision":{step.revision}'
         ending = f',"corrected":{step.corrected}}}' if step.revision else "}"
         value_of = partial(_value, step, (times, closed, last, ending))
-        if take_bars is not None and knows(step.symbols) and step.cut == UNKNOWN and step.per_second == PER_SECOND["ms"]:
+        if _is_native(step):
             pieces = suffix, times.encode(), closed.encode(), last.encode(), ending.encode()
-            windows, count = step.windows, len(step.symbols)
-            for begin in range(0, count, UNPACKED_AT_ONCE):
-                many = begin, min(begin + UNPACKED_AT_ONCE, count)
-                yield from take_bars(step.symbols, windows, *many, pieces, start, headers, value_of)
+            named = None if step.states is None else state_header
+            windows, states, count = step.windows, step.states, len(step.symbols)
+            for begin in range(0, count, AT_ONCE):
+                many = begin, min(begin + AT_ONCE, count)
+                yield from take_bars(step.symbols, windows, states, *many, pieces, start, headers, named, value_of)
             windows.clear()
             continue
-        windows = step.windows
-        windows.reverse()
+        for part in unpacked([step]):
+            yield from _plain(part, suffix, value_of, headers, state_header)
+
+
+def _is_native(step: Closed) -> bool:
+    """Whether the native core makes the records of a step."""
+    usual = take_bars is not None and step.cut == UNKNOWN and step.per_second == PER_SECOND["ms"]
+    return usual and step.closes is None and knows(step.symbols)
+
+
+def _plain(
+    step: Closed, suffix: bytes, value_of: Callable[[Named, Window], bytes], headers: list[Header], state_header: str | None
+) -> Iterator[tuple[bytes, bytes, int, list[Header]]]:
+    windows, start = step.windows, step.start
+    windows.reverse()
+    if step.states is None or state_header is None:
         for symbol in step.symbols:
             # the window is freed at the next turn, while it is still in the cache
             yield symbol.key + suffix, value_of(symbol, windows.pop()), start, headers
+    else:
+        for symbol, state in zip(step.symbols, step.states, strict=True):
+            yield symbol.key + suffix, value_of(symbol, windows.pop()), start, [*headers, (state_header, state)]
 
 
 def _value(step: Closed, pieces: tuple[str, str, str, str], symbol: Named, w: Window) -> bytes:
@@ -139,22 +161,22 @@ def unpacked(steps: Iterable[Closed]) -> Iterator[Closed]:
         if step.windows or states is None:
             yield step
             continue
-        for begin in range(0, len(states), UNPACKED_AT_ONCE):
-            some = states[begin : begin + UNPACKED_AT_ONCE]
-            symbols = step.symbols[begin : begin + UNPACKED_AT_ONCE]
+        for begin in range(0, len(states), AT_ONCE):
+            some = states[begin : begin + AT_ONCE]
+            symbols = step.symbols[begin : begin + AT_ONCE]
             yield msgspec.structs.replace(step, symbols=symbols, windows=[unpack_window(state) for state in some], states=some)
 
 
 def _flat(step: Closed, closes: list[Close]) -> Iterator[Closed]:
     """A step of flat bars as steps with windows. They are partial where the close may not have been the last."""
     start = step.start
-    for begin in range(0, len(closes), UNPACKED_AT_ONCE):
+    for begin in range(0, len(closes), AT_ONCE):
         windows: list[Window] = []
-        for close in closes[begin : begin + UNPACKED_AT_ONCE]:
+        for close in closes[begin : begin + AT_ONCE]:
             tick = new_window(step.end, 0, close.price, close.ts, close.seq, close.offset)
             tick.ticks, tick.opened_at = 0, close.ts * 1_000 // step.per_second + close.since - start  # see `lacks_ticks`
             windows.append(tick)
-        symbols = step.symbols[begin : begin + UNPACKED_AT_ONCE]
+        symbols = step.symbols[begin : begin + AT_ONCE]
         yield msgspec.structs.replace(step, symbols=symbols, windows=windows, closes=None)
 
 

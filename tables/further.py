@@ -6,10 +6,14 @@ when nothing is left.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from operator import attrgetter
+from typing import NamedTuple, TypeGuard, cast
 
-from tables.scopes import Longer, Scope, head_of
+from tables.core import Core
+from tables.scopes import Longer, Scope, Symbol, head_of
 from tables.window import Window
+
+key_of = attrgetter("key")
 
 
 class Revision:
@@ -84,10 +88,21 @@ def is_further(key: bytes) -> bool:
 Item = Longer | Revision | Settled
 
 
+def is_longer(item: object) -> TypeGuard[Longer]:
+    """Whether it is what a symbol has of longer windows, of either core: nothing else here has states."""
+    return hasattr(item, "states")
+
+
+def is_item(stored: object) -> TypeGuard[Item]:
+    """Whether it is any of these."""
+    return isinstance(stored, Revision | Settled) or is_longer(stored)
+
+
 class Further:
     """All of one partition."""
 
-    def __init__(self, frames: int, *, per_symbol: bool) -> None:
+    def __init__(self, frames: int, core: Core, *, per_symbol: bool) -> None:
+        self._make = core.longer
         self.items: dict[bytes, Item] = {}  # by record key
         self.known: dict[bytes, Longer] = {}  # what there is of a symbol, by `broker|symbol`
         self.changed: list[Item] = []  # since `take_changed`
@@ -111,9 +126,16 @@ class Further:
         """The one of a symbol, created on first use."""
         found = self.known.get(key)
         if found is None:
-            found = self.known[key] = Longer(key, name, scope, self._frames)
+            found = self.known[key] = self._make(key, name, scope, self._frames)
             self.items[found.record_key] = found
         return found
+
+    def longers_of(self, symbols: list[Symbol], scope: Scope) -> list[Longer]:
+        """Those of many symbols."""
+        found = [*map(self.known.get, map(key_of, symbols))]
+        if None in found:
+            return [one or self.longer_of(symbol.key, symbol.name, scope) for one, symbol in zip(found, symbols, strict=True)]
+        return cast("list[Longer]", found)
 
     def revision_of(self, owner: Longer, frame: int, start: int, end: int) -> Revision:
         """That of a window, created on first use."""
@@ -140,5 +162,5 @@ class Further:
     def drop(self, item: Item) -> None:
         """Forget what has nothing left."""
         self.items.pop(item.record_key, None)
-        if isinstance(item, Longer):
+        if is_longer(item):
             self.known.pop(item.key, None)

@@ -8,16 +8,18 @@ lie far back get records of their own in the changelog.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from tables.config import EngineConfig
 from tables.further import Further, Settled
+from tables.packed import order_of_key
 from tables.scopes import Scope
 
 FRAME_BITS = 4
 FAR_BACK = 10_000  # records of bars, beside four for each window that is kept
 IN_A_RECORD = 16  # window lengths
 State = bytes | tuple[int, bytes]  # of a window whose bar was published; with the number of its last revision, if there is one
+PlaceOf = Callable[[Sequence[bytes], bytes], int]  # see `tables.packed.place_of`
 
 
 class Generation:
@@ -30,22 +32,69 @@ class Generation:
         self.live = 0  # how many sets of windows are kept
 
 
-class _OfScope:
-    """The closed windows of one scope: by frame and end, and within that by symbol, in the order in which they closed."""
+class Together:
+    """Windows of many symbols that closed together: states by keys, which are in the order of bars.
 
-    __slots__ = ("generations", "settled", "states")
+    Two tuples take a third of the memory of a dictionary, and the closes of the same symbols share one of them.
+    """
+
+    __slots__ = ("_place_of", "keys", "later", "states")
+
+    def __init__(self, keys: Sequence[bytes], states: Sequence[State], place_of: PlaceOf) -> None:
+        """Lists may be appended to."""
+        self._place_of = place_of
+        self.keys = keys
+        self.states = states
+        self.later: dict[bytes, State] = {}  # states that are newer, or of other symbols
+
+    def __len__(self) -> int:
+        """How many windows there are."""
+        return len(self.keys) + sum(self._place_of(self.keys, key) < 0 for key in self.later)
+
+    def get(self, key: bytes) -> State | None:
+        """The newest state of a symbol's window."""
+        state = self.later.get(key)
+        if state is None:
+            place = self._place_of(self.keys, key)
+            return self.states[place] if place >= 0 else None
+        return state
+
+    def put(self, key: bytes, state: State) -> bool:
+        """Take a newer state. Returns whether it is that of another symbol."""
+        if isinstance(self.keys, list) and isinstance(self.states, list) and order_of_key(self.keys[-1]) < order_of_key(key):
+            self.keys.append(key)
+            self.states.append(state)
+            return True
+        is_new = self.get(key) is None
+        self.later[key] = state
+        return is_new
+
+    def items(self) -> Iterator[tuple[bytes, State]]:
+        """Keys and states."""
+        for key, state in zip(self.keys, self.states, strict=True):
+            if key not in self.later:
+                yield key, state
+        yield from self.later.items()
+
+
+class _OfScope:
+    """The closed windows of one scope: by frame and end, in the order in which they closed."""
+
+    __slots__ = ("generations", "keys", "settled", "states")
 
     def __init__(self) -> None:
         self.settled: set[int] = set()  # entries whose windows have records of their own
-        self.states: dict[int, dict[bytes, State] | State] = {}  # under scope `symbol` there is one symbol only
+        self.states: dict[int, Together | State] = {}  # under scope `symbol` there is one symbol only
         self.generations: list[Generation] = []  # of each entry
+        self.keys: tuple[bytes, ...] = ()  # of the last one
 
 
 class KeptWindows:
     """Those of one partition."""
 
-    def __init__(self, config: EngineConfig, further: Further) -> None:
+    def __init__(self, config: EngineConfig, further: Further, place_of: PlaceOf) -> None:
         self.count = 0  # correctable windows, and some that have just expired
+        self._place_of = place_of
         self._reach = config.grace + config.correction_horizon
         self._per_record = IN_A_RECORD * config.window_size
         self._per_symbol = config.scope == "symbol"
@@ -55,25 +104,32 @@ class KeptWindows:
         self._own = Generation({})  # of windows that have records of their own
         self._sweep_at = 100
 
-    def keep(self, scope: Scope, frame: int, end: int, keys: Sequence[bytes], states: Sequence[State]) -> None:
-        """Keep windows of a scope that have just closed."""
-        states_by_key = dict(zip(keys, states, strict=True))
-        self._entry(scope.key, end << FRAME_BITS | frame, states[0] if self._per_symbol else states_by_key)
+    def keep(self, scope: Scope, frame: int, end: int, keys: Iterable[bytes], states: Sequence[State]) -> None:
+        """Keep windows of a scope that have just closed, in the order of bars."""
+        slot = end << FRAME_BITS | frame
         self.count += len(states)
+        if self._per_symbol:
+            self._enter(scope.key, slot, states[0])
+            return
+        kept, own = self._of(scope.key), tuple(keys)
+        if own == kept.keys:  # most of them are the same objects, so this takes little
+            own = kept.keys
+        kept.keys = own
+        self._enter(scope.key, slot, Together(own, tuple(states), self._place_of))
 
     def put(self, scope: Scope, frame: int, end: int, key: bytes, state: State) -> None:
         """Keep the newest version of one window."""
         slot = end << FRAME_BITS | frame
-        kept = self._scopes.get(scope.key)
-        held = None if kept is None else kept.states.get(slot)
-        if held is None or kept is None:
-            self.keep(scope, frame, end, [key], [state])
-        elif isinstance(held, dict):
-            self.count += key not in held
-            held[key] = state
+        kept = self._of(scope.key)
+        held = kept.states.get(slot)
+        if held is None:
+            self.count += 1
+            self._enter(scope.key, slot, state if self._per_symbol else Together([key], [state], self._place_of))
+        elif isinstance(held, Together):
+            self.count += held.put(key, state)
         else:
             kept.states[slot] = state
-        if kept is not None and slot in kept.settled:
+        if slot in kept.settled:
             self._settle(scope.key, slot, key)
 
     def forget(self, scope: Scope) -> None:
@@ -88,20 +144,24 @@ class KeptWindows:
             if slot >> FRAME_BITS > expired:
                 return
             held = states.pop(slot)
-            self.count -= len(held) if isinstance(held, dict) else 1
+            self.count -= len(held) if isinstance(held, Together) else 1
             kept.generations.pop(0).live -= 1
             if slot in kept.settled:
                 kept.settled.remove(slot)
-                for key in _keys(scope.key, held):
+                for key, _ in _items(scope.key, held):
                     item = self._item(scope.key, slot, key)
                     item.slots.discard(slot)
                     self._further.mark(item)
         del self._scopes[scope.key]
 
-    def _entry(self, scope: str, slot: int, held: dict[bytes, State] | State) -> None:
+    def _of(self, scope: str) -> _OfScope:
         kept = self._scopes.get(scope)
         if kept is None:
             kept = self._scopes[scope] = _OfScope()
+        return kept
+
+    def _enter(self, scope: str, slot: int, held: Together | State) -> None:
+        kept = self._of(scope)
         kept.states[slot] = held
         kept.generations.append(self._generations[-1])
         self._generations[-1].live += 1
@@ -115,8 +175,7 @@ class KeptWindows:
         """`broker|symbol` and the state of every window that is kept."""
         for scope, kept in self._scopes.items():
             for held in kept.states.values():
-                for key in _keys(scope, held):
-                    state = held[key] if isinstance(held, dict) else held
+                for key, state in _items(scope, held):
                     yield key, state[1] if isinstance(state, tuple) else state
 
     def of_symbol(self, scope: Scope, key: bytes) -> Iterator[tuple[int, int, State]]:
@@ -149,7 +208,7 @@ class KeptWindows:
     @staticmethod
     def _state(kept: _OfScope | None, slot: int, key: bytes) -> State | None:
         held = None if kept is None else kept.states.get(slot)
-        return held.get(key) if isinstance(held, dict) else held
+        return held.get(key) if isinstance(held, Together) else held
 
     def _item(self, scope: str, slot: int, key: bytes) -> Settled:
         return self._further.settled_of(key, (slot >> FRAME_BITS) // self._per_record, scope)
@@ -177,7 +236,7 @@ class KeptWindows:
                     kept.generations[number] = self._own
                     self._own.live += 1
                     kept.settled.add(slot)
-                    for key in _keys(scope, kept.states[slot]):
+                    for key, _ in _items(scope, kept.states[slot]):
                         self._settle(scope, slot, key)
 
     def checkpointed(self, ends: Mapping[str, int]) -> None:
@@ -204,6 +263,6 @@ def _distance(generation: Generation, ends: Mapping[str, int]) -> int:
     return max((end - generation.ends.get(topic, end) for topic, end in ends.items()), default=0)
 
 
-def _keys(scope: str, held: dict[bytes, State] | State) -> list[bytes]:
-    """The symbols of an entry; under scope `symbol` the scope is called like its symbol, see `order_of`."""
-    return list(held) if isinstance(held, dict) else [scope.replace("\0", "|").encode()]
+def _items(scope: str, held: Together | State) -> Iterable[tuple[bytes, State]]:
+    """The windows of an entry; under scope `symbol` the scope is called like its symbol, see `order_of`."""
+    return held.items() if isinstance(held, Together) else [(scope.replace("\0", "|").encode(), held)]

@@ -15,13 +15,15 @@ from typing import NamedTuple
 
 from tables.calendar import Calendar, frame_of, sources
 from tables.config import EngineConfig
+from tables.core import Core
 from tables.corrections import Corrections
-from tables.emission import Closed, Named
-from tables.further import Further
-from tables.scopes import NEVER, UNKNOWN, Longer, LongerBucket, Scope
+from tables.emission import Closed
+from tables.further import Further, key_of
+from tables.packed import Part
+from tables.scopes import NEVER, UNKNOWN, Longer, LongerBucket, Scope, Symbol
 from tables.state import longer_head
 from tables.ticks import PER_SECOND
-from tables.window import Window, merged_state, pack_window, unpack_window
+from tables.window import Window
 
 
 class Evidence(NamedTuple):
@@ -37,10 +39,11 @@ class Evidence(NamedTuple):
 class LongerWindows:
     """The open longer windows of one partition, and those that have closed since they were last taken."""
 
-    def __init__(self, config: EngineConfig, further: Further, corrections: Corrections | None) -> None:
+    def __init__(self, config: EngineConfig, core: Core, further: Further, corrections: Corrections | None) -> None:
         """`corrections` keeps what closes, if late ticks may revise it."""
         self.frames = sorted(frame_of(text) for text in config.frames)
         self.count = 0
+        self._core = core
         self._further = further
         self._corrections = corrections
         self._calendar = Calendar(config.day_zone, config.day_start, config.week_start)
@@ -69,18 +72,16 @@ class LongerWindows:
         closed, self._closed = self._closed, []
         return closed
 
-    def gather(self, scope: Scope, symbols: Sequence[Named], windows: Sequence[Window], start: int, evidence: Evidence) -> None:
+    def gather(self, scope: Scope, symbols: list[Symbol], windows: list[Window], start: int, evidence: Evidence) -> None:
         """Merge base windows of a scope that begin at `start`, and have closed, into the longer ones that hold them."""
+        longers = self._further.longers_of(symbols, scope)
         for frame in self._gathering[-1]:
-            bucket = self._bucket(scope, frame, start, evidence)
-            known, longer_of = self._further.known, self._further.longer_of
-            for symbol, window in zip(symbols, windows, strict=True):
-                self._merge(bucket, frame, known.get(symbol.key) or longer_of(symbol.key, symbol.name, scope), window)
+            self._merge(self._bucket(scope, frame, start, evidence), frame, longers, windows)
 
     def gather_late(self, scope: Scope, longer: Longer, frame: int, tick: Window, start: int) -> bool:
         """Merge a late tick, as a window of its own, into the open window of a frame. Returns whether that had to be opened."""
         opened = not scope.longer or scope.longer[frame] is None
-        self._merge(self._bucket(scope, frame, start, None), frame, longer, tick)
+        self._merge(self._bucket(scope, frame, start, None), frame, [longer], [tick])
         return opened
 
     def gathers_open(self, frame: int, start: int, watermark: int) -> bool:
@@ -123,36 +124,18 @@ class LongerWindows:
             bucket = scope.longer[frame] = LongerBucket(start, end, longer_head(self.frames[frame].name, start, end))
         return bucket
 
-    def _merge(self, bucket: LongerBucket, frame: int, longer: Longer, window: Window) -> None:
-        held = longer.states[frame]
-        if held is None:
-            bucket.members.append(longer)
-            self.count += 1
-            end, window.end = window.end, bucket.end  # a copy would cost more than to encode it
-            longer.states[frame] = pack_window(window)
-            window.end = end
-        else:
-            longer.states[frame] = merged_state(held, window)
-        if not longer.changed:
-            self._further.mark(longer)
+    def _merge(self, bucket: LongerBucket, frame: int, longers: list[Longer], parts: Sequence[Part]) -> None:
+        self.count += self._core.merge_all(longers, parts, frame, bucket.end, bucket.members, self._further.changed)
 
     def _close(self, scope: Scope, frame: int, bucket: LongerBucket, evidence: Evidence) -> None:
         scope.longer[frame] = None
         members = sorted(bucket.members, key=_order) if len(bucket.members) > 1 else bucket.members
-        states: list[bytes] = []
-        for longer in members:
-            state = longer.states[frame]
-            assert state is not None  # noqa: S101  # it is a member of the bucket
-            states.append(state)
-            longer.states[frame] = None
-            self._further.mark(longer)
+        states = self._core.take_states(members, frame, self._further.changed)
         self.count -= len(members)
         if self._corrections is not None:
-            self._corrections.kept.keep(scope, frame + 1, bucket.end, [longer.key for longer in members], states)
+            self._corrections.kept.keep(scope, frame + 1, bucket.end, map(key_of, members), states)
         for gathering in self._gathering.get(frame, ()):
-            into = self._bucket(scope, gathering, bucket.start, evidence)
-            for longer, state in zip(members, states, strict=True):
-                self._merge(into, gathering, longer, unpack_window(state))
+            self._merge(self._bucket(scope, gathering, bucket.start, evidence), gathering, members, states)
         reason, at, watermark, offset, cut = evidence
         size = bucket.end - bucket.start
         cut = cut if bucket.start - self._max_future <= cut else UNKNOWN

@@ -27,7 +27,7 @@ class OpenWindows:
         self.config = config
         self.core = core
         self.per_symbol = config.scope == "symbol"
-        self.after = AfterClose.of(config)
+        self.after = AfterClose.of(config, core)
         self.symbols: dict[Any, Symbol] = core.new_symbols()  # by record key; a missing key is never in it
         self.scopes: dict[str, Scope] = {}  # by broker, or "" for the partition; empty under scope `symbol`
         self.resting: dict[bytes, Resting] = {}  # by record key: under scope `symbol`, symbols that are not in `symbols`
@@ -202,7 +202,6 @@ class OpenWindows:
         self.count -= len(symbols)
         windows = core.take_windows(symbols, end, self.per_symbol, self.changed)
         if self.after is not None:
-            windows = core.plain(windows)
             states = self.after.closed(scope, symbols, windows, end, evidence)
             self.closed_count += self.after.take_flat(self._closed, self.published)
         published = self.published

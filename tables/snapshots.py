@@ -16,7 +16,7 @@ from itertools import chain
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeGuard
 
-from tables.further import Item, is_further
+from tables.further import Item, is_further, is_item
 from tables.open_windows import OpenWindows
 from tables.progress import Progress
 from tables.scopes import Resting, Scope, Symbol, order_of
@@ -108,19 +108,27 @@ class Snapshots:
         """The symbols and scopes whose records may have changed since the last call."""
         return self._windows.take_changed()
 
-    def take_further(self) -> Iterator[tuple[Item, bytes | None]]:
-        """What changed since the last call of longer windows and revisions, with the values of their records.
+    def take_further(self) -> list[Item]:
+        """What changed since the last call of longer windows and revisions."""
+        after = self._windows.after
+        return [] if after is None else after.further.take_changed()
 
-        None deletes a record. What has nothing left is forgotten.
-        """
+    def value_of(self, item: Item) -> bytes | None:
+        """The value of the record of one of these; None deletes it. What has nothing left is forgotten."""
         after = self._windows.after
         if after is None:
-            return
-        for item in after.further.take_changed():
-            value = after.record_of(item)
-            if value is None and not after.is_needed(item):
-                after.further.drop(item)
-            yield item, value
+            return None
+        value = after.record_of(item)
+        if value is None and not after.is_needed(item):
+            after.further.drop(item)
+        return value
+
+    def longer_records(
+        self, items: list[Item], at: int, number: int, keys: list[bytes]
+    ) -> tuple[list[tuple[bytes, bytes]], int]:
+        """As `states_of`, of those that `take_further` gives."""
+        many = self._windows.core.longer_records
+        return ([], at) if many is None else many(items, at, number, keys)
 
     def state_of(self, symbol: Symbol) -> bytes | None:
         """The value of a symbol's record, where it has exactly one; for all others there is `records_of`, which is slower."""
@@ -143,7 +151,7 @@ class Snapshots:
 
     def records_of(self, key: bytes, item: Stored) -> Records:
         """What the changelog must hold now; empty for a symbol without open windows, unless its state has a clock."""
-        if isinstance(item, Item):
+        if is_item(item):
             after = self._windows.after
             value = None if after is None else after.record_of(item)
             return [] if value is None else [(key, value)]
@@ -249,7 +257,7 @@ def _windows_of(symbol: Symbol) -> list[Window]:
     return sorted(windows, key=_end_of) if len(windows) > 1 else windows
 
 
-def _is_symbol(item: Symbol | Scope | Resting) -> TypeGuard[Symbol]:
+def _is_symbol(item: Stored) -> TypeGuard[Symbol]:
     """Whether it is a symbol, of either core: no other item has windows."""
     return hasattr(item, "windows")
 

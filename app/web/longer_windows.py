@@ -17,7 +17,7 @@ from app.web.models.bars import CorrectableWindow, OpenWindow
 from tables.after_close import AfterClose
 from tables.emission import lacks_ticks
 from tables.engine import Engine
-from tables.further import Revision, revision_key
+from tables.further import Revision, is_longer, revision_key
 from tables.longer import LongerWindows
 from tables.scopes import UNKNOWN, Longer, Scope, Symbol, order_of
 from tables.ticks import PER_SECOND
@@ -67,7 +67,7 @@ async def keys(engine: Engine, frame: str, matches: Callable[[bytes], bool]) -> 
     items = list(after.further.items.values())
     for at in range(0, len(items), sampling.CHUNK):
         for item in items[at : at + sampling.CHUNK]:
-            if isinstance(item, Longer) and matches(item.key) and any(_states(after, item, index)):
+            if is_longer(item) and matches(item.key) and any(_states(after, item, index)):
                 found.add(item.key)
         await asyncio.sleep(0)
     entries = list(engine.symbols.items())

@@ -10,7 +10,8 @@ start are in the key. Bars in JSON have no such header: what they need is read f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 import msgspec
 from msgspec import UNSET
@@ -19,7 +20,7 @@ from tables.bar_formats import avro, protobuf
 from tables.bar_formats.format import AVRO, PREFIX, PROTOBUF, VERSION, framing
 from tables.bar_formats.numbers import BarNumbers
 from tables.bars import Bar, decode_bar
-from tables.emission import Closed
+from tables.emission import Closed, unpacked
 from tables.records import Record
 
 FORMATS = {AVRO: avro.FORMAT, PROTOBUF: protobuf.FORMAT}
@@ -29,7 +30,13 @@ _MAGIC = b"\0"
 Header = tuple[str, bytes]
 Headers = Iterable[tuple[str, bytes | None]]
 Outgoing = tuple[bytes, bytes, int, list[Header]]  # key, value, timestamp (epoch ms), headers
-TakeRecords = Callable[[Iterable[Closed], list[Header]], Iterator[Outgoing]]
+
+
+class TakeRecords(Protocol):
+    """Makes the records of bars, see `tables.emission.take_records`."""
+
+    def __call__(self, steps: Iterable[Closed], headers: list[Header], state_header: str | None = None) -> Iterator[Outgoing]:
+        """Yield the records of the bars of these steps, in order."""
 
 
 class ClosedBar(msgspec.Struct, gc=False):
@@ -55,19 +62,21 @@ class BarRecords:
         self._numbers = BarNumbers(scale)
         self._told = f"{name}-{VERSION} {scale}"
 
-    def take(self, steps: Iterable[Closed], headers: list[Header]) -> Iterator[Outgoing]:
+    def take(self, steps: Iterable[Closed], headers: list[Header], state_header: str | None = None) -> Iterator[Outgoing]:
         """Yield the records of the bars of these steps, in order. Each window is freed on the way.
 
-        `headers`: those that every record has beside its own.
+        `headers`: those that every record has beside its own. `state_header`: see `take_records`.
         """
         prefix, encode, scale = self._prefix, self._encode, self._numbers.scale
-        for step in steps:
+        for step in unpacked(steps):
             start, suffix = step.start, b"|%d" % step.start
             evidence = f"{self._told} {step.reason} {step.at} {step.watermark} {step.offset}"
             told = [*headers, (BAR_HEADER, evidence.encode())]
             corrected = step.corrected if step.revision else None
-            for key, bar in _bars(step, self._numbers, step.revision):
-                yield key + suffix, prefix + encode(bar, scale, corrected, step.frame or None), start, told
+            states = step.states if state_header else None
+            for place, (key, bar) in enumerate(_bars(step, self._numbers, step.revision)):
+                own = told if states is None or state_header is None else [*told, (state_header, states[place])]
+                yield key + suffix, prefix + encode(bar, scale, corrected, step.frame or None), start, own
 
 
 def _bars(step: Closed, numbers: BarNumbers, revision: int) -> Iterator[tuple[bytes, Bar]]:

@@ -26,58 +26,72 @@ cdef inline char* _put_escaped(char* at, const uint8_t* text, int64_t size):
 
 def knows(symbols):
     """Whether the symbols of a step are those of this core."""
-    return len(symbols) > 0 and type(symbols[0]) is Symbol
+    return len(symbols) > 0 and (type(symbols[0]) is Symbol or type(symbols[0]) is Longer)
 
 
 def take_bars(
-    list symbols, list windows, int64_t begin, int64_t end, tuple pieces, object start, object headers, object plain_value
+    list symbols, list windows, list states, int64_t begin, int64_t end, tuple pieces, object start, list headers,
+    object state_header, object plain_value,
 ):
     """Records `(key, value, start, headers)` of the bars from one place in a step to another. Each window is freed.
 
-    `pieces`: what the bars of the step share, see `tables.emission`. `plain_value` makes the value of a bar that is unusual.
+    `windows` are empty where there are only `states`. `pieces`: what the bars of the step share, see `tables.emission`.
+    `state_header`: the name of a header with the state; None: they have none. `plain_value` makes the value of a bar that is
+    unusual.
     """
-    cdef bytes suffix, times, closed, last, ending, value
+    cdef bytes suffix, times, closed, last, ending, value, key
     cdef char[MOST_BAR] text
     cdef char* at
     cdef char* after
-    cdef Symbol symbol
-    cdef object window
-    cdef const uint8_t* key
+    cdef object symbol, window
+    cdef window_t read
+    cdef const window_t* w
+    cdef const uint8_t* name
     cdef const uint8_t* bar
     cdef int64_t place
-    cdef bint fits
-    cdef list records = []
-    cdef int64_t key_size, suffix_size
+    cdef bint fits, stored = not windows
+    cdef list records = [], own = headers
+    cdef int64_t key_size
     suffix, times, closed, last, ending = pieces
-    suffix_size = PyBytes_GET_SIZE(suffix)
     fits = len(times) + len(closed) + len(last) + len(ending) <= MOST_PIECES
     for place in range(begin, end):
         symbol = symbols[place]
-        window = windows[place]
-        windows[place] = None
-        key = <const uint8_t*>PyBytes_AS_STRING(symbol.key)
-        key_size = symbol.key_size
+        key = (<Symbol>symbol).key if type(symbol) is Symbol else (<Longer?>symbol).key
+        w = NULL
+        if stored:
+            window = states[place]
+            if unpack_window(<const uint8_t*>PyBytes_AS_STRING(window), PyBytes_GET_SIZE(window), &read):
+                w = &read
+        else:
+            window = windows[place]
+            windows[place] = None
+            if type(window) is Window:
+                w = &(<Window>window).w
+        name = <const uint8_t*>PyBytes_AS_STRING(key)
+        key_size = PyBytes_GET_SIZE(key)
         value = None
-        bar = <const uint8_t*>memchr(key, c"|", key_size)
-        if fits and type(window) is Window and bar != NULL and key_size <= MAX_KEY:
+        bar = <const uint8_t*>memchr(name, c"|", key_size)
+        if fits and w != NULL and bar != NULL and key_size <= MAX_KEY:
             at = text
             memcpy(at, b'{"broker":"', 11)
-            at = _put_escaped(at + 11, key, bar - key)
+            at = _put_escaped(at + 11, name, bar - name)
             memcpy(at, b'","symbol":"', 12)
-            at = _put_escaped(at + 12, bar + 1, key_size - (bar - key) - 1)
+            at = _put_escaped(at + 12, bar + 1, key_size - (bar - name) - 1)
             memcpy(at, b'",', 2)
             at = _put(at + 2, times)
-            after = put_prices(at, &(<Window>window).w)
+            after = put_prices(at, w)
             if after != NULL:
                 at = _put(after, closed)
-                at = put_int(at, (<Window>window).w.first_offset)
+                at = put_int(at, w.first_offset)
                 memcpy(at, b',"last_offset":', 15)
-                at = put_int(at + 15, (<Window>window).w.last_offset)
+                at = put_int(at + 15, w.last_offset)
                 at = _put(_put(at, last), ending)
                 value = PyBytes_FromStringAndSize(text, at - text)
         if value is None:
-            value = plain_value(symbol, window)
-        records.append((_joined(symbol.key, suffix), value, start, headers))
+            value = plain_value(symbol, plain_unpack(window) if stored else window)
+        if state_header is not None:
+            own = [*headers, (state_header, states[place])]
+        records.append((_joined(key, suffix), value, start, own))
     return records
 
 

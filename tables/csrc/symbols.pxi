@@ -8,14 +8,18 @@ cdef inline uint8_t _order_byte(uint8_t byte) noexcept nogil:
 
 
 cdef int _compare_keys(Symbol one, Symbol other) noexcept:
+    return _compare_texts(one.key, other.key)
+
+
+cdef int _compare_texts(bytes one, bytes other) noexcept:
     """As the texts of `order_of` compare: UTF-8 sorts like its characters."""
-    cdef const uint8_t* a = <const uint8_t*>PyBytes_AS_STRING(one.key)
-    cdef const uint8_t* b = <const uint8_t*>PyBytes_AS_STRING(other.key)
-    cdef Py_ssize_t at, size = min(one.key_size, other.key_size)
+    cdef const uint8_t* a = <const uint8_t*>PyBytes_AS_STRING(one)
+    cdef const uint8_t* b = <const uint8_t*>PyBytes_AS_STRING(other)
+    cdef Py_ssize_t at, size = min(PyBytes_GET_SIZE(one), PyBytes_GET_SIZE(other))
     for at in range(size):
         if a[at] != b[at]:
             return <int>_order_byte(a[at]) - <int>_order_byte(b[at])
-    return (one.key_size > other.key_size) - (one.key_size < other.key_size)
+    return (PyBytes_GET_SIZE(one) > PyBytes_GET_SIZE(other)) - (PyBytes_GET_SIZE(one) < PyBytes_GET_SIZE(other))
 
 
 cdef int _by_key(const void* one, const void* other) noexcept:

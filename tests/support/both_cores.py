@@ -12,13 +12,16 @@ from app.kafka.raw_batches import RawBatch
 from tables._native import crc32c
 from tables.checkpoint_plan import CheckpointPlan
 from tables.config import EngineConfig
-from tables.emission import take_records, unpacked
+from tables.emission import take_records
 from tables.engine import Engine
+from tables.further import is_further
 from tables.records import SideRecord
-from tables.state import SymbolState, decode_state
+from tables.snapshots import Beyond
+from tables.state import SymbolState, decode_further, decode_state
 from tests.support.raw_batches import read_by_aiokafka
 
 Outcome = tuple[Any, ...]
+HEADERS = [("app", b"test")]
 
 
 def outcome(engine: Engine, plan: CheckpointPlan | None = None) -> Outcome:
@@ -26,8 +29,8 @@ def outcome(engine: Engine, plan: CheckpointPlan | None = None) -> Outcome:
 
     With a `plan` the states are those that its next checkpoint writes; else one by one, of what changed.
     """
-    bars = [record[:3] for record in take_records(engine.take_closed(), None)]
-    beyond = [record[:3] for record in take_records(unpacked(engine.take_after_close()), None)]
+    bars = list(take_records(engine.take_closed(), HEADERS, "state"))
+    beyond = list(take_records(engine.take_after_close(), HEADERS, "state"))
     side = [_side(one) for one in engine.take_side()]
     states = _changed(engine) if plan is None else _checkpoint(plan)
     progress = engine.progress
@@ -41,7 +44,7 @@ def _changed(engine: Engine) -> list[Any]:
     symbols, scopes = engine.snapshots.take_changed()
     states = [engine.snapshots.records_of(symbol.key, symbol) for symbol in symbols]
     clocks = [engine.snapshots.records_of(scope.record_key, scope) for scope in scopes]
-    return [states, clocks, [(item.record_key, value) for item, value in engine.snapshots.take_further()]]
+    return [states, clocks, [(item.record_key, engine.snapshots.value_of(item)) for item in engine.snapshots.take_further()]]
 
 
 def _checkpoint(plan: CheckpointPlan) -> list[Any]:
@@ -63,11 +66,15 @@ def everything(engine: Engine) -> dict[bytes, bytes | None]:
 
 def restored(config: EngineConfig, former: Engine, native: str) -> Engine:
     """Another engine, of this core, that goes on from the state of one."""
-    states: dict[bytes, SymbolState] = {
-        key: decode_state(value) for key, value in everything(former).items() if value is not None
-    }
+    states: dict[bytes, SymbolState] = {}
+    beyond = Beyond()
+    for key, value in everything(former).items():
+        if value is not None and is_further(key):
+            beyond.states[key] = decode_further(value)
+        elif value is not None:
+            states[key] = decode_state(value)
     engine = Engine(config, former.next_offset, native=native)
-    engine.restore(copy.copy(former.counters), former.arrival, {}, states, [], former.cut)
+    engine.restore(copy.copy(former.counters), former.arrival, {}, states, [], former.cut, beyond=beyond)
     return engine
 
 

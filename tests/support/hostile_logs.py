@@ -81,8 +81,13 @@ class Source:
             price=pick(("bid", "bid", "last", "ask")),
             bar_scale=pick((None, None, None, 2, 9, 18)),
         )
-        if self.random.random() < 0.2:
-            config = replace(config, correct=True, frames=pick(((), ("5m",))) if config.window_size == MINUTE else ())
+        if self.random.random() < 0.3:
+            config = replace(
+                config, correct=True, correction_horizon=pick((0, 60_000, 600_000)), correction_delay=pick((0, 5_000))
+            )
+        if self.random.random() < 0.4:
+            frames = pick((("2m",), ("5m", "15m", "1h"), ("2m", "3m", "6m", "1d")))
+            config = replace(config, frames=frames, flat=pick(((), (), ("base",), frames[:1])))
         return config
 
     def number(self) -> str:

@@ -15,6 +15,7 @@ from tables.window import Window, new_window
 from tests.unit.model import bars_of
 
 END, SIZE = 1_399_248_060_000, 60_000
+HEADERS = [("app", b"test")]
 names = st.text(st.characters(codec="utf-8", exclude_characters="|", exclude_categories=("Cc", "Cs")), min_size=1)
 digits = st.integers(1, 10**34 - 1)
 prices = st.builds(lambda digits, exponent: Decimal(digits).scaleb(exponent), digits, st.integers(-33, 0))
@@ -60,6 +61,6 @@ def test_the_records_of_closed_windows_are_their_bars_encoded(
         steps.append(Closed(symbols, windows, end, SIZE, PER_SECOND[unit], *evidence, cuts[number]))
         steps[-1].revision, steps[-1].corrected = number // 2, number
     bars = [bar for step in steps for bar in bars_of(step)]
-    expected = [(bar_key(b.broker, b.symbol, b.bucket_start), encode_bar(b), b.bucket_start, unit) for b in bars]
-    assert list(take_records(steps, unit)) == expected
+    expected = [(bar_key(b.broker, b.symbol, b.bucket_start), encode_bar(b), b.bucket_start, HEADERS) for b in bars]
+    assert list(take_records(steps, HEADERS)) == expected
     assert not any(step.windows for step in steps)  # let go of, so that a burst of bars does not hold them twice

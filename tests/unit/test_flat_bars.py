@@ -22,7 +22,7 @@ from tables.config import EngineConfig
 from tables.emission import take_records, unpacked
 from tables.engine import Engine
 from tables.flat import FlatWindows, filled
-from tables.further import Item
+from tables.further import Item, is_longer
 from tables.scopes import Longer, Scope
 from tests.simulation.judge import judge
 from tests.simulation.partition import run
@@ -259,7 +259,7 @@ def published_again(self: FlatWindows, into: Any, _: Any) -> int:
 
 
 def without_close(self: AfterClose, item: Item) -> bytes | None:
-    if isinstance(item, Longer):
+    if is_longer(item):
         close, item.close = item.close, None
         try:
             return original_record(self, item)
