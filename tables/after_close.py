@@ -17,10 +17,11 @@ from tables.flat import FlatWindows
 from tables.further import Further, Item, Revision, Settled, Whose, is_longer, key_of
 from tables.kept import State
 from tables.longer import Evidence, LongerWindows
+from tables.packed import opened_by
 from tables.scopes import Longer, Scope, Symbol
 from tables.state import FurtherState, KeptState, RevisionState, encode_further, encode_longer
 from tables.ticks import name_of
-from tables.window import Window, new_window, pack_window, unpack_window
+from tables.window import Window, new_window, unpack_window
 
 
 class BoundsMovedError(ValueError):
@@ -90,11 +91,10 @@ class AfterClose:
         start, watermark, opened = end - self._size, scope.stream_time - self._grace, False
         corrections.revise(owner, BASE, (start, end), tick, arrival)
         if self.longer is not None:
-            for frame in range(len(self._names)):
-                span = self.longer.span(frame, start)
+            for frame, (span, gathered) in enumerate(self.longer.around(start)):
                 if span[1] <= watermark:
                     corrections.revise(owner, frame + 1, span, tick, arrival)
-                elif not self.longer.gathers_open(frame, start, watermark):
+                elif gathered <= watermark:  # else it comes with what the frame gathers, when that closes
                     opened |= self.longer.gather_late(scope, owner, frame, tick, start)
         if self.flat is not None:
             self.flat.corrected(scope, owner, tick)
@@ -128,16 +128,15 @@ class AfterClose:
         for item in self.further.items.values():
             if is_longer(item):
                 for frame, state in enumerate(item.states):
-                    if state is not None and (window := unpack_window(state)).opened_at > arrival:
-                        window.opened_at = arrival
-                        item.states[frame] = pack_window(window)
+                    if state is not None and (other := opened_by(state, arrival)) is not state:
+                        item.states[frame] = other
                         self.further.mark(item)
 
     def every_window(self) -> Iterator[tuple[Whose, Window]]:
         """All windows whose bars are still to be published here, or may be revised; and the closes that flat bars repeat."""
         for item in self.further.items.values():
-            if isinstance(item, Revision) and item.window is not None:
-                yield Whose(item.name), item.window
+            if isinstance(item, Revision) and item.state is not None:
+                yield Whose(item.name), unpack_window(item.state)
             elif is_longer(item):
                 yield from ((Whose(item.name), unpack_window(state)) for state in item.states if state is not None)
                 if (close := item.close) is not None:
@@ -154,9 +153,9 @@ class AfterClose:
     def record_of(self, item: Item) -> bytes | None:
         """The value of an item's record; None where nothing is left of it."""
         if isinstance(item, Revision):
-            if item.window is None:
+            if item.state is None:
                 return None
-            state = msgspec.Raw(pack_window(item.window))
+            state = msgspec.Raw(item.state)
             frame = self._names[item.frame - 1] if item.frame else ""
             return encode_further(
                 FurtherState([], RevisionState(frame, item.start, item.end, item.number, item.added, item.due, state))
@@ -189,7 +188,7 @@ class AfterClose:
             if (due := state.revision) is not None:
                 revision = self.further.revision_of(owner, self._index(due.frame), due.start, due.end)
                 revision.number, revision.added, revision.due = due.number, due.added, due.due
-                revision.window = unpack_window(bytes(due.window))
+                revision.state = bytes(due.window)
                 self._check_bounds(due.frame, due.start, due.end)
                 revisions.append(revision)
             for held in state.longer:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from tables.packed import MergeAll, PackAll, TakeStates, merge_all, pack_all, place_of, take_states
+from tables.packed import MergeAll, PackAll, Part, TakeStates, merge_all, merged, pack_all, packed, place_of, take_states
 from tables.scopes import Bucket, Longer, Scope, Symbol
 from tables.state import encode_state
 from tables.window import Window, new_window
@@ -38,7 +38,9 @@ class Core(NamedTuple):
     sort: Callable[[dict[Any, Symbol], list[Symbol]], None]  # some of the symbols, in place, by broker and symbol
     take_windows: Callable[[list[Symbol], int, bool, list[Symbol]], list[Window]]
     state_of: Callable[..., bytes]  # the value of a symbol's record: its windows and, under scope `symbol`, its clock
-    pack_all: PackAll  # see `tables.packed`, also for the next two
+    packed: Callable[[Part, int], bytes]  # see `tables.packed`, also for those that follow
+    merged: Callable[[bytes, Part], bytes]
+    pack_all: PackAll
     merge_all: MergeAll
     take_states: TakeStates
     place_of: Callable[[Sequence[bytes], bytes], int]
@@ -85,5 +87,5 @@ def _state_of(windows: list[Window], *clock: int) -> bytes:
 
 PYTHON = Core(
     *("python", dict, Symbol, Scope, Bucket, Longer, first_window, lambda window: window, list, _sort, take_windows, _state_of),
-    *(pack_all, merge_all, take_states, place_of),
+    *(packed, merged, pack_all, merge_all, take_states, place_of),
 )

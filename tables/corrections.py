@@ -16,9 +16,10 @@ from tables.core import Core
 from tables.emission import Closed
 from tables.further import Further, Revision
 from tables.kept import KeptWindows
+from tables.packed import opened_by
 from tables.scopes import UNKNOWN, Longer, Scope
 from tables.ticks import PER_SECOND
-from tables.window import Window, pack_window, unpack_window
+from tables.window import Window
 
 BASE = 0
 
@@ -28,6 +29,7 @@ class Corrections:
 
     def __init__(self, config: EngineConfig, core: Core, further: Further) -> None:
         self.kept = KeptWindows(config, further, core.place_of)
+        self._core = core
         self.grace, self.horizon = config.grace, config.correction_horizon
         self._delay = config.correction_delay
         self._per_second = PER_SECOND[config.time_unit]
@@ -44,19 +46,14 @@ class Corrections:
         """Merge a late tick, as a window of its own, into a closed window. Begins a revision, if none is due."""
         start, end = span
         revision = self._further.revision_of(owner, frame, start, end)
-        if revision.window is None:
-            state = self.kept.find(owner.scope, frame, end, owner.key)
-            revision.number, packed = state if isinstance(state, tuple) else (0, state)
+        state = revision.state
+        if state is None:
+            found = self.kept.find(owner.scope, frame, end, owner.key)
+            revision.number, state = found if isinstance(found, tuple) else (0, found)
             revision.added, revision.due = 0, arrival + self._delay
             owner.due += 1
             self._queue.append(revision)
-            if packed is not None:
-                revision.window = unpack_window(packed)
-        if revision.window is None:
-            revision.window = unpack_window(pack_window(tick))  # a copy
-            revision.window.end = end
-        else:
-            revision.window.merge(tick)
+        revision.state = self._core.packed(tick, end) if state is None else self._core.merged(state, tick)
         revision.added += 1
         self._further.mark(revision)
 
@@ -72,18 +69,18 @@ class Corrections:
             together = list(takewhile(lambda revision: revision.due == due, queue))  # noqa: B023  # it is used at once
             for _ in together:
                 queue.popleft()
-            for revision in sorted(together, key=_order):
+            for revision in sorted(together, key=_order) if len(together) > 1 else together:
                 self._publish(revision, next_offset, cut, frames)
 
     def _publish(self, revision: Revision, next_offset: int, cut: int, frames: Sequence[str]) -> None:
-        owner, window, end = revision.owner, revision.window, revision.end
-        assert window is not None  # noqa: S101  # it is due
-        number, scope, state = revision.number + 1, owner.scope, pack_window(window)
+        owner, state, end = revision.owner, revision.state, revision.end
+        assert state is not None  # noqa: S101  # it is due
+        number, scope = revision.number + 1, owner.scope
         if end + self.grace + self.horizon > scope.stream_time:
             self.kept.put(scope, revision.frame, end, owner.key, (number, state))
         cut = cut if revision.start - self._max_future <= cut else UNKNOWN
         closed = Closed(
-            *([owner], [window], end, end - revision.start, self._per_second),
+            *([owner], [], end, end - revision.start, self._per_second),
             *("correction", revision.due, scope.stream_time - self.grace, next_offset, cut),
             [state],
             frame=frames[revision.frame - 1] if revision.frame else "",
@@ -92,9 +89,10 @@ class Corrections:
         )
         self._closed.append(closed)
         owner.due -= 1
-        revision.window = None
+        revision.state = None
         self._further.mark(revision)
-        self._further.mark(owner)  # it may have nothing left
+        if not (owner.due or owner.close or any(owner.states)):
+            self._further.mark(owner)  # it has nothing left
 
     def take_closed(self) -> list[Closed]:
         """The revised bars since the last call, in order; each is a step of its own."""
@@ -107,8 +105,8 @@ class Corrections:
             if revision.due > arrival + self._delay:
                 revision.due = arrival + self._delay
                 self._further.mark(revision)
-            if revision.window is not None and revision.window.opened_at > arrival:
-                revision.window.opened_at = arrival
+            if revision.state is not None and (state := opened_by(revision.state, arrival)) is not revision.state:
+                revision.state = state
                 self._further.mark(revision)
 
     def restore_revisions(self, revisions: Sequence[Revision]) -> None:

@@ -11,7 +11,6 @@ from typing import NamedTuple, TypeGuard, cast
 
 from tables.core import Core
 from tables.scopes import Longer, Scope, Symbol, head_of
-from tables.window import Window
 
 key_of = attrgetter("key")
 
@@ -19,7 +18,7 @@ key_of = attrgetter("key")
 class Revision:
     """Late ticks of a closed window that will make one revised bar together. Times are epoch ms."""
 
-    __slots__ = ("added", "changed", "due", "end", "frame", "number", "owner", "record_key", "start", "window", "written")
+    __slots__ = ("added", "changed", "due", "end", "frame", "number", "owner", "record_key", "start", "state", "written")
 
     def __init__(self, owner: Longer, frame: int, start: int, end: int) -> None:
         self.owner = owner
@@ -30,7 +29,7 @@ class Revision:
         self.number = 0  # of the revision that was published last
         self.added = 0  # late ticks since then
         self.due = 0  # arrival
-        self.window: Window | None = None  # with these ticks; None: no revision is due
+        self.state: bytes | None = None  # of the window with these ticks; None: no revision is due
         self.changed = False
         self.written = 0
 

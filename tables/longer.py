@@ -25,6 +25,8 @@ from tables.state import longer_head
 from tables.ticks import PER_SECOND
 from tables.window import Window
 
+MOST_AROUND = 1_000  # base windows of late ticks that are remembered
+
 
 class Evidence(NamedTuple):
     """Why and when the windows of a step close, as their bars say. Times are epoch ms."""
@@ -52,6 +54,7 @@ class LongerWindows:
             source: [frame for frame, of in enumerate(self._sources) if of == source] for source in {-1, *self._sources}
         }
         self._spans = [(0, 0)] * len(self.frames)  # the window of each frame that was asked for last
+        self._around: dict[int, list[tuple[tuple[int, int], int]]] = {}  # by the start of the base window
         self._max_future = config.max_future
         self._per_second = PER_SECOND[config.time_unit]
         self._closed: list[Closed] = []
@@ -84,10 +87,16 @@ class LongerWindows:
         self._merge(self._bucket(scope, frame, start, None), frame, [longer], [tick])
         return opened
 
-    def gathers_open(self, frame: int, start: int, watermark: int) -> bool:
-        """Whether what a frame gathers is open around this time: it will be merged into the frame when it closes."""
-        source = self._sources[frame]
-        return source >= 0 and self.span(source, start)[1] > watermark
+    def around(self, start: int) -> list[tuple[tuple[int, int], int]]:
+        """The window of each frame around a base window, and the end of the shorter one that it gathers there, if it does."""
+        found = self._around.get(start)
+        if found is None:
+            if len(self._around) == MOST_AROUND:
+                self._around.clear()
+            spans = [self.span(frame, start) for frame in range(len(self.frames))]
+            ends = [UNKNOWN if source < 0 else spans[source][1] for source in self._sources]
+            found = self._around[start] = list(zip(spans, ends, strict=True))
+        return found
 
     def source_of(self, frame: int) -> int:
         """The frame whose closed windows this one gathers, by index; -1: base windows. For readers."""
@@ -114,7 +123,7 @@ class LongerWindows:
         """The open windows of a frame that hold this time. Closes earlier ones: the watermark has reached them."""
         if not scope.longer:
             scope.longer = [None] * len(self.frames)
-        start, end = self.span(frame, time)
+        start, end = self.around(time)[frame][0]
         bucket = scope.longer[frame]
         if bucket is not None and bucket.end != end:
             assert evidence is not None  # noqa: S101  # nothing but a closed window is later than an open one

@@ -19,6 +19,15 @@ MergeAll = Callable[[list[Longer], Sequence[Part], int, int, list[Longer], list[
 TakeStates = Callable[[list[Longer], int, list[Any]], list[bytes]]
 
 
+def opened_by(state: bytes, arrival: int) -> bytes:
+    """The state of a window that was opened at this arrival time, or before it; the same object where it was."""
+    window = unpack_window(state)
+    if window.opened_at <= arrival:
+        return state
+    window.opened_at = arrival
+    return pack_window(window)
+
+
 def place_of(keys: Sequence[bytes], key: bytes) -> int:
     """The place of a key among those of symbols, in the order of bars; -1: it is not there."""
     place = bisect_left(keys, order_of_key(key), key=order_of_key)

@@ -217,6 +217,6 @@ def revision_due(engine: Engine, key: bytes, frame: int, start: int) -> Due | No
     """The revision of a window that has begun and is not published yet; `frame`: 0 for the window size, else its number."""
     after = engine.windows.after
     item = None if after is None else after.further.items.get(revision_key(key, frame, start))
-    if isinstance(item, Revision) and item.window is not None:
+    if isinstance(item, Revision) and item.state is not None:
         return Due(item.due, item.added)
     return None

@@ -34,6 +34,7 @@ cdef RawRecord _raw(const record_t* r, int64_t offset, int64_t timestamp):
 cdef enum Outcome:
     LEFT  # to Python; nothing has been changed
     BINNED
+    CORRECTED
 
 
 @cython.final
@@ -41,6 +42,7 @@ cdef class FastPath:
     """Folds ticks that arrived at the same time, as `tables.hot.FastPath` does, and with quantities as well."""
 
     cdef object windows, progress, schedule, silence
+    cdef object correct  # see `AfterClose.correct`; None: late ticks are dropped
     cdef Symbols symbols
     cdef dict scopes
     cdef list new_keys
@@ -52,7 +54,7 @@ cdef class FastPath:
     cdef bint positive, idle, per_symbol, per_broker
     cdef int bar_scale  # decimals that a price may have; -1: as many as it fits
     # while records are read:
-    cdef int64_t arrived, arrival, latest, binned, opened, next_offset
+    cdef int64_t arrived, arrival, latest, binned, corrected, opened, next_offset
     cdef bint usual
     cdef list waiting  # scopes to be scheduled
     cdef Scope known  # the scope that was looked up last, by the bytes of its broker
@@ -72,6 +74,8 @@ cdef class FastPath:
         self.per_symbol, self.per_broker = config.scope == "symbol", config.scope == "broker"
         self.bar_scale = -1 if config.bar_scale is None else config.bar_scale
         self.waiting = []
+        after = windows.after
+        self.correct = None if after is None or after.corrections is None else after.correct
 
     def feed(self, records, arrived, process):
         """Process records in offset order that all arrived at `arrived` (epoch ms).
@@ -91,7 +95,7 @@ cdef class FastPath:
                     if self._tick(
                         <const uint8_t*>PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key),
                         <const uint8_t*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), offset,
-                    ) == BINNED:
+                    ) != LEFT:
                         self.next_offset = <int64_t>offset + 1
                         continue
                 self._leave(record, process)
@@ -101,7 +105,7 @@ cdef class FastPath:
     cdef int _begin(self, object arrived) except -1:
         cdef object latest
         self.changed, self.new_keys = self.windows.changed, self.windows.new_keys
-        self.binned = self.opened = 0
+        self.binned = self.corrected = self.opened = 0
         self.next_offset = self.progress.next_offset
         self.arrived = self.latest = 0
         self.usual = False
@@ -164,8 +168,9 @@ cdef class FastPath:
         self._flush()
         counters = self.progress.counters
         counters.binned += self.binned
-        counters.read += self.binned
-        self.binned = 0
+        counters.corrected += self.corrected
+        counters.read += self.binned + self.corrected
+        self.binned = self.corrected = 0
         self.changed = self.new_keys = None  # nothing is kept that others have taken
         return 0
 
@@ -235,7 +240,7 @@ cdef class FastPath:
                     window = <Window>other
         if window is None:
             if end + self.grace <= scope.c_stream_time:
-                return LEFT
+                return LEFT if self.correct is None else self._late(scope, key, key_size, end, &tick)
             window = Window.__new__(Window)
             if not window_begin(&window.w, end, self.arrival, &tick):
                 return LEFT
@@ -255,6 +260,26 @@ cdef class FastPath:
             self.changed.append(symbol)
         self.binned += 1
         return BINNED
+
+    cdef Outcome _late(self, Scope scope, const uint8_t* key, int64_t key_size, int64_t end, const fold_t* tick) except? LEFT:
+        """Let a late tick revise its window, see `TickRules`."""
+        cdef Window late = Window.__new__(Window)
+        cdef bytes held
+        if not window_begin(&late.w, end, self.arrival, tick):
+            return LEFT
+        held = PyBytes_FromStringAndSize(<const char*>key, key_size)
+        opened = self.correct(scope, held, _name_of(held), late, self.arrival)
+        if opened is None:
+            return LEFT
+        self.corrected += 1
+        if opened:  # a longer window, which may be due already
+            self.next_offset = tick.offset + 1
+            self._flush()
+            scope.settle(self.grace)
+            self.schedule(scope)
+            self.silence.pass_to(self.progress.arrival)
+            self._look()
+        return CORRECTED
 
     cdef bint _fits_bar(self, const tick_t* t) noexcept:
         """Whether price and quantity surely fit into the columns of a bar with a schema."""
@@ -361,7 +386,7 @@ cdef class FastPath:
                     if offset < first_offset:
                         continue
                     if r.key != NULL and r.value != NULL and self._ready():
-                        if self._tick(r.key, r.key_size, r.value, r.value_size, offset) == BINNED:
+                        if self._tick(r.key, r.key_size, r.value, r.value_size, offset) != LEFT:
                             self.next_offset = offset + 1
                             continue
                     self._leave(_raw(&r, offset, arrived), process)

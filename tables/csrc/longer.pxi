@@ -25,8 +25,7 @@ cdef class Longer:
     @property
     def name(self):
         """Broker and symbol."""
-        broker, _, symbol = self.key.decode().partition("|")
-        return broker, symbol
+        return _name_of(self.key)
 
     @property
     def order(self):

@@ -5,8 +5,8 @@ cdef bytes _pack(const window_t* w, int64_t end):
     return PyBytes_FromStringAndSize(text, pack_window(text, w, end) - text)
 
 
-cdef bytes _packed_part(object part, object end):
-    """The state of a part as the first of a longer window."""
+cpdef bytes packed(object part, object end):
+    """See `tables.packed`."""
     cdef window_t read
     if type(part) is Window:
         return _pack(&(<Window>part).w, end)
@@ -15,8 +15,8 @@ cdef bytes _packed_part(object part, object end):
     return plain_packed(part, end)
 
 
-cdef bytes _merged(bytes state, object part):
-    """The state that takes in a part: a window of either kind, or a state."""
+cpdef bytes merged(bytes state, object part):
+    """See `tables.packed`."""
     cdef window_t held, read
     cdef const window_t* other = &read
     if unpack_window(<const uint8_t*>PyBytes_AS_STRING(state), PyBytes_GET_SIZE(state), &held):
@@ -51,9 +51,9 @@ def merge_all(list longers, list parts, Py_ssize_t frame, object end, list membe
         if held is None:
             members.append(longer)
             new += 1
-            longer.states[frame] = _packed_part(part, end)
+            longer.states[frame] = packed(part, end)
         else:
-            longer.states[frame] = _merged(held, part)
+            longer.states[frame] = merged(held, part)
         if not longer.changed:
             longer.changed = True
             changed.append(longer)

@@ -162,8 +162,7 @@ cdef class Symbol:
     @property
     def name(self):
         """Broker and symbol."""
-        broker, _, symbol = self.key.decode().partition("|")
-        return broker, symbol
+        return _name_of(self.key)
 
     @property
     def order(self):
@@ -235,6 +234,11 @@ cdef class Symbol:
                 return
             self.held = (<Window>self.held).plain()
         self.held.fold(price, qty, ts, seq, offset)
+
+
+cdef tuple _name_of(bytes key):
+    broker, _, symbol = key.decode().partition("|")
+    return broker, symbol
 
 
 cdef void _name_symbol(Symbol symbol, bytes key, Scope scope):

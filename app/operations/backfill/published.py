@@ -69,7 +69,7 @@ def _take_clocks(known: Published, engine: Engine) -> None:
     after = windows.after
     names = ("", *engine.config.frames)
     for item in () if after is None else after.further.items.values():
-        if isinstance(item, Revision) and item.window is not None:
+        if isinstance(item, Revision) and item.state is not None:
             known.due.add((names[item.frame], item.key, item.start))
 
 
