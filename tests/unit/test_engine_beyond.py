@@ -246,7 +246,11 @@ def uncut(self: Calendar, frame: Any, time: int) -> tuple[int, int]:
     return start, start + (frame.size or end - start)
 
 
-original_pass = Silence.pass_to
+def around_without_gathered(self: longer.LongerWindows, start: int) -> list[tuple[tuple[int, int], int]]:
+    return [(span, UNKNOWN) for span, _ in original_around(self, start)]
+
+
+original_pass, original_around = Silence.pass_to, longer.LongerWindows.around
 original_put, original_keep = KeptWindows.put, KeptWindows.keep
 original_close_due = longer.LongerWindows.close_due
 original_window, longer_than_any = Calendar.window, 1 << 62
@@ -268,7 +272,7 @@ IN_THE_OPEN = ticks((0, 0), (66, 66), (67, 1), (130, 130))
         (KeptWindows, "keep", not_kept, ticks((0, 0), (400, 400), (401, 1)), FRAMES),
         (AfterClose, "publish_revisions", not_in_between, ticks((0, 0), (66, 66), (67, 1), (400, 400)), {}),
         (longer.LongerWindows, "gather_late", lambda *_: False, IN_THE_OPEN, FRAMES),
-        (longer.LongerWindows, "gathers_open", lambda *_: False, IN_THE_OPEN, FRAMES),
+        (longer.LongerWindows, "around", around_without_gathered, IN_THE_OPEN, FRAMES),
         (longer.LongerWindows, "close_due", by_silence_only, BURST, FRAMES),
         (Scope, "is_longer_only", lambda *_: True, ticks((0, 0), (66, 66), (300, 299.9), (304, 250, "y")), FRAMES),
         (Scope, "is_longer_only", lambda *_: False, ticks((0, 0), (900, 70)), FRAMES),
