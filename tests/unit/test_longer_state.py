@@ -5,9 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tables import native
+from tables.core import PYTHON
+from tables.packed import order_of_key
 from tables.state import Close, FurtherState, LongerState, decode_further, encode_further, encode_longer, longer_head
 from tables.window import Window, merged_state, new_window, pack_window, unpack_window
 
@@ -53,3 +57,84 @@ def test_a_record_of_longer_windows_is_that_of_its_parts(frames: list[tuple[str,
     assert [(one.frame, one.start, one.end, bytes(one.window)) for one in decode_further(record).longer] == [
         (*frame, state) for frame in frames
     ]
+
+
+HOSTILE = st.sampled_from(
+    [
+        *("1.3", "1.30", "-1", "-0", "-0.00", "0", "0.00", "0.0000001", "0.00000010", "1E-7", "1E+3", "123456789012345678"),
+        *("1234567890123456789", "0.123456789012345678", "0.1234567890123456789", "99999999999999999999999999999999.99"),
+    ]
+).map(Decimal)
+EDGES = [
+    0,
+    1,
+    127,
+    128,
+    255,
+    256,
+    65_535,
+    65_536,
+    1 << 32,
+    (1 << 32) - 1,
+    1 << 58,
+    -1,
+    -32,
+    -33,
+    -128,
+    -129,
+    -32_769,
+    -(1 << 33),
+]
+SIZES = st.none() | HOSTILE.map(abs)
+HOSTILE_TICKS = st.tuples(HOSTILE, SIZES, st.sampled_from(EDGES), st.sampled_from(EDGES))
+
+
+@pytest.mark.skipif(native.NATIVE is None, reason=native.MISSING)
+@given(
+    parts=st.lists(st.lists(HOSTILE_TICKS, min_size=1, max_size=3), min_size=1, max_size=4),
+    end=st.sampled_from([60, *EDGES]),
+    as_state=st.lists(st.booleans(), min_size=4, max_size=4),
+)
+def test_the_native_core_packs_and_merges_windows_to_the_same_bytes(
+    parts: list[list[Tick]], end: int, as_state: list[bool]
+) -> None:
+    core = native.NATIVE
+    assert core is not None
+    windows = [folded([(offset, tick) for offset, tick in enumerate(part, 10 * number)]) for number, part in enumerate(parts)]
+    adopted = [core.adopted(window) for window in windows]
+    states = PYTHON.pack_all(windows)
+    assert core.pack_all(adopted) == states
+    theirs, ours = PYTHON.packed(windows[0], end), core.packed(states[0] if as_state[0] else adopted[0], end)
+    for window, state, other, packed in zip(windows[1:], states[1:], adopted[1:], as_state[1:], strict=False):
+        assert ours == theirs
+        theirs, ours = PYTHON.merged(theirs, window), core.merged(ours, state if packed else other)
+    assert ours == theirs
+
+
+@pytest.mark.skipif(native.NATIVE is None, reason=native.MISSING)
+@given(state=st.binary(max_size=40), cut=st.integers(0, 200), at=st.integers(0, 200), byte=st.integers(0, 255))
+def test_bytes_that_are_no_window_are_left_to_python(state: bytes, cut: int, at: int, byte: int) -> None:
+    core = native.NATIVE
+    assert core is not None
+    usual = pack_window(folded([(0, (Decimal("1.3"), Decimal(2), 1, 1))]))
+    spoilt = usual[: at % len(usual)] + bytes([byte]) + usual[at % len(usual) + 1 :]
+    for one in (state, usual[: cut % len(usual)], usual + state, spoilt):
+        try:
+            theirs = PYTHON.merged(usual, one)
+        except (msgspec.MsgspecError, ArithmeticError, ValueError) as error:
+            with pytest.raises(type(error)):
+                core.merged(usual, one)
+        else:
+            assert core.merged(usual, one) == theirs
+
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="|", exclude_categories=("Cc", "Cs")), min_size=1, max_size=3)
+KEYS = st.tuples(NAMES, NAMES).map(lambda name: "|".join(name).encode())
+
+
+@given(keys=st.sets(KEYS, max_size=20), others=st.sets(KEYS, max_size=5), kind=st.sampled_from([list, tuple]))
+def test_a_key_is_found_among_those_in_the_order_of_bars(keys: set[bytes], others: set[bytes], kind: type) -> None:
+    ordered = kind(sorted(keys, key=order_of_key))
+    for core in [PYTHON, *([] if native.NATIVE is None else [native.NATIVE])]:
+        for key in [*keys, *others]:
+            assert core.place_of(ordered, key) == (list(ordered).index(key) if key in keys else -1)
