@@ -53,6 +53,8 @@ def take_bars(
     cdef list records = [], own = headers
     cdef int64_t key_size
     suffix, times, closed, last, ending = pieces
+    if stored and (states is None or len(states) < end):
+        raise ValueError("a step has neither windows nor states")
     fits = len(times) + len(closed) + len(last) + len(ending) <= MOST_PIECES
     for place in range(begin, end):
         symbol = symbols[place]
@@ -60,7 +62,7 @@ def take_bars(
         w = NULL
         if stored:
             window = states[place]
-            if unpack_window(<const uint8_t*>PyBytes_AS_STRING(window), PyBytes_GET_SIZE(window), &read):
+            if _unpack(window, &read):
                 w = &read
         else:
             window = windows[place]

@@ -58,6 +58,8 @@ def longer_records(list items, Py_ssize_t at, int64_t number, list keys):
         if longer.scope is not scope:
             scope = longer.scope
             heads = [None if bucket is None else bucket.head for bucket in scope.longer]
+        if len(heads) != len(longer.states):
+            break  # no window of its scope is open
         count = 0
         size = 5
         for frame in range(len(longer.states)):

@@ -5,12 +5,17 @@ cdef bytes _pack(const window_t* w, int64_t end):
     return PyBytes_FromStringAndSize(text, pack_window(text, w, end) - text)
 
 
+cdef inline bint _unpack(object state, window_t* read) noexcept:
+    """Read a state; False where it is none, or this core cannot hold the window."""
+    return type(state) is bytes and unpack_window(<const uint8_t*>PyBytes_AS_STRING(state), PyBytes_GET_SIZE(state), read)
+
+
 cpdef bytes packed(object part, object end):
     """See `tables.packed`."""
     cdef window_t read
     if type(part) is Window:
         return _pack(&(<Window>part).w, end)
-    if type(part) is bytes and unpack_window(<const uint8_t*>PyBytes_AS_STRING(part), PyBytes_GET_SIZE(part), &read):
+    if _unpack(part, &read):
         return _pack(&read, end)
     return plain_packed(part, end)
 
@@ -19,12 +24,10 @@ cpdef bytes merged(bytes state, object part):
     """See `tables.packed`."""
     cdef window_t held, read
     cdef const window_t* other = &read
-    if unpack_window(<const uint8_t*>PyBytes_AS_STRING(state), PyBytes_GET_SIZE(state), &held):
+    if _unpack(state, &held):
         if type(part) is Window:
             other = &(<Window>part).w
-        elif type(part) is not bytes or not unpack_window(
-            <const uint8_t*>PyBytes_AS_STRING(part), PyBytes_GET_SIZE(part), &read
-        ):
+        elif not _unpack(part, &read):
             other = NULL
         if other != NULL and window_merge(&held, other):
             return _pack(&held, held.end)
@@ -45,6 +48,8 @@ def merge_all(list longers, list parts, Py_ssize_t frame, object end, list membe
     cdef Py_ssize_t at, new = 0
     cdef Longer longer
     cdef object part, held
+    if len(longers) != len(parts):
+        raise ValueError("each symbol needs a part")
     for at in range(len(longers)):
         longer, part = longers[at], parts[at]
         held = longer.states[frame]
