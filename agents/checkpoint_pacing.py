@@ -9,7 +9,7 @@ from typing import Protocol
 from app.kafka.clock import now_ms
 from app.kafka.slices import Slice
 
-FULL_SECONDS = 1.0  # after a fetch of more than one slice, the worker counts as catching up for this long
+FULL_SECONDS = 1.0  # after a full fetch, the worker counts as catching up for this long
 OLD_MS = 5_000  # a worker that catches up with older records than these has no bars that anybody waits for
 STATE_SECONDS = 8e-6  # CPU time for each state in a checkpoint
 USUAL_SHARE = 200  # checkpoints take a two-hundredth of the time, unless they came more rarely than every ...
@@ -52,12 +52,12 @@ class CheckpointPacing:
 
     @property
     def catching_up(self) -> bool:
-        """Whether the worker reads much at once: a recent fetch held more than one slice."""
+        """Whether the worker reads much at once: a recent fetch was full, see `Slice`."""
         return self._clock() - self._full_fetch_at < FULL_SECONDS
 
     def fetched(self, part: Slice) -> None:
         """A slice was fetched."""
-        if not part.last:
+        if part.full:
             self._full_fetch_at = self._clock()
             if 0 <= part.batches[-1].max_timestamp < self._wall() - OLD_MS:
                 self._old_fetch_at = self._full_fetch_at

@@ -1,6 +1,6 @@
 """The Faust consumer: it delivers slices of record batches instead of messages, and checkpoints instead of acks.
 
-Written for faust-streaming 0.15.3. A Faust message holds a slice of one partition: about 2,000 records, in whole batches.
+Written for faust-streaming 0.15.3. A Faust message holds a slice of one partition: about 8,000 records, in whole batches.
 Where Faust would commit the offsets of acknowledged messages, the partition tasks make a checkpoint, which holds them.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 from aiokafka.errors import CorruptRecordException, KafkaError
@@ -23,11 +23,11 @@ from app.kafka.continuity import Continuity, OffsetGap
 from app.kafka.failures import reason_of
 from app.kafka.fetcher import Heads
 from app.kafka.records import Batch
-from app.kafka.slices import GapError, Slice
+from app.kafka.slices import FULL_FETCH, GapError, Slice
 
 log = logging.getLogger(__name__)
 FAUST_VERSION = "0.15.3"
-SLICE_RECORDS = 2_000
+SLICE_RECORDS = 8_000  # each slice costs as much as some thousand ticks
 POLL_SECONDS = 1.0
 ERROR_SECONDS = 0.5  # after an error, before the next fetch
 MAX_CORRUPT = 3  # fetches in a row that held a batch with a wrong checksum, before the worker ends
@@ -40,6 +40,7 @@ class Consumer(driver.Consumer):
     """A Faust consumer that reads slices and commits checkpoints."""
 
     slice_records: ClassVar[int] = SLICE_RECORDS
+    full_fetch: ClassVar[int] = FULL_FETCH
     error_pause: ClassVar[float] = ERROR_SECONDS
     last_checkpoint_seconds: ClassVar[float] = LAST_CHECKPOINT_SECONDS
     _thread: ConsumerThread
@@ -149,11 +150,12 @@ class Consumer(driver.Consumer):
             is_active = tp in (active or ()) or tp in self._buffered_partitions
             if tp.partition not in owners or not is_active:
                 continue
-            parts = list(cut(await self._without_gaps(tp, batches), self.slice_records))
+            taken = await self._without_gaps(tp, batches)
+            parts, full = list(cut(taken, self.slice_records)), records_in(taken) > self.full_fetch
             for number, part in enumerate(parts, 1):
-                value = Slice(tp.partition, owners[tp.partition], part, fetched, last=number == len(parts))
+                value = Slice(tp.partition, owners[tp.partition], part, fetched, last=number == len(parts), full=full)
                 messages.append(message_of(tp, value, generation))
-        for group in grouped(messages, self.slice_records):
+        for group in grouped(messages, self.full_fetch):
             await self.wait_first(self._deliver(group, generation), self.suspend_flow.wait())
 
     async def _deliver(self, messages: list[ConsumerMessage], generation: int) -> None:
@@ -260,13 +262,18 @@ def grouped(messages: list[ConsumerMessage], limit: int) -> list[list[ConsumerMe
 
     More than `limit` records are delivered one slice at a time: together, a worker that catches up reads at half the speed.
     """
-    together = bool(messages) and sum(map(_records_in, messages)) <= limit
+    together = bool(messages) and sum(records_in(_batches_of(message)) for message in messages) <= limit
     return [messages] if together else [[message] for message in messages]
 
 
-def _records_in(message: ConsumerMessage) -> int:
-    batches: list[Batch] = cast("Any", message.value).batches
-    return batches[-1].next_offset - batches[0].base_offset
+def _batches_of(message: ConsumerMessage) -> Sequence[Batch]:
+    batches: Sequence[Batch] = cast("Any", message.value).batches
+    return batches
+
+
+def records_in(batches: Sequence[Batch]) -> int:
+    """About how many records are in batches that follow each other: the offsets that they take."""
+    return batches[-1].next_offset - batches[0].base_offset if batches else 0
 
 
 def cut(batches: list[Batch], limit: int) -> Iterator[list[Batch]]:

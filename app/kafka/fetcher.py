@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Container, Iterator
 from typing import Any, NamedTuple
 
 import aiokafka
+from aiokafka import conn as conn_module
 from aiokafka.consumer import consumer as consumer_module
 from aiokafka.consumer import fetcher as fetcher_module
 from aiokafka.errors import CorruptRecordException, KafkaError
@@ -27,6 +28,7 @@ from app.kafka.fetch_pace import FetchPace
 from app.kafka.leader_epochs import EpochedRecords
 from app.kafka.raw_batches import Checksum, RawBatch
 from app.kafka.records import NO_EPOCH, LeaderEpoch, OldBatch, Skipped
+from app.kafka.responses import ResponseProtocol
 
 AIOKAFKA_VERSION = "0.14.0"
 FETCH_AGAIN_SECONDS = 1.0  # after an error that aiokafka did not expect
@@ -255,6 +257,7 @@ def install() -> None:
     fetcher_module.MemoryRecords = EpochedRecords
     consumer_module.Fetcher = HeadFetcher
     consumer_module.GroupCoordinator = PatientCoordinator
+    conn_module.AIOKafkaProtocol = ResponseProtocol
 
 
 def report_errors_of_the_group(consumer: aiokafka.AIOKafkaConsumer, report: Callable[[BaseException], Awaitable[None]]) -> None:

@@ -60,8 +60,8 @@ Asked = Callable[[CheckpointPacing, Partition], bool]
 WAYS: list[Asked] = [lambda pacing, task: pacing.due(task, PARTITIONS), lambda pacing, task: pacing.due_early(task, PARTITIONS)]
 
 
-def fetched(*, last: bool) -> Slice:
-    return Slice(0, None, [Skipped(0, 1, max_timestamp=T0)], 0, last=last)
+def fetched(*, full: bool) -> Slice:
+    return Slice(0, None, [Skipped(0, 1, max_timestamp=T0)], 0, full=full)
 
 
 @pytest.mark.parametrize("asked", WAYS)
@@ -85,13 +85,13 @@ def test_a_checkpoint_that_published_nothing_does_not_hold_back_what_waits_now(a
 
 
 @pytest.mark.parametrize("asked", WAYS)
-@pytest.mark.parametrize(("age_ms", "last"), [(OLD_MS, False), (10 * OLD_MS, True)])
-def test_much_at_once_or_an_old_record_alone_holds_nothing_back(asked: Asked, age_ms: int, *, last: bool) -> None:
+@pytest.mark.parametrize(("age_ms", "full"), [(OLD_MS, True), (10 * OLD_MS, False)])
+def test_much_at_once_or_an_old_record_alone_holds_nothing_back(asked: Asked, age_ms: int, *, full: bool) -> None:
     clock = Clock()
     pacing = CheckpointPacing(INTERVAL, clock, lambda: T0 + age_ms)
     task = Partition(states_due=12_500, publication_waits=True)
     clock.now = START + INTERVAL
-    pacing.fetched(fetched(last=last))
+    pacing.fetched(fetched(full=full))
     assert asked(pacing, task)
 
 
@@ -100,7 +100,7 @@ def test_while_old_records_are_read_what_waits_is_worth_no_more_than_the_states(
     pacing = CheckpointPacing(INTERVAL, clock, lambda: T0 + OLD_MS + 1)
     task = Partition(states_due=12_500, publication_waits=True)
     clock.now = START + INTERVAL
-    pacing.fetched(fetched(last=False))
+    pacing.fetched(fetched(full=True))
     assert not pacing.due(task, PARTITIONS)
     assert not pacing.due_early(task, PARTITIONS)
     clock.now += FULL_SECONDS
@@ -132,7 +132,7 @@ def test_an_early_checkpoint_where_nothing_waits_needs_much_to_read_and_a_whole_
     pacing, task = CheckpointPacing(INTERVAL, clock, lambda: T0 + 10 * OLD_MS), Partition()
     clock.now = START + INTERVAL
     assert not pacing.due_early(task, PARTITIONS)
-    pacing.fetched(fetched(last=False))
+    pacing.fetched(fetched(full=True))
     assert pacing.due_early(task, PARTITIONS)
     clock.now = START + INTERVAL - 0.001
     assert not pacing.due_early(task, PARTITIONS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator, Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from aiokafka.errors import CorruptRecordException, IllegalStateError, KafkaError, KafkaTimeoutError
@@ -32,6 +32,7 @@ class Reading(Consumer):
 
     error_pause = 0.0
     flow_active = True
+    unusual_fetches: ClassVar[dict[int, str]] = {3: "flow", 5: "gap", 7: "back"}  # meet a rebalance, lose or repeat a batch
 
     def __init__(self) -> None:
         self._continuity, self._gap_counts, self._corrupt = {}, {}, 0
@@ -39,8 +40,9 @@ class Reading(Consumer):
         self._buffered_partitions = set()
         self.next_fetch = 0  # of the fetcher
         self.consumed: list[int] = []
+        self.full: set[bool] = set()  # what the slices say
         self.errors: list[BaseException] = []
-        self.unusual = {3: "flow", 5: "gap", 7: "back"}  # fetches that meet a rebalance, lose a batch or repeat one
+        self.unusual = dict(self.unusual_fetches)
         self.fetches = 0
         tasks = SimpleNamespace(
             handle_error=self._failed, running=lambda: {0: "task"}, positions=lambda: {INPUT: len(self.consumed)}
@@ -87,6 +89,7 @@ class Reading(Consumer):
     async def callback(self, message: Any) -> None:
         await asyncio.sleep(0)
         parts: list[Batch] = message.value.batches
+        self.full.add(message.value.full)
         self.consumed += [offset for batch in parts for offset in range(batch.base_offset, batch.next_offset)]
         if len(self.consumed) >= END:
             self._stopped.set()
@@ -98,7 +101,7 @@ class Reading(Consumer):
 class CatchingUp(Reading):
     """The same with a log of large fetches: their slices are delivered one at a time."""
 
-    slice_records = 1
+    slice_records = full_fetch = 1
 
 
 class Throwing:
@@ -134,6 +137,15 @@ async def read_all(kind: type[Reading], at: int, error: BaseException | None) ->
 
     await asyncio.wait_for(run(), 10)
     return reading, loop.suspensions
+
+
+@pytest.mark.parametrize(("kind", "full"), [(Reading, {False}), (CatchingUp, {True})])
+async def test_a_slice_tells_whether_its_fetch_brought_more_than_a_live_market_does(
+    kind: type[Reading], full: set[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kind, "unusual_fetches", {})
+    reading, _ = await read_all(kind, 0, None)
+    assert reading.full == full
 
 
 @pytest.mark.parametrize("kind", [Reading, CatchingUp])
