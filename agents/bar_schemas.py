@@ -30,7 +30,7 @@ from app.settings.types import BarsFormat
 from tables.bar_formats.format import VERSION
 from tables.bar_formats.numbers import BarNumbers
 from tables.bar_formats.records import BarRecords, TakeRecords
-from tables.emission import take_records
+from tables.emission import take_runs
 from tables.further import Whose
 from tables.scopes import Symbol
 from tables.ticks import shown
@@ -69,7 +69,7 @@ def bar_records(settings: Settings, topic: str) -> TakeRecords:
     """What makes the records of a topic's bars. Their schema has been registered, see `BarSchemas`."""
     schema = bar_schema(settings)
     if schema is None:
-        return take_records
+        return take_runs
     number = _ids[settings.schema_registry_url, subject_of(topic), schema.text]
     return BarRecords(settings.bars_format.value, number, settings.bars_scale).take
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from zoneinfo import TZPATH
 
 from agents.bar_schemas import bar_records
-from app.kafka.batches import Header
+from app.kafka.batches import Header, Outgoing, Run
 from app.kafka.producers import BatchProducer, acknowledged
 from app.settings import Settings
-from tables.bar_formats.records import Outgoing, TakeRecords
+from tables.bar_formats.records import TakeRecords
 from tables.emission import Closed
 
 FRAME_HEADER, STATE_HEADER, REVISION_HEADER = "frame", "state", "revision"
@@ -59,7 +59,7 @@ class BeyondOutputs:
         settings = self._settings
         return settings.corrections_topic_of(step.frame) if step.revision else settings.finals_topic_of(step.frame)
 
-    def _records(self, topic: str, steps: Iterable[Closed], headers: list[Header]) -> Iterator[Outgoing]:
+    def _records(self, topic: str, steps: Iterable[Closed], headers: list[Header]) -> Iterator[Outgoing | Run]:
         take = self._take.get(topic)
         if take is None:
             take = self._take[topic] = bar_records(self._settings, topic)

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from agents.headers import APP_HEADER, EPOCH_HEADER
 from agents.metrics import Metrics
 from app.errors import StateError
-from app.kafka.batches import Header
+from app.kafka.batches import Header, Outgoing, Run
 from app.kafka.producers import BatchProducer, Sent
 from app.kafka.records import NO_EPOCH
-from tables.bar_formats.records import Outgoing
-from tables.emission import Closed, take_records
+from tables.emission import Closed, take_runs
 
 
 def finals_headers(app_id: str, leader_epoch: int) -> list[Header]:
@@ -32,7 +31,7 @@ class FinalsPublisher:
         end: int,
         headers: list[Header],
         metrics: Metrics,
-        records: Callable[[Iterable[Closed], list[Header]], Iterable[Outgoing]] = take_records,
+        records: Callable[[Iterable[Closed], list[Header]], Iterable[Outgoing | Run]] = take_runs,
     ) -> None:
         """`producer` sends bars at once; None where they wait for the checkpoint. `end`: the topic's end offset so far.
 

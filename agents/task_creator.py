@@ -30,6 +30,7 @@ from app.kafka.leaders import Place
 from app.kafka.producer_pool import ProducerPool
 from app.kafka.reader import Reader
 from app.settings import Settings
+from tables.native import batch_builder
 from tables.state import Identity
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class TaskCreator:
         self._settings = settings
         self._metrics = metrics
         self._readiness = readiness
-        self._producers = ProducerPool(settings)
+        self._producers = ProducerPool(settings, batch_builder(settings.native.value))
         self._placement = Placement(settings.input_topic)
 
     async def recover(self, cluster: Cluster, topics: TopicsReport | None, numbers: set[int]) -> dict[int, PartitionTask]:

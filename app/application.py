@@ -34,6 +34,8 @@ from app.web.server import install
 from app.worker import BarwheelWorker, advertised_host, broker_urls
 
 log = logging.getLogger(__name__)
+FETCH_BYTES = 1 << 20  # of a partition: a worker that catches up holds several answers at once
+WAITING_SLICES = 4  # in the stream; each keeps the answer in memory that it came in
 
 
 class BarwheelApp(faust.App):
@@ -60,10 +62,10 @@ class BarwheelApp(faust.App):
             broker_session_timeout=settings.session_timeout / 1_000,
             broker_heartbeat_interval=settings.session_timeout / 10_000,
             consumer_auto_offset_reset="earliest",
-            consumer_max_fetch_size=4 << 20,
+            consumer_max_fetch_size=FETCH_BYTES,
             producer_compression_type=codec_name(settings.compression),
             consumer_group_instance_id=settings.consumer_group_instance_id or None,
-            stream_buffer_maxsize=16,
+            stream_buffer_maxsize=WAITING_SLICES,
             stream_wait_empty=False,
             web_bind=settings.web_host,
             web_port=settings.web_port or free_port(settings.web_host),

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, TypeAlias
 
@@ -25,15 +25,40 @@ Process: TypeAlias = Callable[..., None]
 class FastPath:
     def __init__(self, config: Any, windows: Any, scheduler: Any, progress: Any, silence: Any) -> None: ...
     def feed(self, records: Iterable[Record], arrived: int, process: Process) -> None: ...
-    def feed_batch(
+
+def feed_batch(
+    path: FastPath,
+    data: bytes | memoryview,
+    count: int,
+    base_offset: int,
+    first_offset: int,
+    arrived: int,
+    process: Process,
+) -> tuple[int, bool]: ...
+
+class BatchBuilder:
+    count: int
+    def __init__(self, limit: int, codec: int, compress: Callable[[bytes], bytes] | None, transactional: bool) -> None: ...
+    def set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None: ...
+    def size(self) -> int: ...
+    def append(self, timestamp: int, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]) -> bool: ...
+    def build(self) -> bytes: ...
+
+class Bars:
+    def __init__(
         self,
-        data: bytes | memoryview,
-        count: int,
-        base_offset: int,
-        first_offset: int,
-        arrived: int,
-        process: Process,
-    ) -> tuple[int, bool]: ...
+        symbols: list[Any],
+        windows: list[PlainWindow],
+        states: list[bytes] | None,
+        pieces: tuple[bytes, bytes, bytes, bytes, bytes],
+        start: int,
+        headers: list[tuple[str, bytes]],
+        state_header: str | None,
+        plain_value: Callable[[Any, PlainWindow], bytes],
+    ) -> None: ...
+    def __iter__(self) -> Iterator[tuple[bytes, bytes, int, Any]]: ...
+    def __next__(self) -> tuple[bytes, bytes, int, Any]: ...
+    def write_into(self, batch: BatchBuilder) -> bool: ...
 
 def new_bucket(end: int, last_opened_at: int) -> Bucket: ...
 def adopted(window: PlainWindow) -> PlainWindow: ...

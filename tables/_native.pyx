@@ -8,11 +8,12 @@ same windows, symbols and scopes through the attributes of `tables.window` and `
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
+from cpython.list cimport PyList_GET_ITEM
+from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.ref cimport PyObject
 from libc.stdint cimport int8_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport qsort
-from libc.string cimport memchr, memcmp, memcpy
+from libc.string cimport memchr, memcmp, memcpy, memset
 
 from decimal import Decimal
 
@@ -94,8 +95,14 @@ cdef extern from "csrc/records.h":
     const uint8_t* read_record(const uint8_t* p, const uint8_t* end, record_t* r)
     const uint8_t* read_header(const uint8_t* p, const uint8_t* end, const uint8_t** name, int64_t* name_size,
                                const uint8_t** value, int64_t* value_size)
+    uint8_t* put_varint(uint8_t* at, int64_t number)
+    int varint_size(int64_t number)
     void crc_prepare()
     uint32_t crc32c_of(const uint8_t* p, size_t size)
+
+cdef extern from "csrc/prefetch.h":
+    void prefetch(const void* at) noexcept nogil
+    void prefetch_object(const void* at, size_t size) noexcept nogil
 
 cdef int64_t NEVER = _NEVER
 cdef int64_t UNKNOWN = _UNKNOWN
@@ -124,5 +131,8 @@ include "csrc/states.pxi"
 include "csrc/longer.pxi"
 include "csrc/packed.pxi"
 include "csrc/kafka.pxi"
+include "csrc/intake.pxi"
 include "csrc/fast_path.pxi"
+include "csrc/feeding.pxi"
+include "csrc/batches.pxi"
 include "csrc/bars.pxi"

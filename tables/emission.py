@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from tables.native import knows, take_bars
+from tables.native import NativeBars, knows
 from tables.scopes import UNKNOWN
 from tables.state import Close
 from tables.ticks import PER_SECOND
@@ -93,6 +93,17 @@ def take_records(
     Each window is freed on the way. Key and value are those of `tables.bars.bar_key` and `encode_bar`. `state_header`: the name
     of one more header, with the state of the window, where the step has states.
     """
+    for some in take_runs(steps, headers, state_header):
+        if isinstance(some, tuple):
+            yield some
+        else:
+            yield from some
+
+
+def take_runs(
+    steps: Iterable[Closed], headers: list[Header], state_header: str | None = None
+) -> Iterator[tuple[bytes, bytes, int, list[Header]] | NativeBars]:
+    """The same records; those of the native core together, as they can write themselves into a batch."""
     start, end, suffix, times = 0, -1, b"", ""
     for step in steps:
         if (step.start, step.end) != (start, end):
@@ -105,11 +116,7 @@ def take_records(
         if _is_native(step):
             pieces = suffix, times.encode(), closed.encode(), last.encode(), ending.encode()
             named = None if step.states is None else state_header
-            windows, states, count = step.windows, step.states, len(step.symbols)
-            for begin in range(0, count, AT_ONCE):
-                many = begin, min(begin + AT_ONCE, count)
-                yield from take_bars(step.symbols, windows, states, *many, pieces, start, headers, named, value_of)
-            windows.clear()
+            yield NativeBars(step.symbols, step.windows, step.states, pieces, start, headers, named, value_of)
             continue
         for part in unpacked([step]):
             yield from _plain(part, suffix, value_of, headers, state_header)
@@ -117,7 +124,7 @@ def take_records(
 
 def _is_native(step: Closed) -> bool:
     """Whether the native core makes the records of a step."""
-    usual = take_bars is not None and step.cut == UNKNOWN and step.per_second == PER_SECOND["ms"]
+    usual = NativeBars is not None and step.cut == UNKNOWN and step.per_second == PER_SECOND["ms"]
     return usual and step.closes is None and knows(step.symbols)
 
 

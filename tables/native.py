@@ -53,7 +53,7 @@ def _make() -> Core | None:
 
 NATIVE = _make()
 _default = [OFF]
-take_bars: Any = None if _native is None else _native.take_bars  # see `_native.pyx`; None: it is not built
+NativeBars: Any = None if _native is None else _native.Bars  # see `_native.pyx`; None: it is not built
 knows: Any = None if _native is None else _native.knows
 
 
@@ -94,6 +94,11 @@ def checksum(wanted: str) -> Callable[[bytes | memoryview], int] | None:
     return computed
 
 
+def batch_builder(wanted: str) -> Any:
+    """What makes record batches of the native core's bars, without an object for each; None without the native core."""
+    return None if _native is None or wanted == OFF else _native.BatchBuilder
+
+
 def elsewhere(core: Core) -> Callable[[list[bytes], int, int], list[bytes]] | None:
     """Gives those of some keys that Kafka's default partitioner puts into another partition. None for the core in Python."""
     found: Callable[[list[bytes], int, int], list[bytes]] | None = None if core is PYTHON else _native.elsewhere
@@ -114,5 +119,5 @@ def read_batch(path: Any, batch: RecordBatch, first_offset: int, process: Callab
     if content is None:
         return 0
     data, count = content
-    read, whole = path.feed_batch(data, count, batch.base_offset, first_offset, batch.max_timestamp, process)
+    read, whole = _native.feed_batch(path, data, count, batch.base_offset, first_offset, batch.max_timestamp, process)
     return None if whole else int(read)

@@ -5,7 +5,7 @@ set -eu
 python=.venv/bin/python
 
 # An old build must not outlive a change of its sources.
-rm -f tables/_native*.so tables/_native.c
+rm -f tables/_native*.so tables/_native.c build/lib*/tables/_native*
 if log=$("$python" setup.py --quiet build_ext --inplace 2>&1) && "$python" -c 'import tables._native' 2>/dev/null; then
     printf 'barwheel: built the native core\n'
     exit 0

@@ -1,16 +1,18 @@
 """Packs records into the batches that aiokafka's producer sends, and keeps their order where one fails.
 
 Written for aiokafka 0.14.0. Its `BatchBuilder.append` calls serializers for every record. Here there are none, and the calls
-take longer than the Cython builder below, so that one is used directly.
+take longer than the Cython builder below, so that one is used directly; or another one that makes the same batches, and into
+which a run of records can write itself.
 """
 
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, codec
 from aiokafka.producer import message_accumulator
 
 Header = tuple[str, bytes]
@@ -19,15 +21,56 @@ Header = tuple[str, bytes]
 Outgoing = tuple[bytes | None, bytes | None, int | None, list[Header]]
 
 
-def pack(new_batch: Callable[[], Any], records: Iterable[Outgoing], *, close_last: bool = True) -> Iterator[Any]:
+# Makes a builder of a batch: its size, the number of its codec and what compresses, and whether it is part of a transaction.
+NewBuilder = Callable[[int, int, Callable[[bytes], bytes] | None, bool], Any]
+ENCODERS = {1: codec.gzip_encode, 2: codec.snappy_encode, 3: codec.lz4_encode, 4: codec.zstd_encode}
+
+
+class Run(Protocol):
+    """Records, once, which can write themselves into the batch of a builder."""
+
+    def __iter__(self) -> Iterator[Outgoing]:
+        """The records."""
+
+    def write_into(self, builder: Any) -> bool:
+        """Write those that are left. Returns whether all of them fitted."""
+
+
+def flat(records: Iterable[Outgoing | Run]) -> Iterator[Outgoing]:
+    """The records one after another."""
+    for some in records:
+        if isinstance(some, tuple):
+            yield some
+        else:
+            yield from some
+
+
+class BuiltBatch(message_accumulator.BatchBuilder):  # type: ignore[misc]  # aiokafka has no types
+    """A batch for aiokafka's producer, with a builder that is not aiokafka's."""
+
+    def __init__(self, builder: Any) -> None:
+        self._builder = builder
+        self._relative_offset = 0
+        self._buffer = self._key_serializer = self._value_serializer = None
+        self._closed = False
+
+    def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
+        """As aiokafka's, which takes its own builder only."""
+        self._builder.set_producer_state(producer_id, producer_epoch, base_sequence)
+
+
+def pack(new_batch: Callable[[], Any], records: Iterable[Outgoing | Run], *, close_last: bool = True) -> Iterator[Any]:
     """Pack records into batches, in order. `new_batch` makes an empty one, as `AIOKafkaProducer.create_batch` does.
 
     A record that is larger than a batch gets one of its own. Without records there is no batch. The sender sends a closed batch
     without linger; without `close_last`, the last one lingers.
     """
     batch, count = new_batch(), 0
+    if isinstance(batch, BuiltBatch):
+        yield from _pack_built(batch, new_batch, records, close_last=close_last)
+        return
     append = batch._builder.append  # noqa: SLF001  # see the module's docstring
-    for key, value, timestamp, headers in records:
+    for key, value, timestamp, headers in flat(records):
         if append(count, timestamp, key, value, headers) is None:  # the batch is full
             yield _closed(batch, count)
             batch, count = new_batch(), 0
@@ -36,6 +79,27 @@ def pack(new_batch: Callable[[], Any], records: Iterable[Outgoing], *, close_las
         count += 1
     if count:
         yield _closed(batch, count) if close_last else _counted(batch, count)
+
+
+def _pack_built(
+    batch: Any, new_batch: Callable[[], Any], records: Iterable[Outgoing | Run], *, close_last: bool
+) -> Iterator[Any]:
+    builder, now = batch._builder, int(time.time() * 1_000)  # noqa: SLF001  # see the module's docstring
+    for some in records:
+        while not _written(some, builder, now):  # the batch is full
+            yield _closed(batch, builder.count)
+            batch = new_batch()
+            builder = batch._builder  # noqa: SLF001  # see the module's docstring
+    if builder.count:
+        yield _closed(batch, builder.count) if close_last else _counted(batch, builder.count)
+
+
+def _written(some: Outgoing | Run, builder: Any, now: int) -> bool:
+    if not isinstance(some, tuple):
+        return some.write_into(builder)
+    key, value, timestamp, headers = some
+    fits: bool = builder.append(now if timestamp is None else timestamp, key, value, headers)
+    return fits
 
 
 def _closed(batch: Any, count: int) -> Any:
@@ -48,9 +112,13 @@ def _counted(batch: Any, count: int) -> Any:
     return batch
 
 
-def batch_of(producer: AIOKafkaProducer, size: int) -> Any:
-    """An empty batch that holds `size` bytes at most, or one record that is larger."""
+def batch_of(producer: AIOKafkaProducer, size: int, new_builder: NewBuilder | None = None) -> Any:
+    """An empty batch that holds `size` bytes at most, or one record that is larger. `new_builder`: None for aiokafka's."""
     accumulator = producer._message_accumulator  # noqa: SLF001  # see the module's docstring
+    if new_builder is not None:
+        number, transactions = accumulator._compression_type, accumulator._txn_manager  # noqa: SLF001  # see above
+        transactional = transactions is not None and transactions.transactional_id is not None
+        return BuiltBatch(new_builder(size, number, ENCODERS.get(number), transactional))
     usual, accumulator._batch_size = accumulator._batch_size, size  # noqa: SLF001  # aiokafka has one size for all topics
     try:
         return producer.create_batch()

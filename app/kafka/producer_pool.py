@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from aiokafka.errors import KafkaError
 
+from app.kafka.batches import NewBuilder
 from app.kafka.cluster import Cluster
 from app.kafka.producers import NO_LIMITS, BatchProducer, TransactionalProducer
 from app.kafka.transactional_producers import TransactionalProducers
@@ -16,8 +17,10 @@ from app.settings.types import Delivery, IdleClose
 class ProducerPool:
     """The producers made since the last `stop`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, new_builder: NewBuilder | None = None) -> None:
+        """`new_builder`: see `BatchProducer`."""
         self._settings = settings
+        self._new_builder = new_builder
         self._producers: TransactionalProducers[int] = TransactionalProducers()  # by source partition
         self._plain: BatchProducer | None = None  # of all partitions, for what is sent outside transactions
 
@@ -47,7 +50,13 @@ class ProducerPool:
         settings = self._settings
         needed = settings.delivery is Delivery.idempotent or settings.idle_close is IdleClose.marker
         if needed and self._plain is None:
-            plain = BatchProducer(cluster, max_request=max_request, batch_limits=batch_limits, linger=settings.linger)
+            plain = BatchProducer(
+                cluster,
+                max_request=max_request,
+                batch_limits=batch_limits,
+                linger=settings.linger,
+                new_builder=self._new_builder,
+            )
             await self._producers.add(plain)
             self._plain = plain
 
@@ -58,6 +67,7 @@ class ProducerPool:
                 batch_limits=batch_limits,
                 transactional_id=f"{settings.app_id}-{settings.input_topic}-{number}",
                 group=settings.app_id,
+                new_builder=self._new_builder,
             )
 
         return await self._producers.start(numbers, make)

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, ProducerClosed
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata, TopicPartition
 
-from app.kafka.batches import Header, Outgoing, batch_of, keep_order, pack
+from app.kafka.batches import Header, NewBuilder, Outgoing, Run, batch_of, keep_order, pack
 from app.kafka.cluster import Cluster
 from app.kafka.records import APPEND_TIME
 
@@ -74,14 +74,16 @@ class BatchProducer:
         transactional_id: str | None = None,
         transaction_seconds: float = TRANSACTION_SECONDS,
         linger: int = 0,
+        new_builder: NewBuilder | None = None,
     ) -> None:
         """Sizes in bytes: `max_request` of the largest record that can be sent, `batch_limits` of a topic's largest batch.
 
         `transaction_seconds`: how long the broker lets a transaction be open. `linger`: how long (ms) a batch that is not full
-        waits for those of other partitions.
+        waits for those of other partitions. `new_builder` packs batches; None: aiokafka does.
         """
         self._batch_limits = batch_limits
         self._lingers = linger > 0
+        self._new_builder = new_builder
         self._producer = AIOKafkaProducer(
             **cluster.producer,
             enable_idempotence=True,
@@ -130,14 +132,14 @@ class BatchProducer:
         closing = asyncio.ensure_future(producer.client.close())
         await asyncio.wait([closing, *([sender] if sender is not None else [])], timeout=ABORT_SECONDS)
 
-    async def send(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[Sent]:
+    async def send(self, topic: str, partition: int, records: Iterable[Outgoing | Run]) -> list[Sent]:
         """Send records in order; returns when the last batch is queued, before it is acknowledged.
 
         Each batch waits until the one before it is on its way, so other tasks can run in between. After a failed batch the
         partition takes no more: raises the error of that one.
         """
         size = min(BATCH_BYTES, self._batch_limits.get(topic, BATCH_BYTES))
-        batches = pack(lambda: batch_of(self._producer, size), records, close_last=not self._lingers)
+        batches = pack(lambda: batch_of(self._producer, size, self._new_builder), records, close_last=not self._lingers)
         return [await self._send(batch, topic, partition) for batch in batches]
 
     async def _send(self, batch: Any, topic: str, partition: int) -> Sent:
@@ -165,6 +167,7 @@ class TransactionalProducer(BatchProducer):
         transactional_id: str,
         group: str,
         transaction_seconds: float = TRANSACTION_SECONDS,
+        new_builder: NewBuilder | None = None,
     ) -> None:
         """`transactional_id` belongs to one source partition: `start` by the partition's next owner fences this producer."""
         super().__init__(
@@ -173,6 +176,7 @@ class TransactionalProducer(BatchProducer):
             batch_limits=batch_limits,
             transactional_id=transactional_id,
             transaction_seconds=transaction_seconds,
+            new_builder=new_builder,
         )
         self._group = group
 

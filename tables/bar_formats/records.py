@@ -11,7 +11,7 @@ start are in the key. Bars in JSON have no such header: what they need is read f
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import UNSET
@@ -33,10 +33,10 @@ Outgoing = tuple[bytes, bytes, int, list[Header]]  # key, value, timestamp (epoc
 
 
 class TakeRecords(Protocol):
-    """Makes the records of bars, see `tables.emission.take_records`."""
+    """Makes the records of bars, see `tables.emission.take_runs`."""
 
-    def __call__(self, steps: Iterable[Closed], headers: list[Header], state_header: str | None = None) -> Iterator[Outgoing]:
-        """Yield the records of the bars of these steps, in order."""
+    def __call__(self, steps: Iterable[Closed], headers: list[Header], state_header: str | None = None) -> Iterator[Any]:
+        """Yield the records of the bars of these steps, in order: each an `Outgoing`, or runs of them."""
 
 
 class ClosedBar(msgspec.Struct, gc=False):
@@ -52,7 +52,7 @@ class ClosedBar(msgspec.Struct, gc=False):
 
 
 class BarRecords:
-    """Makes the records of bars in one format. `take` has the form of `tables.emission.take_records`."""
+    """Makes the records of bars in one format. `take` has the form of `tables.emission.take_runs`."""
 
     def __init__(self, name: str, schema_id: int, scale: int) -> None:
         """`name`: `avro` or `protobuf`. `schema_id`: that of the registry."""
@@ -65,7 +65,7 @@ class BarRecords:
     def take(self, steps: Iterable[Closed], headers: list[Header], state_header: str | None = None) -> Iterator[Outgoing]:
         """Yield the records of the bars of these steps, in order. Each window is freed on the way.
 
-        `headers`: those that every record has beside its own. `state_header`: see `take_records`.
+        `headers`: those that every record has beside its own. `state_header`: see `take_runs`.
         """
         prefix, encode, scale = self._prefix, self._encode, self._numbers.scale
         for step in unpacked(steps):

@@ -29,72 +29,145 @@ def knows(symbols):
     return len(symbols) > 0 and (type(symbols[0]) is Symbol or type(symbols[0]) is Longer)
 
 
-def take_bars(
-    list symbols, list windows, list states, int64_t begin, int64_t end, tuple pieces, object start, list headers,
-    object state_header, object plain_value,
-):
-    """Records `(key, value, start, headers)` of the bars from one place in a step to another. Each window is freed.
+@cython.final
+cdef class Bars:
+    """The bars of a step: records `(key, value, start, headers)`, or written into a batch at once.
 
-    `windows` are empty where there are only `states`. `pieces`: what the bars of the step share, see `tables.emission`.
-    `state_header`: the name of a header with the state; None: they have none. `plain_value` makes the value of a bar that is
-    unusual.
+    Each window is freed on the way.
     """
-    cdef bytes suffix, times, closed, last, ending, value, key
-    cdef char[MOST_BAR] text
-    cdef char* at
-    cdef char* after
-    cdef object symbol, window
-    cdef window_t read
-    cdef const window_t* w
-    cdef const uint8_t* name
-    cdef const uint8_t* bar
-    cdef int64_t place
-    cdef bint fits, stored = not windows
-    cdef list records = [], own = headers
+
+    cdef list symbols, windows, states, headers
+    cdef bytes suffix, times, closed, last, ending
+    cdef object start, state_header, plain_value
+    cdef Py_ssize_t at, end
+    cdef bint fits, stored
+    # of the next bar:
+    cdef const uint8_t* key
     cdef int64_t key_size
-    suffix, times, closed, last, ending = pieces
-    if stored and (states is None or len(states) < end):
-        raise ValueError("a step has neither windows nor states")
-    fits = len(times) + len(closed) + len(last) + len(ending) <= MOST_PIECES
-    for place in range(begin, end):
-        symbol = symbols[place]
-        key = (<Symbol>symbol).key if type(symbol) is Symbol else (<Longer?>symbol).key
-        w = NULL
-        if stored:
-            window = states[place]
-            if _unpack(window, &read):
+
+    def __init__(
+        self, list symbols, list windows, list states, tuple pieces, object start, list headers, object state_header,
+        object plain_value,
+    ):
+        """`windows` are empty where there are only `states`. `pieces`: what the bars share, see `tables.emission`.
+
+        `state_header`: the name of a header with the state; None: they have none. `plain_value` makes the value of a bar that
+        is unusual.
+        """
+        self.symbols, self.windows, self.states = symbols, windows, states
+        self.suffix, self.times, self.closed, self.last, self.ending = pieces
+        self.start, self.headers, self.state_header, self.plain_value = start, headers, state_header, plain_value
+        self.at, self.end = 0, len(symbols)
+        self.stored = not windows
+        if len(states if self.stored or state_header is not None else windows) < self.end or not (
+            self.stored or len(windows) == self.end
+        ):
+            raise ValueError("a step has fewer windows or states than symbols")
+        self.fits = len(self.times) + len(self.closed) + len(self.last) + len(self.ending) <= MOST_PIECES
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        cdef char[MOST_BAR] text
+        cdef char* stop
+        cdef bytes key, value
+        cdef list headers = self.headers
+        if self.at == self.end:
+            self.windows.clear()
+            raise StopIteration
+        stop = self._put_bar(text)
+        value = self._unusual() if stop == NULL else PyBytes_FromStringAndSize(text, stop - text)
+        key = PyBytes_FromStringAndSize(<const char*>self.key, self.key_size)
+        if self.state_header is not None:
+            headers = [*headers, (self.state_header, self.states[self.at])]
+        self._next()
+        return _joined(key, self.suffix), value, self.start, headers
+
+    def write_into(self, BatchBuilder batch):
+        """Write the bars that are left into a batch. Returns whether all of them fitted."""
+        cdef char[MOST_BAR] text
+        cdef char* stop
+        cdef bytes value, state, headers, shared, suffix = self.suffix
+        cdef const uint8_t* content
+        cdef int64_t start = self.start, size
+        headers = shared = _packed_headers(self.headers)
+        if self.state_header is not None:
+            shared = _packed_headers([*self.headers, (self.state_header, b"")])[:-1]  # without the size of an empty state
+        while self.at < self.end:
+            self._fetch_ahead()
+            stop = self._put_bar(text)
+            if stop == NULL:
+                value = self._unusual()
+                content, size = <const uint8_t*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)
+            else:
+                content, size = <const uint8_t*>text, stop - text
+            if self.state_header is not None:
+                state = self.states[self.at]
+                headers = _with_content(shared, state)
+            if not batch.add(
+                start, self.key, self.key_size, <const uint8_t*>PyBytes_AS_STRING(suffix), PyBytes_GET_SIZE(suffix),
+                content, size, headers,
+            ):
+                return False
+            self._next()
+        self.windows.clear()
+        return True
+
+    cdef inline int _next(self) except -1:
+        if not self.stored:
+            self.windows[self.at] = None
+        self.at += 1
+        return 0
+
+    cdef inline void _fetch_ahead(self) noexcept:
+        """Have the memory of the bars that come soon brought into the cache."""
+        prefetch_ahead(self.symbols, self.at, self.end)
+        if self.at + NEAR < self.end and not self.stored:
+            prefetch_object(<const void*>PyList_GET_ITEM(self.windows, self.at + NEAR), sizeof(window_t))
+
+    cdef bytes _unusual(self):
+        cdef object window = plain_unpack(self.states[self.at]) if self.stored else self.windows[self.at]
+        return self.plain_value(self.symbols[self.at], window)
+
+    cdef char* _put_bar(self, char* text) except? NULL:
+        """Write the value of the next bar, and note its key. Returns where it ends; NULL: it is unusual."""
+        cdef object symbol = <object>PyList_GET_ITEM(self.symbols, self.at)
+        cdef object window
+        cdef bytes named
+        cdef window_t read
+        cdef const window_t* w = NULL
+        cdef const uint8_t* bar
+        cdef char* at
+        if type(symbol) is Symbol:
+            self.key, self.key_size = _bytes_of(<Symbol>symbol), (<Symbol>symbol).key_size
+        else:
+            named = (<Longer?>symbol).key
+            self.key, self.key_size = <const uint8_t*>PyBytes_AS_STRING(named), PyBytes_GET_SIZE(named)
+        if self.stored:
+            if _unpack(self.states[self.at], &read):
                 w = &read
         else:
-            window = windows[place]
-            windows[place] = None
+            window = <object>PyList_GET_ITEM(self.windows, self.at)
             if type(window) is Window:
                 w = &(<Window>window).w
-        name = <const uint8_t*>PyBytes_AS_STRING(key)
-        key_size = PyBytes_GET_SIZE(key)
-        value = None
-        bar = <const uint8_t*>memchr(name, c"|", key_size)
-        if fits and w != NULL and bar != NULL and key_size <= MAX_KEY:
-            at = text
-            memcpy(at, b'{"broker":"', 11)
-            at = _put_escaped(at + 11, name, bar - name)
-            memcpy(at, b'","symbol":"', 12)
-            at = _put_escaped(at + 12, bar + 1, key_size - (bar - name) - 1)
-            memcpy(at, b'",', 2)
-            at = _put(at + 2, times)
-            after = put_prices(at, w)
-            if after != NULL:
-                at = _put(after, closed)
-                at = put_int(at, w.first_offset)
-                memcpy(at, b',"last_offset":', 15)
-                at = put_int(at + 15, w.last_offset)
-                at = _put(_put(at, last), ending)
-                value = PyBytes_FromStringAndSize(text, at - text)
-        if value is None:
-            value = plain_value(symbol, plain_unpack(window) if stored else window)
-        if state_header is not None:
-            own = [*headers, (state_header, states[place])]
-        records.append((_joined(key, suffix), value, start, own))
-    return records
+        if not self.fits or w == NULL or self.key_size > MAX_KEY:
+            return NULL
+        bar = <const uint8_t*>memchr(self.key, c"|", self.key_size)
+        if bar == NULL:
+            return NULL
+        memcpy(text, b'{"broker":"', 11)
+        at = _put_escaped(text + 11, self.key, bar - self.key)
+        memcpy(at, b'","symbol":"', 12)
+        at = _put_escaped(at + 12, bar + 1, self.key_size - (bar - self.key) - 1)
+        memcpy(at, b'",', 2)
+        at = put_prices(_put(at + 2, self.times), w)
+        if at == NULL:
+            return NULL
+        at = put_int(_put(at, self.closed), w.first_offset)
+        memcpy(at, b',"last_offset":', 15)
+        at = put_int(at + 15, w.last_offset)
+        return _put(_put(at, self.last), self.ending)
 
 
 cdef bytes _joined(bytes one, bytes other):

@@ -1,36 +1,5 @@
 # The fast path, see `tables.hot`.
 
-@cython.final
-cdef class RawRecord:
-    """One record of a batch, for the rules in Python."""
-
-    cdef readonly object offset
-    cdef readonly object timestamp
-    cdef readonly object key
-    cdef readonly object value
-    cdef readonly list headers
-
-
-cdef RawRecord _raw(const record_t* r, int64_t offset, int64_t timestamp):
-    cdef RawRecord record = RawRecord.__new__(RawRecord)
-    cdef const uint8_t* at = r.headers
-    cdef const uint8_t* name = NULL
-    cdef const uint8_t* content = NULL
-    cdef int64_t name_size = 0, content_size = 0, number
-    record.offset = offset
-    record.timestamp = timestamp
-    record.key = None if r.key == NULL else PyBytes_FromStringAndSize(<const char*>r.key, r.key_size)
-    record.value = None if r.value == NULL else PyBytes_FromStringAndSize(<const char*>r.value, r.value_size)
-    record.headers = []
-    for number in range(r.header_count):
-        at = read_header(at, r.end, &name, &name_size, &content, &content_size)
-        record.headers.append((
-            PyBytes_FromStringAndSize(<const char*>name, name_size).decode("ascii"),
-            None if content == NULL else PyBytes_FromStringAndSize(<const char*>content, content_size),
-        ))
-    return record
-
-
 cdef enum Outcome:
     LEFT  # to Python; nothing has been changed
     BINNED
@@ -38,30 +7,23 @@ cdef enum Outcome:
 
 
 @cython.final
-cdef class FastPath:
+cdef class FastPath(Intake):
     """Folds ticks that arrived at the same time, as `tables.hot.FastPath` does, and with quantities as well."""
 
-    cdef object windows, progress, schedule, silence
     cdef object correct  # see `AfterClose.correct`; None: late ticks are dropped
     cdef Symbols symbols
     cdef dict scopes
-    cdef list new_keys
-    cdef list changed
     cdef bytes price
     cdef const char* price_name
     cdef size_t price_size
-    cdef int64_t size, grace, min_ts, ahead
-    cdef bint positive, idle, per_symbol, per_broker
+    cdef int64_t size, grace, min_ts
+    cdef bint positive, per_symbol, per_broker
     cdef int bar_scale  # decimals that a price may have; -1: as many as it fits
-    # while records are read:
-    cdef int64_t arrived, arrival, latest, binned, corrected, opened, next_offset
-    cdef bint usual
-    cdef list waiting  # scopes to be scheduled
     cdef Scope known  # the scope that was looked up last, by the bytes of its broker
     cdef bytes known_broker
 
     def __init__(self, config, windows, scheduler, progress, silence):
-        self.windows, self.progress, self.silence, self.schedule = windows, progress, silence, scheduler.schedule
+        super().__init__(config, windows, scheduler, progress, silence)
         self.symbols = windows.symbols
         self.scopes = windows.scopes
         self.price = config.price.encode()
@@ -69,11 +31,9 @@ cdef class FastPath:
         self.price_size = len(self.price)
         self.size, self.grace = config.window_size, config.grace
         self.min_ts = max(0, config.min_ts)  # C divides towards zero: earlier times are left to Python
-        self.ahead = min(config.grace, config.max_future)
-        self.positive, self.idle = config.positive, config.idle_close
+        self.positive = config.positive
         self.per_symbol, self.per_broker = config.scope == "symbol", config.scope == "broker"
         self.bar_scale = -1 if config.bar_scale is None else config.bar_scale
-        self.waiting = []
         after = windows.after
         self.correct = None if after is None or after.corrections is None else after.correct
 
@@ -94,6 +54,7 @@ cdef class FastPath:
                     key, value = keyed, held
                     if self._tick(
                         <const uint8_t*>PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key),
+                        _hash(<const uint8_t*>PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)),
                         <const uint8_t*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value), offset,
                     ) != LEFT:
                         self.next_offset = <int64_t>offset + 1
@@ -102,82 +63,10 @@ cdef class FastPath:
         finally:
             self._end()
 
-    cdef int _begin(self, object arrived) except -1:
-        cdef object latest
-        self.changed, self.new_keys = self.windows.changed, self.windows.new_keys
-        self.binned = self.corrected = self.opened = 0
-        self.next_offset = self.progress.next_offset
-        self.arrived = self.latest = 0
-        self.usual = False
-        if _is_small(arrived):
-            self.arrived = arrived
-            self.latest = self.arrived + self.ahead
-            self._look()
-        else:
-            self.arrived = -1
-        return 0
-
-    cdef int _look(self) except -1:
-        """Whether records that arrived now are usual, as far as the clocks say."""
-        cdef object arrival = self.progress.arrival, timer = self.progress.timer
-        self.usual = False
-        if _is_small(arrival) and self.arrived >= 0:
-            self.arrival = arrival
-            self.usual = (
-                timer < self.arrived
-                and self.arrived <= self.arrival <= self.arrived + CLOCK_STEP
-                and self.windows.cut != _NEVER
-            )
-        return 0
-
-    cdef bint _ready(self) except -1:
-        """Whether the clocks allow the fast path. If the arrival clock has just to move on, that is done."""
-        if self.usual:
-            return True
-        if self.arrived < 0:
-            return False
-        self._flush()
-        if self.silence.arrive(self.arrived):
-            self._look()
-        return self.usual
-
-    cdef int _flush(self) except -1:
-        """Write back what was counted, and schedule what waits."""
-        cdef Scope scope
-        self.progress.next_offset = self.next_offset
-        if self.opened:
-            self.windows.count += self.opened
-            self.opened = 0
-        if self.waiting:
-            for scope in self.waiting:
-                scope.waits = False
-                self.schedule(scope)
-            self.waiting.clear()
-        return 0
-
-    cdef int _leave(self, object record, object process) except -1:
-        """Let the rules in Python have a record."""
-        self._flush()
-        process(record, None, None)
-        self.next_offset = self.progress.next_offset
-        if self.arrived >= 0:
-            self._look()
-        return 0
-
-    cdef int _end(self) except -1:
-        self._flush()
-        counters = self.progress.counters
-        counters.binned += self.binned
-        counters.corrected += self.corrected
-        counters.read += self.binned + self.corrected
-        self.binned = self.corrected = 0
-        self.changed = self.new_keys = None  # nothing is kept that others have taken
-        return 0
-
     cdef Outcome _tick(
-        self, const uint8_t* key, int64_t key_size, const uint8_t* value, int64_t value_size, int64_t offset
+        self, const uint8_t* key, int64_t key_size, uint64_t hashed, const uint8_t* value, int64_t value_size, int64_t offset
     ) except? LEFT:
-        """Fold one tick, if it is usual."""
+        """Fold one tick, if it is usual. `hashed`: its key."""
         cdef tick_t t
         cdef fold_t tick
         cdef PyObject* found
@@ -196,7 +85,7 @@ cdef class FastPath:
             return LEFT
         if self.bar_scale >= 0 and not self._fits_bar(&t):
             return LEFT
-        found = self.symbols.find(key, key_size, _hash(key, key_size))
+        found = self.symbols.find(key, key_size, hashed)
         if found != NULL:
             symbol = <Symbol>found
             scope = symbol.scope
@@ -287,25 +176,6 @@ cdef class FastPath:
             return False
         return not t.sized or (t.qty_scale <= self.bar_scale and MAX_DIGITS + self.bar_scale - t.qty_scale <= 26)
 
-    cdef inline int _move(self, Scope scope, int64_t ts) except -1:
-        """Move stream time, see `IdleScheduler.advance_stream_time`.
-
-        A scope is scheduled when this path is left: until then the wheel does not turn, and the lead only shrinks.
-        """
-        cdef int64_t lead
-        if ts > scope.c_stream_time:
-            lead = self.arrival - ts
-            if lead < scope.c_advanced_at - scope.c_stream_time and scope.c_deadline != NEVER and self.idle:
-                scope.c_stream_time = ts
-                scope.c_advanced_at = self.arrival
-                if lead + scope.c_deadline < scope.c_entry and not scope.waits:
-                    scope.waits = True
-                    self.waiting.append(scope)
-            else:
-                scope.c_stream_time = ts
-                scope.c_advanced_at = self.arrival
-        return 0
-
     cdef int _add(self, Scope scope, Symbol symbol, int64_t end) except -1:
         """See `OpenWindows.add`."""
         cdef Bucket bucket = scope.recent
@@ -358,40 +228,3 @@ cdef class FastPath:
         self.symbols[held] = symbol
         self.new_keys.append(held)
         return symbol
-
-    def feed_batch(self, data, int64_t count, int64_t base_offset, int64_t first_offset, arrived, process):
-        """Process the records of a batch from their bytes, from `first_offset` on; all arrived at `arrived` (epoch ms).
-
-        Returns how many records were read, and whether that was all. If not, the rest is not as it should be.
-        """
-        cdef Py_buffer buffer
-        cdef const uint8_t* p
-        cdef const uint8_t* end
-        cdef const uint8_t* after
-        cdef record_t r
-        cdef int64_t number = 0, offset
-        PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
-        try:
-            self._begin(arrived)
-            p = <const uint8_t*>buffer.buf
-            end = p + buffer.len
-            try:
-                while number < count:
-                    after = read_record(p, end, &r)
-                    if after == NULL:
-                        return number, False
-                    p = after
-                    number += 1
-                    offset = base_offset + r.offset_delta
-                    if offset < first_offset:
-                        continue
-                    if r.key != NULL and r.value != NULL and self._ready():
-                        if self._tick(r.key, r.key_size, r.value, r.value_size, offset) != LEFT:
-                            self.next_offset = offset + 1
-                            continue
-                    self._leave(_raw(&r, offset, arrived), process)
-                return number, p == end
-            finally:
-                self._end()
-        finally:
-            PyBuffer_Release(&buffer)

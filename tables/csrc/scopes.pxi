@@ -34,7 +34,7 @@ cdef class Scope:
     cdef public object written
     cdef dict large
     cdef int64_t c_stream_time, c_advanced_at, c_deadline, c_entry
-    cdef bint waits  # to be scheduled, see `FastPath._move`
+    cdef bint waits  # to be scheduled, see `Intake._move`
     cdef Bucket recent  # the bucket that the fast path found last; forgotten when buckets change
 
     def __init__(self, str key, stream_time=_UNKNOWN, advanced_at=0):
@@ -137,6 +137,8 @@ cdef class Scope:
 
 cdef enum:
     HEAD = 32  # bytes of a key beside its symbol: most keys lie there as a whole
+    SYMBOL_SIZE = 112  # bytes of a symbol
+    NEAR = 8  # symbols that are brought into the cache ahead, where many are visited
 
 cdef dict _NONE = {}
 

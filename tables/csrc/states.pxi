@@ -5,7 +5,10 @@ def take_windows(list symbols, int64_t end, bint per_symbol, list changed):
     cdef list windows = []
     cdef Symbol symbol
     cdef object window
+    cdef Py_ssize_t at = 0, count = len(symbols)
     for symbol in symbols:
+        prefetch_ahead(symbols, at, count)
+        at += 1
         window = symbol.held
         if window is not None and (not symbol.more or window.end == end):
             symbol.held = None
@@ -62,6 +65,7 @@ def states_of(list symbols, Py_ssize_t at, int64_t number, list keys, dict parts
     cdef Scope scope
     cdef object window
     while at < stop:
+        prefetch_ahead(symbols, at, stop)
         symbol = symbols[at]
         window = symbol.held
         if symbol.more or (window is not None and type(window) is not Window) or (parts and symbol.key in parts):

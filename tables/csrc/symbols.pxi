@@ -1,5 +1,11 @@
 # All symbols of a partition: a hash table of the bytes of their keys, and their order.
 
+cdef inline void prefetch_ahead(list symbols, Py_ssize_t at, Py_ssize_t count) noexcept:
+    """While somebody goes through a list of symbols."""
+    if at + NEAR < count:
+        prefetch_object(<const void*>PyList_GET_ITEM(symbols, at + NEAR), SYMBOL_SIZE)
+
+
 ctypedef int (*comparison)(const void*, const void*) noexcept nogil
 
 
@@ -143,6 +149,15 @@ cdef class Symbols(dict):
                 gap = at
         self.table[gap].symbol = NULL
 
+    cdef inline const void* place(self, uint64_t hashed) noexcept:
+        """Where the search for a key begins."""
+        return &self.table[hashed & self.mask]
+
+    cdef inline PyObject* at_place(self, uint64_t hashed) noexcept:
+        """Probably the symbol with a key; NULL: it has another place, or there is none."""
+        cdef const entry_t* entry = &self.table[hashed & self.mask]
+        return entry.symbol if entry.hash == hashed else NULL
+
     cdef inline PyObject* find(self, const uint8_t* key, int64_t size, uint64_t hashed) noexcept:
         cdef uint64_t at = hashed & self.mask
         cdef Symbol symbol
@@ -188,6 +203,7 @@ cdef class Symbols(dict):
         if order == NULL:
             raise MemoryError
         for symbol in former:
+            prefetch_ahead(former, at, count)
             order[at].prefix = symbol.rank if ranked else _prefix(symbol)
             order[at].symbol = <PyObject*>symbol
             at += 1
@@ -225,3 +241,10 @@ cdef inline bint _has_key(Symbol symbol, const uint8_t* key, int64_t size) noexc
     if size <= HEAD:
         return memcmp(symbol.head, key, size) == 0
     return memcmp(PyBytes_AS_STRING(symbol.key), key, size) == 0
+
+
+cdef inline const uint8_t* _bytes_of(Symbol symbol) noexcept:
+    """The bytes of its key."""
+    if symbol.key_size <= HEAD:
+        return symbol.head
+    return <const uint8_t*>PyBytes_AS_STRING(symbol.key)

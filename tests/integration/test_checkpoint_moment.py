@@ -14,7 +14,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from agents.recovery import Recovered, recover
 from agents.task import PartitionTask
 from agents.topics import ensure
-from app.kafka.batches import Outgoing
+from app.kafka.batches import Outgoing, Run
 from app.kafka.cluster import Cluster
 from app.kafka.producers import BatchProducer, Sent, TransactionalProducer
 from app.kafka.reader import Reader
@@ -35,7 +35,7 @@ class Held(TransactionalProducer):
         super().__init__(cluster, max_request=1 << 20, transactional_id=unique, group=unique)
         self.gate, self.at_gate, self._changelog = asyncio.Event(), asyncio.Event(), changelog
 
-    async def send(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[Sent]:
+    async def send(self, topic: str, partition: int, records: Iterable[Outgoing | Run]) -> list[Sent]:
         if topic == self._changelog:
             self.at_gate.set()
             await self.gate.wait()

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from aiokafka import TopicPartition
 from aiokafka.errors import ProducerFenced
 
-from app.kafka.batches import Outgoing
+from app.kafka.batches import Outgoing, Run, flat
 from app.kafka.leader_epochs import NOT_THERE, EpochEnd
 from app.kafka.producers import Sent
 from app.kafka.records import APPEND_TIME
@@ -173,9 +173,9 @@ class Finals:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    async def send(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[Sent]:
+    async def send(self, topic: str, partition: int, records: Iterable[Outgoing | Run]) -> list[Sent]:
         assert partition == 0
-        return self._wire.put((partial(self._wire.topics.append, topic, record) for record in records), finals=True)
+        return self._wire.put((partial(self._wire.topics.append, topic, record) for record in flat(records)), finals=True)
 
 
 class Checkpoints:
@@ -215,9 +215,9 @@ class Checkpoints:
         (sent,) = self._wire.put([partial(self._end, self._transaction)])
         await sent.acknowledged
 
-    async def send(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[Sent]:
+    async def send(self, topic: str, partition: int, records: Iterable[Outgoing | Run]) -> list[Sent]:
         assert partition == 0
-        return self._wire.put(partial(self._arrive, topic, record, self._transaction) for record in records)
+        return self._wire.put(partial(self._arrive, topic, record, self._transaction) for record in flat(records))
 
 
 class ListReader:

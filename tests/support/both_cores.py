@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from aiokafka.producer.message_accumulator import BatchBuilder
 
+from app.kafka.batches import ENCODERS, BuiltBatch, pack
 from app.kafka.raw_batches import RawBatch
+from tables._native import BatchBuilder as NativeBuilder
 from tables._native import crc32c
 from tables.checkpoint_plan import CheckpointPlan
 from tables.config import EngineConfig
-from tables.emission import take_records
+from tables.emission import Closed, take_records, take_runs
 from tables.engine import Engine
 from tables.further import is_further
 from tables.records import SideRecord
@@ -20,8 +23,9 @@ from tables.snapshots import Beyond
 from tables.state import SymbolState, decode_further, decode_state
 from tests.support.raw_batches import read_by_aiokafka
 
+BATCH_BYTES = 2_000
+HEADERS = [("app", b"barwheel"), ("epoch", b"7")]
 Outcome = tuple[Any, ...]
-HEADERS = [("app", b"test")]
 
 
 def outcome(engine: Engine, plan: CheckpointPlan | None = None) -> Outcome:
@@ -29,15 +33,31 @@ def outcome(engine: Engine, plan: CheckpointPlan | None = None) -> Outcome:
 
     With a `plan` the states are those that its next checkpoint writes; else one by one, of what changed.
     """
-    bars = list(take_records(engine.take_closed(), HEADERS, "state"))
-    beyond = list(take_records(engine.take_after_close(), HEADERS, "state"))
+    closed, beyond = engine.take_closed(), engine.take_after_close()
+    as_sent = _batches if engine.next_offset % 2 else _records
+    bars, others = as_sent(engine, closed), as_sent(engine, beyond)
     side = [_side(one) for one in engine.take_side()]
     states = _changed(engine) if plan is None else _checkpoint(plan)
     progress = engine.progress
     numbers = (progress.next_offset, progress.arrival, progress.timer, progress.arrival_violations, progress.clock_steps)
     counters = msgspec.structs.astuple(copy.copy(progress.counters))
     rest = (engine.open_windows, sorted(engine.stream_times().items()), engine.cut, sorted(engine.windows.new_keys))
-    return bars, beyond, side, states, numbers, counters, rest
+    return bars, others, side, states, numbers, counters, rest
+
+
+def _records(_: Engine, steps: list[Closed]) -> list[Any]:
+    return list(take_records(steps, HEADERS, "state"))
+
+
+def _batches(engine: Engine, steps: list[Closed]) -> list[Any]:
+    limit, codec = BATCH_BYTES, 2
+
+    def new_batch() -> Any:
+        if engine.core.name == "python":
+            return BatchBuilder(limit, codec)
+        return BuiltBatch(NativeBuilder(limit, codec, ENCODERS[codec], False))
+
+    return [bytes(batch._build()) for batch in pack(new_batch, take_runs(steps, HEADERS, "state"))]
 
 
 def _changed(engine: Engine) -> list[Any]:

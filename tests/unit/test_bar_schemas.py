@@ -25,7 +25,7 @@ from app.tickfiles.refusals import judge
 from tables.bar_formats import avro, protobuf
 from tables.bar_formats.format import VERSION
 from tables.config import EngineConfig
-from tables.emission import take_records
+from tables.emission import take_runs
 from tables.engine import Engine
 from tests.support.avro_compatibility import Resolution
 from tests.support.bars import bar
@@ -142,7 +142,7 @@ async def test_a_start_registers_the_schema_once_for_the_finals_topic(server: Re
     assert server.registry.subjects == {"p-bar_1m_final-value": [1]}
     assert server.asked.count("POST /subjects/p-bar_1m_final-value/versions") == 1, "an id is kept"
     assert bar_records(settings, settings.finals_topic) is not None
-    assert bar_records(Settings.load(), settings.finals_topic) is take_records
+    assert bar_records(Settings.load(), settings.finals_topic) is take_runs
 
 
 @pytest.mark.parametrize(

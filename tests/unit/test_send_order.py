@@ -18,7 +18,7 @@ from agents.finals import FinalsPublisher
 from agents.metrics import Metrics
 from agents.topics import SMALLEST_BATCH, input_spec, judge, specs
 from app.errors import StateError
-from app.kafka.batches import Outgoing, keep_order
+from app.kafka.batches import Outgoing, Run, keep_order
 from app.kafka.cluster import Cluster
 from app.kafka.producers import BATCH_BYTES, BatchProducer, Sent
 from app.kafka.topics import DEFAULT_MAX_MESSAGE_BYTES, TopicState
@@ -107,7 +107,7 @@ class Producer(BatchProducer):
     def __init__(self) -> None:
         self.sent: list[Sent] = []
 
-    async def send(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[Sent]:  # noqa: ARG002  # its signature
+    async def send(self, topic: str, partition: int, records: Iterable[Outgoing | Run]) -> list[Sent]:  # noqa: ARG002  # its signature
         self.sent.append(Sent(asyncio.get_running_loop().create_future(), len(list(records)), topic))
         return [self.sent[-1]]
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from agents.recovery import Recovered
 from agents.task import PartitionTask
-from app.kafka.batches import Outgoing
+from app.kafka.batches import Outgoing, Run, flat
 from app.kafka.cluster import Cluster
 from app.kafka.producers import BatchProducer, Sent, TransactionalProducer
 from app.kafka.slices import Slice
@@ -46,8 +46,8 @@ class Held(BatchProducer):
         self.holds = asyncio.Event()
         self.failed: asyncio.Future[list[Sent]] = asyncio.get_running_loop().create_future()
 
-    async def send(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[Sent]:  # noqa: ARG002  # its signature
-        self.given += records
+    async def send(self, topic: str, partition: int, records: Iterable[Outgoing | Run]) -> list[Sent]:  # noqa: ARG002  # its signature
+        self.given += flat(records)
         self.holds.set()
         return await self.failed
 
