@@ -20,6 +20,7 @@ from benchmarks import (
     migrations,
     page,
     partitions,
+    parts,
     recovery,
     report,
     safety,
@@ -80,10 +81,13 @@ def main() -> int:  # noqa: PLR0915  # an option after another
     shapes = commands.add_parser("formats", help="CPU a tick by the layout of the ticks, beside the default one")
     shapes.add_argument("--ticks", type=int, default=50_000, help="default %(default)s")
     shapes.add_argument("--repeat", type=int, default=9, help="runs of each; medians are shown")
+    apart = commands.add_parser("parts", help="where the CPU of a tick goes within the engine")
+    apart.add_argument("--ticks", type=int, default=2_000_000, help="of four partitions; one is read (default %(default)s)")
+    apart.add_argument("--repeat", type=int, default=3, help="runs; medians are shown")
     packed = commands.add_parser("compression", help="what each compression of bars and states costs and saves")
     packed.add_argument("--ticks", type=int, default=400_000, help="default %(default)s")
     packed.add_argument("--repeat", type=int, default=5, help="runs of each; medians are shown")
-    for one in (fast, safe, more, back, many, shown, paced, turn, held, plans, shapes, packed):
+    for one in (fast, safe, more, back, many, shown, paced, turn, held, plans, shapes, apart, packed):
         one.add_argument("--json", action="store_true", help="print JSON")
         one.add_argument("--check", action="store_true", help="exit with code 1 if a bound is missed")
     arguments = parser.parse_args()
@@ -104,8 +108,9 @@ def _measured(arguments: argparse.Namespace) -> tuple[dict[str, Any], Shown]:  #
     """The result, and the function that prints it."""
     if arguments.command == "wheel":
         return wheel.run(arguments.scopes, arguments.repeat), wheel.show
-    if arguments.command in ("compression", "formats"):
-        subject = compression if arguments.command == "compression" else formats
+    engines: dict[str, Any] = {"compression": compression, "formats": formats, "parts": parts}
+    if arguments.command in engines:
+        subject = engines[arguments.command]
         return subject.run(arguments.ticks, arguments.repeat), subject.show
     if arguments.command == "migrations":
         return migrations.run(arguments.repeat), migrations.show
