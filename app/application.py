@@ -34,7 +34,7 @@ from app.web.server import install
 from app.worker import BarwheelWorker, advertised_host, broker_urls
 
 log = logging.getLogger(__name__)
-FETCH_BYTES = 1 << 20  # of a partition: a worker that catches up holds several answers at once
+FETCH_BYTES = 2 << 20  # of a partition: a worker that catches up holds several answers at once
 WAITING_SLICES = 4  # in the stream; each keeps the answer in memory that it came in
 
 
