@@ -1,6 +1,6 @@
 """Where the CPU of a tick goes: the parts of the engine of one partition, without its consumer and producers.
 
-What a worker takes more, see `throughput`, is the rest: fetching, Faust, asyncio and sockets.
+What a worker takes more, see `throughput`, is the rest: fetching, Faust, asyncio and sockets, and checkpoints.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from rich.console import Console
 from rich.table import Table
 
-from app.kafka.batches import ENCODERS, BuiltBatch, Header, Outgoing, pack
+from app.kafka.batches import ENCODERS, BuiltBatch, Header, pack
 from app.kafka.producers import BATCH_BYTES
 from app.kafka.raw_batches import RawBatch
 from benchmarks.synthetic_ticks import GRACE_MS, PARTITIONS, Market, generate
-from tables.checkpoint_plan import CheckpointPlan
 from tables.config import EngineConfig
 from tables.emission import take_runs
 from tables.engine import Engine
@@ -29,7 +28,6 @@ from tests.support.raw_batches import read_by_aiokafka, stored
 
 SYMBOLS = (1_000, 100_000)
 BATCH = 800  # ticks: about 64 kB
-CHECKPOINT = 250  # batches
 ARRIVED = 1_700_000_000_000
 SNAPPY = 2  # the default
 HEADERS: list[Header] = [("app", b"barwheel"), ("leader_epoch", b"0")]
@@ -39,7 +37,6 @@ PARTS = {
     "fold": "records, JSON, fold, close",
     "write": "bars into record batches",
     "compress": "those, by snappy",
-    "states": "states of a checkpoint, packed and compressed",
 }
 
 
@@ -79,7 +76,6 @@ class _Clock:
 def _measured(batches: list[bytes]) -> dict[str, float]:
     """Microseconds a tick by part, and how many bars a tick there were."""
     engine = Engine(EngineConfig(scope="broker", grace=GRACE_MS), native="auto")
-    plan = CheckpointPlan(engine.snapshots, 0, 0)
     check, new_builder = checksum("auto"), batch_builder("auto")
     clock, bars, first = _Clock(), 0, 0
     for number, data in enumerate(batches):
@@ -97,17 +93,12 @@ def _measured(batches: list[bytes]) -> dict[str, float]:
             with clock.of("fold"):
                 engine.feed_batch(batch, 0)
         bars += engine.bars_waiting
-        _send(clock, "write", new_builder, take_runs(engine.take_closed(), HEADERS))
-        if not number % CHECKPOINT:
-            with clock.of("states"):
-                states: list[Outgoing] = [(key, value, None, []) for key, value in plan.round()]
-            plan.end += len(states)
-            _send(clock, "states", new_builder, states)
+        _send(clock, new_builder, take_runs(engine.take_closed(), HEADERS))
     count = engine.next_offset - first
     return {**{part: seconds / count * 1e6 for part, seconds in clock.spent.items()}, "bars": bars / count}
 
 
-def _send(clock: _Clock, part: str, new_builder: Any, records: Any) -> None:
+def _send(clock: _Clock, new_builder: Any, records: Any) -> None:
     """Pack records as a producer does, and compress them."""
 
     def new_batch() -> Any:
@@ -115,9 +106,9 @@ def _send(clock: _Clock, part: str, new_builder: Any, records: Any) -> None:
             return BatchBuilder(BATCH_BYTES, SNAPPY)
         return BuiltBatch(new_builder(BATCH_BYTES, SNAPPY, ENCODERS[SNAPPY], False))
 
-    with clock.of(part):
+    with clock.of("write"):
         packed = list(pack(new_batch, records))
-    with clock.of("compress" if part == "write" else part):
+    with clock.of("compress"):
         for batch in packed:
             batch._build()  # noqa: SLF001  # as the sender does
 
