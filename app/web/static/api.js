@@ -30,9 +30,12 @@ export async function ask(url, accept = "application/json") {
   throw new ApiError(problem?.detail || `${response.status} ${response.statusText}`);
 }
 
+// for what reads the body of an answer
+export function cutOff() {
+  throw new ApiError("the worker's answer is cut off");
+}
+
 export async function get(path, parameters) {
   const response = await ask(apiUrl(path, parameters));
-  return response.json().catch(() => {
-    throw new ApiError("the worker's answer is cut off");
-  });
+  return response.json().catch(cutOff);
 }

@@ -62,10 +62,7 @@ onKeys(place, {
 });
 onFrame((one) => navigation.switchTo(one));
 onGoto((time) => load(() => navigation.goTo(time)), () => selection.current ?? Date.now());
-onExport(() => {
-  const bars = view.seen.map((start) => source.section.bars.get(start));
-  return { broker, symbol, frame: frame(), bars, chart: picture.chart };
-});
+onExport(() => ({ broker, symbol, frame: frame(), starts: view.seen, chart: picture.chart }));
 $("follow").addEventListener("click", () => {
   navigation.selectNewest();
   place.focus();

@@ -1,20 +1,27 @@
 // What a chart shows as files: the bars as CSV, the picture as PNG.
 
-import { MOST_ROWS, apiUrl, ask, barsPath } from "./api.js";
+import { MOST_ROWS, apiUrl, ask, barsPath, cutOff } from "./api.js";
 import { $, color, formatTime, load } from "./base.js";
 
 const HEADER = 34; // pixels above the picture
 // broker and symbol, the first two cells of a row, up to a sign with which a spreadsheet's formulas begin
 const FORMULAS = [/^("?)([=+@-])/, /^((?:"(?:[^"]|"")*"|[^,"]*),"?)([=+@-])/];
 
-// `seen()`: broker, symbol, frame, bars and chart of what is on the screen
+// `seen()`: broker, symbol, frame, starts of the bars and chart of what is on the screen
 export function onExport(seen) {
-  $("csv").addEventListener("click", () => load(async () => save(new Blob([await csv(seen())], { type: "text/csv" }), name(seen(), "csv"))));
-  $("png").addEventListener("click", () => picture(seen()).toBlob((blob) => save(blob, name(seen(), "png")), "image/png"));
+  const onClick = (ending, blobOf) => {
+    const saveSeen = async () => {
+      const shown = seen(); // at the click: the chart may go elsewhere before the file is there
+      save(await blobOf(shown), name(shown, ending));
+    };
+    $(ending).addEventListener("click", () => load(saveSeen));
+  };
+  onClick("csv", async (shown) => new Blob([await csv(shown)], { type: "text/csv" }));
+  onClick("png", (shown) => new Promise((resolve) => picture(shown).toBlob(resolve, "image/png")));
 }
 
-const name = ({ broker, symbol, frame, bars }, ending) =>
-  `${[broker, symbol, frame.name, bars.length ? formatTime(bars[0].start) : "empty"].join("_").replace(/[^\w.-]+/g, "-")}.${ending}`;
+const name = ({ broker, symbol, frame, starts }, ending) =>
+  `${[broker, symbol, frame.name, starts.length ? formatTime(starts[0]) : "empty"].join("_").replace(/[^\w.-]+/g, "-")}.${ending}`;
 
 function save(blob, file) {
   const link = document.createElement("a");
@@ -28,13 +35,13 @@ function save(blob, file) {
 const guarded = (row) => FORMULAS.reduce((text, formula) => text.replace(formula, "$1'$2"), row);
 
 // Final bars of all partitions come from the API as text, with every digit.
-async function csv({ broker, symbol, frame, bars }) {
-  const range = { from: bars[0]?.start ?? 0, to: (bars.at(-1)?.start ?? -1) + 1 };
+async function csv({ broker, symbol, frame, starts }) {
+  const range = { from: starts[0] ?? 0, to: (starts.at(-1) ?? -1) + 1 };
   let url = apiUrl(barsPath(broker, symbol), { ...range, limit: MOST_ROWS, frame: frame.base ? null : frame.name });
   const pages = [];
   while (url) {
     const response = await ask(url, "text/csv");
-    pages.unshift(await response.text()); // the newest page comes first
+    pages.unshift(await response.text().catch(cutOff)); // the newest page comes first
     url = /<([^>]+)>; *rel="next"/.exec(response.headers.get("Link") ?? "")?.[1];
   }
   const [header] = pages[0].split("\r\n", 1);
@@ -43,7 +50,7 @@ async function csv({ broker, symbol, frame, bars }) {
 }
 
 // the chart under a line that says what it is
-function picture({ broker, symbol, frame, bars, chart }) {
+function picture({ broker, symbol, frame, starts, chart }) {
   const shown = chart.takeScreenshot(true);
   const ratio = shown.width / $("chart").clientWidth;
   const canvas = document.createElement("canvas");
@@ -54,7 +61,7 @@ function picture({ broker, symbol, frame, bars, chart }) {
   context.fillStyle = color("text");
   context.textBaseline = "middle";
   context.font = `${15 * ratio}px ${getComputedStyle(document.body).fontFamily}`;
-  const range = bars.length ? `, ${formatTime(bars[0].start)} to ${formatTime(bars.at(-1).start)}` : "";
+  const range = starts.length ? `, ${formatTime(starts[0])} to ${formatTime(starts.at(-1))}` : "";
   context.fillText(`${symbol} of ${broker}, ${frame.name} bars${range}`, 10 * ratio, (HEADER / 2) * ratio, canvas.width - 20 * ratio);
   context.drawImage(shown, 0, HEADER * ratio);
   return canvas;

@@ -22,7 +22,7 @@ export class Navigation {
       return;
     }
     const first = !source.loaded;
-    const page = await source.loadNewest(selection.start);
+    const page = await source.loadNewest(() => selection.start);
     if (!page) return;
     screen.draw();
     // a bar of another frame was selected
@@ -89,7 +89,7 @@ export class Navigation {
   // show another part of the history, and the bar that holds a time; whether there is one
   async goTo(time, { entry = "push" } = {}) {
     const { picture, screen, source } = this;
-    const here = picture.starts.length && time >= picture.starts[0] && (source.section.atEnd || time <= picture.last);
+    const here = source.loaded && picture.starts.length && time >= picture.starts[0] && (source.section.atEnd || time <= picture.last);
     if (!here) {
       if (!(await source.loadAround(time))) return false;
       screen.draw();
@@ -113,6 +113,7 @@ export class Navigation {
     const wanted = () => picture.starts.indexOf(selection.current) + count;
     if (wanted() < 0 && !source.section.atStart) await this.grow("older");
     else if (wanted() >= picture.starts.length && !source.section.atEnd) await this.grow("newer");
+    if (!source.loaded || !picture.starts.length) return; // other bars have been asked for meanwhile
     const start = picture.starts[Math.min(picture.starts.length - 1, Math.max(0, wanted()))];
     this.select(start, { spoken: true, entry: "replace" });
     this.view.reveal(start);

@@ -28,13 +28,14 @@ export class Screen {
     cancelAnimationFrame(this.due);
     this.due = 0;
     const { picture, selection, source } = this;
+    if (!source.loaded) return; // bars are on their way, and are drawn when they come
     picture.draw(source.section);
     this.lines.draw();
     this.showTable();
     this.showFollow();
     const shared = picture.starts.map((start) => source.section.bars.get(start)).find((bar) => bar.also.length);
     if (shared) showShared(shared);
-    if (this.placed || !source.loaded || !picture.starts.length) return;
+    if (this.placed || !picture.starts.length) return;
     this.placed = true;
     const place = () => this.scrollTo(picture.indexes.has(selection.start) ? selection.start : null);
     requestAnimationFrame(() => requestAnimationFrame(place)); // the chart has its width then

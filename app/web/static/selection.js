@@ -2,10 +2,13 @@
 
 import { address, frame } from "./frames.js";
 
+const LATEST = 253_402_300_799_999; // the last ms of the year 9999: the API takes no later time
+
 // null for the newest bar, and for what is no time
 export function startInAddress() {
   const text = new URLSearchParams(location.search).get("at") ?? "";
-  return /^\d+$/.test(text) ? Number(text) || null : null;
+  const time = /^\d+$/.test(text) ? Number(text) : 0;
+  return time > 0 && time <= LATEST ? time : null;
 }
 
 export class Selection {

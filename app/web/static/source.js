@@ -42,15 +42,17 @@ export class Source {
     this.watermark = Math.max(this.watermark ?? 0, ...times) || null;
   }
 
-  // The newest bars, and those around `start`, too, if it is not among them. What the worker says of them; null if other bars
-  // have been asked for meanwhile.
-  async loadNewest(start) {
+  // The newest bars, or those around the selected one, if it is older. `selected()`: its start, null for none; it is asked for when
+  // the newest bars are there, as a bar may be selected meanwhile. What the worker says of them; null if other bars have been asked
+  // for meanwhile.
+  async loadNewest(selected) {
     const { section } = this;
     const page = await section.loadNewest();
     if (!page) return null;
     [this.noneKept, this.oldest] = [page.none_kept, page.oldest];
     this.partition = page.open[0]?.partition ?? this.partition;
     this.advance(page.open.map((window) => window.watermark ?? 0));
+    const start = selected();
     const before = start !== null && !section.bars.has(start) && start < section.starts[0];
     if (before && !(await section.loadAround(start))) return null;
     this.fetched();
