@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from migrations.ksql.parse.lexer import Lexeme, Token, tokenize
 from migrations.ksql.parse.statement import Kind, describe, identifier
+from migrations.plan.drops import dropped_later
 from migrations.plan.entry import NEW, OLD, Entry, History, Status
 from migrations.plan.model import Plan, Statement
 from migrations.plan.order import ordered
@@ -89,14 +90,13 @@ def affected(plan: Plan, changed: Iterable[str], executed: Collection[str] = ())
     """The changed statements, and all statements that read from them, directly or not; `changed` are ids.
 
     A source that is declared over a topic reads from the query that writes the topic. The target of an INSERT is not
-    affected: the new query writes to it too. Nor is a statement whose object another one has replaced, of those whose ids are
-    among `executed`: the latter counts. Each statement comes after what it reads, as a reader may stand before a CREATE OR
-    REPLACE.
+    affected: the new query writes to it too. Nor is a statement whose object another one has replaced or dropped, of those
+    whose ids are among `executed`. Each statement comes after what it reads, as a reader may stand before a CREATE OR REPLACE.
     """
-    later = replaced_later(plan, executed)
+    gone = replaced_later(plan, executed).keys() | {made for made, drop in dropped_later(plan).items() if drop.id in executed}
     found = set(changed)
     statements: list[Statement] = []
-    left = [statement for statement in plan.statements if statement.id not in later]
+    left = [statement for statement in plan.statements if statement.id not in gone]
     while more := [one for one in left if one.id in found or any(_reads(one, other) for other in statements)]:
         statements += more
         found |= {one.id for one in more}

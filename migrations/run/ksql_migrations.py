@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from migrations.errors import KsqlDbError, MigrationError, PlanError
-from migrations.plan.compare import Step
+from migrations.plan.compare import Step, compare
 from migrations.plan.drops import dropped_later
 from migrations.plan.entry import Entry
 from migrations.plan.ksql_migrations import MIGRATED, Version, versions
@@ -52,12 +52,18 @@ async def import_state(target: Target, plan: Plan, directory: Path, table: str) 
     ):
         before, catalog, steps = await observe(target, plan)
         cluster_id = (await target.client.info()).cluster
+        drops = {
+            step.id: entry_of(target, plan, step, step.statement, catalog, cluster_id)
+            for step in steps
+            if step.statement is not None and step.statement.info.kind.destructive and _group(step.id) in applied
+        }
+        steps = compare(plan, {**drops, **before}, catalog)  # what was made again after a DROP is what the server has
         gone = {creator for creator, drop in dropped_later(plan).items() if _group(drop.id) in applied}
         gone |= replaced_later(plan, {one.id for one in plan.statements if _group(one.id) in applied}).keys()
         entries = []
         for step in steps:
             version = applied.get(_group(step.id))
-            if step.statement is None or step.entry is not None or version is None:
+            if step.statement is None or step.id in before or version is None:
                 continue
             entry = await _entry(target, plan, step, step.statement, catalog, cluster_id, gone=step.id in gone)
             entries.append(msgspec.structs.replace(entry, applied_at=version.completed or entry.applied_at))

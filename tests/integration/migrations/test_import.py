@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import md5
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from migrations.errors import MigrationError, RefusedError
 from migrations.plan import files as plan_files
 from migrations.plan.compare import Action
+from migrations.plan.model import Plan
 from migrations.run import history, runner
 from migrations.run.ksql_migrations import import_state
 from tests.integration.migrations.plans import Where
@@ -182,3 +184,25 @@ def test_a_file_with_a_drop_is_recorded_with_the_line_that_makes_it_a_plan(
     (worker.directory / "plan" / name).write_text(f"{line}{FILES[name]}-- more\n")
     changed = worker.run("migrate", "import-ksql-migrations", *given)
     assert (changed.returncode, "only the line `-- destructive: yes` may be added" in changed.stderr) == (4, True)
+
+
+async def test_what_was_made_again_after_a_drop_is_compared_and_recorded(
+    where: Where, server: KsqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = FILES["V000002__high.sql"].replace("> ${limit}", "> 3")
+    monkeypatch.setitem(FILES, "V000004__both.sql", "-- destructive: yes\nDROP STREAM high;\n")
+    monkeypatch.setitem(FILES, "V000005__more.sql", again)
+    monkeypatch.setitem(FILES, "V000006__last.sql", "INSERT INTO rates (code, rate) VALUES ('GBP', 1.2);\n")
+    directory = tmp_path / "plan"
+    executed = applied(server, directory, up_to=4)
+    plan = plan_files.load(directory, {"limit": "1.5"})
+    other = [replace(one, text=one.text.replace("> 3", "> 4")) for one in plan.statements]
+    async with where() as target:
+        with pytest.raises(RefusedError, match="V000005__more/HIGH: the server's HIGH is another than the plan's"):
+            await import_state(target, Plan(plan.name, tuple(other)), directory, "MIGRATION_SCHEMA_VERSIONS")
+        assert len((await import_state(target, plan, directory, "MIGRATION_SCHEMA_VERSIONS")).entries) == 5
+        steps = [step.action for step in await runner.survey(target, plan)]
+        assert steps == [Action.done] * 5 + [Action.apply]
+        entries = await history.read(target.cluster, target.topic, "an-app")
+        assert [entry.query_id != "" for entry in entries.values() if entry.name == "HIGH"] == [False, True]
+    assert server.executed() == executed

@@ -13,7 +13,9 @@ REPLACED = SELECTED.replace("CREATE", "CREATE OR REPLACE")
 
 
 def plan_of(*texts: str) -> Plan:
-    return build_plan("p", [KsqlText(text, str(number), str(number)) for number, text in enumerate(texts, 1)], {}, {})
+    return build_plan(
+        "p", [KsqlText(text, str(number), str(number), destructive=True) for number, text in enumerate(texts, 1)], {}, {}
+    )
 
 
 A, B, C = DECLARED.format("a", "a"), SELECTED.format("b", "b", "a"), SELECTED.format("c", "c", "b")
@@ -45,3 +47,9 @@ def test_all_that_reads_from_what_changed_is_built_anew_after_it(texts: list[str
 def test_a_replacement_that_is_not_executed_yet_does_not_count() -> None:
     plan = plan_of(A, DECLARED.format("other", "o"), B, C, ELSEWHERE)
     assert [one.id for one in affected(plan, ["1/A"], {"1/A", "2/OTHER", "3/B", "4/C"})] == ["1/A", "3/B", "4/C"]
+
+
+def test_what_was_dropped_since_is_not_built_again() -> None:
+    plan = plan_of(A, B, C, "DROP STREAM c;", D.replace("FROM c", "FROM b"), "DROP STREAM d;", C)
+    assert [one.id for one in affected(plan, ["2/B"], {one.id for one in plan.statements})] == ["2/B", "7/C"]
+    assert [one.id for one in affected(plan, ["2/B"], {"1/A", "2/B", "3/C"})] == ["2/B", "3/C", "5/D", "7/C"]
