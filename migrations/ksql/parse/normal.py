@@ -64,7 +64,7 @@ def _substituted(token: Token, variables: Mapping[str, str]) -> str:
         return token.text
     text = _VARIABLE.sub(value, token.text)
     if token.kind is not Lexeme.variable and not is_one(text, token.kind):
-        raise LexError(f"{token.text} becomes {text}: double the quotes in the value", token.line, token.column)
+        raise LexError(f"a value ends {token.text} early: double the quotes in the value", token.line, token.column)
     return text
 
 

@@ -1,7 +1,7 @@
 """Mistakes that would make a statement another one than it looks: a missing semicolon, comma or quote. Pure.
 
-The server checks the whole grammar. It never sees a connector's statement before the statement is executed, and what is wrong
-here would give a wrong name, or wrong options, until then.
+The server checks the whole grammar. `plan` and `validate` ask no server, and what is wrong here would give them a wrong name or
+wrong options.
 """
 
 from __future__ import annotations
@@ -36,21 +36,24 @@ def check_name(tokens: Sequence[Token], at: int, follows: Collection[str]) -> No
 
 
 def check_options(tokens: Sequence[Token], begin: int) -> None:
-    """Raises `LexError` if a WITH, whose parenthesis is at `begin`, is no list of `name = value`."""
+    """Raises `LexError` if a WITH, whose parenthesis is at `begin`, is no list of `name = value`.
+
+    The message shows no value: those of a connector may be secrets.
+    """
     at = begin
     while at == begin or tokens[at].text == ",":
         named = _at(tokens, at + 1)
         if named.kind not in (*_NAMES, Lexeme.string):
-            _fail(named, "the name of an option must be")
+            _fail(named, f"{named.text} stands where the name of an option must be")
         if _at(tokens, at + 2).text != "=":
-            _fail(_at(tokens, at + 2), f"= must be, after {named.text}")
+            _fail(tokens[at + 2], f"= must follow {named.text}")
         at += 4 if _at(tokens, at + 3).text == "-" else 3
         value = _at(tokens, at)
         if value.kind not in (Lexeme.string, Lexeme.number) and value.text.upper() not in _CONSTANTS:
-            _fail(value, "a value must be: text in single quotes, a number, true or false")
+            _fail(value, f"the value of {named.text} must be text in single quotes, a number, true or false")
         at += 1
         if _at(tokens, at).text not in {",", ")"}:
-            _fail(tokens[at], "a comma or ) must be")
+            _fail(tokens[at], f"a comma or ) must follow the value of {named.text}")
 
 
 def _at(tokens: Sequence[Token], number: int) -> Token:
@@ -60,5 +63,5 @@ def _at(tokens: Sequence[Token], number: int) -> Token:
     return tokens[number]
 
 
-def _fail(token: Token, wanted: str) -> None:
-    raise LexError(f"{token.text} stands where {wanted}", token.line, token.column)
+def _fail(token: Token, why: str) -> None:
+    raise LexError(why, token.line, token.column)

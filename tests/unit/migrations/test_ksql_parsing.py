@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from migrations.ksql.errors import LexError
 from migrations.ksql.parse.lexer import Lexeme, lex, tokenize
+from migrations.ksql.parse.masking import masked
 from migrations.ksql.parse.normal import normal_form, split, statement_hash, strip_comments, substitute
 from migrations.ksql.parse.statement import Kind, describe, if_not_exists
 
@@ -132,7 +133,7 @@ def test_variables_are_replaced_in_strings_and_names_but_not_in_comments() -> No
     )
     with pytest.raises(LexError, match=r"line 2, column 19: \$\{t\} has no value \(known: p\)"):
         substitute(text, {"p": "my_"})
-    with pytest.raises(LexError, match=r"line 2, column 19: '\$\{t\}.v1' becomes 'it's.v1': double the quotes in the value"):
+    with pytest.raises(LexError, match=r"line 2, column 19: a value ends '\$\{t\}.v1' early: double the quotes in the value"):
         substitute(text, {"p": "my_", "t": "it's"})
 
 
@@ -199,10 +200,10 @@ def test_describe_finds_the_kind_and_name_of_a_statement(text: str, kind: Kind, 
         ("CREATE TABLE AS SELECT * FROM a;", r"column 14: AS is a reserved word"),
         ("INSERT INTO VALUES (1);", r"column 13: VALUES is a reserved word"),
         # options that are read otherwise than they look
-        ("CREATE SINK CONNECTOR c WITH ('a'='b'\n 'c'='d');", r"line 2, column 2: 'c' stands where a comma or \) must be"),
-        ("CREATE STREAM s WITH (KAFKA_TOPIC:'t');", r"column 34: : stands where = must be, after KAFKA_TOPIC"),
+        ("CREATE SINK CONNECTOR c WITH ('a'='b'\n 'c'='d');", r"line 2, column 2: a comma or \) must follow the value of 'a'"),
+        ("CREATE STREAM s WITH (KAFKA_TOPIC:'t');", r"column 34: = must follow KAFKA_TOPIC"),
         ("CREATE STREAM s WITH (KAFKA_TOPIC='t',);", r"column 39: \) stands where the name of an option must be"),
-        ("CREATE STREAM s WITH (KAFKA_TOPIC=t);", r"column 35: t stands where a value must be: text in single quotes"),
+        ("CREATE STREAM s WITH (KAFKA_TOPIC=t);", r"column 35: the value of KAFKA_TOPIC must be text in single quotes"),
         ("CREATE STREAM s WITH (KAFKA_TOPIC='t';", r"column 35: a WITH without its \)"),
     ],
 )
@@ -261,3 +262,35 @@ def test_every_recorded_statement_that_a_server_accepted_is_parsed() -> None:
                     describe(statement)
                     read += 1
     assert read > 250
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["'password'=\"pa55\"", "'password'=pa55", "'password' 'pa55'", "'a'='pa55' 'b'='c'", "'a'='b' pa55"],
+)
+def test_no_value_of_a_connector_is_shown_where_it_is_written_wrongly(options: str) -> None:
+    text = f"CREATE SOURCE CONNECTOR c WITH ({options});"
+    with pytest.raises(LexError, match=r"line 1, column \d+: .*(must|without)") as raised:
+        describe(text)
+    assert "pa55" not in str(raised.value)
+
+
+def test_no_value_of_a_variable_is_shown_where_it_would_end_its_string() -> None:
+    with pytest.raises(LexError, match="double the quotes") as raised:
+        substitute("CREATE SOURCE CONNECTOR c WITH ('password'='${password}');", {"password": "it's"})
+    assert "it's" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ("'a'='s', 'topics'='t', \"connector.class\"='x'", "'a'='[string]', 'topics'='t', \"connector.class\"='x'"),
+        ("'a'=\"s\"", "'a'='[string]'"),
+        ("'a' 's', 'b'='s' 's'", "'a' '[string]', 'b'='[string]' '[string]'"),
+    ],
+)
+def test_the_values_of_a_connector_are_masked_even_where_it_is_written_wrongly(options: str, shown: str) -> None:
+    text = "/* c */ create sink connector if not exists `c` WITH ({});"
+    assert masked(text.format(options)) == text.format(shown)
+    other = "CREATE STREAM connector_s WITH (KAFKA_TOPIC='CONNECTOR');"
+    assert masked(other) == other
