@@ -73,7 +73,7 @@ async def look(
         running[entry.query_id or entry.id] = entry
     taken = _taken_away(list(running.values()))
     for entry in running.values():
-        if not entry.query_id or entry.status is Status.sending or entry.id in taken:
+        if not entry.query_id or entry.status is Status.sending or (entry.id in taken and entry.query_id not in states):
             continue
         writes = describe(entry.text).name if entry.name == entry.query_id else entry.name
         lag = lags.get(writes)

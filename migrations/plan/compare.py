@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from migrations.ksql.parse.normal import same_definition
 from migrations.ksql.parse.statement import Kind, or_replace
 from migrations.plan.definition import definition
 from migrations.plan.drops import dropped_before, dropped_later
 from migrations.plan.entry import NEW, Entry, History, Status
 from migrations.plan.model import Plan, Statement
+from migrations.plan.moved import executed_before, unchanged
 from migrations.plan.rename import current_names, why_aside, why_new, with_names
 from migrations.plan.replaced import replaced_before, replaced_later
 from migrations.server.catalog import Catalog, same_text
@@ -80,6 +80,7 @@ def compare(plan: Plan, history: History, catalog: Catalog | None) -> list[Step]
     others = [entry for entry in history.values() if entry.id not in planned and entry.status is Status.applied]
     strangers = {} if catalog is None else _strangers(catalog, history)
     dropped, freed = dropped_later(plan), dropped_before(plan)
+    formers = executed_before(plan, history, others)
     later, before = replaced_later(plan, history.keys()), replaced_before(plan, history.keys())
     steps = []
     for planned_one in plan.statements:
@@ -87,20 +88,30 @@ def compare(plan: Plan, history: History, catalog: Catalog | None) -> list[Step]
         drop = dropped.get(planned_one.id)
         if planned_one.id in later:
             steps.append(_replaced(statement, entry, later[planned_one.id]))
-        elif drop is not None and (_is_applied(drop, history) or _has_dropped(drop, history, catalog) or _before(drop, others)):
+        elif planned_one.id in formers:
+            steps.append(_moved(statement, formers[planned_one.id]))
+        elif drop is not None and (drop.id in formers or _is_applied(drop, history) or _has_dropped(drop, history, catalog)):
             steps.append(
                 Step(statement.id, statement.name, Action.done, f"dropped since, by {drop.id}", statement, entry, replaced=True)
             )
-        elif entry is None and any(not _is_applied(one, history) for one in freed.get(planned_one.id, ())):
+        elif entry is None and any(
+            one.id not in formers and not _is_applied(one, history) for one in freed.get(planned_one.id, ())
+        ):
             steps.append(Step(statement.id, statement.name, Action.apply, "new, after a DROP of the former one", statement))
         elif entry is None and planned_one.id in before:
             steps.append(_replacing(statement, before[planned_one.id], catalog))
         else:
             steps.append(_step(statement, entry, catalog, others, strangers))
-            if steps[-1].former in others and statement.info.kind.once:
-                others.remove(steps[-1].former)  # a second one like it needs another entry
     left = [_left(entry, history, planned) for entry in history.values() if entry.plan in ("", plan.name)]
     return [*steps, *(step for step in left if step is not None)]
+
+
+def _moved(statement: Statement, former: Entry, server_text: str | None = None) -> Step:
+    """The step of a statement that was applied under another id."""
+    plan = f" of the plan {former.plan}" if former.plan else ""
+    more = "; to execute it once more, keep the former one in the plan" if statement.info.kind.once else ""
+    why = f"applied before as {former.id}{plan}: `migrate adopt` takes it over{more}"
+    return Step(statement.id, statement.name, Action.refused, why, statement, None, server_text, former)
 
 
 def _left(entry: Entry, history: History, planned: Collection[str]) -> Step | None:
@@ -162,19 +173,14 @@ def _step(
     strangers: Mapping[str, str],
 ) -> Step:
     if statement.info.kind.once:
-        if entry is None and (former := _before(statement, others)) is not None:
-            why = f"executed before as {former.id}: `migrate adopt` takes it over; it is not executed again"
-            return Step(statement.id, statement.name, Action.refused, why, statement, former=former)
         action, why = _once(statement, entry, catalog)
         return Step(statement.id, statement.name, action, why, statement, entry)
     server_text = None if catalog is None else catalog.text_of(statement.info.kind, statement.name)
     if entry is None and server_text is not None:
         same_name = [one for one in others if one.name == statement.name]
-        former = next((one for one in same_name if unchanged(statement, one)), None)
+        former = next((one for one in reversed(same_name) if unchanged(statement, one)), None)
         if former is not None:
-            plan = f" of the plan {former.plan}" if former.plan else ""
-            why = f"applied before as {former.id}{plan}: `migrate adopt` takes it over"
-            return Step(statement.id, statement.name, Action.refused, why, statement, None, server_text, former)
+            return _moved(statement, former, server_text)
         if same_name:
             why = f"applied before as {same_name[0].id}, with another text: adopt that text first, or drop {statement.name}"
             return Step(statement.id, statement.name, Action.refused, why, statement, None, server_text)
@@ -186,13 +192,6 @@ def _step(
     action, why = _action(statement, entry, catalog, server_text)
     foreign = entry is None and server_text is not None
     return Step(statement.id, statement.name, action, why, statement, entry, server_text, foreign=foreign)
-
-
-def _before(statement: Statement, others: Sequence[Entry]) -> Entry | None:
-    """The entry of the same statement under another id: it was executed. None for an ASSERT, which may be again."""
-    if statement.info.kind is Kind.check:
-        return None
-    return next((one for one in others if one.name == statement.name and one.hash == statement.hash), None)
 
 
 def _once(statement: Statement, entry: Entry | None, catalog: Catalog | None) -> tuple[Action, str]:
@@ -242,17 +241,6 @@ def _action(  # noqa: PLR0911  # one return per case
     if changed:
         return _after_change(statement)
     return Action.done, f"applied {entry.hash.rpartition(':')[2][:8]}"
-
-
-def unchanged(statement: Statement, entry: Entry) -> bool:
-    """Whether the statement, under its name on the server, is the one that was applied.
-
-    The hash tells it at once. Statements that an earlier version applied under other rules for names and hashes have another
-    hash, and the same text.
-    """
-    if entry.hash == statement.hash:
-        return True
-    return same_definition(entry.text, statement.text, any_partitions=statement.any_partitions)
 
 
 def _after_interruption(statement: Statement, entry: Entry, server_text: str | None) -> tuple[Action, str]:

@@ -14,7 +14,9 @@ from migrations.errors import PlanError, RefusedError
 TABLE = "MIGRATION_SCHEMA_VERSIONS"  # its name, unless that tool was configured otherwise
 MIGRATED = "MIGRATED"
 # a file with a DROP needs this line to be a plan, and was applied without it
-_DESTRUCTIVE_LINE = re.compile(rb"^[ \t]*--[ \t]*destructive:[ \t]*yes[ \t]*\r?\n", re.IGNORECASE | re.MULTILINE)
+_LINE = rb"[ \t]*--[ \t]*destructive:[ \t]*yes[ \t]*"
+_DESTRUCTIVE_LINE = re.compile(rb"^" + _LINE + rb"(?:\r?\n|\Z)", re.IGNORECASE | re.MULTILINE)
+_AFTER_LAST_LINE = re.compile(rb"\r?\n" + _LINE + rb"(?:\r?\n)?\Z", re.IGNORECASE)  # of a file that ended without a line end
 _FILE = re.compile(r"V(?P<number>[0-9]{6})__.+\.sql")
 
 
@@ -60,7 +62,8 @@ def _digest(content: bytes) -> str:
 def _version(path: Path, number: int, row: Mapping[str, Any]) -> Version:
     state = str(row.get("STATE") or "")
     content = path.read_bytes()
-    digests = [_digest(content), _digest(_DESTRUCTIVE_LINE.sub(b"", content))]
+    without = [added.sub(b"", content) for added in (_DESTRUCTIVE_LINE, _AFTER_LAST_LINE)]
+    digests = [_digest(one) for one in (content, *without)]
     if state == MIGRATED and row.get("CHECKSUM") not in digests:
         raise RefusedError(
             f"{path}: it was changed after it was applied (MD5 {row.get('CHECKSUM')}, now {digests[0]}): restore it; only the "

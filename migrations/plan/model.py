@@ -209,7 +209,9 @@ def _label(info: StatementInfo) -> str:
 def _check_allowed(info: StatementInfo, source: KsqlText, shown: str) -> None:
     if info.kind is Kind.other:
         first = info.words.split(" ", maxsplit=1)[0]
-        why = FORBIDDEN.get(first, "a plan holds CREATE, INSERT INTO, ASSERT, DROP and TERMINATE")
+        why = FORBIDDEN.get(
+            first, "a plan holds CREATE and DROP of STREAM, TABLE, TYPE and CONNECTOR, INSERT INTO, ASSERT and TERMINATE"
+        )
         raise PlanError(f"{shown}: {why}")
     if info.kind.destructive and not source.destructive:
         raise PlanError(

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
+from migrations.errors import KsqlDbError
 from migrations.plan.order import ordered
+from migrations.run.target import SERVER_FAULT
 from migrations.server.client import KsqlClient
 from tests.support.worker import Worker
+
+TRIES = 6
+PAUSE_SECONDS = 0.5
 
 
 async def drop_all(worker: Worker) -> None:
@@ -18,6 +24,19 @@ async def drop_all(worker: Worker) -> None:
         queries = {query for source in sources for query in (*source.queries, *source.readers)}
         for query in queries:
             if catalog.queries[query].upper().startswith("INSERT"):  # the others end with their streams and tables
-                await client.execute(f"TERMINATE {query};", {})
+                await _execute(client, f"TERMINATE {query};")
         for source in ordered(sources, lambda one, other: not set(one.readers).isdisjoint(other.queries)):
-            await client.execute(f"DROP {source.kind} `{source.name}`;", {})
+            await _execute(client, f"DROP {source.kind} `{source.name}`;")
+
+
+async def _execute(client: KsqlClient, text: str) -> None:
+    """Execute a statement; again, if the server failed to write it, as it may after a PAUSE or a restart: it did not run."""
+    for left in range(TRIES - 1, -1, -1):
+        try:
+            await client.execute(text, {})
+        except KsqlDbError as error:
+            if not left or error.code < SERVER_FAULT:
+                raise
+            await asyncio.sleep(PAUSE_SECONDS)
+        else:
+            return

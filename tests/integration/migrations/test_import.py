@@ -166,22 +166,30 @@ async def test_what_a_later_file_replaced_since_the_last_import_is_compared_and_
 
 
 @pytest.mark.parametrize(
-    "line", ["-- destructive: yes\n", "--Destructive: yes\r\n", "-- destructive: yes\n-- destructive: yes\n"]
+    ("applied_text", "text"),
+    [
+        ("DROP STREAM high;\n", "-- destructive: yes\nDROP STREAM high;\n"),
+        ("DROP STREAM high;\n", "--Destructive: yes\r\nDROP STREAM high;\n"),
+        ("DROP STREAM high;\n", "-- destructive: yes\n-- destructive: yes\nDROP STREAM high;\n"),
+        ("DROP STREAM high;\n", "DROP STREAM high;\n-- destructive: yes"),
+        ("DROP STREAM high;", "DROP STREAM high;\n-- destructive: yes\n"),
+        ("DROP STREAM high;", "DROP STREAM high;\r\n-- destructive: yes"),
+    ],
 )
 def test_a_file_with_a_drop_is_recorded_with_the_line_that_makes_it_a_plan(
-    worker: Worker, server: KsqlServer, monkeypatch: pytest.MonkeyPatch, line: str
+    worker: Worker, server: KsqlServer, monkeypatch: pytest.MonkeyPatch, applied_text: str, text: str
 ) -> None:
     name = "V000004__both.sql"
-    monkeypatch.setitem(FILES, name, "DROP STREAM high;\n")
+    monkeypatch.setitem(FILES, name, applied_text)
     executed = applied(server, worker.directory / "plan", up_to=3)
     given = ("--plan", "plan", "--define", "limit=1.5")
     refused = worker.run("migrate", "import-ksql-migrations", *given)
     assert (refused.returncode, "write the line `-- destructive: yes` into the file" in refused.stderr) == (2, True)
-    (worker.directory / "plan" / name).write_text(line + FILES[name])
+    (worker.directory / "plan" / name).write_bytes(text.encode())
     imported = worker.run("migrate", "import-ksql-migrations", *given)
     assert imported.returncode == 3, imported.stderr  # the last file is pending
     assert server.executed() == executed
-    (worker.directory / "plan" / name).write_text(f"{line}{FILES[name]}-- more\n")
+    (worker.directory / "plan" / name).write_text(f"{text}\n-- more\n")
     changed = worker.run("migrate", "import-ksql-migrations", *given)
     assert (changed.returncode, "only the line `-- destructive: yes` may be added" in changed.stderr) == (4, True)
 

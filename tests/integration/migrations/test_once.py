@@ -165,16 +165,54 @@ async def test_what_was_executed_is_not_executed_again_after_its_file_is_renamed
         steps = {step.id: step for step in await runner.survey(target, moved)}
         for name in ("VALUES_INTO_RATES", "VALUES_INTO_RATES#2", "DROP_RATES"):
             step = steps[f"q/{name}"]
-            assert (step.action, f"executed before as p/{name}: `migrate adopt` takes it over" in step.why) == (
+            assert (step.action, f"applied before as p/{name} of the plan p: `migrate adopt` takes it over" in step.why) == (
                 Action.refused,
                 True,
             )
-        with pytest.raises(RefusedError, match="it is not executed again"):
+        with pytest.raises(RefusedError, match="`migrate adopt` takes it over"):
             await runner.apply(target, moved, limit=Limit(destructive=True))
         await adopt(target, moved)
-        await adopt(target, moved)  # what follows a DROP is compared once that is taken over
         assert {step.action for step in await runner.survey(target, moved) if step.statement is not None} == {Action.done}
         assert server.executed() == executed
         with_more = build_plan("q", [KsqlText(f"{text}\n{INSERT}", "q", "q", destructive=True)], {}, {})
         new = {step.id for step in await runner.survey(target, with_more) if step.action is Action.apply}
         assert new == {"q/VALUES_INTO_RATES#3"}  # a third row is another one
+
+
+def renamed(text: str, *files: str) -> Plan:
+    """The statements of a text in files of these names, one each."""
+    split = [f"{one};" for one in text.split(";\n") if one]
+    return build_plan(
+        "p", [KsqlText(one, name, name, destructive=True) for one, name in zip(split, files, strict=True)], {}, {}
+    )
+
+
+async def test_what_was_executed_once_is_not_executed_again_from_a_renamed_file(where: Where, server: KsqlServer) -> None:
+    other = STREAM.replace("rate DOUBLE", "rate DOUBLE, bank STRING")
+    text = f"{STREAM}\n{INSERT}\n{INSERT}\nDROP STREAM rates;\n{other}\n"
+    before, after = renamed(text, *"abcde"), renamed(text, *"vwxyz")
+    async with where() as target:
+        await runner.apply(target, before, limit=Limit(destructive=True))
+        executed = server.executed()
+        message = r"w/VALUES_INTO_RATES .* applied before as b/VALUES_INTO_RATES of the plan p: .*adopt"
+        with pytest.raises(RefusedError, match=message):
+            await runner.apply(target, after, limit=Limit(destructive=True))
+        taken = {one.taken.id: one.former.id for one in await adopt(target, after) if one.former is not None}
+        assert taken == {
+            "w/VALUES_INTO_RATES": "b/VALUES_INTO_RATES",
+            "x/VALUES_INTO_RATES": "c/VALUES_INTO_RATES",
+            "y/DROP_RATES": "d/DROP_RATES",
+            "z/RATES": "e/RATES",
+        }
+        assert set((await states(where, after)).values()) == {Action.done, Action.left}
+        assert (await runner.apply(target, after)).applied == []
+        assert server.executed() == executed
+
+
+async def test_the_same_row_is_sent_again_where_the_plan_keeps_the_former_one(where: Where, server: KsqlServer) -> None:
+    async with where() as target:
+        await runner.apply(target, renamed(f"{STREAM}\n{INSERT}\n", *"ab"))
+        await runner.apply(target, renamed(f"{STREAM}\n{INSERT}\n{INSERT}\n", *"abc"))
+        elsewhere = build_plan("q", [KsqlText(INSERT, "q", "q")], {}, {})  # another plan is another matter
+        await runner.apply(target, elsewhere)
+    assert server.executed() == [STREAM, INSERT, INSERT, INSERT]

@@ -18,6 +18,7 @@ from app.web.migration_metrics import watch_metrics
 from migrations.plan.entry import Entry
 from migrations.plan.model import KsqlText, Plan, build_plan
 from migrations.run import history, runner, settle, swap
+from migrations.run.adopt import adopt
 from migrations.run.rollback import retire
 from migrations.run.target import Target
 from tests.integration.migrations.plans import FIVE, Where, five, query_ids
@@ -65,6 +66,17 @@ async def test_a_query_that_a_plan_has_ended_is_not_missed(where: Where, monkeyp
         with monkeypatch.context() as no_wait:
             no_wait.setattr(settle, "POLL_SECONDS", None)  # nothing is missing that could come back
             await runner.apply(target, build_plan("five", [source], {}, {}))
+        assert sorted(query.writes for query in (await looked(target)).queries) == ["ALL_S", "BIG", "N_W"]
+
+
+async def test_a_query_that_runs_is_seen_though_a_drop_of_its_name_was_recorded_later(where: Where) -> None:
+    def plan(name_of_drop: str) -> Plan:
+        texts = {"five": FIVE, name_of_drop: "DROP STREAM big;", "again": FIVE.splitlines()[6]}
+        return build_plan("five", [KsqlText(text, name, name, destructive=True) for name, text in texts.items()], {}, {})
+
+    async with where() as target:
+        await runner.apply(target, plan("gone"), limit=runner.Limit(destructive=True))
+        assert [one.taken.id for one in await adopt(target, plan("renamed"))] == ["renamed/DROP_BIG"]
         assert sorted(query.writes for query in (await looked(target)).queries) == ["ALL_S", "BIG", "N_W"]
 
 

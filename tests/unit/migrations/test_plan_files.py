@@ -273,6 +273,11 @@ def test_line_ends_in_strings_are_kept_and_blank_lines_elsewhere_removed(tmp_pat
         ("p.ksql", "TERMINATE ALL;", r"p.ksql, line 1: TERMINATE ALL;: it would end the queries of others"),
         ("p.ksql", "-- one\nSELECT * FROM a;", r"p.ksql, line 2: SELECT .* it only reads, .*: take it out of the plan"),
         ("p.ksql", f"{TWO}\nSHOW STREAMS;", r"p.ksql, line 2: SHOW STREAMS;: it only reads"),
+        (
+            "p.ksql",
+            "CREATE VIEW a AS SELECT 1;",
+            r"p.ksql, line 1: CREATE VIEW .*: a plan holds CREATE and DROP of STREAM",
+        ),
         ("p.ksql", "RUN SCRIPT 'x.sql';", r"p.ksql, line 1: RUN .*: write the statements of that script into"),
         ("p.ksql", f"{TWO}\nDROP STREAM b;\n{TWO}-- destructive: yes", r"p.ksql, line 2: DROP STREAM b;: it takes something"),
         ("p.ksql", "SET 'a'='b';", r"p.ksql: holds no statement"),
