@@ -7,11 +7,13 @@ wrong options.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import pairwise
 
 from migrations.ksql.errors import LexError
 from migrations.ksql.parse.lexer import Lexeme, Token
 
-_BEGINNINGS = {"CREATE", "INSERT", "DROP", "TERMINATE"}  # words of the grammar that stand nowhere else
+# words of the grammar that stand nowhere else, and are no names without backquotes
+_BEGINNINGS = {"CREATE", "INSERT", "DROP", "TERMINATE", "DESCRIBE", "LIST", "PAUSE", "PRINT", "RESUME", "RUN", "UNSET"}
 _NAMES = (Lexeme.word, Lexeme.quoted)
 _CONSTANTS = {"TRUE", "FALSE", "NULL"}
 
@@ -19,8 +21,9 @@ _CONSTANTS = {"TRUE", "FALSE", "NULL"}
 def check_one(tokens: Sequence[Token]) -> None:
     """Raises `LexError` if the tokens hold two statements, which is one without its semicolon and the next one."""
     first = tokens[0].text.upper() if tokens else ""
-    for token in tokens[2 if first == "EXPLAIN" else 1 :]:
-        if token.kind is Lexeme.word and token.text.upper() in _BEGINNINGS:
+    for before, token in pairwise(tokens[1 if first == "EXPLAIN" else 0 :]):
+        word = token.text.upper() if token.kind is Lexeme.word else ""
+        if word in _BEGINNINGS or (word == "SELECT" and first == "CREATE" and before.text.upper() not in {"AS", "("}):
             why = f"{token.text} begins a statement: the one before it, from line {tokens[0].line}, lacks its ;"
             raise LexError(why, token.line, token.column)
 
