@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from socket import socket
 
 import msgspec
@@ -191,11 +191,12 @@ async def test_ksqldb_is_seen_while_the_broker_cannot_tell_about_topics(
     assert (found.topics_error, found.log_records, sizes["TICKS_S"]) == ("", 0, 0)
 
 
-def has_log(target: Target) -> Callable[[], object]:
-    """A condition to wait for: on a busy machine a first look has seen no record of the processing log."""
+def complete_log(target: Target) -> Callable[[], Awaitable[Watched | None]]:
+    """A look that had the time to read all of the newest entries: on a busy machine the first ones do not."""
 
-    async def seen() -> bool:
-        return (await looked(target)).log_records > 0
+    async def seen() -> Watched | None:
+        found = await looked(target)
+        return found if len(found.log_newest) == watch.NEWEST else None
 
     return seen
 
@@ -215,8 +216,8 @@ async def test_the_newest_entries_of_the_processing_log_are_shown(where: Where, 
         server.topic(topic, 2)
         server.ksql(f"CREATE STREAM KSQL_PROCESSING_LOG (logger STRING) WITH (KAFKA_TOPIC='{topic}', VALUE_FORMAT='JSON');")
 
-        await until(has_log(target), what="records of the processing log")
-        found = await looked(target)
+        found: Watched | None = await until(complete_log(target), what="the newest entries of the processing log")
+    assert found is not None
     assert found.log_records == 9
     bad = [f'processing.CTAS_X: {{"deserializationError":{{"errorMessage":"bad {number}"}}}}' for number in (7, 6, 5, 4)]
     assert found.log_newest == ["no JSON", *bad]
