@@ -47,8 +47,17 @@ class ResponseReader(asyncio.StreamReader):
             self._transport.pause_reading()
             self._paused = True
 
+    def at_eof(self) -> bool:
+        """Whether the connection has ended, and all of it was read."""
+        return self._eof and not self._held
+
     async def readexactly(self, n: int) -> bytes:
-        """The next `n` bytes. Raises `IncompleteReadError` where the connection ends before."""
+        """The next `n` bytes. Raises `IncompleteReadError` where the connection ends before.
+
+        Raises `ValueError` for a negative size: what answers is no broker.
+        """
+        if n < 0:
+            raise ValueError(f"a response of {n} bytes")
         error = self.exception()
         if error is not None:
             raise error

@@ -86,6 +86,22 @@ async def test_a_connection_is_paused_where_nobody_reads_and_goes_on_when_somebo
     assert connection.calls == ["pause", "resume"]
 
 
+async def test_a_negative_size_ends_the_reading_at_once() -> None:
+    reader, _ = new_reader()
+    reader.feed_data(b"x" * 5)
+    with pytest.raises(ValueError, match="-7 bytes"):
+        await reader.readexactly(-7)
+
+
+async def test_a_connection_that_has_ended_is_at_its_end_when_all_of_it_was_read() -> None:
+    reader, _ = new_reader()
+    reader.feed_data(b"1234")
+    reader.feed_eof()
+    assert not reader.at_eof()
+    assert await reader.readexactly(4) == b"1234"
+    assert reader.at_eof()
+
+
 async def test_an_error_of_the_connection_ends_the_reading() -> None:
     reader, _ = new_reader()
     reading = asyncio.ensure_future(reader.readexactly(5))
