@@ -82,7 +82,7 @@ def feed_batch(FastPath path, data, int64_t count, int64_t base_offset, int64_t 
                 group = &groups[(turn - 3) % STAGES]
                 _fold(path, group, base_offset, first_offset, arrived, process)
                 done += group.count
-                if done == parsed and (p == NULL or parsed == count):
+                if done == parsed and (p == NULL or parsed >= count):
                     return done, p == end
                 turn += 1
         finally:

@@ -168,6 +168,6 @@ def spoilt(pick: random.Random, batch: bytes) -> bytes:
         elif chance < 0.9:
             made[at:at] = bytes(pick.randrange(256) for _ in range(pick.choice((1, 1, 4))))
         else:  # the number of records
-            made[57:61] = pick.choice((0, 1, 3, 200, 0x7FFFFFFF)).to_bytes(4)
+            made[57:61] = pick.choice((0, 1, 3, 200, 0x7FFFFFFF, 0xFFFFFFFF)).to_bytes(4)
     made[8:12] = (len(made) - 12).to_bytes(4)
     return with_crc(made)

@@ -11,7 +11,10 @@ import pytest
 
 from app.kafka.partitioner import partition_of
 from tables import native
+from tables.config import EngineConfig
 from tests.support.examples import examples
+from tests.support.hostile_logs import T0
+from tests.support.raw_batches import stored, with_crc
 
 pytestmark = pytest.mark.skipif(native.NATIVE is None, reason=f"the native core is not built: {native.MISSING}")
 
@@ -24,6 +27,15 @@ def test_both_cores_give_the_same_bytes_and_refuse_the_same_batches(part: int) -
 
     for seed in range(part, LOGS, 4):
         one(seed)
+
+
+@pytest.mark.parametrize("count", [-(1 << 31), -1, 0, 1, 3, (1 << 31) - 1])
+def test_both_cores_take_the_same_of_a_batch_that_tells_a_wrong_number_of_records(count: int) -> None:
+    from tests.support.both_cores import compare  # noqa: PLC0415  # not where the core is not built
+
+    batch = bytearray(stored([(b"A|x", b'{"ts":%d,"bid":1.5}' % (T0 + number), []) for number in range(2)], 0, T0))
+    batch[57:61] = count.to_bytes(4, signed=True)
+    compare(EngineConfig(), [(with_crc(batch), 0, T0, 0)])
 
 
 def test_both_cores_read_the_same_of_mutated_values() -> None:
