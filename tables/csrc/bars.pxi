@@ -29,6 +29,7 @@ def knows(symbols):
     return len(symbols) > 0 and (type(symbols[0]) is Symbol or type(symbols[0]) is Longer)
 
 
+@cython.boundscheck(True)  # somebody else may change the lists between two batches
 @cython.final
 cdef class Bars:
     """The bars of a step: records `(key, value, start, headers)`, or written into a batch at once.
@@ -84,7 +85,7 @@ cdef class Bars:
         self._next()
         return _joined(key, self.suffix), value, self.start, headers
 
-    def write_into(self, BatchBuilder batch):
+    def write_into(self, BatchBuilder batch not None):
         """Write the bars that are left into a batch. Returns whether all of them fitted."""
         cdef char[MOST_BAR] text
         cdef char* stop
@@ -93,7 +94,8 @@ cdef class Bars:
         cdef int64_t start = self.start, size
         headers = shared = _packed_headers(self.headers)
         if self.state_header is not None:
-            shared = _packed_headers([*self.headers, (self.state_header, b"")])[:-1]  # without the size of an empty state
+            shared = _packed_headers([*self.headers, (self.state_header, b"")])
+            shared = shared[: PyBytes_GET_SIZE(shared) - 1]  # without the size of an empty state
         while self.at < self.end:
             self._fetch_ahead()
             stop = self._put_bar(text)
@@ -122,8 +124,8 @@ cdef class Bars:
 
     cdef inline void _fetch_ahead(self) noexcept:
         """Have the memory of the bars that come soon brought into the cache."""
-        prefetch_ahead(self.symbols, self.at, self.end)
-        if self.at + NEAR < self.end and not self.stored:
+        prefetch_ahead(self.symbols, self.at, PyList_GET_SIZE(self.symbols))
+        if not self.stored and self.at + NEAR < PyList_GET_SIZE(self.windows):
             prefetch_object(<const void*>PyList_GET_ITEM(self.windows, self.at + NEAR), sizeof(window_t))
 
     cdef bytes _unusual(self):
@@ -132,7 +134,7 @@ cdef class Bars:
 
     cdef char* _put_bar(self, char* text) except? NULL:
         """Write the value of the next bar, and note its key. Returns where it ends; NULL: it is unusual."""
-        cdef object symbol = <object>PyList_GET_ITEM(self.symbols, self.at)
+        cdef object symbol = self.symbols[self.at]
         cdef object window
         cdef bytes named
         cdef window_t read
@@ -148,7 +150,7 @@ cdef class Bars:
             if _unpack(self.states[self.at], &read):
                 w = &read
         else:
-            window = <object>PyList_GET_ITEM(self.windows, self.at)
+            window = self.windows[self.at]
             if type(window) is Window:
                 w = &(<Window>window).w
         if not self.fits or w == NULL or self.key_size > MAX_KEY:

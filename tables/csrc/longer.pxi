@@ -92,6 +92,8 @@ def place_of(keys, bytes key):
     cdef Py_ssize_t low = 0, high = len(keys), middle
     cdef int order
     cdef bytes other
+    if not listed and type(keys) is not tuple:
+        raise TypeError("keys must be a list or a tuple")
     while low < high:
         middle = (low + high) // 2
         other = (<list>keys)[middle] if listed else (<tuple>keys)[middle]

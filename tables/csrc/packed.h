@@ -220,6 +220,9 @@ static inline int unpack_window(const uint8_t *at, size_t size, window_t *w) {
 
 /* As `tables.window.Window.merge`. Returns 0, with nothing changed, where the sums would not fit. */
 static inline int window_merge(window_t *w, const window_t *o) {
+    int64_t ticks;
+    if (__builtin_add_overflow(w->ticks, o->ticks, &ticks))
+        return 0;
     if (o->sized && w->sized) {
         wide volume = w->volume, notional = w->notional;
         int8_t volume_scale = w->volume_scale, notional_scale = w->notional_scale;
@@ -243,7 +246,7 @@ static inline int window_merge(window_t *w, const window_t *o) {
         TAKE(close);
     if (IS_SOONER(o, w, open))
         TAKE(open);
-    w->ticks += o->ticks;
+    w->ticks = ticks;
     if (o->first_offset < w->first_offset)
         w->first_offset = o->first_offset;
     if (o->last_offset > w->last_offset)

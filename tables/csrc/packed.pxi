@@ -43,6 +43,7 @@ def pack_all(list windows):
     return states
 
 
+@cython.boundscheck(True)
 def merge_all(list longers, list parts, Py_ssize_t frame, object end, list members, list changed):
     """See `tables.packed`."""
     cdef Py_ssize_t at, new = 0
@@ -65,6 +66,7 @@ def merge_all(list longers, list parts, Py_ssize_t frame, object end, list membe
     return new
 
 
+@cython.boundscheck(True)
 def take_states(list members, Py_ssize_t frame, list changed):
     """See `tables.packed`."""
     cdef list taken = []

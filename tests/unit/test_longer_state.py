@@ -113,7 +113,7 @@ def test_the_native_core_packs_and_merges_windows_to_the_same_bytes(
 
 @pytest.mark.skipif(native.NATIVE is None, reason=native.MISSING)
 @given(state=st.binary(max_size=40), cut=st.integers(0, 200), at=st.integers(0, 200), byte=st.integers(0, 255))
-def test_bytes_that_are_no_window_are_left_to_python(state: bytes, cut: int, at: int, byte: int) -> None:
+def test_the_native_core_leaves_bytes_that_are_no_window_to_python(state: bytes, cut: int, at: int, byte: int) -> None:
     core = native.NATIVE
     assert core is not None
     usual = pack_window(folded([(0, (Decimal("1.3"), Decimal(2), 1, 1))]))
@@ -126,6 +126,28 @@ def test_bytes_that_are_no_window_are_left_to_python(state: bytes, cut: int, at:
                 core.merged(usual, one)
         else:
             assert core.merged(usual, one) == theirs
+
+
+@pytest.mark.skipif(native.NATIVE is None, reason=native.MISSING)
+def test_the_native_core_merges_as_many_ticks_as_a_state_can_tell() -> None:
+    core = native.NATIVE
+    assert core is not None
+    window = folded([(0, (Decimal("1.3"), Decimal(2), 1, 1))])
+    window.ticks = (1 << 63) - 1
+    state = pack_window(window)
+    assert core.merged(state, state) == PYTHON.merged(state, state)
+
+
+@pytest.mark.skipif(native.NATIVE is None, reason=native.MISSING)
+def test_the_native_core_refuses_a_frame_that_a_symbol_does_not_have() -> None:
+    core = native.NATIVE
+    assert core is not None
+    longer = core.longer(b"A|x", ("A", "x"), core.scope("A"), 2)
+    state = pack_window(folded([(0, (Decimal("1.3"), None, 1, 1))]))
+    with pytest.raises(IndexError):
+        core.merge_all([longer], [state], 2, 60, [], [])
+    with pytest.raises(IndexError):
+        core.take_states([longer], 2, [])
 
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="|", exclude_categories=("Cc", "Cs")), min_size=1, max_size=3)
