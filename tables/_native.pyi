@@ -50,7 +50,7 @@ class Bars:
         symbols: list[Any],
         windows: list[PlainWindow],
         states: list[bytes] | None,
-        pieces: tuple[bytes, bytes, bytes, bytes, bytes],
+        pieces: tuple[bytes, bytes, bytes, bytes],
         start: int,
         headers: list[tuple[str, bytes]],
         state_header: str | None,

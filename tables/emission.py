@@ -114,7 +114,7 @@ def take_runs(
         ending = f',"corrected":{step.corrected}}}' if step.revision else "}"
         value_of = partial(_value, step, (times, closed, last, ending))
         if _is_native(step):
-            pieces = suffix, times.encode(), closed.encode(), last.encode(), ending.encode()
+            pieces = suffix, times.encode(), closed.encode(), f"{last}{ending}".encode()
             named = None if step.states is None else state_header
             yield NativeBars(step.symbols, step.windows, step.states, pieces, start, headers, named, value_of)
             continue

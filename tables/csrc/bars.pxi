@@ -38,7 +38,7 @@ cdef class Bars:
     """
 
     cdef list symbols, windows, states, headers
-    cdef bytes suffix, times, closed, last, ending
+    cdef bytes suffix, times, closed, ending
     cdef object start, state_header, plain_value
     cdef Py_ssize_t at, end
     cdef bint fits, stored
@@ -56,7 +56,7 @@ cdef class Bars:
         is unusual.
         """
         self.symbols, self.windows, self.states = symbols, windows, states
-        self.suffix, self.times, self.closed, self.last, self.ending = pieces
+        self.suffix, self.times, self.closed, self.ending = pieces
         self.start, self.headers, self.state_header, self.plain_value = start, headers, state_header, plain_value
         self.at, self.end = 0, len(symbols)
         self.stored = not windows
@@ -64,7 +64,7 @@ cdef class Bars:
             self.stored or len(windows) == self.end
         ):
             raise ValueError("a step has fewer windows or states than symbols")
-        self.fits = len(self.times) + len(self.closed) + len(self.last) + len(self.ending) <= MOST_PIECES
+        self.fits = len(self.times) + len(self.closed) + len(self.ending) <= MOST_PIECES
 
     def __iter__(self):
         return self
@@ -169,7 +169,7 @@ cdef class Bars:
         at = put_int(_put(at, self.closed), w.first_offset)
         memcpy(at, b',"last_offset":', 15)
         at = put_int(at + 15, w.last_offset)
-        return _put(_put(at, self.last), self.ending)
+        return _put(at, self.ending)
 
 
 cdef bytes _joined(bytes one, bytes other):

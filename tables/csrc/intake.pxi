@@ -20,7 +20,6 @@ cdef class Intake:
 
     @cython.final
     cdef int _begin(self, object arrived) except -1:
-        cdef object latest
         self.changed, self.new_keys = self.windows.changed, self.windows.new_keys
         self.binned = self.corrected = self.opened = 0
         self.next_offset = self.progress.next_offset

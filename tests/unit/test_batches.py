@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record import MemoryRecords
 
-from app.kafka.batches import ENCODERS, BuiltBatch, Outgoing, pack
+from app.kafka.batches import ENCODERS, BuiltBatch, Outgoing, batch_of, pack
 from tables import native
 
 SIZE = 1_000
@@ -116,3 +117,18 @@ def test_a_record_without_a_timestamp_gets_the_present_time(new_batch: NewBatch)
 @pytest.mark.parametrize("new_batch", BUILDERS)
 def test_no_records_make_no_batch(new_batch: NewBatch) -> None:
     assert list(pack(lambda: new_batch(0, False), [])) == []
+
+
+@is_built
+@pytest.mark.parametrize("codec", [None, "gzip", "snappy", "lz4", "zstd"])
+@pytest.mark.parametrize("options", [{}, {"enable_idempotence": True}, {"transactional_id": "t"}], ids=str)
+async def test_a_producer_gives_both_builders_its_codec_and_its_transactions(options: Any, codec: str | None) -> None:
+    producer = AIOKafkaProducer(compression_type=codec, **options)  # it does not connect
+    transactional = "transactional_id" in options
+    theirs, ours = [
+        sent(pack(lambda: batch_of(producer, SIZE, builder), RECORDS), transactional=transactional)  # noqa: B023  # used at once
+        for builder in (None, native.batch_builder("auto"))
+    ]
+    assert ours == theirs
+    assert {bool(int.from_bytes(batch[21:23]) & 0x10) for _, batch in ours} == {transactional}
+    await producer.stop()

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(native.NATIVE is None, reason=f"the native core 
 
 COUNT, START = 12, 1_399_248_000_000
 HEADERS = [("app", b"test")]
-PIECES = b"|%d" % START, b'"bucket_start":0,"open":', b',"first_offset":', b',"revision":0', b"}"
+PIECES = b"|%d" % START, b'"bucket_start":0,"open":', b',"first_offset":', b',"revision":0}'
 Record = tuple[bytes, bytes, int, list[tuple[str, bytes]]]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.kafka.responses import ResponseReader
+from app.kafka.responses import ResponseProtocol, ResponseReader
 
 LIMIT = 8
 
@@ -111,3 +112,30 @@ async def test_an_error_of_the_connection_ends_the_reading() -> None:
         await reading
     with pytest.raises(ConnectionResetError):
         await reader.readexactly(1)
+
+
+async def test_responses_of_any_size_come_whole_over_a_socket_until_it_is_closed_in_the_middle_of_one() -> None:
+    pick = random.Random(7)
+    responses = [pick.randbytes(pick.choice((0, 1, 1_000, 65_536, 131_073, 1_500_000))) for _ in range(40)]
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for response in [*responses, b"cut off"]:
+            writer.write(response)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=LIMIT)  # so that the connection is paused again and again
+    transport, _ = await loop.create_connection(
+        lambda: ResponseProtocol(loop.create_future(), reader, loop=loop), *server.sockets[0].getsockname()
+    )
+    for response in responses:
+        assert await reader.readexactly(len(response)) == response
+    with pytest.raises(asyncio.IncompleteReadError) as caught:
+        await reader.readexactly(1_000)
+    assert caught.value.partial == b"cut off"
+    assert reader.at_eof()
+    transport.close()
+    server.close()
+    await server.wait_closed()
