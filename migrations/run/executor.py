@@ -1,4 +1,9 @@
-"""Executes single statements: sends each one and records it in the history, before and after."""
+"""Executes statements: sends each one and records it in the history, before and after.
+
+To ask for the catalog takes the server longer than most statements, the more the more it has. So what creates something new is
+recorded together with what follows it, after one look at the catalog. A run that ends before has recorded that it was sending
+them: the next run looks for them on the server before it sends anything.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +11,8 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -27,9 +32,20 @@ from migrations.server.client import ExecutionResult, Properties
 
 TRIES = 4  # of a statement whose outcome is unknown
 RETRY_SECONDS = 1.0
+RECORDED_SECONDS = 2.0  # after this time what was executed is recorded, also while more follows
+RECORDED_TOGETHER = 50  # statements
 ASSERTION = 41700  # the error code of an ASSERT that fails
 _GONE = re.compile("does not exist|Unknown queryId|not found", re.IGNORECASE)  # what a DROP or TERMINATE sent again is told
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """A statement that the server has executed, and its entry, which still says that it is being sent."""
+
+    step: Step
+    statement: Statement
+    entry: Entry
 
 
 class Executor:
@@ -56,21 +72,37 @@ class Executor:
         self._on_progress = on_progress
         self._sequence: int | None = None
         self._cluster_id = ""
+        self._sent: list[_Sent] = []
+        self._recorded_at = 0.0
 
-    async def execute(self, step: Step) -> Entry:
-        """Send the step's statement, unless the server has it already, and record it. Returns the new entry.
+    async def execute(self, steps: Sequence[Step]) -> list[Entry]:
+        """Send the statements of these steps, in order, unless the server has them already, and record them.
 
-        Raises `KsqlDbError` if the server rejects it, `RefusedError` if the object appeared from elsewhere, and
-        `UnreachableError` if the outcome stays unknown.
+        Returns the new entries. Raises `KsqlDbError` if the server rejects a statement, `RefusedError` if an object appeared
+        from elsewhere, and `UnreachableError` if the outcome stays unknown. What was executed before is recorded, unless the
+        server is out of reach.
         """
+        done: list[Entry] = []
+        self._recorded_at = time.monotonic()
+        for step in steps:
+            if not _creates(step):
+                done += await self._record()
+            try:
+                self._sent.append(await self._send_new(step))
+            except (KsqlDbError, RefusedError):
+                await self._record()
+                raise
+            if not _creates(step) or self._must_record():
+                done += await self._record()
+        return done + await self._record()
+
+    def _must_record(self) -> bool:
+        return len(self._sent) >= RECORDED_TOGETHER or time.monotonic() - self._recorded_at > RECORDED_SECONDS
+
+    async def _send_new(self, step: Step) -> _Sent:
+        """Send a statement, after an entry that it is being sent."""
         if self._on_progress is not None:
             self._on_progress(step, None)
-        entry = await self._execute(step)
-        if self._on_progress is not None:
-            self._on_progress(step, entry)
-        return entry
-
-    async def _execute(self, step: Step) -> Entry:
         statement, target = step.statement, self._target
         if statement is None:
             raise MigrationError(f"{step.id}: the plan does not have it")
@@ -93,32 +125,49 @@ class Executor:
             server_text=step.server_text or "" if step.action is Action.alter else "",
         )
         began = time.monotonic()
-        if step.action is Action.adopt:
-            catalog = await self._catalog()
-        else:
+        if step.action is not Action.adopt:
             await self._check_lock()
             await self._writer.write(entry)
             try:
-                catalog = await self._send(step)
+                await self._send(step)
             except (KsqlDbError, RefusedError) as error:
                 if isinstance(error, RefusedError) or error.code < SERVER_FAULT:
                     await self._restore(statement.id, step.entry)
                 raise
-        server_text = catalog.text_of(statement.info.kind, statement.name)
-        if server_text is None and not statement.info.kind.once:
-            raise MigrationError(f"{step.id}: the server executed it, but does not have {statement.name}")
-        done = msgspec.structs.replace(
-            entry,
-            status=Status.applied,
-            server_text=server_text or "",
-            query_id=catalog.query_of(statement.info.kind, statement.name),
-            duration_ms=int((time.monotonic() - began) * 1_000),
-        )
+        return _Sent(step, statement, msgspec.structs.replace(entry, duration_ms=int((time.monotonic() - began) * 1_000)))
+
+    async def _record(self) -> list[Entry]:
+        """Record what was executed, with the texts that the server has of it. Returns the entries.
+
+        Raises `MigrationError` if the server lacks something of it; the rest is recorded.
+        """
+        sent, self._sent = self._sent, []
+        self._recorded_at = time.monotonic()
+        if not sent:
+            return []
+        traced = any(not one.statement.info.kind.once for one in sent)
+        catalog = await self._catalog(self._sequence) if traced else Catalog()
+        done: list[Entry] = []
+        lacking: list[_Sent] = []
+        for one in sent:
+            kind, name = one.statement.info.kind, one.statement.name
+            text = catalog.text_of(kind, name)
+            if text is None and not kind.once:
+                lacking.append(one)
+                continue
+            applied = msgspec.structs.replace(
+                one.entry, status=Status.applied, server_text=text or "", query_id=catalog.query_of(kind, name)
+            )
+            done.append(applied)
         await self._check_lock()
-        if replaced := await self._replaced(statement):
-            await self._writer.write_all(target.app_id, [*replaced, done])
-        else:
-            await self._writer.write(done)
+        replaced = [entry for one in sent for entry in await self._replaced(one.statement)]
+        await self._writer.write_all(self._target.app_id, [*replaced, *done])
+        if self._on_progress is not None:
+            steps = {one.step.id: one.step for one in sent}
+            for entry in done:
+                self._on_progress(steps[entry.id], entry)
+        for one in lacking:
+            raise MigrationError(f"{one.step.id}: the server executed it, but does not have {one.statement.name}")
         return done
 
     async def _replaced(self, statement: Statement) -> list[Entry]:
@@ -135,13 +184,14 @@ class Executor:
             return step
         return replace(step, action=Action.alter, server_text=server_text)
 
-    async def _send(self, step: Step) -> Catalog:
-        """Send the statement until its outcome is known. Returns the catalog after it."""
+    async def _send(self, step: Step) -> None:
+        """Send the statement until its outcome is known."""
         client = self._target.client
         kind = step.statement.info.kind if step.statement is not None else Kind.other
         properties = step.statement.properties if step.statement is not None else self._plan.properties
         if kind in (Kind.insert_values, Kind.check):
-            return await self._send_untraceable(step, kind, properties)
+            await self._send_untraceable(step, kind, properties)
+            return
         # whether the server may have the object from us, after an attempt of this or an earlier run
         maybe_ours = step.entry is not None and step.entry.status is Status.sending
         adds = self._idempotent and step.action is not Action.alter and not (step.statement and step.statement.replaces)
@@ -154,20 +204,19 @@ class Executor:
                 if isinstance(error, KsqlDbError) and rejected:
                     _check_rejection(step, kind, error, maybe_ours=maybe_ours)
                 maybe_ours = True
-                catalog = await self._catalog()
-                if _executed(step, catalog):
+                if _executed(step, await self._catalog()):
                     log.info("%s: %s; the server has executed it", step.id, error)
-                    return catalog
+                    return
                 if not left or rejected:
                     raise
                 log.warning("%s: %s; the server has not executed it, sending it again", step.id, error)
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 self._check_result(step, result, maybe_ours=maybe_ours)
-                return await self._catalog(self._sequence)
+                return
         raise MigrationError(f"{step.id}: not sent")
 
-    async def _send_untraceable(self, step: Step, kind: Kind, properties: Properties) -> Catalog:
+    async def _send_untraceable(self, step: Step, kind: Kind, properties: Properties) -> None:
         """Send a statement that leaves no trace in the catalog: once, as nothing would tell whether it was executed."""
         try:
             result = await self._target.client.execute(step.text, properties, self._sequence)
@@ -176,7 +225,6 @@ class Executor:
             if kind is Kind.check and error.code == ASSERTION:
                 raise PlanRefusedError(error.code, f"{step.id}: {error.text}, as the plan asserts", step.text) from error
             raise
-        return Catalog()
 
     async def _catalog(self, after: int | None = None) -> Catalog:
         return await self._target.client.catalog(after, connectors=self._plan.connectors)
@@ -192,6 +240,17 @@ class Executor:
         """Undo the entry of a statement that the server rejected: an object that appears there later is not ours."""
         kept, removed = ([before], []) if before is not None else ([], [statement_id])
         await self._writer.write_all(self._target.app_id, kept, removed)
+
+
+def _creates(step: Step) -> bool:
+    """Whether a step makes something new and changes nothing else, so that it may be recorded with what follows it.
+
+    An INSERT does not: it adds a query to a source, which the catalog shows with that source's own.
+    """
+    statement = step.statement
+    if statement is None or step.action is not Action.apply or statement.replaces:
+        return False
+    return statement.info.kind.source or statement.info.kind in (Kind.create_type, Kind.create_connector)
 
 
 def _check_rejection(step: Step, kind: Kind, error: KsqlDbError, *, maybe_ours: bool) -> None:

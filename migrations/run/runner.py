@@ -110,8 +110,7 @@ async def apply(
         pending = _pending_steps(steps, limit, repair=repair)
         await check_on_server(target, pending)
         executor = Executor(target, plan, lock.check, writer, idempotent=idempotent, on_progress=on_progress)
-        for step in pending:
-            result.applied.append(await executor.execute(step))
+        result.applied += await executor.execute(pending)
         return result
 
 

@@ -105,8 +105,8 @@ async def force_new_name(target: Target, plan: Plan, on_progress: Progress | Non
         executor = Executor(target, plan, lock.check, writer, on_progress=on_progress)
 
         async def execute(statements: Sequence[Statement]) -> None:
-            for step in _remaining_steps(plan, statements, entries, await target.client.catalog()):
-                result.applied.append(await executor.execute(step))
+            remaining = _remaining_steps(plan, statements, entries, await target.client.catalog())
+            result.applied += await executor.execute(remaining)
 
         sources = [statement for statement in new_half if statement.info.kind is not Kind.insert_select]
         inserts = [statement for statement in new_half if statement.info.kind is Kind.insert_select]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 import pytest
@@ -107,13 +107,14 @@ POINTS = ["before it is recorded as being sent", "before it is sent", "after it 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, point: str, statement: str, part: str = "") -> None:
     """Interrupt the next run at a point of a statement. With `part`, only one whose text holds it."""
-    write, execute = Writer.write, KsqlClient.execute
+    write_all, execute = Writer.write_all, KsqlClient.execute
 
-    async def cut_write(self: Writer, entry: Entry) -> None:
-        at = POINTS[0] if entry.status == "sending" else POINTS[3]
-        if entry.name == statement and at == point and part in entry.text:
-            raise InterruptedRunError(point)
-        await write(self, entry)
+    async def cut_write(self: Writer, app_id: str, entries: Sequence[Entry], removed: Sequence[str] = ()) -> None:
+        for entry in entries:
+            at = POINTS[0] if entry.status == "sending" else POINTS[3]
+            if entry.name == statement and at == point and part in entry.text:
+                raise InterruptedRunError(point)
+        await write_all(self, app_id, entries, removed)
 
     async def cut_execute(self: KsqlClient, text: str, *more: object) -> object:
         named = statement.lower() in text.split("(", maxsplit=1)[0].lower() or f"'{statement}'" in text
@@ -125,7 +126,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, point: str, statement: str, part:
             raise InterruptedRunError(point)
         return found
 
-    monkeypatch.setattr(Writer, "write", cut_write)
+    monkeypatch.setattr(Writer, "write_all", cut_write)
     monkeypatch.setattr(KsqlClient, "execute", cut_execute)
 
 
