@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -66,6 +66,11 @@ def parse_params(kind: type[P], request: web.Request) -> P:
         if name in values:
             raise InvalidParametersError((name, _shortened(value), "is given more than once"))
         values[name] = value
+    return checked(kind, values)
+
+
+def checked(kind: type[P], values: Mapping[str, str]) -> P:
+    """These values as parameters; raises `InvalidParametersError` that lists everything wrong with them."""
     try:
         return kind.model_validate(values)
     except ValidationError as error:

@@ -15,10 +15,10 @@ from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.settings import Settings
-from app.web.endpoint import MIN_COMPRESSED_BYTES
+from app.web.endpoint import MIN_COMPRESSED_BYTES, checked
 from app.web.frames import Chosen, Frames
 from app.web.numbers import NUMBERS
-from app.web.params import MAX_BARS
+from app.web.params import MAX_BARS, ChartParams, LiveParams
 
 HERE = Path(__file__).parent
 IMPORT = re.compile(r'^import .* from "\./([\w-]+\.js)";$', re.MULTILINE)
@@ -90,17 +90,18 @@ class Pages:
 
     async def _live(self, request: web.Request) -> web.Response:
         filters = {name: request.query.get(name, "") for name in ("broker", "symbol")}
+        checked(LiveParams, {name: value for name, value in filters.items() if value})
         return _html(self.render("live.html", "/live", "Live", script="live.js", **filters))
 
     async def _chart(self, request: web.Request) -> web.Response:
-        broker, symbol = request.match_info["broker"], request.match_info["symbol"]
-        title = f"{symbol} of {broker}"
+        names = checked(ChartParams, request.match_info)
+        title = f"{names.symbol} of {names.broker}"
         chosen = self._frames.choose(request.query.get("frame"))
         offered = self._frames.offered()
         frames = [self._button(one, chosen) for one in (offered if chosen in offered else [*offered, chosen])]
         values = {
-            "broker": broker,
-            "symbol": symbol,
+            "broker": names.broker,
+            "symbol": names.symbol,
             "frames": frames,
             "frame": chosen.text,
         }

@@ -107,6 +107,20 @@ class WindowsParams(Params):
     local: Local = "false"
 
 
+class ChartParams(Params):
+    """Whose chart a page shows."""
+
+    broker: Name
+    symbol: Name
+
+
+class LiveParams(Params):
+    """Whose bars a page shows as they come; without them, everybody's."""
+
+    broker: Name | None = None
+    symbol: Name | None = None
+
+
 class BarsParams(Params):
     """Selects the bars of one symbol."""
 

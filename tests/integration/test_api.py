@@ -316,6 +316,21 @@ def test_an_invalid_parameter_is_named(worker: Worker, path: str, name: str) -> 
     assert [error["name"] for error in problem(answer)["errors"]] == [name]
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/chart/a%7Cb/EURUSD", "broker=a|b"),
+        ("/chart/fx/%00", "symbol="),
+        (f"/chart/fx/{'x' * 1_025}", "symbol=xxx"),
+        ("/live?broker=a%7Cb", "broker=a|b"),
+    ],
+)
+def test_a_page_of_a_name_that_no_tick_can_have_is_refused(worker: Worker, path: str, told: str) -> None:
+    answer = httpx.get(address(worker) + path, headers={"Accept": "text/html"})
+    assert (answer.status_code, told in answer.text) == (400, True)
+    assert answer.headers["content-type"].startswith("text/html")
+
+
 def test_unknown_paths_other_methods_and_bodies_are_problems_too(worker: Worker) -> None:
     assert problem(ask(worker, "/api/v1/nothing"))["title"] == "Not Found"
     answer = httpx.post(f"{address(worker)}/api/v1/status")
