@@ -23,6 +23,7 @@ MINUTE = 60_000
 BARS = 5_000  # the newest page has not all of them
 OLD = START + 100 * MINUTE
 CHART = "/chart/fx/EURUSD"
+FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"  # two of them have been drawn
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +91,7 @@ def going_back(visit: Open) -> Callable[[str], tuple[Visit, Held]]:
     def press(key: str) -> tuple[Visit, Held]:
         seen = visit(f"{CHART}?at={OLD}")
         seen.wait(lambda: "01:40:00" in seen.text("#legend"), "the old bar")
+        seen.page.evaluate(FRAMES)  # the chart scrolls at the next one
         held = Held(seen)
         seen.page.focus("#chart")
         seen.page.keyboard.press(key)
@@ -157,7 +159,7 @@ def test_a_symbol_is_not_said_to_have_no_bar_while_bars_are_on_their_way(visit: 
     seen.page.keyboard.press("2")
     held.wait(1)
     seen.page.select_option("#zone", "Asia/Tokyo")
-    seen.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    seen.page.evaluate(FRAMES)
     assert seen.text("#state") == ""
     held.end()
     seen.wait(lambda: "5 ticks" in seen.text("#legend"), "five minutes")
