@@ -166,8 +166,8 @@ class Executor:
             steps = {one.step.id: one.step for one in sent}
             for entry in done:
                 self._on_progress(steps[entry.id], entry)
-        for one in lacking:
-            raise MigrationError(f"{one.step.id}: the server executed it, but does not have {one.statement.name}")
+        if lacking:
+            raise MigrationError(f"{lacking[0].step.id}: the server executed it, but does not have {lacking[0].statement.name}")
         return done
 
     async def _replaced(self, statement: Statement) -> list[Entry]:

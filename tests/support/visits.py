@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -77,20 +78,25 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def visit(site: Worker, browser: Browser) -> Iterator[Open]:
     """Opens pages of the module's `site`."""
-    made: list[Visit] = []
-    yield _opening(browser, site, made)
-    for one in made:
-        one.close()
+    with _visits(site, browser, []) as opened:
+        yield opened
 
 
 @pytest.fixture
 def visit_without_errors(site: Worker, browser: Browser) -> Iterator[Open]:
     """Opens pages of the module's `site`, none of which may log an error."""
     made: list[Visit] = []
+    with _visits(site, browser, made) as opened:
+        yield opened
+    assert [wrong for one in made for wrong in one.wrong] == []
+
+
+@contextmanager
+def _visits(site: Worker, browser: Browser, made: list[Visit]) -> Iterator[Open]:
+    """Opens pages, notes them in `made`, and closes them at the end."""
     yield _opening(browser, site, made)
     for one in made:
         one.close()
-    assert [wrong for one in made for wrong in one.wrong] == []
 
 
 def _opening(browser: Browser, site: Worker, made: list[Visit]) -> Open:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable
 
 from agents.recovery import Recovered
 from agents.task import PartitionTask
@@ -14,27 +13,9 @@ from app.kafka.producers import BatchProducer, Sent, TransactionalProducer
 from app.kafka.slices import Slice
 from app.settings import Settings
 from tables.state import Counters, Position
+from tests.simulation.topics import Part, Row
 
 T0 = 1_399_248_000_000
-
-
-class Row(NamedTuple):
-    offset: int
-    timestamp: int
-    key: bytes
-    value: bytes
-    headers: tuple[()] = ()
-
-
-class Ticks(NamedTuple):
-    base_offset: int
-    next_offset: int
-    rows: list[Row]
-    timestamp_type: int = 0
-    max_timestamp: int = -1
-
-    def __iter__(self) -> Iterator[Row]:  # type: ignore[override]  # a batch, not a triple
-        return iter(self.rows)
 
 
 class Held(BatchProducer):
@@ -62,7 +43,7 @@ async def test_bars_on_their_way_to_the_producer_are_not_taken_for_windows_that_
     partition = PartitionTask(settings, 0, Recovered(position), checkpoints, finals, append_time=True, max_record=1 << 20)
     assert not partition.has_bars_beyond(0)
     rows = [Row(n, T0 + n * 70_000, b"A|x", b'{"ts": %d, "bid": 1.5}' % (T0 + n * 70_000)) for n in range(2)]
-    feeding = asyncio.create_task(partition.feed(Slice(partition.number, partition, [Ticks(0, 2, rows)], T0 + 70_000)))
+    feeding = asyncio.create_task(partition.feed(Slice(partition.number, partition, [Part(0, 2, rows)], T0 + 70_000)))
     await finals.holds.wait()
     assert partition.has_bars_beyond(0)
     finals.failed.set_exception(OSError("gone"))
