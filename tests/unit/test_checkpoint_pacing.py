@@ -25,8 +25,8 @@ from app.kafka.records import Skipped
 from app.kafka.slices import Slice
 from app.settings import Settings
 from tables.state import Counters, Position
+from tests.simulation.topics import Part, Row
 from tests.unit.model import Wire
-from tests.unit.test_task import Row, Ticks
 
 T0 = 1_399_248_000_000
 MINUTE, GRACE = 60_000, 5_000
@@ -172,7 +172,7 @@ def tick(partition: PartitionTask, ts: int, names: range) -> None:
 async def feed(partition: PartitionTask, ts: int, value: bytes) -> None:
     offset = partition.consumed_to
     rows = [Row(offset, ts, b"A|x", value)]
-    await partition.feed(Slice(0, partition, [Ticks(offset, offset + 1, rows)], ts))
+    await partition.feed(Slice(0, partition, [Part(offset, offset + 1, rows)], ts))
 
 
 async def test_few_states_are_due_when_all_but_the_newest_window_have_closed() -> None:

@@ -19,7 +19,7 @@ from app.kafka.slices import Slice
 from app.settings import Settings
 from tables.state import Counters, Position, SymbolState
 from tables.window import new_window
-from tests.unit.test_task import Row, Ticks
+from tests.simulation.topics import Part, Row
 
 T0 = 1_700_000_040_000
 MINUTE = 60_000
@@ -63,7 +63,7 @@ def part(task: PartitionTask, kind: int, times: Iterable[tuple[int, int]], fetch
     """One batch of (timestamp, event time), behind what was read before."""
     first = task.consumed_to
     rows = [Row(first + n, at, b"A|x", b'{"ts":%d,"bid":1.5}' % ts) for n, (at, ts) in enumerate(times)]
-    return Slice(0, task, [Ticks(first, first + len(rows), rows, kind, max(row.timestamp for row in rows))], fetched)
+    return Slice(0, task, [Part(first, first + len(rows), rows, kind, max(row.timestamp for row in rows))], fetched)
 
 
 def one_open(last: int) -> Recovered:
