@@ -26,7 +26,7 @@ from benchmarks.bursts import Bursts, measure
 from benchmarks.measure import Subject
 from benchmarks.subjects.steady_ticks import Plan
 from benchmarks.synthetic_ticks import PARTITIONS, create
-from benchmarks.throughput import ROOT, Options, broker, delete_topics, environment, say, started, ticks_read
+from benchmarks.throughput import ROOT, Options, accounting, broker, delete_topics, environment, say, started, ticks_read
 
 DELIVERIES = ("idempotent", "transactional")
 GRACE_MS = 1_000
@@ -151,10 +151,11 @@ def steady(
             total = json.loads(_line(generator))
         print(total["windows"], file=consumer.stdin, flush=True)
         bars = json.loads(_line(consumer))
-    times = [(end, Counter({int(ms): count for ms, count in found.items()})) for end, found in bars]
-    received = sum(found.total() for _, found in times)
-    if received != total["windows"]:
-        raise RuntimeError(f"{received} bars of {total['windows']} windows: {worker.log}")
+        times = [(end, Counter({int(ms): count for ms, count in found.items()})) for end, found in bars]
+        received = sum(found.total() for _, found in times)
+        if received != total["windows"]:
+            counted = accounting(port)
+            raise worker.failed(f"published {received} bars of {total['windows']} windows and counted {counted}")
     return Steady(
         (last.cpu - first.cpu) / (ended["sent"] - began["sent"]) * 1e6,
         total["sent"],

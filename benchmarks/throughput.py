@@ -143,16 +143,20 @@ def settings_of(bootstrap: str, topic: str, name: str) -> dict[str, str]:
     }
 
 
-def ticks_read(port: int) -> int | None:
-    """How many ticks a worker has read; None if it is not up yet. If it has ended, its process shows it.
-
-    The web port shows the exact count; the group's offset moves only with a checkpoint.
-    """
+def accounting(port: int) -> dict[str, int] | None:
+    """What a worker has counted so far; None if it is not up yet. If it has ended, its process shows it."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/accounting", timeout=30) as answer:
-            return int(json.load(answer)["total"]["read"])
+            total: dict[str, int] = json.load(answer)["total"]
+            return total
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return None
+
+
+def ticks_read(port: int) -> int | None:
+    """How many ticks a worker has read, exactly: the group's offset moves only with a checkpoint. None if it is not up yet."""
+    total = accounting(port)
+    return None if total is None else total["read"]
 
 
 def environment() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The tables of the read model, and writing to them.
+"""Writing to the tables of the read model.
 
 A row of `bars` is one version of a bar. The newest version of each bar is marked, whatever the order in which they are read.
 
@@ -17,42 +17,28 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from app.doubled import Doubled
-from app.readmodel.database_file import DamagedError, is_damage
+from app.readmodel.database_file import DamagedError
+from app.readmodel.newest import Newest, NewestBars, Series
 from app.readmodel.rows import BarRow, Name, Partition, SideRow
+from app.readmodel.schema import VERSION, delete, open_tables
 
-VERSION = 5
 FRAME_BITS = 48  # the id of a bar is its frame's number, shifted by these, and a number that counts up
 MAX_SIDE_RECORDS = 10_000  # late and rejected records each
 MAX_KNOWN_IDS = 100_000  # of symbols, in memory
 LAST = "\U0010ffff" * 257  # sorts after every name: a key has at most 1,024 bytes
-_TABLES = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE positions (topic TEXT, part INTEGER, next_offset INTEGER NOT NULL, PRIMARY KEY (topic, part)) WITHOUT ROWID;
-CREATE TABLE symbols (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, broker TEXT NOT NULL, symbol TEXT NOT NULL, part INTEGER NOT NULL,
-    by_symbol TEXT NOT NULL, by_broker TEXT NOT NULL, UNIQUE (broker, symbol, part)
-);
-CREATE INDEX symbols_by_symbol ON symbols (by_symbol);
-CREATE INDEX symbols_by_broker ON symbols (by_broker);
-CREATE TABLE frames (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE bars (
-    id INTEGER PRIMARY KEY, symbol INTEGER NOT NULL, frame INTEGER NOT NULL, start INTEGER NOT NULL, revision INTEGER NOT NULL,
-    newest INTEGER NOT NULL, value BLOB NOT NULL, twin INTEGER NOT NULL, UNIQUE (symbol, frame, start, revision)
-);
-CREATE INDEX twins ON bars (start) WHERE twin;
-CREATE TABLE side (
-    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, topic TEXT NOT NULL, part INTEGER NOT NULL, offset INTEGER NOT NULL,
-    arrival INTEGER, broker TEXT, symbol TEXT, ts INTEGER, start INTEGER, reason TEXT NOT NULL, detail TEXT NOT NULL,
-    value TEXT NOT NULL, truncated INTEGER NOT NULL, UNIQUE (kind, topic, part, offset)
-);
-CREATE INDEX side_by_kind ON side (kind, id);
-CREATE INDEX side_by_window ON side (broker, symbol, start);
-"""
 _ADD_BAR = (
     "INSERT INTO bars VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (symbol, frame, start, revision) DO UPDATE SET value = excluded.value"
 )
 _VERSIONS = "SELECT max(revision), max(twin) FROM bars WHERE symbol = ? AND frame = ? AND start = ?"
+_LATEST = (
+    "SELECT coalesce(max((SELECT max(start) FROM bars WHERE symbol = symbols.id AND frame = ?3)), -1) FROM symbols"
+    " WHERE broker = ?1 AND part = ?2"
+)
+_SYMBOLS_AT = (
+    "SELECT id FROM symbols WHERE broker = ?1 AND part = ?2"
+    " AND EXISTS (SELECT 1 FROM bars WHERE symbol = symbols.id AND frame = ?3 AND start = ?4)"
+)
 _SUPERSEDE = "UPDATE bars SET newest = 0 WHERE symbol = ? AND frame = ? AND start = ? AND revision < ?"
 _ROWS_OF_NAME = "SELECT id, part FROM symbols WHERE broker = ? AND symbol = ?"
 _NEWEST_TWIN = (
@@ -91,39 +77,19 @@ class Store:
         self._last_ids: dict[int, int] = {}  # by frame
         self._max_bars = max_bars
         self._symbol_ids: dict[tuple[str, str, int], int] = {}
+        self._newest_bars = NewestBars(self._find_newest)
+        self._together: list[tuple[object, ...]] = []  # new bars, not yet written
         self.in_two: set[Name] = set()  # symbols that have bars in two partitions, or more
         self.twins_changed = False  # by the last `add`
         self.recreated = False
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._connection = self._open()
+            self._connection = open_tables(path, self._identity, self._frames)
         except DamagedError:
             self._connection = self._delete_and_open()
         self._find_last_ids()
         several = "SELECT broker, symbol FROM symbols GROUP BY broker, symbol HAVING count(*) > 1"
         self.in_two.update(self._connection.execute(several))
-
-    def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None)
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")  # what a power failure loses is read again
-            if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-                connection.executescript(f"BEGIN; {_TABLES}")
-                connection.executemany("INSERT INTO meta VALUES (?, ?)", self._identity.items())
-                connection.executemany("INSERT INTO frames VALUES (?, ?)", ((at, name) for name, at in self._frames.items()))
-                connection.execute("COMMIT")
-            intact = connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
-            same_identity = dict(connection.execute("SELECT name, value FROM meta")) == self._identity
-        except sqlite3.Error as error:
-            connection.close()
-            if not is_damage(error) and "no such" not in str(error):  # no such table: another program's database
-                raise
-            raise DamagedError(f"{self._path}: {error}") from error
-        if not intact or not same_identity:
-            connection.close()
-            raise DamagedError(f"{self._path}: {'a copy of other topics' if intact else 'damaged'}")
-        return connection
 
     def _find_last_ids(self) -> None:
         for frame in self._frames.values():
@@ -132,11 +98,9 @@ class Store:
             self._last_ids[frame] = max(found or 0, frame << FRAME_BITS)
 
     def _delete_and_open(self) -> sqlite3.Connection:
-        for suffix in ("", "-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                self._path.with_name(self._path.name + suffix).unlink()
+        delete(self._path)
         self.recreated = True
-        return self._open()
+        return open_tables(self._path, self._identity, self._frames)
 
     def close(self) -> None:
         """Close the connection."""
@@ -164,7 +128,7 @@ class Store:
         connection, self.twins_changed = self._connection, False
         connection.execute("BEGIN IMMEDIATE")
         try:
-            newest = [bar for bar in bars if self._add_bar(bar)]
+            newest = self._add_bars(bars)
             connection.executemany(_ADD_SIDE, side)
             connection.executemany(
                 "INSERT OR REPLACE INTO positions VALUES (?, ?, ?)",
@@ -174,6 +138,7 @@ class Store:
                 self._delete_oldest_bars(frame)
             self._delete_oldest_side({row.kind for row in side})
         except BaseException:
+            self._together.clear()
             self._symbol_ids.clear()  # some may be of rows that are rolled back
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
@@ -196,10 +161,40 @@ class Store:
         sql = "SELECT 1 FROM bars WHERE symbol = ? AND frame = 0 AND start = ?"
         return self._connection.execute(sql, (symbol_id, start)).fetchone() is not None
 
-    def _add_bar(self, bar: BarRow) -> bool:
+    def _add_bars(self, bars: Iterable[BarRow]) -> list[BarRow]:
+        """Add versions of bars. Returns those that are the newest of theirs.
+
+        Windows that are certainly new need no look at the table, and are written together.
+        """
+        newest = []
+        for bar in bars:
+            symbol_id, frame = self._symbol_id(bar), self._frames[bar.frame]
+            new = self._newest_bars.add((bar.broker, bar.partition, frame), symbol_id, bar.start)
+            if new and (bar.broker, bar.symbol) not in self.in_two:
+                self._last_ids[frame] += 1
+                place = self._last_ids[frame], symbol_id, frame, bar.start
+                self._together.append((*place, bar.revision, True, bar.value, False))
+                newest.append(bar)
+                continue
+            self._write_together()  # one of them may be another version of this bar
+            if self._add_bar(bar, symbol_id):
+                newest.append(bar)
+        self._write_together()
+        return newest
+
+    def _write_together(self) -> None:
+        self._connection.executemany(_ADD_BAR, self._together)
+        self._together.clear()
+
+    def _find_newest(self, series: Series) -> Newest:
+        self._write_together()
+        latest = self._connection.execute(_LATEST, series).fetchone()[0]
+        return Newest(latest, {number for (number,) in self._connection.execute(_SYMBOLS_AT, (*series, latest))})
+
+    def _add_bar(self, bar: BarRow, symbol_id: int) -> bool:
         """Add a version of a bar, and mark the newest one. Returns whether it is this one."""
         connection, frame = self._connection, self._frames[bar.frame]
-        window = (self._symbol_id(bar), frame, bar.start)
+        window = (symbol_id, frame, bar.start)
         known, twin = connection.execute(_VERSIONS, window).fetchone()
         newest = known is None or bar.revision >= known
         if known is None:

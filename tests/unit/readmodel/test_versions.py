@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from app.readmodel.queries import Queries
 from app.readmodel.rows import BarRow
-from app.readmodel.store import VERSION, Store
+from app.readmodel.schema import VERSION
+from app.readmodel.store import Store
 from tests.support.examples import examples
 
 FRAMES = ("5m", "1h")
@@ -26,41 +28,70 @@ def newest(queries: Queries, frame: str = "", symbol: str = "A") -> list[str]:
     return [bar.value.decode() for bar in queries.bars(queries.symbol("fx", symbol, frame), 0, 1 << 60, 10_000)]
 
 
-def history(queries: Queries, start: int, frame: str = "") -> list[str]:
-    (place,) = queries.symbol("fx", "A", frame)
+def history(queries: Queries, start: int, frame: str = "", symbol: str = "A") -> list[str]:
+    (place,) = queries.symbol("fx", symbol, frame)
     return [bar.value.decode() for bar in queries.versions(place, start, 1_000)]
+
+
+def cut_off(versions: list[BarRow]) -> Iterator[BarRow]:
+    yield from versions
+    raise OSError("cut off")
 
 
 @settings(max_examples=examples(check=30, full=100, thorough=1_000))
 @given(
     versions=st.lists(
-        st.builds(version, st.integers(0, 3), st.integers(0, 4), st.sampled_from(("", *FRAMES))), min_size=1, max_size=40
+        st.builds(version, st.integers(0, 3), st.integers(0, 4), st.sampled_from(("", *FRAMES)), st.sampled_from("AB")),
+        min_size=1,
+        max_size=40,
     ),
-    cuts=st.sets(st.integers(1, 39)),
+    cuts=st.dictionaries(st.integers(1, 39), st.sampled_from(("", "fails", "opened again"))),
+    kept=st.integers(1, 4),
 )
 def test_the_newest_version_counts_in_any_order_and_the_others_are_its_history(
-    tmp_path_factory: pytest.TempPathFactory, versions: list[BarRow], cuts: set[int]
+    tmp_path_factory: pytest.TempPathFactory, versions: list[BarRow], cuts: dict[int, str], kept: int
 ) -> None:
-    store = Store(tmp_path_factory.mktemp("v") / "model.sqlite", IDENTITY, 1_000, FRAMES)
-    queries = Queries(store._path)
-    best: dict[tuple[str, int], int] = {}
-    for begin, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(versions)], strict=True):
-        announced = store.add(versions[begin:end], [], {})
-        expected = []
-        for row in versions[begin:end]:
-            window = row.frame, row.start
-            if row.revision >= best.get(window, 0):
-                best[window] = row.revision
-                expected.append(row)
-        assert announced == expected
-    for frame in ("", *FRAMES):
-        starts = sorted({start for of, start in best if of == frame}, reverse=True)
-        assert newest(queries, frame) == [f"{frame} {start} {best[frame, start]}" for start in starts]
+    path = tmp_path_factory.mktemp("v") / "model.sqlite"
+    store = Store(path, IDENTITY, 1_000, FRAMES)
+    best: dict[tuple[str, str, int], int] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.readmodel.newest.MAX_SYMBOLS", kept)
+        for begin, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(versions)], strict=True):
+            if cuts.get(begin) == "opened again":
+                store.close()
+                store = Store(path, IDENTITY, 1_000, FRAMES)
+            elif cuts.get(begin) == "fails":
+                with pytest.raises(OSError, match="cut off"):
+                    store.add(cut_off([version(9, 0), *versions[begin:end]]), [], {})
+            announced = store.add(versions[begin:end], [], {})
+            expected = []
+            for row in versions[begin:end]:
+                window = row.symbol, row.frame, row.start
+                if row.revision >= best.get(window, 0):
+                    best[window] = row.revision
+                    expected.append(row)
+            assert announced == expected
+    queries = Queries(path)
+    for symbol, frame in {(symbol, frame) for symbol, frame, _ in best}:
+        starts = sorted({start for *of, start in best if of == [symbol, frame]}, reverse=True)
+        assert newest(queries, frame, symbol) == [f"{frame} {start} {best[symbol, frame, start]}" for start in starts]
         for start in starts:
-            seen = sorted({row.revision for row in versions if (row.frame, row.start) == (frame, start)}, reverse=True)
-            assert history(queries, start, frame) == [f"{frame} {start} {revision}" for revision in seen]
+            seen = {row.revision for row in versions if (row.symbol, row.frame, row.start) == (symbol, frame, start)}
+            expected_history = [f"{frame} {start} {revision}" for revision in sorted(seen, reverse=True)]
+            assert history(queries, start, frame, symbol) == expected_history
     store.close()
     queries.close()
+
+
+def test_what_was_forgotten_is_looked_up_among_the_bars_that_are_not_written_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.readmodel.newest.MAX_SYMBOLS", 1)  # so the second series makes it forget the first
+    store = Store(tmp_path / "model.sqlite", IDENTITY, 1_000, FRAMES)
+    announced = store.add([version(1, 1), version(1, 0, "5m"), version(1, 0)], [], {})
+    assert announced == [version(1, 1), version(1, 0, "5m")]
+    assert newest(Queries(tmp_path / "model.sqlite")) == [" 1 1"]
+    store.close()
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
