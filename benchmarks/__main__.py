@@ -24,6 +24,7 @@ from benchmarks import (
     recovery,
     report,
     safety,
+    scale,
     throughput,
     wheel,
 )
@@ -66,7 +67,15 @@ def main() -> int:  # noqa: PLR0915  # an option after another
     paced.add_argument("--seconds", type=float, default=30.0, help="measured at each pace (default %(default)s)")
     paced.add_argument("--window", type=int, default=10, help="window size in seconds (default %(default)s)")
     paced.add_argument("--silences", type=int, default=2, help="after them (default %(default)s)")
-    for one in (fast, safe, more, back, many, shown, paced):
+    wide = commands.add_parser("scale", help="1, 2 and 4 workers on a topic, and what a large market needs, on Apache Kafka")
+    wide.add_argument("--ticks", type=int, default=3_000_000, help="ticks in each topic (default %(default)s)")
+    wide.add_argument("--symbols", type=_numbers, default=[100_000], help="default 100000")
+    wide.add_argument("--workers", type=_numbers, default=[1, 2, 4], help="default 1,2,4")
+    wide.add_argument("--partitions", type=_numbers, default=[8, 64], help="default 8,64")
+    wide.add_argument("--repeat", type=int, default=1, help="runs of each (default %(default)s)")
+    wide.add_argument("--plan-symbols", type=int, default=1_000_000, help="of the market to plan for (default %(default)s)")
+    wide.add_argument("--plan-rate", type=int, default=10_000_000, help="its ticks/s (default %(default)s)")
+    for one in (fast, safe, more, back, many, shown, paced, wide):
         where = one.add_mutually_exclusive_group()
         where.add_argument("--bootstrap", metavar="HOST:PORT", help="a running Kafka")
         where.add_argument("--pocket", action="store_true", help="the pocket broker instead of Apache Kafka")
@@ -87,7 +96,7 @@ def main() -> int:  # noqa: PLR0915  # an option after another
     packed = commands.add_parser("compression", help="what each compression of bars and states costs and saves")
     packed.add_argument("--ticks", type=int, default=400_000, help="default %(default)s")
     packed.add_argument("--repeat", type=int, default=5, help="runs of each; medians are shown")
-    for one in (fast, safe, more, back, many, shown, paced, turn, held, plans, shapes, apart, packed):
+    for one in (fast, safe, more, back, many, shown, paced, wide, turn, held, plans, shapes, apart, packed):
         one.add_argument("--json", action="store_true", help="print JSON")
         one.add_argument("--check", action="store_true", help="exit with code 1 if a bound is missed")
     arguments = parser.parse_args()
@@ -130,6 +139,9 @@ def _measured(arguments: argparse.Namespace) -> tuple[dict[str, Any], Shown]:  #
             arguments.rates, deliveries, arguments.symbols, arguments.seconds, arguments.window, arguments.silences
         )
         return live.run(options, pace), live.show
+    if arguments.command == "scale":
+        large = scale.Large(arguments.plan_symbols, arguments.plan_rate)
+        return scale.run(options, arguments.workers, arguments.partitions, large), scale.show
     if arguments.command == "partitions":
         return partitions.run(options, arguments.partitions), partitions.show
     with_options: dict[str, Any] = {"page": page, "safety": safety, "frames": frames, "recovery": recovery}

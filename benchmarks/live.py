@@ -154,7 +154,7 @@ def steady(
         times = [(end, Counter({int(ms): count for ms, count in found.items()})) for end, found in bars]
         received = sum(found.total() for _, found in times)
         if received != total["windows"]:
-            counted = accounting(port)
+            counted = (accounting(port) or {}).get("total")
             raise worker.failed(f"published {received} bars of {total['windows']} windows and counted {counted}")
     return Steady(
         (last.cpu - first.cpu) / (ended["sent"] - began["sent"]) * 1e6,

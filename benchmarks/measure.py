@@ -60,11 +60,18 @@ class Subject:
         return Sample(ticks, time.perf_counter(), cpu)
 
     def peak_mb(self) -> float:
-        """Its peak resident memory (VmHWM)."""
+        """Its peak resident memory."""
+        return self._status_mb("VmHWM")
+
+    def resident_mb(self) -> float:
+        """Its resident memory now."""
+        return self._status_mb("VmRSS")
+
+    def _status_mb(self, name: str) -> float:
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(f"{name}:"):
                 return int(line.split()[1]) / 1024
-        raise self.failed("has no VmHWM")
+        raise self.failed(f"has no {name}")
 
     def failed(self, what: str) -> RuntimeError:
         """An error that shows the end of its log."""

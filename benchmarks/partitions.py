@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measure import Subject, running
+from benchmarks.synthetic_ticks import create
 from benchmarks.throughput import ROOT, Options, broker, delete_topics, free_port, say
 
 SYMBOLS = 4  # in each partition, so that each has states to read
@@ -98,7 +98,7 @@ def run(options: Options, counts: Sequence[int]) -> dict[str, Any]:
 
 def _measure(address: str, name: str, count: int, scratch: Path) -> Found:
     say(f"{count} partitions: the first start")
-    asyncio.run(_create(address, f"{name}-ticks", count))
+    asyncio.run(create(address, f"{name}-ticks", count))
     found: Found = {}
     with _worker(address, name, scratch / "first") as first:
         found["first_start_seconds"] = _until([first], [count])
@@ -136,16 +136,6 @@ def _until_read(worker: Worker, records: int) -> None:
         if time.monotonic() - began > DEADLINE:
             raise worker.subject.failed(f"has not read {records} records")
         time.sleep(POLL)
-
-
-async def _create(address: str, topic: str, count: int) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=address)
-    await admin.start()
-    try:
-        configs = {"message.timestamp.type": "LogAppendTime"}
-        await admin.create_topics([NewTopic(topic, count, 1, topic_configs=configs)])
-    finally:
-        await admin.close()
 
 
 async def _fill(address: str, topic: str, count: int) -> None:

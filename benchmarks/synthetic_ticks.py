@@ -6,6 +6,7 @@ import logging
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -31,6 +32,7 @@ class Market:
     symbols: int
     ticks: int
     late_every: int = 0  # one in so many ticks is late; 0: none is
+    partitions: int = PARTITIONS
     windows: set[tuple[int, int]] = field(default_factory=set)  # (symbol, window end)
     stream_time: dict[tuple[int, int], int] = field(default_factory=dict)  # by (partition, broker)
 
@@ -43,7 +45,11 @@ class Market:
     def fewest_bars(self) -> int:
         """The windows that the ticks themselves close under scope `broker`."""
         watermark = {scope: ts - GRACE_MS for scope, ts in self.stream_time.items()}
-        return sum(end <= watermark[_scope(symbol)] for symbol, end in self.windows)
+        return sum(end <= watermark[self.scope(symbol)] for symbol, end in self.windows)
+
+    def scope(self, symbol: int) -> tuple[int, int]:
+        """The partition of a symbol, and the number of its broker."""
+        return symbol % self.partitions, symbol // self.partitions % len(BROKERS)
 
 
 def ticks_a_bar(symbols: int) -> float:
@@ -51,14 +57,10 @@ def ticks_a_bar(symbols: int) -> float:
     return TICKS_A_BAR[min(TICKS_A_BAR, key=lambda known: abs(known - symbols))]
 
 
-def _scope(symbol: int) -> tuple[int, int]:
-    return symbol % PARTITIONS, symbol // PARTITIONS % len(BROKERS)
-
-
 def generate(market: Market) -> Iterator[tuple[int, bytes, bytes]]:
     """Yield `(partition, key, value)` in the order of production, and note the windows."""
     rng = random.Random(SEED)  # the same market in every run
-    keys = [f"{BROKERS[_scope(i)[1]]}|SYM{i:06d}".encode() for i in range(market.symbols)]
+    keys = [f"{BROKERS[market.scope(i)[1]]}|SYM{i:06d}".encode() for i in range(market.symbols)]
     prices = [rng.randrange(50_000, 500_000) for _ in range(market.symbols)]
     step = WINDOW_MS / (market.symbols * ticks_a_bar(market.symbols))
     turn = list(range(market.symbols))
@@ -78,7 +80,7 @@ def generate(market: Market) -> Iterator[tuple[int, bytes, bytes]]:
                 *divmod(ask, 100_000),
                 done,
             )
-            scope = _scope(symbol)
+            scope = market.scope(symbol)
             if not late:
                 windows.add((symbol, ts - ts % WINDOW_MS + WINDOW_MS))
                 if ts > stream_time.get(scope, 0):
@@ -90,40 +92,51 @@ def generate(market: Market) -> Iterator[tuple[int, bytes, bytes]]:
 async def write(bootstrap: str, topic: str, symbols: int, ticks: int, late_every: int = 0) -> Market:
     """Create the topic and write the market into it."""
     market = Market(topic, symbols, ticks, late_every)
-    # partitions of a new topic may have no leader yet; the client logs that and retries
-    logging.getLogger("aiokafka").setLevel(logging.ERROR)
     await create(bootstrap, topic)
-    producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap,
-        enable_idempotence=True,
-        max_batch_size=BATCH_BYTES,
-        max_request_size=4 * BATCH_BYTES,
-    )
+    producer = market_producer(bootstrap)
     await producer.start()
     try:
-        batches = [producer.create_batch() for _ in range(PARTITIONS)]
-        sent = []
-        for partition, key, value in generate(market):
-            if batches[partition].append(key=key, value=value, timestamp=None) is None:
-                sent.append(await producer.send_batch(batches[partition], topic, partition=partition))
-                batches[partition] = producer.create_batch()
-                batches[partition].append(key=key, value=value, timestamp=None)
-        sent += [await producer.send_batch(b, topic, partition=p) for p, b in enumerate(batches) if b.record_count()]
-        for acknowledged in sent:
-            await acknowledged
+        await send(producer, market)
     finally:
         await producer.stop()
     return market
 
 
-async def create(bootstrap: str, topic: str) -> None:
+def market_producer(bootstrap: str, **options: Any) -> AIOKafkaProducer:
+    """A producer for `send`."""
+    return AIOKafkaProducer(
+        bootstrap_servers=bootstrap,
+        enable_idempotence=True,
+        max_batch_size=BATCH_BYTES,
+        max_request_size=4 * BATCH_BYTES,
+        **options,
+    )
+
+
+async def send(producer: AIOKafkaProducer, market: Market) -> None:
+    """Write the market into its topic, and wait until all of it is acknowledged."""
+    batches = [producer.create_batch() for _ in range(market.partitions)]
+    sent = []
+    for partition, key, value in generate(market):
+        if batches[partition].append(key=key, value=value, timestamp=None) is None:
+            sent.append(await producer.send_batch(batches[partition], market.topic, partition=partition))
+            batches[partition] = producer.create_batch()
+            batches[partition].append(key=key, value=value, timestamp=None)
+    sent += [await producer.send_batch(b, market.topic, partition=p) for p, b in enumerate(batches) if b.record_count()]
+    for acknowledged in sent:
+        await acknowledged
+
+
+async def create(bootstrap: str, topic: str, partitions: int = PARTITIONS) -> None:
     """Create a topic of ticks."""
+    # partitions of a new topic may have no leader yet; the client logs that and retries
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
         # arrival is the broker's time: with the producer's time, retention would delete ticks of 2014
         configs = {"message.timestamp.type": "LogAppendTime"}
-        answer = await admin.create_topics([NewTopic(topic, PARTITIONS, 1, topic_configs=configs)])
+        answer = await admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=configs)])
         for _, code, *message in answer.topic_errors:
             if code:
                 raise for_code(code)(*message)

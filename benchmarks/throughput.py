@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -108,7 +109,7 @@ def worker(  # what a run is made of
     with started(bootstrap, market.topic, name, directory, more) as (process, port), beside(port):
         measured = process.by_asking(lambda: ticks_read(port), market.ticks)
     # counted after a clean shutdown, when its last bars have been acknowledged
-    bars = asyncio.run(_records(bootstrap, f"{name}-bar_1m_final"))
+    bars = asyncio.run(records_in(bootstrap, f"{name}-bar_1m_final"))
     if not market.fewest_bars <= bars <= market.most_bars:
         raise RuntimeError(f"{bars} bars, expected {market.fewest_bars} to {market.most_bars}: {directory / 'log'}")
     return Run("barwheel", market.symbols, measured, bars)
@@ -143,20 +144,20 @@ def settings_of(bootstrap: str, topic: str, name: str) -> dict[str, str]:
     }
 
 
-def accounting(port: int) -> dict[str, int] | None:
-    """What a worker has counted so far; None if it is not up yet. If it has ended, its process shows it."""
+def accounting(port: int) -> dict[str, Any] | None:
+    """What a worker has counted so far, as its API shows it; None if it is not up yet, or has ended."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/accounting", timeout=30) as answer:
-            total: dict[str, int] = json.load(answer)["total"]
-            return total
+            found: dict[str, Any] = json.load(answer)
+            return found
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return None
 
 
 def ticks_read(port: int) -> int | None:
     """How many ticks a worker has read, exactly: the group's offset moves only with a checkpoint. None if it is not up yet."""
-    total = accounting(port)
-    return None if total is None else total["read"]
+    found = accounting(port)
+    return None if found is None else int(found["total"]["read"])
 
 
 def environment() -> dict[str, str]:
@@ -181,9 +182,9 @@ def broker(options: Options, scratch: Path) -> Iterator[str]:
             yield address
 
 
-async def _records(bootstrap: str, topic: str) -> int:
+async def records_in(bootstrap: str, topic: str, partitions: int = PARTITIONS) -> int:
     """How many records a topic holds. Its offsets would also count transaction markers."""
-    places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+    places = [TopicPartition(topic, number) for number in range(partitions)]
     count = 0
     async with AIOKafkaConsumer(
         bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="earliest"
