@@ -26,7 +26,7 @@ class Filter(NamedTuple):
 
 
 class Client:
-    """One open stream and the batches that wait to be sent to it."""
+    """One open stream and the batches, of one or more events, that wait to be sent to it."""
 
     def __init__(self) -> None:
         self.queue: deque[bytes] = deque()
@@ -84,6 +84,12 @@ class Subscriptions:
         """Queue a batch for all clients."""
         for wanted in self._groups:
             self.send(wanted, batch)
+
+    def wake(self) -> None:
+        """Let each stream look whether its client is still there."""
+        for group in self._groups.values():
+            for client in group:
+                client.wake.set()
 
     def end(self) -> None:
         """Close all streams once their queues have been sent."""

@@ -61,6 +61,43 @@ async def test_bars_are_sent_while_another_worker_does_not_answer(hub: EventHub,
     await hub.stop()
 
 
+async def test_a_round_sends_each_client_one_batch_with_the_state_and_its_bars(
+    hub: EventHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watching, elsewhere = Client(), Client()
+    hub._subscriptions.add(Filter("b", "S"), watching)
+    hub._subscriptions.add(Filter("b", "other"), elsewhere)
+    monkeypatch.setattr(hub._state, "changes", lambda: {"watermarks": {"now": 1}, "accounting": {"read": 2}})
+    hub.publish([BarRow("b", "S", 0, 1, b"its bar")])
+    hub._send_round()
+    kinds = [[line for line in batch.decode().splitlines() if line.startswith("event: ")] for batch in watching.queue]
+    assert kinds == [["event: watermarks", "event: accounting", "event: bars"]], "one write for all of it"
+    assert len(elsewhere.queue) == 1
+    assert b"event: bars" not in elsewhere.queue[0]
+    await hub.stop()
+
+
+async def test_nothing_is_sent_in_a_round_without_news_and_no_stream_is_woken(hub: EventHub) -> None:
+    client = Client()
+    hub._subscriptions.add(Filter("b", "S"), client)
+    hub.publish([BarRow("b", "other", 0, 1, b"of another symbol")])
+    hub._send_round()
+    assert (list(client.queue), client.wake.is_set()) == ([], False)
+    await hub.stop()
+
+
+async def test_streams_look_now_and_then_whether_their_clients_have_gone(
+    hub: EventHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.0)
+    client = Client()
+    hub._subscriptions.add(Filter("b", "S"), client)
+    hub.start()
+    await asyncio.wait_for(client.wake.wait(), 30)
+    assert not client.queue, "it was woken without news"
+    await hub.stop()
+
+
 async def test_what_other_workers_answer_is_sent_with_the_next_round(hub: EventHub, windows: _Windows) -> None:
     client = Client()
     hub._subscriptions.add(Filter("b", "S"), client)
