@@ -1,7 +1,7 @@
 """Copies bars, late and rejected records from their topics into the database, in a thread with a Kafka reader of its own.
 
-The thread works in small chunks. It rests three times as long as each chunk took, and for seconds while the worker
-catches up with its ticks, so that it never holds up the worker.
+The thread works in small chunks. It rests between them, and for seconds while the worker catches up with its ticks, so that it
+never holds up the worker.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import asyncio
 import logging
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,12 +29,12 @@ from app.readmodel.progress import Progress, State
 from app.readmodel.records import bar_rows, chunks, side_rows
 from app.readmodel.rows import BarRow, Partition
 from app.readmodel.store import MAX_SIDE_RECORDS, Store
+from app.readmodel.work import Work
 from app.settings import Settings
 
-REST_FACTOR = 3  # times the duration of a chunk
-MAX_REST_SECONDS = 0.25
 GATHER_SECONDS = 0.1  # after the records of one fetch: each fetch and each transaction of the database has its cost
-MAX_BUSY_RESTS = 20  # further rests of this length while the worker catches up
+BUSY_REST_SECONDS = 0.25
+MAX_BUSY_RESTS = 20  # after a chunk, while the worker catches up
 RETRY_SECONDS = 2.0
 REFUSED_SECONDS = 60.0  # after a refusal that lasts until somebody changes a permission
 FETCH_WAIT_MS = 500  # the broker answers at least this often, even without new records
@@ -162,7 +161,7 @@ class Follower:
             first_ends, caught_up = dict(ends), False
             progress.state, progress.error = State.catching_up, ""
             async for fetched in reader.follow(dict(positions)):
-                began = time.monotonic()
+                work = Work()
                 for chunk in chunks(fetched, rows, positions):
                     if self._must_end():
                         return
@@ -172,8 +171,7 @@ class Follower:
                     positions.update(chunk.positions)
                     if caught_up and newest:
                         callbacks.on_bars(newest)
-                    await self._rest(time.monotonic() - began)
-                    began = time.monotonic()
+                    await self._rest(work.rest())
                 if self._must_end():
                     return
                 await asyncio.sleep(GATHER_SECONDS if fetched else 0)
@@ -197,12 +195,12 @@ class Follower:
         return self._stop.is_set() or self.damaged.is_set()
 
     async def _rest(self, seconds: float) -> None:
-        """Rest after a chunk that took this long."""
-        await asyncio.sleep(min(MAX_REST_SECONDS, REST_FACTOR * seconds))
+        """Rest after a chunk, longer while the worker catches up."""
+        await asyncio.sleep(seconds)
         for _ in range(MAX_BUSY_RESTS):
             if not self._busy() or self._stop.is_set():
                 return
-            await asyncio.sleep(MAX_REST_SECONDS)
+            await asyncio.sleep(BUSY_REST_SECONDS)
 
     async def _seek(self, reader: Reader, store: Store, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Set the positions to where reading starts, and return the end offsets.
