@@ -64,7 +64,13 @@ export const plural = (count, noun) => `${formatNumber(count)} ${noun}${count ==
 
 export const formatNumber = (value) => (value === null || value === undefined ? "-" : value.toLocaleString("en"));
 
-export const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+// a color of the theme; a chart of many bars asks for it thousands of times
+const colors = new Map();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => colors.clear());
+export function color(name) {
+  if (!colors.has(name)) colors.set(name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
+  return colors.get(name);
+}
 
 // ---- the status line: loading, empty, error with a retry, or nothing
 
@@ -132,9 +138,12 @@ export const formatDay = (ms) => format({ month: "short", day: "numeric" }).form
 // how far the chosen zone is ahead of UTC at a time (ms); zones change it at a quarter of an hour
 const offsets = new Map();
 const QUARTER = 900_000;
+const MOST_OFFSETS = 20_000; // that are remembered
 export function zoneOffset(ms) {
+  if (zone === "UTC") return 0;
   const at = Math.floor(ms / QUARTER) * QUARTER;
   const key = `${zone} ${at}`;
+  if (offsets.size > MOST_OFFSETS) offsets.clear();
   if (!offsets.has(key)) offsets.set(key, Date.parse(`${formatTime(at).replace(" ", "T")}Z`) - at);
   return offsets.get(key);
 }

@@ -10,11 +10,15 @@ const DAY = 50;
 const MONTH = 60;
 const YEAR = 70;
 
-function weight(before, start) {
-  const [old, now] = [before, start].map((ms) => new Date(ms + zoneOffset(ms)));
-  if (old.getUTCFullYear() !== now.getUTCFullYear()) return YEAR;
-  if (old.getUTCMonth() !== now.getUTCMonth()) return MONTH;
-  if (old.getUTCDate() !== now.getUTCDate()) return DAY;
+const local = (ms) => ms + zoneOffset(ms);
+
+// of the bar at `now` behind the one at `old`, both in the zone's own time
+function weight(old, now) {
+  if (Math.floor(old / (24 * HOUR)) !== Math.floor(now / (24 * HOUR))) {
+    const [before, after] = [new Date(old), new Date(now)];
+    if (before.getUTCFullYear() !== after.getUTCFullYear()) return YEAR;
+    return before.getUTCMonth() === after.getUTCMonth() ? DAY : MONTH;
+  }
   return WEIGHTS.find(([span]) => Math.floor(old / span) !== Math.floor(now / span))?.[1] ?? 0;
 }
 
@@ -26,10 +30,13 @@ export function zonedScale(library) {
       super.fillWeightsForPoints(points, first);
       if (first === 0 && points.length > 1) {
         const [start, next] = points.map((point) => point.originalTime * 1_000);
-        points[0].timeWeight = weight(2 * start - next, start); // as if one bar had come before
+        points[0].timeWeight = weight(local(2 * start - next), local(start)); // as if one bar had come before
       }
+      let old = points.length ? local(points[Math.max(0, first - 1)].originalTime * 1_000) : 0;
       for (let at = Math.max(1, first); at < points.length; at += 1) {
-        points[at].timeWeight = weight(points[at - 1].originalTime * 1_000, points[at].originalTime * 1_000);
+        const now = local(points[at].originalTime * 1_000);
+        points[at].timeWeight = weight(old, now);
+        old = now;
       }
     }
   })();
