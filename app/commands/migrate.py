@@ -120,6 +120,8 @@ def register(app: faust.App) -> None:
                 more = "must be `plan validate` or `plan print`" if chosen is Operation.plan else "takes no name"
                 raise InputError(f"migrate {chosen} {name}: {more}; `create` and `import-ksql-migrations` take a name")
             plan = load_plan(settings, Path(path) if path else None, _defined(defines))
+            for line in report.reads_left_out(plan):
+                base.say(line)
             if chosen in OFFLINE:
                 return _offline(plan, chosen, as_json=as_json)
             params = Params(
@@ -199,13 +201,14 @@ def _reported(error: BarwheelError, *, as_json: bool) -> BarwheelError:
 
 def _offline(plan: Plan, operation: Operation, *, as_json: bool) -> int:
     if as_json:
-        base.out_json({"plan": plan.name, "properties": dict(plan.properties), "statements": report.statement_data(plan)})
+        base.out_json(report.plan_data(plan))
     elif operation is Operation.print:
         base.out("\n\n".join(statement.text for statement in plan.statements))
     elif operation is Operation.plan:
         base.console().print(report.plan_table(plan))
     else:
-        base.out(f"{plan.name}: {len(plan.statements)} statements can be read; `app migrate` has a server check them")
+        found = f"{plan.name}: {len(plan.statements)} statements can be applied"
+        base.out(f"{report.with_reads(found, plan)}; `app migrate` has a server check them")
     return 0
 
 
@@ -259,13 +262,14 @@ async def _compare(where: Target, plan: Plan, operation: Operation, *, as_json: 
     if operation is Operation.check and pending:
         await check_on_server(where, pending)
     if as_json:
-        base.out_json({"plan": plan.name, "summary": report.summary(steps), "steps": [report.step_data(s) for s in steps]})
+        rows, reads = [report.step_data(step) for step in steps], report.read_data(plan)
+        base.out_json({"plan": plan.name, "summary": report.summary(steps), "steps": rows, "left_out": reads})
     else:
         shown = report.diff(steps) if operation is Operation.diff else report.steps_table(steps)
         base.console().print(shown, soft_wrap=operation is Operation.diff)
         checked = operation is Operation.check and pending
         more = ", and the server accepts it: `app migrate --apply` does it" if checked else ""
-        base.say(report.summary(steps) + more)
+        base.say(report.with_reads(report.summary(steps), plan) + more)
     return exit_code(steps)
 
 
@@ -286,9 +290,10 @@ async def _apply(where: Target, plan: Plan, params: Params) -> int:
         on_progress=_print_progress,
     )
     if params.as_json:
-        base.out_json({"plan": plan.name, "applied": [report.entry_data(entry) for entry in result.applied]})
-    elif result.applied:
-        base.out(f"{len(result.applied)} of {len(plan.statements)} statements applied")
-    else:
-        base.out(report.summary(result.steps))
+        applied, reads = [report.entry_data(entry) for entry in result.applied], report.read_data(plan)
+        base.out_json({"plan": plan.name, "applied": applied, "left_out": reads})
+        return 0
+    number = len(result.applied)
+    done = f"{number} of {len(plan.statements)} statements applied" if number else report.summary(result.steps)
+    base.out(report.with_reads(done, plan))
     return 0

@@ -12,6 +12,7 @@ from migrations.errors import PlanError
 from migrations.ksql.errors import KsqlError
 from migrations.ksql.parse.lexer import GAPS, Token, lex
 from migrations.ksql.parse.normal import clean, split_tokens, statement_hash, substitute
+from migrations.ksql.parse.reads import is_read
 from migrations.ksql.parse.statement import Kind, StatementInfo, describe, plain_create, says_or_replace
 
 # Variables that follow the settings of one instance. An id and a hash must not: they are made of the text with these values.
@@ -35,10 +36,7 @@ FORBIDDEN = {
     "UNDEFINE": "it is for .ksql files",
     "INSERT": "neither VALUES nor SELECT follows",
     "RUN": "write the statements of that script into a file of the plan",
-} | dict.fromkeys(
-    ("SELECT", "PRINT", "SHOW", "LIST", "DESCRIBE", "EXPLAIN"),
-    "it only reads, and leaves nothing on the server: take it out of the plan",
-)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +71,26 @@ class Statement:
         return self.info.query_id if self.info.kind is Kind.insert_select else self.info.name
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A statement of a file that only reads, and so is left out of the plan: its line, and its first words."""
+
+    file: str
+    line: int
+    text: str
+
+
 @dataclass(frozen=True)
 class Plan:
-    """Statements in the order of their application. `properties` are those of all of them; one may have further ones."""
+    """Statements in the order of their application. `properties` are those of all of them; one may have further ones.
+
+    `reads` are what its files hold besides: no statement, hash or entry of the history comes of these.
+    """
 
     name: str
     statements: tuple[Statement, ...]
     properties: Mapping[str, str] = field(default_factory=dict)
+    reads: tuple[Read, ...] = ()
 
     @property
     def connectors(self) -> bool:
@@ -118,8 +129,9 @@ def build_plan(
     `given` are variables that take precedence over those of a text, which take precedence over `variables`. Raises `PlanError`
     with the file and the position.
     """
-    common = dict(texts[0].properties) if texts and all(text.properties == texts[0].properties for text in texts) else {}
     statements: list[Statement] = []
+    settings: list[Mapping[str, str]] = []  # of the texts with statements
+    reads: list[Read] = []
     replacing: set[str] = set()  # ids of statements that say OR REPLACE
     used: Counter[tuple[str, str]] = Counter()
     for text in texts:
@@ -135,6 +147,10 @@ def build_plan(
         if text.id and len(split) > 1:
             raise PlanError(f"{text.origin}: {len(split)} statements under the one id {text.id}; give each its own entry")
         for number, tokens in enumerate(split):
+            if text.in_lines and _only_reads(tokens, text.origin):
+                reads.append(Read(text.origin, tokens[0].line, _first_words(clean(tokens), 60)))
+                continue
+            settings.append(text.properties)
             origin = f"{text.origin}, line {tokens[0].line}" if text.in_lines or len(split) > 1 else text.origin
             sent = plain_create(tokens)
             others = (sent if part is split else plain_create(part[number]) for part in (hashed, named))
@@ -142,7 +158,26 @@ def build_plan(
             statements.append(replace(made, properties={**properties, **text.properties}))
             if says_or_replace(tokens):
                 replacing.add(statements[-1].id)
-    return Plan(name, tuple(_linked(statements, replacing)), {**properties, **common})
+    common = settings[0] if settings and all(one == settings[0] for one in settings) else {}
+    return Plan(name, tuple(_linked(statements, replacing)), {**properties, **common}, tuple(reads))
+
+
+def _only_reads(tokens: list[Token], origin: str) -> bool:
+    """Whether a statement only reads. Raises `PlanError` if it begins so and is written wrongly."""
+    told = [token for token in tokens if token.kind not in GAPS]
+    if not is_read(told):
+        return False
+    try:
+        describe(told)
+    except KsqlError as error:
+        raise PlanError(f"{origin}: {error}") from None
+    return True
+
+
+def _first_words(text: str, size: int) -> str:
+    """The text in one line, and not more of it than this."""
+    line = " ".join(text.split())
+    return line if len(line) <= size else f"{line[: size - 1]}…"
 
 
 @dataclass(frozen=True)
@@ -154,12 +189,17 @@ class _Tokens:
     named: list[Token]
 
 
+def made_query_id(group: str, target: str) -> str:
+    """The QUERY_ID of an INSERT that has none; further ones of the same file and target have a number after it."""
+    return re.sub(r"[^A-Z0-9_]", "_", f"{group}_INTO_{target}".upper())
+
+
 def _with_query_id(tokens: _Tokens, source: KsqlText, target: str, used: Counter[tuple[str, str]]) -> _Tokens:
     """The INSERT with a QUERY_ID of its file and its target: the server's own id would not tell whose query it is.
 
     Raises `PlanError` if it has a WITH clause, which then lacks the QUERY_ID.
     """
-    base = re.sub(r"[^A-Z0-9_]", "_", f"{source.group}_INTO_{target}".upper())
+    base = made_query_id(source.group, target)
     number = used[f"{source.group} INSERT", base] = used[f"{source.group} INSERT", base] + 1
     query_id = base if number == 1 else f"{base}_{number}"
     told = [token for token in tokens.sent if token.kind not in GAPS]
@@ -190,7 +230,7 @@ def _statement(tokens: _Tokens, source: KsqlText, origin: str, used: Counter[tup
         raise PlanError(f"{source.origin}: {error}") from None
     if info.kind is Kind.insert_select and not info.query_id:
         return _statement(_with_query_id(tokens, source, named.name, used), source, origin, used)
-    _check_allowed(info, source, f"{origin}: {' '.join(text.split())[:80]}")
+    _check_allowed(info, source, f"{origin}: {_first_words(text, 80)}")
     name = named.query_id or _label(named)
     number = used[source.group, name] = used[source.group, name] + 1
     if reserved := set(source.id) & set("<>|"):
@@ -207,6 +247,8 @@ def _label(info: StatementInfo) -> str:
 
 
 def _check_allowed(info: StatementInfo, source: KsqlText, shown: str) -> None:
+    if info.kind is Kind.read:
+        raise PlanError(f"{shown}: it only reads, and leaves nothing on the server: take it out of the plan")
     if info.kind is Kind.other:
         first = info.words.split(" ", maxsplit=1)[0]
         why = FORBIDDEN.get(

@@ -57,6 +57,22 @@ def summary(steps: Sequence[Step]) -> str:
     return f"{pending} pending, {done} done" if pending else f"nothing to do: {done} statements are applied"
 
 
+def reads_left_out(plan: Plan) -> list[str]:
+    """A line for each statement of the plan's files that only reads."""
+    return [f"{one.file}:{one.line}: {one.text}: reads only; left out" for one in plan.reads]
+
+
+def with_reads(line: str, plan: Plan) -> str:
+    """A line about a plan, with the number of statements that only read, if there are any."""
+    number = len(plan.reads)
+    return f"{line}; {number} that only {'reads is' if number == 1 else 'read are'} left out" if number else line
+
+
+def read_data(plan: Plan) -> list[dict[str, Any]]:
+    """The statements that only read as JSON data."""
+    return [{"file": one.file, "line": one.line, "text": one.text, "why": "reads only"} for one in plan.reads]
+
+
 def diff(steps: Iterable[Step]) -> Group:
     """Unified diffs of all steps that are not done: plan and history, or the server's text then and now."""
     parts: list[Text] = []
@@ -108,13 +124,15 @@ def entry_data(entry: Entry) -> dict[str, Any]:
     }
 
 
-def statement_data(plan: Plan) -> list[dict[str, Any]]:
-    """A plan's statements as JSON data."""
-    return [
+def plan_data(plan: Plan) -> dict[str, Any]:
+    """A plan with its statements as JSON data."""
+    statements = [
         {"id": one.id, "kind": str(one.info.kind), "name": one.name, "hash": one.hash, "text": one.text, "origin": one.origin}
         | ({} if one.properties == plan.properties else {"properties": dict(one.properties)})
         for one in plan.statements
     ]
+    properties = dict(plan.properties)
+    return {"plan": plan.name, "properties": properties, "statements": statements, "left_out": read_data(plan)}
 
 
 def short_hash(text: str) -> str:

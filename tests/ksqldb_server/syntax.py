@@ -100,19 +100,14 @@ def _statement(at: Cursor) -> Parse:  # noqa: C901, PLR0911, PLR0912  # one bran
         at.expect("INTO")
         return _insert(at)
     if first := at.one_of("LIST", "SHOW"):
-        at.one_of("ALL", "SOURCE", "SINK")
-        if at.takes("CONNECTOR", "PLUGINS"):
-            return Parse(first)
-        if at.word() not in LISTED:
-            at.fail(f"Syntax error at or near '{at.token().text}' at line {at.token().line}:{at.token().column}")
-        if at.skip() in EXTENDED:
-            at.takes("EXTENDED")
+        _listed(at)
         return Parse(first)
     if at.takes("DESCRIBE"):
-        if not at.one_of("STREAMS", "TABLES"):
-            at.one_of("FUNCTION", "CONNECTOR")
-            at.name(source=True)
-        at.takes("EXTENDED")
+        if at.word() in {"FUNCTION", "CONNECTOR"} and at.starts_name(1):
+            at.skip()
+            at.name()
+        elif at.takes("STREAMS") or at.name(source=True):
+            at.takes("EXTENDED")
         return Parse("DESCRIBE")
     if at.takes("EXPLAIN"):
         if at.starts_name() and at.word(1) == ";":
@@ -141,10 +136,25 @@ def _statement(at: Cursor) -> Parse:  # noqa: C901, PLR0911, PLR0912  # one bran
     if at.takes("ASSERT"):
         return _assert(at)
     if at.takes("PRINT"):
-        while not at.at_end:
-            at.skip()
-        return Parse("PRINT")
+        name = _name_or_string(at)
+        at.takes("FROM", "BEGINNING")
+        for clause in (("INTERVAL", "SAMPLE"), ("LIMIT",)):
+            if at.one_of(*clause):
+                at.number()
+        return Parse("PRINT", name)
     return at.fail(f"Unknown statement '{at.token().text}'")
+
+
+def _listed(at: Cursor) -> None:
+    """What SHOW and LIST list."""
+    if at.takes("CONNECTOR", "PLUGINS"):
+        return
+    before = at.one_of("ALL", "SOURCE", "SINK")
+    allowed = {"": LISTED, "ALL": {"TOPICS"}}.get(before, {"CONNECTORS"})
+    if at.word() not in allowed:
+        at.fail(f"Syntax error at or near '{at.token().text}' at line {at.token().line}:{at.token().column}")
+    if at.skip() in EXTENDED:
+        at.takes("EXTENDED")
 
 
 def _create(at: Cursor) -> Parse:
@@ -216,9 +226,10 @@ def _literal(at: Cursor) -> str:
 
 def _insert(at: Cursor) -> Parse:
     name = at.name(source=True)
-    if at.sees("("):
+    named = at.sees("(")
+    if named:
         _names(at)
-    if at.takes("VALUES"):
+    if at.takes("VALUES") or (named and at.fail()):
         at.expect("(")
         values: list[Expr] = []
         while not at.takes(")"):

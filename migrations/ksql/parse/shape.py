@@ -20,8 +20,11 @@ _CONSTANTS = {"TRUE", "FALSE", "NULL"}
 
 def check_one(tokens: Sequence[Token]) -> None:
     """Raises `LexError` if the tokens hold two statements, which is one without its semicolon and the next one."""
-    first = tokens[0].text.upper() if tokens else ""
-    for before, token in pairwise(tokens[1 if first == "EXPLAIN" else 0 :]):
+    begin = 0
+    while begin < len(tokens) and tokens[begin].text.upper() == "EXPLAIN":
+        begin += 1
+    first = tokens[begin].text.upper() if begin < len(tokens) else ""
+    for before, token in pairwise(tokens[begin:]):
         word = token.text.upper() if token.kind is Lexeme.word else ""
         if word in _BEGINNINGS or (word == "SELECT" and first == "CREATE" and before.text.upper() not in {"AS", "("}):
             why = f"{token.text} begins a statement: the one before it, from line {tokens[0].line}, lacks its ;"
@@ -36,6 +39,30 @@ def check_name(tokens: Sequence[Token], at: int, follows: Collection[str]) -> No
     wanted = " or ".join(follows)
     why = f"{token.text} follows the name {name.text}, where {wanted} must be; a name like a-b is written in backquotes"
     raise LexError(why, token.line, token.column)
+
+
+def check_beginning(tokens: Sequence[Token], at: int, *, replace: bool, source: bool, sink: bool) -> None:
+    """Raises `LexError` for OR REPLACE or SOURCE before a kind, which is at the position, that the grammar has without it."""
+    kind, what = tokens[at], tokens[at].text.upper()
+    if replace and what in {"TYPE", "CONNECTOR"}:
+        _fail(tokens[1], f"{kind.text} has no OR REPLACE: drop it in a destructive file before, or take another name")
+    if source and what == "TYPE":
+        _fail(kind, "a type has no SOURCE")
+    if what == "CONNECTOR" and not source and not sink:
+        _fail(kind, "a connector is a SOURCE or a SINK: CREATE SOURCE CONNECTOR ..")
+
+
+def begin_of_query(tokens: Sequence[Token], words: Sequence[str], at: int, *, creates: bool) -> int:
+    """The position of SELECT. Raises `LexError` if more than WITH, and AS of a CREATE, is between the name at `at` and it."""
+    begin = words.index("SELECT", at)
+    between = list(words[at + 1 : begin])
+    if between[:2] == ["WITH", "("]:
+        between = between[between.index(")") + 1 :]
+    if between != (["AS"] if creates else []):
+        _fail(
+            tokens[begin - len(between)], f"between {tokens[at].text} and SELECT only WITH{' and AS' if creates else ''} can be"
+        )
+    return begin
 
 
 def check_options(tokens: Sequence[Token], begin: int) -> None:

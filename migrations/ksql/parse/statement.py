@@ -9,8 +9,11 @@ from itertools import islice
 
 from migrations.ksql.errors import LexError
 from migrations.ksql.names import RESERVED
+from migrations.ksql.parse.forms import check_assert, check_columns, check_connector, check_drop, check_type, check_values
 from migrations.ksql.parse.lexer import GAPS, Lexeme, Token, lex, tokenize
-from migrations.ksql.parse.shape import check_name, check_one, check_options
+from migrations.ksql.parse.query import check_query
+from migrations.ksql.parse.reads import check_read, is_read
+from migrations.ksql.parse.shape import begin_of_query, check_beginning, check_name, check_one, check_options
 
 _SOURCES = ("STREAM", "TABLE")
 _AFTER_NAME = {  # what may follow the name of what is created or written to
@@ -36,6 +39,7 @@ class Kind(StrEnum):
     check = "assert"
     drop = "drop"
     terminate = "terminate"
+    read = "read"
     other = "other"
 
     @property
@@ -46,7 +50,7 @@ class Kind(StrEnum):
     @property
     def query(self) -> bool:
         """Whether it starts a persistent query."""
-        return self in (Kind.create_stream_as, Kind.create_table_as, Kind.insert_select)
+        return self in _QUERIES
 
     @property
     def once(self) -> bool:
@@ -57,6 +61,9 @@ class Kind(StrEnum):
     def destructive(self) -> bool:
         """Whether it takes something away."""
         return self in (Kind.drop, Kind.terminate)
+
+
+_QUERIES = (Kind.create_stream_as, Kind.create_table_as, Kind.insert_select)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,36 +94,54 @@ def describe(statement: str | Iterable[Token]) -> StatementInfo:
     check_one(tokens)
     words = [_word(token) for token in tokens]
     beginning = " ".join(words[:3])
+    if is_read(tokens):
+        _check_read(tokens)
+        return StatementInfo(Kind.read, "", beginning)
     if words[:2] == ["INSERT", "INTO"] and "SELECT" in words:
         return _info(Kind.insert_select, tokens, words, 2)
     if words[:1] != ["CREATE"]:
         return _once(tokens, words)
     at, replace = (3, True) if words[1:3] == ["OR", "REPLACE"] else (1, False)
-    if words[at : at + 1] == ["SOURCE"] or words[at : at + 2] == ["SINK", "CONNECTOR"]:
-        at += 1
+    source = words[at : at + 1] == ["SOURCE"]
+    sink = words[at : at + 2] == ["SINK", "CONNECTOR"]
+    at += source or sink
     what = words[at] if at < len(words) else ""
     if what not in {"STREAM", "TABLE", "TYPE", "CONNECTOR"}:
         return StatementInfo(Kind.other, "", beginning)
+    check_beginning(tokens, at, replace=replace, source=source, sink=sink)
     at += 1
     if_not_exists = words[at : at + 3] == ["IF", "NOT", "EXISTS"]
     at += 3 * if_not_exists
-    kind = Kind(f"create {what.lower()}{' as select' if what in _SOURCES and _selects(words, at) else ''}")
+    selects = what in _SOURCES and not source and _selects(words, at)  # what is over a SOURCE's topic, no query writes
+    kind = Kind(f"create {what.lower()}{' as select' if selects else ''}")
     return _info(kind, tokens, words, at, replace=replace, if_not_exists=if_not_exists)
+
+
+def _check_read(tokens: list[Token]) -> None:
+    """As `check_read`; and an EXPLAIN may be that of another read, or of a statement that runs a query."""
+    explained = tokens[1:] if _word(tokens[0]) == "EXPLAIN" and len(tokens) > 2 else []  # noqa: PLR2004  # EXPLAIN and an id
+    if not explained or describe(explained).kind not in (Kind.read, *_QUERIES):
+        check_read(tokens)
 
 
 def _once(tokens: list[Token], words: list[str]) -> StatementInfo:
     """A statement that creates nothing."""
     beginning = " ".join(words[:3])
     if words[:2] == ["INSERT", "INTO"] and "VALUES" in words:
-        return StatementInfo(Kind.insert_values, _named(tokens, 2, ("(", "VALUES")), beginning)
+        name = _named(tokens, 2, ("(", "VALUES"))
+        check_values(tokens, 3)
+        return StatementInfo(Kind.insert_values, name, beginning)
     if words[:1] == ["ASSERT"]:
+        check_assert(tokens)
         told = [token.text.strip("'`\"") for token in tokens[3 if words[1:2] == ["NOT"] else 1 :]]
-        name = told[2:3] if [word.upper() for word in told[:1]] == ["SCHEMA"] else told[1:2]  # after SUBJECT or ID
-        return StatementInfo(Kind.check, "".join(name), beginning)
+        asserted = told[2:3] if [word.upper() for word in told[:1]] == ["SCHEMA"] else told[1:2]  # after SUBJECT or ID
+        return StatementInfo(Kind.check, "".join(asserted), beginning)
     if words[:1] == ["DROP"] and words[1:2] and words[1] in {*_SOURCES, "TYPE", "CONNECTOR"}:
         at = 4 if words[2:4] == ["IF", "EXISTS"] else 2
         follows = ("DELETE", ";") if words[1] in _SOURCES else (";",)
-        return StatementInfo(Kind.drop, _named(tokens, at, follows), " ".join(words[:2]), what=words[1])
+        name = _named(tokens, at, follows)
+        check_drop(tokens, at + 1)
+        return StatementInfo(Kind.drop, name, " ".join(words[:2]), what=words[1])
     if words[:1] == ["TERMINATE"] and words[1:] != ["ALL"]:
         return StatementInfo(Kind.terminate, _named(tokens, 1, (";",)).upper(), beginning, what="QUERY")
     return StatementInfo(Kind.other, "", beginning)
@@ -198,6 +223,10 @@ def _info(
     what = next((one for one in ("STREAM", "TABLE", "TYPE", "CONNECTOR") if one in words[:at]), "QUERY")
     name = _named(tokens, at, _AFTER_NAME[what])
     options = _options(tokens, words)
+    if kind.query:
+        check_query(tokens[begin_of_query(tokens, words, at, creates=kind is not Kind.insert_select) :])
+    else:
+        {"TYPE": check_type, "CONNECTOR": check_connector}.get(what, check_columns)(tokens, at + 1)
     return StatementInfo(
         kind,
         name,

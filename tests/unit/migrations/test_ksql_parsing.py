@@ -228,7 +228,7 @@ def test_every_constant_is_a_value_of_an_option(value: str) -> None:
         ("WINDOW TUMBLING (SIZE 1 MINUTE)", True),
         ("window session (1 minute)", True),
         ("WINDOW by_minute HOPPING (SIZE 1 MINUTE, ADVANCE BY 1 SECOND)", True),
-        ("WHERE `WINDOW` = tumbling", False),
+        ("WHERE `WINDOW` = 'TUMBLING'", False),
         ("", False),
     ],
 )
