@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from app.bar_columns import DEFAULT_SCALE, MAX_SCALE
+from app.web.segments import name_of
 
 MAX_BARS = 5_000  # of one symbol in one answer
 MAX_TIMESTAMP = 253_402_300_799_999  # the last ms of the year 9999 (UTC)
@@ -15,6 +16,11 @@ _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 # as long as a record key may be; neither `|`, which separates broker and symbol in record keys, nor control characters
 Name = Annotated[str, Field(min_length=1, max_length=1_024, pattern=r"^[^|\x00-\x1f\x7f-\x9f]+$")]
+PathName = Annotated[
+    Name,
+    BeforeValidator(name_of),
+    Field(description="Clients take `.` and `..` out of a path: these two names are written `%7C.` and `%7C..`."),
+]
 Timestamp = Annotated[int, Field(ge=0, le=MAX_TIMESTAMP)]
 Cursor = Annotated[
     str,
@@ -110,8 +116,8 @@ class WindowsParams(Params):
 class ChartParams(Params):
     """Whose chart a page shows."""
 
-    broker: Name
-    symbol: Name
+    broker: PathName
+    symbol: PathName
 
 
 class LiveParams(Params):
@@ -124,8 +130,8 @@ class LiveParams(Params):
 class BarsParams(Params):
     """Selects the bars of one symbol."""
 
-    broker: Annotated[Name, Field(examples=["fxcm"])]
-    symbol: Annotated[Name, Field(examples=["EURUSD"])]
+    broker: Annotated[PathName, Field(examples=["fxcm"])]
+    symbol: Annotated[PathName, Field(examples=["EURUSD"])]
     since: Annotated[Timestamp, Field(alias="from", description="First bucket_start (epoch ms).")] = 0
     until: Annotated[Timestamp, Field(alias="to", description="Only bars that start before this (epoch ms).")] = MAX_TIMESTAMP
     limit: Annotated[int, Field(ge=1, le=MAX_BARS)] = 500
@@ -154,8 +160,8 @@ class NewestBarsParams(Params):
 class WhyParams(Params):
     """Selects one window."""
 
-    broker: Annotated[Name, Field(examples=["fxcm"])]
-    symbol: Annotated[Name, Field(examples=["EURUSD"])]
+    broker: Annotated[PathName, Field(examples=["fxcm"])]
+    symbol: Annotated[PathName, Field(examples=["EURUSD"])]
     bucket_start: Annotated[
         Timestamp, Field(examples=[1_399_248_000_000], description="Start of the window (epoch ms), a multiple of its size.")
     ]

@@ -422,6 +422,21 @@ def test_names_with_marks_are_shown_as_text(visit: Callable[..., Visit], site: W
     assert seen.wrong == []
 
 
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_symbol_whose_name_browsers_take_out_of_a_path_has_a_chart(
+    visit: Callable[..., Visit], site: Worker, name: str
+) -> None:
+    now = int(time.time() * 1_000)
+    send(site, [Tick(now - 600_000, "1.5", f"{name}|{name}"), Tick(now, "2.5", f"{name}|{name}")])
+    seen = visit(f"/live?broker={name}&symbol={name}")
+    seen.wait(lambda: seen.page.locator("#rows a").count() > 0, "the bar that the second tick has closed")
+    seen.page.locator("#rows a").last.click()
+    seen.wait(lambda: "1.5" in seen.text("#bars"), "its chart shows it")
+    assert seen.text("h1").startswith(f"{name} {name},")
+    seen.wait(lambda: "Final" in seen.text("#why"), "why it is final is told")
+    assert seen.wrong == []
+
+
 def test_a_page_that_is_not_there_says_so(visit: Callable[..., Visit]) -> None:
     seen = visit("/")
     seen.page.goto(seen.page.url + "nothing")

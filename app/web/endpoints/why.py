@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import NamedTuple
-from urllib.parse import quote
 
 from agents.task import PartitionTask
 from app.kafka.clock import now_ms
@@ -21,6 +20,7 @@ from app.web.frames import Chosen
 from app.web.models.bars import FoldedBar, Holding, OpenWindow, Why, WhyStatus
 from app.web.params import WhyParams
 from app.web.revisions import Revisable
+from app.web.segments import segment
 from tables.views import stream_time_of
 
 VERSIONS_SHOWN = 50  # of one bar
@@ -181,7 +181,7 @@ async def _revisable(web: WebContext, params: WhyParams, facts: Facts, chosen: C
 
 
 def _path(params: WhyParams) -> str:
-    return f"/api/v1/why/{quote(params.broker, safe='')}/{quote(params.symbol, safe='')}/{params.bucket_start}"
+    return f"/api/v1/why/{segment(params.broker)}/{segment(params.symbol)}/{params.bucket_start}"
 
 
 def _frame_query(params: WhyParams) -> dict[str, str]:

@@ -6,7 +6,9 @@ export const MOST_ROWS = Number(document.getElementById("main").dataset.rows); /
 
 export class ApiError extends Error {}
 
-const ofSymbol = (broker, symbol) => `${encodeURIComponent(broker)}/${encodeURIComponent(symbol)}`;
+// browsers take the segments . and .. out of a path: these two names have a | in front, which no name holds
+const segment = (name) => encodeURIComponent(name === "." || name === ".." ? `|${name}` : name);
+export const ofSymbol = (broker, symbol) => `${segment(broker)}/${segment(symbol)}`;
 export const barsPath = (broker, symbol) => `bars/${ofSymbol(broker, symbol)}`;
 export const whyPath = (broker, symbol, start) => `why/${ofSymbol(broker, symbol)}/${start}`;
 

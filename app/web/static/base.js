@@ -1,6 +1,6 @@
 // Shared by all pages: times in the chosen zone, the status line, and DOM elements without innerHTML.
 
-import { ApiError } from "./api.js";
+import { ApiError, ofSymbol } from "./api.js";
 
 const ZONES = ["UTC", Intl.DateTimeFormat().resolvedOptions().timeZone, "Europe/London", "America/New_York", "Asia/Tokyo"];
 const zoneListeners = new Set();
@@ -58,7 +58,7 @@ export const decimalsOf = (bar) => Math.min(MAX_DECIMALS, Math.max(...PRICES.map
 export const prices = (bar, decimals = decimalsOf(bar)) => PRICES.map((name) => bar[name].toFixed(decimals));
 
 export const chartUrl = (broker, symbol, at) =>
-  `/chart/${encodeURIComponent(broker)}/${encodeURIComponent(symbol)}${at === undefined || at === null ? "" : `?at=${at}`}`;
+  `/chart/${ofSymbol(broker, symbol)}${at === undefined || at === null ? "" : `?at=${at}`}`;
 export const andList = (parts) => (parts.length > 1 ? `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}` : parts.join(""));
 export const plural = (count, noun) => `${formatNumber(count)} ${noun}${count === 1 ? "" : "s"}`;
 
