@@ -1,4 +1,6 @@
-"""Floods the web port of a worker, `python -m benchmarks.floods PORT`: connections that say nothing, streams, searches.
+"""Floods the web port of a worker: connections that say nothing, event streams, searches.
+
+`python -m benchmarks.floods PORT SILENT STREAMS SEARCHERS`
 
 A process of its own, so that its CPU time is not the worker's.
 """
@@ -22,9 +24,9 @@ STREAM = b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-
 
 
 @contextmanager
-def flooded(port: int) -> Iterator[None]:
+def flooded(port: int, silent: int = SILENT, streams: int = STREAMS, searchers: int = SEARCHERS) -> Iterator[None]:
     """Flood a worker inside the block, once all connections and streams have been opened."""
-    command = [sys.executable, "-m", "benchmarks.floods", str(port)]
+    command = [sys.executable, "-m", "benchmarks.floods", *map(str, (port, silent, streams, searchers))]
     clients = subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True
     )
@@ -37,16 +39,16 @@ def flooded(port: int) -> Iterator[None]:
         clients.communicate()
 
 
-async def _flood(port: int) -> None:
+async def _flood(port: int, silent: int, streams: int, searchers: int) -> None:
     opened = asyncio.Semaphore(0)
     async with asyncio.TaskGroup() as group:
-        for _ in range(SILENT):
+        for _ in range(silent):
             group.create_task(_open(port, b"", opened))
-        for _ in range(STREAMS):
+        for _ in range(streams):
             group.create_task(_open(port, STREAM, opened))
-        for number in range(SEARCHERS):
+        for number in range(searchers):
             group.create_task(_search(port, PATHS[number % len(PATHS)]))
-        for _ in range(SILENT + STREAMS):
+        for _ in range(silent + streams):
             await opened.acquire()
         print("flooding", flush=True)
 
@@ -83,4 +85,4 @@ async def _search(port: int, path: str) -> None:
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_flood(int(sys.argv[1])))
+        asyncio.run(_flood(*map(int, sys.argv[1:])))

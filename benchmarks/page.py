@@ -13,8 +13,9 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -23,15 +24,14 @@ from playwright.sync_api import sync_playwright
 from rich.console import Console
 
 from benchmarks import floods, live
-from benchmarks.synthetic_ticks import create, write
-from benchmarks.throughput import ROOT, Options, broker, delete_topics, free_port, say, worker
+from benchmarks.synthetic_ticks import create
+from benchmarks.throughput import ROOT, Options, broker, delete_topics, free_port, say
 from tests.support.chromium import chromium
 from tests.support.ticks import Tick, produce
 
-LATE = live.Pace(rates=(), deliveries=(), symbols=1_000, seconds=60.0, window=5, silences=0)
-LATE_RATE, LATER_BOUND_MS = 1_000, 100.0  # ticks/s; how much later the bars beside floods may be
-STREAMS = 500
-STREAMS_BOUND = 1.10  # CPU a tick with event streams, divided by that without
+MARKET = live.Pace(rates=(), deliveries=(), symbols=1_000, seconds=60.0, window=5, silences=0)
+RATE, LATER_BOUND_MS = 1_000, 100.0  # ticks/s; how much later the bars beside floods may be
+STREAMS, STREAMS_BOUND = 500, 6.0  # percent of a core that they take
 SYMBOLS, SEARCHES, SEARCH_BOUND_MS = 100_000, 200, 50.0
 BARS, CHART_BOUND_MS, CHART_BOUND_KB = 2_000, 1_000.0, 150.0
 START_MS = 1_399_248_000_000
@@ -39,22 +39,21 @@ DEADLINE = 600.0
 
 
 def run(options: Options) -> dict[str, Any]:
-    """Measure all of it; the streams on the market of the options."""
+    """Measure all of it."""
     with tempfile.TemporaryDirectory(prefix="barwheel-bench-") as scratch, broker(options, Path(scratch)) as address:
         name = f"bench-{uuid.uuid4().hex[:8]}"
         try:
-            streams = _streams(options, address, name, Path(scratch))
             search = _search(address, f"{name}-search", Path(scratch) / "search")
             chart = _chart(address, f"{name}-chart", Path(scratch) / "chart")
-            alone, beside = _late(address, f"{name}-late", Path(scratch) / "late")
+            (taken, late), (with_streams, _), (_, flooded) = _running(address, f"{name}-run", Path(scratch) / "run").values()
         finally:
             asyncio.run(delete_topics(address, name))
     rows = [
-        _row(f"CPU a tick with {STREAMS} event streams, in that without", streams, STREAMS_BOUND, "times"),
+        _row(f"{STREAMS} event streams take of a core", with_streams - taken, STREAMS_BOUND, "%"),
         _row(f"search among {SYMBOLS:,} symbols, 95 of 100 answered within", search, SEARCH_BOUND_MS, "ms"),
     ]
     flood = f"{floods.SILENT} silent connections, {floods.STREAMS} streams and {floods.SEARCHERS} searches at a time"
-    rows.append(_row(f"99 of 100 bars come within {alone} ms; beside {flood} later by", beside - alone, LATER_BOUND_MS, "ms"))
+    rows.append(_row(f"99 of 100 bars come within {late} ms; beside {flood} later by", flooded - late, LATER_BOUND_MS, "ms"))
     if chart is not None:
         rows.append(_row(f"a chart of {BARS:,} bars is drawn after", chart[0], CHART_BOUND_MS, "ms"))
         rows.append(_row(f"a chart of {BARS:,} bars transfers", chart[1], CHART_BOUND_KB, "kB"))
@@ -74,71 +73,32 @@ def show(found: Mapping[str, Any], console: Console) -> None:
         console.print("no Chromium: the chart was not measured")
 
 
-# ---- event streams beside the ticks
+# ---- a running market beside streams and floods
 
 
-def _streams(options: Options, address: str, name: str, scratch: Path) -> float:
-    symbols = options.symbols[0]
-    say(f"writing {options.ticks:,} ticks of {symbols:,} symbols")
-    market = asyncio.run(write(address, f"{name}-ticks", symbols, options.ticks))
-    cpu: dict[bool, list[float]] = {False: [], True: []}
-    for turn in range(options.repeat):
-        for streams in (False, True):
-            directory = scratch / f"streams-{streams}-{turn}"
-            beside = listening if streams else contextlib.nullcontext
-            done = worker(address, market, f"{name}-{streams}-{turn}", directory, beside=beside)
-            cpu[streams].append(done.measured.cpu_us)
-            say(f"  {STREAMS if streams else 0} streams: {done.measured.cpu_us:.2f} us of CPU a tick")
-    return median(cpu[True]) / median(cpu[False])
+def _running(address: str, name: str, directory: Path) -> dict[str, tuple[float, int]]:
+    """What a worker takes of a core in a running market, and the ms from end + grace within which 99 of 100 bars come.
 
-
-@contextmanager
-def listening(port: int) -> Iterator[None]:
-    """Open event streams, each read as fast as it comes, from a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.page", str(port)]
-    clients = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    try:
-        yield
-    finally:
-        clients.terminate()
-        clients.wait()
-
-
-async def _listen(port: int) -> None:
-    async with asyncio.TaskGroup() as group:
-        for _ in range(STREAMS):
-            group.create_task(_one(port))
-
-
-async def _one(port: int) -> None:
-    while True:
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
-            while await reader.read(1 << 16):
-                pass
-        except OSError:
-            await asyncio.sleep(0.2)  # not up yet, or gone
-
-
-# ---- bars beside floods
-
-
-def _late(address: str, name: str, directory: Path) -> tuple[int, int]:
-    """Milliseconds from end + grace within which 99 of 100 bars of a running market come, alone and beside floods."""
-    found = []
-    for what, beside in (("alone", contextlib.nullcontext), ("flooded", floods.flooded)):
+    Alone, beside event streams, and beside floods.
+    """
+    found = {}
+    beside: dict[str, Callable[[int], AbstractContextManager[object]]] = {
+        "alone": contextlib.nullcontext,
+        "streams": partial(floods.flooded, silent=0, streams=STREAMS, searchers=0),
+        "flooded": floods.flooded,
+    }
+    for what, begin in beside.items():
         one = f"{name}-{what}"
-        say(f"a market of {LATE_RATE:,} ticks/s, {what}")
+        say(f"a market of {RATE:,} ticks/s, {what}")
         asyncio.run(create(address, f"{one}-ticks"))
-        settings = {"WINDOW_SIZE": f"{LATE.window}s", "GRACE": f"{live.GRACE_MS}ms"}
-        steady = live.steady(address, one, directory / what, LATE, LATE_RATE, settings, beside)
-        late = live.latencies(steady, steady.live)
-        say(f"  {late} ms from end + grace to a consumer")
+        settings = {"WINDOW_SIZE": f"{MARKET.window}s", "GRACE": f"{live.GRACE_MS}ms"}
+        steady = live.steady(address, one, directory / what, MARKET, RATE, settings, begin)
+        late, share = live.latencies(steady, steady.live), steady.cpu_us * RATE / 1e4
+        say(f"  {share:.1f} % of a core, {late} ms from end + grace to a consumer")
         if late["p99"] is None:
             raise RuntimeError("no window ended")
-        found.append(late["p99"])
-    return found[0], found[1]
+        found[what] = share, late["p99"]
+    return found
 
 
 # ---- a search, a chart
@@ -238,8 +198,3 @@ def _drawn(page: Any, url: str) -> tuple[float, float]:
     kb = page.evaluate(size) / 1_000
     page.close()
     return float(ms), float(kb)
-
-
-if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_listen(int(sys.argv[1])))
