@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from app.readmodel.store import FRAME_BITS, LAST
 
-MAX_SCANNED_BARS = 20_000  # newest bars among which those of a broker or symbol are searched
+MAX_SCANNED_BARS = 20_000  # among which one query searches for those of a broker or a symbol
 _SYMBOLS = (
     "SELECT broker, symbol, part, (SELECT max(start) FROM bars WHERE bars.symbol = symbols.id AND frame = 0), ORDERED"
     " FROM symbols WHERE ORDERED >= ? AND ORDERED < ? AND ORDERED > ? MORE ORDER BY ORDERED LIMIT ?"
@@ -51,6 +51,13 @@ class StoredBar(NamedTuple):
     partition: int
     value: bytes
     revision: int = 0
+
+
+class NewestPage(NamedTuple):
+    """A page of the newest bars. `next`: where the next one goes on; None if it has reached the oldest bar."""
+
+    bars: list[StoredBar]
+    next: int | None
 
 
 class StoredSideRecord(NamedTuple):
@@ -174,21 +181,29 @@ class Queries:
         )
         return [StoredBar(start, symbol.partition, value, revision) for value, revision in rows]
 
-    def newest_bars(self, broker: str | None, symbol: str | None, limit: int, frame: str = "") -> list[StoredBar]:
+    def newest_bars(self, broker: str | None, symbol: str | None, limit: int, frame: str = "", before: int = 0) -> NewestPage:
         """The bars that were read last, newest first; None matches any broker or symbol. Of each bar its newest version.
 
-        Without both names, only the newest `MAX_SCANNED_BARS` bars of all symbols are searched; with both, all, by start.
+        `before`: the `next` of an earlier page. Without both names, `MAX_SCANNED_BARS` bars of all symbols are searched for a
+        page; with both, all bars, by start, and there is no other page.
         """
         if broker is not None and symbol is not None:
-            return self.bars(self.symbol(broker, symbol, frame), 0, 1 << 60, limit)
+            return NewestPage(self.bars(self.symbol(broker, symbol, frame), 0, 1 << 60, limit), None)
         first, end = self._frames[frame] << FRAME_BITS, (self._frames[frame] + 1) << FRAME_BITS
+        newest = "SELECT max(id) FROM bars WHERE id > ? AND id < ?"
+        (top,) = self._connection.execute(newest, (first, min(before, end) if before else end)).fetchone()
+        if top is None:
+            return NewestPage([], None)
+        bottom = max(first, top - MAX_SCANNED_BARS)
         rows = self._connection.execute(
-            "SELECT start, part, value, revision FROM bars CROSS JOIN symbols ON symbols.id = bars.symbol"
-            " WHERE bars.id > max(?5, (SELECT max(id) FROM bars WHERE id < ?6) - ?1) AND bars.id < ?6 AND newest"
-            " AND (?2 IS NULL OR broker = ?2) AND (?3 IS NULL OR symbols.symbol = ?3) ORDER BY bars.id DESC LIMIT ?4",
-            (MAX_SCANNED_BARS, broker, symbol, limit, first, end),
-        )
-        return [StoredBar(*row) for row in rows]
+            "SELECT bars.id, start, part, value, revision FROM bars CROSS JOIN symbols ON symbols.id = bars.symbol"
+            " WHERE bars.id > ?1 AND bars.id <= ?2 AND newest AND (?3 IS NULL OR broker = ?3)"
+            " AND (?4 IS NULL OR symbols.symbol = ?4) ORDER BY bars.id DESC LIMIT ?5",
+            (bottom, top, broker, symbol, limit),
+        ).fetchall()
+        reached = rows[-1][0] if len(rows) == limit else bottom + 1  # all from here on have been searched
+        (older,) = self._connection.execute(newest, (first, reached)).fetchone()
+        return NewestPage([StoredBar(*row[1:]) for row in rows], None if older is None else reached)
 
     def side_records(
         self,

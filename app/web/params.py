@@ -154,6 +154,7 @@ class NewestBarsParams(Params):
     symbol: Name | None = None
     frame: FrameName | None = None
     limit: Annotated[int, Field(ge=1, le=1_000)] = 200
+    cursor: Cursor | None = None
     scale: Scale = DEFAULT_SCALE
 
 

@@ -177,7 +177,10 @@ def test_what_is_seen_is_saved_as_csv_with_every_digit_and_as_a_picture(visit: O
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize(("broker", "symbol"), [("=1+1", "-x"), ("+ecn,x", '@"ES"')])
+FULL_WIDTH = [("\uff1d1", "\uff0dx"), ("\uff20a", "\uff0bb")]  # = and -, @ and + of East Asian keyboards
+
+
+@pytest.mark.parametrize(("broker", "symbol"), [("=1+1", "-x"), ("+ecn,x", '@"ES"'), *FULL_WIDTH])
 def test_a_name_that_a_spreadsheet_would_run_is_a_text_in_a_saved_file_and_exact_in_the_api(
     visit: Open, site: Worker, tmp_path: Path, broker: str, symbol: str
 ) -> None:
@@ -426,6 +429,27 @@ CASES = {
         return [at(10), at(9)];
         """,
         [19, None],
+    ),
+    "a round that fails is told until one comes": (
+        """
+        await show(1, 40);
+        other.fails = true;
+        await compare.refresh();
+        const told = document.querySelector("#compare-note").textContent;
+        other.fails = false;
+        await compare.refresh();
+        return [told, document.querySelector("#compare-note").textContent, at(40)];
+        """,
+        ["Not up to date: the worker does not answer.", "", 49],
+    ),
+    "neither its own broker nor one twice": (
+        """
+        history.replaceState(null, "", "?compare=fx&compare=ecn&compare=ecn&compare=");
+        const { chosen } = new Compare({ addSeries: () => line }, {}, options);
+        history.replaceState(null, "", location.pathname);
+        return chosen;
+        """,
+        ["ecn"],
     ),
     "one load at a time": (
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -434,6 +435,26 @@ def test_a_symbol_whose_name_browsers_take_out_of_a_path_has_a_chart(
     seen.wait(lambda: "1.5" in seen.text("#bars"), "its chart shows it")
     assert seen.text("h1").startswith(f"{name} {name},")
     seen.wait(lambda: "Final" in seen.text("#why"), "why it is final is told")
+    assert seen.wrong == []
+
+
+def test_bars_of_a_broker_are_searched_for_as_far_back_as_there_are_any(visit: Callable[..., Visit]) -> None:
+    seen = visit("/live")
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) < 3:
+            route.fulfill(json={"bars": [], "next_cursor": f"page{len(asked)}", "complete": True})
+        else:
+            route.fulfill(response=route.fetch(url=re.sub("&cursor=[^&]+", "", route.request.url)))
+
+    seen.page.route("**/api/v1/bars?*", answer)
+    seen.page.goto(seen.page.url + "?broker=A")
+    seen.wait(lambda: "live" in seen.text("#rows"), "bars of the third page are shown")
+    assert [re.findall("cursor=([^&]+)", url) for url in asked[:3]] == [[], ["page1"], ["page2"]]
+    seen.page.goto(seen.page.url.replace("broker=A", "broker=nobody"))
+    seen.wait(lambda: "None among all bars that this worker keeps" in seen.text("#state"), "what was searched is told")
     assert seen.wrong == []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from app.readmodel.progress import State
-from app.readmodel.queries import Queries, StoredBar, StoredSymbol
+from app.readmodel.queries import NewestPage, Queries, StoredBar, StoredSymbol
 from app.web.bar_page import BarPage
 from app.web.context import WebContext
 from app.web.cursors import decode_cursor, encode_cursor
@@ -160,9 +160,13 @@ async def newest_bars(web: WebContext, params: NewestBarsParams) -> BarPage:
         raise InvalidParametersError(
             ("frame", params.frame or "", "is not kept: only the bars of one symbol are folded, at /api/v1/bars/BROKER/SYMBOL")
         )
-    nothing: list[StoredBar] = []
-    found = await web.read_model.query(
-        lambda queries: queries.newest_bars(params.broker, params.symbol, params.limit, chosen.name), nothing
+    (before,) = decode_cursor(params.cursor, int) if params.cursor else (0,)
+    nothing = NewestPage([], None)
+    page = await web.read_model.query(
+        lambda queries: queries.newest_bars(params.broker, params.symbol, params.limit, chosen.name, before), nothing
     )
-    complete = web.read_model.progress.state is State.live
-    return BarPage(found, {"complete": complete}, params.scale, chosen.name)
+    answer = {
+        "next_cursor": None if page.next is None else encode_cursor(page.next),
+        "complete": web.read_model.progress.state is State.live,
+    }
+    return BarPage(page.bars, answer, params.scale, chosen.name)

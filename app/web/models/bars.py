@@ -180,6 +180,9 @@ class NewestBars(ApiModel):
     """The most recently published bars, newest first; each in its newest version."""
 
     bars: list[FinalBar]
+    next_cursor: str | None = Field(
+        description="For the next page, which may have no bar although older ones follow; null if there are none."
+    )
     complete: bool = Field(description="Whether the read model has caught up with the finals topic.")
 
 

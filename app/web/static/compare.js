@@ -1,7 +1,7 @@
 // The closes of the same symbol at other brokers, as lines over the candles.
 
 import { MOST_ROWS, barsPath, get } from "./api.js";
-import { $, color, element } from "./base.js";
+import { $, color, element, tell } from "./base.js";
 import { frameName } from "./frames.js";
 import { LINE } from "./overlays.js";
 
@@ -16,7 +16,8 @@ export class Compare {
   constructor(chart, library, { broker, symbol, changed, came }) {
     Object.assign(this, { broker, symbol, came });
     this.lines = Array.from({ length: MOST }, () => chart.addSeries(library.LineSeries, LINE));
-    this.chosen = new URLSearchParams(location.search).getAll("compare").slice(0, MOST);
+    const asked = new Set(new URLSearchParams(location.search).getAll("compare"));
+    this.chosen = [...asked].filter((one) => one && one !== broker).slice(0, MOST);
     this.turn = 0;
     this.rounds = 0;
     this.clear();
@@ -62,6 +63,7 @@ export class Compare {
     this.unsettled = new Map(); // by broker: starts of the bars that were open when they came
     this.span = null; // first and last start of what has been loaded
     this.starts = []; // of the chart
+    this.note("");
     [this.busy, this.again] = [false, false];
   }
 
@@ -90,10 +92,18 @@ export class Compare {
     this.rounds += 1;
     const { starts } = this;
     const last = starts.at(this.rounds % WIDE ? -1 : -BACK) ?? starts[0];
-    // the next round may come
-    await this.alone(async (turn) => {
+    const round = this.alone(async (turn) => {
       for (const broker of this.chosen) await this.fetch(broker, Math.min(last, this.settled(broker)), null, turn);
-    }).catch(() => {});
+    });
+    await round.then(
+      () => this.note(""),
+      (error) => this.note(`Not up to date: ${error.message}.`), // the next round may come
+    );
+  }
+
+  // beside the brokers: what is wrong with their lines
+  note(text) {
+    tell($("compare-note"), text);
   }
 
   // start of the oldest bar that is not final here, or of the newest one

@@ -4,8 +4,8 @@ import { MOST_ROWS, apiUrl, ask, barsPath, cutOff } from "./api.js";
 import { $, color, formatTime, load } from "./base.js";
 
 const HEADER = 34; // pixels above the picture
-// broker and symbol, the first two cells of a row, up to a sign with which a spreadsheet's formulas begin
-const FORMULAS = [/^("?)([=+@-])/, /^((?:"(?:[^"]|"")*"|[^,"]*),"?)([=+@-])/];
+// broker and symbol, the first two cells of a row, up to a sign with which a spreadsheet's formulas begin; of East Asian keyboards, too
+const FORMULAS = [/^("?)([=+@\-＝＋＠－])/, /^((?:"(?:[^"]|"")*"|[^,"]*),"?)([=+@\-＝＋＠－])/];
 
 // `seen()`: broker, symbol, frame, starts of the bars and chart of what is on the screen
 export function onExport(seen) {

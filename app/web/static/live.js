@@ -12,6 +12,8 @@ let paused = false;
 let sincePaused = 0; // bars
 let skipped = 0; // bars that the stream left out
 let loaded = false;
+let searching = false; // whether older bars are looked through
+let turn = 0; // of fetching
 
 const windowOf = (bar) => JSON.stringify([bar.broker, bar.symbol, bar.bucket_start]);
 
@@ -35,7 +37,11 @@ function showStatus() {
   const more = skipped ? `, ${skipped} more came too fast to be shown` : "";
   const since = paused ? `, ${plural(sincePaused, "bar")} came since` : "";
   const numbers = `: ${plural(bars.length, "bar")}${since}${more}.`;
-  const none = filter.broker || filter.symbol ? `None among the newest bars of all symbols: the next one appears here.` : "No bar yet: the first appears when the first window closes.";
+  const none = searching
+    ? "None among the newest bars of all symbols; searching among older ones."
+    : filter.broker || filter.symbol
+      ? "None among all bars that this worker keeps: the next one appears here."
+      : "No bar yet: the first appears when the first window closes.";
   if (bars.length) setStatus(paused ? "Paused" : "The newest", "", null, numbers);
   else setStatus(none);
 }
@@ -74,12 +80,20 @@ function onBars(event) {
   if (loaded) scheduleShow();
 }
 
-// fetch the bars from before the stream, or from while it was interrupted
+// Fetch the bars from before the stream, or from while it was interrupted. One answer searches a part of the bars; those of a filter may
+// be far back.
 async function refill() {
-  const page = await get("bars", { ...filter, limit: MAX_BARS });
-  bars = unique([...bars, ...page.bars]).sort((a, b) => b.closed_at - a.closed_at).slice(0, MAX_BARS);
-  loaded = true;
-  scheduleShow();
+  turn += 1;
+  const own = turn;
+  let cursor = null;
+  do {
+    const page = await get("bars", { ...filter, limit: MAX_BARS, cursor });
+    if (own !== turn) return;
+    bars = unique([...bars, ...page.bars]).sort((a, b) => b.closed_at - a.closed_at).slice(0, MAX_BARS);
+    cursor = page.next_cursor;
+    [loaded, searching] = [true, cursor !== null && bars.length < MAX_BARS];
+    scheduleShow();
+  } while (searching);
 }
 
 $("pause").addEventListener("click", () => {

@@ -48,7 +48,7 @@ def starts(queries: Queries, symbol: str, since: int = 0, until: int = 1 << 60, 
 
 
 def newest(queries: Queries, broker: str | None, symbol: str | None, limit: int) -> list[bytes]:
-    return [bar.value for bar in queries.newest_bars(broker, symbol, limit)]
+    return [bar.value for bar in queries.newest_bars(broker, symbol, limit).bars]
 
 
 def test_a_bar_that_is_read_again_replaces_the_first(store: Store, queries: Queries) -> None:
@@ -71,6 +71,28 @@ def test_the_newest_of_all_come_first_and_can_be_those_of_a_name(store: Store, q
     assert newest(queries, None, "A", 9) == [b"a8", b"a7 again"]
     assert newest(queries, "fx", "A", 9) == [b"a7 again"]
     assert newest(queries, "fx", "nobody", 9) == []
+
+
+@pytest.mark.parametrize("scanned", [1, 3, 10, 1_000])
+@pytest.mark.parametrize("limit", [1, 2, 100])
+def test_the_bars_of_a_name_are_all_found_page_by_page_however_far_back_they_are(
+    store: Store, queries: Queries, monkeypatch: pytest.MonkeyPatch, scanned: int, limit: int
+) -> None:
+    monkeypatch.setattr("app.readmodel.queries.MAX_SCANNED_BARS", scanned)
+    names = ["rare" if start in (0, 7, 8, 22) else f"S{start % 3}" for start in range(25)]
+    store.add([row(name, start, str(start)) for start, name in enumerate(names)], [], {})
+    found, page = [], queries.newest_bars(None, "rare", limit)
+    for _ in range(30):
+        assert len(page.bars) <= limit
+        found += [bar.value for bar in page.bars]
+        if page.next is None:
+            break
+        page = queries.newest_bars(None, "rare", limit, before=page.next)
+    assert (found, page.next) == ([b"22", b"8", b"7", b"0"], None)
+
+
+def test_a_page_of_the_newest_bars_of_an_empty_file_is_the_last(queries: Queries) -> None:
+    assert queries.newest_bars(None, None, 5) == ([], None)
 
 
 def test_the_oldest_bars_are_deleted_first_and_this_is_recorded(store: Store, queries: Queries) -> None:

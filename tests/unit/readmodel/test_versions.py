@@ -122,8 +122,8 @@ def test_each_frame_keeps_its_own_newest_bars(tmp_path: Path) -> None:
     assert [place.oldest_kept for place in queries.symbol("fx", "A")] == [40]
     assert [one.last_start for one in queries.symbols("A", None, "", 9)] == [49]
     assert queries.extent() == (12, 1)
-    assert [bar.value for bar in queries.newest_bars(None, None, 2)] == [b" 49 0", b" 48 0"]
-    assert [bar.value for bar in queries.newest_bars(None, "A", 2, "1h")] == [b"1h 1 0"]
+    assert [bar.value for bar in queries.newest_bars(None, None, 2).bars] == [b" 49 0", b" 48 0"]
+    assert [bar.value for bar in queries.newest_bars(None, "A", 2, "1h").bars] == [b"1h 1 0"]
     store.close()
     queries.close()
 
