@@ -84,7 +84,8 @@ async def run_adopt(where: Target, plan: Plan, *, as_json: bool) -> int:
 
 def _adopted(one: Adopted) -> str:
     if one.former is None:
-        return f"{one.taken.name} of the server is the same"
+        same = f"{one.taken.name} of the server is the same"
+        return same if one.taken.server_text else "executed by others, as the server has what comes after it"
     return "recorded as executed" if one.former.id == one.taken.id else f"applied as {one.former.id}"
 
 

@@ -12,7 +12,7 @@ from migrations.plan.drops import dropped_before, dropped_later
 from migrations.plan.entry import NEW, Entry, History, Status
 from migrations.plan.model import Plan, Statement
 from migrations.plan.moved import executed_before, unchanged
-from migrations.plan.rename import current_names, why_aside, why_new, with_names
+from migrations.plan.rename import current_names, renamed, why_aside, why_new
 from migrations.plan.replaced import replaced_before, replaced_later
 from migrations.server.catalog import Catalog, same_text
 
@@ -79,27 +79,27 @@ def compare(plan: Plan, history: History, catalog: Catalog | None) -> list[Step]
     planned = {statement.id for statement in plan.statements}
     others = [entry for entry in history.values() if entry.id not in planned and entry.status is Status.applied]
     strangers = {} if catalog is None else _strangers(catalog, history)
-    dropped, freed = dropped_later(plan), dropped_before(plan)
+    current = renamed(plan, names)
+    dropped, freed = dropped_later(current), dropped_before(current)
     formers = executed_before(plan, history, others)
     later, before = replaced_later(plan, history.keys()), replaced_before(plan, history.keys())
     steps = []
-    for planned_one in plan.statements:
-        statement, entry = with_names(planned_one, names), history.get(planned_one.id)
-        drop = dropped.get(planned_one.id)
-        if planned_one.id in later:
-            steps.append(_replaced(statement, entry, later[planned_one.id]))
-        elif planned_one.id in formers:
-            steps.append(_moved(statement, formers[planned_one.id]))
+    for statement in current.statements:
+        entry, drop = history.get(statement.id), dropped.get(statement.id)
+        if statement.id in later:
+            steps.append(_replaced(statement, entry, later[statement.id]))
+        elif statement.id in formers:
+            steps.append(_moved(statement, formers[statement.id]))
         elif drop is not None and (drop.id in formers or _is_applied(drop, history) or _has_dropped(drop, history, catalog)):
             steps.append(
                 Step(statement.id, statement.name, Action.done, f"dropped since, by {drop.id}", statement, entry, replaced=True)
             )
         elif entry is None and any(
-            one.id not in formers and not _is_applied(one, history) for one in freed.get(planned_one.id, ())
+            one.id not in formers and not _is_applied(one, history) for one in freed.get(statement.id, ())
         ):
             steps.append(Step(statement.id, statement.name, Action.apply, "new, after a DROP of the former one", statement))
-        elif entry is None and planned_one.id in before:
-            steps.append(_replacing(statement, before[planned_one.id], catalog))
+        elif entry is None and statement.id in before:
+            steps.append(_replacing(statement, before[statement.id], catalog))
         else:
             steps.append(_step(statement, entry, catalog, others, strangers))
     left = [_left(entry, history, planned) for entry in history.values() if entry.plan in ("", plan.name)]

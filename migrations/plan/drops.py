@@ -27,3 +27,15 @@ def dropped_before(plan: Plan) -> dict[str, list[Statement]]:
         elif so_far and not statement.info.kind.once and (drops := so_far.get(place_of(statement))):
             found[statement.id] = list(drops)
     return found
+
+
+def lives(plan: Plan) -> list[list[Statement]]:
+    """The DROPs and TERMINATEs of what the plan makes again afterwards, in order: a list for each such thing."""
+    found: dict[tuple[str, str], list[Statement]] = {}
+    again: set[tuple[str, str]] = set()
+    for statement in plan.statements:
+        if statement.info.kind.destructive:
+            found.setdefault(place_of(statement), []).append(statement)
+        elif not statement.info.kind.once and place_of(statement) in found:
+            again.add(place_of(statement))
+    return [drops for named, drops in found.items() if named in again]

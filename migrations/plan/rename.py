@@ -86,14 +86,15 @@ def _sorted_as(name: str) -> tuple[int, str]:
     return len(name), name
 
 
-def affected(plan: Plan, changed: Iterable[str], executed: Collection[str] = ()) -> list[Statement]:
+def affected(plan: Plan, changed: Iterable[str], executed: Collection[str] = (), names: Names = Names()) -> list[Statement]:
     """The changed statements, and all statements that read from them, directly or not; `changed` are ids.
 
     A source that is declared over a topic reads from the query that writes the topic. The target of an INSERT is not
     affected: the new query writes to it too. Nor is a statement whose object another one has replaced or dropped, of those
     whose ids are among `executed`. Each statement comes after what it reads, as a reader may stand before a CREATE OR REPLACE.
     """
-    gone = replaced_later(plan, executed).keys() | {made for made, drop in dropped_later(plan).items() if drop.id in executed}
+    dropped = dropped_later(renamed(plan, names))
+    gone = replaced_later(plan, executed).keys() | {made for made, drop in dropped.items() if drop.id in executed}
     found = set(changed)
     statements: list[Statement] = []
     left = [statement for statement in plan.statements if statement.id not in gone]
@@ -150,6 +151,11 @@ def with_names(statement: Statement, names: Names) -> Statement:
     return replace(statement, text=text, info=describe(text)) if text != statement.text else statement
 
 
+def renamed(plan: Plan, names: Names) -> Plan:
+    """The plan with other names."""
+    return replace(plan, statements=tuple(with_names(one, names) for one in plan.statements)) if names else plan
+
+
 def rewritten(text: str, names: Names) -> str:
     """The text with other names of sources, topics and queries. Columns keep their names."""
     tokens = tokenize(text)
@@ -173,6 +179,8 @@ def _replacement(tokens: list[Token], number: int, names: Names) -> str | None:
         value = value.upper() if option == "QUERY_ID" else value  # the server upper-cases it too
         known = {"KAFKA_TOPIC": names.topics, "QUERY_ID": names.queries}.get(option, {})
         return "'" + known[value].replace("'", "''") + "'" if value in known else None
+    if number == 1 and before == "TERMINATE":
+        return names.queries.get(identifier(token).upper())
     if token.kind not in (Lexeme.word, Lexeme.quoted) or (before not in _BEFORE_NAME and after not in (".", "->")):
         return None
     if before == ".":

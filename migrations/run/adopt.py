@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -16,10 +17,11 @@ from app.version import __version__
 from migrations.errors import KsqlDbError, RefusedError
 from migrations.ksql.parse.masking import masked
 from migrations.ksql.parse.statement import Kind
-from migrations.plan.compare import Action, Step
+from migrations.plan.compare import Action, Step, compare
 from migrations.plan.definition import definition
-from migrations.plan.entry import Entry, Status
-from migrations.plan.model import Plan, Statement
+from migrations.plan.drops import lives
+from migrations.plan.entry import Entry, History, Status
+from migrations.plan.model import Plan, Statement, place_of
 from migrations.plan.replaced import chains, replaced_later
 from migrations.run import history
 from migrations.run.history import Writer
@@ -54,13 +56,15 @@ async def adopt(target: Target, plan: Plan) -> list[Adopted]:
         ApplyLock(target.cluster, target.topic, wait_seconds=LOCK_SECONDS, session_ms=target.session_ms) as lock,
         Writer(target.cluster, target.topic) as writer,
     ):
-        _, catalog, steps = await observe(target, plan)
+        before, catalog, steps = await observe(target, plan)
         cluster_id = (await target.client.info()).cluster
-        adopted: list[Adopted] = []
-        in_turn = chains(plan, {step.id for step in steps if step.foreign})
+        drops = await _executed_drops(target, plan, before, catalog, cluster_id)
+        adopted = [Adopted(drop, None) for drop in drops.values()]
+        if drops:
+            steps = compare(plan, {**before, **drops}, catalog)
         moved_later = replaced_later(plan, {step.id for step in steps if step.former is not None})
         for step in steps:
-            if step.statement is None or any(step.id in chain for chain in in_turn):
+            if step.statement is None:
                 continue
             if step.former is not None:
                 taken = _moved(plan, step, step.former, step.statement, replaced=step.id in moved_later)
@@ -68,20 +72,63 @@ async def adopt(target: Target, plan: Plan) -> list[Adopted]:
             elif step.action is Action.unknown and step.entry is not None:
                 done = msgspec.structs.replace(step.entry, status=Status.applied)
                 adopted.append(Adopted(done, step.entry))
-            elif step.foreign:
-                await check_same(target, step, step.statement)
-                adopted.append(Adopted(entry_of(target, plan, step, step.statement, catalog, cluster_id), None))
-        by_id = {step.id: step for step in steps}
-        for chain in in_turn:
-            made = await _made(target, [by_id[statement_id] for statement_id in chain])
-            for step in made:
-                if step.statement is not None:
-                    entry = entry_of(target, plan, step, step.statement, catalog, cluster_id)
-                    adopted.append(Adopted(entry, None))
+        adopted += [
+            Adopted(entry_of(target, plan, step, step.statement, catalog, cluster_id), None)
+            for step in await _same(target, plan, steps)
+            if step.statement is not None
+        ]
         await lock.check()
         removed = [one.former.id for one in adopted if one.former is not None and one.former.id != one.taken.id]
         await writer.write_all(target.app_id, [one.taken for one in adopted], removed)
         return adopted
+
+
+async def _executed_drops(target: Target, plan: Plan, before: History, catalog: Catalog, cluster_id: str) -> dict[str, Entry]:
+    """Entries of the DROPs that others must have executed, by id: the server has what the plan makes after them.
+
+    Of what a plan makes several times, it is the last one that the server has.
+    """
+    found: dict[str, Entry] = {}
+    for drops in lives(plan):
+        for number in range(len(drops), 0, -1):
+            told = [
+                entry_of(target, plan, Step(one.id, one.name, Action.adopt, "", one), one, catalog, cluster_id)
+                for one in drops[:number]
+                if one.id not in before
+            ]
+            assumed = {entry.id: entry for entry in told}
+            last = drops[number - 1]
+            steps = compare(plan, {**before, **found, **assumed}, catalog)
+            made = [one for one in steps if one.statement is not None and place_of(one.statement) == place_of(last)]
+            if assumed and any(one.foreign for one in made) and await _is_same(target, plan, made):
+                found |= assumed
+                break
+    return found
+
+
+async def _is_same(target: Target, plan: Plan, steps: Sequence[Step]) -> bool:
+    try:
+        await _same(target, plan, steps)
+    except RefusedError:
+        return False
+    return True
+
+
+async def _same(target: Target, plan: Plan, steps: Sequence[Step]) -> list[Step]:
+    """The steps of what the server has by other hands, and of what that has replaced.
+
+    Raises `RefusedError` if the server has something else of one of these names.
+    """
+    found: list[Step] = []
+    in_turn = chains(plan, {step.id for step in steps if step.foreign})
+    for step in steps:
+        if step.foreign and step.statement is not None and not any(step.id in chain for chain in in_turn):
+            await check_same(target, step, step.statement)
+            found.append(step)
+    by_id = {step.id: step for step in steps}
+    for chain in in_turn:
+        found += await _made(target, [by_id[statement_id] for statement_id in chain])
+    return found
 
 
 async def _made(target: Target, chain: list[Step]) -> list[Step]:

@@ -11,9 +11,11 @@ import msgspec
 
 from migrations.errors import RefusedError
 from migrations.ksql.parse.statement import Kind, describe
+from migrations.plan.drops import dropped_later
 from migrations.plan.entry import OLD, Entry, History, Status
 from migrations.plan.model import Plan
 from migrations.plan.order import ordered
+from migrations.plan.rename import current_names, renamed
 from migrations.run import history
 from migrations.run.history import Writer
 from migrations.run.lock import ApplyLock
@@ -52,7 +54,7 @@ async def _locked_history(target: Target, plan: Plan) -> AsyncIterator[_LockedHi
 async def roll_back(target: Target, plan: Plan) -> list[str]:
     """Let the old half write again and pause the new one, which `retire` then drops. Returns the statements sent.
 
-    Raises `RefusedError` if nothing was swapped, or something of the old half is gone.
+    Raises `RefusedError` if nothing was swapped, something of the old half is gone, or the plan has dropped the new one.
     """
     async with _locked_history(target, plan) as locked:
         pairs: dict[str, tuple[Entry, Entry]] = {}
@@ -62,6 +64,11 @@ async def roll_back(target: Target, plan: Plan) -> list[str]:
                 pairs.setdefault(statement_id, (entry, locked.entries[statement_id]))
         if not pairs:
             raise RefusedError("nothing was swapped that could be put back")
+        dropped = dropped_later(renamed(plan, current_names(plan, locked.entries)))
+        for statement_id, (old, new) in pairs.items():
+            drop = dropped.get(statement_id)
+            if drop is not None and drop.id in locked.entries:
+                raise RefusedError(f"{drop.id} has ended {new.name} since: {old.name} cannot be put back; `retire` drops it")
         catalog = await target.client.catalog()
         for old, _ in pairs.values():
             if old.name not in catalog.queries and old.name not in catalog.sources:

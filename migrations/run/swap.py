@@ -63,7 +63,8 @@ def _group(plan: Plan, entries: History, changed: Sequence[str]) -> list[tuple[S
 
     Raises `RefusedError` if one of them is new and replaces what an earlier one has made: that would stay without an end.
     """
-    group, names = affected(plan, changed, entries.keys()), current_names(plan, entries)
+    names = current_names(plan, entries)
+    group = affected(plan, changed, entries.keys(), names)
     for statement in group:
         if statement.replaces and statement.id not in entries:
             raise RefusedError(

@@ -67,11 +67,15 @@ class Catalog:
         return None if source is None else source.text
 
     def query_of(self, kind: Kind, name: str) -> str:
-        """The id of the query that a statement starts; empty if there is none. `name` is as in `text_of`."""
+        """The id of the query that a statement starts; empty if there is none. `name` is as in `text_of`.
+
+        What an INSERT writes to a source is no query of the source's own.
+        """
         if kind is Kind.insert_select:
             return name if name in self.queries else ""
-        source = self.sources.get(name) if kind.source else None
-        return source.queries[0] if source is not None and source.queries else ""
+        source = self.sources.get(name) if kind.query else None
+        written = () if source is None else source.queries
+        return next((query for query in written if self.queries.get(query, "")[:6].upper() != "INSERT"), "")
 
 
 def parse_catalog(entities: Iterable[Mapping[str, Any]]) -> Catalog:

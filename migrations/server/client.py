@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,7 @@ COLD_SECONDS = 30.0
 _COLD = re.compile(
     "Unable to execute pull query|Cannot determine which host|not in a running state|State store currently unavailable"
 )
+log = logging.getLogger(__name__)
 Properties = Mapping[str, str]
 
 
@@ -166,15 +168,19 @@ class KsqlClient:
     async def query(self, sql: str, properties: Properties | None = None) -> list[dict[str, Any]]:
         """Rows of a pull query by column name. Numbers with a fraction are exact `Decimal` values.
 
-        It is asked again while the table cannot answer yet, for `COLD_SECONDS` at most.
+        It is asked again while the table cannot answer yet, for `COLD_SECONDS` at most. The log says so once.
         """
-        until = time.monotonic() + min(COLD_SECONDS, self._transport.try_seconds)
+        longest = min(COLD_SECONDS, self._transport.try_seconds)
+        until, waits = time.monotonic() + longest, False
         while True:
             try:
                 return await self._rows(sql, properties or {})
             except KsqlDbError as error:
                 if _COLD.search(error.text) is None or time.monotonic() > until:
                     raise
+                if not waits:
+                    log.warning("%s: %s: asking again for up to %.0f s (%s)", self.url, sql, longest, error.text)
+                waits = True
             await asyncio.sleep(POLL_SECONDS)
 
     async def _rows(self, sql: str, properties: Properties) -> list[dict[str, Any]]:

@@ -11,13 +11,11 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -28,6 +26,7 @@ from migrations.run.target import Target
 from migrations.server.client import KsqlClient
 from tests.e2e.leftovers import drop_all
 from tests.e2e.shipped import apply_through_a_restart, apply_with_revisions, run_through
+from tests.support.cutting import cutting
 from tests.support.ticks import Tick, heartbeat, produce
 from tests.support.waiting import until_sync
 from tests.support.worker import ROOT, Worker
@@ -199,29 +198,6 @@ def test_current_bars_have_the_newest_revision_and_longer_bars_a_table_each(work
 def revisions(worker: Worker) -> list[int]:
     """The newest revision of each bar."""
     return [json.loads(line)["revision"] for line in worker.run("bars", "A", "x", "--json").stdout.splitlines()]
-
-
-@asynccontextmanager
-async def cutting(url: str, left: list[int]) -> AsyncIterator[str]:
-    """A proxy that cuts the first `left[0]` connections after the server has executed the statement, and counts them down."""
-    server = urlsplit(url)
-
-    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection(server.hostname, server.port)
-
-        async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter, *, answers: bool) -> None:
-            while data := await source.read(65_536):
-                if answers and left[0] and b"currentStatus" in data:
-                    left[0] -= 1
-                    break
-                target.write(data)
-                await target.drain()
-            target.close()
-
-        await asyncio.gather(copy(reader, back, answers=False), copy(there, writer, answers=True), return_exceptions=True)
-
-    async with await asyncio.start_server(forward, "127.0.0.1", 0) as way:
-        yield f"http://127.0.0.1:{way.sockets[0].getsockname()[1]}"
 
 
 async def test_no_statement_is_executed_twice_if_its_response_is_lost(worker: Worker, servers: Servers) -> None:

@@ -94,3 +94,60 @@ async def test_what_is_missing_stays_pending_and_a_query_that_differs_is_another
         await runner.apply(target, more)
         assert {step.action for step in await runner.survey(target, more)} == {Action.done}
         assert await adopt(target, more) == []
+
+
+MADE_AGAIN = """
+CREATE STREAM s (a INT) WITH (KAFKA_TOPIC='ticks', PARTITIONS=2, VALUE_FORMAT='JSON');
+DROP STREAM s;
+CREATE STREAM s (a INT, b INT) WITH (KAFKA_TOPIC='ticks', PARTITIONS=2, VALUE_FORMAT='JSON');
+CREATE OR REPLACE STREAM s (a INT, b INT, c INT) WITH (KAFKA_TOPIC='ticks', PARTITIONS=2, VALUE_FORMAT='JSON');
+"""
+
+
+@pytest.mark.parametrize(
+    ("columns", "taken", "left"),
+    [
+        ("(a INT)", ["p/S"], {"p/DROP_S", "p/S#2", "p/S#3"}),
+        ("(a INT, b INT)", ["p/DROP_S", "p/S#2"], {"p/S#3"}),
+        ("(a INT, b INT, c INT)", ["p/DROP_S", "p/S#2", "p/S#3"], set()),
+    ],
+)
+async def test_of_what_a_plan_makes_drops_and_makes_again_the_one_on_the_server_is_taken_over(
+    where: Where, server: KsqlServer, columns: str, taken: list[str], left: set[str]
+) -> None:
+    server.ksql(f"CREATE STREAM s {columns} WITH (KAFKA_TOPIC='ticks', PARTITIONS=2, VALUE_FORMAT='JSON');")
+    executed = server.executed()
+    plan = build_plan("p", [KsqlText(MADE_AGAIN, "p", "p", destructive=True)], {}, {})
+    async with where() as target:
+        assert [one.taken.id for one in await adopt(target, plan)] == taken
+        steps = {step.id: step.action for step in await runner.survey(target, plan)}
+        assert {step for step, action in steps.items() if action is not Action.done} == left
+        assert server.executed() == executed
+        await runner.apply(target, plan, limit=runner.Limit(destructive=True))
+        assert {step.action for step in await runner.survey(target, plan)} == {Action.done}
+        server.ksql("DROP STREAM s;")
+        drifted = {step.id for step in await runner.survey(target, plan) if step.action.drift}
+        assert drifted == {"p/S#3"}
+
+
+async def test_what_none_of_several_creates_makes_is_refused(where: Where, server: KsqlServer) -> None:
+    server.ksql("CREATE STREAM s (z INT) WITH (KAFKA_TOPIC='ticks', PARTITIONS=2, VALUE_FORMAT='JSON');")
+    plan = build_plan("p", [KsqlText(MADE_AGAIN, "p", "p", destructive=True)], {}, {})
+    async with where() as target:
+        with pytest.raises(RefusedError, match=r"p/S: the server's S is another than the plan's"):
+            await adopt(target, plan)
+        assert await history.read(target.cluster, target.topic, "an-app") == {}
+
+
+async def test_a_query_that_was_taken_over_can_be_terminated_by_the_plan(where: Where, server: KsqlServer) -> None:
+    by_hand(server)
+    query = next(name for name in query_ids(server) if name.startswith("INSERTQUERY_"))
+    ended = build_plan(
+        "five", [KsqlText(f"{FIVE}TERMINATE {query};", "five", "five", destructive=True)], {}, dict(five().properties)
+    )
+    async with where() as target:
+        await adopt(target, five())
+        await runner.apply(target, ended, limit=runner.Limit(destructive=True))
+        assert query not in query_ids(server)
+        steps = {step.id: step.action for step in await runner.survey(target, ended)}
+        assert set(steps.values()) == {Action.done}, steps

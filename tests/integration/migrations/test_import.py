@@ -14,7 +14,7 @@ from migrations.plan.compare import Action
 from migrations.plan.model import Plan
 from migrations.run import history, runner
 from migrations.run.ksql_migrations import import_state
-from tests.integration.migrations.plans import Where
+from tests.integration.migrations.plans import Where, query_ids
 from tests.support.ksqldb import KsqlServer
 from tests.support.worker import Worker
 
@@ -213,4 +213,30 @@ async def test_what_was_made_again_after_a_drop_is_compared_and_recorded(
         assert steps == [Action.done] * 5 + [Action.apply]
         entries = await history.read(target.cluster, target.topic, "an-app")
         assert [entry.query_id != "" for entry in entries.values() if entry.name == "HIGH"] == [False, True]
+    assert server.executed() == executed
+
+
+async def test_a_query_that_a_later_file_ended_by_the_id_that_the_server_made_is_no_drift(
+    where: Where, server: KsqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies = "CREATE STREAM low (code STRING KEY, rate DOUBLE) WITH (KAFKA_TOPIC='low', PARTITIONS=1, VALUE_FORMAT='JSON');\n"
+    copies += "".join(f"INSERT INTO low SELECT * FROM rates WHERE rate < {n} EMIT CHANGES;\n" for n in (1, 2, 3))
+    monkeypatch.setitem(FILES, "V000002__high.sql", copies)
+    directory = tmp_path / "plan"
+    applied(server, directory, up_to=2)
+    queries = [name for name in query_ids(server) if name.startswith("INSERTQUERY_")]
+    ends = f"-- destructive: yes\nTERMINATE {queries[0]};\nTERMINATE {queries[2]};\n"
+    monkeypatch.setitem(FILES, "V000004__both.sql", ends)
+    (directory / "V000004__both.sql").write_text(ends)
+    server.ksql(ends)
+    record(server, up_to=3)
+    executed = server.executed()
+    plan = plan_files.load(directory, {})
+    async with where() as target:
+        assert len((await import_state(target, plan, directory, "MIGRATION_SCHEMA_VERSIONS")).entries) == 8
+        steps = {step.id: step for step in await runner.survey(target, plan)}
+        assert [step.action for step in steps.values()] == [Action.done] * 8 + [Action.apply]
+        inserts = [step for name, step in steps.items() if "_INTO_LOW" in name]
+        assert [step.why.partition(",")[0] for step in inserts if step.replaced] == ["dropped since"] * 2
+        assert [step.name for step in inserts if not step.replaced] == [queries[1]]
     assert server.executed() == executed

@@ -13,7 +13,9 @@ from app.kafka.cluster import Cluster
 from app.kafka.topics import TopicSpec, ensure_one
 from migrations.errors import RefusedError
 from migrations.plan.compare import Action
+from migrations.plan.model import KsqlText, build_plan
 from migrations.run import history, runner, swap
+from migrations.run.rollback import retire, roll_back
 from tests.integration.migrations.plans import (
     CHANGED,
     FIVE,
@@ -227,3 +229,33 @@ async def test_an_interrupted_swap_is_not_finished_with_another_text(
 def test_retire_without_a_swap_does_nothing(worker: Worker) -> None:
     ended = worker.run("migrate", "retire")
     assert (ended.returncode, ended.stdout) == (0, "nothing has been replaced\n"), ended.stderr
+
+
+async def test_what_a_plan_ends_and_makes_again_after_a_swap_has_the_name_that_readers_know(
+    where: Where, server: KsqlServer, fast_polling: None
+) -> None:
+    ends = "TERMINATE n_writer;\nDROP STREAM n_raw;\nDROP TABLE n_w;\n"
+    again = f"{SWAP}{ends}CREATE TABLE n_w WITH (KAFKA_TOPIC='n_w', KEY_FORMAT='JSON', VALUE_FORMAT='JSON') AS\n"
+    again += "SELECT broker, symbol, COUNT(*) AS n FROM ticks_s GROUP BY broker, symbol EMIT CHANGES;"
+    made_again = build_plan("five", [KsqlText(again, "five", "five", destructive=True)], {}, dict(five().properties))
+    async with where() as target:
+        await runner.apply(target, five(SWAP.replace("9 SECONDS", "5 SECONDS")))
+        await swap.force_new_name(target, five(SWAP))
+        before = len(server.executed())
+        await runner.apply(target, made_again, limit=runner.Limit(destructive=True))
+        sent = [" ".join(text.split()).partition(" WITH")[0] for text in server.executed()[before:]]
+        assert sent == ["TERMINATE N_WRITER_V2;", "DROP STREAM N_RAW_V2;", "DROP TABLE N_W_V2;", "CREATE TABLE N_W_V2"]
+        assert "KAFKA_TOPIC='n_w_v2'" in server.executed()[-1]
+        steps = await runner.survey(target, made_again)
+        assert {step.action for step in steps} == {Action.done, Action.left}
+        ended = [step.id for step in steps if step.why.startswith("dropped since")]
+        assert ended == ["five/N_W", "five/N_RAW", "five/N_WRITER"]
+        with pytest.raises(
+            RefusedError, match=r"five/\w+ has ended N_W\w*_V2 since: N_W\w* cannot be put back; `retire` drops it"
+        ):
+            await roll_back(target, made_again)
+        assert "N_WRITER" in query_ids(server)  # the half that the swap put aside, until `retire`
+        await retire(target, made_again, readers_moved=True)
+        assert "N_WRITER" not in query_ids(server)
+        steps = await runner.survey(target, made_again)
+        assert {step.action for step in steps} == {Action.done}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from migrations.ksql.parse.statement import Kind
 from migrations.run.backfill import rows_by_key
 from migrations.server.catalog import Catalog, parse_catalog, query_lag, same_text
 from tests.support.vendor import ROOT
@@ -50,6 +51,14 @@ def test_a_source_created_by_a_query_has_the_text_of_that_query(catalog: Catalog
     assert len(made) > 10
     for name, query in made.items():
         assert catalog.sources[name].text == catalog.queries[query]
+
+
+def test_what_an_insert_writes_to_a_source_is_no_query_of_its_own(catalog: Catalog) -> None:
+    written = {name: source.queries for name, source in catalog.sources.items() if source.queries}
+    own = {name: catalog.query_of(Kind.create_stream_as, name) for name in written}
+    assert set(own.values()) == {"", *(query for query in catalog.queries if query.startswith(("CTAS", "CSAS")))}
+    assert any(not query and written[name] for name, query in own.items())
+    assert {catalog.query_of(Kind.create_stream, name) for name in written} == {""}
 
 
 def test_a_topic_without_committed_offsets_has_no_lag(responses: dict[str, Any]) -> None:

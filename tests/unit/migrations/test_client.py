@@ -167,7 +167,9 @@ async def test_a_query_that_is_rejected_or_fails_midway_raises_an_error() -> Non
                 await client.query("SELECT * FROM nope;")
 
 
-async def test_a_table_that_cannot_answer_yet_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_table_that_cannot_answer_yet_is_asked_again_and_the_log_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(client_module, "POLL_SECONDS", 0.01)
     head = '{"queryId":"q","columnNames":["A"],"columnTypes":["BIGINT"]}\n'
     cold = [
@@ -181,6 +183,8 @@ async def test_a_table_that_cannot_answer_yet_is_asked_again(monkeypatch: pytest
     async with scripted(*answers) as server, KsqlClient(server.url) as client:
         assert await client.query("SELECT * FROM q;") == [{"A": 1}]
     assert len(server.requests) == 5
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said == f"{server.url}: SELECT * FROM q;: asking again for up to 30 s ({cold[0]})"
     monkeypatch.setattr(client_module, "COLD_SECONDS", 0.0)
     async with scripted(error_response(40001, cold[0])) as server, KsqlClient(server.url) as client:
         with pytest.raises(KsqlDbError, match="failed to find valid host"):
