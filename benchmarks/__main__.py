@@ -85,7 +85,7 @@ def main() -> int:  # noqa: PLR0915  # an option after another
     held = commands.add_parser("memory", help="what open windows take, and that nothing else stays")
     held.add_argument("--symbols", type=int, default=100_000, help="default %(default)s")
     held.add_argument("--minutes", type=int, default=60, help="of trading, at least 6 (default %(default)s)")
-    plans = commands.add_parser("migrations", help="how long it takes to plan 1,000 statements")
+    plans = commands.add_parser("migrations", help="how long it takes to plan 1,000 statements, and to apply many")
     plans.add_argument("--repeat", type=int, default=3, help="runs; the median is shown")
     shapes = commands.add_parser("formats", help="CPU a tick by the layout of the ticks, beside the default one")
     shapes.add_argument("--ticks", type=int, default=50_000, help="default %(default)s")
