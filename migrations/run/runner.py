@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from migrations.errors import KsqlDbError, PlanError, PlanRefusedError, RefusedError
 from migrations.ksql.parse.masking import masked
@@ -40,12 +41,17 @@ class Limit:
     until: str = ""
     destructive: bool = False
 
-    def within(self, steps: Sequence[Step]) -> list[Step]:
-        """The steps up to the limit, in order. Raises `PlanError` if the plan has no such statement or file."""
+    def within(self, steps: Sequence[Step], reads: Collection[str] = ()) -> list[Step]:
+        """The steps up to the limit, in order. Raises `PlanError` if the plan has no such statement or file.
+
+        `reads` are files of which something was left out, for the message.
+        """
         planned = [step for step in steps if step.statement is not None]
         if not self.until:
             return planned
         last = [number for number, step in enumerate(planned) if self.until in (step.id, step.id.partition("/")[0])]
+        if not last and self.until in reads:
+            raise PlanError(f"--until {self.until}: that file only reads; name one before it")
         if not last:
             raise PlanError(f"--until {self.until}: the plan has no such id or file; `app migrate plan` shows the ids")
         return planned[: last[-1] + 1]
@@ -98,8 +104,8 @@ async def apply(
     the server. `idempotent` sends IF NOT EXISTS; an object that exists is still an error. Raises `RefusedError` before anything
     is sent if a step is refused or the server has drifted, and `PlanRefusedError` if the server would reject a statement.
     """
-    steps = await survey(target, plan)
-    if not _pending_steps(steps, limit, repair=repair):
+    steps, reads = await survey(target, plan), {Path(read.file).stem for read in plan.reads}
+    if not _pending_steps(steps, limit, reads, repair=repair):
         return ApplyResult(steps)  # without the lock, as there is nothing to do
     async with (
         ApplyLock(target.cluster, target.topic, wait_seconds=lock_seconds, session_ms=target.session_ms) as lock,
@@ -107,17 +113,17 @@ async def apply(
     ):
         steps = await survey(target, plan)  # another runner may have applied something meanwhile
         result = ApplyResult(steps)
-        pending = _pending_steps(steps, limit, repair=repair)
+        pending = _pending_steps(steps, limit, reads, repair=repair)
         await check_on_server(target, pending)
         executor = Executor(target, plan, lock.check, writer, idempotent=idempotent, on_progress=on_progress)
         result.applied += await executor.execute(pending)
         return result
 
 
-def _pending_steps(steps: Sequence[Step], limit: Limit, *, repair: bool) -> list[Step]:
+def _pending_steps(steps: Sequence[Step], limit: Limit, reads: Collection[str], *, repair: bool) -> list[Step]:
     """The steps to be executed, in order. Raises `RefusedError` for a refused or drifted one."""
     pending: list[Step] = []
-    for step in limit.within(steps):
+    for step in limit.within(steps, reads):
         if limit.only_next and pending:
             break
         if step.action is Action.refused or (step.action.drift and not (repair and step.action.repairable)):

@@ -71,7 +71,8 @@ class Cursor:
             raise LexError(f"more must follow {last.text}", last.line, last.column)
         token = self._tokens[self.at]
         before = f"follow {self._tokens[self.at - 1].text} here" if self.at else "begin a statement"
-        raise LexError(f"{token.text} cannot {before}", token.line, token.column)
+        more = "; as a name it must be in backquotes" if self.word() in RESERVED and token.kind is Lexeme.word else ""
+        raise LexError(f"{token.text} cannot {before}{more}", token.line, token.column)
 
     def is_kind(self, kind: Lexeme, ahead: int = 0) -> bool:
         """Whether a token of this kind follows."""

@@ -49,3 +49,8 @@ def test_a_plan_that_only_reads_has_nothing_to_do(worker: Worker, server: KsqlSe
     assert applied.returncode == 0, applied.stderr
     assert applied.stdout == "nothing to do: 0 statements are applied; 3 that only read are left out\n"
     assert server.executed() == []
+    until = worker.run("migrate", "apply", "--until", "reads", "--plan", "reads.sql")
+    assert (until.returncode, until.stderr.splitlines()[-1]) == (
+        2,
+        "app: --until reads: that file only reads; name one before it",
+    )
