@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from migrations.ksql.errors import LexError
 from migrations.ksql.parse.expressions import Expressions
-from migrations.ksql.parse.lexer import Token
+from migrations.ksql.parse.lexer import Lexeme, Token
 
 _AFTER_KEYS = {"", "PARTITION", "HAVING", "EMIT", "LIMIT"}
 
@@ -85,7 +85,7 @@ class _Query(Expressions):
         return True
 
     def _window(self) -> None:
-        if self.is_name() and self.word(1) != "(":
+        if self.is_name() and self.is_kind(Lexeme.word) and self.word(1) != "(":
             self.name()
         kind = self.word()
         self.one_of("TUMBLING", "HOPPING", "SESSION")

@@ -268,6 +268,21 @@ def test_every_recorded_statement_that_a_server_accepted_is_parsed() -> None:
     assert read > 250
 
 
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"no recorded statements in {DATA}")
+def test_what_a_server_took_is_taken_and_its_syntax_errors_are_found() -> None:
+    found = dict.fromkeys(("accepted", "syntax"), 0)
+    for line in (DATA / "8.3.1" / "dsl.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        texts = row["statements"] or ()
+        if row["server"] == "accepted":
+            found["accepted"] += bool([describe(one) for text in texts for one in split(text)])
+        elif "Syntax Error" in row["server"]:
+            found["syntax"] += 1
+            with pytest.raises(LexError):
+                [describe(one) for text in texts for one in split(text)]
+    assert (found["accepted"] > 200, found["syntax"] > 10) == (True, True)
+
+
 @pytest.mark.parametrize(
     "options",
     ["'password'=\"pa55\"", "'password'=pa55", "'password' 'pa55'", "'a'='pa55' 'b'='c'", "'a'='b' pa55"],

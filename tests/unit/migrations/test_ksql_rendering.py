@@ -11,6 +11,7 @@ from migrations.ksql.expressions import Column, Expression, Key
 from migrations.ksql.functions import as_value, case, cast, latest
 from migrations.ksql.parse.lexer import tokenize
 from migrations.ksql.parse.normal import split
+from migrations.ksql.parse.statement import Kind, describe
 from migrations.ksql.queries import Joining, Window, hopping, select, session, tumbling
 from migrations.ksql.sources import JSON_KEY, SourceType, Stream, Table, delimited
 from migrations.ksql.types import ARRAY, BIGINT, BOOLEAN, DECIMAL, DOUBLE, MAP, STRING, STRUCT
@@ -176,6 +177,7 @@ def test_every_rendered_statement_is_accepted_by_the_strict_stand_in(
     made = SourceType("Made", (Stream if over is None else Table,), keys | columns, query=query)
     first = str(Ticks).replace("KAFKA_TOPIC='t',", "KAFKA_TOPIC='t', PARTITIONS=1,")
     assert len(execute_all(State(), f"{first}\n{made}")) == 2
+    assert describe(str(made)).kind in (Kind.create_stream_as, Kind.create_table_as)
 
 
 def split_words(text: str) -> list[str]:

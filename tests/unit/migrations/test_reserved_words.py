@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from migrations.ksql.errors import KsqlError
+from migrations.ksql.errors import KsqlError, LexError
 from migrations.ksql.expressions import Column, Key
 from migrations.ksql.functions import latest
 from migrations.ksql.names import PSEUDO_COLUMNS, RESERVED
 from migrations.ksql.parse.normal import split_tokens
+from migrations.ksql.parse.statement import Kind, describe
 from migrations.ksql.queries import select
 from migrations.ksql.sources import Stream, Table, delimited
 from migrations.ksql.types import BIGINT, STRING, STRUCT
@@ -80,6 +81,17 @@ def test_the_stand_in_takes_a_word_as_a_name_if_a_server_did(place: str) -> None
         assert ("Syntax Error" in refused.value.message) == ("Syntax Error" in row[place]), row["word"]
 
 
+@pytest.mark.parametrize("place", PLACES)
+def test_a_plan_takes_a_word_as_a_name_if_a_server_did(place: str) -> None:
+    for row in recorded():
+        statements = split_tokens(text_with(place, row["word"].lower()))
+        if "Syntax Error" not in row[place]:  # what else a server says of a name is not of the grammar
+            assert all(describe(tokens).kind is not Kind.other for tokens in statements)
+            continue
+        with pytest.raises(LexError, match=r"reserved word|as a name it must be in backquotes|begins a statement"):
+            describe(statements[-1])
+
+
 def test_the_words_of_the_project_are_those_of_the_stand_in() -> None:
     assert RESERVED == words.RESERVED
     assert PSEUDO_COLUMNS == words.PSEUDO_COLUMNS
@@ -109,6 +121,9 @@ def test_the_stand_in_refuses_what_the_grammar_does_not_have(text: str, column: 
     with pytest.raises(SyntaxRefusal) as refused:
         parse(tokens)
     assert (refused.value.line, refused.value.column) == (1, column)
+    if tokens[0].text not in {"SET", "UNSET"}:  # these are for files: see test_plan_files
+        with pytest.raises(LexError):
+            describe(tokens)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +140,7 @@ def test_the_stand_in_refuses_what_the_grammar_does_not_have(text: str, column: 
 def test_the_stand_in_takes_what_the_grammar_has(text: str) -> None:
     (tokens,) = split_tokens(text)
     parse(tokens)
+    describe(tokens)
 
 
 def test_the_sentinel_of_a_dry_run_is_a_name() -> None:
