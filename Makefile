@@ -73,11 +73,13 @@ fuzz: $(DEV)
 
 # Needs uv (`pip install uv`). The files name no index, so that any mirror can serve them.
 UV_COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	--no-emit-index-url --no-emit-find-links --extra build $(ARGS)
+	--no-emit-index-url --no-emit-find-links $(ARGS)
+PEERS := benchmarks/peers/requirements
 lock:
 	@command -v uv >/dev/null || { echo "barwheel: uv is missing: pip install uv" >&2; exit 1; }
-	@$(UV_COMPILE) -o requirements.lock pyproject.toml >/dev/null
-	@$(UV_COMPILE) --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml >/dev/null
+	@$(UV_COMPILE) --extra build -o requirements.lock pyproject.toml >/dev/null
+	@$(UV_COMPILE) --no-annotate -o $(PEERS).lock $(PEERS).in >/dev/null
+	@$(UV_COMPILE) --extra build --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml >/dev/null
 
 docs: $(RUNTIME)
 	@test -x $(BIN)/zensical || { echo "barwheel: zensical is missing: $(BIN)/pip install zensical" >&2; exit 1; }

@@ -1,4 +1,4 @@
-"""`python -m benchmarks throughput`, `live`, `safety`, `recovery`, `partitions`, `page`, `wheel`, `memory`, and more."""
+"""`python -m benchmarks throughput`, `peers`, `live`, `safety`, `recovery`, `partitions`, `page`, `wheel`, and more."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
@@ -28,6 +29,10 @@ from benchmarks import (
     throughput,
     wheel,
 )
+from benchmarks.peers import run as peers
+from benchmarks.peers import subjects, table
+
+MOST_PEER_TICKS = 20_000_000  # 1.7 GB in the log, and as much in the topics of a subject
 
 
 def main() -> int:  # noqa: PLR0915  # an option after another
@@ -43,6 +48,12 @@ def main() -> int:  # noqa: PLR0915  # an option after another
     fast.add_argument("--symbols", type=_numbers, default=[1_000, 100_000], help="default 1000,100000")
     fast.add_argument("--repeat", type=int, default=1, help="runs of each subject; medians are shown")
     fast.add_argument("--subjects", type=_subjects, default=list(throughput.SUBJECTS), help="run only these")
+    others = commands.add_parser("peers", help="barwheel beside Flink, Kafka Streams, csp and Quix Streams, on Apache Kafka")
+    others.add_argument("--ticks", type=_peer_ticks, default=8_000_000, help="ticks in each topic (default %(default)s)")
+    others.add_argument("--symbols", type=_numbers, default=[1_000, 100_000], help="default 1000,100000")
+    others.add_argument("--repeat", type=int, default=1, help="runs of each, in turns; medians are shown")
+    others.add_argument("--peers", type=_peers, default=list(subjects.DEFAULT), help=f"among {','.join(subjects.PEERS)}")
+    others.add_argument("--bootstrap", metavar="HOST:PORT", help="a running Kafka")
     safe = commands.add_parser("safety", help="what checkpoints and transactions cost, on Apache Kafka")
     safe.add_argument("--ticks", type=int, default=2_000_000, help="ticks in the topic (default %(default)s)")
     safe.add_argument("--symbols", type=_numbers, default=[100_000], help="default 100000")
@@ -75,7 +86,7 @@ def main() -> int:  # noqa: PLR0915  # an option after another
     wide.add_argument("--repeat", type=int, default=1, help="runs of each (default %(default)s)")
     wide.add_argument("--plan-symbols", type=int, default=1_000_000, help="of the market to plan for (default %(default)s)")
     wide.add_argument("--plan-rate", type=int, default=10_000_000, help="its ticks/s (default %(default)s)")
-    for one in (fast, safe, more, back, many, shown, paced, wide):
+    for one in (fast, others, safe, more, back, many, shown, paced, wide):
         where = one.add_mutually_exclusive_group()
         where.add_argument("--bootstrap", metavar="HOST:PORT", help="a running Kafka")
         where.add_argument("--pocket", action="store_true", help="the pocket broker instead of Apache Kafka")
@@ -96,7 +107,7 @@ def main() -> int:  # noqa: PLR0915  # an option after another
     packed = commands.add_parser("compression", help="what each compression of bars and states costs and saves")
     packed.add_argument("--ticks", type=int, default=400_000, help="default %(default)s")
     packed.add_argument("--repeat", type=int, default=5, help="runs of each; medians are shown")
-    for one in (fast, safe, more, back, many, shown, paced, wide, turn, held, plans, shapes, apart, packed):
+    for one in (fast, others, safe, more, back, many, shown, paced, wide, turn, held, plans, shapes, apart, packed):
         one.add_argument("--json", action="store_true", help="print JSON")
         one.add_argument("--check", action="store_true", help="exit with code 1 if a bound is missed")
     arguments = parser.parse_args()
@@ -131,8 +142,11 @@ def _measured(arguments: argparse.Namespace) -> tuple[dict[str, Any], Shown]:  #
         getattr(arguments, "repeat", 1),
         getattr(arguments, "subjects", ()),
         arguments.bootstrap,
-        arguments.pocket,
+        getattr(arguments, "pocket", False),
     )
+    if arguments.command == "peers":
+        found = peers.run(replace(options, subjects=arguments.peers))
+        return table.summary(found, arguments.symbols, arguments.peers), table.show
     if arguments.command == "live":
         deliveries = arguments.delivery or live.DELIVERIES
         pace = live.Pace(
@@ -156,11 +170,26 @@ def _numbers(text: str) -> list[int]:
 
 
 def _subjects(text: str) -> list[str]:
+    return _among(text, throughput.SUBJECTS)
+
+
+def _peers(text: str) -> list[str]:
+    return _among(text, subjects.PEERS)
+
+
+def _among(text: str, known: Collection[str]) -> list[str]:
     names = text.split(",")
-    unknown = sorted(set(names) - set(throughput.SUBJECTS))
+    unknown = sorted(set(names) - set(known))
     if unknown:
-        raise argparse.ArgumentTypeError(f"{unknown[0]}: must be among {', '.join(throughput.SUBJECTS)}")
+        raise argparse.ArgumentTypeError(f"{unknown[0]}: must be among {', '.join(known)}")
     return names
+
+
+def _peer_ticks(text: str) -> int:
+    ticks = int(text.replace("_", ""))
+    if not 1 <= ticks <= MOST_PEER_TICKS:
+        raise argparse.ArgumentTypeError(f"{ticks}: must be between 1 and {MOST_PEER_TICKS:,}")
+    return ticks
 
 
 if __name__ == "__main__":

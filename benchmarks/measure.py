@@ -19,6 +19,10 @@ _CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 _UTIME = 11  # of the fields after the command's name in /proc/<pid>/stat; stime follows
 
 
+class TooFewSamplesError(RuntimeError):
+    """A subject was through between two looks at it."""
+
+
 class Sample(NamedTuple):
     """The progress of a process at one moment. CPU time is that of all its threads, in seconds."""
 
@@ -35,13 +39,13 @@ class Measured(NamedTuple):
     peak_mb: float
 
 
-def steady(samples: Sequence[Sample], total: int, peak_mb: float) -> Measured:
-    """Rates between the first sample with 10% of the ticks and the first with 95%."""
-    first = next(s for s in samples if s.ticks >= FROM * total)
+def steady(samples: Sequence[Sample], total: int, peak_mb: float, begin: float = FROM) -> Measured:
+    """Rates between the first sample with 10% of the ticks, or another share, and the first with 95%."""
+    first = next(s for s in samples if s.ticks >= begin * total)
     last = next(s for s in samples if s.ticks >= TO * total)
     ticks = last.ticks - first.ticks
     if not ticks:
-        raise RuntimeError("too few samples: it was over between two looks; use more --ticks")
+        raise TooFewSamplesError("too few samples: it was over between two looks; use more --ticks")
     return Measured(ticks / (last.wall - first.wall), (last.cpu - first.cpu) / ticks * 1e6, peak_mb)
 
 
@@ -78,8 +82,8 @@ class Subject:
         tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
         return RuntimeError(f"{' '.join(self.process.args)}: {what}\n{tail}")  # type: ignore[arg-type]
 
-    def by_marks(self, total: int) -> Measured:
-        """Follow its `MARK <ticks>` lines until it has processed 95% of the ticks."""
+    def by_marks(self, total: int, begin: float = FROM, end: float = TO) -> Measured:
+        """Follow its `MARK <ticks>` lines until it has processed 95% of the ticks, or another share that is not less."""
         samples: list[Sample] = []
         if self.process.stdout is None:
             raise self.failed("prints nowhere")
@@ -90,13 +94,13 @@ class Subject:
             for line in self.process.stdout:
                 if line.startswith("MARK "):
                     samples.append(self.sample(int(line.split()[1])))
-                    if samples[-1].ticks >= TO * total:
-                        return steady(samples, total, self.peak_mb())
+                    if samples[-1].ticks >= end * total:
+                        return steady(samples, total, self.peak_mb(), begin)
         finally:
             watchdog.cancel()
         raise self.failed(f"ended after {samples[-1].ticks if samples else 0} of {total} ticks")
 
-    def by_asking(self, read: Callable[[], int | None], total: int) -> Measured:
+    def by_asking(self, read: Callable[[], int | None], total: int, begin: float = FROM, every: float = POLL) -> Measured:
         """Poll its progress until it has processed all ticks."""
         samples: list[Sample] = []
         end = time.monotonic() + DEADLINE
@@ -107,8 +111,8 @@ class Subject:
             if ticks:
                 samples.append(self.sample(ticks))
                 if ticks >= total:
-                    return steady(samples, total, self.peak_mb())
-            time.sleep(POLL)
+                    return steady(samples, total, self.peak_mb(), begin)
+            time.sleep(every)
         raise self.failed(f"not through after {DEADLINE:.0f} s: {samples[-1].ticks if samples else 0} of {total}")
 
 

@@ -83,7 +83,7 @@ async def _measure(address: str, name: str, market: Market, count: int, director
     with ExitStack() as stack:
         try:
             await producer.begin_transaction()
-            await send(producer, market)
+            await send(producer, market.topic, generate(market))
             workers = [
                 _Worker(*stack.enter_context(started(address, market.topic, name, directory / str(number))))
                 for number in range(count)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,9 @@ JITTER_MS = 400  # how far ticks of different symbols are out of order; much les
 BATCH_BYTES = 64 * 1024
 # Ticks of a symbol in a minute, by the number of symbols.
 TICKS_A_BAR = {1_000: 200.0, 100_000: 2.4}
+
+
+Produced = tuple[int, bytes, bytes]  # partition, key and value
 
 
 @dataclass
@@ -57,8 +60,8 @@ def ticks_a_bar(symbols: int) -> float:
     return TICKS_A_BAR[min(TICKS_A_BAR, key=lambda known: abs(known - symbols))]
 
 
-def generate(market: Market) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield `(partition, key, value)` in the order of production, and note the windows."""
+def generate(market: Market) -> Iterator[Produced]:
+    """Yield the ticks in the order of production, and note the windows."""
     rng = random.Random(SEED)  # the same market in every run
     keys = [f"{BROKERS[market.scope(i)[1]]}|SYM{i:06d}".encode() for i in range(market.symbols)]
     prices = [rng.randrange(50_000, 500_000) for _ in range(market.symbols)]
@@ -92,14 +95,19 @@ def generate(market: Market) -> Iterator[tuple[int, bytes, bytes]]:
 async def write(bootstrap: str, topic: str, symbols: int, ticks: int, late_every: int = 0) -> Market:
     """Create the topic and write the market into it."""
     market = Market(topic, symbols, ticks, late_every)
+    await publish(bootstrap, topic, generate(market))
+    return market
+
+
+async def publish(bootstrap: str, topic: str, records: Iterable[Produced]) -> None:
+    """Create the topic and write records into it."""
     await create(bootstrap, topic)
     producer = market_producer(bootstrap)
     await producer.start()
     try:
-        await send(producer, market)
+        await send(producer, topic, records)
     finally:
         await producer.stop()
-    return market
 
 
 def market_producer(bootstrap: str, **options: Any) -> AIOKafkaProducer:
@@ -113,16 +121,18 @@ def market_producer(bootstrap: str, **options: Any) -> AIOKafkaProducer:
     )
 
 
-async def send(producer: AIOKafkaProducer, market: Market) -> None:
-    """Write the market into its topic, and wait until all of it is acknowledged."""
-    batches = [producer.create_batch() for _ in range(market.partitions)]
+async def send(producer: AIOKafkaProducer, topic: str, records: Iterable[Produced]) -> None:
+    """Send records, and wait until all of them are acknowledged."""
+    batches: dict[int, Any] = {}
     sent = []
-    for partition, key, value in generate(market):
+    for partition, key, value in records:
+        if partition not in batches:
+            batches[partition] = producer.create_batch()
         if batches[partition].append(key=key, value=value, timestamp=None) is None:
-            sent.append(await producer.send_batch(batches[partition], market.topic, partition=partition))
+            sent.append(await producer.send_batch(batches[partition], topic, partition=partition))
             batches[partition] = producer.create_batch()
             batches[partition].append(key=key, value=value, timestamp=None)
-    sent += [await producer.send_batch(b, market.topic, partition=p) for p, b in enumerate(batches) if b.record_count()]
+    sent += [await producer.send_batch(batch, topic, partition=partition) for partition, batch in batches.items()]
     for acknowledged in sent:
         await acknowledged
 

@@ -252,7 +252,7 @@ def fetched(pom: str, target: Path) -> Path:
             check=False,
         )
         if maven.returncode != 0:
-            raise KafkaUnavailableError(f"mvn could not fetch Kafka {VERSION}:\n{maven.stdout}{maven.stderr}")
+            raise KafkaUnavailableError(f"mvn could not fetch the jars of {target.name}:\n{maven.stdout}{maven.stderr}")
         try:
             # renamed when complete: an interrupted download must not look like a cache
             (Path(scratch) / "libs").rename(target)
