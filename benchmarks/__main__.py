@@ -86,7 +86,7 @@ def main() -> int:  # noqa: PLR0915  # an option after another
     wide.add_argument("--repeat", type=int, default=1, help="runs of each (default %(default)s)")
     wide.add_argument("--plan-symbols", type=int, default=1_000_000, help="of the market to plan for (default %(default)s)")
     wide.add_argument("--plan-rate", type=int, default=10_000_000, help="its ticks/s (default %(default)s)")
-    for one in (fast, others, safe, more, back, many, shown, paced, wide):
+    for one in (fast, safe, more, back, many, shown, paced, wide):
         where = one.add_mutually_exclusive_group()
         where.add_argument("--bootstrap", metavar="HOST:PORT", help="a running Kafka")
         where.add_argument("--pocket", action="store_true", help="the pocket broker instead of Apache Kafka")
