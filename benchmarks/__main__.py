@@ -80,7 +80,7 @@ def main() -> int:  # noqa: PLR0915  # an option after another
     paced.add_argument("--silences", type=int, default=2, help="after them (default %(default)s)")
     wide = commands.add_parser("scale", help="1, 2 and 4 workers on a topic, and what a large market needs, on Apache Kafka")
     wide.add_argument("--ticks", type=int, default=3_000_000, help="ticks in each topic (default %(default)s)")
-    wide.add_argument("--symbols", type=_numbers, default=[100_000], help="default 100000")
+    wide.add_argument("--symbols", type=_number, default=[100_000], help="default 100000")
     wide.add_argument("--workers", type=_numbers, default=[1, 2, 4], help="default 1,2,4")
     wide.add_argument("--partitions", type=_numbers, default=[8, 64], help="default 8,64")
     wide.add_argument("--repeat", type=int, default=1, help="runs of each (default %(default)s)")
@@ -167,6 +167,10 @@ def _measured(arguments: argparse.Namespace) -> tuple[dict[str, Any], Shown]:  #
 
 def _numbers(text: str) -> list[int]:
     return [int(part.replace("_", "")) for part in text.split(",")]
+
+
+def _number(text: str) -> list[int]:
+    return [int(text.replace("_", ""))]
 
 
 def _subjects(text: str) -> list[str]:
