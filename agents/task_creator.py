@@ -30,6 +30,7 @@ from app.kafka.leaders import Place
 from app.kafka.producer_pool import ProducerPool
 from app.kafka.reader import Reader
 from app.settings import Settings
+from app.together import run_together
 from tables.native import batch_builder
 from tables.state import Identity
 
@@ -40,7 +41,7 @@ SETTLE_SECONDS, SETTLE_PAUSE = 2.0, 0.1  # a topic that was just created, or mov
 # Each reader has a connection to each broker, and two fetch responses of up to 4 MiB in memory. A worker has one CPU for all of
 # them: more readers would only wait for it.
 READERS = 8
-CANCELLED = kafka_errors.KafkaError("a task of the Kafka client was cancelled from inside")  # a group of tasks hides that
+CANCELLED = kafka_errors.KafkaError("a task of the Kafka client was cancelled from inside")  # `run_together` hides that
 STOP_SECONDS = 3.0  # for the producers at the end
 VERIFY_SECONDS = 1.0  # between two questions to the group whether the partitions are still ours
 
@@ -194,12 +195,8 @@ class _Attempt:
             self._fail({number: error for (_, number), error in unknown.items()})
         stop_if_given_up()
         queue = sorted(waiting - self.failed.keys(), reverse=True)
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(READERS, len(queue))):
-                    group.create_task(self._take(Reader(cluster, frozenset(self._read), known=known), cluster, queue))
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
+        readers = [Reader(cluster, frozenset(self._read), known=known) for _ in range(min(READERS, len(queue)))]
+        await run_together(self._take(reader, cluster, queue) for reader in readers)
         self._fail(dict.fromkeys(numbers - self.tasks.keys() - self.failed.keys(), CANCELLED))
 
     async def _with_leaders(self, reader: Reader, numbers: set[int]) -> set[int]:

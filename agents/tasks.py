@@ -140,8 +140,11 @@ class TaskManager:
     async def assign(self, numbers: set[int]) -> None:
         """Recover these partitions. Returns when they are ready, or have been revoked."""
         self._tasks = {}
+        recovery = self._begin(self._recover(numbers))
         with contextlib.suppress(asyncio.CancelledError):
-            await self._begin(self._recover(numbers))
+            await recovery
+        if recovery.cancelled():
+            log.info("the recovery of partitions %s was given up", listed(numbers))
 
     def stop_intake(self) -> None:
         """Take no more slices, and cancel a recovery in progress."""
@@ -250,5 +253,9 @@ class TaskManager:
 
 def log_ready(topic: str, numbers: Iterable[int]) -> None:
     """Log that partitions are at work."""
-    if ready := ", ".join(map(str, sorted(numbers))):
-        log.info("ready: partitions %s of %s", ready, topic)
+    log.info("ready: partitions %s of %s", listed(numbers), topic)
+
+
+def listed(numbers: Iterable[int]) -> str:
+    """Numbers as they are shown."""
+    return ", ".join(map(str, sorted(numbers))) or "none"

@@ -32,6 +32,7 @@ from app.kafka.leaders import Place
 from app.kafka.records import Batch, Record
 from app.kafka.slices import GapError
 from app.settings import Settings
+from app.together import run_together
 
 log = logging.getLogger(__name__)
 MENDED_BY_RECOVERY = (GapError, kafka_errors.KafkaError, OSError)
@@ -161,14 +162,8 @@ class Repartitioner(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
         """Copy each partition in a transaction of its own, at the same time."""
         for place, task in self._tasks.items():
             self.progress.sources[place].reached(task.position.resume_at, consumer.highwater(TopicPartition(*place)))
-        try:
-            async with asyncio.TaskGroup() as group:
-                for tp, batches in fetched.items():
-                    found = self._tasks.get((tp.topic, tp.partition))
-                    if found is not None:
-                        group.create_task(found.feed(batches, consumer.highwater(tp)))
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
+        found = [(self._tasks.get((tp.topic, tp.partition)), tp, batches) for tp, batches in fetched.items()]
+        await run_together(task.feed(batches, consumer.highwater(tp)) for task, tp, batches in found if task is not None)
 
     async def _ready(self, records: Sequence[Record]) -> bool:
         """Wait for the schemas that these records name. False: the partitions were given away meanwhile."""

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from aiokafka.errors import KafkaError
 
 from app.kafka.producers import BatchProducer, TransactionalProducer
+from app.together import run_together
 
 # Each start makes a connection or two, with their TLS and SASL handshakes: a broker queues few connections that wait for it.
 PRODUCERS_AT_ONCE = 16
@@ -46,12 +47,7 @@ class TransactionalProducers(Generic[Key]):
                 else:
                     self.started[key] = producer
 
-        try:
-            async with asyncio.TaskGroup() as group:  # after an error of another kind, none starts after `stop`
-                for key in keys:
-                    group.create_task(start(key))
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
+        await run_together(map(start, keys))  # after an error of another kind, none starts after `stop`
         return failed
 
     async def add(self, producer: BatchProducer) -> None:

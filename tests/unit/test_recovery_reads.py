@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 import pytest
+from aiokafka import errors as kafka_errors
 
 from agents import task_creator
 from agents.metrics import Metrics
@@ -68,15 +69,23 @@ class NoReader:
         return dict.fromkeys(places, (0, 0)), {}
 
 
-async def test_many_partitions_are_recovered_some_at_a_time_and_their_offsets_asked_for_together(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def creator_without_a_broker(monkeypatch: pytest.MonkeyPatch, reader: type[NoReader]) -> TaskCreator:
     async def check(*_: Any) -> Any:
         return UNKNOWN
 
     async def start(*_: Any, **__: Any) -> dict[int, Any]:
         return {}
 
+    monkeypatch.setattr(task_creator, "Reader", reader)
+    monkeypatch.setattr(task_creator, "check_partitions", check)
+    creator = TaskCreator(Settings.load(), Metrics(5_000), Readiness())
+    monkeypatch.setattr(creator._producers, "start", start)
+    return creator
+
+
+async def test_many_partitions_are_recovered_some_at_a_time_and_their_offsets_asked_for_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now, most = 0, 0
 
     async def recover_one(_self: Any, _reader: Any, _cluster: Any, number: int) -> int:
@@ -87,12 +96,35 @@ async def test_many_partitions_are_recovered_some_at_a_time_and_their_offsets_as
         now -= 1
         return number
 
-    monkeypatch.setattr(task_creator, "Reader", NoReader)
-    monkeypatch.setattr(task_creator, "check_partitions", check)
+    creator = creator_without_a_broker(monkeypatch, NoReader)
     monkeypatch.setattr(task_creator._Attempt, "_recover_one", recover_one)
-    creator = TaskCreator(Settings.load(), Metrics(5_000), Readiness())
-    monkeypatch.setattr(creator._producers, "start", start)
     topics = TopicsReport(PARTITIONS, True, 1 << 20, [], [], {}, 1 << 20)
     tasks: dict[int, Any] = await creator.recover(Cluster("a:1"), topics, set(range(PARTITIONS)))
     assert sorted(tasks.items()) == [(number, number) for number in range(PARTITIONS)]
     assert (most, NoReader.most, NoReader.asked, NoReader.open) == (READERS, READERS, 1, 0)
+
+
+async def test_a_recovery_whose_readers_cannot_connect_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refused(NoReader):
+        made = 0
+
+        async def __aenter__(self) -> Self:
+            Refused.made += 1
+            if Refused.made > 1 and Refused.made <= 1 + READERS:  # those of the first attempt, after that of the offsets
+                await asyncio.sleep(0)
+                raise kafka_errors.KafkaConnectionError("the broker has gone away")
+            return await super().__aenter__()
+
+    async def recover_one(_self: Any, _reader: Any, _cluster: Any, number: int) -> int:
+        return number
+
+    async def answers(_: Cluster) -> None:
+        """The brokers refuse nothing."""
+
+    monkeypatch.setattr(task_creator, "BACKOFF_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(task_creator, "unreachable", answers)
+    creator = creator_without_a_broker(monkeypatch, Refused)
+    monkeypatch.setattr(task_creator._Attempt, "_recover_one", recover_one)
+    topics = TopicsReport(PARTITIONS, True, 1 << 20, [], [], {}, 1 << 20)
+    assert sorted(await creator.recover(Cluster("a:1"), topics, set(range(PARTITIONS)))) == list(range(PARTITIONS))
+    assert Refused.made > 1 + READERS
