@@ -1,14 +1,16 @@
 // Which bar a chart shows in words: the selected one, or that under the pointer. The address says which one is selected.
 
-import { address, frame } from "./frames.js";
+import { address, frame, frameInAddress } from "./frames.js";
 
 const LATEST = 253_402_300_799_999; // the last ms of the year 9999: the API takes no later time
 
-// null for the newest bar, and for what is no time
+// Null for the newest bar, and for what is no time. A time within a base window is that window; within a longer one, its bars tell.
 export function startInAddress() {
   const text = new URLSearchParams(location.search).get("at") ?? "";
   const time = /^\d+$/.test(text) ? Number(text) : 0;
-  return time > 0 && time <= LATEST ? time : null;
+  if (time <= 0 || time > LATEST) return null;
+  const { base, size } = frameInAddress();
+  return base ? time - (time % size) : time;
 }
 
 export class Selection {

@@ -54,14 +54,19 @@ export class Source {
     this.advance(page.open.map((window) => window.watermark ?? 0));
     const start = selected();
     const before = start !== null && !section.bars.has(start) && start < section.starts[0];
-    if (before && !(await section.loadAround(start))) return null;
+    if (before && !(await section.loadAround(this.within(start)))) return null;
     this.fetched();
     return page;
   }
 
+  // a time before the oldest bar is that bar: what is empty need not be asked for
+  within(time) {
+    return Math.max(time, this.oldest ?? time);
+  }
+
   // The bars around a time, in place of those that are loaded. Whether they are still wanted when they come.
   async loadAround(time) {
-    if (!(await this.section.loadAround(time))) return false;
+    if (!(await this.section.loadAround(this.within(time)))) return false;
     this.fetched();
     return true;
   }
