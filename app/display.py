@@ -59,8 +59,8 @@ def bar_cells(bar: Bar, note: str = "") -> list[str]:
     return [utc(bar.bucket_start), bar.broker, bar.symbol, *prices, str(bar.ticks), ", ".join(notes)]
 
 
-def bar_table(bars: Iterable[Bar], title: str, notes: Iterable[str] = repeat("")) -> Table:
-    """The bars as a table, each with its note."""
+def bar_table(bars: Iterable[Bar], title: str, notes: Iterable[str] = repeat(""), *, dated: bool = True) -> Table:
+    """The bars as a table, each with its note. `dated`: with the day of its start."""
     made = Table(title=title, title_justify="left")
     for name in ("start (UTC)", "broker", "symbol"):
         made.add_column(name, no_wrap=True)
@@ -68,14 +68,19 @@ def bar_table(bars: Iterable[Bar], title: str, notes: Iterable[str] = repeat("")
         made.add_column(name, justify="right", no_wrap=True)
     made.add_column("closed by")
     for bar, note in zip(bars, notes, strict=False):  # without notes there is no end of them
-        made.add_row(*bar_cells(bar, note))
+        start, *cells = bar_cells(bar, note)
+        made.add_row(start if dated else start.split(" ")[1], *cells)
     return made
+
+
+def width_of(made: Table, target: Console) -> int:
+    """How wide a table is if nothing in it wraps."""
+    return made.__rich_measure__(target, target.options.update(width=PIPE_WIDTH)).maximum
 
 
 def fit(made: Table, target: Console) -> Table:
     """Fit a table to a console: if it is too narrow the table loses its frame and wraps, but no digit is cut."""
-    wide = target.options.update(width=PIPE_WIDTH)
-    if made.__rich_measure__(target, wide).maximum > target.width:
+    if width_of(made, target) > target.width:
         made.box, made.padding = None, (0, 1, 0, 0)
-        target.width = max(target.width, made.__rich_measure__(target, wide).maximum)
+        target.width = max(target.width, width_of(made, target))
     return made

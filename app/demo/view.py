@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.demo.market import SILENT, Kind
-from app.display import PIPE_WIDTH, bar_table, fit, utc
+from app.display import bar_table, fit, utc, width_of
 from app.settings import Settings
 from tables.bars import Bar
 
@@ -98,27 +98,38 @@ def title(state: Progress) -> str:
 
 def view(state: Progress, console: Console) -> RenderableType:
     """What is shown while it runs: the newest bars, if they fit into the terminal, and the line of progress."""
-    bars = bar_table(state.newest(), f"final bars as they are published, the newest {NEWEST}")
-    fits = bars.__rich_measure__(console, console.options.update(width=PIPE_WIDTH)).maximum <= console.width
-    return Group(bars, line(state)) if state.bars and fits and console.height > NEWEST + FRAME_LINES else line(state)
+    bars = _bars(state, f"final bars as they are published, the newest {NEWEST}", console)
+    fits = width_of(bars, console) <= console.width and console.height > NEWEST + FRAME_LINES
+    return Group(bars, line(state)) if state.bars and fits else line(state)
+
+
+def _bars(state: Progress, title: str, console: Console) -> Table:
+    """The newest bars; without a frame and the day of their start where the terminal is narrow."""
+    made = bar_table(state.newest(), title)
+    if width_of(made, console) > console.width:
+        made = bar_table(state.newest(), title, dated=False)
+        made.box, made.padding = None, (0, 1, 0, 0)
+    return made
 
 
 def line(state: Progress) -> RenderableType:
-    """One line of progress."""
-    c = state.counters
-    first = "waiting for the first bar" if state.first_bar is None else f"first bar after {state.first_bar:.1f} s"
+    """One line of progress, which fits into 80 columns."""
+    c, took = state.counters, time.monotonic() - state.began
+    if state.first_bar is None:
+        return Text(f"{took:5.1f} s  sent {state.total_sent}  waiting for the first bar")
     return Text(
-        f"{time.monotonic() - state.began:5.1f} s  sent {state.total_sent}  read {c.get('read', 0)}  "
-        f"late {c.get('late', 0)}  rejected {c.get('rejected', 0)}  open windows {state.open_windows}  "
-        f"bars {len(state.bars)}  {first}"
+        f"{took:5.1f} s  sent {state.total_sent}  read {c.get('read', 0)}  late {c.get('late', 0)}  "
+        f"rejected {c.get('rejected', 0)}  open {state.open_windows}  bars {len(state.bars)}"
     )
 
 
 def summary(state: Progress, console: Console) -> RenderableType:
     """The result: newest bars, the silent symbol, the accounting."""
+    first = "no bar came" if state.first_bar is None else f"the first bar came after {state.first_bar:.1f} s"
     return Group(
-        fit(bar_table(state.newest(), f"the newest of {len(state.bars)} final bars in {state.settings.finals_topic}"), console),
+        fit(_bars(state, f"the newest of {len(state.bars)} final bars in {state.settings.finals_topic}", console), console),
         Text(),
+        Text(first),
         Text(silent_text(state)),
         Text(),
         _accounting(state),

@@ -24,7 +24,7 @@ from app.commands import base
 from app.commands.base import time_ms
 from app.demo.host import Host, _delete_made, check_ours, demo_settings
 from app.demo.market import SILENT, Kind
-from app.demo.view import Progress, view
+from app.demo.view import Progress, line, summary, view
 from app.display import bar_table, console, fit, utc
 from app.errors import InputError
 from app.kafka.partitioner import partition_of
@@ -307,7 +307,25 @@ def test_a_folder_that_only_looks_like_a_demos_is_refused(tmp_path: Path, names:
         check_ours(tmp_path)
 
 
-@pytest.mark.parametrize(("width", "height", "shown"), [(120, 40, True), (60, 40, False), (120, 12, False)])
+def plain_lines(text: str) -> list[str]:
+    """The lines of a terminal without its colors."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
+
+
+def test_the_line_of_progress_and_the_bars_fit_into_80_columns() -> None:
+    state = finished(read=99_999, late=999, rejected=999)
+    state.sent[Kind.tick], state.open_windows = 99_000, 999
+    state.bars |= {("north", "N001", number): bar(1, pair=("north", "N001")) for number in range(9_000)}
+    target = Console(file=io.StringIO(), width=80, height=40, force_terminal=True)
+    target.print(line(state))
+    assert len(plain_lines(target.file.getvalue())) == 1  # type: ignore[attr-defined]  # of a StringIO
+    target.print(summary(state, target))
+    rows = [row for row in plain_lines(target.file.getvalue()) if "N001" in row]  # type: ignore[attr-defined]  # the same
+    assert rows
+    assert max(map(len, rows)) <= 80
+
+
+@pytest.mark.parametrize(("width", "height", "shown"), [(120, 40, True), (80, 40, True), (60, 40, False), (120, 12, False)])
 def test_the_demo_shows_bars_as_they_come_where_they_fit(width: int, height: int, shown: bool) -> None:  # noqa: FBT001  # a table
     state = finished()
     state.take_bars([bar(1, pair=("north", f"N{number:03}")) for number in range(30)])
@@ -316,3 +334,4 @@ def test_the_demo_shows_bars_as_they_come_where_they_fit(width: int, height: int
     text = target.file.getvalue()  # type: ignore[attr-defined]  # of a StringIO
     assert ("N029" in text, "N000" in text, "sent" in text) == (shown, False, True)
     assert len(text.splitlines()) < height
+    assert max(map(len, plain_lines(text))) <= width
