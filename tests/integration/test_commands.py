@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import fcntl
 import io
 import json
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -545,6 +550,36 @@ def test_the_demo_adds_up_and_leaves_nothing_running(alone: Worker) -> None:
     home = Path(alone.settings["data_dir"]) / "demo"
     assert process.running(home / "pocket") is None
     assert not (home / "demo.pid").exists()
+
+
+def in_a_terminal(worker: Worker, *args: str) -> tuple[int, str]:
+    """Run a command in a terminal of 80 columns; its exit code, and all that it showed, in that order."""
+    ours, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
+    env = {name: value for name, value in worker.environment().items() if name not in ("COLUMNS", "NO_COLOR")}
+    env |= {"TERM": "xterm", "PYTHONPATH": str(ROOT)}
+    # a process of its own: whether it has a terminal is looked at when the application is imported
+    command = [sys.executable, "-m", "app", *args]
+    running = subprocess.Popen(command, cwd=worker.directory, env=env, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # the terminal is closed at the other end
+        while part := os.read(ours, 1 << 16):
+            shown += part
+    os.close(ours)
+    return running.wait(60), shown.decode()
+
+
+@pytest.mark.slow
+def test_the_demo_shows_the_address_then_bars_as_they_come_then_the_accounting(alone: Worker) -> None:
+    code, shown = in_a_terminal(alone, "demo", "--once", "--seconds", "10", "--symbols", "30")
+    assert code == 0, shown[-2_000:]
+    parts = ["the page: http://127.0.0.1:", "waiting for the first bar", "final bars as they are published", "the newest of"]
+    missing = [part for part in parts if part not in shown]
+    assert not missing, shown[:2_000]
+    places = [shown.index(part) for part in [*parts, "read = binned + late + rejected + heartbeats"]]
+    assert places == sorted(places)
+    assert shown.count("final bars as they are published") > 1, "it is drawn again as bars come"
 
 
 @pytest.mark.slow
