@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 import uuid
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,6 +61,8 @@ def run(options: Options) -> Found:
                 place = Path(scratch) / str(symbols)
                 _market(options, commands, Bench(address, f"{name}-{symbols}", place), symbols, found)
                 asyncio.run(delete_topics(address, name))  # one market at a time is on the disk
+        except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM
+            say("stopped: what follows was measured before")
         finally:
             asyncio.run(delete_topics(address, name))
     return found
@@ -114,12 +117,12 @@ def measure(peer: str, command: list[str], bench: Bench, topic: Topic, place: st
     subject = PEERS[peer]
     job = Job(bench.address, topic.name, topic.ticks, f"{bench.name}-{place}", bench.scratch / place)
     try:
-        with subject.running(job, command) as (process, measured):
-            output = Output(bench.address, job.bars, Bars(topic.keys, ours=subject.ours))
-            output.read_until_quiet(topic.reference.due_bars)
-            peak_mb = process.peak_mb()
-        output.read()  # what it still sent as it was stopped
-        output.close()
+        with ExitStack() as stack:
+            with subject.running(job, command) as (process, measured):
+                output = stack.enter_context(Output(bench.address, job.bars, Bars(topic.keys, ours=subject.ours)))
+                output.read_until_quiet(topic.reference.due_bars)
+                peak_mb = process.peak_mb()
+            output.read()  # what it still sent as it was stopped
     finally:
         asyncio.run(delete_topics(bench.address, job.name))
     return Run(peer, topic.symbols, topic.ticks, measured, peak_mb, topic.reference.judge(output.bars))

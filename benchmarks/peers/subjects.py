@@ -19,7 +19,7 @@ from benchmarks.synthetic_ticks import PARTITIONS, create
 BEGIN = 0.5  # the measured part begins here, and ends at 95%: a JVM compiles what it runs during the first millions of ticks
 ASK_EVERY = 0.1  # seconds between two requests to barwheel's web port
 PARALLEL = str(min(PARTITIONS, os.cpu_count() or 1))
-HEAP = "-Xmx2g"
+HEAP = "-Xmx4g"  # with 2 GB, all of it is in use by Flink with 100,000 symbols
 # what Flink's own config.yaml sets for Java 17
 OPENED = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in ("lang", "math", "net", "text", "time", "util")]
 

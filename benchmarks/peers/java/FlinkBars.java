@@ -29,6 +29,7 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 public final class FlinkBars {
     private static final Duration WINDOW = Duration.ofMinutes(1);
     private static final Duration GRACE = Duration.ofSeconds(5);
+    private static final Duration IDLENESS = Duration.ofMinutes(1);
     private static final long CHECKPOINT_MS = 1_000;
 
     private FlinkBars() {}
@@ -57,7 +58,7 @@ public final class FlinkBars {
                 .setDeserializer(new Decode())
                 .build();
         WatermarkStrategy<Tick> watermarks = WatermarkStrategy.<Tick>forBoundedOutOfOrderness(GRACE)
-                .withIdleness(GRACE)
+                .withIdleness(IDLENESS)
                 .withTimestampAssigner((tick, recordTimestamp) -> tick.ts);
         KafkaSink<KeyedBar> sink = KafkaSink.<KeyedBar>builder()
                 .setBootstrapServers(bootstrap)
