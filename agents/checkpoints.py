@@ -18,7 +18,7 @@ from msgspec import UnsetType
 from agents.beyond import BeyondOutputs
 from agents.finals import FinalsPublisher, check_log_grew
 from agents.side_outputs import SideOutputs
-from app.kafka.batches import Header, Outgoing
+from app.kafka.batches import Header, Outgoing, Run
 from app.kafka.clock import BrokerClock
 from app.kafka.producers import NO_HEADERS, Sent, TransactionalProducer, acknowledged
 from app.settings import Settings
@@ -37,7 +37,7 @@ class Snapshot:
     """Everything that a checkpoint writes or waits for, copied at one moment."""
 
     position: Position  # finals_end and changelog_start are filled in while it is written
-    states: list[Outgoing]
+    states: list[Outgoing | Run]
     side: list[SideRecord]
     beyond: list[Closed]  # longer bars and revisions, part of the transaction
     horizon: Mapping[str, int] | None  # where the bars of the windows that can be corrected begin; None: there are none
@@ -155,15 +155,22 @@ class Checkpoints:
         await self._write([(POSITION_KEY, encode_position(position), None, self._headers)])
         await self._producer.commit(self._source, position.resume_at)
 
-    async def _encode_states(self) -> list[Outgoing]:
-        states: list[Outgoing] = []
-        for key, state in self._plan.round():
-            states.append((key, state, None, NO_HEADERS))
-            if not len(states) % YIELD_EVERY:
+    async def _encode_states(self) -> list[Outgoing | Run]:
+        states: list[Outgoing | Run] = []
+        encoded = 0
+        for some in self._plan.runs():
+            if isinstance(some, tuple):
+                states.append((*some, None, NO_HEADERS))
+                encoded += 1
+            else:
+                states.append(some)
+                encoded += len(some)
+            if encoded >= YIELD_EVERY:
+                encoded = 0
                 await asyncio.sleep(0)
         return states
 
-    async def _write(self, records: list[Outgoing]) -> None:
+    async def _write(self, records: list[Outgoing | Run]) -> None:
         """Write to the changelog and wait for the acknowledgement."""
         began = self._clock.steady()
         sent = await self._producer.send(self._changelog_topic, self._partition, records)

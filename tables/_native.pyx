@@ -10,13 +10,15 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromSt
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
-from cpython.ref cimport PyObject
+from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
 from libc.stdint cimport int8_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport qsort
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 from decimal import Decimal
+from time import time
 
+from tables.calendar import MOST_FRAMES as _MOST_FRAMES
 from tables.packed import merged as plain_merged
 from tables.packed import packed as plain_packed
 from tables.scopes import NEVER as _NEVER
@@ -127,12 +129,13 @@ include "csrc/numbers.pxi"
 include "csrc/windows.pxi"
 include "csrc/scopes.pxi"
 include "csrc/symbols.pxi"
-include "csrc/states.pxi"
-include "csrc/longer.pxi"
-include "csrc/packed.pxi"
 include "csrc/kafka.pxi"
 include "csrc/intake.pxi"
 include "csrc/fast_path.pxi"
 include "csrc/feeding.pxi"
 include "csrc/batches.pxi"
+include "csrc/sequences.pxi"
+include "csrc/states.pxi"
+include "csrc/longer.pxi"
+include "csrc/packed.pxi"
 include "csrc/bars.pxi"

@@ -14,7 +14,7 @@ from tables.core import Core
 from tables.corrections import BASE, Corrections
 from tables.emission import Closed
 from tables.flat import FlatWindows
-from tables.further import Further, Item, Revision, Settled, Whose, is_longer, key_of
+from tables.further import Further, Item, Revision, Settled, Whose, is_longer
 from tables.kept import State
 from tables.longer import Evidence, LongerWindows
 from tables.packed import opened_by
@@ -52,9 +52,9 @@ class AfterClose:
 
     def closed(
         self, scope: Scope, symbols: list[Symbol], windows: list[Window], end: int, evidence: Evidence
-    ) -> list[bytes] | None:
+    ) -> Sequence[bytes] | None:
         """Take over base windows of a scope that have just closed. Returns their states, if they are kept for corrections."""
-        states: list[bytes] | None = None
+        states: Sequence[bytes] | None = None
         if self.flat is not None:
             if self.longer is not None:
                 self.longer.close_due(scope, evidence, end - self._size)
@@ -62,7 +62,7 @@ class AfterClose:
             self.flat.closed(scope, symbols, windows)
         if self.corrections is not None:
             states = self._core.pack_all(windows)
-            self.corrections.kept.keep(scope, BASE, end, map(key_of, symbols), states)
+            self.corrections.kept.keep(scope, BASE, end, self._core.keys_of(symbols), states)
         if self.longer is not None:
             self.longer.gather(scope, symbols, windows, end - self._size, evidence)
         return states

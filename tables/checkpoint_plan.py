@@ -9,7 +9,7 @@ windows are let go when there are more of them than windows were open lately. Th
 scope `symbol`, where their states stay.
 
     plan = CheckpointPlan(engine.snapshots, start=0, end=0)
-    for key, state in plan.round(): ...   # write it; None deletes
+    for records in plan.runs(): ...       # write them; None deletes
     plan.end = 7                          # once the writes are acknowledged
     plan.live_from                        # recovery need not read before this offset
 """
@@ -19,9 +19,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
+from tables.core import StateRecords
 from tables.scopes import Symbol
 from tables.snapshots import Records, Snapshots, Stored
 
+Some = tuple[bytes, bytes | None] | StateRecords  # a record, or many
 SPARE = 1_000  # so many more symbols without open windows are kept than windows were open lately
 SWEEP = 20_000  # symbols that one checkpoint visits to find those without open windows
 
@@ -53,30 +55,20 @@ class CheckpointPlan:
         return self._snapshots.closed_symbols > self._snapshots.usually_open + SPARE
 
     def round(self) -> Iterator[tuple[bytes, bytes | None]]:
+        """As `runs`, record by record."""
+        for some in self.runs():
+            if isinstance(some, tuple):
+                yield some
+            else:
+                yield from ((key, state) for key, state, *_ in some)
+
+    def runs(self) -> Iterator[Some]:
         """Yield key and state of everything this checkpoint writes. Exhaust it before the engine is fed again."""
         snapshots, number = self._snapshots, self._number + 1
         current: list[bytes] = []
         symbols, scopes = snapshots.take_changed()
         changes = len(symbols) + len(scopes)
-        at, count = 0, len(symbols)
-        while at < count:
-            usual, at = snapshots.states_of(symbols, at, number, current)
-            yield from usual
-            if at == count:
-                break
-            symbol = symbols[at]
-            at += 1
-            key = symbol.key
-            state = snapshots.state_of(symbol)
-            if state is not None:  # nearly always
-                yield key, state
-            elif records := snapshots.records_of(key, symbol):
-                yield from records
-            else:
-                symbol.written = -number  # its states in the changelog are not live
-                continue
-            symbol.written = number
-            current.append(key)
+        yield from self._symbols(symbols, number, current)
         for scope in scopes:
             key = scope.record_key
             yield from snapshots.records_of(key, scope)
@@ -98,13 +90,38 @@ class CheckpointPlan:
             self._rounds.append((number, self.end, current))
         self._number = number
 
-    def _further(self, number: int, current: list[bytes]) -> Iterator[tuple[bytes, bytes | None]]:
+    def _symbols(self, symbols: list[Symbol], number: int, current: list[bytes]) -> Iterator[Some]:
+        """The records of symbols that changed."""
+        snapshots = self._snapshots
+        at, count = 0, len(symbols)
+        while at < count:
+            usual, at = snapshots.states_of(symbols, at, number, current)
+            if usual:
+                yield usual
+            if at == count:
+                break
+            symbol = symbols[at]
+            at += 1
+            key = symbol.key
+            state = snapshots.state_of(symbol)
+            if state is not None:  # nearly always
+                yield key, state
+            elif records := snapshots.records_of(key, symbol):
+                yield from records
+            else:
+                symbol.written = -number  # its states in the changelog are not live
+                continue
+            symbol.written = number
+            current.append(key)
+
+    def _further(self, number: int, current: list[bytes]) -> Iterator[Some]:
         """The records of longer windows and of revisions that changed."""
         snapshots = self._snapshots
         items, at = snapshots.take_further(), 0
         while at < len(items):
             usual, at = snapshots.longer_records(items, at, number, current)
-            yield from usual
+            if usual:
+                yield usual
             if at == len(items):
                 break
             item = items[at]
@@ -122,6 +139,9 @@ class CheckpointPlan:
         rounds = self._rounds
         while rounds and visits and writes:
             number, _, keys = rounds[0]
+            visits = self._snapshots.skip_written(keys, number, visits)
+            if not visits:
+                return
             if not keys:
                 rounds.popleft()
                 continue

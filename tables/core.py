@@ -5,22 +5,39 @@ There are two cores that give the same results. Here is the one in Python. `tabl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from tables.packed import MergeAll, PackAll, Part, TakeStates, merge_all, merged, pack_all, packed, place_of, take_states
 from tables.scopes import Bucket, Longer, Scope, Symbol
 from tables.state import encode_state
 from tables.window import Window, new_window
 
-_by_order = attrgetter("order")
+_by_order, _key_of = attrgetter("order"), attrgetter("key")
 FirstWindow = Callable[[int, int, Decimal, Decimal | None, int, int, int], Window]
+
+
+class StateRecords(Protocol):
+    """Records of a checkpoint, once, which can also write themselves into a batch, see `app.kafka.batches.Run`."""
+
+    def __len__(self) -> int:
+        """How many are left."""
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes, int | None, list[tuple[str, bytes]]]]:
+        """Key, value, no timestamp, and no headers."""
+
+    def write_into(self, builder: Any) -> bool:
+        """Write those that are left. Returns whether all of them fitted."""
+
+
 # of symbols, a place, the checkpoint's number, keys, split states and clocks: records, and the place where they stop
-StatesOf = Callable[[list[Symbol], int, int, list[bytes], dict[bytes, int], bool], tuple[list[tuple[bytes, bytes]], int]]
+StatesOf = Callable[[list[Symbol], int, int, list[bytes], dict[bytes, int], bool], tuple[StateRecords, int]]
 # of symbols and other items, a place, the checkpoint's number, and keys: records, and the place where they stop
-LongerRecords = Callable[[list[Any], int, int, list[bytes]], tuple[list[tuple[bytes, bytes]], int]]
+LongerRecords = Callable[[list[Any], int, int, list[bytes]], tuple[StateRecords, int]]
+# of symbols, other items, keys, a checkpoint's number and visits: how many visits are left
+SkipWritten = Callable[[dict[Any, Symbol], dict[bytes, Any], list[bytes], int, int], int]
 
 
 class Core(NamedTuple):
@@ -44,8 +61,12 @@ class Core(NamedTuple):
     merge_all: MergeAll
     take_states: TakeStates
     place_of: Callable[[Sequence[bytes], bytes], int]
+    keys_of: Callable[[Sequence[Symbol | Longer]], tuple[bytes, ...]]
     states_of: StatesOf | None = None  # the records of many symbols at once, see `_native.pyx`
     longer_records: LongerRecords | None = None  # and those of their longer windows
+    skip_written: SkipWritten | None = None  # passes over keys whose records were written again
+    # what many symbols have of longer windows; the function gives that of a symbol which is not known to have any
+    longers_of: Callable[[list[Symbol], Callable[[Symbol], Longer]], list[Longer]] | None = None
 
 
 def first_window(end: int, arrival: int, price: Decimal, qty: Decimal | None, ts: int, seq: int, offset: int) -> Window:
@@ -81,11 +102,16 @@ def _sort(_symbols: dict[Any, Symbol], some: list[Symbol]) -> None:
     some.sort(key=_by_order)
 
 
+def keys_of(items: Sequence[Symbol | Longer]) -> tuple[bytes, ...]:
+    """The keys `broker|symbol`."""
+    return tuple(map(_key_of, items))
+
+
 def _state_of(windows: list[Window], *clock: int) -> bytes:
     return encode_state((windows, *clock))
 
 
 PYTHON = Core(
     *("python", dict, Symbol, Scope, Bucket, Longer, first_window, lambda window: window, list, _sort, take_windows, _state_of),
-    *(packed, merged, pack_all, merge_all, take_states, place_of),
+    *(packed, merged, pack_all, merge_all, take_states, place_of, keys_of),
 )

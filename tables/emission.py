@@ -55,7 +55,7 @@ class Closed(msgspec.Struct, gc=False, eq=False):
     watermark: int
     offset: int
     cut: int = UNKNOWN  # see `OpenWindows.cut`
-    states: list[bytes] | None = None  # `pack_window` of each window, where somebody needs that
+    states: Sequence[bytes] | None = None  # `pack_window` of each window, where somebody needs that
     frame: str = ""  # of a longer window, such as `1h`
     revision: int = 0
     corrected: int = 0  # late ticks that this revision adds

@@ -101,7 +101,7 @@ class Further:
     """All of one partition."""
 
     def __init__(self, frames: int, core: Core, *, per_symbol: bool) -> None:
-        self._make = core.longer
+        self._make, self._longers_of = core.longer, core.longers_of
         self.items: dict[bytes, Item] = {}  # by record key
         self.known: dict[bytes, Longer] = {}  # what there is of a symbol, by `broker|symbol`
         self.changed: list[Item] = []  # since `take_changed`
@@ -131,6 +131,8 @@ class Further:
 
     def longers_of(self, symbols: list[Symbol], scope: Scope) -> list[Longer]:
         """Those of many symbols."""
+        if self._longers_of is not None:
+            return self._longers_of(symbols, lambda symbol: self.longer_of(symbol.key, symbol.name, scope))
         found = [*map(self.known.get, map(key_of, symbols))]
         if None in found:
             return [one or self.longer_of(symbol.key, symbol.name, scope) for one, symbol in zip(found, symbols, strict=True)]
@@ -163,3 +165,4 @@ class Further:
         self.items.pop(item.record_key, None)
         if is_longer(item):
             self.known.pop(item.key, None)
+            item.dropped = True

@@ -104,18 +104,17 @@ class KeptWindows:
         self._own = Generation({})  # of windows that have records of their own
         self._sweep_at = 100
 
-    def keep(self, scope: Scope, frame: int, end: int, keys: Iterable[bytes], states: Sequence[State]) -> None:
-        """Keep windows of a scope that have just closed, in the order of bars."""
+    def keep(self, scope: Scope, frame: int, end: int, keys: tuple[bytes, ...], states: Sequence[State]) -> None:
+        """Keep windows of a scope that have just closed, in the order of bars. `states` must not change any more."""
         slot = end << FRAME_BITS | frame
         self.count += len(states)
         if self._per_symbol:
             self._enter(scope.key, slot, states[0])
             return
-        kept, own = self._of(scope.key), tuple(keys)
-        if own == kept.keys:  # most of them are the same objects, so this takes little
-            own = kept.keys
-        kept.keys = own
-        self._enter(scope.key, slot, Together(own, tuple(states), self._place_of))
+        kept = self._of(scope.key)
+        if keys != kept.keys:  # most of them are the same objects, so this takes little
+            kept.keys = keys
+        self._enter(scope.key, slot, Together(kept.keys, states, self._place_of))
 
     def put(self, scope: Scope, frame: int, end: int, key: bytes, state: State) -> None:
         """Keep the newest version of one window."""

@@ -18,7 +18,7 @@ from tables.config import EngineConfig
 from tables.core import Core
 from tables.corrections import Corrections
 from tables.emission import Closed
-from tables.further import Further, key_of
+from tables.further import Further
 from tables.packed import Part
 from tables.scopes import NEVER, UNKNOWN, Longer, LongerBucket, Scope, Symbol
 from tables.state import longer_head
@@ -142,7 +142,7 @@ class LongerWindows:
         states = self._core.take_states(members, frame, self._further.changed)
         self.count -= len(members)
         if self._corrections is not None:
-            self._corrections.kept.keep(scope, frame + 1, bucket.end, map(key_of, members), states)
+            self._corrections.kept.keep(scope, frame + 1, bucket.end, self._core.keys_of(members), states)
         for gathering in self._gathering.get(frame, ()):
             self._merge(self._bucket(scope, gathering, bucket.start, evidence), gathering, members, states)
         reason, at, watermark, offset, cut = evidence

@@ -47,7 +47,8 @@ def _make() -> Core | None:
         *(_native.first_window, _native.adopted),
         *(_native.plain, _native.Symbols.sort, _native.take_windows, _native.state_of),
         *(_native.packed, _native.merged, _native.pack_all, _native.merge_all, _native.take_states, _native.place_of),
-        *(_native.states_of, _native.longer_records),
+        _native.keys_of,
+        *(_native.states_of, _native.longer_records, _native.skip_written, _native.longers_of),
     )
 
 

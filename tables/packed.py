@@ -13,10 +13,10 @@ from tables.scopes import Longer
 from tables.window import Window, merged_state, pack_window, unpack_window
 
 Part = Window | bytes
-PackAll = Callable[[list[Window]], list[bytes]]
+PackAll = Callable[[list[Window]], Sequence[bytes]]  # it does not change any more
 # of symbols and a part of each, a frame, the end of its windows; those that got their first part, and those that changed
 MergeAll = Callable[[list[Longer], Sequence[Part], int, int, list[Longer], list[Any]], int]
-TakeStates = Callable[[list[Longer], int, list[Any]], list[bytes]]
+TakeStates = Callable[[list[Longer], int, list[Any]], Sequence[bytes]]
 
 
 def opened_by(state: bytes, arrival: int) -> bytes:
@@ -39,9 +39,9 @@ def order_of_key(key: bytes) -> bytes:
     return key.replace(b"|", b"\0")
 
 
-def pack_all(windows: list[Window]) -> list[bytes]:
+def pack_all(windows: list[Window]) -> Sequence[bytes]:
     """The states of windows."""
-    return [pack_window(window) for window in windows]
+    return tuple(map(pack_window, windows))
 
 
 def packed(part: Part, end: int) -> bytes:
@@ -80,7 +80,7 @@ def merge_all(
     return new
 
 
-def take_states(members: list[Longer], frame: int, changed: list[Any]) -> list[bytes]:
+def take_states(members: list[Longer], frame: int, changed: list[Any]) -> Sequence[bytes]:
     """Take the open window of a frame from each of its members. `changed` gets those that had not changed before."""
     states: list[bytes] = []
     for longer in members:
@@ -91,4 +91,4 @@ def take_states(members: list[Longer], frame: int, changed: list[Any]) -> list[b
         if not longer.changed:
             longer.changed = True
             changed.append(longer)
-    return states
+    return tuple(states)

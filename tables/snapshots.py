@@ -16,6 +16,7 @@ from itertools import chain
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeGuard
 
+from tables.core import StateRecords
 from tables.further import Item, is_further, is_item
 from tables.open_windows import OpenWindows
 from tables.progress import Progress
@@ -123,12 +124,20 @@ class Snapshots:
             after.further.drop(item)
         return value
 
-    def longer_records(
-        self, items: list[Item], at: int, number: int, keys: list[bytes]
-    ) -> tuple[list[tuple[bytes, bytes]], int]:
+    def longer_records(self, items: list[Item], at: int, number: int, keys: list[bytes]) -> tuple[StateRecords | None, int]:
         """As `states_of`, of those that `take_further` gives."""
         many = self._windows.core.longer_records
-        return ([], at) if many is None else many(items, at, number, keys)
+        return (None, at) if many is None else many(items, at, number, keys)
+
+    def skip_written(self, keys: list[bytes], number: int, visits: int) -> int:
+        """Remove keys from the end of a list whose records later checkpoints than this one have written, with the native core.
+
+        `visits`: at most so many. Returns how many are left.
+        """
+        core, after = self._windows.core, self._windows.after
+        if core.skip_written is None:
+            return visits
+        return core.skip_written(self._windows.symbols, {} if after is None else after.further.items, keys, number, visits)
 
     def state_of(self, symbol: Symbol) -> bytes | None:
         """The value of a symbol's record, where it has exactly one; for all others there is `records_of`, which is slower."""
@@ -139,15 +148,13 @@ class Snapshots:
             return self._windows.core.state_of(windows, symbol.scope.stream_time, symbol.scope.advanced_at)
         return self._windows.core.state_of(windows) if windows else None
 
-    def states_of(
-        self, symbols: list[Symbol], at: int, number: int, keys: list[bytes]
-    ) -> tuple[list[tuple[bytes, bytes]], int]:
+    def states_of(self, symbols: list[Symbol], at: int, number: int, keys: list[bytes]) -> tuple[StateRecords | None, int]:
         """The records of usual symbols from a place on, and where that ended: at once with the core in Python.
 
         `number`: of the checkpoint; it is noted in each symbol. `keys` gets the keys of the records.
         """
         many = self._windows.core.states_of
-        return ([], at) if many is None else many(symbols, at, number, keys, self._parts, self.keeps_states)
+        return (None, at) if many is None else many(symbols, at, number, keys, self._parts, self.keeps_states)
 
     def records_of(self, key: bytes, item: Stored) -> Records:
         """What the changelog must hold now; empty for a symbol without open windows, unless its state has a clock."""

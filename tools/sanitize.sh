@@ -27,5 +27,5 @@ export LD_PRELOAD
 "$python" -c "from tables import native; assert native.NATIVE is not None, native.MISSING"
 "$python" -m pytest -q -p no:cacheprovider -k native tests/unit/test_native_core.py tests/unit/test_native_bars.py \
     tests/unit/test_longer_state.py tests/unit/test_batches.py tests/unit/test_bar_rules.py tests/unit/test_closing_rules.py \
-    tests/unit/test_tick_rules.py
+    tests/unit/test_tick_rules.py tests/unit/test_native_records.py
 "$python" -m tests.fuzz_native --seconds "$seconds"

@@ -37,7 +37,8 @@ cdef class Bars:
     Each window is freed on the way.
     """
 
-    cdef list symbols, windows, states, headers
+    cdef list symbols, windows, headers
+    cdef object states  # a sequence, or None
     cdef bytes suffix, times, closed, ending
     cdef object start, state_header, plain_value
     cdef Py_ssize_t at, end
@@ -47,7 +48,7 @@ cdef class Bars:
     cdef int64_t key_size
 
     def __init__(
-        self, list symbols, list windows, list states, tuple pieces, object start, list headers, object state_header,
+        self, list symbols, list windows, states, tuple pieces, object start, list headers, object state_header,
         object plain_value,
     ):
         """`windows` are empty where there are only `states`. `pieces`: what the bars share, see `tables.emission`.
@@ -89,13 +90,15 @@ cdef class Bars:
         """Write the bars that are left into a batch. Returns whether all of them fitted."""
         cdef char[MOST_BAR] text
         cdef char* stop
-        cdef bytes value, state, headers, shared, suffix = self.suffix
+        cdef bytes value, headers, suffix = self.suffix
         cdef const uint8_t* content
+        cdef const uint8_t* state = NULL
         cdef int64_t start = self.start, size
-        headers = shared = _packed_headers(self.headers)
+        cdef Py_ssize_t state_size = 0
+        headers = _packed_headers(self.headers)
         if self.state_header is not None:
-            shared = _packed_headers([*self.headers, (self.state_header, b"")])
-            shared = shared[: PyBytes_GET_SIZE(shared) - 1]  # without the size of an empty state
+            headers = _packed_headers([*self.headers, (self.state_header, b"")])
+            headers = headers[: PyBytes_GET_SIZE(headers) - 1]  # without the size of an empty state
         while self.at < self.end:
             self._fetch_ahead()
             stop = self._put_bar(text)
@@ -105,16 +108,24 @@ cdef class Bars:
             else:
                 content, size = <const uint8_t*>text, stop - text
             if self.state_header is not None:
-                state = self.states[self.at]
-                headers = _with_content(shared, state)
+                state = self._state(&state_size)
             if not batch.add(
                 start, self.key, self.key_size, <const uint8_t*>PyBytes_AS_STRING(suffix), PyBytes_GET_SIZE(suffix),
-                content, size, headers,
+                content, size, headers, state, state_size,
             ):
                 return False
             self._next()
         self.windows.clear()
         return True
+
+    cdef inline const uint8_t* _state(self, Py_ssize_t* size) except NULL:
+        """The state of the next bar. It belongs to the sequence of states."""
+        cdef bytes state
+        if type(self.states) is States:
+            return (<States>self.states).state(self.at, size)  # nobody shortens it
+        state = self.states[self.at]
+        size[0] = PyBytes_GET_SIZE(state)
+        return <const uint8_t*>PyBytes_AS_STRING(state)
 
     cdef inline int _next(self) except -1:
         if not self.stored:
@@ -125,8 +136,8 @@ cdef class Bars:
     cdef inline void _fetch_ahead(self) noexcept:
         """Have the memory of the bars that come soon brought into the cache."""
         prefetch_ahead(self.symbols, self.at, PyList_GET_SIZE(self.symbols))
-        if not self.stored and self.at + NEAR < PyList_GET_SIZE(self.windows):
-            prefetch_object(<const void*>PyList_GET_ITEM(self.windows, self.at + NEAR), sizeof(window_t))
+        if not self.stored:
+            fetch_window(self.windows, self.at)
 
     cdef bytes _unusual(self):
         cdef object window = plain_unpack(self.states[self.at]) if self.stored else self.windows[self.at]
@@ -139,6 +150,8 @@ cdef class Bars:
         cdef bytes named
         cdef window_t read
         cdef const window_t* w = NULL
+        cdef const uint8_t* state
+        cdef Py_ssize_t state_size = 0
         cdef const uint8_t* bar
         cdef char* at
         if type(symbol) is Symbol:
@@ -147,7 +160,8 @@ cdef class Bars:
             named = (<Longer?>symbol).key
             self.key, self.key_size = <const uint8_t*>PyBytes_AS_STRING(named), PyBytes_GET_SIZE(named)
         if self.stored:
-            if _unpack(self.states[self.at], &read):
+            state = self._state(&state_size)
+            if unpack_window(state, state_size, &read):
                 w = &read
         else:
             window = self.windows[self.at]

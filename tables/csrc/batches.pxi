@@ -62,13 +62,16 @@ cdef class BatchBuilder:
             name, name_size = <const uint8_t*>PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)
         if value is not None:
             content, content_size = <const uint8_t*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)
-        return self.add(timestamp, name, name_size, NULL, 0, content, content_size, _packed_headers(headers))
+        return self.add(timestamp, name, name_size, NULL, 0, content, content_size, _packed_headers(headers), NULL, 0)
 
     cdef bint add(
         self, int64_t timestamp, const uint8_t* key, int64_t key_size, const uint8_t* suffix, int64_t suffix_size,
-        const uint8_t* value, int64_t value_size, bytes headers,
+        const uint8_t* value, int64_t value_size, bytes headers, const uint8_t* last, int64_t last_size,
     ) except -1:
-        """Add a record, whose key is in two parts. NULL: it has none. `headers`: with their number."""
+        """Add a record, whose key is in two parts. NULL: it has none.
+
+        `headers`: with their number. `last`: the content of the last one, if they are without it.
+        """
         cdef int64_t delta, size, whole_key = key_size + suffix_size, headers_size = PyBytes_GET_SIZE(headers)
         cdef uint8_t* at
         if self.count == 0:
@@ -78,7 +81,7 @@ cdef class BatchBuilder:
             1 + varint_size(delta) + varint_size(self.count)
             + (1 if key == NULL else varint_size(whole_key) + whole_key)
             + (1 if value == NULL else varint_size(value_size) + value_size)
-            + headers_size
+            + headers_size + (0 if last == NULL else varint_size(last_size) + last_size)
         )
         if self.count and self.used + varint_size(size) + size >= self.limit:
             return False
@@ -98,7 +101,12 @@ cdef class BatchBuilder:
             memcpy(at, value, value_size)
             at += value_size
         memcpy(at, PyBytes_AS_STRING(headers), headers_size)
-        self.used = at + headers_size - self.data
+        at += headers_size
+        if last != NULL:
+            at = put_varint(at, last_size)
+            memcpy(at, last, last_size)
+            at += last_size
+        self.used = at - self.data
         self.count += 1
         if timestamp > self.max_timestamp:
             self.max_timestamp = timestamp
@@ -161,9 +169,3 @@ cdef bytes _packed_headers(list headers):
 
 cdef inline bytes _packed_number(uint8_t* scratch, int64_t number):
     return PyBytes_FromStringAndSize(<char*>scratch, put_varint(scratch, number) - scratch)
-
-
-cdef bytes _with_content(bytes shared, bytes content):
-    """Headers whose last one lacks its content."""
-    cdef uint8_t[10] number
-    return b"".join((shared, _packed_number(number, len(content)), content))

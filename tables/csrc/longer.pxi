@@ -1,21 +1,72 @@
 # What a symbol has of longer windows, see `tables.scopes.Longer`, and the records of it.
 
+cdef enum:
+    MOST_FRAMES = 15
+    MOST_HEAD = 64  # bytes in front of a state in its record
+    LONGER_SIZE = 200  # bytes of a `Longer`
+
+assert MOST_FRAMES == _MOST_FRAMES
+
+
 @cython.final
 cdef class Longer:
-    """See `tables.scopes.Longer`. Its texts are made when somebody asks."""
+    """See `tables.scopes.Longer`. Its texts and states are made when somebody asks.
+
+    An open window is a `Window` of its own: what it takes in is merged without being packed and unpacked. Only where the
+    numbers do not fit is it the bytes of its state.
+    """
 
     cdef readonly bytes key
     cdef readonly Scope scope
-    cdef public list states
     cdef public object close
     cdef public int64_t due
     cdef public int64_t written
     cdef public bint changed
+    cdef public bint dropped
+    cdef Py_ssize_t frames
+    cdef PyObject* held[MOST_FRAMES]  # the open window of each frame; NULL: there is none
 
     def __init__(self, bytes key, name, Scope scope, Py_ssize_t frames):
+        if self.key is not None or not 0 <= frames <= MOST_FRAMES:
+            raise ValueError("it is made once, and has at most 15 frames")
         self.key = key
         self.scope = scope
-        self.states = [None] * frames
+        self.frames = frames
+
+    def __dealloc__(self):
+        cdef Py_ssize_t frame
+        for frame in range(self.frames):
+            Py_XDECREF(self.held[frame])
+
+    cdef int check(self, Py_ssize_t frame) except -1:
+        if not 0 <= frame < self.frames:
+            raise IndexError("a symbol does not have this frame")
+        return 0
+
+    cdef void put(self, Py_ssize_t frame, object window):
+        """Replace the open window of a frame; None: there is none any more."""
+        cdef PyObject* former = self.held[frame]
+        if window is None:
+            self.held[frame] = NULL
+        else:
+            Py_INCREF(window)
+            self.held[frame] = <PyObject*>window
+        Py_XDECREF(former)
+
+    cdef bytes state(self, Py_ssize_t frame):
+        cdef PyObject* held = self.held[frame]
+        if held == NULL:
+            return None
+        if type(<object>held) is Window:
+            return _pack(&(<Window>held).w, (<Window>held).w.end)
+        return <bytes>held
+
+    @property
+    def states(self):
+        """The states of the open windows by frame; None: there is none."""
+        cdef HeldStates states = HeldStates.__new__(HeldStates)
+        states.longer = self
+        return states
 
     @property
     def record_key(self):
@@ -38,17 +89,41 @@ cdef class Longer:
         return head_of(self.name)
 
 
+@cython.final
+cdef class HeldStates:
+    """The open longer windows of a symbol as the bytes of their states."""
+
+    cdef Longer longer
+
+    def __len__(self):
+        return self.longer.frames
+
+    def __getitem__(self, Py_ssize_t frame):
+        self.longer.check(frame)
+        return self.longer.state(frame)
+
+    def __setitem__(self, Py_ssize_t frame, bytes state):
+        cdef Window window = Window.__new__(Window)
+        self.longer.check(frame)
+        if _unpack(state, &window.w) and _pack(&window.w, window.w.end) == state:
+            self.longer.put(frame, window)
+        else:
+            self.longer.put(frame, state)
+
+
 def longer_records(list items, Py_ssize_t at, int64_t number, list keys):
-    """Records `(key, value)` of longer windows from a place on, and the place where this stopped: before the first of others.
+    """The records of longer windows from a place on, and the place where this stopped: before the first of others.
 
     It notes `number` of the checkpoint in each, and appends the key of each record to `keys`.
     """
-    cdef Py_ssize_t stop = min(len(items), at + STATES_AT_ONCE), frame, count, size
-    cdef list records = [], heads = None
+    cdef Py_ssize_t stop = min(len(items), at + STATES_AT_ONCE), frame, count
+    cdef list own = [], heads = None
+    cdef States values = States(stop - at)
     cdef Scope scope = None
     cdef Longer longer
-    cdef bytes state, key, value
+    cdef PyObject* held
     cdef char* text
+    cdef char* end
     while at < stop:
         if type(items[at]) is not Longer:
             break
@@ -58,32 +133,32 @@ def longer_records(list items, Py_ssize_t at, int64_t number, list keys):
         if longer.scope is not scope:
             scope = longer.scope
             heads = [None if bucket is None else bucket.head for bucket in scope.longer]
-        if len(heads) != len(longer.states):
+        if <Py_ssize_t>len(heads) != longer.frames:
             break  # no window of its scope is open
         count = 0
-        size = 5
-        for frame in range(len(longer.states)):
-            if longer.states[frame] is not None:
-                count += 1
-                size += len(<bytes>heads[frame]) + PyBytes_GET_SIZE(<bytes>longer.states[frame])
+        text = values.place(longer.frames * (MAX_PACKED + MOST_HEAD) + 8)
+        end = text + 2
+        for frame in range(longer.frames):
+            held = longer.held[frame]
+            if held == NULL:
+                continue
+            if PyBytes_GET_SIZE(<bytes>heads[frame]) > MOST_HEAD or type(<object>held) is not Window:
+                count = 0
+                break  # it is left to Python
+            end = pack_window(_put(end, <bytes>heads[frame]), &(<Window>held).w, (<Window>held).w.end)
+            count += 1
         if not count:
             break
-        value = PyBytes_FromStringAndSize(NULL, size)
-        text = PyBytes_AS_STRING(value)
         text[0] = <char>0x94  # as `tables.state.encode_longer`
         text[1] = <char>(0x90 + count)
-        text += 2
-        for frame in range(len(longer.states)):
-            if longer.states[frame] is not None:
-                text = _put(_put(text, <bytes>heads[frame]), <bytes>longer.states[frame])
-        text[0] = text[2] = <char>0xC0
-        text[1] = <char>0x90
-        key = longer.record_key
-        records.append((key, value))
-        keys.append(key)
+        end[0] = end[2] = <char>0xC0
+        end[1] = <char>0x90
+        values.placed(end + 3 - text)
+        own.append(longer.record_key)
         longer.written = number
         at += 1
-    return records, at
+    keys += own
+    return _records(own, values), at
 
 
 def place_of(keys, bytes key):
@@ -105,4 +180,3 @@ def place_of(keys, bytes key):
         else:
             high = middle
     return -1
-

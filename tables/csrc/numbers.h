@@ -108,15 +108,21 @@ static inline char *digits_before(char *end, uint64_t number) {
     return end;
 }
 
+#define MAX_INT_DIGITS 24 /* of 64 bits, and some more */
+
+/* Copies a few digits. It reads and writes `MAX_INT_DIGITS` bytes, of which the first ones count: that takes less than a call. */
+static inline char *put_few(char *at, const char *digits, size_t count) {
+    memcpy(at, digits, MAX_INT_DIGITS);
+    return at + count;
+}
+
 static inline char *put_int(char *at, int64_t number) {
-    char text[24];
+    char text[2 * MAX_INT_DIGITS], *end = text + MAX_INT_DIGITS;
     uint64_t size = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
-    char *begin = digits_before(text + sizeof text, size);
-    size_t length = (size_t)(text + sizeof text - begin);
+    char *begin = digits_before(end, size);
     if (number < 0)
         *at++ = '-';
-    memcpy(at, begin, length);
-    return at + length;
+    return put_few(at, begin, (size_t)(end - begin));
 }
 
 static inline char *put_digits(char *at, const char *digits, int count, int scale, int negative) {
@@ -154,10 +160,17 @@ static inline char *put_digits(char *at, const char *digits, int count, int scal
 
 /* Writes a number as `str(Decimal)` does; returns where it ends. At most `MAX_NUMBER_TEXT` bytes. */
 static inline char *put_number(char *at, int64_t number, int scale) {
-    char text[24];
+    char text[3 * MAX_INT_DIGITS], *end = text + MAX_INT_DIGITS;
     uint64_t size = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
-    char *begin = digits_before(text + sizeof text, size);
-    return put_digits(at, begin, (int)(text + sizeof text - begin), scale, number < 0);
+    char *begin = digits_before(end, size);
+    int count = (int)(end - begin);
+    if (scale == 0 || scale >= count)
+        return put_digits(at, begin, count, scale, number < 0);
+    if (number < 0)
+        *at++ = '-';
+    at = put_few(at, begin, (size_t)(count - scale));
+    *at++ = '.';
+    return put_few(at, end - scale, (size_t)scale);
 }
 
 /* `negative`: also where the number is 0, which no `wide` can say. */

@@ -137,10 +137,13 @@ cdef class Scope:
 
 cdef enum:
     HEAD = 32  # bytes of a key beside its symbol: most keys lie there as a whole
-    SYMBOL_SIZE = 112  # bytes of a symbol
+    SYMBOL_SIZE = 120  # bytes of a symbol
     NEAR = 8  # symbols that are brought into the cache ahead, where many are visited
 
 cdef dict _NONE = {}
+
+
+cdef class Longer  # see longer.pxi
 
 
 @cython.final
@@ -157,6 +160,7 @@ cdef class Symbol:
     cdef readonly Scope scope
     cdef dict more
     cdef public int64_t written
+    cdef Longer longer  # what it has of longer windows, if that was asked for
 
     def __init__(self, bytes key, name, Scope scope):
         _name_symbol(self, key, scope)

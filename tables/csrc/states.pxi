@@ -52,15 +52,16 @@ cdef inline bint _is_held(int64_t number) noexcept:
 
 
 def states_of(list symbols, Py_ssize_t at, int64_t number, list keys, dict parts, bint clocks):
-    """Records `(key, state)` of symbols from a place on, and the place where this stopped: before the first that is unusual.
+    """The records of symbols from a place on, and the place where this stopped: before the first that is unusual.
 
     It notes `number` of the checkpoint in each symbol, and appends the key of each record to `keys`. `parts` has the keys of
     states that are split; `clocks`: states hold the scope's clock.
     """
-    cdef char[MAX_STATE_TEXT + 64] text
+    cdef char* text
     cdef char* end
     cdef Py_ssize_t stop = min(len(symbols), at + STATES_AT_ONCE)
-    cdef list records = []
+    cdef list own = []
+    cdef States values = States(stop - at)
     cdef Symbol symbol
     cdef Scope scope
     cdef object window
@@ -74,6 +75,10 @@ def states_of(list symbols, Py_ssize_t at, int64_t number, list keys, dict parts
             symbol.written = -number  # it has no state that is live
             at += 1
             continue
+        scope = symbol.scope
+        if clocks and (scope.large is not None or not _is_held(scope.c_stream_time) or not _is_held(scope.c_advanced_at)):
+            break
+        text = values.place(MAX_STATE_TEXT + 64)
         text[0] = text[1] = c"["
         end = text + 2
         if window is not None:
@@ -81,16 +86,37 @@ def states_of(list symbols, Py_ssize_t at, int64_t number, list keys, dict parts
         end[0] = c"]"
         end += 1
         if clocks:
-            scope = symbol.scope
-            if scope.large is not None or not _is_held(scope.c_stream_time) or not _is_held(scope.c_advanced_at):
-                break
             end[0] = c","
             end = put_int(end + 1, scope.c_stream_time)
             end[0] = c","
             end = put_int(end + 1, scope.c_advanced_at)
         end[0] = c"]"
-        records.append((symbol.key, PyBytes_FromStringAndSize(text, end + 1 - text)))
-        keys.append(symbol.key)
+        values.placed(end + 1 - text)
+        own.append(symbol.key)
         symbol.written = number
         at += 1
-    return records, at
+    keys += own
+    return _records(own, values), at
+
+
+def skip_written(Symbols symbols, dict further, list keys, int64_t number, Py_ssize_t visits):
+    """Remove keys from the end of a list, up to one whose record this checkpoint wrote last, or that is none of a symbol.
+
+    Returns how many visits are left. `further`: see `tables.further.Further.items`.
+    """
+    cdef object found
+    cdef int64_t written
+    while visits > 0 and keys:
+        found = dict.get(symbols, keys[len(keys) - 1])
+        if type(found) is Symbol:
+            written = (<Symbol>found).written
+        else:
+            found = further.get(keys[len(keys) - 1])
+            if type(found) is not Longer:
+                break
+            written = (<Longer>found).written
+        if written == number:
+            break
+        keys.pop()
+        visits -= 1
+    return visits

@@ -6,6 +6,12 @@ cdef inline void prefetch_ahead(list symbols, Py_ssize_t at, Py_ssize_t count) n
         prefetch_object(<const void*>PyList_GET_ITEM(symbols, at + NEAR), SYMBOL_SIZE)
 
 
+cdef inline void fetch_window(list windows, Py_ssize_t at) noexcept:
+    """The same while somebody goes through a list of windows."""
+    if at + NEAR < PyList_GET_SIZE(windows):
+        prefetch_object(<const void*>PyList_GET_ITEM(windows, at + NEAR), sizeof(window_t))
+
+
 ctypedef int (*comparison)(const void*, const void*) noexcept nogil
 
 

@@ -103,7 +103,7 @@ def test_the_native_core_packs_and_merges_windows_to_the_same_bytes(
     windows = [folded([(offset, tick) for offset, tick in enumerate(part, 10 * number)]) for number, part in enumerate(parts)]
     adopted = [core.adopted(window) for window in windows]
     states = PYTHON.pack_all(windows)
-    assert core.pack_all(adopted) == states
+    assert tuple(core.pack_all(adopted)) == states
     theirs, ours = PYTHON.packed(windows[0], end), core.packed(states[0] if as_state[0] else adopted[0], end)
     for window, state, other, packed in zip(windows[1:], states[1:], adopted[1:], as_state[1:], strict=False):
         assert ours == theirs
@@ -148,6 +148,33 @@ def test_the_native_core_refuses_a_frame_that_a_symbol_does_not_have() -> None:
         core.merge_all([longer], [state], 2, 60, [], [])
     with pytest.raises(IndexError):
         core.take_states([longer], 2, [])
+
+
+@pytest.mark.skipif(native.NATIVE is None, reason=native.MISSING)
+@given(
+    parts=st.lists(st.lists(HOSTILE_TICKS, min_size=1, max_size=3), min_size=1, max_size=4),
+    restored=st.lists(st.booleans(), min_size=4, max_size=4),
+    together=st.lists(st.booleans(), min_size=4, max_size=4),
+)
+def test_the_native_core_keeps_longer_windows_that_have_the_same_states(
+    parts: list[list[Tick]], restored: list[bool], together: list[bool]
+) -> None:
+    core = native.NATIVE
+    assert core is not None
+    ours, theirs = (one.longer(b"A|x", ("A", "x"), one.scope("A"), 2) for one in (core, PYTHON))
+    for number, part in enumerate(parts):
+        window = folded([(offset, tick) for offset, tick in enumerate(part, 10 * number)])
+        if restored[number]:
+            ours.states[1], theirs.states[1] = theirs.states[1], ours.states[1]
+        adopted = [core.adopted(window)]
+        new = core.merge_all([ours], core.pack_all(adopted) if together[number] else adopted, 1, 600, [], [])
+        assert new == PYTHON.merge_all([theirs], [window], 1, 600, [], [])
+        assert list(ours.states) == list(theirs.states)
+    changed: list[object] = []
+    assert list(core.take_states([ours], 1, changed)) == list(PYTHON.take_states([theirs], 1, []))
+    assert (list(ours.states), changed) == ([None, None], [])
+    with pytest.raises(ValueError, match="no open window"):
+        core.take_states([ours], 1, [])
 
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="|", exclude_categories=("Cc", "Cs")), min_size=1, max_size=3)

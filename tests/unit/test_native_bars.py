@@ -29,15 +29,17 @@ def window(number: int) -> Window:
 class Step:
     """The symbols and windows of a step, and a run of its bars."""
 
-    def __init__(self, *, stored: bool) -> None:
+    def __init__(self, *, stored: bool, in_one_piece: bool = False) -> None:
+        """`in_one_piece`: the states are as the native core makes them."""
         core = native.NATIVE
         assert core is not None
         scope: Any = core.scope("A")
         windows = [window(number) for number in range(COUNT)]
         names = [("A", f"S{number}") for number in range(COUNT)]
         self.symbols = [core.symbol("|".join(name).encode(), name, scope) for name in names]
-        self.states = pack_all(windows)
-        self.windows = [] if stored else [core.adopted(one) for one in windows]
+        adopted = [core.adopted(one) for one in windows]
+        self.states: Any = core.pack_all(adopted) if in_one_piece else list(pack_all(windows))
+        self.windows = [] if stored else adopted
         self.refused = 0  # how often the value of an unusual bar is refused
 
     def bars(self, state_header: str | None = "state") -> Any:
@@ -59,16 +61,17 @@ def batch_of(records: list[Record]) -> bytes:
 
 @pytest.mark.parametrize("stored", [False, True])
 @pytest.mark.parametrize("state_header", [None, "state"])
+@pytest.mark.parametrize("in_one_piece", [False, True])
 @pytest.mark.parametrize("limit", [1, 900, 2_000, 1 << 20])
 def test_a_run_writes_the_records_that_it_gives_one_by_one_however_full_a_batch_is(
-    limit: int, state_header: str | None, *, stored: bool
+    limit: int, state_header: str | None, *, stored: bool, in_one_piece: bool
 ) -> None:
     records: list[Record] = list(Step(stored=stored).bars(state_header))
     assert [key for key, *_ in records] == [b"A|S%d|%d" % (number, START) for number in range(COUNT)]
     assert [number for number, (_, value, *_) in enumerate(records) if value.startswith(b"unusual")] == [4, 9]
     if state_header is not None:
         assert [headers for *_, headers in records] == [[*HEADERS, ("state", state)] for state in Step(stored=stored).states]
-    run, done, at = Step(stored=stored).bars(state_header), False, 0
+    run, done, at = Step(stored=stored, in_one_piece=in_one_piece).bars(state_header), False, 0
     while not done:
         builder = native.batch_builder("auto")(limit, 0, None, False)
         done = run.write_into(builder)
