@@ -95,8 +95,9 @@ cdef class Bars:
         cdef const uint8_t* state = NULL
         cdef int64_t start = self.start, size
         cdef Py_ssize_t state_size = 0
-        headers = _packed_headers(self.headers)
-        if self.state_header is not None:
+        if self.state_header is None:
+            headers = _packed_headers(self.headers)
+        else:
             headers = _packed_headers([*self.headers, (self.state_header, b"")])
             headers = headers[: PyBytes_GET_SIZE(headers) - 1]  # without the size of an empty state
         while self.at < self.end:
