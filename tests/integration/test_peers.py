@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 
 import pytest
@@ -13,6 +14,7 @@ from benchmarks.peers.subjects import PEERS
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
+IN_CI = ("barwheel", "streams")  # all of them take more than a minute
 SYMBOLS, TICKS = 20, 20_000  # five minutes of this market; the benchmark is not measured here
 NEEDS = {
     "flink": lambda: installed.jars_of("flink"),
@@ -30,6 +32,8 @@ def topic(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Bench, 
 
 @pytest.mark.parametrize("peer", ["barwheel", *NEEDS])
 def test_each_bar_is_right(topic: tuple[Bench, Topic], peer: str) -> None:
+    if os.environ.get("CI") and peer not in IN_CI:
+        pytest.skip(f"{PEERS[peer].label} is not run in continuous integration, for its time")
     if peer in NEEDS and not NEEDS[peer]().is_dir():
         pytest.skip(f"{PEERS[peer].label} is not installed: `python -m benchmarks peers --peers {peer}` installs it")
     try:
