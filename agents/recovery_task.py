@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 
 class RecoveryTask:
@@ -38,6 +41,7 @@ class RecoveryTask:
             await self._crash(error)
         except asyncio.CancelledError as error:
             if task is None or task.cancelling():
-                raise  # the partitions were revoked
+                log.info("the recovery was given up: the partitions were revoked")
+                raise
             # A client raised the cancellation of its own task. Passed on, it would look like a revocation.
             await self._crash(RuntimeError("a recovery was cancelled from inside").with_traceback(error.__traceback__))

@@ -140,11 +140,8 @@ class TaskManager:
     async def assign(self, numbers: set[int]) -> None:
         """Recover these partitions. Returns when they are ready, or have been revoked."""
         self._tasks = {}
-        recovery = self._begin(self._recover(numbers))
         with contextlib.suppress(asyncio.CancelledError):
-            await recovery
-        if recovery.cancelled():
-            log.info("the recovery of partitions %s was given up", listed(numbers))
+            await self._begin(self._recover(numbers))
 
     def stop_intake(self) -> None:
         """Take no more slices, and cancel a recovery in progress."""
@@ -253,9 +250,4 @@ class TaskManager:
 
 def log_ready(topic: str, numbers: Iterable[int]) -> None:
     """Log that partitions are at work."""
-    log.info("ready: partitions %s of %s", listed(numbers), topic)
-
-
-def listed(numbers: Iterable[int]) -> str:
-    """Numbers as they are shown."""
-    return ", ".join(map(str, sorted(numbers))) or "none"
+    log.info("ready: partitions %s of %s", ", ".join(map(str, sorted(numbers))) or "none", topic)

@@ -213,7 +213,6 @@ class Consumer(driver.Consumer):
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Stop reading, make a last checkpoint, then release the partitions."""
-        log.info("revoked: partitions %s", ", ".join(str(tp.partition) for tp in sorted(revoked)) or "none")
         self.stop_flow()
         self._continuity.clear()
         self.app.flow_control.suspend()
