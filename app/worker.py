@@ -22,7 +22,6 @@ from app.errors import BarwheelError, BrokerError, SettingsError
 from app.kafka.bootstrap import cluster_for, unreachable, wait_for_broker
 from app.kafka.limits import check_limits
 from app.ksqldb.boot import Migrating, at_boot
-from app.memory import return_large_blocks
 from app.settings import Settings, unknown_variables
 from app.settings.data_dir import make_folder
 from app.settings.types import MigrateOnBoot, Native
@@ -99,7 +98,6 @@ async def prepare(app: WorkerApp) -> None:
     start.
     """
     gc.set_threshold(*GC_THRESHOLDS)
-    return_large_blocks()
     raise_file_limit()
     for name in unknown_variables():
         say(f"{name} is set, but there is no such setting")
