@@ -10,14 +10,18 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 Series = tuple[str, int, int]  # broker, partition and number of the frame
-MAX_SERIES, MAX_SYMBOLS = 10_000, 100_000  # kept; beyond, all are forgotten and asked for again
+MAX_SERIES = 10_000  # kept; then all are forgotten and asked for again
+MAX_SYMBOLS = 100_000  # kept, of all series together
 
 
 class Newest(NamedTuple):
-    """The latest start of all bars of a series in epoch ms, and the ids of the symbols that have a bar of that start."""
+    """The latest start of all bars of a series in epoch ms, and the ids of the symbols that have a bar of that start.
+
+    `symbols`: None where there are too many to keep.
+    """
 
     start: int
-    symbols: set[int]
+    symbols: set[int] | None
 
 
 class NewestBars:
@@ -36,18 +40,28 @@ class NewestBars:
         """Note a bar that is written. Returns whether its window was certainly not there; False: it may have been."""
         newest = self._of.get(series) or self._found(series)
         if start > newest.start:
-            self._symbols -= len(newest.symbols)
-            newest = self._of[series] = Newest(start, set())
-        if start < newest.start or symbol_id in newest.symbols:
+            newest = self._keep(series, Newest(start, set()))
+        if start < newest.start or newest.symbols is None or symbol_id in newest.symbols:
             return False
-        newest.symbols.add(symbol_id)
-        self._symbols += 1
+        if self._symbols < MAX_SYMBOLS:
+            newest.symbols.add(symbol_id)
+            self._symbols += 1
+        else:
+            self._keep(series, Newest(start, None))
         return True
 
     def _found(self, series: Series) -> Newest:
-        if len(self._of) >= MAX_SERIES or self._symbols >= MAX_SYMBOLS:
+        if len(self._of) >= MAX_SERIES:
             self._of.clear()
             self._symbols = 0
-        newest = self._of[series] = self._find(series)
-        self._symbols += len(newest.symbols)
+        newest = self._find(series)
+        too_many = self._symbols + len(newest.symbols or ()) > MAX_SYMBOLS
+        return self._keep(series, newest._replace(symbols=None) if too_many else newest)
+
+    def _keep(self, series: Series, newest: Newest) -> Newest:
+        former = self._of.get(series)
+        if former is not None and former.symbols:
+            self._symbols -= len(former.symbols)
+        self._symbols += len(newest.symbols or ())
+        self._of[series] = newest
         return newest

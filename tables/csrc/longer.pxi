@@ -95,6 +95,9 @@ cdef class HeldStates:
 
     cdef Longer longer
 
+    def __init__(self):
+        raise TypeError("a Longer makes it")
+
     def __len__(self):
         return self.longer.frames
 
@@ -118,9 +121,10 @@ def longer_records(list items, Py_ssize_t at, int64_t number, list keys):
     """
     cdef Py_ssize_t stop = min(len(items), at + STATES_AT_ONCE), frame, count
     cdef list own = [], heads = None
-    cdef States values = States(stop - at)
+    cdef States values = None
     cdef Scope scope = None
     cdef Longer longer
+    cdef bytes head
     cdef PyObject* held
     cdef char* text
     cdef char* end
@@ -136,16 +140,19 @@ def longer_records(list items, Py_ssize_t at, int64_t number, list keys):
         if <Py_ssize_t>len(heads) != longer.frames:
             break  # no window of its scope is open
         count = 0
+        if values is None:
+            values = States(stop - at)
         text = values.place(longer.frames * (MAX_PACKED + MOST_HEAD) + 8)
         end = text + 2
         for frame in range(longer.frames):
             held = longer.held[frame]
             if held == NULL:
                 continue
-            if PyBytes_GET_SIZE(<bytes>heads[frame]) > MOST_HEAD or type(<object>held) is not Window:
+            head = heads[frame]
+            if head is None or PyBytes_GET_SIZE(head) > MOST_HEAD or type(<object>held) is not Window:
                 count = 0
                 break  # it is left to Python
-            end = pack_window(_put(end, <bytes>heads[frame]), &(<Window>held).w, (<Window>held).w.end)
+            end = pack_window(_put(end, head), &(<Window>held).w, (<Window>held).w.end)
             count += 1
         if not count:
             break

@@ -91,6 +91,9 @@ cdef class StateRecords:
     cdef States values
     cdef Py_ssize_t at
 
+    def __init__(self):
+        raise TypeError("checkpoints make it")
+
     def __len__(self):
         return self.values.count - self.at
 
@@ -122,5 +125,5 @@ cdef class StateRecords:
 
 cdef StateRecords _records(list keys, States values):
     cdef StateRecords made = StateRecords.__new__(StateRecords)
-    made.keys, made.values = keys, values.trimmed()
+    made.keys, made.values = keys, States(0) if values is None else values.trimmed()
     return made

@@ -61,7 +61,7 @@ def states_of(list symbols, Py_ssize_t at, int64_t number, list keys, dict parts
     cdef char* end
     cdef Py_ssize_t stop = min(len(symbols), at + STATES_AT_ONCE)
     cdef list own = []
-    cdef States values = States(stop - at)
+    cdef States values = None
     cdef Symbol symbol
     cdef Scope scope
     cdef object window
@@ -78,6 +78,8 @@ def states_of(list symbols, Py_ssize_t at, int64_t number, list keys, dict parts
         scope = symbol.scope
         if clocks and (scope.large is not None or not _is_held(scope.c_stream_time) or not _is_held(scope.c_advanced_at)):
             break
+        if values is None:
+            values = States(stop - at)
         text = values.place(MAX_STATE_TEXT + 64)
         text[0] = text[1] = c"["
         end = text + 2

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from collections.abc import Coroutine, Iterator
+from typing import Any
 
 import pytest
 
@@ -78,6 +81,35 @@ async def test_one_that_is_cancelled_from_inside_has_ended_and_the_others_go_on(
 
     await run_together([cancelled(), works()])
     assert done == [1]
+
+
+async def test_errors_of_those_that_are_ended_by_a_cancellation_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def fails_while_it_ends() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise OSError("it could not be closed")
+
+    caller = asyncio.create_task(run_together([fails_while_it_ends()]))
+    await asyncio.sleep(0)
+    caller.cancel()
+    await asyncio.wait([caller])
+    assert caller.cancelled()
+    gc.collect()
+    assert not caplog.records
+
+
+async def test_those_that_were_begun_end_when_the_next_one_cannot_be_made() -> None:
+    work = Work()
+
+    def made() -> Iterator[Coroutine[Any, Any, None]]:
+        yield work.wait("first")
+        raise LookupError("there is no second")
+
+    before = asyncio.all_tasks()
+    with pytest.raises(LookupError):
+        await run_together(made())
+    assert asyncio.all_tasks() == before
 
 
 async def test_nothing_to_do_returns_at_once() -> None:

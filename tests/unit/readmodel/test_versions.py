@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.readmodel.newest import MAX_SYMBOLS, Newest, NewestBars
 from app.readmodel.queries import Queries
 from app.readmodel.rows import BarRow
 from app.readmodel.schema import VERSION
@@ -46,16 +47,17 @@ def cut_off(versions: list[BarRow]) -> Iterator[BarRow]:
         max_size=40,
     ),
     cuts=st.dictionaries(st.integers(1, 39), st.sampled_from(("", "fails", "opened again"))),
-    kept=st.integers(1, 4),
+    kept=st.tuples(st.integers(1, 4), st.integers(0, 4)),
 )
 def test_the_newest_version_counts_in_any_order_and_the_others_are_its_history(
-    tmp_path_factory: pytest.TempPathFactory, versions: list[BarRow], cuts: dict[int, str], kept: int
+    tmp_path_factory: pytest.TempPathFactory, versions: list[BarRow], cuts: dict[int, str], kept: tuple[int, int]
 ) -> None:
     path = tmp_path_factory.mktemp("v") / "model.sqlite"
     store = Store(path, IDENTITY, 1_000, FRAMES)
     best: dict[tuple[str, str, int], int] = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.readmodel.newest.MAX_SYMBOLS", kept)
+        patch.setattr("app.readmodel.newest.MAX_SERIES", kept[0])
+        patch.setattr("app.readmodel.newest.MAX_SYMBOLS", kept[1])
         for begin, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(versions)], strict=True):
             if cuts.get(begin) == "opened again":
                 store.close()
@@ -86,12 +88,22 @@ def test_the_newest_version_counts_in_any_order_and_the_others_are_its_history(
 def test_what_was_forgotten_is_looked_up_among_the_bars_that_are_not_written_yet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.readmodel.newest.MAX_SYMBOLS", 1)  # so the second series makes it forget the first
+    monkeypatch.setattr("app.readmodel.newest.MAX_SERIES", 1)  # so the second series makes it forget the first
     store = Store(tmp_path / "model.sqlite", IDENTITY, 1_000, FRAMES)
     announced = store.add([version(1, 1), version(1, 0, "5m"), version(1, 0)], [], {})
     assert announced == [version(1, 1), version(1, 0, "5m")]
     assert newest(Queries(tmp_path / "model.sqlite")) == [" 1 1"]
     store.close()
+
+
+def test_few_symbols_are_kept_however_many_series_and_symbols_there_are() -> None:
+    newest = NewestBars(lambda _: Newest(-1, set()))
+    series = [("fx", partition, frame) for partition in range(12) for frame in range(7)]
+    each = range(MAX_SYMBOLS // len(series) * 2)
+    promised = [sum(newest.add(one, symbol_id, start) for symbol_id in each) for start in range(2) for one in series]
+    assert promised.count(len(each)) >= len(series), "half of the series are kept whole, at each start"
+    kept = [len(each.symbols or ()) for each in newest._of.values()]
+    assert MAX_SYMBOLS // 2 < sum(kept) == newest._symbols <= MAX_SYMBOLS
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
