@@ -22,7 +22,7 @@ from app.kafka.topics import partition_counts
 from app.ksqldb.boot import BOOT_SECONDS, target
 from app.ksqldb.watched import GONE, TopicEnds, Watched, WatchedQuery, WatchedSource
 from app.settings import Settings
-from migrations.ksql.parse.statement import describe
+from migrations.ksql.parse.statement import describe_executed
 from migrations.plan.entry import Entry, Status
 from migrations.plan.model import place
 from migrations.server.catalog import Catalog, SourceDescription
@@ -75,7 +75,7 @@ async def look(
     for entry in running.values():
         if not entry.query_id or entry.status is Status.sending or (entry.id in taken and entry.query_id not in states):
             continue
-        writes = describe(entry.text).name if entry.name == entry.query_id else entry.name
+        writes = describe_executed(entry.text).name if entry.name == entry.query_id else entry.name
         lag = lags.get(writes)
         found = sum(lag.values()) if lag else None
         state = states.get(entry.query_id, GONE)
@@ -104,13 +104,13 @@ def _taken_away(entries: Sequence[Entry]) -> set[str]:
     """Ids of the entries whose queries a later DROP or TERMINATE of a plan has ended: they stay in the history."""
     found: set[str] = set()
     for number, drop in enumerate(entries):
-        info, before = describe(drop.text), entries[:number]
+        info, before = describe_executed(drop.text), entries[:number]
         if info.kind.destructive and drop.status is Status.applied:
             if info.what == "QUERY":
                 named = [one for one in before if one.query_id == info.name]
             else:
-                same_name = (one for one in before if one.name == info.name)
-                named = [one for one in same_name if place(describe(one.text).what, one.name) == place(info.what, info.name)]
+                same_name, wanted = (one for one in before if one.name == info.name), place(info.what, info.name)
+                named = [one for one in same_name if place(describe_executed(one.text).what, one.name) == wanted]
             found |= {one.id for one in named}
     return found
 

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from migrations.ksql.parse.statement import Kind, or_replace
+from migrations.ksql.parse.rewrite import or_replace
+from migrations.ksql.parse.statement import Kind
 from migrations.plan.definition import definition
 from migrations.plan.drops import dropped_before, dropped_later
 from migrations.plan.entry import NEW, Entry, History, Status

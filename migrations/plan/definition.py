@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from migrations.ksql.parse.lexer import GAPS, Token, lex
 from migrations.ksql.parse.normal import normal_form
-from migrations.ksql.parse.statement import plain_create
+from migrations.ksql.parse.rewrite import plain_create
 
 # options of WITH that describe a topic, which may have been there before, or that name a query
 _LEFT_OUT = {"CLEANUP_POLICY", "PARTITIONS", "REPLICAS", "RETENTION_MS", "QUERY_ID"}

@@ -13,7 +13,8 @@ from migrations.ksql.errors import KsqlError
 from migrations.ksql.parse.lexer import GAPS, Token, lex
 from migrations.ksql.parse.normal import clean, split_tokens, statement_hash, substitute
 from migrations.ksql.parse.reads import is_read
-from migrations.ksql.parse.statement import Kind, StatementInfo, describe, plain_create, says_or_replace
+from migrations.ksql.parse.rewrite import plain_create, says_or_replace
+from migrations.ksql.parse.statement import Kind, StatementInfo, describe
 
 # Variables that follow the settings of one instance. An id and a hash must not: they are made of the text with these values.
 IN_IDS = {"bars_instance": "", "bars_window": "1m", "bars_window_upper": "1M", "bars_five": "5m"}

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from migrations.ksql.parse.lexer import Lexeme, Token, tokenize
-from migrations.ksql.parse.statement import Kind, describe, identifier
+from migrations.ksql.parse.statement import Kind, describe, describe_executed, identifier
 from migrations.plan.drops import dropped_later
 from migrations.plan.entry import NEW, OLD, Entry, History, Status
 from migrations.plan.model import Plan, Statement
@@ -51,7 +51,7 @@ def current_names(plan: Plan, history: History) -> Names:
     for statement in plan.statements:
         entry = history.get(statement.id)
         if entry is not None and entry.name != statement.name and entry.status in (Status.applied, Status.sending):
-            names |= _renamed(statement, entry.name, describe(entry.text).topic)
+            names |= _renamed(statement, entry.name, describe_executed(entry.text).topic)
     return names
 
 
@@ -117,7 +117,7 @@ def _reads(one: Statement, other: Statement) -> bool:
 def put_aside(history: History) -> set[str]:
     """Names and topics of what swaps and roll-backs have put aside, and `retire` has not dropped yet."""
     replaced = [entry for entry in history.values() if entry.status is Status.replaced]
-    return {entry.name for entry in replaced} | {describe(entry.text).topic for entry in replaced}
+    return {entry.name for entry in replaced} | {describe_executed(entry.text).topic for entry in replaced}
 
 
 def next_names(statements: Iterable[Statement], now: Names, taken: Collection[str] = ()) -> Names:

@@ -19,7 +19,8 @@ import msgspec
 from app.version import __version__
 from migrations.errors import KsqlDbError, MigrationError, PlanRefusedError, RefusedError, UnreachableError
 from migrations.ksql.parse.masking import masked
-from migrations.ksql.parse.statement import Kind, if_not_exists
+from migrations.ksql.parse.rewrite import if_not_exists
+from migrations.ksql.parse.statement import Kind
 from migrations.plan.compare import Action, Step
 from migrations.plan.entry import Entry, Status
 from migrations.plan.model import Plan, Statement

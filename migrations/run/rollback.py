@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from migrations.errors import RefusedError
-from migrations.ksql.parse.statement import Kind, describe
+from migrations.ksql.parse.statement import Kind, describe_executed
 from migrations.plan.drops import dropped_later
 from migrations.plan.entry import OLD, Entry, History, Status
 from migrations.plan.model import Plan
@@ -73,7 +73,7 @@ async def roll_back(target: Target, plan: Plan) -> list[str]:
         for old, _ in pairs.values():
             if old.name not in catalog.queries and old.name not in catalog.sources:
                 raise RefusedError(f"{old.name} is gone from the server, and cannot be put in its place again")
-        inserts = [pair for pair in pairs.values() if describe(pair[0].text).kind is Kind.insert_select]
+        inserts = [pair for pair in pairs.values() if describe_executed(pair[0].text).kind is Kind.insert_select]
         sent = [f"RESUME {old.name};" for old, _ in inserts]
         sent += [f"PAUSE {new.name};" for _, new in inserts if new.name in catalog.queries]
         await locked.execute(target, sent)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from migrations.errors import KsqlDbError, PlanError, PlanRefusedError, RefusedError
 from migrations.ksql.parse.masking import masked
-from migrations.ksql.parse.statement import without_delete_topic
+from migrations.ksql.parse.rewrite import without_delete_topic
 from migrations.plan.compare import Action, Step, compare
 from migrations.plan.entry import History
 from migrations.plan.model import Plan

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from migrations.ksql.errors import LexError
 from migrations.ksql.names import RESERVED
-from migrations.ksql.parse.lexer import Lexeme, Token
+from migrations.ksql.parse.lexer import Lexeme, Token, word_of
 
 UNITS = frozenset(f"{unit}{s}" for unit in ("DAY", "HOUR", "MINUTE", "SECOND", "MILLISECOND") for s in ("", "S"))
 
@@ -25,7 +25,7 @@ class Cursor:
 
     def __init__(self, tokens: Sequence[Token], at: int = 0) -> None:
         self._tokens = tokens
-        self._words = tuple(token.text.upper() if token.kind is Lexeme.word else token.text for token in tokens)
+        self._words = tuple(map(word_of, tokens))
         self.at = at
 
     def word(self, ahead: int = 0) -> str:

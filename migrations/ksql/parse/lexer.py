@@ -78,6 +78,11 @@ def tokenize(text: str) -> list[Token]:
     return [token for token in lex(text) if token.kind not in GAPS]
 
 
+def word_of(token: Token) -> str:
+    """A word in upper case; another token as it is."""
+    return token.text.upper() if token.kind is Lexeme.word else token.text
+
+
 def is_one(text: str, kind: Lexeme) -> bool:
     """Whether the whole text is one token of this kind."""
     match = _PATTERN.fullmatch(text)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice
 
 from migrations.ksql.errors import LexError
 from migrations.ksql.names import RESERVED
 from migrations.ksql.parse.forms import check_assert, check_columns, check_connector, check_drop, check_type, check_values
-from migrations.ksql.parse.lexer import GAPS, Lexeme, Token, lex, tokenize
+from migrations.ksql.parse.lexer import GAPS, Lexeme, Token, lex, word_of
 from migrations.ksql.parse.query import check_query
 from migrations.ksql.parse.reads import check_read, is_read
 from migrations.ksql.parse.shape import begin_of_query, check_beginning, check_name, check_one, check_options
@@ -87,20 +86,36 @@ class StatementInfo:
     what: str = ""
 
 
-def describe(statement: str | Iterable[Token]) -> StatementInfo:
-    """Parse one statement. Raises `LexError` if it begins like a known statement and goes on with something else."""
+def describe_executed(text: str) -> StatementInfo:
+    """As `describe`, of a text that was executed once, perhaps by an earlier version, which knew less of the grammar.
+
+    It is never refused. Where not even its name can be told, it is one of another kind.
+    """
+    try:
+        return describe(text, whole=False)
+    except LexError:
+        return StatementInfo(Kind.other, "", "")
+
+
+def describe(statement: str | Iterable[Token], *, whole: bool = True) -> StatementInfo:
+    """Parse one statement. Raises `LexError` if it begins like a known statement and goes on with something else.
+
+    `whole`: read it to its end; otherwise only what is told of it.
+    """
     all_tokens = lex(statement) if isinstance(statement, str) else statement
     tokens = [token for token in all_tokens if token.kind not in GAPS and token.text != ";"]
-    check_one(tokens)
-    words = [_word(token) for token in tokens]
+    if whole:
+        check_one(tokens)
+    words = [word_of(token) for token in tokens]
     beginning = " ".join(words[:3])
     if is_read(tokens):
-        _check_read(tokens)
+        if whole:
+            _check_read(tokens)
         return StatementInfo(Kind.read, "", beginning)
     if words[:2] == ["INSERT", "INTO"] and "SELECT" in words:
-        return _info(Kind.insert_select, tokens, words, 2)
+        return _info(Kind.insert_select, tokens, words, 2, whole=whole)
     if words[:1] != ["CREATE"]:
-        return _once(tokens, words)
+        return _once(tokens, words, whole=whole)
     at, replace = (3, True) if words[1:3] == ["OR", "REPLACE"] else (1, False)
     source = words[at : at + 1] == ["SOURCE"]
     sink = words[at : at + 2] == ["SINK", "CONNECTOR"]
@@ -108,31 +123,34 @@ def describe(statement: str | Iterable[Token]) -> StatementInfo:
     what = words[at] if at < len(words) else ""
     if what not in {"STREAM", "TABLE", "TYPE", "CONNECTOR"}:
         return StatementInfo(Kind.other, "", beginning)
-    check_beginning(tokens, at, replace=replace, source=source, sink=sink)
+    if whole:
+        check_beginning(tokens, at, replace=replace, source=source, sink=sink)
     at += 1
     if_not_exists = words[at : at + 3] == ["IF", "NOT", "EXISTS"]
     at += 3 * if_not_exists
     selects = what in _SOURCES and not source and _selects(words, at)  # what is over a SOURCE's topic, no query writes
     kind = Kind(f"create {what.lower()}{' as select' if selects else ''}")
-    return _info(kind, tokens, words, at, replace=replace, if_not_exists=if_not_exists)
+    return _info(kind, tokens, words, at, whole=whole, replace=replace, if_not_exists=if_not_exists)
 
 
 def _check_read(tokens: list[Token]) -> None:
     """As `check_read`; and an EXPLAIN may be that of another read, or of a statement that runs a query."""
-    explained = tokens[1:] if _word(tokens[0]) == "EXPLAIN" and len(tokens) > 2 else []  # noqa: PLR2004  # EXPLAIN and an id
+    explained = tokens[1:] if word_of(tokens[0]) == "EXPLAIN" and len(tokens) > 2 else []  # noqa: PLR2004  # EXPLAIN and an id
     if not explained or describe(explained).kind not in (Kind.read, *_QUERIES):
         check_read(tokens)
 
 
-def _once(tokens: list[Token], words: list[str]) -> StatementInfo:
+def _once(tokens: list[Token], words: list[str], *, whole: bool) -> StatementInfo:
     """A statement that creates nothing."""
     beginning = " ".join(words[:3])
     if words[:2] == ["INSERT", "INTO"] and "VALUES" in words:
         name = _named(tokens, 2, ("(", "VALUES"))
-        check_values(tokens, 3)
+        if whole:
+            check_values(tokens, 3)
         return StatementInfo(Kind.insert_values, name, beginning)
     if words[:1] == ["ASSERT"]:
-        check_assert(tokens)
+        if whole:
+            check_assert(tokens)
         told = [token.text.strip("'`\"") for token in tokens[3 if words[1:2] == ["NOT"] else 1 :]]
         asserted = told[2:3] if [word.upper() for word in told[:1]] == ["SCHEMA"] else told[1:2]  # after SUBJECT or ID
         return StatementInfo(Kind.check, "".join(asserted), beginning)
@@ -140,59 +158,12 @@ def _once(tokens: list[Token], words: list[str]) -> StatementInfo:
         at = 4 if words[2:4] == ["IF", "EXISTS"] else 2
         follows = ("DELETE", ";") if words[1] in _SOURCES else (";",)
         name = _named(tokens, at, follows)
-        check_drop(tokens, at + 1)
+        if whole:
+            check_drop(tokens, at + 1)
         return StatementInfo(Kind.drop, name, " ".join(words[:2]), what=words[1])
     if words[:1] == ["TERMINATE"] and words[1:] != ["ALL"]:
         return StatementInfo(Kind.terminate, _named(tokens, 1, (";",)).upper(), beginning, what="QUERY")
     return StatementInfo(Kind.other, "", beginning)
-
-
-def without_delete_topic(text: str) -> str:
-    """A DROP without DELETE TOPIC; another statement unchanged."""
-    tokens = [token for token in lex(text) if token.kind not in GAPS and token.text != ";"]
-    if [_word(token) for token in tokens[-2:]] != ["DELETE", "TOPIC"] or _word(tokens[0]) != "DROP":
-        return text
-    return text[: tokens[-2].start].rstrip() + ";"
-
-
-def plain_create(tokens: Iterable[Token]) -> list[Token]:
-    """The tokens of a statement without OR REPLACE and IF NOT EXISTS after CREATE; those of another statement unchanged."""
-    listed = list(tokens)
-    told = [number for number, token in enumerate(listed) if token.kind not in GAPS]
-    words = [_word(listed[number]) for number in told[:8]]
-    if words[:1] != ["CREATE"]:
-        return listed
-    left_out: set[int] = set()
-    for phrase, at in ((["OR", "REPLACE"], {1}), (["IF", "NOT", "EXISTS"], {2, 3, 4, 5})):
-        for begin in at:
-            if words[begin : begin + len(phrase)] == phrase:
-                left_out |= set(range(told[begin], told[begin + len(phrase)]))
-    return [token for number, token in enumerate(listed) if number not in left_out]
-
-
-def says_or_replace(tokens: Iterable[Token]) -> bool:
-    """Whether it begins with CREATE OR REPLACE."""
-    words = [_word(token) for token in islice((token for token in tokens if token.kind not in GAPS), 3)]
-    return words == ["CREATE", "OR", "REPLACE"]
-
-
-def or_replace(text: str) -> str:
-    """`CREATE ..` as `CREATE OR REPLACE ..`."""
-    return _inserted_after(text, "CREATE", "OR REPLACE")
-
-
-def if_not_exists(text: str) -> str:
-    """`CREATE TABLE x ..` as `CREATE TABLE IF NOT EXISTS x ..`; other statements unchanged."""
-    words = [token.text.upper() for token in tokenize(text)[:3] if token.text.upper() not in {"SOURCE", "SINK"}]
-    return _inserted_after(text, words[1], "IF NOT EXISTS") if words[0] == "CREATE" else text
-
-
-def _inserted_after(text: str, word: str, more: str) -> str:
-    for token in tokenize(text):
-        if token.kind is Lexeme.word and token.text.upper() == word:
-            at = token.start + len(token.text)
-            return f"{text[:at]} {more}{text[at:]}"
-    return text
 
 
 def _named(tokens: list[Token], at: int, follows: Collection[str]) -> str:
@@ -218,12 +189,21 @@ def identifier(token: Token) -> str:
 
 
 def _info(
-    kind: Kind, tokens: list[Token], words: list[str], at: int, *, replace: bool = False, if_not_exists: bool = False
+    kind: Kind,
+    tokens: list[Token],
+    words: list[str],
+    at: int,
+    *,
+    whole: bool,
+    replace: bool = False,
+    if_not_exists: bool = False,
 ) -> StatementInfo:
     what = next((one for one in ("STREAM", "TABLE", "TYPE", "CONNECTOR") if one in words[:at]), "QUERY")
     name = _named(tokens, at, _AFTER_NAME[what])
     options = _options(tokens, words)
-    if kind.query:
+    if not whole:
+        pass
+    elif kind.query:
         check_query(tokens[begin_of_query(tokens, words, at, creates=kind is not Kind.insert_select) :])
     else:
         {"TYPE": check_type, "CONNECTOR": check_connector}.get(what, check_columns)(tokens, at + 1)
@@ -239,10 +219,6 @@ def _info(
         sources=tuple(_sources(tokens, words)) if kind.query else (),
         what=what,
     )
-
-
-def _word(token: Token) -> str:
-    return token.text.upper() if token.kind is Lexeme.word else token.text
 
 
 def _selects(words: list[str], at: int) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from migrations.ksql.errors import LexError
 from migrations.ksql.parse.lexer import GAPS, lex, tokenize
 from migrations.ksql.parse.normal import split_tokens
-from migrations.ksql.parse.statement import Kind, describe
+from migrations.ksql.parse.statement import Kind, describe, describe_executed
 from tests.ksqldb_server.refusal import SyntaxRefusal
 from tests.ksqldb_server.syntax import parse
 
@@ -187,3 +187,18 @@ def test_a_statement_that_lost_or_got_a_word_is_taken_only_if_the_grammar_has_it
 def test_what_the_grammar_does_not_have_is_refused_with_its_place(text: str, said: str) -> None:
     with pytest.raises(LexError, match=said):
         describe(text)
+
+
+def test_the_name_and_topic_of_an_executed_statement_are_told_though_its_query_is_refused_today() -> None:
+    text = "CREATE TABLE bar_5m WITH (KAFKA_TOPIC='five') AS SELECT k, WINDOWSTART minutes minutes FROM t GROUP BY k;"
+    with pytest.raises(LexError):
+        describe(text)
+    found = describe_executed(text)
+    assert (found.kind, found.name, found.topic) == (Kind.create_table_as, "BAR_5M", "five")
+
+
+@given(st.sampled_from(STATEMENTS), st.data())
+def test_no_executed_text_is_refused_whatever_was_left_out_of_it(text: str, data: st.DataObject) -> None:
+    words = [token.text for token in tokenize(text)]
+    kept = data.draw(st.lists(st.sampled_from(range(len(words))), unique=True).map(sorted))
+    describe_executed(" ".join(words[at] for at in kept))

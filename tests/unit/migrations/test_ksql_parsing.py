@@ -14,7 +14,8 @@ from migrations.ksql.errors import LexError
 from migrations.ksql.parse.lexer import Lexeme, lex, tokenize
 from migrations.ksql.parse.masking import masked
 from migrations.ksql.parse.normal import normal_form, split, statement_hash, strip_comments, substitute
-from migrations.ksql.parse.statement import Kind, describe, if_not_exists
+from migrations.ksql.parse.rewrite import if_not_exists
+from migrations.ksql.parse.statement import Kind, describe
 
 DATA = Path(os.environ.get("BARWHEEL_TEST_DATA") or Path(__file__).parents[4] / "shared") / "ksqldb"
 
