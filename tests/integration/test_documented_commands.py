@@ -112,6 +112,8 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[bool, Worke
 @pytest.mark.parametrize("one", RUN, ids=str)
 def test_a_command_does_what_the_page_says(sites: dict[bool, Worker], one: Command) -> None:
     worker = sites[not re.match(AFTER, text_of(one))]
+    host, _, port = worker.bootstrap.rpartition(":")
+    process.ensure(Path(worker.settings["data_dir"]) / "pocket", host, int(port))  # without a worker it ends after a minute
     lines = "\n".join([*one.exports, one.line]).replace("host:9092", worker.bootstrap)
     lines = re.sub(r"(localhost|127\.0\.0\.1):6066", f"127.0.0.1:{worker.settings['web_port']}", lines)
     lines = lines.replace("curl -s ", "curl -s --fail-with-body ")
