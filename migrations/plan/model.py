@@ -11,7 +11,7 @@ from types import MappingProxyType
 from migrations.errors import PlanError
 from migrations.ksql.errors import KsqlError
 from migrations.ksql.parse.lexer import GAPS, Token, lex
-from migrations.ksql.parse.normal import clean, split_tokens, statement_hash, substitute
+from migrations.ksql.parse.normal import clean, first_words, split_tokens, statement_hash, substitute
 from migrations.ksql.parse.reads import is_read
 from migrations.ksql.parse.rewrite import plain_create, says_or_replace
 from migrations.ksql.parse.statement import Kind, StatementInfo, describe
@@ -149,7 +149,7 @@ def build_plan(
             raise PlanError(f"{text.origin}: {len(split)} statements under the one id {text.id}; give each its own entry")
         for number, tokens in enumerate(split):
             if text.in_lines and _only_reads(tokens, text.origin):
-                reads.append(Read(text.origin, tokens[0].line, _first_words(clean(tokens), 60)))
+                reads.append(Read(text.origin, tokens[0].line, first_words(clean(tokens), 60)))
                 continue
             settings.append(text.properties)
             origin = f"{text.origin}, line {tokens[0].line}" if text.in_lines or len(split) > 1 else text.origin
@@ -173,12 +173,6 @@ def _only_reads(tokens: list[Token], origin: str) -> bool:
     except KsqlError as error:
         raise PlanError(f"{origin}: {error}") from None
     return True
-
-
-def _first_words(text: str, size: int) -> str:
-    """The text in one line, and not more of it than this."""
-    line = " ".join(text.split())
-    return line if len(line) <= size else f"{line[: size - 1]}…"
 
 
 @dataclass(frozen=True)
@@ -231,7 +225,7 @@ def _statement(tokens: _Tokens, source: KsqlText, origin: str, used: Counter[tup
         raise PlanError(f"{source.origin}: {error}") from None
     if info.kind is Kind.insert_select and not info.query_id:
         return _statement(_with_query_id(tokens, source, named.name, used), source, origin, used)
-    _check_allowed(info, source, f"{origin}: {_first_words(text, 80)}")
+    _check_allowed(info, source, f"{origin}: {first_words(text, 80)}")
     name = named.query_id or _label(named)
     number = used[source.group, name] = used[source.group, name] + 1
     if reserved := set(source.id) & set("<>|"):

@@ -131,3 +131,9 @@ def statement_hash(statement: str | Iterable[Token]) -> str:
     """`v1:sha256:<hex>` of the normal form. `v1` is the version of the normal form, which may change."""
     normal = _joined(lex(statement) if isinstance(statement, str) else statement)
     return f"{HASH_VERSION}:sha256:{sha256(normal.encode()).hexdigest()}"
+
+
+def first_words(text: str, size: int) -> str:
+    """The text in one line, and not more of it than this."""
+    line = " ".join(text.split())
+    return line if len(line) <= size else f"{line[: size - 1]}…"
