@@ -92,45 +92,74 @@ def describe_executed(text: str) -> StatementInfo:
     It is never refused. Where not even its name can be told, it is one of another kind.
     """
     try:
-        return describe(text, whole=False)
+        tokens = _without_gaps(lex(text))
+        return _described(tokens, [word_of(token) for token in tokens])
     except LexError:
         return StatementInfo(Kind.other, "", "")
 
 
-def describe(statement: str | Iterable[Token], *, whole: bool = True) -> StatementInfo:
-    """Parse one statement. Raises `LexError` if it begins like a known statement and goes on with something else.
-
-    `whole`: read it to its end; otherwise only what is told of it.
-    """
-    all_tokens = lex(statement) if isinstance(statement, str) else statement
-    tokens = [token for token in all_tokens if token.kind not in GAPS and token.text != ";"]
-    if whole:
-        check_one(tokens)
+def describe(statement: str | Iterable[Token]) -> StatementInfo:
+    """Parse one statement. Raises `LexError` if it begins like a known statement and goes on with something else."""
+    tokens = _without_gaps(lex(statement) if isinstance(statement, str) else statement)
     words = [word_of(token) for token in tokens]
+    check_one(tokens)
+    info = _described(tokens, words)
+    _check_form(tokens, words, info)
+    return info
+
+
+def _without_gaps(tokens: Iterable[Token]) -> list[Token]:
+    return [token for token in tokens if token.kind not in GAPS and token.text != ";"]
+
+
+def _described(tokens: list[Token], words: list[str]) -> StatementInfo:
+    """What its beginning and its options tell."""
     beginning = " ".join(words[:3])
     if is_read(tokens):
-        if whole:
-            _check_read(tokens)
         return StatementInfo(Kind.read, "", beginning)
     if words[:2] == ["INSERT", "INTO"] and "SELECT" in words:
-        return _info(Kind.insert_select, tokens, words, 2, whole=whole)
+        return _info(Kind.insert_select, tokens, words, 2)
     if words[:1] != ["CREATE"]:
-        return _once(tokens, words, whole=whole)
+        return _once(tokens, words)
     at, replace = (3, True) if words[1:3] == ["OR", "REPLACE"] else (1, False)
     source = words[at : at + 1] == ["SOURCE"]
-    sink = words[at : at + 2] == ["SINK", "CONNECTOR"]
-    at += source or sink
+    at += source or words[at : at + 2] == ["SINK", "CONNECTOR"]
     what = words[at] if at < len(words) else ""
     if what not in {"STREAM", "TABLE", "TYPE", "CONNECTOR"}:
         return StatementInfo(Kind.other, "", beginning)
-    if whole:
-        check_beginning(tokens, at, replace=replace, source=source, sink=sink)
     at += 1
     if_not_exists = words[at : at + 3] == ["IF", "NOT", "EXISTS"]
     at += 3 * if_not_exists
     selects = what in _SOURCES and not source and _selects(words, at)  # what is over a SOURCE's topic, no query writes
     kind = Kind(f"create {what.lower()}{' as select' if selects else ''}")
-    return _info(kind, tokens, words, at, whole=whole, replace=replace, if_not_exists=if_not_exists)
+    return _info(kind, tokens, words, at, replace=replace, if_not_exists=if_not_exists)
+
+
+def _check_form(tokens: list[Token], words: list[str], info: StatementInfo) -> None:
+    """Raises `LexError` unless the statement has the form of its kind to its end."""
+    kind = info.kind
+    if kind is Kind.read:
+        _check_read(tokens)
+    elif kind is Kind.insert_values:
+        check_values(tokens, 3)
+    elif kind is Kind.check:
+        check_assert(tokens)
+    elif kind is Kind.drop:
+        check_drop(tokens, _place_of_dropped(words) + 1)
+    elif kind is not Kind.terminate and kind is not Kind.other:
+        _check_made(tokens, words, info)
+
+
+def _check_made(tokens: list[Token], words: list[str], info: StatementInfo) -> None:
+    """Raises `LexError` unless a CREATE, or an INSERT with a query, has its form to its end."""
+    at = len(info.words.split())
+    if info.kind is not Kind.insert_select:
+        what = words.index(info.what)
+        check_beginning(tokens, what, replace=info.replace, source=words[what - 1] == "SOURCE", sink=words[what - 1] == "SINK")
+    if info.kind.query:
+        check_query(tokens[begin_of_query(tokens, words, at, creates=info.kind is not Kind.insert_select) :])
+    else:
+        {"TYPE": check_type, "CONNECTOR": check_connector}.get(info.what, check_columns)(tokens, at + 1)
 
 
 def _check_read(tokens: list[Token]) -> None:
@@ -140,30 +169,25 @@ def _check_read(tokens: list[Token]) -> None:
         check_read(tokens)
 
 
-def _once(tokens: list[Token], words: list[str], *, whole: bool) -> StatementInfo:
+def _once(tokens: list[Token], words: list[str]) -> StatementInfo:
     """A statement that creates nothing."""
     beginning = " ".join(words[:3])
     if words[:2] == ["INSERT", "INTO"] and "VALUES" in words:
-        name = _named(tokens, 2, ("(", "VALUES"))
-        if whole:
-            check_values(tokens, 3)
-        return StatementInfo(Kind.insert_values, name, beginning)
+        return StatementInfo(Kind.insert_values, _named(tokens, 2, ("(", "VALUES")), beginning)
     if words[:1] == ["ASSERT"]:
-        if whole:
-            check_assert(tokens)
         told = [token.text.strip("'`\"") for token in tokens[3 if words[1:2] == ["NOT"] else 1 :]]
         asserted = told[2:3] if [word.upper() for word in told[:1]] == ["SCHEMA"] else told[1:2]  # after SUBJECT or ID
         return StatementInfo(Kind.check, "".join(asserted), beginning)
     if words[:1] == ["DROP"] and words[1:2] and words[1] in {*_SOURCES, "TYPE", "CONNECTOR"}:
-        at = 4 if words[2:4] == ["IF", "EXISTS"] else 2
         follows = ("DELETE", ";") if words[1] in _SOURCES else (";",)
-        name = _named(tokens, at, follows)
-        if whole:
-            check_drop(tokens, at + 1)
-        return StatementInfo(Kind.drop, name, " ".join(words[:2]), what=words[1])
+        return StatementInfo(Kind.drop, _named(tokens, _place_of_dropped(words), follows), " ".join(words[:2]), what=words[1])
     if words[:1] == ["TERMINATE"] and words[1:] != ["ALL"]:
         return StatementInfo(Kind.terminate, _named(tokens, 1, (";",)).upper(), beginning, what="QUERY")
     return StatementInfo(Kind.other, "", beginning)
+
+
+def _place_of_dropped(words: list[str]) -> int:
+    return 4 if words[2:4] == ["IF", "EXISTS"] else 2
 
 
 def _named(tokens: list[Token], at: int, follows: Collection[str]) -> str:
@@ -189,24 +213,11 @@ def identifier(token: Token) -> str:
 
 
 def _info(
-    kind: Kind,
-    tokens: list[Token],
-    words: list[str],
-    at: int,
-    *,
-    whole: bool,
-    replace: bool = False,
-    if_not_exists: bool = False,
+    kind: Kind, tokens: list[Token], words: list[str], at: int, *, replace: bool = False, if_not_exists: bool = False
 ) -> StatementInfo:
     what = next((one for one in ("STREAM", "TABLE", "TYPE", "CONNECTOR") if one in words[:at]), "QUERY")
     name = _named(tokens, at, _AFTER_NAME[what])
     options = _options(tokens, words)
-    if not whole:
-        pass
-    elif kind.query:
-        check_query(tokens[begin_of_query(tokens, words, at, creates=kind is not Kind.insert_select) :])
-    else:
-        {"TYPE": check_type, "CONNECTOR": check_connector}.get(what, check_columns)(tokens, at + 1)
     return StatementInfo(
         kind,
         name,
