@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +22,6 @@ from rich.table import Table
 
 from app.settings import Settings
 from benchmarks.bursts import Bursts, measure
-from benchmarks.measure import Subject
 from benchmarks.subjects.steady_ticks import Plan
 from benchmarks.synthetic_ticks import PARTITIONS, create
 from benchmarks.throughput import ROOT, Options, accounting, broker, delete_topics, environment, say, started, ticks_read
@@ -140,7 +138,7 @@ def steady(
         started(address, f"{name}-ticks", name, directory, settings) as (worker, port),
         _python(directory, "bar_times", address, finals) as consumer,
     ):
-        _wait_for(worker, port)
+        worker.wait_until(lambda: ticks_read(port) is not None, "it is up", DEADLINE)
         _line(consumer)
         with (
             beside(port),
@@ -165,14 +163,6 @@ def steady(
         total["kept_pace"],
         ended["behind_ms"],
     )
-
-
-def _wait_for(worker: Subject, port: int) -> None:
-    until = time.monotonic() + DEADLINE
-    while ticks_read(port) is None:
-        if worker.process.poll() is not None or time.monotonic() > until:
-            raise worker.failed("is not up")
-        time.sleep(0.1)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 DEADLINE = 600.0  # seconds for one subject
 POLL = 0.5  # seconds between two requests; answering them is part of the subject's CPU time
+LOOK_AGAIN = 0.1  # seconds between two looks at something that is waited for
 FROM, TO = 0.10, 0.95  # the measured part of the ticks: start-up and shutdown are excluded
 _CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 _UTIME = 11  # of the fields after the command's name in /proc/<pid>/stat; stime follows
@@ -81,6 +82,16 @@ class Subject:
         """An error that shows the end of its log."""
         tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
         return RuntimeError(f"{' '.join(self.process.args)}: {what}\n{tail}")  # type: ignore[arg-type]
+
+    def wait_until(self, condition: Callable[[], bool], what: str, deadline: float = DEADLINE) -> None:
+        """Look again and again until it is so. Raises an error that names it if it is not in time, or the process has ended."""
+        end = time.monotonic() + deadline
+        while not condition():
+            if self.process.poll() is not None:
+                raise self.failed(f"ended with exit code {self.process.returncode}: {what}")
+            if time.monotonic() > end:
+                raise self.failed(f"after {deadline:.0f} s still not: {what}")
+            time.sleep(LOOK_AGAIN)
 
     def by_marks(self, total: int, begin: float = FROM, end: float = TO) -> Measured:
         """Follow its `MARK <ticks>` lines until it has processed 95% of the ticks, or another share that is not less."""

@@ -27,8 +27,6 @@ from benchmarks.throughput import ROOT, Options, broker, delete_topics, free_por
 
 SYMBOLS = 4  # in each partition, so that each has states to read
 START = 1_399_248_000_000  # event time of the first tick
-DEADLINE = 600.0
-POLL = 0.1
 ESTABLISHED = "01"  # in /proc/net/tcp
 LINEAR = 1.25  # four times the partitions may take four times the time, and a quarter more
 
@@ -50,6 +48,10 @@ class Worker:
         if self._get("readyz").get("state") != "running":
             return 0
         return len(self._get("api/v1/accounting").get("partitions", ()))
+
+    def read(self) -> int:
+        """How many records it has read."""
+        return int(self._get("api/v1/accounting").get("total", {}).get("read", 0))
 
     def connections(self) -> int:
         """Its open connections to the broker."""
@@ -103,7 +105,7 @@ def _measure(address: str, name: str, count: int, scratch: Path) -> Found:
     with _worker(address, name, scratch / "first") as first:
         found["first_start_seconds"] = _until([first], [count])
         asyncio.run(_fill(address, f"{name}-ticks", count))
-        _until_read(first, count * SYMBOLS)
+        first.subject.wait_until(lambda: first.read() >= count * SYMBOLS, "all is read")
     with ExitStack() as stack:
         say("  a start that finds states")
         one = stack.enter_context(_worker(address, name, scratch / "one"))
@@ -123,19 +125,10 @@ def _measure(address: str, name: str, count: int, scratch: Path) -> Found:
 def _until(workers: Sequence[Worker], expected: Sequence[int]) -> float:
     """Seconds until the workers have these numbers of partitions, in any order."""
     began = time.monotonic()
-    while sorted(worker.partitions() for worker in workers) != sorted(expected):
-        if time.monotonic() - began > DEADLINE:
-            raise workers[0].subject.failed(f"after {DEADLINE:.0f} s still not {expected} partitions")
-        time.sleep(POLL)
+    workers[0].subject.wait_until(
+        lambda: sorted(worker.partitions() for worker in workers) == sorted(expected), f"{expected} partitions"
+    )
     return round(time.monotonic() - began, 2)
-
-
-def _until_read(worker: Worker, records: int) -> None:
-    began = time.monotonic()
-    while worker._get("api/v1/accounting").get("total", {}).get("read", 0) < records:  # noqa: SLF001  # of this module
-        if time.monotonic() - began > DEADLINE:
-            raise worker.subject.failed(f"has not read {records} records")
-        time.sleep(POLL)
 
 
 async def _fill(address: str, topic: str, count: int) -> None:

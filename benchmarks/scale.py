@@ -12,7 +12,7 @@ import math
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,8 +27,6 @@ from benchmarks.throughput import Options, accounting, broker, delete_topics, re
 
 CONSTANT = 1.1  # times the CPU a tick of one worker that each number of workers may take
 TRANSACTION_MS = 900_000  # as long as a broker allows by default
-DEADLINE = 600.0
-POLL = 0.1  # seconds; answering takes a worker about a millisecond
 LOAD = 0.6  # of what a worker can do: the rest is for catching up, and for the partitions of a worker that is lost
 PARTITIONS_A_WORKER = 4  # at least, so that those of a lost worker are spread over the others
 
@@ -89,13 +87,21 @@ async def _measure(address: str, name: str, market: Market, count: int, director
                 for number in range(count)
             ]
             fair = market.partitions // count
-            await asyncio.to_thread(_until, workers, lambda: all(worker.counted()[0] == fair for worker in workers))
+            await asyncio.to_thread(
+                workers[0].subject.wait_until,
+                lambda: all(worker.counted()[0] == fair for worker in workers),
+                f"each has {fair} partitions",
+            )
             idle = [worker.subject.resident_mb() for worker in workers]
             before, began = _cpu(workers), time.perf_counter()
             await producer.commit_transaction()
         finally:
             await producer.stop()
-        await asyncio.to_thread(_until, workers, lambda: sum(worker.counted()[1] for worker in workers) >= market.ticks)
+        await asyncio.to_thread(
+            workers[0].subject.wait_until,
+            lambda: sum(worker.counted()[1] for worker in workers) >= market.ticks,
+            "all is read",
+        )
         cpu, seconds = _cpu(workers) - before, time.perf_counter() - began
         peak = [worker.subject.peak_mb() for worker in workers]
     bars = await records_in(address, f"{name}-bar_1m_final", market.partitions)
@@ -109,14 +115,6 @@ async def _measure(address: str, name: str, market: Market, count: int, director
         "idle_mb": round(max(idle), 1),
         "peak_mb": round(max(peak), 1),
     }
-
-
-def _until(workers: Sequence[_Worker], done: Callable[[], bool]) -> None:
-    end = time.monotonic() + DEADLINE
-    while not done():
-        if time.monotonic() > end:
-            raise workers[0].subject.failed(f"not through after {DEADLINE:.0f} s")
-        time.sleep(POLL)
 
 
 def _cpu(workers: Sequence[_Worker]) -> float:

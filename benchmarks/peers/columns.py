@@ -10,6 +10,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.synthetic_ticks import Produced
+
 Integers = NDArray[np.int64]
 Prices = NDArray[np.float64]  # a price of up to 15 digits has one float, so that equal floats are equal prices
 
@@ -75,8 +77,8 @@ class Ticks:
         self._key, self._partition, self._ts, self._bid = array("q"), array("q"), array("q"), array("d")
         self._decode = msgspec.json.Decoder(Tick).decode
 
-    def noting(self, records: Iterable[tuple[int, bytes, bytes]]) -> Iterator[tuple[int, bytes, bytes]]:
-        """Pass `(partition, key, value)` on, and note each."""
+    def noting(self, records: Iterable[Produced]) -> Iterator[Produced]:
+        """Pass records on, and note each."""
         for record in records:
             partition, key, value = record
             tick = self._decode(value)
