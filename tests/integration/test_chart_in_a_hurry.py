@@ -24,6 +24,7 @@ BARS = 5_000  # the newest page has not all of them
 OLD = START + 100 * MINUTE
 CHART = "/chart/fx/EURUSD"
 FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"  # two of them have been drawn
+SCROLLED = "performance.getEntriesByName('scrolled').length > 0"
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def going_back(visit: Open) -> Callable[[str], tuple[Visit, Held]]:
     def press(key: str) -> tuple[Visit, Held]:
         seen = visit(f"{CHART}?at={OLD}")
         seen.wait(lambda: "01:40:00" in seen.text("#legend"), "the old bar")
-        seen.page.evaluate(FRAMES)  # the chart scrolls at the next one
+        seen.wait(lambda: bool(seen.page.evaluate(SCROLLED)), "the old bar in sight")
         held = Held(seen)
         seen.page.focus("#chart")
         seen.page.keyboard.press(key)

@@ -37,7 +37,9 @@ export class Screen {
     if (shared) showShared(shared);
     if (this.placed || !picture.starts.length) return;
     this.placed = true;
-    const place = () => this.scrollTo(picture.indexes.has(selection.start) ? selection.start : null);
+    const place = () => {
+      if (this.placed) this.scrollTo(picture.indexes.has(selection.start) ? selection.start : null); // else other bars are expected
+    };
     requestAnimationFrame(() => requestAnimationFrame(place)); // the chart has its width then
   }
 
@@ -87,7 +89,10 @@ export class Screen {
   // scroll to a bar, or to the newest ones
   scrollTo(start) {
     this.view.scrollTo(start);
-    requestAnimationFrame(() => this.point()); // the range applies with the next frame
+    requestAnimationFrame(() => {
+      this.point(); // the range applies with this frame
+      performance.mark("scrolled"); // for measurements
+    });
   }
 
   // put the crosshair at the selected bar
