@@ -17,9 +17,11 @@ from yarl import URL
 from agents.bar_schemas import BarSchemas
 from agents.engines import why_python
 from agents.tasks import TaskManager
-from agents.topics import ensure
+from agents.topics import TopicsReport, ensure
 from app.errors import BarwheelError, BrokerError, SettingsError
 from app.kafka.bootstrap import cluster_for, unreachable, wait_for_broker
+from app.kafka.cluster import Cluster
+from app.kafka.failures import may_pass
 from app.kafka.limits import check_limits
 from app.ksqldb.boot import Migrating, at_boot
 from app.settings import Settings, unknown_variables
@@ -31,6 +33,7 @@ from app.web.security.access import check_bind_address, check_port_free
 from app.web.security.connections import raise_file_limit
 from tables import native
 
+RETRY_SECONDS = 1.0  # after the broker failed a request, and another attempt may help
 # Open windows are many, live for a minute and are in no reference cycle. With Python's default thresholds the collector
 # would traverse them all the time and free nothing.
 GC_THRESHOLDS = (50_000, 50, 100)
@@ -113,14 +116,7 @@ async def prepare(app: WorkerApp) -> None:
     tasks.cluster = cluster_for(settings)
     # The pocket broker's port is known only now. The app was built with a guess.
     app.transport.url = app.producer_transport.url = broker_urls(tasks.cluster.bootstrap)
-    while tasks.topics is None:
-        await wait_for_broker(tasks.cluster, say=say)
-        try:
-            await check_limits(settings, tasks.cluster)
-            tasks.topics = await ensure(settings, tasks.cluster)
-        except BrokerError:
-            if await unreachable(tasks.cluster) is None:
-                raise  # the broker answers, so it refused the request
+    tasks.topics = await ensured_topics(settings, tasks.cluster)
     for finding in tasks.topics.findings:
         say(str(finding))
     await tasks.schemas.check()
@@ -131,6 +127,20 @@ async def prepare(app: WorkerApp) -> None:
         say(f"using the pocket broker at {tasks.cluster}: for trying out and tests, production is Apache Kafka")
     if settings.migrate_on_boot is MigrateOnBoot.require:
         await at_boot(settings, tasks.cluster, app.migrating)
+
+
+async def ensured_topics(settings: Settings, cluster: Cluster) -> TopicsReport:
+    """Create or check the topics as soon as the broker answers. Raises `TopicsError`, and `BrokerError` where it refuses."""
+    while True:
+        await wait_for_broker(cluster, say=say)
+        try:
+            await check_limits(settings, cluster)
+            return await ensure(settings, cluster)
+        except BrokerError as error:
+            if await unreachable(cluster) is None and not may_pass(error):
+                raise
+            say(f"{error}; next try in {RETRY_SECONDS:.0f} s")
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 def check_native(settings: Settings) -> None:

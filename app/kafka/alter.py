@@ -33,10 +33,9 @@ class AlterRequest(Request[IncrementalAlterConfigsRequest_v0]):  # type: ignore[
 
 async def alter_topic(client: AIOKafkaAdminClient, topic: str, configs: Mapping[str, str]) -> None:
     """Set these configs of a topic. Raises `BrokerError` where the broker refuses, and aiokafka's errors."""
-    kafka = client._client  # noqa: SLF001  # the admin client sends only its own requests
     shown = ",".join(f"{name}={value}" for name, value in configs.items())
     try:
-        answer = await kafka.send(kafka.get_random_node(), AlterRequest(topic, configs))
+        answer = await client._send_request(AlterRequest(topic, configs))  # noqa: SLF001  # it has only its own requests
     except NOT_SPOKEN:
         raise BrokerError(f"topic {topic}: the broker is older than Kafka 2.3, which cannot set {shown} alone") from None
     for code, message, *_ in answer.responses:

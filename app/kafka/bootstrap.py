@@ -8,10 +8,11 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.conn import create_conn
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
 
 from app.errors import BrokerError
 from app.kafka.cluster import Cluster, client_options, refusal
@@ -100,10 +101,29 @@ def _raise_if_refused(error: BaseException, address: str) -> None:
         raise BrokerError(f"broker {address}: {why}") from error
 
 
+class AnyNodeAdmin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka has no types
+    """An admin client for which one broker that is away does not matter, where any broker can answer.
+
+    Written for aiokafka 0.14.0. Its own client chooses one broker by chance, and fails if it cannot connect to it.
+    """
+
+    async def _send_request(self, request: Any, node_id: int | None = None) -> Any:
+        if node_id is not None:
+            return await super()._send_request(request, node_id)
+        nodes = [one.nodeId for one in self._client.cluster.brokers()]
+        problem = NodeNotReadyError("no broker is known")
+        for node in random.sample(nodes, len(nodes)):
+            try:
+                return await self._client.send(node, request)
+            except NodeNotReadyError as error:  # it cannot be connected to, and nothing was sent
+                problem = error
+        raise problem
+
+
 @asynccontextmanager
 async def admin(cluster: Cluster, *, request_timeout_ms: int = REQUEST_TIMEOUT_MS) -> AsyncIterator[AIOKafkaAdminClient]:
     """Connect an admin client, and close it after the block. Raises `BrokerError` if it cannot connect."""
-    client = AIOKafkaAdminClient(client_id="barwheel-admin", request_timeout_ms=request_timeout_ms, **cluster.client)
+    client = AnyNodeAdmin(client_id="barwheel-admin", request_timeout_ms=request_timeout_ms, **cluster.client)
     try:
         with quiet_client():
             await client.start()

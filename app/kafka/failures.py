@@ -93,6 +93,11 @@ def refused(error: BaseException) -> BrokerError | None:
     return BrokerError(f"the broker refused a request: {reason_of(refusal)}; {remedy}")
 
 
+def may_pass(error: BrokerError) -> bool:
+    """Whether another attempt may mend what caused this error. Without a cause it is our own verdict, which stays."""
+    return isinstance(error.__cause__, (kafka.KafkaError, OSError)) and refusal_of(error) is None  # TimeoutError is an OSError
+
+
 def reason_of(error: BaseException) -> str:
     """The error as people read it: its class, where its text does not say it."""
     text, name = str(error), type(error).__name__

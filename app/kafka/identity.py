@@ -114,9 +114,8 @@ class IdentityRequest(Request[MetadataRequest_v10]):  # type: ignore[misc]  # ai
 
 async def identify(client: AIOKafkaAdminClient, topics: Iterable[str]) -> Identities:
     """The ids of the cluster and of these topics, as far as the broker tells them. Raises aiokafka's errors."""
-    kafka = client._client  # noqa: SLF001  # the admin client sends only its own requests
     try:
-        answer = await kafka.send(kafka.get_random_node(), IdentityRequest(topics))
+        answer = await client._send_request(IdentityRequest(topics))  # noqa: SLF001  # it has only its own requests
     except NOT_SPOKEN:
         return Identities()
     found: dict[str, str] = {}

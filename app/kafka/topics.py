@@ -126,7 +126,7 @@ async def create_missing(client: AIOKafkaAdminClient, wanted: Iterable[TopicSpec
             detail = message[0] if message and message[0] else for_code(code).__name__
             if code == InvalidReplicationFactorError.errno:
                 detail += f" (replication_factor={replicas}); set replication_factor to at most the number of brokers"
-            raise BrokerError(f"topic {name} cannot be created: {detail}")
+            raise BrokerError(f"topic {name} cannot be created: {detail}") from for_code(code)(detail)
     return created
 
 

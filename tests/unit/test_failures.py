@@ -16,6 +16,8 @@ from agents.metrics import Metrics
 from agents.readiness import Readiness
 from agents.task_creator import TaskCreator
 from agents.tasks import TaskManager
+from agents.topics import TopicsReport
+from app import worker
 from app.driver import clients
 from app.errors import BrokerError, SettingsError
 from app.kafka.cluster import Cluster
@@ -119,6 +121,32 @@ async def test_a_recovery_ends_where_the_broker_refuses_the_credentials_that_it_
     monkeypatch.setattr(recovering, "_try_recover", attempt)
     with pytest.raises(BrokerError, match="refused the credentials"):
         await recovering.recover(Cluster("a:1"), None, {0})
+
+
+@pytest.mark.parametrize("kind", [*FINAL, *PASSING, TimeoutError, OSError, None], ids=lambda kind: kind and kind.__name__)
+async def test_a_start_asks_for_the_topics_again_exactly_where_that_may_help(
+    kind: type[Any] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report, attempts = TopicsReport(1, log_append_time=True, max_message_bytes=1_000_000), list[int]()
+
+    async def passes(*_: Any, **__: Any) -> None:
+        """In the place of what asks a broker."""
+
+    async def ensure(*_: Any) -> TopicsReport:
+        attempts.append(1)
+        if len(attempts) == 1:
+            raise BrokerError("our own verdict" if kind is None else kind.__name__) from (kind and made(kind))
+        return report
+
+    for name, instead in {"ensure": ensure, "check_limits": passes, "wait_for_broker": passes, "unreachable": answers}.items():
+        monkeypatch.setattr(worker, name, instead)
+    monkeypatch.setattr(worker, "RETRY_SECONDS", 0.0)
+    if kind is None or kind in FINAL:
+        with pytest.raises(BrokerError, match="our own verdict" if kind is None else kind.__name__):
+            await worker.ensured_topics(Settings.load(), Cluster("a:1"))
+    else:
+        assert await worker.ensured_topics(Settings.load(), Cluster("a:1")) is report
+        assert len(attempts) == 2
 
 
 class Restarting(TaskManager):
