@@ -1,7 +1,8 @@
 """`python -m tests.chaos table`: the same faults on each broker, in each delivery mode, with both timestamp types, as a table.
 
 A combination that could not be run is marked so. With `--results FILE` a finished combination is written to FILE, and one that
-FILE has from the same commit and with the same options is not run again: a table of hours can be made in parts.
+FILE has from the same commit and with the same options is not run again: a table of hours can be made in parts. Each row names
+the commit that was run. With `--any-commit` rows of other commits are taken, too, the newest of each combination.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ Row = dict[str, Any]  # the summary of a run; `not_run`: the reason why there is
 def main(words: list[str]) -> int:
     """Run what is to be run, print the table, write it; returns 1 where a run found a violation, else 0."""
     given = _parser().parse_args(words)
-    results = Results(given.results)
+    results = Results(given.results, any_commit=given.any_commit)
     rows = []
     for options in combinations(given.faults, given.seed):
         wanted = options.broker in given.brokers and options.timestamps in given.timestamps
@@ -55,23 +56,25 @@ def combinations(faults: int, seed: int) -> Iterator[Options]:
 
 
 class Results:
-    """The rows of earlier runs of this commit, in a file of JSON lines."""
+    """The rows of earlier runs, of this commit or of any, in a file of JSON lines."""
 
-    def __init__(self, file: Path | None) -> None:
+    def __init__(self, file: Path | None, *, any_commit: bool) -> None:
         self._file = file
         self._commit = _commit()
         lines = file.read_text().splitlines() if file is not None and file.exists() else []
-        self._rows = [row for row in map(json.loads, lines) if row["commit"] == self._commit]
+        self._rows = [row for row in map(json.loads, lines) if any_commit or row["commit"] == self._commit]
 
     def find(self, options: Options) -> Row | None:
-        """The row of an earlier run with the same options."""
-        return next((row for row in self._rows if row["command"] == options.command), None)
+        """The row of the last earlier run with the same options."""
+        return next((row for row in reversed(self._rows) if row["command"] == options.command), None)
 
-    def add(self, row: Row) -> None:
-        """Keep a row."""
+    def add(self, row: Row) -> Row:
+        """Keep a row; returns it with the commit."""
+        kept = {**row, "commit": self._commit}
         if self._file is not None:
             with self._file.open("a") as file:
-                file.write(json.dumps({**row, "commit": self._commit}) + "\n")
+                file.write(json.dumps(kept) + "\n")
+        return kept
 
 
 def _commit() -> str:
@@ -91,8 +94,7 @@ def _row(options: Options, results: Results) -> Row:
         outcome = run(options, _say)
     except KafkaUnavailableError as error:
         return _not_run(options, str(error))
-    row = report.summary(outcome)
-    results.add(row)
+    row = results.add(report.summary(outcome))
     for violation in row["violations"]:
         _say(f"VIOLATION {violation}")
     return row
@@ -111,7 +113,7 @@ def markdown(rows: Iterable[Row], faults: int, seed: int) -> str:
     """Two tables: what was read and published, and how many faults of each kind there were."""
     rows, kinds = list(rows), [kind for kind in Kind if any(kind in row.get("faults", ()) for row in rows)]
     names = [name.replace("_", " ") for name in COUNTS]
-    counts = [("faults", *names, "repeated, equal value", "seconds", "violations"), *map(_counts, rows)]
+    counts = [("faults", *names, "repeated, equal value", "seconds", "commit", "violations"), *map(_counts, rows)]
     faulty = [tuple(map(str, kinds)), *(tuple(str(row.get("faults", {}).get(kind, "")) for kind in kinds) for row in rows)]
     heads = [("broker", "delivery", "timestamps"), *map(_head, rows)]
     return "\n".join(
@@ -133,10 +135,21 @@ def _head(row: Row) -> tuple[str, ...]:
 
 def _counts(row: Row) -> tuple[str, ...]:
     if "not_run" in row:
-        return f"not run: {row['not_run']}", *[""] * (len(COUNTS) + 3)
+        return f"not run: {row['not_run']}", *[""] * (len(COUNTS) + 4)
     repeated = ", ".join(f"{kind}: {count}" for kind, count in row["repeated_keys"].items())
     numbers = (f"{row[name]:,}" for name in COUNTS)
-    return str(sum(row["faults"].values())), *numbers, repeated or "0", f"{row['seconds']:.0f}", str(len(row["violations"]))
+    return (
+        str(sum(row["faults"].values())),
+        *numbers,
+        repeated or "0",
+        f"{row['seconds']:.0f}",
+        _short(row["commit"]),
+        str(len(row["violations"])),
+    )
+
+
+def _short(commit: str) -> str:
+    return commit[:7] + ("+" if "+" in commit else "")  # with changes that were not committed
 
 
 def _table(heads: list[tuple[str, ...]], cells: list[tuple[str, ...]]) -> list[str]:
@@ -164,5 +177,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--results", type=Path, metavar="FILE", help="keep finished combinations, and take those of this commit"
     )
+    parser.add_argument("--any-commit", action="store_true", help="take kept combinations of other commits, too")
     parser.add_argument("--write", type=Path, metavar="FILE", help=f"write the table into FILE, between {BEGIN} and {END}")
     return parser

@@ -21,7 +21,15 @@ def row(options: Options, **more: Any) -> Row:
 
 def finished(options: Options) -> Row:
     counts = dict.fromkeys(table.COUNTS, 12_345)
-    return row(options, **counts, faults={"kill": 3, "freeze": 2}, repeated_keys={"freeze": 7}, seconds=61.2, violations=["x"])
+    return row(
+        options,
+        **counts,
+        faults={"kill": 3, "freeze": 2},
+        repeated_keys={"freeze": 7},
+        seconds=61.2,
+        violations=["x"],
+        commit="0123456789",
+    )
 
 
 def test_a_combination_that_was_not_run_is_marked_and_has_no_figures() -> None:
@@ -30,7 +38,7 @@ def test_a_combination_that_was_not_run_is_marked_and_has_no_figures() -> None:
     lines = [line for line in text.splitlines() if line.startswith("| pocket")]
     assert [line.count("|") for line in lines[:2]] == [text.splitlines()[2].count("|")] * 2
     assert "| pocket | idempotent | LogAppendTime | 5 | 12,345 |" in lines[0]
-    assert lines[0].endswith("| freeze: 7 | 61 | 1 |")
+    assert lines[0].endswith("| freeze: 7 | 61 | 0123456 | 1 |")
     assert "not run: no Java" in lines[1]
     assert not any(character.isdigit() for character in lines[1])
     assert lines[2].endswith("| 3 | 2 |")
@@ -58,12 +66,16 @@ def test_the_page_has_the_markers(tmp_path: Path) -> None:
     table.write(copy, "new")
 
 
-def test_finished_rows_are_taken_from_the_same_commit_only(tmp_path: Path) -> None:
+def test_finished_rows_are_taken_from_the_same_commit_only_unless_any_will_do(tmp_path: Path) -> None:
     file, options = tmp_path / "results.jsonl", next(iter(table.combinations(5, 7)))
-    Results(file).add(finished(options))
-    found = Results(file).find(options)
-    assert found is not None
+    added = Results(file, any_commit=False).add({**finished(options), "commit": "to be replaced"})
+    found = Results(file, any_commit=False).find(options)
+    assert found == added
     assert found["faults"] == {"kill": 3, "freeze": 2}
-    assert Results(file).find(next(iter(table.combinations(6, 7)))) is None
-    file.write_text(json.dumps({**json.loads(file.read_text()), "commit": "another"}) + "\n")
-    assert Results(file).find(options) is None
+    assert Results(file, any_commit=False).find(next(iter(table.combinations(6, 7)))) is None
+    older = {**found, "commit": "another", "seconds": 1.0}
+    file.write_text(json.dumps(older) + "\n")
+    assert Results(file, any_commit=False).find(options) is None
+    assert Results(file, any_commit=True).find(options) == older
+    Results(file, any_commit=True).add(finished(options))
+    assert Results(file, any_commit=True).find(options) == added, "the newest of each"
