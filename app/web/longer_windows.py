@@ -123,36 +123,16 @@ def _shown(
 ) -> OpenWindow:
     window, scope, (start, end) = merged.window, holder.scope, span
     assert window is not None  # noqa: S101  # it has a part
-    config, known = engine.config, scope.stream_time != UNKNOWN
-    per_second = PER_SECOND[config.time_unit]
+    config = engine.config
     window.end = end
     due = None
-    if known and config.idle_close:
+    if scope.stream_time != UNKNOWN and config.idle_close:
         own = scope.advanced_at - scope.stream_time + config.grace + end
         due = max([own, *(sampling.idle_due(scope, part.end, config.grace) for part in merged.open_parts)])
     return OpenWindow.model_construct(
-        broker=holder.name[0],
-        symbol=holder.name[1],
-        partition=number,
-        bucket_start=start,
-        bucket_end=end,
-        open=window.open,
-        high=window.high,
-        low=window.low,
-        close=window.close,
-        volume=window.volume,
-        vwap=window.vwap() if window.volume is not None else None,
-        ticks=window.ticks,
-        first_ts=window.open_ts * 1_000 // per_second,
-        last_ts=window.close_ts * 1_000 // per_second,
-        first_offset=window.first_offset,
-        last_offset=window.last_offset,
-        opened_at=window.opened_at,
-        stream_time=scope.stream_time if known else None,
-        watermark=scope.stream_time - config.grace if known else None,
-        closes_at_stream_time=end + config.grace,
+        **sampling.window_fields(engine, number, holder, window, span),
         idle_due=due,
-        partial=lacks_ticks(window, end - start, per_second, engine.cut),
+        partial=lacks_ticks(window, end - start, PER_SECOND[config.time_unit], engine.cut),
         frame=frame,
         ticks_in_open=merged.ticks_in_open,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from heapq import nsmallest
+from typing import Any
 
 from agents.accounting import SCOPES_LISTED
 from agents.task import PartitionTask
@@ -15,7 +16,7 @@ from app.web.models.bars import FinalBar, OpenWindow
 from app.web.models.workers import Due, ScopeTime, WheelPartition
 from tables.bars import decode_bar
 from tables.engine import Engine
-from tables.scopes import UNKNOWN, Scope, Symbol
+from tables.scopes import UNKNOWN, Longer, Scope, Symbol
 from tables.ticks import PER_SECOND
 from tables.views import first_stream_times, is_partial
 from tables.window import Window
@@ -50,32 +51,41 @@ def idle_due(scope: Scope, end: int, grace: int) -> int:
     return min(max(lead + other, bucket.last_opened_at + grace) for other, bucket in scope.buckets.items() if other >= end)
 
 
+def window_fields(engine: Engine, number: int, of: Longer | Symbol, window: Window, span: tuple[int, int]) -> dict[str, Any]:
+    """What is told of an open window of any length, in a partition with this number; `span`: its start and end, epoch ms."""
+    config, scope, (start, end) = engine.config, of.scope, span
+    per_second = PER_SECOND[config.time_unit]
+    known = scope.stream_time != UNKNOWN
+    return {
+        "broker": of.name[0],
+        "symbol": of.name[1],
+        "partition": number,
+        "bucket_start": start,
+        "bucket_end": end,
+        "open": window.open,
+        "high": window.high,
+        "low": window.low,
+        "close": window.close,
+        "volume": window.volume,
+        "vwap": window.vwap() if window.volume is not None else None,
+        "ticks": window.ticks,
+        "first_ts": window.open_ts * 1_000 // per_second,
+        "last_ts": window.close_ts * 1_000 // per_second,
+        "first_offset": window.first_offset,
+        "last_offset": window.last_offset,
+        "opened_at": window.opened_at,
+        "stream_time": scope.stream_time if known else None,
+        "watermark": scope.stream_time - config.grace if known else None,
+        "closes_at_stream_time": end + config.grace,
+    }
+
+
 def open_window(engine: Engine, number: int, symbol: Symbol, window: Window) -> OpenWindow:
     """One open window of a partition with this number."""
     config, scope = engine.config, symbol.scope
-    per_second = PER_SECOND[config.time_unit]
     known = scope.stream_time != UNKNOWN
     return OpenWindow.model_construct(
-        broker=symbol.name[0],
-        symbol=symbol.name[1],
-        partition=number,
-        bucket_start=window.end - config.window_size,
-        bucket_end=window.end,
-        open=window.open,
-        high=window.high,
-        low=window.low,
-        close=window.close,
-        volume=window.volume,
-        vwap=window.vwap() if window.volume is not None else None,
-        ticks=window.ticks,
-        first_ts=window.open_ts * 1_000 // per_second,
-        last_ts=window.close_ts * 1_000 // per_second,
-        first_offset=window.first_offset,
-        last_offset=window.last_offset,
-        opened_at=window.opened_at,
-        stream_time=scope.stream_time if known else None,
-        watermark=scope.stream_time - config.grace if known else None,
-        closes_at_stream_time=window.end + config.grace,
+        **window_fields(engine, number, symbol, window, (window.end - config.window_size, window.end)),
         idle_due=idle_due(scope, window.end, config.grace) if known and config.idle_close else None,
         partial=is_partial(engine, window),
     )
