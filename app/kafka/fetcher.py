@@ -23,9 +23,11 @@ from aiokafka.consumer import fetcher as fetcher_module
 from aiokafka.errors import CorruptRecordException, KafkaError
 from aiokafka.record.legacy_records import LegacyRecordBatch
 
+from app.kafka.caught_up import CaughtUpLeaders
 from app.kafka.clock import steady_ms
 from app.kafka.fetch_pace import FetchPace
 from app.kafka.leader_epochs import EpochedRecords
+from app.kafka.leaders import Place
 from app.kafka.raw_batches import Checksum, RawBatch
 from app.kafka.records import NO_EPOCH, LeaderEpoch, OldBatch, Skipped
 from app.kafka.responses import ResponseProtocol
@@ -122,6 +124,7 @@ class _ObservedClient:
         self.last_response = time.monotonic()
         self.refusals = 0  # of partitions in fetch responses: there is another leader, or another topic of that name, or none
         self.pace: FetchPace | None = None  # see `pace_fetches`
+        self._caught_up = CaughtUpLeaders(client)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
@@ -136,6 +139,7 @@ class _ObservedClient:
             self.last_response = time.monotonic()
             if self.pace is not None:
                 self.pace.answered(node_id, _behind(request, response))
+            ends: dict[Place, int] = {}
             for topic, partitions in response.topics:
                 for partition, error_code, highwater, *rest in partitions:
                     records = rest[-1]
@@ -143,8 +147,12 @@ class _ObservedClient:
                     # it are records that have arrived and cannot be read yet, so the log has not ended there.
                     stable = rest[0] if response.API_VERSION >= 4 else highwater  # noqa: PLR2004  # see above
                     if not error_code and not records and stable == highwater:
-                        self._heads[topic, partition] = Head(highwater, sent)
-                    self.refusals += bool(error_code)
+                        ends[topic, partition] = highwater
+                    if error_code:
+                        self.refusals += 1
+                        self._caught_up.forget((topic, partition))
+            for place, end in (await self._caught_up.among(node_id, ends)).items():
+                self._heads[place] = Head(end, sent)
         return response
 
 
