@@ -67,6 +67,7 @@ class Core(NamedTuple):
     skip_written: SkipWritten | None = None  # passes over keys whose records were written again
     # what many symbols have of longer windows; the function gives that of a symbol which is not known to have any
     longers_of: Callable[[list[Symbol], Callable[[Symbol], Longer]], list[Longer]] | None = None
+    forget_longer: Callable[[Symbol], None] | None = None  # of a symbol that remembers what it has of them
 
 
 def first_window(end: int, arrival: int, price: Decimal, qty: Decimal | None, ts: int, seq: int, offset: int) -> Window:

@@ -6,6 +6,7 @@ when nothing is left.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import attrgetter
 from typing import NamedTuple, TypeGuard, cast
 
@@ -101,7 +102,7 @@ class Further:
     """All of one partition."""
 
     def __init__(self, frames: int, core: Core, *, per_symbol: bool) -> None:
-        self._make, self._longers_of = core.longer, core.longers_of
+        self._make, self._longers_of, self._forget = core.longer, core.longers_of, core.forget_longer
         self.items: dict[bytes, Item] = {}  # by record key
         self.known: dict[bytes, Longer] = {}  # what there is of a symbol, by `broker|symbol`
         self.changed: list[Item] = []  # since `take_changed`
@@ -160,9 +161,11 @@ class Further:
         """All symbols that have any of this."""
         return [*self.known.values()]
 
-    def drop(self, item: Item) -> None:
-        """Forget what has nothing left."""
+    def drop(self, item: Item, symbols: Mapping[bytes, Symbol]) -> None:
+        """Forget what has nothing left. `symbols`: the partition's, by key."""
         self.items.pop(item.record_key, None)
         if is_longer(item):
             self.known.pop(item.key, None)
-            item.dropped = True
+            symbol = symbols.get(item.key)
+            if self._forget is not None and symbol is not None:
+                self._forget(symbol)

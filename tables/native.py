@@ -49,6 +49,7 @@ def _make() -> Core | None:
         *(_native.packed, _native.merged, _native.pack_all, _native.merge_all, _native.take_states, _native.place_of),
         _native.keys_of,
         *(_native.states_of, _native.longer_records, _native.skip_written, _native.longers_of),
+        _native.forget_longer,
     )
 
 

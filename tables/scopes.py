@@ -90,7 +90,7 @@ class Longer:
     million of these windows: each is the bytes of its state (`pack_window`).
     """
 
-    __slots__ = ("changed", "close", "dropped", "due", "key", "name", "record_key", "scope", "states", "written")
+    __slots__ = ("changed", "close", "due", "key", "name", "record_key", "scope", "states", "written")
 
     def __init__(self, key: bytes, name: tuple[str, str], scope: Scope, frames: int) -> None:
         self.key = key
@@ -101,7 +101,6 @@ class Longer:
         self.due = 0  # how many revisions are
         self.close: Close | None = None  # of the day, where flat bars are made
         self.changed = False  # since the last checkpoint
-        self.dropped = False  # nothing was left of it: if the symbol has longer windows again, there is another one
         self.written = 0  # as in `Symbol`
 
     @property

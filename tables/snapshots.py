@@ -121,7 +121,7 @@ class Snapshots:
             return None
         value = after.record_of(item)
         if value is None and not after.is_needed(item):
-            after.further.drop(item)
+            after.further.drop(item, self._windows.symbols)
         return value
 
     def longer_records(self, items: list[Item], at: int, number: int, keys: list[bytes]) -> tuple[StateRecords | None, int]:

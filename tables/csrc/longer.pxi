@@ -22,7 +22,6 @@ cdef class Longer:
     cdef public int64_t due
     cdef public int64_t written
     cdef public bint changed
-    cdef public bint dropped
     cdef Py_ssize_t frames
     cdef PyObject* held[MOST_FRAMES]  # the open window of each frame; NULL: there is none
 

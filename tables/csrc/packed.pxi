@@ -85,10 +85,15 @@ def longers_of(list symbols, make):
     for at in range(len(symbols)):
         prefetch_ahead(symbols, at, PyList_GET_SIZE(symbols))
         symbol = symbols[at]
-        if symbol.longer is None or symbol.longer.dropped:
+        if symbol.longer is None:
             symbol.longer = make(symbol)
         found.append(symbol.longer)
     return found
+
+
+def forget_longer(Symbol symbol):
+    """Let a symbol forget what it had of longer windows."""
+    symbol.longer = None
 
 
 def keys_of(items):

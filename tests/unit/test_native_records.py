@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,7 @@ from tables import native
 from tables.checkpoint_plan import CheckpointPlan
 from tables.config import EngineConfig
 from tables.engine import Engine
+from tables.further import is_longer
 from tables.window import Window, new_window, pack_window
 from tests.support.raw_batches import read_by_aiokafka
 from tests.unit.model import Wire
@@ -18,6 +20,7 @@ from tests.unit.model import Wire
 pytestmark = pytest.mark.skipif(native.NATIVE is None, reason=f"the native core is not built: {native.MISSING}")
 
 START, SYMBOLS = 1_399_248_000_000, 30
+NOBODY_ELSE = sys.getrefcount(object())  # has a reference to something
 
 
 def windows_of(count: int) -> list[Window]:
@@ -91,3 +94,22 @@ def test_a_symbol_whose_longer_windows_were_forgotten_has_new_ones(core: str) ->
         known = dict(engine.snapshots.everything())
         found.append((b"A|x|+" in known, written.get(b"A|x|+", b"") is not None))
     assert found == [(False, True), (True, True), (False, False), (False, True), (True, True)]
+
+
+@pytest.mark.parametrize("core", ["on", "off"])
+def test_what_a_symbol_had_of_longer_windows_is_freed_while_the_symbol_trades_on(core: str) -> None:
+    engine = Engine(EngineConfig(frames=("5m",)), native=core)
+    plan = CheckpointPlan(engine.snapshots, 0, 0)
+    longers = []
+    for offset, minute in enumerate([0, 2, 7]):  # the last tick closes the window of five minutes, and opens one of a minute
+        ts = START + minute * 60_000
+        engine.feed([Wire(offset, ts, b"A|x", b'{"ts":%d,"bid":1.5}' % ts)])
+        longers += [item for item in dict(engine.snapshots.everything()).values() if is_longer(item)]
+        engine.take_closed()
+        engine.take_after_close()
+        list(plan.round())
+    assert b"A|x" in engine.snapshots.symbols
+    assert len(set(map(id, longers))) == 1
+    del longers[1:]
+    references = sys.getrefcount(longers.pop())
+    assert references == NOBODY_ELSE
