@@ -22,15 +22,13 @@ from app.driver.tables import ViewTableManager, add_views
 from app.driver.transport import Transport
 from app.errors import BarwheelError, SettingsError
 from app.kafka.cluster import client_options, codec_name, faust_credentials
-from app.ksqldb.boot import Migrating, at_boot
 from app.ksqldb.history_table import history_table, keep
-from app.ksqldb.watch import keep_watch
+from app.ksqldb.migrating import Migrating
 from app.settings import Settings
 from app.settings.checks import REQUEST_MS
 from app.settings.types import MigrateOnBoot
 from app.stderr import fail
 from app.web.security.access import free_port
-from app.web.server import install
 from app.worker import BarwheelWorker, advertised_host, broker_urls
 
 log = logging.getLogger(__name__)
@@ -47,6 +45,7 @@ class BarwheelApp(faust.App):
         self.stop_worker: Callable[[signal.Signals], None] = lambda _: None  # set by the worker
         self.task_manager = TaskManager(settings, self.end)
         self.migrating = Migrating()
+        self.applied: Any = None  # the table of applied migrations
         super().__init__(
             settings.app_id,
             broker=broker_urls(settings.bootstrap or f"127.0.0.1:{settings.pocket_port}"),
@@ -83,6 +82,14 @@ class BarwheelApp(faust.App):
 
     def _new_producer_transport(self) -> Transport:
         return self._new_transport()
+
+    def _new_web(self) -> Any:
+        """The web server with our routes. Imported here: only a worker serves."""
+        from app.web.server import install  # noqa: PLC0415  # see above
+
+        server = super()._new_web()
+        install(server, self.settings, self.task_manager, self.migrating, self.applied)
+        return server
 
     async def end(self, error: BaseException) -> None:
         """Stop the worker because of an error; the first one counts."""
@@ -144,12 +151,14 @@ def _register_repartition(app: BarwheelApp) -> None:
 
 
 def _register_migrations(app: BarwheelApp) -> None:
-    """Migrations in the background, their history as a table, and the web port, which shows both."""
+    """Migrations in the background, and their history as a table. A worker without a ksqlDB imports nothing of it."""
     settings, tasks = app.settings, app.task_manager
 
     async def migrate() -> None:
         """Apply the plan in the background; ticks do not wait for it, and a failure does not stop the worker."""
-        if settings.migrate_on_boot is MigrateOnBoot.background:
+        if settings.migrate_on_boot is MigrateOnBoot.background and settings.ksqldb_url:
+            from app.ksqldb.boot import at_boot  # noqa: PLC0415  # see above
+
             try:
                 await at_boot(settings, tasks.cluster, app.migrating)
             except Exception as error:  # bars do not depend on migrations
@@ -157,7 +166,7 @@ def _register_migrations(app: BarwheelApp) -> None:
                 app.migrating.state, app.migrating.error = "failed", f"{type(error).__name__}: {error}"
 
     cast("Any", app).task(migrate)
-    applied = history_table(app, settings.history_topic)
+    app.applied = applied = history_table(app, settings.history_topic)
     add_views(app, lambda: [task.engine for task in tasks.running().values()], applied)
 
     async def follow_history() -> None:
@@ -170,7 +179,8 @@ def _register_migrations(app: BarwheelApp) -> None:
     async def watch_ksqldb() -> None:
         """Look at the queries of the history."""
         if settings.ksqldb_url:
+            from app.ksqldb.watch import keep_watch  # noqa: PLC0415  # see above
+
             await keep_watch(settings, tasks.cluster, app.migrating.watched, applied)
 
     cast("Any", app).task(watch_ksqldb)
-    install(app.web, settings, tasks, app.migrating, applied)

@@ -6,11 +6,12 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from app.errors import SettingsError
+
+if TYPE_CHECKING:
+    import httpx
 
 CONNECT_SECONDS = 5.0
 
@@ -42,6 +43,8 @@ def client(  # noqa: PLR0913  # the settings of one server
 
     Raises `SettingsError` if one of the files cannot be used.
     """
+    import httpx  # noqa: PLC0415  # large, and a worker needs it only where it has such a server
+
     return httpx.AsyncClient(
         base_url=url,
         auth=httpx.BasicAuth(user, password) if user else None,

@@ -23,7 +23,7 @@ from app.kafka.bootstrap import cluster_for, unreachable, wait_for_broker
 from app.kafka.cluster import Cluster
 from app.kafka.failures import may_pass
 from app.kafka.limits import check_limits
-from app.ksqldb.boot import Migrating, at_boot
+from app.ksqldb.migrating import Migrating
 from app.settings import Settings, unknown_variables
 from app.settings.data_dir import make_folder
 from app.settings.types import MigrateOnBoot, Native
@@ -126,6 +126,8 @@ async def prepare(app: WorkerApp) -> None:
     if settings.pocket:
         say(f"using the pocket broker at {tasks.cluster}: for trying out and tests, production is Apache Kafka")
     if settings.migrate_on_boot is MigrateOnBoot.require:
+        from app.ksqldb.boot import at_boot  # noqa: PLC0415  # a worker that does not migrate needs nothing of it
+
         await at_boot(settings, tasks.cluster, app.migrating)
 
 

@@ -48,6 +48,11 @@ class BarwheelCommand(AppCommand):
 
     abstract: ClassVar[bool] = True
 
+    def _finalize_concrete_app(self, app: Any) -> Any:
+        """As Faust's, which would also make the web server: only a worker has one."""
+        app.finalize()
+        return app
+
     def __call__(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         """Run in a plain event loop. Faust's service worker would take over logging and signals."""
         signal.signal(signal.SIGINT, signal.default_int_handler)  # so that asyncio.run cancels the command

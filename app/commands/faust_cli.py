@@ -6,16 +6,21 @@ instance of the private class `_Group`. tests/unit/test_commands_faust.py fails 
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import click
+from click.utils import make_default_short_help
 from faust.cli.base import _Group
 from faust.cli.faust import cli  # with all of Faust's commands
 
 from app.errors import InputError
 from app.stderr import fail
 from app.version import __version__
+
+if TYPE_CHECKING:
+    import faust
 
 HELP = """barwheel turns ticks into final OHLC bars.
 
@@ -27,14 +32,39 @@ EPILOG = """\b
 `app COMMAND --help` shows the options of a command, with examples.
 Documentation: docs/commands.md, docs/settings.md (BARWHEEL_ variables), docs/migrations.md.
 """
-GROUPS = {
-    "Run": ("worker", "demo", "broker"),
-    "Look": ("inspect", "bars", "doctor"),
-    "Data": ("replay", "export", "backfill"),
-    "Operate": ("topics", "flush"),
-    "ksqlDB": ("migrate", "reconcile"),
-    "Faust's own": ("agents", "tables", "send", "completion"),
+GROUPS = {  # the commands of `--help`, and what they say there
+    "Run": {
+        "worker": "Run a worker until it is stopped.",
+        "demo": "Send a synthetic market to a worker and show its bars as they come.",
+        "broker": "Run the pocket broker in the foreground until Ctrl-C.",
+    },
+    "Look": {
+        "inspect": "Say what a topic of ticks looks like, and which settings fit.",
+        "bars": "Print final bars, oldest first: of each the newest revision.",
+        "doctor": "Check settings, broker, topics and clock.",
+    },
+    "Data": {
+        "replay": "Send recorded ticks from CSV, JSON lines or Parquet; - is standard input.",
+        "export": "Copy the final bars, or their revisions, into Parquet files by day and broker.",
+        "backfill": "Compute bars once more, and compare them with the published ones.",
+    },
+    "Operate": {
+        "topics": "Create missing topics and check the others.",
+        "flush": "Close the open windows now, of one broker or of all.",
+    },
+    "ksqlDB": {
+        "migrate": "Apply a KSQL plan to a ksqlDB server.",
+        "reconcile": "Compare the bars with those that ksqlDB computes.",
+    },
+    "Faust's own": {
+        "agents": "List the Faust agents.",
+        "tables": "List the Faust tables.",
+        "send": "Send one record to a topic, or to an agent's topic (@NAME).",
+        "completion": "Print the completion script of a shell; the default is $SHELL.",
+    },
 }
+SUMMARIES = {name: text for texts in GROUPS.values() for name, text in texts.items()}
+UNCHANGED = ("worker", "agents", "tables")  # of Faust; each other command is in the module of its name, beside this one
 # Hidden from --help; running one exits with code 2 and the reason.
 UNUSED = {
     "reset": "there are no local tables to delete; to start from nothing set another app_id",
@@ -43,16 +73,24 @@ UNUSED = {
     "models": "this app has no Faust models; README.md has the fields of ticks and bars",
     "model": "this app has no Faust models; README.md has the fields of ticks and bars",
 }
-HELP_OF = {  # of Faust's commands
-    "worker": "Run a worker until it is stopped.",
-    "agents": "List the Faust agents.",
-    "tables": "List the Faust tables.",
-}
 WORKER_EPILOG = "\b\nExample:\n  app worker\n  app worker --web-port 6067      a second one on this machine"
 
 
 class BarwheelGroup(_Group):
-    """Faust's group with its commands by subject, before the options."""
+    """Faust's group with its commands by subject, before the options. A command of ours is imported when it is asked for."""
+
+    waiting: dict[str, faust.App]  # for which app each command of ours is made
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands."""
+        return sorted({*super().list_commands(ctx), *self.waiting})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """A command by its name; None if there is none."""
+        app = self.waiting.pop(name, None)
+        if app is not None:
+            importlib.import_module(f"app.commands.{name}").register(app)
+        return super().get_command(ctx, name)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands, then the options."""
@@ -61,25 +99,26 @@ class BarwheelGroup(_Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section per group; commands that are in none come last."""
-        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
-        shown = {name: command for name, command in commands.items() if command and not command.hidden}
-        rest = tuple(sorted(shown.keys() - {name for names in GROUPS.values() for name in names}))
-        width = max(map(len, shown))
+        others = {name: self.get_command(ctx, name) for name in self.list_commands(ctx) if name not in SUMMARIES}
+        rest = {name: found.get_short_help_str(200) for name, found in others.items() if found and not found.hidden}
+        width = max(map(len, [*SUMMARIES, *rest]))
         limit = formatter.width - width - 4
-        for title, names in {**GROUPS, "Other": rest}.items():
-            rows = [(name.ljust(width), shown[name].get_short_help_str(limit)) for name in names if name in shown]
-            if rows:
+        for title, texts in {**GROUPS, "Other": rest}.items():
+            if texts:
                 with formatter.section(title):
-                    formatter.write_dl(rows)
+                    formatter.write_dl(
+                        [(name.ljust(width), make_default_short_help(text, limit)) for name, text in texts.items()]
+                    )
 
 
-def adapt() -> None:
-    """Change Faust's command line; call it after all commands are registered."""
+def adapt(app: faust.App) -> None:
+    """Change Faust's command line, and add our commands for an app."""
     cli.__class__ = BarwheelGroup
+    cast("BarwheelGroup", cli).waiting = {name: app for name in SUMMARIES if name not in UNCHANGED}
     cli.help, cli.epilog = HELP, EPILOG
     cli.params = [_version_option() if param.name == "version" else param for param in cli.params]
-    for name, text in HELP_OF.items():
-        cli.commands[name].help = text
+    for name in UNCHANGED:
+        cli.commands[name].help = SUMMARIES[name]
     cli.commands["worker"].epilog = WORKER_EPILOG
     for name, reason in UNUSED.items():
         cli.commands[name] = _unused(name, reason)

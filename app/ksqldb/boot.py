@@ -8,7 +8,6 @@ import logging
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -19,7 +18,7 @@ from app.errors import BrokerError, SettingsError
 from app.https import Identity
 from app.kafka.cluster import Cluster
 from app.kafka.failures import refused
-from app.ksqldb.watched import Watched
+from app.ksqldb.migrating import Migrating
 from app.settings import Settings
 from app.settings.durations import duration_text
 from app.settings.ksqldb import headers_of
@@ -39,18 +38,6 @@ from migrations.shipped.decimals import bar_types, decimals
 RETRY_SECONDS = 5.0
 BOOT_SECONDS = 10.0  # how long one request is retried at a start, before its failure is reported
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class Migrating:
-    """The state of a worker's migrations, for its web port."""
-
-    state: str = "off"  # then pending, done, failed
-    error: str = ""
-    applied: list[Entry] = field(default_factory=list)
-    skipped: int = 0
-    failures: int = 0
-    watched: Watched = field(default_factory=Watched)
 
 
 def variables(settings: Settings) -> dict[str, str]:

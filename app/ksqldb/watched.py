@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from migrations.server.health import PAUSED, RUNNING
+from migrations.server.query_states import PAUSED, RUNNING
 
 GONE = "GONE"  # the server does not have the query
 

@@ -13,20 +13,21 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
-
-import httpx
 
 from app import https
 from app.errors import RegistryError
 from app.settings import Settings
 
+if TYPE_CHECKING:
+    import httpx
+
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
 SETTING = "schema_registry"
 READ_SECONDS, TRY_SECONDS = 10.0, 20.0
 WAITS = (0.2, 2.0)  # seconds, first and longest
-BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT = 400, 401, 403, 404, 409
+OK, BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT = 200, 400, 401, 403, 404, 409
 BUSY = {429, 500, 502, 503, 504}  # another attempt can help
 log = logging.getLogger(__name__)
 
@@ -166,10 +167,12 @@ class RegistryClient:
     async def _request(
         self, method: str, path: str, body: Mapping[str, Any] | None, query: Mapping[str, str] | None
     ) -> httpx.Response:
+        from httpx import HTTPError  # noqa: PLC0415  # as in app.https
+
         headers = {} if body is None else {"Content-Type": MEDIA_TYPE}
         try:
             return await https.request(self._http, method, path, self._read_seconds, json=body, params=query, headers=headers)
-        except (httpx.HTTPError, TimeoutError) as error:
+        except (HTTPError, TimeoutError) as error:
             https.check_certificate(error, f"Schema Registry at {self.url}", SETTING)
             reason = str(error) or f"no complete response within {self._read_seconds:g} s"
             raise RegistryAwayError(f"Schema Registry at {self.url}: {path}: {reason}") from error
@@ -182,7 +185,7 @@ class RegistryClient:
         except ValueError:  # it is not JSON, or not text
             content = None
         if status < BAD_REQUEST:
-            if status != httpx.codes.OK or content is None:
+            if status != OK or content is None:
                 raise RegistryError(f"{self._said(path, response)}: is schema_registry_url a Schema Registry?")
             return content
         said = content.get("message") if isinstance(content, dict) else None

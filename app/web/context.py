@@ -13,7 +13,7 @@ from faust.types import TP
 from agents.task import PartitionTask
 from agents.tasks import TaskManager
 from app.kafka.clock import now_ms
-from app.ksqldb.boot import Migrating
+from app.ksqldb.migrating import Migrating
 from app.readmodel.model import ReadModel
 from app.readmodel.progress import State
 from app.settings import Settings

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 
 from agents.metrics import LONG, Histogram
-from app.ksqldb.boot import Migrating
+from app.ksqldb.migrating import Migrating
 from app.ksqldb.watched import Watched
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from agents.tasks import TaskManager
-from app.ksqldb.boot import Migrating
+from app.ksqldb.migrating import Migrating
 from app.readmodel.model import ReadModel
 from app.settings import Settings
 from app.web.bar_page import MEDIA_TYPES

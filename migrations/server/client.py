@@ -23,6 +23,7 @@ from app import https
 from migrations.errors import KsqlDbError, MigrationError, UnreachableError
 from migrations.ksql.parse.masking import masked
 from migrations.server.catalog import CATALOG_STATEMENTS, Catalog, parse_catalog, parse_connectors, query_lag
+from migrations.server.query_states import RUNNING
 from migrations.server.responses import BAD_REQUEST, NOT_FOUND, as_object, json_content, ksqldb_error, located_in, not_ksqldb
 from migrations.server.transport import Transport
 
@@ -155,8 +156,8 @@ class KsqlClient:
         for entity in await self._query_entities("SHOW QUERIES;"):
             for query in entity.get("queries", ()):
                 # the field `state` says RUNNING of a paused query
-                not_running = [state for state in query["statusCount"] if state != "RUNNING"]
-                states[str(query["id"])] = not_running[0] if not_running else "RUNNING"
+                not_running = [state for state in query["statusCount"] if state != RUNNING]
+                states[str(query["id"])] = not_running[0] if not_running else RUNNING
         return states
 
     async def query_errors(self) -> dict[str, int]:

@@ -6,9 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from migrations.server.client import KsqlClient
+from migrations.server.query_states import PAUSED, RUNNING
 from migrations.server.registry import Registry, check_registry
-
-RUNNING, PAUSED = "RUNNING", "PAUSED"
 
 
 @dataclass(frozen=True)

@@ -11,18 +11,7 @@ from typing import Any, Never
 from tables.layouts.avro import avro_decoder
 from tables.layouts.config import ParsedLayout
 from tables.layouts.decoded import DecodedTick, UnfitSchemaError
-from tables.layouts.framing import (
-    FIRST_MESSAGE,
-    GUID_BYTES,
-    MAGIC_ID,
-    PREFIX,
-    VALUE_HEADER,
-    SchemaId,
-    message_indexes,
-    schema_id,
-)
-from tables.layouts.protobuf import DecoderMaker, decoder_maker, protobuf_decoder
-from tables.layouts.protobuf_schema import ProtobufFile, descriptor_set
+from tables.layouts.framing import MAGIC_ID, PREFIX, VALUE_HEADER, SchemaId, schema_id
 from tables.records import Record
 from tables.ticks import RejectedError
 
@@ -45,7 +34,8 @@ class SchemaBook:
         self.by_prefix: dict[bytes, Decoder] = {}
         self.by_header: dict[bytes, HeaderDecoder] = {}
         self.unframed: Decoder | None = None
-        self._makers: dict[bytes, DecoderMaker] = {}  # of those decoders that are made for each pass; b"": for `unframed`
+        # Of those decoders that are made for each pass; b"": for `unframed`
+        self._makers: dict[bytes, Callable[[], Decoder]] = {}
         self._parsed = parsed
 
     @property
@@ -62,10 +52,9 @@ class SchemaBook:
             self.unframed = avro = avro_decoder(content.decode(errors="replace"), self._parsed)
             self._makers[b""] = lambda: avro
         else:
-            kind = descriptor_set(content).by_name(message)
-            protobuf = protobuf_decoder(kind, self._parsed)
-            self.unframed = shared = lambda value, _: protobuf(value)
-            self._makers[b""] = decoder_maker(kind, self._parsed, shared)
+            from tables.layouts.protobuf_messages import of_file  # noqa: PLC0415  # see there
+
+            self.unframed, self._makers[b""] = of_file(content, message, self._parsed)
 
     def unknown(self, records: Iterable[Record]) -> set[SchemaId]:
         """The schemas that these records name, and that have no entry yet."""
@@ -110,7 +99,9 @@ class SchemaBook:
             self.by_prefix[frame] = decode
             self.by_header[frame] = lambda value, _: decode(value, 0)
         else:
-            messages = _Messages(ProtobufFile.registered(text, references), self._parsed, shown_id(number))
+            from tables.layouts.protobuf_messages import Messages  # noqa: PLC0415  # see there
+
+            messages = Messages(text, references, self._parsed, shown_id(number))
             self.by_prefix[frame], self.by_header[frame] = messages.decode, messages.decode_by_header
             if messages.maker is not None:
                 self._makers[frame] = messages.maker
@@ -164,7 +155,7 @@ class SchemaBook:
 class DecodersOfPass(dict[bytes, Decoder]):
     """The decoders for one pass over records, by prefix; by b"" the one for all. Raises `KeyError` where there is none."""
 
-    def __init__(self, shared: Mapping[bytes, Decoder], makers: Mapping[bytes, DecoderMaker]) -> None:
+    def __init__(self, shared: Mapping[bytes, Decoder], makers: Mapping[bytes, Callable[[], Decoder]]) -> None:
         super().__init__()
         self._shared = shared
         self._makers = makers
@@ -172,57 +163,6 @@ class DecodersOfPass(dict[bytes, Decoder]):
     def __missing__(self, prefix: bytes) -> Decoder:
         make = self._makers.get(prefix)
         found = self[prefix] = self._shared[prefix] if make is None else make()
-        return found
-
-
-class _Messages:
-    """The decoders of one Protobuf file, by the indexes of the message."""
-
-    def __init__(self, file: ProtobufFile, parsed: ParsedLayout, number: str) -> None:
-        """Raises `UnfitSchemaError` where no tick can be read by any message of the file."""
-        self._file = file
-        self._parsed = parsed
-        self._number = number
-        self._known: dict[tuple[int, ...], Callable[[bytes], DecodedTick]] = {}
-        problems = [self._try(index) for index in range(file.messages)] or ["it has no message"]
-        if all(problems):
-            raise UnfitSchemaError(str(problems[0]))
-        self.maker: DecoderMaker | None = None
-        if not problems[0]:
-            self.maker = decoder_maker(self._file.by_indexes(FIRST_MESSAGE), parsed, self.decode, PREFIX)
-
-    def _try(self, index: int) -> str:
-        """What is wrong with a message; empty: ticks can be read by it."""
-        try:
-            self._known[index,] = protobuf_decoder(self._file.by_indexes([index]), self._parsed)
-        except UnfitSchemaError as error:
-            detail = f"schema {self._number}: {error}"
-
-            def rejected(_: bytes) -> Never:
-                raise RejectedError("schema", detail)
-
-            self._known[index,] = rejected
-            return str(error)
-        return ""
-
-    def decode(self, value: bytes, at: int) -> DecodedTick:
-        """The tick of a value with the indexes in front of the message."""
-        indexes, at = message_indexes(value, at)
-        return self._of(indexes)(value[at:])
-
-    def decode_by_header(self, value: bytes, content: bytes) -> DecodedTick:
-        """The tick of a value whose header has the indexes."""
-        indexes, _ = message_indexes(content, PREFIX if content[:1] == b"\0" else 1 + GUID_BYTES)
-        return self._of(indexes)(value)
-
-    def _of(self, indexes: tuple[int, ...]) -> Callable[[bytes], DecodedTick]:
-        found = self._known.get(indexes)
-        if found is None:
-            try:
-                found = protobuf_decoder(self._file.by_indexes(indexes), self._parsed)
-            except UnfitSchemaError as error:
-                raise RejectedError("schema", f"schema {self._number}: {error}") from None
-            self._known[indexes] = found
         return found
 
 

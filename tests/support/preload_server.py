@@ -20,9 +20,13 @@ import time
 from typing import NoReturn, TypedDict
 
 HEADER = 8  # bytes: the length of a request, in big-endian
-# What a worker or a command imports, none of which reads settings; Faust imports some of its modules by name at the start.
+# What a worker or a command imports, none of which reads settings; some of it is imported by name, or where it is needed.
 MODULES = (
     "app.application",
+    "app.ksqldb.watch",
+    "app.web.migration_state",
+    "app.web.openapi",
+    "app.web.server",
     "faust.cli.faust",
     "faust.app.router",
     "faust.assignor",

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from importlib.metadata import version
 
 import click
 import pytest
+from click.utils import make_default_short_help
 from faust.cli.base import _Group
 from faust.cli.faust import cli
 
+from app.application import faust_app
 from app.cli import program
 from app.commands import faust_cli
 from app.commands.completion import script
@@ -24,14 +28,41 @@ def test_the_module_names_the_faust_version_that_is_installed() -> None:
 def test_fausts_command_line_is_one_group_with_the_commands_that_are_adapted() -> None:
     assert isinstance(cli, _Group)
     assert issubclass(_Group, click.Group)
-    assert set(faust_cli.UNUSED) | set(faust_cli.HELP_OF) <= set(cli.commands)
+    assert {*faust_cli.UNUSED, *faust_cli.UNCHANGED, "send", "completion"} <= set(cli.commands)
     assert "version" in {param.name for param in cli.params}
 
 
 def test_no_command_is_in_two_groups_or_in_a_group_and_unused() -> None:
-    grouped = [name for names in faust_cli.GROUPS.values() for name in names]
+    grouped = [name for texts in faust_cli.GROUPS.values() for name in texts]
     assert len(grouped) == len(set(grouped))
     assert not set(grouped) & set(faust_cli.UNUSED)
+
+
+@pytest.mark.parametrize("name", sorted(faust_cli.SUMMARIES))
+def test_help_says_of_each_command_what_its_own_help_says_first(name: str) -> None:
+    faust_app()  # which adapts the command line
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    assert make_default_short_help(command.help or "", 200) == faust_cli.SUMMARIES[name]
+
+
+def test_help_and_a_command_import_no_other_command_and_nothing_that_only_a_worker_needs() -> None:
+    """Each of these takes a tenth of a second or more, or megabytes of a worker's memory."""
+    large = {"app.web.server", "app.ksqldb.boot", "httpx", "openapi_pydantic", "google.protobuf"}
+    assert not _imported_by("--help") & {*large, *(f"app.commands.{name}" for name in faust_cli.SUMMARIES)}
+    found = _imported_by("topics", "--help")
+    assert "app.commands.topics" in found
+    assert not found & {*large, *(f"app.commands.{name}" for name in faust_cli.SUMMARIES if name != "topics")}
+
+
+def _imported_by(*arguments: str) -> set[str]:
+    """The modules that a command has imported at its end."""
+    program = (
+        "import sys, atexit; from app.cli import main; "
+        "atexit.register(lambda: print(*sys.modules, sep='\\n', file=sys.stderr)); main(sys.argv[1:])"
+    )
+    found = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+    return set(found.stderr.split())
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import orjson
@@ -12,7 +13,6 @@ from app.web.context import WebContext
 from app.web.endpoint import EncodedJson, Endpoint, respond
 from app.web.metrics import registry
 from app.web.models.workers import Healthy, Ready
-from app.web.openapi import document
 from app.web.params import Params
 from app.web.security.access import required_token
 
@@ -35,11 +35,20 @@ def routes(context: WebContext, endpoints: Sequence[Endpoint]) -> list[web.Route
     settings = context.settings
     metrics = registry(context)
     secured = bool(required_token(settings))
-    described = document([*endpoints, *PROBES], secured=secured, window_size=settings.window_size)
-    openapi_json = EncodedJson(orjson.dumps(described))
+    described: list[EncodedJson] = []  # once it was asked for
+    making = asyncio.Lock()
+
+    def describe() -> EncodedJson:
+        from app.web.openapi import document  # noqa: PLC0415  # large, and few ask
+
+        found = document([*endpoints, *PROBES], secured=secured, window_size=settings.window_size)
+        return EncodedJson(orjson.dumps(found))
 
     async def openapi(request: web.Request) -> web.Response:
-        return respond(request, openapi_json)
+        async with making:
+            if not described:
+                described.append(await asyncio.to_thread(describe))
+        return respond(request, described[0])
 
     async def scrape(_: web.Request) -> web.Response:
         body = generate_latest(metrics)

@@ -1,0 +1,3 @@
+"""The states of a query that others are told apart from, as ksqlDB names them."""
+
+RUNNING, PAUSED = "RUNNING", "PAUSED"
