@@ -1,73 +1,69 @@
-"""What each `compression` costs and saves: CPU a tick, and bytes, of the bars and states that the engine writes."""
+"""What each `compression` costs and saves: CPU a tick, and bytes, of the bars and states that a worker's partition writes."""
 
 from __future__ import annotations
 
 import gc
-import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from statistics import median
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from rich.console import Console
 from rich.table import Table
 
-from app.kafka.batches import Outgoing, pack
-from app.kafka.producers import BATCH_BYTES
+from app.kafka.batches import Outgoing, Run, flat, pack
 from app.settings import Settings
 from app.settings.clients import Compression
-from benchmarks.formats import Record
-from benchmarks.synthetic_ticks import PARTITIONS, Market, generate
+from benchmarks.synthetic_ticks import PARTITIONS
+from benchmarks.worker_core import BATCH, core_name, feed, market_batches, new_batch, new_engine, opened
 from tables.checkpoint_plan import CheckpointPlan
 from tables.config import EngineConfig
-from tables.emission import take_records
-from tables.engine import Engine
+from tables.emission import take_runs
 
 SYMBOLS = (1_000, 100_000)
-SLICE = 2_000  # records
+SEND = 5  # batches of ticks whose bars are sent together
 CHECKPOINT = 20_000  # ticks of all partitions: a second at a pace at which CPU counts
 BOUND = 1.10  # times the CPU a tick without compression: the default may take so much
 
 
-class Written(NamedTuple):
-    """What the engine of one partition writes, send by send, and the CPU that it takes to make it, in seconds."""
+class Sends(NamedTuple):
+    """What is sent together: the bars of some ticks, and the states of a checkpoint. Each can be written once."""
 
-    ticks: list[list[Outgoing]]
-    bars: list[list[Outgoing]]
-    states: list[list[Outgoing]]
-    ticks_read: int
+    bars: Iterable[Outgoing | Run]
+    states: Iterable[Outgoing | Run]
+
+
+class Pass(NamedTuple):
+    """One pass over the ticks: CPU seconds of reading, folding, packing and compressing, and the bytes that would be sent."""
+
     seconds: float
+    size: int
+    ticks: int
 
 
 def run(ticks: int, repeat: int) -> dict[str, Any]:
-    """Measure every codec on markets of few and of many symbols."""
+    """Measure every codec on markets of few and of many symbols: in each turn one after the other."""
     rows: list[dict[str, Any]] = []
     kinds: list[dict[str, Any]] = []
     for symbols in SYMBOLS:
-        gc.disable()  # everything is kept here, so each collection would look at more
-        written = _written(symbols, ticks)
+        batches = market_batches(symbols, ticks)
+        gc.collect()
         gc.freeze()
-        gc.enable()
-        plain = written.seconds + _seconds([*written.bars, *written.states], Compression.none, repeat)
+        turns = [{codec: _pass(batches, codec) for codec in Compression} for _ in range(repeat + 1)][1:]
         for codec in Compression:
-            spent = written.seconds + _seconds([*written.bars, *written.states], codec, repeat)
-            size = sum(map(len, _built([*written.bars, *written.states], codec)))
+            one = turns[0][codec]
             rows.append(
                 {
                     "symbols": symbols,
                     "compression": codec.value,
-                    "cpu_us": round(spent / written.ticks_read * 1e6, 2),
-                    "ratio": round(spent / plain, 2),
-                    "bytes_a_tick": round(size / written.ticks_read, 1),
+                    "cpu_us": round(median(turn[codec].seconds for turn in turns) / one.ticks * 1e6, 3),
+                    "ratio": round(median(turn[codec].seconds / turn[Compression.none].seconds for turn in turns), 3),
+                    "bytes_a_tick": round(one.size / one.ticks, 1),
                 }
             )
-        kinds += [
-            _kind(symbols, name, sends, repeat)
-            for name, sends in (("tick", written.ticks), ("bar", written.bars), ("state", written.states))
-        ]
+        kinds += [_kind(symbols, name, sends, repeat) for name, sends in _alone(batches).items()]
     dearest = {codec: max(row["ratio"] for row in rows if row["compression"] == codec) for codec in Compression}
     total = {codec: sum(row["bytes_a_tick"] for row in rows if row["compression"] == codec) for codec in Compression}
     best = min((codec for codec in Compression if dearest[codec] <= BOUND), key=lambda codec: total[codec])
@@ -75,6 +71,7 @@ def run(ticks: int, repeat: int) -> dict[str, Any]:
     return {
         "ticks": ticks,
         "repeat": repeat,
+        "core": core_name(),
         "rows": rows,
         "records": kinds,
         "bound": BOUND,
@@ -84,34 +81,45 @@ def run(ticks: int, repeat: int) -> dict[str, Any]:
     }
 
 
-def _written(symbols: int, ticks: int) -> Written:
-    """Let the engine of one partition work. It is measured without the making of the records it gets."""
-    market = [(key, value) for partition, key, value in generate(Market("", symbols, ticks)) if partition == 0]
-    records = [Record(n, json.loads(value)["ts"], key, value) for n, (key, value) in enumerate(market)]
-    engine = Engine(EngineConfig())
+def _worked(batches: list[bytes]) -> Iterator[Sends]:
+    """Let the engine of one partition work, and give what it writes."""
+    engine = new_engine(EngineConfig())
     plan = CheckpointPlan(engine.snapshots, 0, 0)
-    bars: list[list[Outgoing]] = []
-    states: list[list[Outgoing]] = []
+    ticks_left = 0  # until the next checkpoint
+    for begin in range(0, len(batches), SEND):
+        for data in batches[begin : begin + SEND]:
+            feed(engine, opened(data))
+        states: list[Outgoing | Run] = []
+        if ticks_left <= 0:
+            ticks_left += CHECKPOINT // PARTITIONS
+            found = [*plan.runs()]
+            plan.end += sum(1 if isinstance(some, tuple) else len(some) for some in found)
+            states += [(*some, None, []) if isinstance(some, tuple) else some for some in found]
+        ticks_left -= SEND * BATCH
+        yield Sends(take_runs(engine.take_closed(), []), states)
+
+
+def _pass(batches: list[bytes], codec: Compression) -> Pass:
+    size = 0
     began = time.process_time()
-    for begin in range(0, len(records), SLICE):
-        arrived = records[begin : begin + SLICE]
-        engine.feed_same_arrival(arrived, arrived[-1].timestamp)  # as with LogAppendTime
-        bars.append([*take_records(engine.take_closed(), [])])
-        if begin // SLICE % (CHECKPOINT // PARTITIONS // SLICE or 1) == 0:
-            states.append([(key, value, None, []) for key, value in plan.round()])
-            plan.end += len(states[-1])
-    seconds = time.process_time() - began
-    sent: list[Outgoing] = [(key, value, None, []) for key, value in market]
-    return Written([sent], [*filter(None, bars)], [*filter(None, states)], len(records), seconds)
+    for sends in _worked(batches):
+        size += sum(len(batch) for some in sends for batch in _built(some, codec))
+    return Pass(time.process_time() - began, size, sum(1 for data in batches for _ in _records(data)))
 
 
-def _built(sends: Iterable[Iterable[Outgoing]], codec: Compression) -> list[bytes]:
-    attributes = 0 if codec is Compression.none else AIOKafkaProducer._COMPRESSORS[codec.value][1]  # noqa: SLF001
-    return [
-        bytes(batch._build())  # noqa: SLF001  # as the sender does
-        for records in sends
-        for batch in pack(lambda: BatchBuilder(BATCH_BYTES, attributes), records)
-    ]
+def _alone(batches: list[bytes]) -> dict[str, list[list[Outgoing]]]:
+    """Each kind of records, send by send: the ticks that `app replay` sends as well."""
+    ticks: list[Outgoing] = [(record.key, record.value, None, []) for data in batches for record in _records(data)]
+    bars, states = [], []
+    for sends in _worked(batches):
+        bars.append([*flat(sends.bars)])
+        states.append([*flat(sends.states)])
+    return {"tick": [ticks], "bar": [*filter(None, bars)], "state": [*filter(None, states)]}
+
+
+def _built(records: Iterable[Outgoing | Run], codec: Compression) -> list[bytes]:
+    number = 0 if codec is Compression.none else AIOKafkaProducer._COMPRESSORS[codec.value][1]  # noqa: SLF001
+    return [bytes(batch._build()) for batch in pack(lambda: new_batch(number), records)]  # noqa: SLF001  # as the sender does
 
 
 def _seconds(sends: list[list[Outgoing]], codec: Compression, repeat: int) -> float:
@@ -119,7 +127,8 @@ def _seconds(sends: list[list[Outgoing]], codec: Compression, repeat: int) -> fl
     found = []
     for _ in range(repeat):
         began = time.process_time()
-        _built(sends, codec)
+        for records in sends:
+            _built(records, codec)
         found.append(time.process_time() - began)
     return median(found)
 
@@ -129,7 +138,7 @@ def _kind(symbols: int, name: str, sends: list[list[Outgoing]], repeat: int) -> 
     count = sum(map(len, sends))
     row: dict[str, Any] = {"symbols": symbols, "record": name}
     for codec in Compression:
-        built = _built(sends, codec)
+        built = [batch for records in sends for batch in _built(records, codec)]
         began = time.process_time()
         read = sum(1 for batch in built for _ in _records(batch))
         reading = time.process_time() - began
@@ -151,10 +160,10 @@ def _records(batch: bytes) -> Iterable[Any]:
 
 def show(found: dict[str, Any], console: Console) -> None:
     """Print the tables."""
-    title = f"{found['ticks']:,} ticks, one of {PARTITIONS} partitions: the engine, and packing its bars and states"
+    title = f"{found['ticks']:,} ticks, one of {PARTITIONS} partitions: the {found['core']}, and packing its bars and states"
     table = Table("symbols", "compression", "CPU a tick, us", "times none", "bytes a tick", title=title, title_justify="left")
     for row in found["rows"]:
-        numbers = (f"{row['cpu_us']:.2f}", f"{row['ratio']:.2f}", f"{row['bytes_a_tick']:.1f}")
+        numbers = (f"{row['cpu_us']:.3f}", f"{row['ratio']:.3f}", f"{row['bytes_a_tick']:.1f}")
         table.add_row(f"{row['symbols']:,}", row["compression"], *numbers)
     console.print(table)
     alone = Table("symbols", "a record", *(f"{codec.value}: bytes, us to write, to read" for codec in Compression))

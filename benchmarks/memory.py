@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.table import Table
 
 from app.worker import GC_THRESHOLDS
+from benchmarks.worker_core import core_name, new_engine
 from tables.checkpoint_plan import CheckpointPlan
 from tables.config import EngineConfig
 from tables.emission import take_records
-from tables.engine import Engine
 
 SEED = 20140505
 START_MS = 1_399_248_000_000
@@ -45,7 +45,7 @@ class PartitionTask:
     """The engine and its changelog. Their output is encoded and freed, as after an acknowledgment."""
 
     def __init__(self, config: EngineConfig | None = None) -> None:
-        self.engine = Engine(config or EngineConfig())
+        self.engine = new_engine(config or EngineConfig())
         self.changelog = CheckpointPlan(self.engine.snapshots, 0, 0)
         self.bars = 0
         self._offset = 0
@@ -89,6 +89,7 @@ def run(symbols: int, minutes: int) -> dict[str, Any]:
     return {
         "symbols": symbols,
         "minutes": minutes,
+        "core": core_name(),
         "once": {**once, "left": left},
         "hour": {**hour, "growth": growth},
         "kept": left < LEFT_BOUND and growth < GROWTH_BOUND,
@@ -141,7 +142,7 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     table.add_row("all closed and checkpointed", f"{once['after_mb']:,.0f}")
     table.add_row("trading on, after 5 minutes", f"{hour['fifth_mb']:,.0f}")
     table.add_row(f"after {report['minutes']} minutes and {hour['windows']:,} windows", f"{hour['last_mb']:,.0f}")
-    console.print(f"resident memory, {report['symbols']:,} symbols in one partition")
+    console.print(f"resident memory, {report['symbols']:,} symbols in one partition, {report['core']}")
     console.print(table)
     verdict = "kept" if report["kept"] else "missed"
     console.print(

@@ -13,6 +13,7 @@ import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from benchmarks.throughput import ROOT, Options, broker, delete_topics, free_por
 
 SYMBOLS = 4  # in each partition, so that each has states to read
 START = 1_399_248_000_000  # event time of the first tick
+TIME_END = len("[2014-05-05 00:00:00,000")  # with which each line of a log begins
 ESTABLISHED = "01"  # in /proc/net/tcp
 LINEAR = 1.25  # four times the partitions may take four times the time, and a quarter more
 
@@ -69,6 +71,11 @@ class Worker:
                 to_broker = int(remote.rpartition(":")[2], 16) == self._broker_port
                 found += state == ESTABLISHED and to_broker and f"socket:[{rest[5]}]" in sockets
         return found
+
+    def logged(self, words: str) -> list[float]:
+        """When it logged these words, in epoch seconds: a state that lasts for milliseconds is not seen by asking."""
+        lines = self.subject.log.read_text(errors="replace").splitlines()
+        return [datetime.fromisoformat(line[1:TIME_END]).timestamp() for line in lines if words in line]
 
     def _get(self, path: str) -> dict[str, Any]:
         try:
@@ -114,8 +121,9 @@ def _measure(address: str, name: str, count: int, scratch: Path) -> Found:
         found["connections"] = one.connections()
         say("  a rebalance")
         two = stack.enter_context(_worker(address, name, scratch / "two"))
-        _until([one], [0])  # its partitions are revoked
-        found["rebalance_seconds"] = _until([one, two], [(count + 1) // 2, count // 2])
+        _until([one, two], [(count + 1) // 2, count // 2])
+        ready = max(worker.logged("ready: partitions")[-1] for worker in (one, two))
+        found["rebalance_seconds"] = round(ready - one.logged("revoked: ")[0], 2)
         found["rebalance_cpu"] = round(one.subject.sample(0).cpu - started, 2)
         found["most_connections"] = one.most_connections
         found["peak_mb"] = round(one.subject.peak_mb(), 1)

@@ -12,23 +12,16 @@ from contextlib import contextmanager
 from statistics import median
 from typing import Any
 
-from aiokafka.producer.message_accumulator import BatchBuilder
 from rich.console import Console
 from rich.table import Table
 
-from app.kafka.batches import ENCODERS, BuiltBatch, Header, pack
-from app.kafka.producers import BATCH_BYTES
-from app.kafka.raw_batches import RawBatch
-from benchmarks.synthetic_ticks import GRACE_MS, PARTITIONS, Market, generate
+from app.kafka.batches import Header, pack
+from benchmarks.synthetic_ticks import GRACE_MS, PARTITIONS
+from benchmarks.worker_core import core_name, feed, market_batches, new_batch, new_engine, opened
 from tables.config import EngineConfig
 from tables.emission import take_runs
-from tables.engine import Engine
-from tables.native import batch_builder, checksum
-from tests.support.raw_batches import read_by_aiokafka, stored
 
 SYMBOLS = (1_000, 100_000)
-BATCH = 800  # ticks: about 64 kB
-ARRIVED = 1_700_000_000_000
 SNAPPY = 2  # the default
 HEADERS: list[Header] = [("app", b"barwheel"), ("leader_epoch", b"0")]
 WARM = 0.25  # of the ticks: until then symbols are new
@@ -44,20 +37,12 @@ def run(ticks: int, repeat: int) -> dict[str, Any]:
     """Measure every part on markets of few and of many symbols."""
     rows = []
     for symbols in SYMBOLS:
-        batches = _batches(symbols, ticks)
+        batches = market_batches(symbols, ticks)
         gc.collect()
         gc.freeze()
         runs = [_measured(batches) for _ in range(repeat)]
         rows.append({"symbols": symbols, **{part: round(median(one[part] for one in runs), 3) for part in (*PARTS, "bars")}})
-    core = "python" if batch_builder("auto") is None else "native"
-    return {"ticks": ticks, "repeat": repeat, "core": core, "rows": rows, "kept": True}  # there is no bound
-
-
-def _batches(symbols: int, ticks: int) -> list[bytes]:
-    """The batches of one partition, as the broker stores them."""
-    market = generate(Market("", symbols, ticks))
-    contents: list[Any] = [(key, value, []) for partition, key, value in market if partition == 0]
-    return [stored(contents[at : at + BATCH], at, ARRIVED + at) for at in range(0, len(contents), BATCH)]
+    return {"ticks": ticks, "repeat": repeat, "core": core_name(), "rows": rows, "kept": True}  # there is no bound
 
 
 class _Clock:
@@ -75,39 +60,25 @@ class _Clock:
 
 def _measured(batches: list[bytes]) -> dict[str, float]:
     """Microseconds a tick by part, and how many bars a tick there were."""
-    engine = Engine(EngineConfig(scope="broker", grace=GRACE_MS), native="auto")
-    check, new_builder = checksum("auto"), batch_builder("auto")
+    engine = new_engine(EngineConfig(scope="broker", grace=GRACE_MS))
     clock, bars, first = _Clock(), 0, 0
     for number, data in enumerate(batches):
         if number == int(WARM * len(batches)):
             clock, bars, first = _Clock(), 0, engine.next_offset
-        if check is None:
-            with clock.of("check"):
-                batch: Any = read_by_aiokafka(data)
-                batch.validate_crc()
-            with clock.of("fold"):
-                engine.feed_same_arrival(batch, batch.max_timestamp)
-        else:
-            with clock.of("check"):
-                batch = RawBatch(read_by_aiokafka(data), memoryview(data), check, "")
-            with clock.of("fold"):
-                engine.feed_batch(batch, 0)
+        with clock.of("check"):
+            batch = opened(data)
+        with clock.of("fold"):
+            feed(engine, batch)
         bars += engine.bars_waiting
-        _send(clock, new_builder, take_runs(engine.take_closed(), HEADERS))
+        _send(clock, take_runs(engine.take_closed(), HEADERS))
     count = engine.next_offset - first
     return {**{part: seconds / count * 1e6 for part, seconds in clock.spent.items()}, "bars": bars / count}
 
 
-def _send(clock: _Clock, new_builder: Any, records: Any) -> None:
+def _send(clock: _Clock, records: Any) -> None:
     """Pack records as a producer does, and compress them."""
-
-    def new_batch() -> Any:
-        if new_builder is None:
-            return BatchBuilder(BATCH_BYTES, SNAPPY)
-        return BuiltBatch(new_builder(BATCH_BYTES, SNAPPY, ENCODERS[SNAPPY], False))
-
     with clock.of("write"):
-        packed = list(pack(new_batch, records))
+        packed = list(pack(lambda: new_batch(SNAPPY), records))
     with clock.of("compress"):
         for batch in packed:
             batch._build()  # noqa: SLF001  # as the sender does
@@ -115,7 +86,7 @@ def _send(clock: _Clock, new_builder: Any, records: Any) -> None:
 
 def show(found: dict[str, Any], console: Console) -> None:
     """Print the table."""
-    title = f"us of CPU a tick in the engine of one of {PARTITIONS} partitions, {found['core']} core, {found['ticks']:,} ticks"
+    title = f"us of CPU a tick in the engine of one of {PARTITIONS} partitions, {found['core']}, {found['ticks']:,} ticks"
     table = Table("part", *(f"{row['symbols']:,} symbols" for row in found["rows"]), title=title, title_justify="left")
     for part, text in PARTS.items():
         table.add_row(text, *(f"{row[part]:.3f}" for row in found["rows"]))

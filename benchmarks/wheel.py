@@ -17,10 +17,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from app.kafka.batches import pack
 from app.worker import GC_THRESHOLDS
+from benchmarks.worker_core import core_name, new_batch, new_engine
 from tables.config import EngineConfig
-from tables.emission import take_records
-from tables.engine import Engine
+from tables.emission import take_runs
 from tables.wheel import Wheel
 
 SEED = 20140505
@@ -64,7 +65,7 @@ def run(scopes: int, repeat: int) -> dict[str, Any]:
     finally:
         gc.set_threshold(*thresholds)
     kept = all(one["idle_percent"] < IDLE_BOUND and one["stall_ms"] < STALL_BOUND for one in engine)
-    return {"scopes": scopes, "timers": timers, "engine": engine, "kept": kept}
+    return {"scopes": scopes, "core": core_name(), "timers": timers, "engine": engine, "kept": kept}
 
 
 def show(report: Mapping[str, Any], console: Console) -> None:
@@ -75,7 +76,8 @@ def show(report: Mapping[str, Any], console: Console) -> None:
     for row in report["timers"]:
         table.add_row(row["what"], f"{row['idle_percent']:.2f}", f"{row['stall_ms']:.1f}")
     console.print(table)
-    table = Table(title=f"the engine, {report['scopes']:,} symbols", title_justify="left", box=box.SIMPLE_HEAD)
+    title = f"the engine, {report['scopes']:,} symbols, {report['core']}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("scope", "idle, % of a core", "closing all at one boundary, ms", "encoding them, ms"):
         table.add_column(heading, justify="right" if heading != "scope" else "left")
     for row in report["engine"]:
@@ -182,7 +184,7 @@ def _engine(scopes: int, kind: str, repeat: int) -> dict[str, Any]:
 def _engine_once(scopes: int, kind: str) -> tuple[float, float, float]:
     """Give every symbol one tick in the same minute, idle for 10 s, then let the minute end by the clock."""
     config = EngineConfig(scope=kind, wheel_tick=TICK_MS)
-    engine = Engine(config)
+    engine = new_engine(config)
     engine.feed(
         Arrived(
             n,
@@ -204,7 +206,7 @@ def _engine_once(scopes: int, kind: str) -> tuple[float, float, float]:
     closed = engine.take_closed()
     _all_fired(sum(len(step.windows) for step in closed), scopes)
     started = time.perf_counter()
-    deque(take_records(closed, []), maxlen=0)
+    deque(pack(lambda: new_batch(0), take_runs(closed, [])), maxlen=0)
     return idle, stalled * 1_000, (time.perf_counter() - started) * 1_000
 
 

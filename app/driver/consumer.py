@@ -213,6 +213,8 @@ class Consumer(driver.Consumer):
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Stop reading, make a last checkpoint, then release the partitions."""
+        if revoked:
+            log.info("revoked: %d partitions, released after a last checkpoint", len(revoked))
         self.stop_flow()
         self._continuity.clear()
         self.app.flow_control.suspend()
