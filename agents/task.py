@@ -134,6 +134,11 @@ class PartitionTask:
         """Whether there is something that only a checkpoint publishes: a first position, late or rejected records, or bars."""
         return self._checkpoints.required or bool(self._side or self._beyond) or self._finals.unsent_bars > 0
 
+    @property
+    def no_bar_before(self) -> int:
+        """See `FetchPace`."""
+        return self._idle.no_bar_before
+
     def accounting(self) -> dict[str, Any]:
         """The counters, and how far the engine is."""
         return accounting_of(self.engine, self.placed)

@@ -10,11 +10,11 @@ from faust.types import StreamT
 
 
 def register(app: faust.App, topic: Any, feed: Callable[[Any], Awaitable[None]]) -> None:
-    """Make a Faust agent over `topic`. Each of its messages is a slice for `feed`, which handles its own errors."""
+    """Make a Faust agent over `topic`. Each of its messages holds slices for `feed`, which handles its own errors."""
 
     async def ticks(stream: StreamT[Any]) -> None:
         """Reads ticks and publishes final bars."""  # `faust -A app agents` shows it
-        async for part in stream:
-            await feed(part)
+        async for slices in stream:
+            await feed(slices)
 
     app.agent(topic, name="ticks")(ticks)

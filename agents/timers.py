@@ -14,13 +14,16 @@ import faust
 
 from agents.markers import Markers
 from app.kafka.clock import BrokerClock, now_ms
+from app.kafka.fetch_pace import LONG_MS
 from app.kafka.fetcher import Head
 from app.kafka.producers import BatchProducer
 from app.kafka.records import APPEND_TIME
 from app.kafka.slices import Slice
 from app.settings import Settings
 from tables.engine import Engine
+from tables.scopes import UNKNOWN
 
+AHEAD_MS = 3 * LONG_MS  # the next fetch but one has come by then
 log = logging.getLogger(__name__)
 
 
@@ -54,6 +57,11 @@ class TimerClock:
                 self.broker.read(stamps[0].max_timestamp, part.fetched, head.sent)
             self.broker.read(stamps[-1].max_timestamp, part.fetched)
 
+    def arrived(self) -> int:
+        """The arrival time (epoch ms) of the last fetch, as far as it is certain to have passed."""
+        known = self.broker.at(self._last_at) if self._append_time else None
+        return self._last_arrival if known is None else max(self._last_arrival, known)
+
     def stepped(self, arrival: int, now: int) -> None:
         """Arrival time was set to another value."""
         self._last_arrival, self._last_at = arrival, now
@@ -85,6 +93,7 @@ class IdleTimer:
         self._partition = partition
         self._engine = engine
         self.clock = clock
+        self.no_bar_before = 0  # see `FetchPace`
         self._markers = markers
 
     def fed(self, part: Slice, *, stepped: bool) -> None:
@@ -93,11 +102,19 @@ class IdleTimer:
             self.clock.broker.forget()
             self._say_clock_was_wrong("a record")
         self.clock.fed(self._engine.arrival, part)
+        self._look_ahead(self.clock.arrived(), part.fetched)
+
+    def _look_ahead(self, arrived: int, steady: int) -> None:
+        """Find out when the next bar is due. `arrived`: the arrival time that had passed at `steady`."""
+        due = self._engine.nothing_due_before(arrived + AHEAD_MS)
+        self.no_bar_before = 0 if due == UNKNOWN else steady + due - arrived
 
     async def turn(self, head: Head) -> bool:
         """Close the windows that are due by idling, or send a marker for them. Returns whether the clock had been wrong."""
         stepped = self._leave_wrong_clock(head.sent)
         passed = self.clock.passed(head)
+        if passed is not None:
+            self._look_ahead(passed, head.sent)
         if passed is None:
             pass
         elif self._markers is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
-from app.kafka.fetch_pace import PACE_SECONDS
+from app.kafka.fetch_pace import LONG_MS
 from benchmarks.subjects.fold import Folding
 
 TICKS = 100_000
@@ -29,13 +29,13 @@ class Bursts(NamedTuple):
 
 
 def measure(rate: int, symbols: int) -> Bursts:
-    """Fold ticks of so many symbols: without pauses, and as many in each `PACE_SECONDS` as come at `rate` (ticks/s)."""
+    """Fold ticks of so many symbols: without pauses, and as many in each `LONG_MS` as come at `rate` (ticks/s)."""
     ticks = [
         (b"alpha|SYM%06d" % (n * 7_919 % symbols), b'{"ts":%d,"bid":1.%05d,"ask":2.0,"seq":%d}' % (START_MS + n, n % 99_999, n))
         for n in range(TICKS)
     ]
     _fold(ticks, TICKS, 0.0)  # a warm-up
-    return Bursts(_fold(ticks, TICKS, 0.0), _fold(ticks, max(1, int(rate * PACE_SECONDS)), PACE_SECONDS))
+    return Bursts(_fold(ticks, TICKS, 0.0), _fold(ticks, max(1, rate * LONG_MS // 1_000), LONG_MS / 1_000))
 
 
 def _fold(ticks: list[tuple[bytes, bytes]], at_once: int, pause: float) -> float:

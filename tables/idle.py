@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 
 from tables.config import EngineConfig
-from tables.scopes import NEVER, Scope
+from tables.scopes import NEVER, UNKNOWN, Scope
 from tables.wheel import Wheel
 
 
@@ -76,6 +76,12 @@ class IdleScheduler:
     def any_due(self, before: int) -> bool:
         """Whether a window is due before this arrival time. Nothing is changed."""
         return any(at == scope.entry and scope.due(self._grace)[0] < before for at, scope in self.wheel.due(before))
+
+    def nothing_due_before(self, horizon: int) -> int:
+        """The arrival time, `horizon` at the latest, before which no window is due. `UNKNOWN` without idle close."""
+        if not self._enabled:
+            return UNKNOWN
+        return min((at for at, scope in self.wheel.due(horizon) if at == scope.entry), default=horizon)
 
     def release(self) -> None:
         """Schedule again what was held."""

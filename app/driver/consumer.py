@@ -1,7 +1,8 @@
 """The Faust consumer: it delivers slices of record batches instead of messages, and checkpoints instead of acks.
 
-Written for faust-streaming 0.15.3. A Faust message holds a slice of one partition: about 8,000 records, in whole batches.
-Where Faust would commit the offsets of acknowledged messages, the partition tasks make a checkpoint, which holds them.
+Written for faust-streaming 0.15.3. A Faust message holds a slice of one partition, about 8,000 records in whole batches, or
+several smaller ones: what a fetch brings at live pace is one message. Where Faust would commit the offsets of acknowledged
+messages, the partition tasks make a checkpoint, which holds them.
 """
 
 from __future__ import annotations
@@ -71,6 +72,10 @@ class Consumer(driver.Consumer):
     def refusals(self) -> int:
         """How often a fetch response had an error for a partition."""
         return self._thread.refusals()
+
+    def expect_no_bar_before(self, steady: int) -> None:
+        """Let records gather until then; see `FetchPace`."""
+        self._thread.pace.no_bar_before = steady
 
     # ---- reading
 
@@ -145,25 +150,37 @@ class Consumer(driver.Consumer):
             await self.perform_seek()
             return
         owners, generation, fetched = self.tasks.running(), self.app.consumer_generation_id, steady_ms()
-        messages = []
+        slices = []
         for tp, batches in records.items():
             is_active = tp in (active or ()) or tp in self._buffered_partitions
             if tp.partition not in owners or not is_active:
                 continue
             taken = await self._without_gaps(tp, batches)
             parts, full = list(cut(taken, self.slice_records)), records_in(taken) > self.full_fetch
-            for number, part in enumerate(parts, 1):
-                value = Slice(tp.partition, owners[tp.partition], part, fetched, last=number == len(parts), full=full)
-                messages.append(message_of(tp, value, generation))
-        for group in grouped(messages, self.full_fetch):
-            await self.wait_first(self._deliver(group, generation), self.suspend_flow.wait())
+            slices += [
+                Slice(tp.partition, owners[tp.partition], part, fetched, last=number == len(parts), full=full)
+                for number, part in enumerate(parts, 1)
+            ]
+        for together in packed(slices, self.slice_records):
+            await self._deliver(message_of(self.tasks.settings.input_topic, together, generation))
 
-    async def _deliver(self, messages: list[ConsumerMessage], generation: int) -> None:
-        for message in messages:
-            if not self.flow_active or self.app.consumer_generation_id != generation:
-                return  # a rebalance has begun since the fetch
-            await self.callback(message)
-            self._corrupt = 0
+    async def _deliver(self, message: ConsumerMessage) -> None:
+        """Hand a message to its agent, or drop it: it may have to wait, and a rebalance may begin meanwhile."""
+        delivery = asyncio.ensure_future(self._hand_on(message))
+        try:
+            await asyncio.sleep(0)  # enough unless the agent is busy; to wait for several things at once takes four tasks
+            if not delivery.done():
+                await self.wait_first(delivery, self.suspend_flow.wait())
+            if delivery.done():
+                delivery.result()
+        finally:
+            delivery.cancel()
+
+    async def _hand_on(self, message: ConsumerMessage) -> None:
+        if not self.flow_active or self.app.consumer_generation_id != message.generation_id:
+            return  # a rebalance has begun since the fetch
+        await self.callback(message)
+        self._corrupt = 0
 
     async def _without_gaps(self, tp: TP, batches: list[Batch]) -> list[Batch]:
         """The batches that follow those delivered before, up to the first gap."""
@@ -251,26 +268,28 @@ class Consumer(driver.Consumer):
         )
 
 
-def message_of(tp: TP, value: Slice, generation: int) -> ConsumerMessage:
-    """A slice as a message of Faust's; its offset is that of the last record."""
-    offset = value.batches[-1].next_offset - 1
+def message_of(topic: str, slices: tuple[Slice, ...], generation: int) -> ConsumerMessage:
+    """Slices as a message of Faust's; its partition and its offset are those of the last record."""
+    partition, offset = slices[-1].partition, slices[-1].batches[-1].next_offset - 1
     return ConsumerMessage(
-        *(tp.topic, tp.partition, offset, 0.0, 0, None, None, cast("Any", value), None, 0, 0), tp=tp, generation_id=generation
+        *(topic, partition, offset, 0.0, 0, None, None, cast("Any", slices), None, 0, 0),
+        tp=TP(topic, partition),
+        generation_id=generation,
     )
 
 
-def grouped(messages: list[ConsumerMessage], limit: int) -> list[list[ConsumerMessage]]:
-    """The slices of a fetch as they are delivered: at live pace together, because each delivery makes four tasks.
-
-    More than `limit` records are delivered one slice at a time: together, a worker that catches up reads at half the speed.
-    """
-    together = bool(messages) and sum(records_in(_batches_of(message)) for message in messages) <= limit
-    return [messages] if together else [[message] for message in messages]
-
-
-def _batches_of(message: ConsumerMessage) -> Sequence[Batch]:
-    batches: Sequence[Batch] = cast("Any", message.value).batches
-    return batches
+def packed(slices: Iterable[Slice], limit: int) -> Iterator[tuple[Slice, ...]]:
+    """Group slices for one message each, because each message has its cost: as many as have about `limit` records."""
+    together: list[Slice] = []
+    size = 0
+    for part in slices:
+        together.append(part)
+        size += records_in(part.batches)
+        if size >= limit:
+            yield tuple(together)
+            together, size = [], 0
+    if together:
+        yield tuple(together)
 
 
 def records_in(batches: Sequence[Batch]) -> int:

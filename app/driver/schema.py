@@ -8,12 +8,12 @@ import faust
 
 
 class SliceSchema(faust.Schema[Any, Any]):
-    """Deserializes nothing: the value of a Faust message is already a `Slice`."""
+    """Deserializes nothing: the value of a Faust message is a tuple of `Slice`s already."""
 
     def loads_key(self, app: Any, message: Any, **_: Any) -> Any:  # noqa: ARG002  # Faust's signature
         """The key as it is, which is None."""
         return message.key
 
     def loads_value(self, app: Any, message: Any, **_: Any) -> Any:  # noqa: ARG002  # Faust's signature
-        """The slice."""
+        """The slices."""
         return message.value

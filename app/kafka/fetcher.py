@@ -273,9 +273,9 @@ def report_errors_of_the_group(consumer: aiokafka.AIOKafkaConsumer, report: Call
     consumer._coordinator.on_error = report  # noqa: SLF001  # aiokafka has no accessor
 
 
-def pace_fetches(consumer: aiokafka.AIOKafkaConsumer) -> None:
-    """From now on a started consumer lets records gather between its fetches, see `app.kafka.fetch_pace`."""
-    consumer._fetcher._client.pace = FetchPace()  # noqa: SLF001  # aiokafka has no accessor
+def pace_fetches(consumer: aiokafka.AIOKafkaConsumer, pace: FetchPace) -> None:
+    """From now on a started consumer lets records gather between its fetches."""
+    consumer._fetcher._client.pace = pace  # noqa: SLF001  # aiokafka has no accessor
 
 
 def heads_of(consumer: aiokafka.AIOKafkaConsumer) -> Heads:

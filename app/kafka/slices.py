@@ -1,4 +1,4 @@
-"""The payload of one Faust message: some record batches of one partition."""
+"""What a Faust message holds: some record batches of a partition, or of several."""
 
 from __future__ import annotations
 

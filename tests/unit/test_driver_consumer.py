@@ -1,18 +1,24 @@
-"""The Faust consumer: a gap in what was fetched is read again, then recovered, and ends the worker if it stays."""
+"""The Faust consumer: gaps in what was fetched, and how slices are handed to the agent.
+
+A gap is read again, then recovered, and ends the worker if it stays.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from app.driver.consumer import Consumer, cut
+from app.driver.consumer import Consumer, cut, message_of, packed
 from app.errors import BarwheelError, StateError
 from app.kafka.records import Batch, Skipped
-from app.kafka.slices import GapError
+from app.kafka.slices import GapError, Slice
+from tests.support.waiting import until
 
 INPUT = TP("ticks", 0)
 
@@ -86,3 +92,84 @@ async def test_offsets_far_below_those_handed_on_are_recovered_from(reading: Rea
 def test_slices_are_whole_batches_of_about_the_limit(sizes: list[int], slices: list[list[int]]) -> None:
     batches: list[Batch] = [Skipped(10 * n, 10 * n + size) for n, size in enumerate(sizes)]
     assert [[b.next_offset - b.base_offset for b in part] for part in cut(batches, 6)] == slices
+
+
+def part(partition: int, first: int, size: int) -> Slice:
+    return Slice(partition, "task", [Skipped(first, first + size)], 0)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "messages"),
+    [([], []), ([1], [[1]]), ([1, 2, 1], [[1, 2, 1]]), ([3, 3, 3, 3], [[3, 3], [3, 3]]), ([20, 1, 1], [[20], [1, 1]])],
+)
+def test_the_slices_of_a_fetch_share_messages_up_to_the_limit(sizes: list[int], messages: list[list[int]]) -> None:
+    slices = [part(number, 10, size) for number, size in enumerate(sizes)]
+    found = list(packed(slices, 6))
+    assert [[one.batches[0].next_offset - 10 for one in together] for together in found] == messages
+    assert [one for together in found for one in together] == slices
+
+
+def test_a_message_has_the_partition_and_the_offset_of_its_last_record() -> None:
+    message = message_of("ticks", (part(1, 10, 5), part(3, 20, 5)), 7)
+    assert (message.tp, message.partition, message.offset, message.generation_id) == (TP("ticks", 3), 3, 24, 7)
+
+
+class Delivering(Consumer):
+    """A consumer whose agent is busy until it is told otherwise."""
+
+    flow_active = True
+
+    def __init__(self) -> None:
+        self._corrupt = 1
+        self.loop = asyncio.get_running_loop()
+        self._stopped, self._crashed, self.suspend_flow = (asyncio.Event() for _ in range(3))  # type: ignore[assignment]  # Faust's
+        self.free = asyncio.Event()
+        self.given: list[Any] = []
+        self.app: Any = SimpleNamespace(consumer_generation_id=7)
+
+    async def callback(self, message: Any) -> None:
+        await self.free.wait()
+        self.given.append(message)
+
+
+MESSAGE = message_of("ticks", (part(1, 10, 5),), 7)
+
+
+async def test_a_message_waits_until_the_agent_takes_it() -> None:
+    delivering = Delivering()
+    delivery = asyncio.ensure_future(delivering._deliver(MESSAGE))
+    await until(lambda: delivering.free._waiters)
+    assert not delivery.done()
+    delivering.free.set()
+    await delivery
+    assert (delivering.given, delivering._corrupt) == ([MESSAGE], 0)
+
+
+async def test_a_message_that_waits_when_a_rebalance_begins_is_given_up() -> None:
+    delivering = Delivering()
+    delivery = asyncio.ensure_future(delivering._deliver(MESSAGE))
+    await until(lambda: delivering.free._waiters)
+    delivering.suspend_flow.set()
+    await delivery
+    delivering.free.set()
+    await asyncio.sleep(0)
+    assert delivering.given == []
+
+
+async def test_a_message_from_before_a_rebalance_is_dropped() -> None:
+    delivering = Delivering()
+    delivering.free.set()
+    delivering.app.consumer_generation_id = 8
+    await delivering._deliver(MESSAGE)
+    assert delivering.given == []
+
+
+async def test_an_error_of_a_delivery_reaches_the_loop() -> None:
+    delivering = Delivering()
+
+    async def fail(_message: Any) -> None:
+        raise KafkaError("as any other")
+
+    delivering.callback = fail  # type: ignore[assignment]  # the fault
+    with pytest.raises(KafkaError, match="as any other"):
+        await delivering._deliver(MESSAGE)

@@ -220,6 +220,24 @@ def test_the_timer_shows_each_bar_at_its_due_time_and_not_a_millisecond_before(l
 
 
 @PROFILE
+@given(log=logs(), config=configs(), ahead=st.sampled_from((1, 600, 60_000, 10**9)))
+def test_no_window_is_due_before_the_time_that_the_engine_names(log: list[Entry], config: EngineConfig, ahead: int) -> None:
+    engine = Engine(config)
+    engine.feed([wire(entry) for entry in log])
+    take_finals(engine)
+    horizon = engine.arrival + ahead
+    named = engine.nothing_due_before(horizon)
+    if not config.idle_close:
+        assert named == UNKNOWN
+        return
+    assert named <= horizon
+    engine.advance_arrival(named - 1)
+    assert take_finals(engine) == []
+    if engine.open_windows and ahead == 10**9:
+        assert named < horizon
+
+
+@PROFILE
 @given(log=logs(), config=configs())
 def test_no_tick_is_lost_and_no_window_closes_twice(log: list[Entry], config: EngineConfig) -> None:
     engine = Engine(config)

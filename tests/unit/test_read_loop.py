@@ -13,7 +13,7 @@ from faust.types import TP
 
 from app.driver.consumer import MAX_CORRUPT, Consumer
 from app.errors import StateError
-from app.kafka.records import Batch, Skipped
+from app.kafka.records import Skipped
 
 INPUT = TP("ticks", 0)
 END = 12  # offset after the last record
@@ -45,7 +45,10 @@ class Reading(Consumer):
         self.unusual = dict(self.unusual_fetches)
         self.fetches = 0
         tasks = SimpleNamespace(
-            handle_error=self._failed, running=lambda: {0: "task"}, positions=lambda: {INPUT: len(self.consumed)}
+            settings=SimpleNamespace(input_topic=INPUT.topic),
+            handle_error=self._failed,
+            running=lambda: {0: "task"},
+            positions=lambda: {INPUT: len(self.consumed)},
         )
         app = SimpleNamespace(should_stop=False, consumer_generation_id=1)
         self.transport: Any = SimpleNamespace(tasks=tasks, app=app)
@@ -88,9 +91,9 @@ class Reading(Consumer):
 
     async def callback(self, message: Any) -> None:
         await asyncio.sleep(0)
-        parts: list[Batch] = message.value.batches
-        self.full.add(message.value.full)
-        self.consumed += [offset for batch in parts for offset in range(batch.base_offset, batch.next_offset)]
+        for part in message.value:
+            self.full.add(part.full)
+            self.consumed += [offset for batch in part.batches for offset in range(batch.base_offset, batch.next_offset)]
         if len(self.consumed) >= END:
             self._stopped.set()
 

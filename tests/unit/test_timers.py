@@ -10,6 +10,7 @@ import pytest
 
 from agents.recovery import Recovered
 from agents.task import PartitionTask
+from agents.timers import AHEAD_MS
 from app.kafka.clock import BrokerClock, now_ms
 from app.kafka.cluster import Cluster
 from app.kafka.fetcher import Head
@@ -37,9 +38,11 @@ class Steady:
 
 
 @asynccontextmanager
-async def partition_at(steady: Steady, found: Recovered, *, append_time: bool) -> AsyncIterator[PartitionTask]:
+async def partition_at(
+    steady: Steady, found: Recovered, *, append_time: bool, idle_close: str = "on"
+) -> AsyncIterator[PartitionTask]:
     """A task that starts now with what a recovery found; its bars wait for a checkpoint."""
-    settings = Settings.load(broker="kafka://127.0.0.1:1", delivery="transactional")
+    settings = Settings.load(broker="kafka://127.0.0.1:1", delivery="transactional", idle_close=idle_close)
     producer = TransactionalProducer(Cluster("127.0.0.1:1"), max_request=1 << 20, transactional_id="x", group="x")
     clock = BrokerClock(steady)
     yield PartitionTask(settings, 0, found, producer, None, append_time=append_time, max_record=1 << 20, clock=clock)
@@ -130,6 +133,41 @@ async def test_at_the_head_of_a_log_with_create_time_arrival_goes_on_at_the_pace
         assert clock.passed(Head(0, MINUTE + 700)) == T0 + 200
         clock.fed(T0 + 5_000, part(task, CREATE_TIME, [(T0 + 5_000, T0)], 2 * MINUTE))
         assert clock.passed(Head(0, 2 * MINUTE + 2_000)) == T0 + 6_500
+
+
+END = T0 + MINUTE  # of the window that is open
+DUE = END + 5_000  # by its ticks, which come without delay
+
+
+async def test_after_a_fetch_records_may_gather_until_the_next_bar_is_due() -> None:
+    steady = Steady(0)
+    async with partition_at(steady, Recovered(position()), append_time=True) as task:
+        assert task.no_bar_before == 0
+        await task.feed(part(task, APPEND_TIME, [(T0 + 1_000, T0 + 1_000)], 7_000))
+        assert task.no_bar_before == 7_000 + AHEAD_MS
+        await task.feed(part(task, APPEND_TIME, [(DUE - 200, DUE - 200)], 80_000))
+        assert task.no_bar_before == 80_000 + 200
+        broker_says(task, DUE - 50, steady)  # so records may have been fetched late
+        await task.feed(part(task, APPEND_TIME, [(DUE - 150, DUE - 150)], 0))
+        assert task.no_bar_before == 50
+
+
+async def test_in_silence_records_of_other_partitions_may_gather_until_the_timer_closes_a_window() -> None:
+    steady = Steady(0)
+    async with partition_at(steady, one_open(END - 1_000), append_time=True) as task:
+        broker_says(task, DUE - 300, steady)
+        await task.tick(Head(42, 0))
+        assert task.no_bar_before == AHEAD_MS
+        await task.tick(Head(42, 400))
+        assert task.no_bar_before == 300 + 500  # the margin
+        await task.tick(Head(42, 801))
+        assert task.engine.open_windows == 0
+
+
+async def test_without_idle_close_no_bar_can_be_foreseen() -> None:
+    async with partition_at(Steady(0), Recovered(position()), append_time=True, idle_close="off") as task:
+        await task.feed(part(task, APPEND_TIME, [(T0 + 1_000, T0 + 1_000)], 7_000))
+        assert task.no_bar_before == 0
 
 
 YEAR = 365 * 86_400_000
