@@ -90,6 +90,11 @@ class TickSchemas:
     async def __aexit__(self, *error: object) -> None:
         await self.close()
 
+    @functools.cached_property
+    def _book(self) -> SchemaBook | None:
+        """See `schema_book`, which takes longer than a slice may."""
+        return schema_book(self._settings)
+
     async def check(self, *, patient: bool = True) -> None:
         """Check at a start what can be checked: the file, the registry's credentials, and the topic's newest schema.
 
@@ -100,7 +105,7 @@ class TickSchemas:
             await self._check(name, patient=patient)
 
     async def _check(self, topic: str, *, patient: bool) -> None:
-        book = schema_book(self._settings)
+        book = self._book
         if book is None or book.unframed is not None:
             return
         subject = f"{topic}-value"  # TopicNameStrategy, the default of Confluent's serializers
@@ -133,7 +138,7 @@ class TickSchemas:
 
         `wanted` is asked while the registry is away. Raises `SettingsError` where the connection can never be made.
         """
-        book = schema_book(self._settings)
+        book = self._book
         if book is None or book.unframed is not None:
             return part
         batches = [_kept(batch) for batch in part.batches]
@@ -142,7 +147,7 @@ class TickSchemas:
 
     async def ready(self, records: Iterable[Record], wanted: Callable[[], bool] = lambda: True) -> bool:
         """Wait until every schema that these records name is known. Returns whether it is still wanted."""
-        book = schema_book(self._settings)
+        book = self._book
         if book is None:
             return True
         self._forget_unknown(book)
