@@ -75,8 +75,7 @@ class PartitionTask:
         self._metrics = metrics or Metrics(settings.grace)
         broker = clock or BrokerClock()
         self._copies = settings.repartition
-        timed = settings, number, self.engine, broker, markers
-        self._idle = idle_timer(*timed, arrival=position.arrival, append_time=append_time)
+        self._idle = idle_timer(settings, self.engine, broker, markers, number, position.arrival, append_time=append_time)
         self._app_id = settings.app_id
         headers = [(APP_HEADER, settings.app_id.encode())]
         self._finals = FinalsPublisher(
@@ -181,9 +180,8 @@ class PartitionTask:
             if batch.base_offset > self.consumed_to:
                 raise GapError(f"offset {batch.base_offset} comes after {self.consumed_to - 1}")
             append_time = batch.timestamp_type == APPEND_TIME and not self._copies
-            feed_batch(
-                self.engine, batch, self.consumed_to, None if append_time else self._idle.clock.latest_arrival(part.fetched)
-            )
+            arrival_cap = None if append_time else self._idle.clock.latest_arrival(part.fetched)
+            feed_batch(self.engine, batch, self.consumed_to, arrival_cap)
             self.consumed_to = batch.next_offset
         self._idle.fed(part, stepped=self.engine.clock_steps > steps)
         if part.last or self.engine.bars_waiting >= FEW_FINALS:

@@ -85,14 +85,8 @@ class TaskManager:
 
     # ---- work
 
-    async def feed(self, slices: Iterable[Slice]) -> None:
-        """Process slices, each unless its partition was revoked or recovered after the fetch."""
-        for part in slices:
-            await self._feed(part)
-        if self.consumer is not None:
-            self.consumer.expect_no_bar_before(min((task.no_bar_before for task in self._tasks.values()), default=0))
-
-    async def _feed(self, part: Slice) -> None:
+    async def feed(self, part: Slice) -> None:
+        """Process a slice, unless its partition was revoked or recovered after the fetch."""
         task = self._tasks.get(part.partition)
         if not self._taking or task is None or task is not part.task:
             return

@@ -22,9 +22,6 @@ class TickConsumer(Protocol):
     def refusals(self) -> int:
         """How often a fetch response had an error for a partition."""
 
-    def expect_no_bar_before(self, steady: int) -> None:
-        """Let records gather until then; see `FetchPace`."""
-
     def assignment(self) -> set[TP]:
         """The partitions that the group has assigned to this worker."""
 

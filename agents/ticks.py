@@ -15,6 +15,7 @@ def register(app: faust.App, topic: Any, feed: Callable[[Any], Awaitable[None]])
     async def ticks(stream: StreamT[Any]) -> None:
         """Reads ticks and publishes final bars."""  # `faust -A app agents` shows it
         async for slices in stream:
-            await feed(slices)
+            for part in slices:
+                await feed(part)
 
     app.agent(topic, name="ticks")(ticks)

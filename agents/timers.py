@@ -106,8 +106,8 @@ class IdleTimer:
 
     def _look_ahead(self, arrived: int, steady: int) -> None:
         """Find out when the next bar is due. `arrived`: the arrival time that had passed at `steady`."""
-        due = self._engine.nothing_due_before(arrived + AHEAD_MS)
-        self.no_bar_before = 0 if due == UNKNOWN else steady + due - arrived
+        due = self._engine.scheduler.nothing_due_before(arrived + AHEAD_MS)
+        self.no_bar_before = 0 if due == UNKNOWN or self._engine.replaying else steady + due - arrived
 
     async def turn(self, head: Head) -> bool:
         """Close the windows that are due by idling, or send a marker for them. Returns whether the clock had been wrong."""
@@ -143,12 +143,12 @@ class IdleTimer:
 
 def idle_timer(  # what it is made of
     settings: Settings,
-    partition: int,
     engine: Engine,
     broker: BrokerClock,
     markers: BatchProducer | None,
-    *,
+    partition: int,
     arrival: int,
+    *,
     append_time: bool,
 ) -> IdleTimer:
     """The timer of one partition. `markers` writes them, see `Markers`. `arrival`: the largest arrival time so far, as stored.

@@ -213,13 +213,6 @@ class Engine:
         """Whether silence up to the arrival time `t` (epoch ms) would close a window, or publish a revision."""
         return not self.replaying and self._silence.any_due(t)
 
-    def nothing_due_before(self, horizon: int) -> int:
-        """The arrival time (epoch ms), `horizon` at the latest, before which no window is due; `UNKNOWN` if it is not known.
-
-        A record may open a window that is due sooner, if the grace is short, and one whose clock runs ahead may close one.
-        """
-        return UNKNOWN if self.replaying else self.scheduler.nothing_due_before(horizon)
-
     def leave_wrong_clock(self, now: int) -> bool:
         """Take the arrival clock back where it is more than a minute ahead of the broker's time `now` (epoch ms).
 

@@ -78,7 +78,10 @@ class IdleScheduler:
         return any(at == scope.entry and scope.due(self._grace)[0] < before for at, scope in self.wheel.due(before))
 
     def nothing_due_before(self, horizon: int) -> int:
-        """The arrival time, `horizon` at the latest, before which no window is due. `UNKNOWN` without idle close."""
+        """The arrival time, `horizon` at the latest, before which no window is due. `UNKNOWN` without idle close.
+
+        A record may open a window that is due sooner, if the grace is short, and one whose clock runs ahead may close one.
+        """
         if not self._enabled:
             return UNKNOWN
         return min((at for at, scope in self.wheel.due(horizon) if at == scope.entry), default=horizon)

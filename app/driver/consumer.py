@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, cast
 
 from aiokafka.errors import CorruptRecordException, KafkaError
@@ -17,6 +17,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from app.driver.clients import ConsumerThread
+from app.driver.messages import cut, message_of, packed, records_in, run_unless_suspended
 from app.driver.task_protocol import Tasks
 from app.errors import StateError
 from app.kafka.clock import steady_ms
@@ -72,10 +73,6 @@ class Consumer(driver.Consumer):
     def refusals(self) -> int:
         """How often a fetch response had an error for a partition."""
         return self._thread.refusals()
-
-    def expect_no_bar_before(self, steady: int) -> None:
-        """Let records gather until then; see `FetchPace`."""
-        self._thread.pace.no_bar_before = steady
 
     # ---- reading
 
@@ -143,6 +140,7 @@ class Consumer(driver.Consumer):
 
     async def _deliver_fetched(self) -> None:
         """Wait for a fetch, and deliver its batches as slices."""
+        self._thread.pace.no_bar_before = min((task.no_bar_before for task in self.tasks.running().values()), default=0)
         records, active = await self._wait_next_records(POLL_SECONDS)
         if not records or self.should_stop:
             return
@@ -150,31 +148,17 @@ class Consumer(driver.Consumer):
             await self.perform_seek()
             return
         owners, generation, fetched = self.tasks.running(), self.app.consumer_generation_id, steady_ms()
-        slices = []
+        slices: list[Slice] = []
         for tp, batches in records.items():
             is_active = tp in (active or ()) or tp in self._buffered_partitions
             if tp.partition not in owners or not is_active:
                 continue
             taken = await self._without_gaps(tp, batches)
-            parts, full = list(cut(taken, self.slice_records)), records_in(taken) > self.full_fetch
-            slices += [
-                Slice(tp.partition, owners[tp.partition], part, fetched, last=number == len(parts), full=full)
-                for number, part in enumerate(parts, 1)
-            ]
+            whole = Slice(tp.partition, owners[tp.partition], taken, fetched, full=records_in(taken) > self.full_fetch)
+            slices += cut(whole, self.slice_records)
         for together in packed(slices, self.slice_records):
-            await self._deliver(message_of(self.tasks.settings.input_topic, together, generation))
-
-    async def _deliver(self, message: ConsumerMessage) -> None:
-        """Hand a message to its agent, or drop it: it may have to wait, and a rebalance may begin meanwhile."""
-        delivery = asyncio.ensure_future(self._hand_on(message))
-        try:
-            await asyncio.sleep(0)  # enough unless the agent is busy; to wait for several things at once takes four tasks
-            if not delivery.done():
-                await self.wait_first(delivery, self.suspend_flow.wait())
-            if delivery.done():
-                delivery.result()
-        finally:
-            delivery.cancel()
+            message = message_of(self.tasks.settings.input_topic, together, generation)
+            await run_unless_suspended(self, self._hand_on(message))
 
     async def _hand_on(self, message: ConsumerMessage) -> None:
         if not self.flow_active or self.app.consumer_generation_id != message.generation_id:
@@ -266,46 +250,3 @@ class Consumer(driver.Consumer):
             self.last_checkpoint_seconds,
             successor,
         )
-
-
-def message_of(topic: str, slices: tuple[Slice, ...], generation: int) -> ConsumerMessage:
-    """Slices as a message of Faust's; its partition and its offset are those of the last record."""
-    partition, offset = slices[-1].partition, slices[-1].batches[-1].next_offset - 1
-    return ConsumerMessage(
-        *(topic, partition, offset, 0.0, 0, None, None, cast("Any", slices), None, 0, 0),
-        tp=TP(topic, partition),
-        generation_id=generation,
-    )
-
-
-def packed(slices: Iterable[Slice], limit: int) -> Iterator[tuple[Slice, ...]]:
-    """Group slices for one message each, because each message has its cost: as many as have about `limit` records."""
-    together: list[Slice] = []
-    size = 0
-    for part in slices:
-        together.append(part)
-        size += records_in(part.batches)
-        if size >= limit:
-            yield tuple(together)
-            together, size = [], 0
-    if together:
-        yield tuple(together)
-
-
-def records_in(batches: Sequence[Batch]) -> int:
-    """About how many records are in batches that follow each other: the offsets that they take."""
-    return batches[-1].next_offset - batches[0].base_offset if batches else 0
-
-
-def cut(batches: list[Batch], limit: int) -> Iterator[list[Batch]]:
-    """Group whole batches into slices of about `limit` records; a larger batch is a slice of its own."""
-    part: list[Batch] = []
-    size = 0
-    for batch in batches:
-        part.append(batch)
-        size += batch.next_offset - batch.base_offset
-        if size >= limit:
-            yield part
-            part, size = [], 0
-    if part:
-        yield part

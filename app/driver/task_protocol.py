@@ -11,6 +11,14 @@ from app.kafka.assignor import AddressAssignor
 from app.settings import Settings
 
 
+class Working(Protocol):
+    """The task of one partition."""
+
+    @property
+    def no_bar_before(self) -> int:
+        """See `app.kafka.fetch_pace.FetchPace`."""
+
+
 class Tasks(Protocol):
     """The partition tasks of this worker."""
 
@@ -22,7 +30,7 @@ class Tasks(Protocol):
     def assignor(self) -> AddressAssignor:
         """The partition assignor of the consumer group."""
 
-    def running(self) -> Mapping[int, object]:
+    def running(self) -> Mapping[int, Working]:
         """The task of each partition that is at work, by partition number."""
 
     def positions(self) -> Mapping[TP, int]:

@@ -14,7 +14,8 @@ import pytest
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from app.driver.consumer import Consumer, cut, message_of, packed
+from app.driver.consumer import Consumer
+from app.driver.messages import cut, message_of, packed, run_unless_suspended
 from app.errors import BarwheelError, StateError
 from app.kafka.records import Batch, Skipped
 from app.kafka.slices import GapError, Slice
@@ -91,7 +92,10 @@ async def test_offsets_far_below_those_handed_on_are_recovered_from(reading: Rea
 )
 def test_slices_are_whole_batches_of_about_the_limit(sizes: list[int], slices: list[list[int]]) -> None:
     batches: list[Batch] = [Skipped(10 * n, 10 * n + size) for n, size in enumerate(sizes)]
-    assert [[b.next_offset - b.base_offset for b in part] for part in cut(batches, 6)] == slices
+    parts = list(cut(Slice(0, "task", batches, 7, full=True), 6))
+    assert [[b.next_offset - b.base_offset for b in part.batches] for part in parts] == slices
+    assert all(part[:2] == (0, "task") and part.full for part in parts)
+    assert [part.last for part in parts] == [False] * (len(parts) - 1) + [True] * bool(parts)
 
 
 def part(partition: int, first: int, size: int) -> Slice:
@@ -127,6 +131,9 @@ class Delivering(Consumer):
         self.given: list[Any] = []
         self.app: Any = SimpleNamespace(consumer_generation_id=7)
 
+    async def deliver(self) -> None:
+        await run_unless_suspended(self, self._hand_on(MESSAGE))
+
     async def callback(self, message: Any) -> None:
         await self.free.wait()
         self.given.append(message)
@@ -137,7 +144,7 @@ MESSAGE = message_of("ticks", (part(1, 10, 5),), 7)
 
 async def test_a_message_waits_until_the_agent_takes_it() -> None:
     delivering = Delivering()
-    delivery = asyncio.ensure_future(delivering._deliver(MESSAGE))
+    delivery = asyncio.ensure_future(delivering.deliver())
     await until(lambda: delivering.free._waiters)
     assert not delivery.done()
     delivering.free.set()
@@ -147,7 +154,7 @@ async def test_a_message_waits_until_the_agent_takes_it() -> None:
 
 async def test_a_message_that_waits_when_a_rebalance_begins_is_given_up() -> None:
     delivering = Delivering()
-    delivery = asyncio.ensure_future(delivering._deliver(MESSAGE))
+    delivery = asyncio.ensure_future(delivering.deliver())
     await until(lambda: delivering.free._waiters)
     delivering.suspend_flow.set()
     await delivery
@@ -160,7 +167,7 @@ async def test_a_message_from_before_a_rebalance_is_dropped() -> None:
     delivering = Delivering()
     delivering.free.set()
     delivering.app.consumer_generation_id = 8
-    await delivering._deliver(MESSAGE)
+    await delivering.deliver()
     assert delivering.given == []
 
 
@@ -172,4 +179,4 @@ async def test_an_error_of_a_delivery_reaches_the_loop() -> None:
 
     delivering.callback = fail  # type: ignore[assignment]  # the fault
     with pytest.raises(KafkaError, match="as any other"):
-        await delivering._deliver(MESSAGE)
+        await delivering.deliver()

@@ -25,7 +25,6 @@ class Waiting:
     number = 0
     states_due = 1 << 40
     checkpoint_began = publication_began = 0.0
-    no_bar_before = 0
 
     def __init__(self) -> None:
         self.publication_waits = False
@@ -59,9 +58,7 @@ def manager(now: list[float]) -> TaskManager:
     manager._pacing = manager._checkpoints._pacing = CheckpointPacing(INTERVAL, lambda: now[0])
     manager._taking = True
     heads = {(manager.settings.ticks_topic, 0): Head(1, 0)}
-    manager.consumer = cast(
-        "Any", SimpleNamespace(heads=lambda: heads, refusals=lambda: 0, expect_no_bar_before=lambda _: None)
-    )
+    manager.consumer = cast("Any", SimpleNamespace(heads=lambda: heads, refusals=lambda: 0))
     return manager
 
 
@@ -75,7 +72,7 @@ async def process(manager: TaskManager, task: PartitionTask, *, by_timer: bool) 
     if by_timer:
         await manager.tick()
     else:
-        await manager.feed([Slice(0, task, [], 0)])
+        await manager.feed(Slice(0, task, [], 0))
     await asyncio.gather(*manager._checkpoints._early.values())
 
 
@@ -101,17 +98,6 @@ async def test_the_timer_of_the_interval_does_not_leave_out_what_waits(manager: 
     task.publication_waits = True
     await manager.checkpoint()
     assert task.checkpoints == 1
-
-
-async def test_records_gather_no_longer_than_the_first_partition_allows(manager: TaskManager) -> None:
-    expected: list[int] = []
-    manager.consumer = cast("Any", SimpleNamespace(refusals=lambda: 0, expect_no_bar_before=expected.append))
-    await manager.feed([])
-    one, other = Waiting(), Waiting()
-    one.no_bar_before, other.no_bar_before = 700, 500
-    manager._tasks = {0: cast("PartitionTask", one), 1: cast("PartitionTask", other)}
-    await manager.feed([Slice(0, one, [], 0)])
-    assert expected == [0, 500]
 
 
 @pytest.mark.parametrize("by_timer", [False, True])

@@ -226,7 +226,7 @@ def test_no_window_is_due_before_the_time_that_the_engine_names(log: list[Entry]
     engine.feed([wire(entry) for entry in log])
     take_finals(engine)
     horizon = engine.arrival + ahead
-    named = engine.nothing_due_before(horizon)
+    named = engine.scheduler.nothing_due_before(horizon)
     if not config.idle_close:
         assert named == UNKNOWN
         return

@@ -13,6 +13,7 @@ from faust.types import TP
 
 from app.driver.consumer import MAX_CORRUPT, Consumer
 from app.errors import StateError
+from app.kafka.fetch_pace import FetchPace
 from app.kafka.records import Skipped
 
 INPUT = TP("ticks", 0)
@@ -47,12 +48,13 @@ class Reading(Consumer):
         tasks = SimpleNamespace(
             settings=SimpleNamespace(input_topic=INPUT.topic),
             handle_error=self._failed,
-            running=lambda: {0: "task"},
+            running=lambda: {0: SimpleNamespace(no_bar_before=700), 1: SimpleNamespace(no_bar_before=500)},
             positions=lambda: {INPUT: len(self.consumed)},
         )
         app = SimpleNamespace(should_stop=False, consumer_generation_id=1)
         self.transport: Any = SimpleNamespace(tasks=tasks, app=app)
         self.app: Any = app
+        self._thread: Any = SimpleNamespace(pace=FetchPace())
         self.suspend_flow: Any = SimpleNamespace(wait=lambda: None)
 
     @property
@@ -149,6 +151,11 @@ async def test_a_slice_tells_whether_its_fetch_brought_more_than_a_live_market_d
     monkeypatch.setattr(kind, "unusual_fetches", {})
     reading, _ = await read_all(kind, 0, None)
     assert reading.full == full
+
+
+async def test_records_gather_no_longer_than_the_first_partition_allows() -> None:
+    reading, _ = await read_all(Reading, 0, None)
+    assert reading._thread.pace.no_bar_before == 500
 
 
 @pytest.mark.parametrize("kind", [Reading, CatchingUp])

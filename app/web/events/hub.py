@@ -53,7 +53,6 @@ class EventHub:
         self._looked_at = 0.0
         self._new_bars: list[BarRow] = []
         self._task: asyncio.Task[None] | None = None
-        self._client_came = asyncio.Event()
         self._lookup: asyncio.Task[dict[Filter, list[OpenWindow]]] | None = None  # of other workers' windows
         self._stopping = False
         self._max_clients = min(MAX_CLIENTS, connection_limit() // 2)
@@ -100,7 +99,6 @@ class EventHub:
         client = Client()
         self._greet(client, wanted, request.headers.get("Last-Event-ID", ""))
         self._subscriptions.add(wanted, client)
-        self._client_came.set()
         self._web.open_streams += 1
         self._windows.forget(wanted)  # the new client needs all open windows; the others of its filter get them again
         try:
@@ -152,7 +150,7 @@ class EventHub:
 
     async def _run(self) -> None:
         while True:
-            await self._client_came.wait()
+            await self._subscriptions.any.wait()
             await asyncio.sleep(self.interval)
             if time.monotonic() - self._looked_at >= LOOK_SECONDS:
                 self._looked_at = time.monotonic()
@@ -160,7 +158,6 @@ class EventHub:
             if not self._subscriptions.clients:
                 self._new_bars.clear()
                 self._state.forget()  # it would be out of date for the next client
-                self._client_came.clear()
                 continue
             try:
                 self._send_round()

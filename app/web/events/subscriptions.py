@@ -52,6 +52,7 @@ class Subscriptions:
 
     def __init__(self) -> None:
         self._groups: dict[Filter, set[Client]] = {}
+        self.any = asyncio.Event()  # set while a stream is open
 
     @property
     def clients(self) -> int:
@@ -66,6 +67,7 @@ class Subscriptions:
     def add(self, wanted: Filter, client: Client) -> None:
         """Subscribe a client."""
         self._groups.setdefault(wanted, set()).add(client)
+        self.any.set()
 
     def remove(self, wanted: Filter, client: Client) -> bool:
         """Unsubscribe a client; returns whether it was the last one with this filter."""
@@ -73,6 +75,8 @@ class Subscriptions:
         group.discard(client)
         if not group:
             del self._groups[wanted]
+        if not self._groups:
+            self.any.clear()
         return not group
 
     def send(self, wanted: Filter, batch: bytes) -> None:

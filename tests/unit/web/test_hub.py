@@ -16,6 +16,7 @@ from app.web.events.hub import EventHub
 from app.web.events.subscriptions import Client, Filter
 from app.web.events.window_changes import WindowChanges
 from app.web.models.bars import OpenWindow
+from tests.support.waiting import until
 
 
 class _Windows(WindowChanges):
@@ -111,3 +112,39 @@ async def test_what_other_workers_answer_is_sent_with_the_next_round(hub: EventH
     hub._send_round()
     assert b'"symbol":"S"' in client.queue[-1]
     await hub.stop()
+
+
+class _Counting(EventHub):
+    """Counts its rounds, which take no time."""
+
+    rounds = 0
+
+    @property
+    def interval(self) -> float:
+        self.rounds += 1
+        return 0.0
+
+
+async def test_while_no_stream_is_open_the_hub_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = _Counting(cast("WebContext", SimpleNamespace()))
+    monkeypatch.setattr(hub, "_send_round", lambda: None)
+    hub.start()
+    await _turns()
+    assert hub.rounds == 0
+    wanted, client = Filter(None, None), Client()
+    hub._subscriptions.add(wanted, client)
+    await until(lambda: hub.rounds > 2)
+    hub._subscriptions.remove(wanted, client)
+    await _turns()  # the round that is under way ends
+    before = hub.rounds
+    await _turns()
+    assert hub.rounds == before
+    hub._subscriptions.add(wanted, client)
+    await until(lambda: hub.rounds > before)
+    await hub.stop()
+
+
+async def _turns() -> None:
+    """Give the event loop enough turns for several rounds."""
+    for _ in range(50):
+        await asyncio.sleep(0)
