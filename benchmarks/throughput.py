@@ -175,7 +175,10 @@ def broker(options: Options, scratch: Path) -> Iterator[str]:
         from app.pocket import process  # noqa: PLC0415 - only where it is asked for
 
         found = process.ensure(scratch / "pocket", "127.0.0.1", 0, 60.0)
-        yield f"{found.host}:{found.port}"
+        try:
+            yield f"{found.host}:{found.port}"
+        finally:
+            process.stop(scratch / "pocket")
     else:
         say("starting Apache Kafka")
         with any_kafka(scratch / "kafka", jvm=FULL_JVM) as address:
