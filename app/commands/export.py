@@ -27,7 +27,7 @@ def register(app: faust.App) -> None:
             "--scale",
             type=int,
             default=DEFAULT_SCALE,
-            help="Decimals of prices and volumes, which have 38 digits.  [default: 10]",
+            help="Decimals of prices and volumes, which have 38 digits.",
         ),
         option(
             "--over-gaps",

@@ -73,6 +73,13 @@ UNUSED = {
     "models": "this app has no Faust models; README.md has the fields of ticks and bars",
     "model": "this app has no Faust models; README.md has the fields of ticks and bars",
 }
+WORKER_OPTIONS = {  # whose defaults are not those that Faust's text names
+    "web_port": "Port of the page, the API and the metrics.  [default: the setting web_port]",
+    "web_bind": "Address that this port listens on.  [default: the setting web_host]",
+    "web_host": "Host by which other workers reach it.  [default: the setting web_host]",
+    "logfile": "Log file.  [default: standard error]",
+    "loglevel": "Logging level.  [default: info]",
+}
 WORKER_EPILOG = "\b\nExample:\n  app worker\n  app worker --web-port 6067      a second one on this machine"
 
 
@@ -119,9 +126,16 @@ def adapt(app: faust.App) -> None:
     cli.params = [_version_option() if param.name == "version" else param for param in cli.params]
     for name in UNCHANGED:
         cli.commands[name].help = SUMMARIES[name]
-    cli.commands["worker"].epilog = WORKER_EPILOG
+    _adapt_worker(cli.commands["worker"])
     for name, reason in UNUSED.items():
         cli.commands[name] = _unused(name, reason)
+
+
+def _adapt_worker(worker: click.Command) -> None:
+    worker.epilog = WORKER_EPILOG
+    for param in worker.params:
+        if isinstance(param, click.Option) and param.name in WORKER_OPTIONS:
+            param.help, param.show_default = WORKER_OPTIONS[param.name], False
 
 
 def _version_option() -> click.Option:

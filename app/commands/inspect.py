@@ -32,7 +32,7 @@ def register(app: faust.App) -> None:
 
     @app.command(
         argument("topic", required=False, default=""),
-        option("--records", type=int, default=RECORDS, help="How many records to look at.  [default: 10000]"),
+        option("--records", type=int, default=RECORDS, help="How many records to look at."),
         base.json_option,
         base=base.BarwheelCommand,
     )

@@ -90,6 +90,22 @@ def test_the_help_of_a_command_has_an_example(alone: Worker, command: str) -> No
     assert f"\n  app {command}" in text.replace("\n    app", "\n  app")
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_every_option_says_what_it_does_and_names_one_default_at_most(alone: Worker, command: str) -> None:
+    text = done(alone, command, "--help").partition("Options:\n")[2].partition("Example:")[0]
+    options = re.split(r"^  (?=-)", text, flags=re.MULTILINE)[1:]
+    assert options
+    assert [one for one in options if not re.search(r"\S {2,}\S|\n {8,}\S", one)] == [], "without a word of what they do"
+    assert [one for one in options if len(re.findall(r"[\[(]default", one)) > 1] == []
+
+
+def test_the_help_of_the_worker_names_the_defaults_that_it_has(alone: Worker) -> None:
+    text = done(alone, "worker", "--help")
+    assert "[default: info]" in text
+    assert "WARN" not in text
+    assert "0.0.0.0" not in text
+
+
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command not in {"worker", "send"}])
 def test_every_option_of_a_command_is_in_its_chapter_of_the_documentation(alone: Worker, command: str) -> None:
     chapters = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8").split("\n## ")

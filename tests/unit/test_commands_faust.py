@@ -65,6 +65,10 @@ def _imported_by(*arguments: str) -> set[str]:
     return set(found.stderr.split())
 
 
+def test_what_is_said_of_the_workers_options_is_about_options_that_it_has() -> None:
+    assert set(faust_cli.WORKER_OPTIONS) <= {param.name for param in cli.commands["worker"].params}
+
+
 @pytest.mark.parametrize(
     ("path", "name"),
     [
