@@ -19,7 +19,7 @@ Name = Annotated[str, Field(min_length=1, max_length=1_024, pattern=r"^[^|\x00-\
 PathName = Annotated[
     Name,
     BeforeValidator(name_of),
-    Field(description="Clients take `.` and `..` out of a path: these two names are written `%7C.` and `%7C..`."),
+    Field(description="Any name may have `%7C` in front. `.` and `..` need it: clients take these two out of a path."),
 ]
 Timestamp = Annotated[int, Field(ge=0, le=MAX_TIMESTAMP)]
 Cursor = Annotated[

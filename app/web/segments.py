@@ -1,7 +1,8 @@
 """A name of a broker or a symbol as a segment of an address.
 
 Browsers and HTTP clients take the segments `.` and `..` out of a path, `%2E` as well. These two names have a `|` in front
-there, which no name holds. `segment` in `static/api.js` does the same.
+there, which no name holds. `segment` in `static/api.js` does the same. Any other name may have it, too: a dashboard makes paths
+of names without knowing which they are.
 """
 
 from __future__ import annotations
@@ -19,4 +20,4 @@ def segment(name: str) -> str:
 
 def name_of(decoded: object) -> object:
     """The name that a decoded segment stands for; anything else as it is."""
-    return decoded[1:] if isinstance(decoded, str) and decoded[:1] == MARK and decoded[1:] in DOTS else decoded
+    return decoded.removeprefix(MARK) if isinstance(decoded, str) else decoded

@@ -17,7 +17,7 @@ from tests.support.web import ask, exact
 from tests.support.worker import ROOT, Worker
 
 T0 = 1_399_248_000_000
-BROKER, SYMBOL = "fx spot", "EUR/USD"
+NAMES = (("fx spot", "EUR/USD"), (".", ".."), ("..", "."))  # brokers and their symbols
 INFINITY = "yesoreyeram-infinity-datasource"
 SEEDS = {"bars_emitted_total", "late_ticks_dropped_total", "windows_open_count", "watermark_lag_ms"}
 TYPES: dict[str, type | tuple[type, ...]] = {"string": str, "number": (int, float), "timestamp_epoch": int}
@@ -27,14 +27,14 @@ BOARD: dict[str, Any] = json.loads((DEPLOY / "grafana" / "dashboards" / "bars.js
 
 @pytest.fixture(scope="module")
 def worker(pocket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    """A worker with two bars of one symbol."""
+    """A worker with two bars of each symbol."""
     made = Worker(pocket, tmp_path_factory.mktemp("grafana"), topic_partitions="1")
     try:
         made.start()
-        name = f"{BROKER}|{SYMBOL}"
-        ticks = [Tick(T0, name=name, more=', "qty": 2'), Tick(T0 + 60_000, name=name, more=', "qty": 1')]
-        produce(made.bootstrap, made.ticks_topic, [*ticks, heartbeat(T0 + 300_000, name)])
-        made.wait(lambda: exact(ask(made, "/api/v1/status"))["read_model"]["bars"] == 2, "its bars can be asked for")
+        for name in map("|".join, NAMES):
+            ticks = [Tick(T0, name=name, more=', "qty": 2'), Tick(T0 + 60_000, name=name, more=', "qty": 1')]
+            produce(made.bootstrap, made.ticks_topic, [*ticks, heartbeat(T0 + 300_000, name)])
+        made.wait(lambda: exact(ask(made, "/api/v1/status"))["read_model"]["bars"] == 2 * len(NAMES), "bars can be asked for")
         yield made
     finally:
         made.end()
@@ -47,8 +47,11 @@ def queries() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("query", queries(), ids=lambda query: re.sub(r"\W+", "-", query["url"])[:60])
-def test_each_query_is_answered_with_the_columns_that_it_names(worker: Worker, query: dict[str, Any]) -> None:
-    values = {"broker:percentencode": BROKER, "symbol:percentencode": SYMBOL, "__from": str(T0), "__to": str(T0 + 3_600_000)}
+@pytest.mark.parametrize(("broker", "symbol"), NAMES)
+def test_each_query_is_answered_with_the_columns_that_it_names(
+    worker: Worker, query: dict[str, Any], broker: str, symbol: str
+) -> None:
+    values = {"broker:percentencode": broker, "symbol:percentencode": symbol, "__from": str(T0), "__to": str(T0 + 3_600_000)}
     url = re.sub(r"\$\{([^}]+)\}", lambda found: quote(values[found[1]], safe=""), query["url"])
     assert "$" not in url
     rows = ask(worker, url).json()[query["root_selector"]]
@@ -57,8 +60,11 @@ def test_each_query_is_answered_with_the_columns_that_it_names(worker: Worker, q
         assert all(isinstance(row[column["selector"]], TYPES[column["type"]]) for row in rows), column
 
 
-def test_the_variables_name_the_broker_and_its_symbol(worker: Worker) -> None:
-    assert exact(ask(worker, "/api/v1/brokers")) == {"brokers": [{"broker": BROKER}], "complete": True}
+def test_the_variables_name_the_brokers(worker: Worker) -> None:
+    assert exact(ask(worker, "/api/v1/brokers")) == {
+        "brokers": [{"broker": broker} for broker, _ in sorted(NAMES)],
+        "complete": True,
+    }
 
 
 def test_the_metrics_beside_the_bars_are_those_whose_names_stay() -> None:

@@ -26,6 +26,11 @@ def test_a_client_leaves_the_path_of_each_name_as_it_is(broker: str, symbol: str
     assert [name_of(unquote(part)) for part in sent.raw_path.split("/")[2:]] == [broker, symbol]
 
 
-@pytest.mark.parametrize("other", ["|", "|x", "a|.", "|...", ". "])
-def test_a_mark_that_stands_before_anything_else_stays(other: str) -> None:
+@given(NAMES)
+def test_every_name_may_have_the_mark_in_front(name: str) -> None:
+    assert name_of(f"|{name}") == name
+
+
+@pytest.mark.parametrize("other", ["a|.", "a|b", "a|"])
+def test_a_mark_that_stands_elsewhere_stays(other: str) -> None:
     assert name_of(other) == other
