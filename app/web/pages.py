@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from app.plain import visible
 from app.settings import Settings
 from app.web.endpoint import MIN_COMPRESSED_BYTES, checked
 from app.web.frames import Chosen, Frames
@@ -42,6 +43,7 @@ class Pages:
         self._frames, self._size = frames, settings.window_size
         loader = FileSystemLoader(HERE / "templates")
         self._templates = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+        self._templates.filters["visible"] = visible
         self._shared = {
             "pages": PAGES,
             "app_id": settings.app_id,
@@ -95,7 +97,7 @@ class Pages:
 
     async def _chart(self, request: web.Request) -> web.Response:
         names = checked(ChartParams, request.match_info)
-        title = f"{names.symbol} of {names.broker}"
+        title = f"{visible(names.symbol)} of {visible(names.broker)}"
         chosen = self._frames.choose(request.query.get("frame"))
         offered = self._frames.offered()
         frames = [self._button(one, chosen) for one in (offered if chosen in offered else [*offered, chosen])]

@@ -82,6 +82,18 @@ def test_each_page_is_sound_at_each_width_and_in_both_schemes(visit: Callable[..
         assert seen.wrong == [], path
 
 
+def test_migrations_that_are_off_have_no_lists_of_what_ksqldb_has(visit: Callable[..., Visit]) -> None:
+    seen = visit("/migrations")
+    seen.wait(lambda: seen.text("#state").startswith("Off"), "it says that they are off")
+    assert "ksqlDB" not in seen.text("main")
+
+
+def test_all_time_frames_of_a_chart_are_on_the_screen_of_a_phone(visit: Callable[..., Visit]) -> None:
+    seen = visit("/chart/A/live", "phone")
+    rights = "[...document.querySelectorAll('#frames button')].map((one) => one.getBoundingClientRect().right)"
+    assert max(seen.page.evaluate(rights)) <= 390
+
+
 def test_the_overview_counts_on_and_adds_up(visit: Callable[..., Visit]) -> None:
     seen = visit("/")
     before = seen.text("#balance")

@@ -89,7 +89,7 @@ function onBars(event) {
 
 function onWatermarks({ partitions }) {
   source.takeWatermarks(partitions);
-  picture.chart.timeScale().applyOptions({}); // redraws the line
+  picture.redraw();
 }
 
 screen.applyTheme();

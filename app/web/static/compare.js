@@ -3,6 +3,7 @@
 import { MOST_ROWS, barsPath, get } from "./api.js";
 import { $, color, element, tell } from "./base.js";
 import { frameName } from "./frames.js";
+import { nameElement } from "./names.js";
 import { LINE } from "./overlays.js";
 
 const AGAIN_MS = 2_000;
@@ -30,7 +31,7 @@ export class Compare {
     const found = await get("symbols", { symbol: this.symbol, limit: 500 });
     const others = [...new Set([...this.chosen, ...found.symbols.map((one) => one.broker)])].filter((one) => one !== this.broker);
     $("compare").hidden = !others.length;
-    const buttons = others.map((one) => element("button", { type: "button", "aria-pressed": String(this.chosen.includes(one)), "data-broker": one }, one));
+    const buttons = others.map((one) => element("button", { type: "button", "aria-pressed": String(this.chosen.includes(one)), "data-broker": one }, nameElement(one)));
     buttons.forEach((button) => button.addEventListener("click", () => this.toggle(button.dataset.broker)));
     $("brokers").replaceChildren(...buttons);
     this.mark();
@@ -169,7 +170,7 @@ export class Compare {
     return this.chosen.map((broker, at) => {
       const close = this.closes.get(broker)?.get(bar.start);
       const away = close - bar.close;
-      return [broker, close === undefined ? "-" : `${close.toFixed(decimals)} (${away < 0 ? "" : "+"}${away.toFixed(decimals)})`, `other-${at + 1}`];
+      return [nameElement(broker), close === undefined ? "-" : `${close.toFixed(decimals)} (${away < 0 ? "" : "+"}${away.toFixed(decimals)})`, `other-${at + 1}`];
     });
   }
 }

@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { $, cell, chartUrl, element, load, onZoneChange, plural, prices, setStatus, timeElement } from "./base.js";
 import { Events } from "./events.js";
+import { nameElement } from "./names.js";
 
 const MAX_BARS = 200;
 const query = new URLSearchParams(location.search);
@@ -24,8 +25,8 @@ function row(bar, shared) {
     "tr",
     {},
     cell(timeElement(bar.bucket_start)),
-    cell(element("a", { href: chartUrl(bar.broker, bar.symbol, bar.bucket_start) }, bar.symbol)),
-    cell(bar.broker),
+    cell(nameElement(bar.symbol, chartUrl(bar.broker, bar.symbol, bar.bucket_start))),
+    cell(nameElement(bar.broker)),
     ...prices(bar).map((text) => cell(text, "number")),
     cell(bar.volume === null ? "-" : bar.volume.toLocaleString("en"), "number"),
     cell(bar.ticks, "number"),

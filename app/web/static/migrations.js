@@ -42,6 +42,7 @@ function showKsqldb(found) {
 
 function show() {
   if (!migrations) return;
+  $("ksqldb").hidden = migrations.state === "off";
   setStatus(migrations.state === "off" ? "Off: this worker has no ksqldb_url." : `${migrations.state}${migrations.reason ? `: ${migrations.reason}` : ""}`);
   $("summary").textContent = migrations.summary ?? "";
   showKsqldb(migrations.ksqldb);

@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { $, andList, cell, chartUrl, element, formatDuration, formatNumber, formatTime, onZoneChange, plural, poll, setStatus, timeElement } from "./base.js";
 import { Events } from "./events.js";
 import { FilteredTable } from "./filtered.js";
+import { nameElement } from "./names.js";
 import { Sparkline } from "./sparkline.js";
 
 const TILES = ["read", "binned", "late", "rejected", "heartbeats", "lost"];
@@ -106,7 +107,7 @@ const scopeTable = new FilteredTable("scopes", {
     element(
       "tr",
       { "data-quiet": now - time.set_at >= SILENT_MS },
-      cell(scope === "*" ? "partition" : scope),
+      cell(scope === "*" ? "partition" : nameElement(scope)),
       cell(row.partition, "number"),
       cell(timeElement(time.stream_time)),
       cell(timeElement(time.watermark)),
@@ -160,7 +161,7 @@ function showPlacement({ read_model: { doubled } }, { partitions: counted }) {
     const where = `partitions ${andList(doubled.partitions)}`;
     line.replaceChildren(
       `Two partitions published bars of the same windows, ${formatNumber(doubled.bars)} so far, and each lacks the ticks of the other. The newest: `,
-      element("a", { href: chartUrl(doubled.broker, doubled.symbol, doubled.bucket_start) }, `${doubled.symbol} of ${doubled.broker}`),
+      nameElement(`${doubled.symbol} of ${doubled.broker}`, chartUrl(doubled.broker, doubled.symbol, doubled.bucket_start)),
       `, ${formatTime(doubled.bucket_start)}, ${where}. What to do: ${doubled.remedy}.`,
     );
   }

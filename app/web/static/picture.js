@@ -110,6 +110,11 @@ export class Picture {
     return true;
   }
 
+  // draw what is there once more: the watermark has moved
+  redraw() {
+    this.chart.timeScale().applyOptions({});
+  }
+
   // the bars of another frame are on their way: none of those that are drawn counts
   forget() {
     this.starts = [];

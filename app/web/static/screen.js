@@ -119,6 +119,7 @@ export class Screen {
     const [start, of] = [selection.current, frame()];
     if (start === undefined) return null;
     const answer = await source.why(start);
+    picture.redraw();
     if (start !== selection.current || of !== frame()) return answer; // another bar has been selected since
     showWhy(answer);
     showHistory(answer.versions, picture.decimals);

@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { $, cell, chartUrl, element, formatNumber, load, onZoneChange, poll, setStatus, timeElement } from "./base.js";
 import { Events } from "./events.js";
+import { nameElement } from "./names.js";
 
 const kind = $("page").dataset.kind;
 const reason = new URLSearchParams(location.search).get("reason");
@@ -29,8 +30,8 @@ function show(reasons) {
         cell(timeElement(one.arrival)),
         cell(timeElement(one.ts)),
         cell(one.reason),
-        cell(one.broker ?? "-"),
-        cell(one.symbol && one.broker ? element("a", { href: chartUrl(one.broker, one.symbol, kind === "late" ? one.bucket_start : null) }, one.symbol) : "-"),
+        cell(one.broker ? nameElement(one.broker) : "-"),
+        cell(one.symbol && one.broker ? nameElement(one.symbol, chartUrl(one.broker, one.symbol, kind === "late" ? one.bucket_start : null)) : "-"),
         cell(element("span", { title: one.detail }, one.detail), "long"),
         cell(element("code", { title: one.value }, one.truncated ? `${one.value}…` : one.value), "long"),
         cell(one.partition, "number"),

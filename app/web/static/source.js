@@ -106,6 +106,7 @@ export class Source {
   async why(start) {
     const answer = await get(whyPath(this.name.broker, this.name.symbol, start), { frame: frameName() });
     this.partition = answer.partition ?? this.partition;
+    this.advance([answer.watermark ?? 0]); // the stream tells it when it moves, and the partitions of this worker alone
     return answer;
   }
 }

@@ -2,6 +2,7 @@
 
 import { ApiError, get } from "./api.js";
 import { $, chartUrl, element } from "./base.js";
+import { shown } from "./names.js";
 
 const LISTED = 12;
 const KEPT = ["frame", "average", "vwap"]; // of a chart's address, for the next chart
@@ -35,7 +36,7 @@ async function find() {
   }
   if (search !== searches) return; // more has been typed since
   const names = new Map(found.map((one) => [JSON.stringify([one.broker, one.symbol]), one])); // one in two partitions is one chart
-  options = [...names.values()].map((one, at) => element("a", { id: `switch-${at}`, role: "option", tabindex: "-1", href: href(one) }, one.symbol, " ", element("small", {}, one.broker)));
+  options = [...names.values()].map((one, at) => element("a", { id: `switch-${at}`, role: "option", tabindex: "-1", href: href(one) }, shown(one.symbol), " ", element("small", {}, shown(one.broker))));
   $("switcher-list").replaceChildren(...options);
   field.setAttribute("aria-expanded", String(options.length > 0));
   $("switcher-note").textContent = note || (options.length ? "" : "No symbol has this prefix.");

@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { $, cell, chartUrl, element, load, onZoneChange, plural, setStatus, timeElement } from "./base.js";
 import { Events } from "./events.js";
+import { nameElement } from "./names.js";
 
 let rows = [];
 let cursor = null;
@@ -17,8 +18,8 @@ function show() {
       element(
         "tr",
         {},
-        cell(element("a", { href: chartUrl(row.broker, row.symbol) }, row.symbol)),
-        cell(row.broker),
+        cell(nameElement(row.symbol, chartUrl(row.broker, row.symbol))),
+        cell(nameElement(row.broker)),
         cell(row.open === null ? "unknown" : row.open ? "open" : "-", "", row.open ? "open" : undefined),
         cell(timeElement(row.last_start)),
         cell(row.partition, "number", shared.has(JSON.stringify([row.broker, row.symbol])) ? "shared" : undefined),

@@ -11,10 +11,12 @@ export function watermarkLine(chart, startOf) {
     target.useBitmapCoordinateSpace(({ context, bitmapSize, horizontalPixelRatio }) => {
       context.strokeStyle = color("warn");
       context.setLineDash([4 * horizontalPixelRatio, 4 * horizontalPixelRatio]);
-      context.lineWidth = horizontalPixelRatio;
+      const width = Math.max(1, Math.floor(horizontalPixelRatio));
+      const middle = Math.round(x * horizontalPixelRatio) + (width % 2) / 2; // on whole pixels, else it is pale
+      context.lineWidth = width;
       context.beginPath();
-      context.moveTo(x * horizontalPixelRatio, 0);
-      context.lineTo(x * horizontalPixelRatio, bitmapSize.height);
+      context.moveTo(middle, 0);
+      context.lineTo(middle, bitmapSize.height);
       context.stroke();
     });
   }

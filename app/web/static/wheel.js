@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { $, cell, element, formatNumber, onZoneChange, poll, setStatus, timeElement } from "./base.js";
 import { Events } from "./events.js";
+import { nameElement } from "./names.js";
 
 const CELLS = 128; // a cell stands for several slots
 let wheels = null;
@@ -29,7 +30,7 @@ function show() {
   $("cells").textContent = `A cell is ${per} slots, ${(per * wheels.tick_ms) / 1_000} s; the more entries, the bluer. The outline marks the wheel's position.`;
   const due = wheels.partitions.flatMap((one) => one.due.map((entry) => ({ ...entry, partition: one.partition }))).sort((a, b) => a.due - b.due);
   $("due").replaceChildren(
-    ...due.slice(0, 20).map((one) => element("tr", {}, cell(one.scope), cell(one.partition, "number"), cell(timeElement(one.end)), cell(timeElement(one.due)))),
+    ...due.slice(0, 20).map((one) => element("tr", {}, cell(nameElement(one.scope)), cell(one.partition, "number"), cell(timeElement(one.end)), cell(timeElement(one.due)))),
   );
   setStatus(entries ? "" : "No entries: no window is open on this worker.");
 }

@@ -1,6 +1,7 @@
 // Why a bar is or is not final, as `/api/v1/why` answers: the sentence, and the facts beside it.
 
 import { $, andList, element, formatClock, formatDuration, formatTime, inZone, plural } from "./base.js";
+import { shown } from "./names.js";
 
 const DAY = 86_400_000;
 
@@ -32,6 +33,6 @@ function facts(answer) {
 }
 
 export function showWhy(answer) {
-  $("why").textContent = inZone(answer.sentence);
+  $("why").textContent = shown(inZone(answer.sentence));
   $("why-facts").replaceChildren(...facts(answer).flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, String(text))]));
 }
