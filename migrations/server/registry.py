@@ -28,5 +28,6 @@ async def check_registry(url: str) -> Registry | None:
             subjects = (await http.get("/subjects")).raise_for_status().json()
             one = await http.get("/schemas/ids/1")
     except (httpx.HTTPError, ValueError) as error:
-        raise UnreachableError(f"Schema Registry at {url}: {str(error) or type(error).__name__}") from error
+        remedy = "see that it runs, and that schema_registry_url is its address"
+        raise UnreachableError(f"Schema Registry at {url}: {str(error) or type(error).__name__}; {remedy}") from error
     return Registry(len(subjects), one.status_code in (httpx.codes.OK, httpx.codes.NOT_FOUND))

@@ -99,7 +99,8 @@ class Transport:
                 https.check_certificate(error, f"ksqlDB at {self.url}", SETTING)
                 pause, reason = _jitter(wait), str(error) or type(error).__name__
                 if not isinstance(error, retriable) or time.monotonic() + pause > until:
-                    raise UnreachableError(f"ksqlDB at {self.url}: {reason}") from error
+                    remedy = "see that it runs, and that ksqldb_url is its address"
+                    raise UnreachableError(f"ksqlDB at {self.url}: {reason}; {remedy}") from error
             log.warning("%s%s: %s; trying again in %.1f s", self.url, path, reason, pause)
             await asyncio.sleep(pause)
             wait = min(2 * wait, WAITS[1])

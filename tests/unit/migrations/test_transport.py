@@ -108,11 +108,17 @@ async def test_a_statement_waits_until_the_server_starts() -> None:
     assert client.requests > 1
 
 
-async def test_the_error_of_an_unreachable_server_names_its_address() -> None:
+async def test_the_error_of_an_unreachable_server_names_its_address_and_a_remedy() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     async with KsqlClient(url, try_seconds=0.3) as client:
-        with pytest.raises(UnreachableError, match=f"ksqlDB at {url}"):
+        with pytest.raises(UnreachableError, match=f"ksqlDB at {url}: .*; .* ksqldb_url is its address"):
             await client.info()
+
+
+async def test_the_error_of_an_unreachable_registry_names_its_address_and_a_remedy() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(UnreachableError, match=f"Schema Registry at {url}: .*; .* schema_registry_url is its address"):
+        await registry.check_registry(url)
 
 
 def test_retry_after_is_a_number_or_a_date_and_nothing_else() -> None:
