@@ -67,7 +67,7 @@ def main() -> int:  # noqa: PLR0915  # an option after another
     back.add_argument("--symbols", type=_numbers, default=[100_000], help="default 100000")
     many = commands.add_parser("partitions", help="a worker with many partitions, on Apache Kafka")
     many.add_argument("--partitions", type=_numbers, default=[64, 256], help="default 64,256")
-    shown = commands.add_parser("page", help="what streams, floods, a search and a chart cost, on Apache Kafka; 3 minutes")
+    shown = commands.add_parser("page", help="what streams, floods, a search and a chart cost, on Apache Kafka")
     paced = commands.add_parser("live", help="CPU a tick and latency at live pace, on Apache Kafka")
     paced.add_argument("--rates", type=_numbers, default=[1_000, 20_000, 100_000], help="ticks/s (default 1000,20000,100000)")
     paced.add_argument("--delivery", choices=live.DELIVERIES, action="append", help="default: both, one after the other")

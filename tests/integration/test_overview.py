@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -167,3 +168,30 @@ def test_a_chart_shows_an_hour_and_its_greatest_value(visit: Callable[..., Visit
     assert seen.text("#card-read .most") == "360"
     assert seen.text("#latency") == "5.0 / 9.0"
     assert seen.text("#latency-unit") == "ms, p50 / p99"
+
+
+@pytest.mark.parametrize(
+    ("p50", "p99", "text", "unit"),
+    [(0.4, 3.2, "0.4 / 3.2", "ms"), (410.0, 2_270.0, "0.41 / 2.27", "s"), (1_980_000.0, 3_567_000.0, "33 / 59", "min")],
+)
+def test_a_latency_has_a_unit_of_its_size_and_alone_is_drawn_within_its_chart(
+    visit: Callable[..., Visit], p50: float, p99: float, text: str, unit: str
+) -> None:
+    seen = visit("/")
+
+    def one_step(route: Route) -> None:
+        answer = route.fetch()
+        shown = json.loads(answer.text())
+        start = shown["now"] - shown["now"] % 10_000 - 10_000
+        shown["steps"] = [{"start": start, "read": 1, "bars": 1, "lag": 0, "p50_ms": p50, "p99_ms": p99, "late": []}]
+        route.fulfill(response=answer, json=shown)
+
+    seen.page.route("**/api/v1/activity*", one_step)
+    seen.open("/?q=x")
+    seen.wait(lambda: seen.text("#latency") == text, "it is shown")
+    assert seen.text("#latency-unit") == f"{unit}, p50 / p99"
+    lines = seen.page.eval_on_selector_all("#card-latency path", "(paths) => paths.map((one) => one.getAttribute('d'))")
+    width = float(str(seen.page.get_attribute("#card-latency svg", "viewBox")).split(" ")[2])
+    drawn = [float(at) for line in lines for at in re.findall(r"[ML](\d+)", line)]
+    assert len(drawn) == 4
+    assert max(drawn) <= width

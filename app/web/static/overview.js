@@ -133,6 +133,13 @@ const charts = {
   latency: new Sparkline($("card-latency"), "latency", ["p50", "p99"], formatLatency, true),
 };
 
+// `size` and `from`: in ms
+const UNITS = [
+  { unit: "min", size: 60_000, from: 120_000, decimals: 1 },
+  { unit: "s", size: 1_000, from: 1_000, decimals: 2 },
+  { unit: "ms", size: 1, from: 0, decimals: 1 },
+];
+
 function formatLatency(ms) {
   return ms < 1_000 ? `${ms.toFixed(ms < 10 ? 1 : 0)} ms` : formatDuration(ms);
 }
@@ -147,10 +154,10 @@ async function showActivity() {
   $("rate-bars").textContent = newest.length ? rate(perSecond(newest.reduce((sum, step) => sum + step.bars, 0), newest.length * every)) : "-";
   draw(charts.latency, (step) => [step.p50_ms, step.p99_ms]);
   const timed = steps.findLast((step) => step.p50_ms !== null);
-  const inSeconds = timed && timed.p99_ms >= 1_000;
-  const short = (ms) => (inSeconds ? (ms / 1_000).toFixed(ms < 10_000 ? 2 : 0) : ms.toFixed(ms < 10 ? 1 : 0));
+  const { unit, size, decimals } = UNITS.find(({ from }) => timed?.p99_ms >= from) ?? UNITS.at(-1);
+  const short = (ms) => (ms / size).toFixed(ms < 10 * size ? decimals : 0);
   $("latency").textContent = timed ? `${short(timed.p50_ms)} / ${short(timed.p99_ms)}` : "-";
-  $("latency-unit").textContent = timed ? `${inSeconds ? "s" : "ms"}, p50 / p99` : "";
+  $("latency-unit").textContent = timed ? `${unit}, p50 / p99` : "";
 }
 
 // bars with one key of two partitions are a fault; symbols that are placed by another partitioner may be on purpose

@@ -59,7 +59,7 @@ export class Sparkline {
     if (this.at !== null) this.drawing.append(svg("line", { x1: this.at, x2: this.at, y1: 0, y2: HEIGHT }));
   }
 
-  // the runs of neighbors that have a value; one alone is a short dash
+  // the runs of neighbors that have a value; one alone is a short dash, within the chart
   line(series, y) {
     const runs = [];
     let run = null;
@@ -69,7 +69,8 @@ export class Sparkline {
       else if (run) run.push(`${at} ${y(value).toFixed(1)}`);
       else runs.push((run = [`${at} ${y(value).toFixed(1)}`]));
     });
-    return runs.map((points) => (points.length > 1 ? points : [points[0], points[0].replace(/^\d+/, (at) => String(Number(at) + 1))]));
+    const beside = (at) => (at + 1 < this.width ? at + 1 : at - 1);
+    return runs.map((points) => (points.length > 1 ? points : [points[0], points[0].replace(/^\d+/, (at) => String(beside(Number(at))))]));
   }
 
   area(runs) {
