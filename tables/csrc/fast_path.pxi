@@ -121,7 +121,7 @@ cdef class FastPath(Intake):
                 return LEFT
         if window is None:
             end = t.ts - t.ts % self.size + self.size
-            if symbol is not None and symbol.more:
+            if symbol is not None and not symbol.is_alone():
                 other = symbol.switch_to(end)  # this changes no result
                 if other is not None:
                     if type(other) is not Window or not window_fold(&(<Window>other).w, &tick):

@@ -137,7 +137,7 @@ cdef class Scope:
 
 cdef enum:
     HEAD = 32  # bytes of a key beside its symbol: most keys lie there as a whole
-    SYMBOL_SIZE = 120  # bytes of a symbol
+    SYMBOL_SIZE = 128  # bytes of a symbol
     NEAR = 8  # symbols that are brought into the cache ahead, where many are visited
 
 cdef dict _NONE = {}
@@ -156,9 +156,10 @@ cdef class Symbol:
     cdef uint8_t is_dirty
     cdef uint8_t is_ranked
     cdef object held  # the current window, of either kind, or None
+    cdef object second  # another one; it is older than those in `more`
     cdef readonly bytes key
     cdef readonly Scope scope
-    cdef dict more
+    cdef dict more  # the others, by end; None where there are none, as a dictionary takes more memory than a symbol
     cdef public int64_t written
     cdef Longer longer  # what it has of longer windows, if that was asked for
 
@@ -190,7 +191,9 @@ cdef class Symbol:
 
     @property
     def others(self):
-        return _NONE if self.more is None else self.more
+        if self.second is None:
+            return _NONE if self.more is None else self.more
+        return {self.second.end: self.second} if self.more is None else {self.second.end: self.second, **self.more}
 
     @property
     def dirty(self):
@@ -203,33 +206,51 @@ cdef class Symbol:
     @property
     def resting(self):
         """Whether it has no open window."""
-        return self.held is None and not self.more
+        return self.held is None and self.is_alone()
+
+    cdef inline bint is_alone(self) noexcept:
+        """Whether the current window is the only one."""
+        return self.second is None and self.more is None
 
     def windows(self):
         """All open windows."""
-        if self.held is None:
-            return [] if self.more is None else [*self.more.values()]
-        return [self.held, *self.more.values()] if self.more else [self.held]
+        cdef list found = [window for window in (self.held, self.second) if window is not None]
+        if self.more is not None:
+            found += self.more.values()
+        return found
 
     def switch_to(self, end):
         """See `tables.scopes.Symbol.switch_to`."""
         current = self.held
         if current is not None and current.end == end:
             return current
+        window = self.take_other(end)
+        if window is not None:
+            self.open(window)
+        return window
+
+    cdef object take_other(self, end):
+        """Remove one of the others; None where none of them has this end."""
+        window = self.second
+        if window is not None and window.end == end:
+            self.second = None
+            return window
         if self.more is None:
             return None
-        window = self.more.get(end)
-        if window is not None:
-            del self.more[end]
-            self.open(window)
+        window = self.more.pop(end, None)
+        if not self.more:
+            self.more = None
         return window
 
     def open(self, window):
         """Add a window and make it the current one."""
         if self.held is not None:
-            if self.more is None:
-                self.more = {}
-            self.more[self.held.end] = self.held
+            if self.is_alone():
+                self.second = self.held
+            else:
+                if self.more is None:
+                    self.more = {}
+                self.more[self.held.end] = self.held
         self.held = window
 
     def fold(self, price, qty, ts, seq, offset):

@@ -10,10 +10,12 @@ def take_windows(list symbols, int64_t end, bint per_symbol, list changed):
         prefetch_ahead(symbols, at, count)
         at += 1
         window = symbol.held
-        if window is not None and (not symbol.more or window.end == end):
+        if window is not None and (symbol.is_alone() or window.end == end):
             symbol.held = None
         else:
-            window = symbol.more.pop(end)
+            window = symbol.take_other(end)
+            if window is None:
+                raise KeyError(end)
         windows.append(window)
         if per_symbol and not symbol.is_dirty:
             symbol.is_dirty = 1
@@ -69,7 +71,7 @@ def states_of(list symbols, Py_ssize_t at, int64_t number, list keys, dict parts
         prefetch_ahead(symbols, at, stop)
         symbol = symbols[at]
         window = symbol.held
-        if symbol.more or (window is not None and type(window) is not Window) or (parts and symbol.key in parts):
+        if not symbol.is_alone() or (window is not None and type(window) is not Window) or (parts and symbol.key in parts):
             break
         if window is None and not clocks:
             symbol.written = -number  # it has no state that is live
