@@ -55,8 +55,8 @@ def feed(engine: Engine, batch: Any) -> None:
         engine.feed_same_arrival(batch, batch.max_timestamp)
 
 
-def new_batch(codec: int) -> Any:
-    """An empty batch as a worker's producer makes it; `codec` is Kafka's number."""
+def new_batch(codec: int, kind: type[BuiltBatch] = BuiltBatch) -> Any:
+    """An empty batch as a worker's producer makes it; `codec` is Kafka's number. `kind`: of a batch of the native core."""
     if _builder is None:
         return BatchBuilder(BATCH_BYTES, codec)
-    return BuiltBatch(_builder(BATCH_BYTES, codec, ENCODERS.get(codec), False))
+    return kind(_builder(BATCH_BYTES, codec, ENCODERS.get(codec), False))

@@ -31,6 +31,8 @@ cdef class BatchBuilder:
     cdef int codec
     cdef bint transactional
     cdef object compress
+    cdef bytes packed  # the compressed records, once nothing more is added
+    cdef bint closed
 
     def __cinit__(self, Py_ssize_t limit, int codec, object compress, bint transactional):
         """`codec`: its number in the attributes, which `compress` packs with; 0 is none."""
@@ -74,6 +76,8 @@ cdef class BatchBuilder:
         """
         cdef int64_t delta, size, whole_key = key_size + suffix_size, headers_size = PyBytes_GET_SIZE(headers)
         cdef uint8_t* at
+        if self.closed:
+            raise ValueError("the batch is closed")
         if self.count == 0:
             self.first_timestamp = self.max_timestamp = timestamp
         delta = timestamp - self.first_timestamp
@@ -121,25 +125,39 @@ cdef class BatchBuilder:
             self.data, self.room = larger, 2 * (self.used + more)
         return 0
 
+    def close(self):
+        """Nothing more will be added: compress the records, where that makes them smaller, and keep no others."""
+        cdef bytes packed
+        if self.closed:
+            return
+        if self.codec:
+            packed = self.compress(PyBytes_FromStringAndSize(<const char*>self.data + BATCH_HEADER, self.used - BATCH_HEADER))
+            if PyBytes_GET_SIZE(packed) < self.used:  # as aiokafka decides it
+                self.packed = packed
+                PyMem_Free(self.data)
+                self.data = NULL
+            else:
+                self.codec = 0
+        self.closed = True
+
     def build(self):
         """The batch, compressed where that makes it smaller."""
-        cdef object records = PyBytes_FromStringAndSize(<char*>self.data + BATCH_HEADER, self.used - BATCH_HEADER)
-        cdef int codec = 0
-        cdef bytes packed, made
+        cdef bytes made
         cdef uint8_t* at
+        cdef const uint8_t* records
         cdef Py_ssize_t size
-        if self.codec:
-            packed = self.compress(records)
-            if PyBytes_GET_SIZE(packed) < self.used:  # as aiokafka decides it
-                records, codec = packed, self.codec
-        size = BATCH_HEADER + PyBytes_GET_SIZE(records)
+        self.close()
+        if self.packed is None:
+            records, size = self.data + BATCH_HEADER, self.used
+        else:
+            records, size = <const uint8_t*>PyBytes_AS_STRING(self.packed), BATCH_HEADER + PyBytes_GET_SIZE(self.packed)
         made = PyBytes_FromStringAndSize(NULL, size)
         at = <uint8_t*>PyBytes_AS_STRING(made)
         memset(at, 0, BATCH_HEADER)
         _put_number(at + 8, 4, size - LENGTH_COVERS_FROM)
         _put_number(at + 12, 4, -1)  # the leader epoch, which the broker sets, as it does the base offset
         at[16] = 2
-        _put_number(at + 21, 2, codec | (TRANSACTIONAL if self.transactional else 0))
+        _put_number(at + 21, 2, self.codec | (TRANSACTIONAL if self.transactional else 0))
         _put_number(at + 23, 4, max(self.count - 1, 0))
         _put_number(at + 27, 8, self.first_timestamp)
         _put_number(at + 35, 8, self.max_timestamp)
@@ -147,7 +165,7 @@ cdef class BatchBuilder:
         _put_number(at + 51, 2, self.producer_epoch)
         _put_number(at + 53, 4, self.base_sequence)
         _put_number(at + 57, 4, self.count)
-        memcpy(at + BATCH_HEADER, PyBytes_AS_STRING(records), PyBytes_GET_SIZE(records))
+        memcpy(at + BATCH_HEADER, records, size - BATCH_HEADER)
         _put_number(at + 17, 4, crc32c_of(at + CHECKED_FROM, size - CHECKED_FROM))
         return made
 

@@ -120,6 +120,26 @@ def test_no_records_make_no_batch(new_batch: NewBatch) -> None:
 
 
 @is_built
+@pytest.mark.parametrize("codec", [0, *ENCODERS])
+def test_a_full_batch_is_compressed_at_once_and_takes_no_more_records(codec: int) -> None:
+    asked: list[int] = []
+
+    def compress(records: bytes) -> bytes:
+        asked.append(len(records))
+        return bytes(ENCODERS[codec](records))
+
+    batch = BuiltBatch(native.batch_builder("auto")(1 << 20, codec, compress if codec else None, False))
+    (packed,) = pack(lambda: batch, RECORDS)
+    assert asked == [packed.size() - 61] * bool(codec)  # without the header
+    with pytest.raises(ValueError, match="closed"):
+        packed._builder.append(0, b"k", b"v", [])
+    assert sent(iter([packed]), transactional=False) == sent(
+        pack(lambda: BatchBuilder(1 << 20, codec), RECORDS), transactional=False
+    )
+    assert len(asked) == bool(codec)
+
+
+@is_built
 @pytest.mark.parametrize("codec", [None, "gzip", "snappy", "lz4", "zstd"])
 @pytest.mark.parametrize("options", [{}, {"enable_idempotence": True}, {"transactional_id": "t"}], ids=str)
 async def test_a_producer_gives_both_builders_its_codec_and_its_transactions(options: Any, codec: str | None) -> None:
