@@ -150,8 +150,7 @@ class Consumer(driver.Consumer):
         owners, generation, fetched = self.tasks.running(), self.app.consumer_generation_id, steady_ms()
         slices: list[Slice] = []
         for tp, batches in records.items():
-            is_active = tp in (active or ()) or tp in self._buffered_partitions
-            if tp.partition not in owners or not is_active:
+            if tp.partition not in owners or not (tp in (active or ()) or tp in self._buffered_partitions):
                 continue
             taken = await self._without_gaps(tp, batches)
             whole = Slice(tp.partition, owners[tp.partition], taken, fetched, full=records_in(taken) > self.full_fetch)
