@@ -193,11 +193,11 @@ class _Clock:
 
     stream: int
     set_at: int
+    passed: int  # the watermark of the last step
     windows: dict[WindowKey, list[Entry]] = field(default_factory=dict)
     opened: dict[int, int] = field(default_factory=dict)  # end: arrival of the last tick that opened a window
     first: dict[WindowKey, int] = field(default_factory=dict)  # arrival of the tick that opened each window
     closes: dict[tuple[str, str], list[tuple[Entry, int]]] = field(default_factory=dict)  # see `_flat_bars`
-    passed: int = -DAY  # the watermark of the last step
     longer: dict[tuple[str, WindowKey], _Held] = field(default_factory=dict)  # open longer windows, by frame
     closed: dict[tuple[str, WindowKey], _Held] = field(default_factory=dict)  # all that have closed, by frame
 
@@ -307,7 +307,9 @@ class _Reading:
             return
         # a clock that runs ahead moves the watermark up to the arrival only: no tick closes a window before its end has passed
         moves_to = min(entry.ts, entry.arrival + rules.grace)
-        clock = self._clocks.setdefault(rules.scope_of(entry.broker, entry.symbol), _Clock(moves_to, self.now))
+        clock = self._clocks.setdefault(
+            rules.scope_of(entry.broker, entry.symbol), _Clock(moves_to, self.now, moves_to - rules.grace)
+        )
         if moves_to > clock.stream:
             clock.stream, clock.set_at = moves_to, self.now
             self._close(clock, "watermark", self.now, entry.offset)

@@ -99,6 +99,13 @@ def test_a_late_tick_that_changes_the_close_before_leaves_the_flat_bars_that_are
     assert told([bar for _, bar in take_beyond(engine)[1]]) == [(0, "x", "98", 2, "correction")]
 
 
+def test_a_symbol_that_a_late_tick_begins_has_none_where_the_first_step_of_its_scope_had_passed() -> None:
+    log = ticks((125, 125, "y"), (126, 10), (200, 200, "y"))
+    bars = take_finals(engine_of(log, replace(FLAT_BASE, correct=True)))
+    assert [bar[:2] for bar in told(bars) if not bar[3]] == [(2, "x")]
+    check_bars(log, flat=("base",))
+
+
 def test_the_steps_of_a_long_silence_share_the_list_of_their_symbols() -> None:
     engine = engine_of(ticks((0, 0), (1, 1, "y"), (6_000, 6_000, "z")))
     steps = [step for step in engine.take_closed() if step.closes is not None]
