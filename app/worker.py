@@ -100,7 +100,7 @@ async def prepare(app: WorkerApp) -> None:
     Raises `SettingsError`, `InputError`, `BrokerError`, `TopicsError`, `RegistryError` or `MigrationError`: the worker must not
     start.
     """
-    gc.set_threshold(*GC_THRESHOLDS)
+    manage_memory(app.settings)
     raise_file_limit()
     for name in unknown_variables():
         say(f"{name} is set, but there is no such setting")
@@ -143,6 +143,13 @@ async def ensured_topics(settings: Settings, cluster: Cluster) -> TopicsReport:
                 raise
             say(f"{error}; next try in {RETRY_SECONDS:.0f} s")
             await asyncio.sleep(RETRY_SECONDS)
+
+
+def manage_memory(settings: Settings) -> None:
+    """Have few collections of garbage, and large pages."""
+    gc.set_threshold(*GC_THRESHOLDS)
+    if settings.native is not Native.off:
+        native.use_large_pages()
 
 
 def check_native(settings: Settings) -> None:

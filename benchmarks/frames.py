@@ -27,6 +27,7 @@ from app.worker import GC_THRESHOLDS
 from benchmarks.memory import MINUTE_MS, SEED, START_MS, PartitionTask, resident_mb
 from benchmarks.synthetic_ticks import PARTITIONS, Market, write
 from benchmarks.throughput import Options, Run, broker, delete_topics, say, settings_of, worker
+from tables import native
 from tables.config import EngineConfig
 
 LATE_EVERY = 100  # one in so many ticks is late
@@ -124,6 +125,7 @@ def _memory(symbols: int) -> dict[str, Any]:
 
 def _trading(symbols: int, correct: bool) -> dict[str, Any]:  # noqa: FBT001  # it crosses processes
     gc.set_threshold(*GC_THRESHOLDS)
+    native.use_large_pages()  # as a worker
     config = EngineConfig(correct=correct, correction_horizon=HORIZON_MINUTES * MINUTE_MS)
     rng, partition = random.Random(SEED), PartitionTask(config)
     turn: Sequence[int] = range(symbols)

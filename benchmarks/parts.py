@@ -20,6 +20,7 @@ from benchmarks.synthetic_ticks import GRACE_MS, PARTITIONS
 from benchmarks.worker_core import core_name, feed, market_batches, new_batch, new_engine, opened
 from tables.config import EngineConfig
 from tables.emission import take_runs
+from tables.native import use_large_pages
 
 SYMBOLS = (1_000, 100_000)
 SNAPPY = 2  # the default
@@ -36,6 +37,7 @@ PARTS = {
 def run(ticks: int, repeat: int) -> dict[str, Any]:
     """Measure every part on markets of few and of many symbols."""
     rows = []
+    use_large_pages()  # as a worker does
     for symbols in SYMBOLS:
         batches = market_batches(symbols, ticks)
         gc.collect()

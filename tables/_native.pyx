@@ -106,6 +106,9 @@ cdef extern from "csrc/prefetch.h":
     void prefetch(const void* at) noexcept nogil
     void prefetch_object(const void* at, size_t size) noexcept nogil
 
+cdef extern from "csrc/pages.h":
+    int _large_pages "large_pages"()
+
 cdef int64_t NEVER = _NEVER
 cdef int64_t UNKNOWN = _UNKNOWN
 cdef int64_t CLOCK_STEP = _CLOCK_STEP
@@ -119,6 +122,11 @@ cdef extern from *:
     const char* SOURCES  # a macro of setup.py
 
 sources = SOURCES.decode("ascii")  # SHA-256 of this file and of those in csrc/, as they were when it was built
+
+
+def large_pages():
+    """From now on, have Python take its memory in large pages, see `pages.h`. Returns whether this system has them."""
+    return bool(_large_pages())
 
 
 cdef bint _is_small(object number):

@@ -101,6 +101,14 @@ def batch_builder(wanted: str) -> Any:
     return None if _native is None or wanted == OFF else _native.BatchBuilder
 
 
+def use_large_pages() -> bool:
+    """Have Python take its memory in large pages from now on. Returns whether it does: it needs the native core, and Linux.
+
+    It is for a process that holds many symbols: walking through the page tables for each of them takes a sixth of a tick.
+    """
+    return _native is not None and bool(_native.large_pages())
+
+
 def elsewhere(core: Core) -> Callable[[list[bytes], int, int], list[bytes]] | None:
     """Gives those of some keys that Kafka's default partitioner puts into another partition. None for the core in Python."""
     found: Callable[[list[bytes], int, int], list[bytes]] | None = None if core is PYTHON else _native.elsewhere
