@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 
 #define LARGE_PAGE ((size_t)2 << 20)
+#define ARENA ((size_t)1 << 20) /* of Python's object allocator; it asks here for the stacks of its frames, too */
 
 static char *page_rest; /* of the last page, not given away yet */
 static size_t page_left;
@@ -38,9 +39,9 @@ static char *map_large_page(void) {
 
 static void *alloc_arena(void *context, size_t size) {
     (void)context;
-    if (size > LARGE_PAGE || LARGE_PAGE % size)
+    if (size != ARENA)
         return map_pages(size);
-    if (!page_left) {
+    if (page_left < size) {
         if ((page_rest = map_large_page()) == NULL)
             return NULL;
         page_left = LARGE_PAGE;

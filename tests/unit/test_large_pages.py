@@ -17,6 +17,7 @@ pytestmark = pytest.mark.skipif(
 
 MEASURED = """
 import gc
+import threading
 from tables.native import use_large_pages
 
 def large_pages():
@@ -32,6 +33,14 @@ def large_pages():
 
 before = [str(number) for number in range(400_000)]  # some of it lies in memory of the former kind
 used = use_large_pages()
+
+def deep(left):
+    '''Frames lie in memory of the same allocator, in smaller pieces.'''
+    return [str(left)] + deep(left - 1) if left else [str(number) for number in range(100_000)]
+
+thread = threading.Thread(target=deep, args=(900,))
+thread.start()
+thread.join()
 held = [str(number) for number in range(800_000)]
 print(used, large_pages())
 intact = held == [str(number) for number in range(800_000)] and before == held[:400_000]
