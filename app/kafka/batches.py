@@ -57,7 +57,8 @@ class BuiltBatch(message_accumulator.BatchBuilder):  # type: ignore[misc]  # aio
     def close(self) -> None:
         """Compress what it has: the memory of its records is freed before it is sent."""
         super().close()
-        self._builder.close()
+        if self._buffer is None:  # else it has been built, and aiokafka has dropped the builder: the batch is sent again
+            self._builder.close()
 
     def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
         """As aiokafka's, which takes its own builder only."""

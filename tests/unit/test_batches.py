@@ -137,6 +137,8 @@ def test_a_full_batch_is_compressed_at_once_and_takes_no_more_records(codec: int
         pack(lambda: BatchBuilder(1 << 20, codec), RECORDS), transactional=False
     )
     assert len(asked) == bool(codec)
+    assert packed._build() is packed._build(), "a batch that was refused is sent again"
+    packed.close()
 
 
 @is_built

@@ -150,14 +150,15 @@ class EventHub:
 
     async def _run(self) -> None:
         while True:
-            await self._subscriptions.any.wait()
+            if not self._subscriptions.clients:
+                self._new_bars.clear()
+                self._state.forget()  # it would be out of date for the next client
+                await self._subscriptions.any.wait()
             await asyncio.sleep(self.interval)
             if time.monotonic() - self._looked_at >= LOOK_SECONDS:
                 self._looked_at = time.monotonic()
                 self._subscriptions.wake()
             if not self._subscriptions.clients:
-                self._new_bars.clear()
-                self._state.forget()  # it would be out of date for the next client
                 continue
             try:
                 self._send_round()

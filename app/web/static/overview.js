@@ -155,7 +155,7 @@ async function showActivity() {
   draw(charts.latency, (step) => [step.p50_ms, step.p99_ms]);
   const timed = steps.findLast((step) => step.p50_ms !== null);
   const { unit, size, decimals } = UNITS.find(({ from }) => timed?.p99_ms >= from) ?? UNITS.at(-1);
-  const short = (ms) => (ms / size).toFixed(ms < 10 * size ? decimals : 0);
+  const short = (ms) => (ms && ms < size / 10 ? (ms / size).toPrecision(1) : (ms / size).toFixed(ms < 10 * size ? decimals : 0));
   $("latency").textContent = timed ? `${short(timed.p50_ms)} / ${short(timed.p99_ms)}` : "-";
   $("latency-unit").textContent = timed ? `${unit}, p50 / p99` : "";
 }

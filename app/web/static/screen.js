@@ -91,6 +91,7 @@ export class Screen {
     this.view.scrollTo(start);
     requestAnimationFrame(() => {
       this.point(); // the range applies with this frame
+      performance.clearMarks("scrolled"); // a page may stay open for weeks
       performance.mark("scrolled"); // for measurements
     });
   }
