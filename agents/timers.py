@@ -102,7 +102,10 @@ class IdleTimer:
             self.clock.broker.forget()
             self._say_clock_was_wrong("a record")
         self.clock.fed(self._engine.arrival, part)
-        self._look_ahead(self.clock.arrived(), part.fetched)
+        if part.full:  # a worker that catches up is fetched without pauses, and the wheel may lie far behind the clock
+            self.no_bar_before = 0
+        else:
+            self._look_ahead(self.clock.arrived(), part.fetched)
 
     def _look_ahead(self, arrived: int, steady: int) -> None:
         """Find out when the next bar is due. `arrived`: the arrival time that had passed at `steady`."""

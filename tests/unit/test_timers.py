@@ -150,6 +150,8 @@ async def test_after_a_fetch_records_may_gather_until_the_next_bar_is_due() -> N
         broker_says(task, DUE - 50, steady)  # so records may have been fetched late
         await task.feed(part(task, APPEND_TIME, [(DUE - 150, DUE - 150)], 0))
         assert task.no_bar_before == 50
+        await task.feed(part(task, APPEND_TIME, [(DUE - 100, DUE - 100)], 0)._replace(full=True))
+        assert task.no_bar_before == 0, "a worker that catches up does not look ahead"
 
 
 async def test_in_silence_records_of_other_partitions_may_gather_until_the_timer_closes_a_window() -> None:
