@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Route
 
+from tests.support.chart_modules import run
 from tests.support.chromium import MISSING, chromium
 from tests.support.ticks import Tick, produce
 from tests.support.visits import Open, Visit, browser
@@ -24,6 +25,27 @@ BARS = 5_000  # the newest page has not all of them
 OLD = START + 100 * MINUTE
 CHART = "/chart/fx/EURUSD"
 FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"  # two of them have been drawn
+BARS_COME = """
+const { Picture } = await import("/static/picture.js");
+const { View } = await import("/static/view.js");
+const place = document.body.appendChild(document.createElement("div"));
+place.style = "width: 1000px; height: 200px";
+const frames = async (count) => { for (let at = 0; at < count; at += 1) await new Promise(requestAnimationFrame); };
+const section = await sectionOf(2_000);
+const older = { bars: section.bars, size: section.size, starts: section.starts.slice(0, 1_500) };
+const picture = new Picture(place, LightweightCharts, () => null);
+picture.draw(older);
+const nothing = () => {};
+const view = new View(picture, { near: nothing, still: nothing, hovered: nothing, clicked: nothing });
+await frames(3);
+view.scrollTo(section.starts[100]);
+if (%s) view.keep(() => true, () => picture.draw(section)); // before the next frame
+await frames(3);
+const seen = view.seen.map((start) => section.starts.indexOf(start));
+picture.chart.remove();
+place.remove();
+return [seen[0], seen.at(-1)];
+"""
 SCROLLED = "performance.getEntriesByName('scrolled').length > 0"
 
 
@@ -150,6 +172,13 @@ def test_what_is_seen_is_saved_under_its_name_while_other_bars_are_on_their_way(
     table.value.save_as(tmp_path / "bars.csv")
     with (tmp_path / "bars.csv").open(newline="") as file:
         assert str(OLD) in [row["bucket_start"] for row in csv.DictReader(file)]
+
+
+def test_bars_that_come_before_a_chart_has_scrolled_do_not_hold_it_where_it_was(visit: Open) -> None:
+    seen = visit(CHART)
+    expected = run(seen, BARS_COME % "false")
+    assert expected[0] < 100 < expected[1]
+    assert run(seen, BARS_COME % "true") == expected
 
 
 def test_a_symbol_is_not_said_to_have_no_bar_while_bars_are_on_their_way(visit: Open) -> None:

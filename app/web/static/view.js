@@ -18,6 +18,7 @@ export class View {
     this.pointing = false; // whether one is over it
     this.drawing = false; // what is in sight is about to be put back into its place
     this.timer = 0;
+    this.target = null; // the range that applies with the next frame
     this.listen();
     this.scale.subscribeVisibleLogicalRangeChange(() => this.look());
     // without a pointer the crosshair stands at the selected bar, and may be elsewhere while the chart scrolls
@@ -45,7 +46,15 @@ export class View {
 
   // of logical indexes; null before anything is drawn
   get range() {
-    return this.scale.getVisibleLogicalRange();
+    return this.target ?? this.scale.getVisibleLogicalRange();
+  }
+
+  show(range) {
+    this.target = range;
+    this.scale.setVisibleLogicalRange(range);
+    requestAnimationFrame(() => {
+      if (this.target === range) this.target = null;
+    });
   }
 
   // starts of the bars in sight
@@ -72,7 +81,7 @@ export class View {
     const end = indexes.size + AHEAD;
     const width = Math.max(most / 3, Math.min(most, end));
     const last = start === null ? end : Math.min(end, indexes.get(start) + width / 2);
-    this.scale.setVisibleLogicalRange({ from: last - width, to: last });
+    this.show({ from: last - width, to: last });
   }
 
   // bring a bar into sight, if it is not
@@ -88,12 +97,12 @@ export class View {
     if (!range) return;
     const at = this.picture.indexes.get(start) ?? range.to;
     const fixed = at >= range.from && at <= range.to ? at : (range.from + range.to) / 2;
-    this.scale.setVisibleLogicalRange({ from: fixed - (fixed - range.from) * factor, to: fixed + (range.to - fixed) * factor });
+    this.show({ from: fixed - (fixed - range.from) * factor, to: fixed + (range.to - fixed) * factor });
   }
 
   // draw anew after bars were loaded or given back: what is in sight stays where it is. `stays(start)`: a bar is still there
   keep(stays, draw) {
-    const { range, picture } = this;
+    const { range, picture, target } = this;
     const before = picture.indexes;
     const middle = range ? (range.from + range.to) / 2 : 0;
     const distance = (start) => Math.abs(before.get(start) - middle);
@@ -101,11 +110,11 @@ export class View {
     const anchor = picture.starts.filter(stays).reduce(nearer, undefined);
     this.drawing = true;
     draw();
-    const now = this.range;
+    const now = this.scale.getVisibleLogicalRange();
     this.drawing = false;
     const shift = anchor === undefined ? 0 : picture.indexes.get(anchor) - before.get(anchor);
-    const moved = range && now && anchor !== undefined && Math.abs(now.from - range.from - shift) > 0.01;
+    const moved = range && now && anchor !== undefined && (target || Math.abs(now.from - range.from - shift) > 0.01);
     if (!moved) return this.look();
-    this.scale.setVisibleLogicalRange({ from: range.from + shift, to: range.to + shift });
+    this.show({ from: range.from + shift, to: range.to + shift });
   }
 }
