@@ -116,11 +116,10 @@ class IdleTimer:
         """Close the windows that are due by idling, or send a marker for them. Returns whether the clock had been wrong."""
         stepped = self._leave_wrong_clock(head.sent)
         passed = self.clock.passed(head)
-        if passed is not None:
-            self._look_ahead(passed, head.sent)
         if passed is None:
-            pass
-        elif self._markers is None:
+            return stepped
+        self._look_ahead(passed, head.sent)
+        if self._markers is None:
             self._engine.advance_arrival(passed)
         elif not self._markers.on_its_way(head.offset) and self._engine.any_due(passed):
             await self._markers.send(passed)

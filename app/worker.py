@@ -139,7 +139,7 @@ async def ensured_topics(settings: Settings, cluster: Cluster) -> TopicsReport:
             await check_limits(settings, cluster)
             return await ensure(settings, cluster)
         except BrokerError as error:
-            if await unreachable(cluster) is None and not may_pass(error):
+            if not may_pass(error) and await unreachable(cluster) is None:
                 raise
             say(f"{error}; next try in {RETRY_SECONDS:.0f} s")
             await asyncio.sleep(RETRY_SECONDS)
